@@ -1,0 +1,1 @@
+"""Engines, model packages, training, registry, policy, evaluation and the scorer."""

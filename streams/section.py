@@ -1,0 +1,54 @@
+"""The base of every settings section, and durations such as ``"7d"``."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+_UNITS_MS = {
+    "ms": 1,
+    "s": 1_000,
+    "m": 60_000,
+    "h": 3_600_000,
+    "d": 86_400_000,
+    "w": 604_800_000,
+}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+
+
+def parse_duration(text: str) -> int:
+    """Return the milliseconds in a duration such as ``"500ms"``, ``"1.5h"`` or ``"7d"``.
+
+    Raises:
+        ValueError: the text is no duration.
+
+    >>> parse_duration("7d")
+    604800000
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(
+            f"{text!r} is no duration: write a number and a unit of ms, s, m, h, d or w, like '7d'"
+        )
+    return round(float(match[1]) * _UNITS_MS[match[2]])
+
+
+def _validate_duration(value: Any) -> int:
+    if isinstance(value, str):
+        return parse_duration(value)
+    if value == 0 or (isinstance(value, int) and not isinstance(value, bool)):
+        raise ValueError("write the unit too, like '7d' or '500ms'")
+    raise ValueError("a duration is a string such as '7d'")
+
+
+Duration = Annotated[int, BeforeValidator(_validate_duration)]
+"""A settings field written as ``"7d"`` and read as ``int`` milliseconds.
+
+Defaults are written in milliseconds: pydantic does not validate them.
+"""
+
+
+class Section(BaseModel):
+    """A frozen part of the settings; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
