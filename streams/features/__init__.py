@@ -1,0 +1,24 @@
+"""Features of an event: declared in `weir.toml`, computed exactly in event time."""
+
+from streams.features.declarations import (
+    CalendarFeature,
+    FeatureDeclaration,
+    FieldFeature,
+    HistoryRatioFeature,
+    LabelFeature,
+    WindowFeature,
+)
+from streams.features.plan import FeaturePlan
+from streams.features.state import FeatureState, LabelBatch
+
+__all__ = [
+    "CalendarFeature",
+    "FeatureDeclaration",
+    "FeaturePlan",
+    "FeatureState",
+    "FieldFeature",
+    "HistoryRatioFeature",
+    "LabelBatch",
+    "LabelFeature",
+    "WindowFeature",
+]
