@@ -1,6 +1,7 @@
 """A batch of decoded events, read by column."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,14 +38,29 @@ class EventBatch(Protocol):
 
 
 class RecordBatch:
-    """An `EventBatch` over decoded records (`msgspec` structs or any objects with attributes)."""
+    """An `EventBatch` over decoded records (`msgspec` structs or any objects with attributes).
 
-    __slots__ = ("_columns", "_contract", "_numbers", "records", "times")
+    Columns are made on first use and kept: do not change a column that you were given.
+
+    Args:
+        contract: names the id and key fields.
+        records: one object per event.
+        times: event times, UTC milliseconds, shape (n,).
+        attributes: the attribute that holds each field, where it is not named as the field
+            (a JSON name need not be a Python identifier).
+    """
+
+    __slots__ = ("_attributes", "_columns", "_contract", "_numbers", "records", "times")
 
     def __init__(
-        self, contract: EventContract, records: Sequence[Any], times: NDArray[np.int64]
+        self,
+        contract: EventContract,
+        records: Sequence[Any],
+        times: NDArray[np.int64],
+        attributes: Mapping[str, str] | None = None,
     ) -> None:
         self._contract = contract
+        self._attributes = attributes or {}
         self.records = records
         self.times = times
         self._columns: dict[str, list[Any]] = {}
@@ -64,20 +80,41 @@ class RecordBatch:
         return self.values(self._contract.key)
 
     def values(self, field: str) -> list[Any]:
-        """Python values of a field, ``None`` where it is missing."""
+        """Python values of a field, ``None`` where it is missing.
+
+        Raises:
+            KeyError: the contract declares no such field.
+        """
         column = self._columns.get(field)
         if column is None:
-            column = self._columns[field] = [getattr(record, field) for record in self.records]
+            if field not in self._contract.fields:
+                raise KeyError(f"{field!r} is not among event.fields")
+            attribute = self._attributes.get(field)
+            if attribute is None:
+                column = [getattr(record, field) for record in self.records]
+            else:
+                column = list(map(attrgetter(attribute), self.records))
+            self._columns[field] = column
         return column
 
     def numbers(self, field: str) -> NDArray[np.float64]:
-        """Values of a numeric or boolean field as float64, ``NaN`` where missing."""
+        """Values of a numeric or boolean field as float64, ``NaN`` where missing, shape (n,).
+
+        Integers beyond 2**53 are rounded.
+
+        Raises:
+            KeyError: the contract declares no such field.
+            TypeError: the field is a string.
+        """
         column = self._numbers.get(field)
         if column is None:
-            column = self._numbers[field] = np.array(self.values(field), dtype=np.float64)
+            values = self.values(field)
+            if self._contract.fields[field].type == "string":
+                raise TypeError(f"event field {field!r} is a string, not a number")
+            column = self._numbers[field] = np.array(values, dtype=np.float64)
         return column
 
     def take(self, order: NDArray[np.intp]) -> "RecordBatch":
         """The events at the given positions, in that order."""
-        records = self.records
-        return RecordBatch(self._contract, [records[i] for i in order], self.times[order])
+        records = list(map(self.records.__getitem__, order.tolist()))
+        return RecordBatch(self._contract, records, self.times[order], self._attributes)

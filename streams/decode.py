@@ -1,0 +1,141 @@
+"""From raw Kafka values to a batch of events, and a reason for each record that is none."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from streams.contract import EventContract, Field
+from streams.events import EventBatch, RecordBatch
+from streams.rejection import Rejected, classify, from_the_future, undecodable
+
+_time_of = attrgetter("time")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What became of a batch of n records; every record is in exactly one of the two parts.
+
+    Attributes:
+        events: the good ones, in the order of the batch.
+        positions: the index of each of ``events`` in the batch, ascending.
+        rejected: the others, by ascending position.
+    """
+
+    events: EventBatch
+    positions: NDArray[np.intp]
+    rejected: list[Rejected]
+
+
+class Decoder:
+    """Decodes JSON records, one object each, as an event contract says.
+
+    Each record is parsed by itself, so that no record, however malformed, can change how another
+    is read or counted. Joining the records to one JSON array, to save the call per record, would
+    let ``{"a":[1`` swallow the record after it, and saves nothing: see benchmarks/decode.py.
+
+    Bounds, lengths and types are checked by the parser; only the clock is compared afterwards.
+    A record depends on nothing but its own bytes and the clock, also in the reason it is rejected
+    for.
+
+    Args:
+        contract: what a record must hold.
+        now_ms: the clock, UTC milliseconds; read once per batch.
+    """
+
+    def __init__(self, contract: EventContract, now_ms: Callable[[], int]) -> None:
+        self._contract = contract
+        self._now_ms = now_ms
+        self._attributes = {name: f"f{index}" for index, name in enumerate(contract.fields)}
+        # Untracked by the garbage collector: records hold only plain values, so no cycles.
+        record_type = msgspec.defstruct(
+            "Event",
+            [
+                ("time", _time_type(contract), msgspec.field(name=contract.time)),
+                *(
+                    _attribute(self._attributes[name], name, field)
+                    for name, field in contract.fields.items()
+                ),
+            ],
+            kw_only=True,
+            gc=False,
+        )
+        self._decode_one = msgspec.json.Decoder(record_type).decode
+
+    def decode(self, values: Sequence[bytes | None]) -> Decoded:
+        """Decode a batch of record values, ``None`` for a tombstone.
+
+        Never raises for what a record holds: what is wrong with one is in ``rejected``.
+        """
+        contract, now_ms = self._contract, self._now_ms()
+        records: list[Any] = []
+        rejected: list[Rejected] = []
+        remaining = iter(self._without_unreadable(values))
+        while True:
+            try:
+                # On an error the list keeps what was decoded before it, and the iterator stands
+                # behind the bad record: so a bad one costs no more than itself.
+                records.extend(map(self._decode_one, remaining))
+                break
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                position = len(records) + len(rejected)
+                finding = classify(contract, values[position], now_ms) or undecodable(error)
+                rejected.append(Rejected(position, *finding))
+
+        positions = np.arange(len(values), dtype=np.intp)
+        if rejected:
+            positions = np.delete(positions, [bad.position for bad in rejected])
+        times = contract.times_ms(list(map(_time_of, records)))
+        events = RecordBatch(contract, records, times, self._attributes)
+        early = times > now_ms + contract.max_future
+        if early.any():
+            for index in np.flatnonzero(early).tolist():
+                future = from_the_future(contract, int(times[index]), now_ms)
+                rejected.append(Rejected(int(positions[index]), *future))
+            rejected.sort(key=attrgetter("position"))
+            positions = positions[~early]
+            events = events.take(np.flatnonzero(~early))
+        return Decoded(events, positions, rejected)
+
+    def _without_unreadable(self, values: Sequence[bytes | None]) -> Sequence[bytes]:
+        """Return the values, with an empty one for each that must not reach the parser."""
+        limit = self._contract.max_bytes
+        try:
+            if max(map(len, values), default=0) <= limit:  # type: ignore[arg-type]
+                return values  # type: ignore[return-value]
+        except TypeError:
+            pass  # a tombstone has no length
+        return [b"" if value is None or len(value) > limit else value for value in values]
+
+
+def _time_type(contract: EventContract) -> Any:
+    if contract.time_format == "iso":
+        return datetime
+    low, high = contract.time_bounds
+    return Annotated[int, Meta(ge=low, le=high)]
+
+
+def _attribute(attribute: str, name: str, field: Field) -> tuple[str, Any, Any]:
+    kind = _value_type(field)
+    if field.required:
+        return attribute, kind, msgspec.field(name=name)
+    return attribute, kind | None, msgspec.field(name=name, default=None)
+
+
+def _value_type(field: Field) -> Any:
+    match field.type:
+        case "bool":
+            return bool
+        case "int":
+            low, high = field.int_bounds
+            return Annotated[int, Meta(ge=low, le=high)]
+        case "float":
+            return Annotated[float, Meta(ge=field.min, le=field.max)]
+        case "string":
+            return Annotated[str, Meta(max_length=field.max_length)]
