@@ -1,0 +1,99 @@
+"""Platt scaling, and how far probabilities are from frequencies."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.errors import InferenceError
+
+
+class CalibrationError(InferenceError):
+    """The model does not rank the rows that it should be calibrated on."""
+
+
+@dataclass(frozen=True)
+class PlattScaling:
+    """Calibrated probability = sigmoid(slope * margin + intercept); the slope is positive."""
+
+    slope: float
+    intercept: float
+
+    def __call__(self, margin: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return calibrated probabilities of margins (n,)."""
+        return sigmoid(self.slope * margin + self.intercept)
+
+
+def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return 1 / (1 + e^-x), without overflow."""
+    return np.exp(-np.logaddexp(0.0, -x))
+
+
+def fit_platt(margin: NDArray[np.float64], labels: NDArray[np.int8]) -> PlattScaling:
+    """Fit Platt scaling to the margins (log-odds) of rows (n,) that the model was not fitted on.
+
+    Maximum likelihood with Platt's smoothed targets, by Newton's method with backtracking: Lin,
+    Lin and Weng, "A note on Platt's probabilistic outputs for support vector machines", 2007.
+
+    Raises:
+        CalibrationError: higher margins do not go with more fraud (slope <= 0).
+    """
+    positive = labels == 1
+    n_positive = int(np.count_nonzero(positive))
+    n_negative = len(labels) - n_positive
+    target = np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
+    design = np.column_stack([margin, np.ones_like(margin)])
+    weights = np.array([1.0, np.log((n_positive + 1) / (n_negative + 1))])
+
+    def loss(weights: NDArray[np.float64]) -> float:
+        z = design @ weights
+        return float(np.sum(np.logaddexp(0.0, z) - target * z))
+
+    current = loss(weights)
+    for _ in range(100):
+        p = sigmoid(design @ weights)
+        gradient = design.T @ (p - target)
+        if np.max(np.abs(gradient)) < 1e-7 * len(labels):
+            break
+        hessian = (design.T * (p * (1 - p))) @ design + 1e-12 * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        size = 1.0
+        while size > 1e-10 and loss(weights - size * step) > current - 1e-4 * size * (
+            gradient @ step
+        ):
+            size /= 2
+        weights = weights - size * step
+        current = loss(weights)
+    slope, intercept = (float(weight) for weight in weights)
+    if slope <= 0:
+        raise CalibrationError(
+            f"on the {len(labels)} hold-out rows a higher score does not mean more fraud (slope "
+            f"{slope:.3g}): the model learned nothing that lasts. Train on more events or on other "
+            "features"
+        )
+    return PlattScaling(slope, intercept)
+
+
+def brier_score(probability: NDArray[np.float64], labels: NDArray[np.int8]) -> float:
+    """Return the mean squared difference of probability and label of rows (n,)."""
+    return float(np.mean((probability - labels) ** 2))
+
+
+def log_loss(probability: NDArray[np.float64], labels: NDArray[np.int8]) -> float:
+    """Return the mean negative log-likelihood of the labels (n,), in nats."""
+    clipped = np.clip(probability, 1e-15, 1 - 1e-15)
+    return float(-np.mean(np.where(labels == 1, np.log(clipped), np.log1p(-clipped))))
+
+
+def expected_calibration_error(
+    probability: NDArray[np.float64], labels: NDArray[np.int8], bins: int = 20
+) -> float:
+    """Return the mean |mean probability - share of frauds| over bins of equal count.
+
+    Equal count, not equal width: almost all payments have a probability near 0. Naeini, Cooper and
+    Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", 2015.
+    """
+    order = np.argsort(probability, kind="stable")
+    parts = np.array_split(order, min(bins, len(order)))
+    gaps = [len(part) * abs(np.mean(probability[part] - labels[part])) for part in parts]
+    return float(sum(gaps) / len(order))

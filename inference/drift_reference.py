@@ -1,0 +1,70 @@
+"""Frozen histograms of the training data, that later windows are compared with."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import model_validator
+
+from streams.section import Section
+
+
+class Histogram(Section):
+    """Counts over fixed bins.
+
+    `edges` (float32 values, rising, B + 1 of them) bound B bins [edge, next edge). `counts` has
+    B + 3 entries: below the first edge, the B bins, at or above the last edge, ``NaN``.
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Histogram":
+        if list(self.edges) != sorted(set(self.edges)) or len(self.edges) < 2:
+            raise ValueError("edges must rise, and be two at least")
+        if len(self.counts) != len(self.edges) + 2:
+            raise ValueError(f"{len(self.edges)} edges need {len(self.edges) + 2} counts")
+        return self
+
+
+class DriftReference(Section):
+    """``drift_reference.json``: a histogram per feature and per model output.
+
+    Features are those of all training rows, outputs those of the hold-out rows: on rows that it
+    was fitted to, a model is surer of itself than it will ever be again.
+    """
+
+    features: dict[str, Histogram]
+    outputs: dict[str, Histogram]
+
+
+def count(values: NDArray[np.float32], edges: Sequence[float]) -> NDArray[np.int64]:
+    """Count values (n,) into the bins of `edges`; see `Histogram` for the order."""
+    bounds = np.asarray(edges, dtype=np.float32)
+    missing = np.isnan(values)
+    slots = np.searchsorted(bounds, values[~missing], side="right")
+    counts = np.bincount(slots, minlength=len(bounds) + 1)
+    return np.append(counts, np.count_nonzero(missing)).astype(np.int64)
+
+
+def fit_histogram(values: NDArray[np.float32], bins: int) -> Histogram:
+    """Freeze about `bins` bins of equal count, and count `values` (n,) into them.
+
+    A feature of few distinct values gets one bin for each of them, so that a rare one (a flag set
+    on one event in a thousand) does not hide in its neighbour's bin.
+    """
+    finite = values[np.abs(values) < np.finfo(np.float32).max]
+    distinct = np.unique(finite)
+    if len(distinct) == 0:
+        starts = np.zeros(1, np.float32)
+    elif len(distinct) <= bins:
+        starts = distinct
+    else:
+        levels = np.linspace(0, 1, bins + 1)[:-1]
+        starts = np.unique(np.quantile(finite, levels, method="inverted_cdf"))
+    last = max(starts[-1], distinct[-1]) if len(distinct) else starts[-1]
+    # + 0.0: -0.0 and 0.0 are one value to a comparison, and must be one text in the file.
+    end = np.nextafter(np.float32(last), np.float32(np.inf))
+    edges = tuple(float(edge) for edge in np.append(starts, end) + np.float32(0.0))
+    return Histogram(edges=edges, counts=tuple(count(values, edges).tolist()))
