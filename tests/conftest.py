@@ -1,0 +1,64 @@
+"""Fixtures that all rooms share."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from streams.broker import BrokerSettings, LocalBroker
+
+MakeTopics = Callable[..., list[str]]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that needs the broker, however indirectly."""
+    for item in items:
+        if "kafka" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.kafka)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap servers of one real Apache Kafka, started when a test first asks for it.
+
+    All tests of a run share it: use topics of your own (`make_topics`), and group and
+    transactional ids that nobody else has.
+    """
+    settings = BrokerSettings(data_dir=tmp_path_factory.mktemp("kafka"), port=0)
+    with LocalBroker(settings) as broker:
+        yield broker.bootstrap_servers
+
+
+@pytest.fixture
+def make_topics(kafka: str) -> MakeTopics:
+    """Return a function that makes topics and returns their unique names.
+
+    ``events, scores = make_topics("events", "scores", partitions=3)``; `config` holds Kafka's
+    topic settings.
+    """
+    admin = AdminClient({"bootstrap.servers": kafka})
+
+    def make(
+        *names: str, partitions: int = 1, config: Mapping[str, str] | None = None
+    ) -> list[str]:
+        unique = [f"{name}-{uuid.uuid4().hex[:8]}" for name in names]
+        topics = [NewTopic(name, partitions, 1, config=dict(config or {})) for name in unique]
+        for created in admin.create_topics(topics, operation_timeout=30).values():
+            created.result(timeout=30)
+        return unique
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real data sets, which are not part of the project."""
+    named = os.environ.get("WEIR_TEST_DATA")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no data at {folder}: set WEIR_TEST_DATA to a folder of data sets")
+    return folder
