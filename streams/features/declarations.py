@@ -1,4 +1,4 @@
-"""How a feature is written in ``weir.toml``: one ``[[features]]`` table each, told apart by `kind`."""
+"""How a feature is written in ``weir.toml``: one ``[[features]]`` table each."""
 
 import math
 from typing import Annotated, Literal

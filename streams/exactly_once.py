@@ -1,0 +1,299 @@
+"""The exactly-once loop: consume, process, produce and commit as one Kafka transaction.
+
+What a task makes of some input, and the input's offsets, become visible together or not at all. A
+task's state is a function of the input before the committed offsets, so whatever goes wrong is
+mended in one way: abort, go back to the committed offsets, rebuild the state from what lies before
+them, go on.
+
+The order of calls follows librdkafka's own ``examples/transactions.c``.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from threading import Event
+from time import monotonic, perf_counter
+from typing import Any, Protocol
+
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from pydantic import Field
+
+from streams.history import read_history
+from streams.intake import Intake, Outgoing, Work
+from streams.kafka import KafkaSettings
+from streams.section import Duration, Section
+
+logger = logging.getLogger(__name__)
+
+_HELD_POLL_S = 0.005
+_IDLE_POLL_S = 0.1
+_WAIT_NOTICE_S = 10.0
+
+
+class LoopSettings(Section):
+    """The ``[loop]`` section.
+
+    Attributes:
+        group: consumer group; also the base of the transactional id.
+        max_batch: largest number of records in one transaction.
+        max_queued: a partition with this many records waiting is read no further for a while.
+        transaction_timeout: after this the cluster aborts a transaction that is still open.
+        session_timeout: after this the group takes a silent member's partitions away.
+    """
+
+    group: str = "weir-scorer"
+    max_batch: int = Field(default=2_000, ge=1)
+    max_queued: int = Field(default=50_000, ge=1)
+    transaction_timeout: Duration = 30_000
+    session_timeout: Duration = 10_000
+
+
+class FencedError(Exception):
+    """Another process with the same transactional id has taken over."""
+
+
+class Task(Protocol):
+    """What a loop does with its input."""
+
+    def reset(self) -> None:
+        """Forget all state."""
+
+    def restore(self, work: Work) -> None:
+        """Take work that was answered before into the state, and answer nothing."""
+
+    def process(self, work: Work) -> Iterable[Outgoing]:
+        """Take work into the state and answer it."""
+
+    def committed(self, work: Work, process_s: float, commit_s: float) -> None:
+        """Note that the answers are visible."""
+
+
+class ExactlyOnceLoop:
+    """Runs one task over all partitions of its intake's topics.
+
+    Args:
+        new_intake: makes an empty intake; the history is read through one of its own.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        settings: LoopSettings,
+        new_intake: Callable[[], Intake],
+        task: Task,
+    ) -> None:
+        self._kafka = kafka
+        self._settings = settings
+        self._new_intake = new_intake
+        self._intake = new_intake()
+        self._task = task
+        self._consumer: Any = None
+        self._producer: Any = None
+        self._partitions_changed = False
+        self._ready = False
+        self._paused: set[tuple[str, int]] = set()
+        self._last_notice = 0.0
+
+    def run(self, stop: Event) -> None:
+        """Run until `stop` is set, then finish the transaction at hand and leave the group.
+
+        Raises:
+            FencedError: another process has taken over; nothing of ours was committed since.
+            KafkaException: the cluster failed in a way that a new attempt can't mend.
+        """
+        settings = self._settings
+        self._producer = Producer(
+            self._kafka.producer_config(
+                transactional_id=f"{settings.group}-fused",
+                transaction_timeout_ms=settings.transaction_timeout,
+                linger_ms=0,
+            )
+        )
+        # First of all: this ends what a killed predecessor left open, so that the offsets and the
+        # history read below are final.
+        self._patiently(self._producer.init_transactions)
+        self._consumer = Consumer(
+            self._kafka.consumer_config(
+                group_id=settings.group,
+                partition_assignment_strategy="cooperative-sticky",
+                session_timeout_ms=settings.session_timeout,
+                queued_min_messages=4 * settings.max_batch,
+            )
+        )
+        try:
+            self._consumer.subscribe(
+                self._intake.topics,
+                on_assign=self._on_assign,
+                on_revoke=self._on_revoke,
+                on_lost=self._on_revoke,
+            )
+            self._loop(stop)
+        finally:
+            self._consumer.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether all partitions are ours and the state is complete."""
+        return self._ready
+
+    def lag(self) -> dict[tuple[str, int], int]:
+        """Records of each partition that are not answered yet, by what the client knows."""
+        if not self._ready:
+            return {}
+        lags = {}
+        for (topic, partition), position in self._intake.positions().items():
+            _, high = self._consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), cached=True
+            )
+            lags[topic, partition] = max(0, high - position)
+        return lags
+
+    def _loop(self, stop: Event) -> None:
+        timeout = _IDLE_POLL_S
+        while not stop.is_set():
+            messages = self._poll(timeout)
+            if self._partitions_changed:
+                self._partitions_changed = False
+                self._ready = self._owns_everything()
+                if self._ready:
+                    self._rebuild()
+            if not self._ready:
+                self._notice_waiting()
+                timeout = _IDLE_POLL_S
+                continue
+            self._intake.feed(messages)
+            work = self._intake.take(self._settings.max_batch)
+            if work is not None:
+                self._transact(work)
+                timeout = 0.0
+            else:
+                timeout = _HELD_POLL_S if self._intake.waiting else _IDLE_POLL_S
+            self._hold_back_long_queues()
+
+    def _poll(self, timeout: float) -> list[Message]:
+        """What has come, waiting for the first message only.
+
+        ``consume(n)`` would wait for all of its n messages until the timeout.
+        """
+        messages: list[Message] = self._consumer.consume(1, timeout)
+        if messages:
+            messages += self._consumer.consume(self._settings.max_batch - 1, 0.0)
+        self._producer.poll(0)
+        return messages
+
+    def _transact(self, work: Work) -> None:
+        start = perf_counter()
+        try:
+            self._producer.begin_transaction()
+            for out in self._task.process(work):
+                self._produce(out)
+            processed = perf_counter()
+            self._patiently(
+                self._producer.send_offsets_to_transaction,
+                work.positions,
+                self._consumer.consumer_group_metadata(),
+            )
+            self._patiently(self._producer.commit_transaction)
+        except KafkaException as error:
+            self._abort(error)
+            return
+        self._task.committed(work, processed - start, perf_counter() - processed)
+
+    def _produce(self, out: Outgoing) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    out.topic, out.value, out.key, out.partition, headers=out.headers or []
+                )
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+
+    def _abort(self, error: KafkaException) -> None:
+        cause = error.args[0]
+        if cause.fatal():
+            raise FencedError(
+                f"another process with transactional id '{self._settings.group}-fused' took over "
+                f"({cause.str()}): run one scorer per group, or give this one another loop.group"
+            ) from error
+        if not cause.txn_requires_abort():
+            raise error
+        logger.warning("transaction aborted, going back to the last commit: %s", cause.str())
+        self._patiently(self._producer.abort_transaction)
+        self._rebuild()
+
+    def _patiently(self, call: Callable[..., None], *args: Any) -> None:
+        """Call again while the client says that it may go better next time."""
+        deadline = monotonic() + self._settings.transaction_timeout / 1_000
+        while True:
+            try:
+                call(*args, max(1.0, deadline - monotonic()))
+                return
+            except KafkaException as error:
+                if not error.args[0].retriable() or monotonic() > deadline:
+                    raise
+                logger.warning("trying again: %s", error.args[0].str())
+
+    def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        self._partitions_changed = True
+
+    def _on_revoke(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        self._partitions_changed = True
+        self._ready = False
+
+    def _owns_everything(self) -> bool:
+        """Whether every partition of every topic is ours.
+
+        Windows of an entity need all its events in one place, so a part is not worth starting with.
+        """
+        ours = {(each.topic, each.partition) for each in self._consumer.assignment()}
+        known = self._consumer.list_topics(timeout=30).topics
+        return all(
+            (topic, partition) in ours
+            for topic in self._intake.topics
+            for partition in known[topic].partitions
+        )
+
+    def _notice_waiting(self) -> None:
+        if monotonic() - self._last_notice > _WAIT_NOTICE_S:
+            self._last_notice = monotonic()
+            ours = [f"{each.topic}[{each.partition}]" for each in self._consumer.assignment()]
+            logger.info(
+                "waiting for all partitions of %s; ours so far: %s",
+                ", ".join(self._intake.topics),
+                ", ".join(ours) or "none",
+            )
+
+    def _rebuild(self) -> None:
+        """Go back to the committed offsets and rebuild the state from what lies before them."""
+        start = monotonic()
+        assignment = self._consumer.assignment()
+        committed = self._consumer.committed(assignment, timeout=30)
+        for each in committed:
+            if each.error is not None:
+                raise KafkaException(each.error)
+            if each.offset < 0:
+                each.offset, _ = self._consumer.get_watermark_offsets(each, timeout=30)
+        self._task.reset()
+        restored = 0
+        for work in read_history(self._kafka.consumer_config(), self._new_intake(), committed):
+            self._task.restore(work)
+            restored += len(work.events)
+        read_before = self._intake.positions(with_queued=True)
+        self._intake.assign(committed)
+        for each in committed:
+            if read_before.get((each.topic, each.partition), each.offset) != each.offset:
+                self._consumer.seek(each)
+        self._paused = set()
+        self._consumer.resume(committed)
+        logger.info("state of %d events rebuilt in %.1f s", restored, monotonic() - start)
+
+    def _hold_back_long_queues(self) -> None:
+        queued = self._intake.queued()
+        limit = self._settings.max_queued
+        long = {place for place, count in queued.items() if count >= limit} - self._paused
+        short = {place for place in self._paused if queued.get(place, 0) <= limit // 2}
+        if long:
+            self._consumer.pause([TopicPartition(*place) for place in long])
+        if short:
+            self._consumer.resume([TopicPartition(*place) for place in short])
+        self._paused = (self._paused | long) - short

@@ -1,0 +1,247 @@
+"""From consumed messages to work: decoding, dead letters, and the order of event time."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+from confluent_kafka import KafkaError, Message, TopicPartition
+from numpy.typing import NDArray
+
+from streams.alignment import (
+    ARRIVED,
+    NOTHING,
+    OFFSET,
+    TIME,
+    Alignment,
+    AlignmentSettings,
+    Lane,
+    Turn,
+)
+from streams.contract import EventContract
+from streams.decode import Decoder
+from streams.events import RecordBatch
+from streams.features.state import LabelBatch
+from streams.labels import label_contract, read_progress
+from streams.rejection import Rejected
+
+
+class Outgoing(NamedTuple):
+    """A record to be produced; partition -1 leaves the choice to its key."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None = None
+    partition: int = -1
+    headers: list[tuple[str, str | bytes | None]] | None = None
+
+
+class BadRecord(NamedTuple):
+    """A record that is no event or label, and why."""
+
+    message: Message
+    rejected: Rejected
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one transaction takes in.
+
+    Attributes:
+        events: n events in the order in which they count.
+        partitions: the partition of each, shape (n,).
+        offsets: the offset of each, shape (n,).
+        arrived: when each was stamped by producer or broker, ms, shape (n,).
+        labels: labels that became known before or between them.
+        bad: records that go to the dead letters.
+        positions: where each partition goes on afterwards: the offsets to commit.
+        decode_s: time spent on decoding since the work before this, in seconds.
+    """
+
+    events: RecordBatch
+    partitions: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    arrived: NDArray[np.int64]
+    labels: LabelBatch
+    bad: list[BadRecord]
+    positions: list[TopicPartition]
+    decode_s: float
+
+
+class Intake:
+    """Queues what a consumer reads of the events topic and, where wanted, of the labels topic.
+
+    Args:
+        contract: what an event must hold.
+        events_topic: its topic.
+        labels_topic: where labels are, or None if no feature needs them.
+        now_ms: the wall clock, UTC milliseconds.
+    """
+
+    def __init__(
+        self,
+        contract: EventContract,
+        events_topic: str,
+        labels_topic: str | None,
+        settings: AlignmentSettings,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.events_topic = events_topic
+        self.labels_topic = labels_topic
+        self._now_ms = now_ms
+        self._decoders = {events_topic: Decoder(contract)}
+        if labels_topic is not None:
+            self._decoders[labels_topic] = Decoder(label_contract(contract))
+        self._id_of = self._decoders[events_topic].getter(contract.id)
+        self._alignment = Alignment(settings, now_ms, self._id_of)
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._bad: list[BadRecord] = []
+        self._taken_to: dict[tuple[str, int], int] = {}
+        self._decode_s = 0.0
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics to subscribe to."""
+        return list(self._decoders)
+
+    @property
+    def waiting(self) -> int:
+        """How many records are queued."""
+        return self._alignment.waiting
+
+    def queued(self) -> dict[tuple[str, int], int]:
+        """How many records each partition has queued."""
+        return {place: len(lane.items) for place, lane in self._lanes.items()}
+
+    def positions(self, with_queued: bool = False) -> dict[tuple[str, int], int]:
+        """Next offset of each partition: to be taken, or behind what is queued."""
+        return {
+            place: lane.next_offset if with_queued else lane.position
+            for place, lane in self._lanes.items()
+        }
+
+    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+        """Forget everything and start with these partitions at their offsets."""
+        self._lanes = {
+            (each.topic, each.partition): Lane(
+                topic=each.topic,
+                partition=each.partition,
+                is_event=each.topic == self.events_topic,
+                next_offset=each.offset,
+            )
+            for each in partitions
+        }
+        self._taken_to = {place: lane.next_offset for place, lane in self._lanes.items()}
+        self._bad = []
+        self._alignment.set_lanes(self._lanes.values())
+
+    def finish(self, topic: str, partition: int) -> None:
+        """Let nobody wait for a partition that is read no further."""
+        self._lanes[topic, partition].idle = True
+
+    def feed(self, messages: Sequence[Message]) -> None:
+        """Decode what was consumed and queue it; what is not ours any more is dropped."""
+        start = perf_counter()
+        by_lane: dict[tuple[str, int], list[Message]] = {}
+        for message in messages:
+            place = (message.topic(), message.partition())
+            if message.error() is not None:
+                if message.error().code() == KafkaError._PARTITION_EOF and place in self._lanes:
+                    self._feed_lane(place, by_lane.pop(place, []))
+                    self._lanes[place].caught_up = True
+                continue
+            by_lane.setdefault(place, []).append(message)
+        for place, run in by_lane.items():
+            if place in self._lanes:
+                self._feed_lane(place, run)
+        self._decode_s += perf_counter() - start
+
+    def _feed_lane(self, place: tuple[str, int], messages: list[Message]) -> None:
+        lane = self._lanes[place]
+        offsets = np.array([message.offset() for message in messages], np.int64)
+        if len(messages) and offsets[0] < lane.next_offset:
+            # A seek that is still under way can deliver what was read before.
+            fresh = int(np.searchsorted(offsets, lane.next_offset))
+            messages, offsets = messages[fresh:], offsets[fresh:]
+        if not messages:
+            return
+        next_offset = int(offsets[-1]) + 1
+        complete_to = None
+        if not lane.is_event:
+            messages, offsets, complete_to = _without_progress(messages, offsets)
+        arrived = np.array([message.timestamp()[1] for message in messages], np.int64)
+        decoded = self._decoders[lane.topic].decode([m.value() for m in messages], arrived)
+        self._bad += [BadRecord(messages[bad.position], bad) for bad in decoded.rejected]
+        numbers = np.empty((3, len(decoded.events)), np.int64)
+        numbers[TIME] = decoded.events.times
+        numbers[OFFSET] = offsets[decoded.positions]
+        numbers[ARRIVED] = arrived[decoded.positions]
+        lane.add(decoded.events.records, numbers, next_offset)
+        if complete_to is not None:
+            lane.completed_to(complete_to)
+
+    def take(self, limit: int) -> Work | None:
+        """Up to `limit` events and labels whose turn has come, or None if nothing is to be done.
+
+        Bad records come along as soon as all before them in their partition were taken.
+        """
+        turn = self._alignment.take(limit)
+        bad = self._reached_bad()
+        if turn is None and not bad:
+            return None
+        lanes = self._alignment.lanes
+        positions = [
+            TopicPartition(lane.topic, lane.partition, lane.position)
+            for place, lane in self._lanes.items()
+            if lane.position != self._taken_to[place]
+        ]
+        for each in positions:
+            self._taken_to[each.topic, each.partition] = each.offset
+        decode_s, self._decode_s = self._decode_s, 0.0
+        turn = turn or NOTHING
+        partitions = np.array([lane.partition for lane in lanes], np.int64)
+        return Work(
+            events=self._decoders[self.events_topic].batch(turn.events, turn.numbers[TIME]),
+            partitions=partitions[turn.lanes],
+            offsets=turn.numbers[OFFSET],
+            arrived=turn.numbers[ARRIVED],
+            labels=self._label_batch(turn),
+            bad=bad,
+            positions=positions,
+            decode_s=decode_s,
+        )
+
+    def _label_batch(self, turn: Turn) -> LabelBatch:
+        if not turn.labels:
+            return LabelBatch()
+        assert self.labels_topic is not None
+        decoder = self._decoders[self.labels_topic]
+        batch = decoder.batch(turn.labels, np.zeros(len(turn.labels), np.int64))
+        return LabelBatch(batch.ids, batch.numbers("label"), turn.label_before)
+
+    def _reached_bad(self) -> list[BadRecord]:
+        if not self._bad:
+            return []
+        reached, later = [], []
+        for bad in self._bad:
+            place = (bad.message.topic(), bad.message.partition())
+            ready = bad.message.offset() < self._lanes[place].position
+            (reached if ready else later).append(bad)
+        self._bad = later
+        return reached
+
+
+def _without_progress(
+    messages: list[Message], offsets: NDArray[np.int64]
+) -> tuple[list[Message], NDArray[np.int64], int | None]:
+    """The messages without progress records, and the time up to which the latest one reaches."""
+    marks = {
+        i: time
+        for i, message in enumerate(messages)
+        if message.value() is None and (time := read_progress(message.headers())) is not None
+    }
+    if not marks:
+        return messages, offsets, None
+    labels = [message for i, message in enumerate(messages) if i not in marks]
+    return labels, np.delete(offsets, list(marks)), max(marks.values())

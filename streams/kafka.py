@@ -1,0 +1,145 @@
+"""How to reach Kafka: settings, client configurations, and errors that a user can act on."""
+
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from pydantic import Field, SecretStr, field_serializer, model_validator
+
+from streams.section import Section
+
+logger = logging.getLogger(__name__)
+
+Scalar = str | int | float | bool
+
+
+class KafkaUnavailableError(Exception):
+    """The cluster did not answer; the message says what the client saw last."""
+
+
+class KafkaSettings(Section):
+    """The ``[kafka]`` section.
+
+    Attributes:
+        bootstrap_servers: the cluster; empty means the local broker of `weir broker`.
+        sasl_password_file, ssl_key_password: secrets come from a file or from the environment
+            (``WEIR_KAFKA__SASL_PASSWORD``), not from the settings file.
+        properties: further librdkafka settings for every client, such as
+            ``{"client.rack" = "a"}``; `consumer` and `producer` are for one kind only.
+    """
+
+    bootstrap_servers: str = ""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    sasl_password_file: Path | None = None
+    ssl_ca_location: Path | None = None
+    ssl_certificate_location: Path | None = None
+    ssl_key_location: Path | None = None
+    ssl_key_password: SecretStr | None = None
+    properties: dict[str, Scalar] = Field(default_factory=dict)
+    consumer: dict[str, Scalar] = Field(default_factory=dict)
+    producer: dict[str, Scalar] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _files_exist(self) -> "KafkaSettings":
+        if self.sasl_password is not None and self.sasl_password_file is not None:
+            raise ValueError("give sasl_password or sasl_password_file, not both")
+        for name in ("sasl_password_file", "ssl_ca_location", "ssl_certificate_location",
+                     "ssl_key_location"):  # fmt: skip
+            path: Path | None = getattr(self, name)
+            if path is not None and not path.is_file():
+                raise ValueError(f"{name}: there is no file {str(path)!r}")
+        return self
+
+    @field_serializer("properties", "consumer", "producer")
+    def _hide_secrets(self, properties: dict[str, Scalar]) -> dict[str, Scalar]:
+        return {
+            name: "**********" if _is_secret(name) else value for name, value in properties.items()
+        }
+
+    def __repr__(self) -> str:
+        return f"KafkaSettings({self.model_dump(exclude_defaults=True)!r})"
+
+    __str__ = __repr__
+
+    def client_config(self) -> dict[str, Any]:
+        """librdkafka settings that every client shares; holds secrets: never log it."""
+        config: dict[str, Any] = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "security.protocol": self.security_protocol,
+            "client.id": "weir",
+        }
+        for name in ("sasl_mechanism", "sasl_username", "ssl_ca_location",
+                     "ssl_certificate_location", "ssl_key_location"):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None:
+                config[name.replace("_", ".")] = str(value)
+        if self.sasl_password is not None:
+            config["sasl.password"] = self.sasl_password.get_secret_value()
+        elif self.sasl_password_file is not None:
+            config["sasl.password"] = self.sasl_password_file.read_text().strip()
+        if self.ssl_key_password is not None:
+            config["ssl.key.password"] = self.ssl_key_password.get_secret_value()
+        return config | self.properties
+
+    def consumer_config(self, **more: Scalar) -> dict[str, Any]:
+        """Settings of a consumer that sees only what was committed; ``a_b`` stands for ``a.b``."""
+        defaults = {
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 100,
+            # The default refetches 0.5 s after an empty partition's fetch failed.
+            "fetch.error.backoff.ms": 50,
+        }
+        return self.client_config() | defaults | _dotted(more) | self.consumer
+
+    def producer_config(self, **more: Scalar) -> dict[str, Any]:
+        """Settings of an idempotent producer; ``a_b`` stands for ``a.b``."""
+        defaults = {
+            "enable.idempotence": True,
+            "linger.ms": 5,
+            "compression.type": "lz4",
+            "message.max.bytes": 16_777_216,
+            "queue.buffering.max.messages": 500_000,
+            "queue.buffering.max.kbytes": 524_288,
+        }
+        return self.client_config() | defaults | _dotted(more) | self.producer
+
+
+def _dotted(settings: dict[str, Scalar]) -> dict[str, Scalar]:
+    return {name.replace("_", "."): value for name, value in settings.items()}
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name for word in ("password", "secret", "key.pem", "token"))
+
+
+def connect(settings: KafkaSettings, timeout_s: float = 15.0) -> AdminClient:
+    """Return an admin client of a cluster that answers.
+
+    Raises:
+        KafkaUnavailableError: no broker answered in time, or the credentials were refused.
+    """
+    seen: list[str] = []
+    config = settings.client_config() | {
+        "error_cb": lambda error: seen.append(error.str()),
+        "log_level": 0,
+    }
+    try:
+        admin = AdminClient(config)
+        admin.list_topics(timeout=timeout_s)
+    except KafkaException as error:
+        reason = seen[-1] if seen else error.args[0].str()
+        raise KafkaUnavailableError(
+            f"no answer from Kafka at {settings.bootstrap_servers!r} "
+            f"({settings.security_protocol}): {reason}. Check kafka.bootstrap_servers and the "
+            "security settings, or start a local broker with `weir broker start`"
+        ) from error
+    return admin

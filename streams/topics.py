@@ -1,0 +1,99 @@
+"""The topics of Weir, and how they are made."""
+
+import logging
+from typing import Literal
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+from pydantic import Field
+
+from streams.section import Section
+
+logger = logging.getLogger(__name__)
+
+Role = Literal["events", "scores", "feature_log", "dead_letters", "labels"]
+ROLES: tuple[Role, ...] = ("events", "scores", "feature_log", "dead_letters", "labels")
+
+_LARGE_MESSAGES = "16777216"
+_FOREVER = "-1"
+
+
+class TopicSettings(Section):
+    """The ``[topics]`` section: names, and what a topic gets that `weir` has to make.
+
+    Attributes:
+        replication_factor: -1 means the cluster's own default.
+        config: further settings of the topics that are made, by role, such as
+            ``scores = {"retention.ms" = "604800000"}``.
+    """
+
+    events: str = "weir.events"
+    scores: str = "weir.scores"
+    feature_log: str = "weir.feature-log"
+    dead_letters: str = "weir.dead-letters"
+    labels: str = "weir.labels"
+    partitions: int = Field(default=4, ge=1)
+    replication_factor: int = -1
+    config: dict[Role, dict[str, str]] = Field(default_factory=dict)
+
+    def name(self, role: Role) -> str:
+        """The name of the topic that plays a role."""
+        name: str = getattr(self, role)
+        return name
+
+
+class TopicError(Exception):
+    """A topic is missing, or its shape does not fit."""
+
+
+def partition_counts(admin: AdminClient, topics: TopicSettings) -> dict[Role, int]:
+    """Number of partitions of each topic that exists."""
+    known = admin.list_topics(timeout=15).topics
+    return {
+        role: len(known[topics.name(role)].partitions)
+        for role in ROLES
+        if topics.name(role) in known and known[topics.name(role)].error is None
+    }
+
+
+def ensure_topics(admin: AdminClient, topics: TopicSettings) -> list[str]:
+    """Make the topics that are missing and return their names.
+
+    Answers go to the partition of their event, so ``scores`` and ``feature_log`` get as many
+    partitions as ``events`` has.
+
+    Raises:
+        TopicError: a topic can't be made, or has fewer partitions than the events.
+    """
+    counts = partition_counts(admin, topics)
+    events = counts.get("events", topics.partitions)
+    missing: list[Role] = [role for role in ROLES if role not in counts]
+    wanted = []
+    for role in missing:
+        settings = {"max.message.bytes": _LARGE_MESSAGES}
+        if role in ("events", "labels"):
+            # Replayed history may be years old by its timestamps; deleting it is the user's choice.
+            settings["retention.ms"] = _FOREVER
+        wanted.append(
+            NewTopic(
+                topics.name(role),
+                num_partitions=events,
+                replication_factor=topics.replication_factor,
+                config=settings | topics.config.get(role, {}),
+            )
+        )
+    if wanted:
+        for name, future in admin.create_topics(wanted, operation_timeout=15).items():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise TopicError(f"can't make topic {name!r}: {error.args[0].str()}") from error
+        logger.info("made topics %s", ", ".join(topics.name(role) for role in missing))
+    for role in ("scores", "feature_log"):
+        if counts.get(role, events) < events:
+            raise TopicError(
+                f"topic {topics.name(role)!r} has {counts[role]} partitions, and "
+                f"{topics.events!r} has {events}: give it at least as many"
+            )
+    return [topics.name(role) for role in missing]
