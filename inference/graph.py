@@ -30,9 +30,12 @@ def build_graph(
         metadata: what the model says of itself.
     """
     graph = _Graph()
-    graph.add("TreeEnsembleRegressor", ["features"], "margin", domain="ai.onnx.ml", **trees)
+    graph.constant("zero", np.array(0.0))
+    graph.constant("one", np.array(1.0))
+    graph.add("Cast", ["features"], "features_double", to=TensorProto.DOUBLE)
+    graph.add("TreeEnsembleRegressor", ["features_double"], "margin", domain="ai.onnx.ml", **trees)
     graph.add("Squeeze", ["margin", graph.constant("column", np.array([1]))], "log_odds")
-    graph.add("Sigmoid", ["log_odds"], "score")
+    graph.add_sigmoid("log_odds", "score")
     _add_calibration(graph, calibration)
     _add_autoencoder(graph, autoencoder)
     width = len(autoencoder.center)
@@ -76,13 +79,24 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
+    def add_sigmoid(self, log_odds: str, output: str) -> None:
+        """Add 1 / (1 + e^-x).
+
+        Not the operator ``Sigmoid``: ONNX Runtime's is an approximation, whose small probabilities
+        are off by their own size and do not even keep the order of the margins.
+        """
+        self.add("Neg", [log_odds], f"{output}_negative")
+        self.add("Exp", [f"{output}_negative"], f"{output}_odds_against")
+        self.add("Add", [f"{output}_odds_against", "one"], f"{output}_inverse")
+        self.add("Reciprocal", [f"{output}_inverse"], output)
+
 
 def _add_calibration(graph: _Graph, calibration: PlattScaling) -> None:
     slope = graph.constant("platt_slope", np.array(calibration.slope))
     intercept = graph.constant("platt_intercept", np.array(calibration.intercept))
     graph.add("Mul", ["log_odds", slope], "scaled_log_odds")
     graph.add("Add", ["scaled_log_odds", intercept], "calibrated_log_odds")
-    graph.add("Sigmoid", ["calibrated_log_odds"], "probability")
+    graph.add_sigmoid("calibrated_log_odds", "probability")
 
 
 def _add_autoencoder(graph: _Graph, model: Autoencoder) -> None:
@@ -121,10 +135,9 @@ def _add_interpolation(
     graph.add("Sub", ["error", graph.constant("segment_start", knots[:-1])], "beyond_start")
     length = graph.constant("segment_length", np.diff(knots))
     graph.add("Div", ["beyond_start", length], "share")
-    low, high = graph.constant("zero", np.array(0.0)), graph.constant("one", np.array(1.0))
-    graph.add("Clip", ["share", low, high], "covered")
+    graph.add("Clip", ["share", "zero", "one"], "covered")
     rise = graph.constant("segment_rise", np.diff(levels)[:, None])
     graph.add("MatMul", ["covered", rise], "level")
     graph.add("Squeeze", ["level", "column"], "level_row")
     # The rises add up to 1 but for rounding.
-    graph.add("Clip", ["level_row", low, high], "anomaly")
+    graph.add("Clip", ["level_row", "zero", "one"], "anomaly")

@@ -183,26 +183,30 @@ def write_package(
     }
     files = {name: _sha256(data) for name, data in content.items()}
     content[CARD] = _to_json(card.model_copy(update={"files": files}))
-    return store_package(parent, content)
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=parent) as temporary:
+        folder = Path(temporary) / "package"
+        folder.mkdir()
+        for name, data in content.items():
+            (folder / name).write_bytes(data)
+        return adopt_package(folder, parent, package_id(content))
 
 
-def store_package(parent: Path, content: Mapping[str, bytes]) -> ModelPackage:
-    """Put a package's files into `parent` under its short id, and load it; see `write_package`."""
-    identity = package_id(content)
-    folder = parent / identity[:12]
-    if not folder.exists():
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=parent) as temporary:
-            written = Path(temporary) / "package"
-            written.mkdir()
-            for name, data in content.items():
-                (written / name).write_bytes(data)
-            try:
-                written.rename(folder)
-            except OSError:
-                if not folder.exists():  # else another process was first, with the same content
-                    raise
-    return ModelPackage.load(folder, expected_id=identity)
+def adopt_package(folder: Path, parent: Path, expected_id: str) -> ModelPackage:
+    """Check a package and move it into `parent` (on the same disk), under its short id.
+
+    If it is there already, that one is checked and returned, and `folder` stays where it is.
+
+    Raises:
+        PackageError: either is no sound package of that id.
+    """
+    target = parent / ModelPackage.load(folder, expected_id).short_id
+    try:
+        folder.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+    return ModelPackage.load(target, expected_id)
 
 
 def _read(folder: Path, name: str) -> bytes:

@@ -107,10 +107,11 @@ def train(
     1. Split by time: the latest `holdout_fraction` of the rows is held out.
     2. Fit the trees on the earlier rows, and the autoencoder on the legitimate ones among them.
     3. On the held-out rows, fit the calibration, read the thresholds and the anomaly's quantiles,
-       and measure. Every figure on the card is from rows that the measured model never saw.
+       and measure: the figures on the card are from rows that the trees never saw. (Those of the
+       calibrated probability are from the rows that its two parameters were fitted on.)
     4. With `refit`, fit the served trees again on all rows, so that they know the latest frauds.
        Calibration and thresholds stay: fitted on rows of their own training, they would be far too
-       sure. They assume that a fifth more rows leave the margins' distribution as it was.
+       sure. They assume that the added rows leave the margins' distribution as it was.
 
     The same data and settings give the same bytes, hence the same package id, with the same
     versions of the libraries (they are on the card).
