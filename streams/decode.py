@@ -37,8 +37,8 @@ class Decoder:
     """Decodes JSON records, one object each, as an event contract says.
 
     Each record is parsed by itself, so that no record, however malformed, can change how another
-    is read or counted. Joining the records to one JSON array, to save the call per record, would
-    let ``{"a":[1`` swallow the record after it, and saves nothing: see benchmarks/decode.py.
+    is read or counted. In one JSON array joined from all records, ``{"a":[1`` would swallow the
+    record after it; benchmarks/decode.py measures how little that would save.
 
     Bounds, lengths and types are checked by the parser; only the clock is compared afterwards.
     A record depends on nothing but its own bytes and the clock, also in the reason it is rejected
