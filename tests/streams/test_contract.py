@@ -1,9 +1,15 @@
+import re
+import tomllib
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from streams.contract import EARLIEST_MS, LATEST_MS, EventContract, Field
+from streams.rejection import Reason
+
+PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
 
 
 def contract(**changes):
@@ -127,3 +133,15 @@ def test_no_events_have_no_times():
         times = contract(time_format=time_format).times_ms([])
         assert times.shape == (0,)
         assert times.dtype == "int64"
+
+
+def test_the_example_of_the_page_is_a_contract():
+    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL)
+    event = EventContract.model_validate(tomllib.loads(example)["event"])
+    assert event.fields["merchant.mcc"].type == "int"
+    assert event == event.model_copy(update={"max_future": 300_000, "max_bytes": 1_000_000})
+
+
+def test_the_page_explains_every_reason_and_no_other():
+    rows = re.findall(r"^\| `(\w+)` \|", PAGE.split("## What is rejected")[1], flags=re.MULTILINE)
+    assert rows == list(Reason)
