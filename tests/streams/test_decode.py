@@ -136,7 +136,8 @@ def test_allowed_ahead_of_the_clock_to_the_millisecond():
 ACCEPTED = {
     "an integer in a float field": raw("amount", "12"),
     "a large integer in a float field": raw("rate", "1" + "0" * 30),
-    "the bounds themselves": record(amount=1000, count=9),
+    "the upper bounds themselves": record(amount=1000, count=9),
+    "the lower bounds themselves": record(amount=0, count=1),
     "unknown fields": record(extra={"a": [1, {"b": None}]}),
     "a string as long as allowed": record(card="ä€😀12345"),
     "white space around": b" \r\n\t" + record() + b"\n",
