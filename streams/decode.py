@@ -1,5 +1,6 @@
 """From raw Kafka values to a batch of events, and a reason for each record that is none."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from streams.contract import EventContract, Field
-from streams.events import EventBatch, RecordBatch
+from streams.events import RecordBatch
 from streams.rejection import Rejected, classify, from_the_future, undecodable
 
 _time_of = attrgetter("time")
@@ -28,7 +29,7 @@ class Decoded:
         rejected: the others, by ascending position.
     """
 
-    events: EventBatch
+    events: RecordBatch
     positions: NDArray[np.intp]
     rejected: list[Rejected]
 
@@ -46,12 +47,12 @@ class Decoder:
 
     Args:
         contract: what a record must hold.
-        now_ms: the clock, UTC milliseconds; read once per batch.
+        now_ms: the clock, UTC milliseconds; read once per batch that comes without times.
     """
 
-    def __init__(self, contract: EventContract, now_ms: Callable[[], int]) -> None:
+    def __init__(self, contract: EventContract, now_ms: Callable[[], int] | None = None) -> None:
         self._contract = contract
-        self._now_ms = now_ms
+        self._now_ms = now_ms or _wall_clock_ms
         self._attributes = {name: f"f{index}" for index, name in enumerate(contract.fields)}
         # Untracked by the garbage collector: records hold only plain values, so no cycles.
         record_type = msgspec.defstruct(
@@ -68,12 +69,30 @@ class Decoder:
         )
         self._decode_one = msgspec.json.Decoder(record_type).decode
 
-    def decode(self, values: Sequence[bytes | None]) -> Decoded:
+    def batch(self, records: Sequence[Any], times: NDArray[np.int64]) -> RecordBatch:
+        """Return records that this decoder made, from one batch or many, as a batch."""
+        return RecordBatch(self._contract, records, times, self._attributes)
+
+    def getter(self, field: str) -> Callable[[Any], Any]:
+        """Return a function that reads a field from a record that this decoder made."""
+        return attrgetter(self._attributes[field])
+
+    def decode(
+        self, values: Sequence[bytes | None], arrived_ms: NDArray[np.int64] | None = None
+    ) -> Decoded:
         """Decode a batch of record values, ``None`` for a tombstone.
 
         Never raises for what a record holds: what is wrong with one is in ``rejected``.
+
+        Args:
+            values: the records.
+            arrived_ms: when each arrived; an event is in the future if it is later than that.
+                Told by the clock instead, a record that is read a second time could be judged
+                otherwise than the first time.
         """
-        contract, now_ms = self._contract, self._now_ms()
+        contract = self._contract
+        if arrived_ms is None:
+            arrived_ms = np.full(len(values), self._now_ms(), np.int64)
         records: list[Any] = []
         rejected: list[Rejected] = []
         remaining = iter(self._without_unreadable(values))
@@ -85,18 +104,23 @@ class Decoder:
                 break
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 position = len(records) + len(rejected)
-                finding = classify(contract, values[position], now_ms) or undecodable(error)
+                finding = classify(
+                    contract, values[position], int(arrived_ms[position])
+                ) or undecodable(error)
                 rejected.append(Rejected(position, *finding))
 
         positions = np.arange(len(values), dtype=np.intp)
         if rejected:
             positions = np.delete(positions, [bad.position for bad in rejected])
         times = contract.times_ms(list(map(_time_of, records)))
-        events = RecordBatch(contract, records, times, self._attributes)
-        early = times > now_ms + contract.max_future
+        events = self.batch(records, times)
+        latest = arrived_ms[positions] + contract.max_future
+        early = times > latest
         if early.any():
             for index in np.flatnonzero(early).tolist():
-                future = from_the_future(contract, int(times[index]), now_ms)
+                future = from_the_future(
+                    contract, int(times[index]), int(arrived_ms[positions[index]])
+                )
                 rejected.append(Rejected(int(positions[index]), *future))
             rejected.sort(key=attrgetter("position"))
             positions = positions[~early]
@@ -112,6 +136,10 @@ class Decoder:
         except TypeError:
             pass  # a tombstone has no length
         return [b"" if value is None or len(value) > limit else value for value in values]
+
+
+def _wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _time_type(contract: EventContract) -> Any:

@@ -171,6 +171,7 @@ class Intake:
         if not lane.is_event:
             messages, offsets, complete_to = _without_progress(messages, offsets)
         arrived = np.array([message.timestamp()[1] for message in messages], np.int64)
+        arrived[arrived <= 0] = self._now_ms()  # stamped by nobody
         decoded = self._decoders[lane.topic].decode([m.value() for m in messages], arrived)
         self._bad += [BadRecord(messages[bad.position], bad) for bad in decoded.rejected]
         numbers = np.empty((3, len(decoded.events)), np.int64)

@@ -1,0 +1,115 @@
+"""Prometheus metrics of the scorer."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+STAGES = ("decode", "features", "inference", "produce", "commit")
+
+_SECONDS = tuple(m * 10.0**e for e in range(-4, 2) for m in (1.0, 2.5, 5.0))
+_SIZES = tuple(float(2**e) for e in range(15))
+
+
+class Histograms(Collector):
+    """Histograms of one metric, by one label; takes whole arrays at once.
+
+    The client's own histogram takes one value per call, which costs more than scoring an event.
+    """
+
+    def __init__(
+        self, name: str, documentation: str, label: str, values: Sequence[str],
+        bounds: Sequence[float], registry: CollectorRegistry,
+    ) -> None:  # fmt: skip
+        self._name, self._documentation, self._label = name, documentation, label
+        self._bounds = np.array(bounds)
+        self._counts = {value: np.zeros(len(bounds) + 1, np.int64) for value in values}
+        self._sums = dict.fromkeys(values, 0.0)
+        registry.register(self)
+
+    def observe(self, label: str, values: NDArray[np.float64] | float) -> None:
+        """Count one value or many."""
+        values = np.atleast_1d(values)
+        places = np.searchsorted(self._bounds, values, side="left")
+        self._counts[label] += np.bincount(places, minlength=self._bounds.size + 1)
+        self._sums[label] += float(values.sum())
+
+    def collect(self) -> Iterable[Metric]:
+        """What Prometheus asks for."""
+        family = HistogramMetricFamily(self._name, self._documentation, labels=[self._label])
+        bounds = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
+        for value, counts in self._counts.items():
+            cumulative = counts.cumsum().tolist()
+            family.add_metric(
+                [value], list(zip(bounds, cumulative, strict=True)), self._sums[value]
+            )
+        yield family
+
+
+class ScorerMetrics:
+    """All that the scorer says of itself."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.events = Counter("weir_events", "Events answered", registry=registry)
+        self.labels = Counter("weir_labels", "Labels taken in", registry=registry)
+        self.decisions = Counter(
+            "weir_decisions", "Events by decision", ["decision"], registry=registry
+        )
+        self.dead_letters = Counter(
+            "weir_dead_letters", "Records rejected, by reason", ["reason"], registry=registry
+        )
+        self.transactions = Counter(
+            "weir_transactions", "Transactions by outcome", ["outcome"], registry=registry
+        )
+        self.restored = Counter(
+            "weir_restored_events", "Events read again to rebuild state", registry=registry
+        )
+        self.forgotten = Gauge(
+            "weir_forgotten_events", "Events forgotten early: more than an entity's share",
+            ["entity"], registry=registry,
+        )  # fmt: skip
+        self.entities = Gauge(
+            "weir_entities", "Entities remembered", ["entity"], registry=registry
+        )
+        self.state_bytes = Gauge(
+            "weir_state_bytes", "Memory of the feature windows", registry=registry
+        )
+        self.ready = Gauge(
+            "weir_ready", "1 when all partitions are owned and state is complete", registry=registry
+        )
+        self.model = Gauge("weir_model_info", "The model and policy that answer",
+                           ["model", "policy", "feature_schema"], registry=registry)  # fmt: skip
+        self.stage = Histograms("weir_stage_seconds", "Time of one batch by stage", "stage",
+                                STAGES, _SECONDS, registry)  # fmt: skip
+        self.latency = Histograms(
+            "weir_latency_seconds", "From a record's Kafka timestamp to its visible answer",
+            "path", ("end_to_end",), _SECONDS, registry,
+        )  # fmt: skip
+        self.batch = Histograms("weir_batch_records", "Records in one transaction", "kind",
+                                ("events", "labels"), _SIZES, registry)  # fmt: skip
+        self._registry = registry
+
+    def watch_lag(self, lag: Callable[[], Mapping[tuple[str, int], int]]) -> None:
+        """Show the lag per partition, asked for when Prometheus asks."""
+        self._registry.register(_LagCollector(lag))
+
+
+class _LagCollector(Collector):
+    def __init__(self, lag: Callable[[], Mapping[tuple[str, int], int]]) -> None:
+        self._lag = lag
+
+    def collect(self) -> Iterable[Metric]:
+        family = Metric("weir_lag_records", "Records not answered yet", "gauge")
+        for (topic, partition), lag in self._lag().items():
+            family.add_sample(
+                "weir_lag_records", {"topic": topic, "partition": str(partition)}, lag
+            )
+        yield family
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: asking for the lag before the scorer runs would fail."""
+        return []

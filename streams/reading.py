@@ -1,0 +1,58 @@
+"""Reading a topic from its beginning to its present end."""
+
+from collections.abc import Callable, Iterator
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from streams.kafka import KafkaSettings
+
+_BATCH = 10_000
+_POLL_S = 0.5
+
+
+def read_to_end(
+    kafka: KafkaSettings,
+    topic: str,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[list[Message]]:
+    """Yield all committed records of a topic, in batches, ascending in offset per partition.
+
+    The end is where each partition ended when reading began. Joins no group.
+
+    Raises:
+        ValueError: there is no such topic.
+        KafkaException: the cluster failed.
+    """
+    consumer = Consumer(kafka.consumer_config(group_id="weir-reader"))
+    try:
+        metadata = consumer.list_topics(topic, timeout=15).topics[topic]
+        if metadata.error is not None:
+            raise ValueError(f"there is no topic {topic!r}: make it with `weir topics`")
+        starts, total = [], 0
+        for partition in metadata.partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=15)
+            total += high - low
+            if high > low:
+                starts.append((TopicPartition(topic, partition, low), high))
+        unread = {each.partition: high for each, high in starts}
+        done = 0
+        consumer.assign([each for each, _ in starts])
+        while unread:
+            batch = []
+            for message in consumer.consume(_BATCH, _POLL_S):
+                partition, error = message.partition(), message.error()
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                    raise KafkaException(error)
+                if partition not in unread:
+                    continue
+                if error is None and message.offset() < unread[partition]:
+                    batch.append(message)
+                # The end may be a transaction marker, which no consumer sees: then EOF tells.
+                if error is not None or message.offset() >= unread[partition] - 1:
+                    del unread[partition]
+            done += len(batch)
+            progress(done, total)
+            if batch:
+                yield batch
+    finally:
+        consumer.close()

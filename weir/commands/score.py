@@ -1,0 +1,60 @@
+"""`weir score`: the scorer."""
+
+import logging
+import signal
+import threading
+from typing import Annotated
+
+import typer
+from prometheus_client import start_http_server
+
+from inference.registry import CHAMPION
+from streams.kafka import connect
+from streams.topics import ensure_topics
+from weir.console import ConfigOption
+from weir.settings import load_settings
+from weir.wiring import build_scorer, kafka_settings, open_registry
+
+logger = logging.getLogger(__name__)
+
+
+def score(
+    config: ConfigOption = None,
+    model: Annotated[
+        str, typer.Option(help="Version or alias of the model in the registry.")
+    ] = CHAMPION,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Port for Prometheus; 0 chooses a free one.")
+    ] = None,
+) -> None:
+    """Score events exactly once, until SIGTERM or Ctrl-C.
+
+    Reads the events topic (and the labels topic, where a feature needs it), writes scores, the
+    feature log and dead letters, all in one Kafka transaction per batch. On SIGTERM it finishes
+    the transaction at hand and leaves the group. State is rebuilt from the topics at the start.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    overrides = {} if metrics_port is None else {"metrics": {"port": metrics_port}}
+    settings = load_settings(config, **overrides)
+    kafka = kafka_settings(settings)
+    ensure_topics(connect(kafka), settings.topics)
+    scorer = build_scorer(settings, kafka, open_registry(settings).resolve(model))
+    with scorer.engine:
+        server, _ = start_http_server(
+            settings.metrics.port, settings.metrics.host, scorer.prometheus
+        )
+        logger.info(
+            "scoring %s with model %s, policy %s; metrics on http://%s:%d/metrics",
+            settings.topics.events,
+            scorer.model.short_id,
+            settings.policy.version,
+            settings.metrics.host,
+            server.server_port,
+        )
+        try:
+            scorer.loop.run(stop)
+        finally:
+            server.shutdown()
+    logger.info("stopped: the last transaction is committed")

@@ -1,0 +1,80 @@
+"""What all commands share: options, error exits, progress on stderr, JSON on stdout."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+FAILED = 1
+WRONG_USE = 2
+UNAVAILABLE = 3
+FENCED = 4
+"""Exit codes: something went wrong; wrong settings or arguments; Kafka does not answer; another
+scorer took over."""
+
+stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", metavar="FILE", show_default=False,
+        help="Settings file; else WEIR_CONFIG, else weir.toml in this folder.",
+    ),
+]  # fmt: skip
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object for programs instead of text.")
+]
+QuietOption = Annotated[bool, typer.Option("--no-progress", help="Show no progress.")]
+
+Step = Callable[[int, int], None]
+"""Called with how much of how much is done."""
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON object to stdout; NaN becomes null."""
+    sys.stdout.write(json.dumps(_finite(value), indent=2, default=str) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value
+
+
+@contextmanager
+def progress_bar(title: str, show: bool = True) -> Iterator[Step]:
+    """Draw a bar on stderr for a piece of work that reports how far it is."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=stderr,
+        disable=not show,
+        transient=True,
+    ) as progress:
+        task = progress.add_task(title, total=None)
+
+        def step(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total or None)
+
+        yield step

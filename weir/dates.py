@@ -1,0 +1,44 @@
+"""Days and times on the command line."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", metavar="TIME", help="First time that counts: 2018-07-25 or "
+                 "2018-07-25T12:00, UTC."),
+]  # fmt: skip
+ToOption = Annotated[
+    str | None,
+    typer.Option("--to", metavar="TIME", help="Where to end; this time itself is left out."),
+]
+
+_FOREVER = 2**63 - 1
+
+
+def parse_time_ms(text: str) -> int:
+    """UTC milliseconds of an ISO 8601 day or time; without an offset it is UTC.
+
+    Raises:
+        typer.BadParameter: it is neither.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is no time: write 2018-07-25 or 2018-07-25T12:00"
+        ) from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1_000)
+
+
+def day_range_ms(start: str | None, stop: str | None) -> tuple[int, int]:
+    """First and end (exclusive) in milliseconds; what is not given is open."""
+    first = -_FOREVER if start is None else parse_time_ms(start)
+    last = _FOREVER if stop is None else parse_time_ms(stop)
+    if first >= last:
+        raise typer.BadParameter(f"--from {start} is not before --to {stop}")
+    return first, last

@@ -1,0 +1,73 @@
+"""What stands in the scores and labels topics, in columns."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.detection_metrics import UNLABELLED
+from inference.scorer import Score
+from streams.contract import EventContract
+from streams.decode import Decoder
+from streams.kafka import KafkaSettings
+from streams.labels import label_contract, read_progress
+from streams.reading import read_to_end
+
+
+@dataclass(frozen=True)
+class ScoredEvents:
+    """All answers, in the order read; `duplicates` counts ids that were answered again."""
+
+    ids: list[Any]
+    keys: list[Any]
+    times: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    decisions: NDArray[np.str_]
+    duplicates: int
+
+
+def read_scores(
+    kafka: KafkaSettings, topic: str, progress: Callable[[int, int], None]
+) -> ScoredEvents:
+    """Read the scores topic to its present end; the first answer to an event counts."""
+    decode = msgspec.json.Decoder(Score).decode
+    seen: dict[Any, Score] = {}
+    total = 0
+    for batch in read_to_end(kafka, topic, progress):
+        for message in batch:
+            score = decode(message.value())
+            total += 1
+            seen.setdefault(score.event_id, score)
+    scores = list(seen.values())
+    return ScoredEvents(
+        ids=list(seen),
+        keys=[score.key for score in scores],
+        times=np.array([score.event_time for score in scores], np.int64),
+        scores=np.array([score.score for score in scores]),
+        probabilities=np.array([score.probability for score in scores]),
+        decisions=np.array([score.decision for score in scores], dtype=np.str_),
+        duplicates=total - len(seen),
+    )
+
+
+def read_labels(
+    kafka: KafkaSettings, topic: str, contract: EventContract, progress: Callable[[int, int], None]
+) -> dict[Any, int]:
+    """Read the labels topic to its present end: event id to 1 or 0; the latest word counts."""
+    decoder = Decoder(label_contract(contract))
+    labels: dict[Any, int] = {}
+    for batch in read_to_end(kafka, topic, progress):
+        records = [m for m in batch if m.value() is not None or read_progress(m.headers()) is None]
+        arrived = np.array([message.timestamp()[1] for message in records], np.int64)
+        known = decoder.decode([message.value() for message in records], arrived).events
+        labels.update(zip(known.ids, map(int, known.values("label")), strict=True))
+    return labels
+
+
+def join_labels(ids: list[Any], labels: dict[Any, int]) -> NDArray[np.int8]:
+    """The label of each event, `UNLABELLED` where none is known, shape (n,)."""
+    return np.array([labels.get(event, UNLABELLED) for event in ids], np.int8)

@@ -1,0 +1,144 @@
+"""Builds the running parts from the settings."""
+
+import json
+from dataclasses import dataclass
+from time import time
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from inference.engine import EngineError
+from inference.metrics import ScorerMetrics
+from inference.onnxruntime_engine import OnnxRuntimeEngine
+from inference.package import ModelPackage
+from inference.policy import Policy
+from inference.registry import Registry
+from inference.scorer import Scorer
+from streams.broker import LocalBroker
+from streams.exactly_once import ExactlyOnceLoop
+from streams.features import FeaturePlan
+from streams.intake import Intake
+from streams.kafka import KafkaSettings, KafkaUnavailableError
+from weir.settings import Settings
+
+
+def now_ms() -> int:
+    """The wall clock, UTC milliseconds."""
+    return round(time() * 1_000)
+
+
+def kafka_settings(settings: Settings) -> KafkaSettings:
+    """How to reach Kafka: as the settings say, or the local broker where they name no cluster.
+
+    Raises:
+        KafkaUnavailableError: no cluster is named and the local broker does not run.
+    """
+    if settings.kafka.bootstrap_servers:
+        return settings.kafka
+    status = LocalBroker(settings.broker).status()
+    if not status.running or status.bootstrap_servers is None:
+        raise KafkaUnavailableError(
+            "kafka.bootstrap_servers is empty and the local broker does not run: start it with "
+            "`weir broker start`, or name your cluster there"
+        )
+    return settings.kafka.model_copy(
+        update={
+            "bootstrap_servers": status.bootstrap_servers,
+            "properties": {**settings.broker.client, **settings.kafka.properties},
+        }
+    )
+
+
+def open_registry(settings: Settings) -> Registry:
+    """The registry of models."""
+    return Registry(settings.registry, settings.data_dir)
+
+
+@dataclass
+class ScorerProcess:
+    """The scorer's parts, ready to run."""
+
+    loop: ExactlyOnceLoop
+    engine: OnnxRuntimeEngine
+    model: ModelPackage
+    prometheus: CollectorRegistry
+    metrics: ScorerMetrics
+
+
+def build_scorer(settings: Settings, kafka: KafkaSettings, model: ModelPackage) -> ScorerProcess:
+    """Put the scorer together around a model; its engine is warm.
+
+    Raises:
+        EngineError: the model reads a feature that is not declared, or is declared otherwise.
+        PolicyError: the policy's bounds contradict each other.
+    """
+    plan = settings.plan()
+    check_same_meaning(plan, model)
+    engine = OnnxRuntimeEngine(model, plan.names)
+    engine.warm_up()
+    prometheus = CollectorRegistry()
+    metrics = ScorerMetrics(prometheus)
+    scorer = Scorer(
+        settings.event,
+        plan,
+        settings.windows,
+        engine,
+        model.short_id,
+        Policy(settings.policy, model.thresholds),
+        settings.topics,
+        metrics,
+    )
+
+    def new_intake() -> Intake:
+        return Intake(
+            settings.event,
+            settings.topics.events,
+            settings.topics.labels if plan.reads_labels else None,
+            settings.alignment,
+            now_ms,
+        )
+
+    loop = ExactlyOnceLoop(kafka, settings.loop, new_intake, scorer)
+    metrics.watch_lag(loop.lag)
+    metrics.ready.set_function(lambda: float(loop.ready))
+    return ScorerProcess(loop, engine, model, prometheus, metrics)
+
+
+def check_same_meaning(plan: FeaturePlan, model: ModelPackage) -> None:
+    """Refuse a model that was trained on features of the same name but another meaning.
+
+    Raises:
+        EngineError: names the features and what differs.
+    """
+    if plan.schema_hash == model.features.schema_hash:
+        return
+    declared = _by_name(plan.schema())
+    trained = _by_name(model.features.definitions)
+    different = [
+        name
+        for name in model.features.names
+        if name in declared and declared[name] != trained.get(name)
+    ]
+    if different:
+        raise EngineError(
+            f"model {model.short_id} was trained when {', '.join(map(repr, different))} "
+            "meant something else: restore these [[features]] in the settings, or train again "
+            "with `weir train`"
+        )
+
+
+def _by_name(schema: dict[str, Any]) -> dict[str, Any]:
+    fields = schema["fields"]
+    return {
+        feature["name"]: (
+            _plain(feature),
+            [fields.get(feature.get(role)) for role in ("field", "entity")],
+            schema["version"],
+        )
+        for feature in schema["features"]
+    }
+
+
+def _plain(value: Any) -> str:
+    """Text that is equal for a declaration and for what JSON made of it."""
+    return json.dumps(value, sort_keys=True)
