@@ -6,7 +6,7 @@ import json
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,7 +73,7 @@ class Card(Section):
     files: dict[str, str] = Field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ModelPackage:
     """A package whose files were checked against its card.
 
@@ -91,12 +91,12 @@ class ModelPackage:
 
     folder: Path
     id: str
-    card: Card
-    features: FeatureColumns
-    thresholds: Thresholds
-    drift_reference: DriftReference
-    background: NDArray[np.float32]
-    model: bytes
+    card: Card = field(repr=False)
+    features: FeatureColumns = field(repr=False)
+    thresholds: Thresholds = field(repr=False)
+    drift_reference: DriftReference = field(repr=False)
+    background: NDArray[np.float32] = field(repr=False)
+    model: bytes = field(repr=False)
 
     @cached_property
     def short_id(self) -> str:

@@ -57,6 +57,7 @@ def tree_attributes(models: Sequence[DumpedModel]) -> dict[str, Any]:
                 continue
             for node_id, (node, left_id, right_id) in enumerate(_preorder(root)):
                 leaf = "leaf_value" in node
+                missing_goes_left = 0 if leaf else _missing_goes_left(node)
                 nodes["treeids"].append(tree_id)
                 nodes["nodeids"].append(node_id)
                 nodes["modes"].append("LEAF" if leaf else "BRANCH_LEQ")
@@ -64,7 +65,7 @@ def tree_attributes(models: Sequence[DumpedModel]) -> dict[str, Any]:
                 nodes["values"].append(0.0 if leaf else _threshold(node["threshold"]))
                 nodes["truenodeids"].append(left_id)
                 nodes["falsenodeids"].append(right_id)
-                nodes["missing_value_tracks_true"].append(0 if leaf else _missing_goes_left(node))
+                nodes["missing_value_tracks_true"].append(missing_goes_left)
                 if leaf:
                     leaves["treeids"].append(tree_id)
                     leaves["nodeids"].append(node_id)

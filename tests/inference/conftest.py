@@ -1,0 +1,18 @@
+"""The one package that the tests of this room share."""
+
+import pytest
+from payments import payments, quick_settings
+
+from inference.package import ModelPackage
+from inference.training import TrainingSet, train
+
+
+@pytest.fixture(scope="session")
+def data() -> TrainingSet:
+    return payments(6_000)
+
+
+@pytest.fixture(scope="session")
+def package(data: TrainingSet, tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
+    folder = tmp_path_factory.mktemp("packages")
+    return train(data, quick_settings(), folder, lambda stage, share: None)

@@ -1,0 +1,138 @@
+"""What every engine must do; a new backend joins by one line in `ENGINES`."""
+
+import numpy as np
+import pytest
+
+from inference.engine import BATCH_BUCKETS, EngineError
+from inference.onnxruntime_engine import OnnxRuntimeEngine
+from inference.package import PackageError
+
+ENGINES = [OnnxRuntimeEngine]
+
+
+@pytest.fixture(params=ENGINES, ids=lambda engine: engine.__name__)
+def engine_type(request):
+    return request.param
+
+
+@pytest.fixture
+def engine(engine_type, package):
+    with engine_type(package) as engine:
+        yield engine
+
+
+def test_answers_are_float32_in_range_and_not_constant(engine, data):
+    outputs = engine.infer(data.matrix)
+    for values in outputs:
+        assert values.shape == (len(data.labels),)
+        assert values.dtype == np.float32
+        assert values.min() >= 0
+        assert values.max() <= 1
+        assert len(np.unique(values)) > 50
+
+
+def test_calibration_keeps_the_order(engine, data):
+    outputs = engine.infer(data.matrix)
+    order = np.argsort(outputs.score, kind="stable")
+    assert (np.diff(outputs.probability[order]) >= 0).all()
+
+
+def test_frauds_stand_out_in_every_answer(engine, data):
+    outputs = engine.infer(data.matrix)
+    fraud = data.labels == 1
+    for values in outputs:
+        assert values[fraud].mean() > 1.3 * values[~fraud].mean()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 7, 8, 9, 500, 4097])
+def test_a_batch_of_any_size_equals_its_rows(engine, data, rows):
+    whole = engine.infer(data.matrix)
+    part = engine.infer(data.matrix[:rows])
+    for name in whole._fields:
+        values = getattr(part, name)
+        assert values.shape == (rows,)
+        np.testing.assert_allclose(values, getattr(whole, name)[:rows], rtol=1e-5, atol=1e-6)
+
+
+def test_more_rows_than_one_call_takes(engine, data):
+    many = np.tile(data.matrix, (3, 1))
+    outputs, once = engine.infer(many), engine.infer(data.matrix)
+    np.testing.assert_allclose(outputs.anomaly, np.tile(once.anomaly, 3), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(outputs.score, np.tile(once.score, 3))
+
+
+def test_missing_and_extreme_values_get_an_answer(engine, data):
+    width = data.matrix.shape[1]
+    for value in (np.nan, np.inf, -np.inf, 0.0, 3e38, -3e38):
+        outputs = engine.infer(np.full((3, width), value, np.float32))
+        for values in outputs:
+            assert ((values >= 0) & (values <= 1)).all()
+
+
+def test_any_dtype_and_layout_is_converted(engine, data):
+    rows = data.matrix[:40]
+    expected = engine.infer(rows).score
+    wide = np.repeat(rows, 2, axis=0)
+    for other in (rows.astype(np.float64), np.asfortranarray(rows), wide[::2]):
+        np.testing.assert_array_equal(engine.infer(other).score, expected)
+
+
+def test_the_input_is_left_as_it_was(engine, data):
+    rows = data.matrix[:50].copy()
+    engine.infer(rows)
+    np.testing.assert_array_equal(rows, data.matrix[:50])
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (3, 7), (6,), (1, 3, 6)])
+def test_a_wrong_shape_is_named(engine, shape):
+    with pytest.raises(EngineError, match=r"shape \(n, 6\).*got shape"):
+        engine.infer(np.zeros(shape, np.float32))
+
+
+def test_columns_are_found_by_name_in_a_wider_vector(engine_type, package, data):
+    names = ("unused", *reversed(data.feature_names), "also_unused")
+    wide = np.full((100, 8), 777.0)
+    wide[:, 1:7] = data.matrix[:100, ::-1]
+    with engine_type(package) as plain, engine_type(package, names) as selecting:
+        selecting.warm_up()
+        expected, outputs = plain.infer(data.matrix[:100]), selecting.infer(wide)
+    for one, other in zip(expected, outputs, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_feature_that_is_not_computed_is_named(engine_type, package):
+    with pytest.raises(EngineError, match=r"1 feature.*risk_30d"):
+        engine_type(package, ("amount", "count_1d", "amount_7d", "hour", "device_age"))
+
+
+def test_close_can_be_repeated_and_ends_use(engine_type, package, data):
+    engine = engine_type(package)
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.infer(data.matrix[:1])
+    with pytest.raises(EngineError, match="closed"):
+        engine.warm_up()
+
+
+def test_loads_from_a_folder(engine_type, package, data, tmp_path):
+    with engine_type(package.folder) as loaded, engine_type(package) as given:
+        rows = data.matrix[:100]
+        np.testing.assert_array_equal(loaded.infer(rows).score, given.infer(rows).score)
+    with pytest.raises(PackageError, match="no model package here"):
+        engine_type(tmp_path)
+
+
+def test_warm_up_covers_a_single_row_and_is_silent(engine):
+    assert BATCH_BUCKETS[0] == 1
+    assert list(BATCH_BUCKETS) == sorted(BATCH_BUCKETS)
+    engine.warm_up()
+
+
+def test_legitimate_rows_reach_every_level_of_anomaly(engine_type, package, data):
+    """A quantile: about a tenth of held-out legitimate rows is above 0.9."""
+    held_out = data.matrix[4800:][data.labels[4800:] == 0]
+    with engine_type(package) as engine:
+        anomaly = engine.infer(held_out).anomaly
+    for level in (0.25, 0.5, 0.9, 0.99):
+        assert abs((anomaly > level).mean() - (1 - level)) < 0.01
