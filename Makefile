@@ -1,0 +1,41 @@
+# make setup | demo | test | lint | bench          ARGS="…" passes options on to the demo.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
+
+.PHONY: setup demo test lint bench clean
+.DEFAULT_GOAL := setup
+
+setup: $(STAMP)
+
+# The lock names every package by version and hash; uv installs it, several times faster than pip.
+# A Java comes from PyPI only where the machine has none of version 17 or later.
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "weir needs Python 3.11 or later: set PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || { echo "making $(VENV) …"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing the locked packages (first time: about a minute) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
+	@rm -f $(VENV)/.installed-* && touch $@
+
+demo: setup
+	@$(BIN)/weir demo $(ARGS)
+
+test: setup
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: setup
+	@for script in benchmarks/[a-z]*.py; do \
+	  case $$script in */harness.py) continue;; esac; \
+	  echo "== $$script"; $(BIN)/python $$script --quick || exit 1; done
+
+clean:
+	rm -rf $(VENV) var build dist *.egg-info

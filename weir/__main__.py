@@ -1,0 +1,5 @@
+"""``python -m weir``."""
+
+from weir.main import main
+
+main()

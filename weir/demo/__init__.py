@@ -1,0 +1,1 @@
+"""The demo: everything that Weir does, in one command on one machine."""
