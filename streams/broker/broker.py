@@ -62,7 +62,7 @@ class LocalBroker:
 
     def __init__(self, settings: BrokerSettings) -> None:
         self.settings = settings
-        self._layout = Layout(settings.data_dir.absolute())
+        self._layout = Layout(settings.data_dir.resolve())
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

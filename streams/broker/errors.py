@@ -27,5 +27,5 @@ def explain_os_errors(folder: Path, key: str) -> Iterator[None]:
         elif error.errno in (errno.ENOTDIR, errno.EEXIST):
             why = "a file is where a folder should be: move it away"
         else:
-            why = error.strerror or str(error)
+            why = f"{error.strerror or error}: check the path"
         raise BrokerError(f"{folder}: {why}, or set `{key}` to another folder") from error

