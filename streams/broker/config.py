@@ -26,6 +26,8 @@ _ONE_NODE = {
     # Nobody else is coming: do not wait for them.
     "group.initial.rebalance.delay.ms": "0",
     "broker.heartbeat.interval.ms": "200",
+    # A killed broker may register again only when this is over.
+    "broker.session.timeout.ms": "3000",
     # Tests of a crashed consumer should not take the usual 45 seconds.
     "group.min.session.timeout.ms": "1000",
     # A mistyped topic is an error, as on a production cluster.
