@@ -5,6 +5,7 @@ from streams.broker.state import Layout
 
 _TAIL_LINES = 12
 _READ_BYTES = 64 << 10
+_STACK_FRAME = ("\tat ", "\t... ")
 
 _KNOWN = (
     ("Address already in use", PortInUseError, "a port was taken while it started: start it again"),
@@ -30,7 +31,8 @@ def failure(what: str, layout: Layout, log_start: int) -> BrokerError:
         if sign in log:
             kind, cause = kind_of_sign, f": {words}"
             break
-    tail = "\n".join(f"  {line}" for line in log.splitlines()[-_TAIL_LINES:])
+    told = [line for line in log.splitlines() if not line.startswith(_STACK_FRAME)]
+    tail = "\n".join(f"  {line}" for line in told[-_TAIL_LINES:])
     return kind(f"the broker {what}{cause}\nThe end of {layout.log}:\n{tail or '  (empty)'}")
 
 
