@@ -1,0 +1,265 @@
+"""Features of a file of events: the same kernels in the same order as on the stream.
+
+A label is applied where the stream applies it: before the first event whose time is at or after
+the label's own, which is its event's time plus ``labels.delay``.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from streams.column_batch import ColumnBatch
+from streams.columns import UNLABELLED
+from streams.features.declarations import LabelFeature
+from streams.features.plan import FeaturePlan
+from streams.features.state import FeatureState, LabelBatch, WindowSettings
+from streams.files import EventFile
+
+Progress = Callable[[int, int], None]
+"""Called with how many events are done, and how many there are."""
+
+CHUNK = 65_536
+"""Events per step: large enough that the kernels, and not Python, take the time."""
+
+
+class FeatureRows(NamedTuple):
+    """Features of m events that follow one another.
+
+    Attributes:
+        events: the events.
+        matrix: float64, shape (m, len(plan.names)), NaN where missing.
+        labels: 1, 0 or -1 (unknown), int8, shape (m,).
+    """
+
+    events: ColumnBatch
+    matrix: NDArray[np.float64]
+    labels: NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class TrainingMatrix:
+    """Feature vectors of labelled events, as serving sees them.
+
+    Attributes:
+        matrix: float32, shape (n, len(plan.names)), NaN where missing.
+        labels: 1 or 0, int8, shape (n,).
+        times: event times, UTC milliseconds, ascending, shape (n,).
+    """
+
+    matrix: NDArray[np.float32]
+    labels: NDArray[np.int8]
+    times: NDArray[np.int64]
+
+
+def check_label_delays(plan: FeaturePlan, label_delay_ms: int) -> None:
+    """Refuse features that look at labels before these are known.
+
+    Raises:
+        ValueError: a label feature's delay is shorter than ``labels.delay``.
+    """
+    for declaration in plan.declarations:
+        if isinstance(declaration, LabelFeature) and declaration.delay < label_delay_ms:
+            has, least = map(_duration, (declaration.delay, label_delay_ms))
+            raise ValueError(
+                f"features: {declaration.name!r} has delay = {has!r}, but labels.delay is "
+                f"{least!r}: it would look at events whose labels are not known yet. Set its "
+                f"delay to {least!r} or more"
+            )
+
+
+def _duration(milliseconds: int) -> str:
+    """As `weir.toml` writes it, in the largest unit that gives a whole number."""
+    for unit, length in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)):
+        if milliseconds % length == 0:
+            return f"{milliseconds // length}{unit}"
+    return f"{milliseconds}ms"
+
+
+def compute_features(
+    file: EventFile,
+    plan: FeaturePlan,
+    label_delay_ms: int,
+    start_ms: int | None = None,
+    stop_ms: int | None = None,
+    *,
+    windows: WindowSettings | None = None,
+    chunk: int = CHUNK,
+    progress: Progress | None = None,
+) -> Iterator[FeatureRows]:
+    """Yield the features of events with ``start_ms <= time < stop_ms``, in order.
+
+    All events before `start_ms` are taken in too: they are the history that windows look at.
+
+    Args:
+        label_delay_ms: how long after its event a label becomes known.
+        windows: as the scorer has them.
+        chunk: events per step; the features do not depend on it.
+
+    Raises:
+        ValueError: a label feature's delay is shorter than `label_delay_ms`, or there is one and
+            the file was opened without labels.
+    """
+    check_label_delays(plan, label_delay_ms)
+    if plan.reads_labels and file.labels is None:
+        raise ValueError(
+            f"{file.path}: the features read labels, and the file was opened without a label "
+            "column: name it in labels.field"
+        )
+    return _compute(file, plan, label_delay_ms, (start_ms, stop_ms), windows, chunk, progress)
+
+
+def _compute(
+    file: EventFile,
+    plan: FeaturePlan,
+    label_delay_ms: int,
+    span: tuple[int | None, int | None],
+    windows: WindowSettings | None,
+    chunk: int,
+    progress: Progress | None,
+) -> Iterator[FeatureRows]:
+    first, end = file.span(*span)
+    labels = file.labels if file.labels is not None else np.full(len(file), UNLABELLED, np.int8)
+    labelled = np.flatnonzero(labels != UNLABELLED) if plan.reads_labels else np.empty(0, np.intp)
+    known = file.times[labelled] + label_delay_ms
+    state = FeatureState(plan, windows)
+    applied = 0
+    for start in range(0, end, chunk):
+        stop = min(start + chunk, end)
+        batch = file.batch(start, stop)
+        due = int(np.searchsorted(known, batch.times[-1], side="right"))
+        which = labelled[applied:due]
+        batch_labels = LabelBatch(
+            ids=_ids(file, which),
+            values=labels[which].astype(np.float64),
+            before=np.searchsorted(batch.times, known[applied:due], side="left"),
+        )
+        applied = due
+        matrix = state.update(batch, batch_labels)
+        if progress is not None:
+            progress(stop, end)
+        wanted = max(first - start, 0)
+        if wanted < stop - start:
+            yield FeatureRows(
+                file.batch(start + wanted, stop), matrix[wanted:], labels[start + wanted : stop]
+            )
+
+
+def _ids(file: EventFile, which: NDArray[np.intp]) -> list[Any]:
+    if not which.size:
+        return []
+    # Labels come in runs: a slice and a pick within it, instead of a pick from the whole column.
+    low = int(which[0])
+    return file.batch(low, int(which[-1]) + 1).take(which - low).ids
+
+
+def training_matrix(
+    file: EventFile,
+    plan: FeaturePlan,
+    label_delay_ms: int,
+    start_ms: int | None = None,
+    stop_ms: int | None = None,
+    *,
+    windows: WindowSettings | None = None,
+    progress: Progress | None = None,
+) -> TrainingMatrix:
+    """Feature vectors and labels of the labelled events with ``start_ms <= time < stop_ms``.
+
+    Raises:
+        ValueError: as `compute_features`, or the file was opened without labels.
+    """
+    if file.labels is None:
+        raise ValueError(f"{file.path}: opened without a label column: name it in labels.field")
+    first, end = file.span(start_ms, stop_ms)
+    wanted = file.labels[first:end] != UNLABELLED
+    matrix = np.empty((int(wanted.sum()), len(plan.names)), np.float32)
+    row = 0
+    for rows in compute_features(
+        file, plan, label_delay_ms, start_ms, stop_ms, windows=windows, progress=progress
+    ):
+        known = rows.labels != UNLABELLED
+        count = int(known.sum())
+        matrix[row : row + count] = rows.matrix[known]
+        row += count
+    return TrainingMatrix(matrix, file.labels[first:end][wanted], file.times[first:end][wanted])
+
+
+def write_features(
+    path: Path | str,
+    file: EventFile,
+    plan: FeaturePlan,
+    label_delay_ms: int,
+    start_ms: int | None = None,
+    stop_ms: int | None = None,
+    *,
+    with_labels: bool = True,
+    as_served: bool = False,
+    windows: WindowSettings | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Write features to a Parquet file and return the number of its rows.
+
+    Columns: the event's id and time under their own names, the features under theirs, and the
+    label (null where unknown) under its own if the file was opened with one. The metadata hold
+    the feature schema hash, the SHA-256 of the file of events, and the label delay. A file that
+    was there is replaced once the new one is complete.
+
+    Args:
+        with_labels: write the label column too.
+        as_served: features as float32, which is what a model gets; else float64.
+
+    Raises:
+        ValueError: as `compute_features`, or a feature has the name of another column.
+        OSError: the file can't be written.
+    """
+    path = Path(path)
+    contract = file.contract
+    label_field = file.label_field if with_labels else None
+    for name, role in ((contract.id, "id"), (contract.time, "time"), (label_field, "label")):
+        if name in plan.names:
+            raise ValueError(
+                f"features: {name!r} is also the name of the {role} column of the file to be "
+                "written: rename the feature"
+            )
+    chunks = compute_features(
+        file, plan, label_delay_ms, start_ms, stop_ms, windows=windows, progress=progress
+    )
+    kind = np.float32 if as_served else np.float64
+    fields = [
+        pa.field(contract.id, file.events.column(contract.id).type),
+        pa.field(contract.time, pa.timestamp("ms", tz="UTC")),
+        *(pa.field(name, pa.from_numpy_dtype(kind)) for name in plan.names),
+    ]
+    if label_field is not None:
+        fields.append(pa.field(label_field, pa.int8()))
+    metadata = {
+        "weir.feature_schema_hash": plan.schema_hash,
+        "weir.events_sha256": file.sha256,
+        "weir.label_delay_ms": str(label_delay_ms),
+    }
+    schema = pa.schema(fields, metadata=metadata)
+    # In the same folder, so that the last step is one rename; a reader sees all or nothing.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    count = 0
+    try:
+        with pyarrow.parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
+            for rows in chunks:
+                columns = [
+                    rows.events.column(contract.id),
+                    pa.array(rows.events.times, schema.field(1).type),
+                    *(pa.array(column) for column in rows.matrix.T.astype(kind)),
+                ]
+                if label_field is not None:
+                    columns.append(pa.array(rows.labels, mask=rows.labels == UNLABELLED))
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+                count += len(rows.events)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
