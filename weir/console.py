@@ -38,6 +38,11 @@ ConfigOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object for programs instead of text.")
 ]
+JsonFileOption = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", show_default=False,
+                 help="Write the result as one JSON object to FILE; - is standard output."),
+]  # fmt: skip
 QuietOption = Annotated[bool, typer.Option("--no-progress", help="Show no progress.")]
 
 Step = Callable[[int, int], None]
@@ -47,6 +52,14 @@ Step = Callable[[int, int], None]
 def print_json(value: Any) -> None:
     """Write one JSON object to stdout; NaN becomes null."""
     sys.stdout.write(json.dumps(_finite(value), indent=2, default=str) + "\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write one JSON object to a file, or to stdout for ``-``."""
+    if path == Path("-"):
+        print_json(value)
+        return
+    path.write_text(json.dumps(_finite(value), indent=2, default=str) + "\n", encoding="utf-8")
 
 
 def _finite(value: Any) -> Any:
@@ -76,5 +89,25 @@ def progress_bar(title: str, show: bool = True) -> Iterator[Step]:
 
         def step(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total or None)
+
+        yield step
+
+
+@contextmanager
+def steps_bar(show: bool = True) -> Iterator[Callable[[str, float], None]]:
+    """Draw one bar on stderr for work of several named steps, each of which goes from 0 to 1."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=stderr,
+        disable=not show,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("", total=1.0)
+
+        def step(title: str, share: float) -> None:
+            progress.update(task, description=title, completed=share)
 
         yield step

@@ -35,7 +35,7 @@ def parse_time_ms(text: str) -> int:
     return round(moment.timestamp() * 1_000)
 
 
-def day_range_ms(start: str | None, stop: str | None) -> tuple[int, int]:
+def time_range_ms(start: str | None, stop: str | None) -> tuple[int, int]:
     """First and end (exclusive) in milliseconds; what is not given is open."""
     first = -_FOREVER if start is None else parse_time_ms(start)
     last = _FOREVER if stop is None else parse_time_ms(stop)

@@ -16,6 +16,12 @@ from streams.kafka import KafkaSettings
 from streams.labels import label_contract, read_progress
 from streams.reading import read_to_end
 
+Progress = Callable[[int, int], None]
+
+
+def _silent(done: int, total: int) -> None:
+    """Nobody watches."""
+
 
 @dataclass(frozen=True)
 class ScoredEvents:
@@ -30,9 +36,7 @@ class ScoredEvents:
     duplicates: int
 
 
-def read_scores(
-    kafka: KafkaSettings, topic: str, progress: Callable[[int, int], None]
-) -> ScoredEvents:
+def read_scores(kafka: KafkaSettings, topic: str, progress: Progress = _silent) -> ScoredEvents:
     """Read the scores topic to its present end; the first answer to an event counts."""
     decode = msgspec.json.Decoder(Score).decode
     seen: dict[Any, Score] = {}
@@ -55,7 +59,7 @@ def read_scores(
 
 
 def read_labels(
-    kafka: KafkaSettings, topic: str, contract: EventContract, progress: Callable[[int, int], None]
+    kafka: KafkaSettings, topic: str, contract: EventContract, progress: Progress = _silent
 ) -> dict[Any, int]:
     """Read the labels topic to its present end: event id to 1 or 0; the latest word counts."""
     decoder = Decoder(label_contract(contract))

@@ -1,17 +1,14 @@
 """The broker's operating-system process: found by its pid file, started, stopped."""
 
-import ctypes
 import os
-import signal
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
+from streams import child_process
 from streams.broker.errors import BrokerError
 from streams.broker.state import Layout
 
@@ -67,7 +64,7 @@ def launch(command: list[str], layout: Layout, *, die_with_parent: bool) -> subp
             stderr=subprocess.STDOUT,
             cwd=layout.root,
             start_new_session=True,
-            preexec_fn=_die_with_parent() if die_with_parent else None,
+            preexec_fn=child_process.die_with_parent() if die_with_parent else None,
         )
     try:
         layout.pid.write_text(f"{process.pid}\n")
@@ -104,19 +101,3 @@ def terminate(process: psutil.Process, timeout: float) -> None:
 def uptime_s(process: psutil.Process) -> float:
     """Return the seconds since the process was started."""
     return max(0.0, time.time() - process.create_time())
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    # The kernel counts the starting *thread* as the parent, and only the main one lasts.
-    if sys.platform != "linux" or threading.current_thread() is not threading.main_thread():
-        return None
-    set_death_signal = ctypes.CDLL(None, use_errno=True).prctl
-    pr_set_pdeathsig = 1
-    parent = os.getpid()
-
-    def in_child() -> None:
-        set_death_signal(pr_set_pdeathsig, signal.SIGTERM)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return in_child

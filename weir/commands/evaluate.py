@@ -11,7 +11,7 @@ from inference.evaluation import Evaluation
 from inference.evaluation import evaluate as evaluate_scores
 from streams.files import read_ids
 from weir.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
-from weir.dates import FromOption, ToOption, day_range_ms
+from weir.dates import FromOption, ToOption, time_range_ms
 from weir.scores import join_labels, read_labels, read_scores
 from weir.settings import load_settings
 from weir.wiring import kafka_settings
@@ -40,7 +40,7 @@ def evaluate(
         scored = read_scores(kafka, settings.topics.scores, step)
     with progress_bar("reading labels", not (no_progress or as_json)) as step:
         labels = read_labels(kafka, settings.topics.labels, settings.event, step)
-    first, last = day_range_ms(start, stop)
+    first, last = time_range_ms(start, stop)
     chosen = np.flatnonzero((scored.times >= first) & (scored.times < last))
     if ids is not None:
         wanted = set(read_ids(ids, settings.event))

@@ -1,0 +1,62 @@
+"""What the demo says at its end."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inference.evaluation import evaluate
+from streams.kafka import KafkaSettings
+from weir.demo.scenario import Scenario
+from weir.demo.watcher import Seen
+from weir.scores import join_labels, read_labels, read_scores
+from weir.settings import Settings
+
+
+def summarise(
+    settings: Settings,
+    kafka: KafkaSettings,
+    scenario: Scenario,
+    seen: Seen,
+    *,
+    events: int,
+    history_s: float,
+    live_s: float,
+    model: str,
+    folder: Path,
+) -> dict[str, Any]:
+    """Count what stands in the topics, and judge the live events' scores by their labels."""
+    scored = read_scores(kafka, settings.topics.scores)
+    labels = read_labels(kafka, settings.topics.labels, settings.event)
+    live = np.flatnonzero(scored.times >= scenario.live_from_ms)
+    ids = [scored.ids[i] for i in live]
+    quality = evaluate(
+        times_ms=scored.times[live],
+        cards=[scored.keys[i] for i in live],
+        labels=join_labels(ids, labels),
+        scores=scored.scores[live],
+        probabilities=scored.probabilities[live],
+        decisions=scored.decisions[live],
+        k=settings.evaluation.cards_per_day,
+        capacity_per_day=settings.evaluation.events_per_day,
+    )
+    dead = seen.dead_letters.total()
+    return {
+        "events": events,
+        "scored": len(scored.ids),
+        "lost": events - len(scored.ids) - dead,
+        "duplicated": scored.duplicates,
+        "dead_letters": dead,
+        "dead_letters_by_reason": dict(seen.dead_letters),
+        "events_per_second": round(scenario.live / live_s, 1),
+        "history_events": scenario.history,
+        "history_events_per_second": round(scenario.history / history_s, 1),
+        "latency_ms": seen.latency_percentiles((50, 95, 99, 99.9)),
+        "decisions": {name: seen.decisions[name] for name in ("approve", "review", "decline")},
+        "quality": quality.as_dict(),
+        "model": model,
+        "policy": settings.policy.version,
+        "feature_schema": settings.plan().schema_hash,
+        "data_dir": str(folder),
+        "settings_file": str(folder / "weir.toml"),
+    }
