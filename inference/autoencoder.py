@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from streams.section import Section
@@ -70,6 +68,10 @@ def fit_autoencoder(
         legitimate = legitimate[chosen]
     center, scale = _robust_scale(legitimate)
     z = _scaled(legitimate, center, scale, settings.clip)
+    # Imported when needed: scikit-learn takes seconds, and every command would pay them.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPRegressor
+
     network = MLPRegressor(
         hidden_layer_sizes=(settings.hidden, settings.bottleneck, settings.hidden),
         activation="relu",

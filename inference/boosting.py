@@ -1,14 +1,16 @@
 """Fits the fraud model: gradient-boosted trees, the mean of several bags."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from streams.section import Section
+
+if TYPE_CHECKING:
+    import lightgbm
 
 
 class TreeSettings(Section):
@@ -54,11 +56,14 @@ def fit_trees(
     seed: int,
     threads: int,
     progress: Callable[[float], None],
-) -> list[lightgbm.Booster]:
+) -> list["lightgbm.Booster"]:
     """Fit one booster per bag on rows (n, k) with ``NaN`` for missing values.
 
     The same rows, settings and seed give the same trees, on any number of threads.
     """
+    # Imported when needed: LightGBM takes a second, and every command would pay it.
+    import lightgbm
+
     shared = {
         "objective": "binary",
         "max_bin": settings.max_bin,
@@ -97,7 +102,7 @@ def fit_trees(
     return boosters
 
 
-def margin(boosters: list[lightgbm.Booster], matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+def margin(boosters: list["lightgbm.Booster"], matrix: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the bags' mean log-odds of fraud of rows (n, k), shape (n,)."""
     total = np.zeros(len(matrix))
     for booster in boosters:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -18,6 +17,9 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     labels, scores = _labels_and(labels, "scores", scores)
     if labels.all() or not labels.any():
         return float("nan")
+    # Imported when needed: scikit-learn takes seconds, and every command would pay them.
+    from sklearn.metrics import roc_auc_score
+
     return float(roc_auc_score(labels, scores))
 
 
@@ -26,6 +28,8 @@ def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
     labels, scores = _labels_and(labels, "scores", scores)
     if not labels.any():
         return float("nan")
+    from sklearn.metrics import average_precision_score
+
     return float(average_precision_score(labels, scores))
 
 

@@ -16,6 +16,7 @@ from inference.detection_metrics import (
     precision_at_capacity,
     recall_at_capacity,
 )
+from streams.columns import UNLABELLED
 
 __all__ = [
     "UNLABELLED",
@@ -33,8 +34,6 @@ __all__ = [
 ]
 
 DAY_MS = 86_400_000
-UNLABELLED = -1
-"""The label of an event of which nothing is known yet."""
 
 
 def event_days(times_ms: NDArray[np.int64]) -> NDArray[np.int64]:

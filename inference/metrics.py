@@ -72,9 +72,7 @@ class ScorerMetrics:
             "weir_forgotten_events", "Events forgotten early: more than an entity's share",
             ["entity"], registry=registry,
         )  # fmt: skip
-        self.entities = Gauge(
-            "weir_entities", "Entities remembered", ["entity"], registry=registry
-        )
+        self.entities = Gauge("weir_entities", "Entities remembered", ["entity"], registry=registry)
         self.state_bytes = Gauge(
             "weir_state_bytes", "Memory of the feature windows", registry=registry
         )

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from inference.autoencoder import AutoencoderSettings, fit_autoencoder
 from inference.boosting import TreeSettings, fit_trees, margin
@@ -21,6 +20,7 @@ from inference.calibration import (
     log_loss,
     sigmoid,
 )
+from inference.detection_metrics import auc, average_precision
 from inference.drift_reference import DriftReference, fit_histogram
 from inference.engine import Outputs
 from inference.errors import InferenceError
@@ -234,9 +234,9 @@ def _metrics(
     """Measure on the hold-out rows (n,); the names are those on the card."""
     before, after = sigmoid(margins), outputs.probability.astype(np.float64)
     metrics = {
-        "roc_auc": roc_auc_score(labels, outputs.score),
-        "average_precision": average_precision_score(labels, outputs.score),
-        "anomaly_roc_auc": roc_auc_score(labels, outputs.anomaly),
+        "roc_auc": auc(labels, outputs.score),
+        "average_precision": average_precision(labels, outputs.score),
+        "anomaly_roc_auc": auc(labels, outputs.anomaly),
         "brier_uncalibrated": brier_score(before, labels),
         "brier": brier_score(after, labels),
         "log_loss_uncalibrated": log_loss(before, labels),

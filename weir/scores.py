@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.detection_metrics import UNLABELLED
 from inference.scorer import Score
+from streams.columns import UNLABELLED
 from streams.contract import EventContract
 from streams.decode import Decoder
 from streams.kafka import KafkaSettings

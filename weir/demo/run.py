@@ -2,24 +2,23 @@
 
 import os
 import shutil
-import threading
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import tomli_w
 from rich.live import Live
-from streams.replay import Pace, Replayer, ReplayReport
 
 from inference.registry import CHAMPION, RegistryError
 from streams.broker import BrokerError, LocalBroker
 from streams.kafka import KafkaSettings, connect
+from streams.replay import Pace
 from streams.topics import ensure_topics
 from weir.console import stderr, steps_bar
+from weir.demo.player import Player
 from weir.demo.scenario import Scenario, plan_scenario, simulated_events
 from weir.demo.scorer_process import ScorerProcess
 from weir.demo.screen import Screen
@@ -30,12 +29,6 @@ from weir.training_run import train_and_register
 from weir.wiring import check_same_meaning, open_registry
 
 _REFRESH_PER_S = 8
-_SILENCE_S = 60.0
-"""Give up when nothing was answered for so long."""
-
-
-class DemoError(Exception):
-    """The demo can't go on; the message says why and where to look."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
     """Run the demo and return its summary; leaves no process behind, whatever happens.
 
     Raises:
-        DemoError: answers stopped coming.
+        PlaybackError: answers stopped coming.
         BrokerError, KafkaUnavailableError, InferenceError, ScorerFailedError: as their names say.
     """
     folder = options.folder.absolute()
@@ -76,11 +69,11 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
                 stack.enter_context(
                     Live(screen, console=stderr, refresh_per_second=_REFRESH_PER_S, transient=True)
                 )
-            play = _Player(settings, kafka, scenario, watcher, scorer, screen)
-            history_s = play("catching up with history", Pace.max(), None, scenario.live_from_ms)
+            play = Player(settings, kafka, scenario.file, watcher, scorer, screen)
+            history_s = play("catching up with history", Pace(), None, scenario.live_from_ms)
             watcher.measure()
             title = f"live, {options.rate:,.0f} events/s"
-            live_s = play(title, Pace.rate(options.rate), scenario.live_from_ms, None)
+            live_s = play(title, Pace(rate=options.rate), scenario.live_from_ms, None)
         # The scorer has left, so its last transaction stands: what is read now is final.
         return summarise(
             settings,
@@ -151,83 +144,3 @@ def _champion(settings: Settings, scenario: Scenario, show: bool) -> str:
             settings, scenario.file, scenario.train_from_ms, scenario.train_to_ms, progress=step
         )
     return model.package_id[:12]
-
-
-class _Player:
-    """Replays a part of the scenario and waits until all of it is answered."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        kafka: KafkaSettings,
-        scenario: Scenario,
-        watcher: Watcher,
-        scorer: ScorerProcess,
-        screen: Screen,
-    ) -> None:
-        self._settings = settings
-        self._kafka = kafka
-        self._scenario = scenario
-        self._watcher = watcher
-        self._scorer = scorer
-        self._screen = screen
-        self.sent = 0
-
-    def __call__(self, title: str, pace: Pace, start_ms: int | None, stop_ms: int | None) -> float:
-        """Seconds from the first event's sending to the last one's answer."""
-        first, last = self._scenario.file.span(start_ms, stop_ms)
-        before = self.sent
-        self._screen.phase(title, before + last - first)
-        replayer = Replayer(
-            self._scenario.file,
-            self._kafka,
-            self._settings.topics,
-            self._settings.labels,
-            pace,
-            start_ms=start_ms,
-            stop_ms=stop_ms,
-            flush_labels=stop_ms is None,
-        )
-        stop = threading.Event()
-        outcome: list[ReplayReport | BaseException] = []
-
-        def replay() -> None:
-            try:
-                outcome.append(replayer.run(stop, self._progress(before)))
-            except BaseException as error:
-                outcome.append(error)
-
-        thread = threading.Thread(target=replay, name="replay", daemon=True)
-        begin = monotonic()
-        thread.start()
-        try:
-            self._wait(lambda: not thread.is_alive())
-            if outcome and isinstance(outcome[0], BaseException):
-                raise outcome[0]
-            self.sent = before + last - first
-            self._screen.sent(self.sent)
-            self._wait(lambda: self._watcher.seen.total >= self.sent)
-        finally:
-            stop.set()
-            thread.join()
-        return monotonic() - begin
-
-    def _progress(self, before: int) -> Callable[[int, int], None]:
-        def step(done: int, total: int) -> None:
-            self._screen.sent(before + done)
-
-        return step
-
-    def _wait(self, over: Callable[[], bool]) -> None:
-        answered, since = -1, monotonic()
-        while not over():
-            sleep(0.05)
-            self._scorer.check()
-            self._watcher.check()
-            if self._watcher.seen.total != answered:
-                answered, since = self._watcher.seen.total, monotonic()
-            elif monotonic() - since > _SILENCE_S:
-                raise DemoError(
-                    f"nothing was answered for {_SILENCE_S:.0f} s, and "
-                    f"{self.sent - answered:,} events are open; see the scorer's log"
-                )

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import KDTree
 
 from weir.simulator.settings import SimulatorSettings
 
@@ -124,6 +123,9 @@ def _nearest(
     offline = np.flatnonzero(~terminals.online)
     homes = rng.uniform(0, _SIDE_KM, (settings.customers, 2))
     k = min(settings.nearby_terminals, len(offline))
+    # Imported when needed: scikit-learn takes seconds, and every command would pay them.
+    from sklearn.neighbors import KDTree
+
     tree = KDTree(terminals.place[offline])
     nearest: NDArray[np.int64] = offline[tree.query(homes, k=k, return_distance=False)]
     return nearest

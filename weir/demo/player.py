@@ -1,0 +1,114 @@
+"""Plays a file into Kafka and waits for the answers."""
+
+import threading
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import Protocol
+
+from streams.files import EventFile
+from streams.kafka import KafkaSettings
+from streams.replay import Pace, Replayer, ReplayReport
+from weir.demo.scorer_process import ScorerProcess
+from weir.demo.watcher import Watcher
+from weir.settings import Settings
+
+_SILENCE_S = 60.0
+"""Give up when nothing was answered for so long."""
+
+
+class PlaybackError(Exception):
+    """Answers stopped coming; the message says how many are open."""
+
+
+class Display(Protocol):
+    """Shows how far a playback is."""
+
+    def phase(self, title: str, total: int) -> None:
+        """A new phase begins; `total` records are to be answered at its end."""
+
+    def sent(self, count: int) -> None:
+        """So many events have been sent so far."""
+
+
+class Player:
+    """Replays parts of a file and waits until all of each is answered.
+
+    Attributes:
+        sent: events sent so far.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        kafka: KafkaSettings,
+        file: EventFile,
+        watcher: Watcher,
+        scorer: ScorerProcess,
+        display: Display,
+    ) -> None:
+        self._settings = settings
+        self._kafka = kafka
+        self._file = file
+        self._watcher = watcher
+        self._scorer = scorer
+        self._display = display
+        self.sent = 0
+
+    def __call__(self, title: str, pace: Pace, start_ms: int | None, stop_ms: int | None) -> float:
+        """Seconds from the first event's sending to the last one's answer."""
+        first, last = self._file.span(start_ms, stop_ms)
+        before = self.sent
+        self._display.phase(title, before + last - first)
+        replayer = Replayer(
+            self._file,
+            self._kafka,
+            self._settings.topics,
+            self._settings.labels,
+            pace,
+            start_ms=start_ms,
+            stop_ms=stop_ms,
+            flush_labels=stop_ms is None,
+        )
+        stop = threading.Event()
+        outcome: list[ReplayReport | BaseException] = []
+
+        def replay() -> None:
+            try:
+                outcome.append(replayer.run(stop, self._progress(before)))
+            except BaseException as error:
+                outcome.append(error)
+
+        thread = threading.Thread(target=replay, name="replay", daemon=True)
+        begin = monotonic()
+        thread.start()
+        try:
+            self._wait(lambda: not thread.is_alive())
+            if outcome and isinstance(outcome[0], BaseException):
+                raise outcome[0]
+            self.sent = before + last - first
+            self._display.sent(self.sent)
+            self._wait(lambda: self._watcher.seen.total >= self.sent)
+        finally:
+            stop.set()
+            thread.join()
+        return monotonic() - begin
+
+    def _progress(self, before: int) -> Callable[[int, int], None]:
+        def step(done: int, total: int) -> None:
+            self._display.sent(before + done)
+
+        return step
+
+    def _wait(self, over: Callable[[], bool]) -> None:
+        answered, since = -1, monotonic()
+        while not over():
+            sleep(0.05)
+            self._scorer.check()
+            self._watcher.check()
+            if self._watcher.seen.total != answered:
+                answered, since = self._watcher.seen.total, monotonic()
+            elif monotonic() - since > _SILENCE_S:
+                raise PlaybackError(
+                    f"nothing was answered for {_SILENCE_S:.0f} s, and "
+                    f"{self.sent - answered:,} events are open; see the scorer's log"
+                )
