@@ -185,23 +185,38 @@ class Alignment:
 
     def _ready(self, now: int) -> list[int]:
         """How many records of each lane no other lane can precede."""
-        earliest = min(int(lane.turns[0]) for lane in self._lanes if lane.items)
+        lanes = self._lanes
+        earliest = min(int(lane.turns[0]) for lane in lanes if lane.items)
         live = earliest >= now - self._settings.live_within
         bounds = [
-            _NO_LIMIT if lane.idle or (live and lane.caught_up) else lane.reached
-            for lane in self._lanes
+            _NO_LIMIT if lane.idle or (live and lane.caught_up) else lane.reached for lane in lanes
         ]
-        lowest = min(bounds)
-        holder = bounds.index(lowest)
-        others = min((b for i, b in enumerate(bounds) if i != holder), default=_NO_LIMIT)
+        labels_to = min(
+            (bound for lane, bound in zip(lanes, bounds, strict=True) if not lane.is_event),
+            default=_NO_LIMIT,
+        )
+        events_to = sorted(
+            (bound, i)
+            for i, (lane, bound) in enumerate(zip(lanes, bounds, strict=True))
+            if lane.is_event
+        )
+        lowest, holder = events_to[0]
         counts = []
-        for i, lane in enumerate(self._lanes):
-            limit = others if i == holder else lowest
-            if limit == _NO_LIMIT:
-                counts.append(len(lane.items))
-            else:
-                # A label of the same time comes before the event; the holder keeps its ties.
-                counts.append(int(np.searchsorted(lane.turns, limit, side="left")))
+        for i, lane in enumerate(lanes):
+            if not lane.is_event:
+                # Before the events of the same time; labels need no order among themselves.
+                counts.append(int(np.searchsorted(lane.turns, lowest, side="right")))
+                continue
+            limit = min(labels_to, lowest)
+            if i == holder:
+                # It need not wait for itself, but ties with others are for the ids to decide.
+                ahead = [_first_from(lanes[other], lowest) for _, other in events_to[1:]]
+                limit = min([labels_to, *(bound for bound, _ in events_to[1:2]), *ahead])
+            counts.append(
+                len(lane.items)
+                if limit == _NO_LIMIT
+                else int(np.searchsorted(lane.turns, limit, side="left"))
+            )
         return counts
 
     def _give_up_on_silent_lanes(self, now: int, held_since: int) -> None:
@@ -265,3 +280,9 @@ class Alignment:
                 event_id = self._id_of(self._lanes[lane].items[within[place]])
                 runs.setdefault(lane, []).append((event_id, place))
             order[low:high] = [place for _, place in merge(*runs.values(), key=itemgetter(0))]
+
+
+def _first_from(lane: Lane, time: int) -> int:
+    """When the first record that queues at `time` or later does."""
+    place = int(np.searchsorted(lane.turns, time, side="left"))
+    return int(lane.turns[place]) if place < lane.turns.size else _NO_LIMIT

@@ -106,6 +106,9 @@ class ExactlyOnceLoop:
                 transactional_id=f"{settings.group}-fused",
                 transaction_timeout_ms=settings.transaction_timeout,
                 linger_ms=0,
+                # A transaction can begin only when the markers of the one before are written. The
+                # default would then sleep 100 ms; this grows to a second where it is an outage.
+                retry_backoff_ms=2,
             )
         )
         # First of all: this ends what a killed predecessor left open, so that the offsets and the
