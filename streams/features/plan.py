@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from streams.features.declarations import (
     LabelFeature,
     WindowFeature,
 )
-from streams.features.kernels import Group, Stat
+from streams.features.statistics import Group, Stat
 
 SCHEMA_VERSION = 1
 """Part of every schema hash: raised when the meaning of a declaration changes."""
@@ -81,6 +81,10 @@ class _Output:
     window: int
     stat: Stat
     empty: float
+
+    @property
+    def scan(self) -> tuple[int, int, bool]:
+        return (self.column, self.delay, self.excludes_event)
 
     @property
     def group(self) -> tuple[int, int, int, bool]:
@@ -151,6 +155,7 @@ class FeaturePlan:
             for position, declaration in enumerate(self.declarations)
             if getattr(declaration, "entity", None) == entity
         ]
+        outputs = _share_scans(outputs)
         groups = list(dict.fromkeys(output.group for output in outputs))
         window_ms: list[int] = []
         bounds: list[tuple[int, int]] = []
@@ -179,6 +184,30 @@ class FeaturePlan:
         )
 
 
+def _share_scans(outputs: list[_Output]) -> list[_Output]:
+    """Let outputs that read the same values share one group, and so one scan.
+
+    Sums join the moments of their column, and a count of events joins a scan that goes as far
+    back anyway. No result changes by a bit.
+    """
+    moments = {output.scan for output in outputs if output.kind is Group.MOMENTS}
+    shared = [
+        replace(output, kind=Group.MOMENTS)
+        if output.kind is Group.SUMS and output.scan in moments
+        else output
+        for output in outputs
+    ]
+    hosts = [o for o in shared if o.kind in (Group.SUMS, Group.MOMENTS) and not o.excludes_event]
+    for position, output in enumerate(shared):
+        if output.kind is not Group.EVENTS:
+            continue
+        for host in hosts:
+            if host.delay == output.delay and host.window >= output.window:
+                shared[position] = replace(output, kind=host.kind, column=host.column)
+                break
+    return shared
+
+
 def _output(
     feature: int, declaration: FeatureDeclaration, columns: list[Column], contract: EventContract
 ) -> _Output:
@@ -197,14 +226,15 @@ def _output(
         case WindowFeature(aggregate="last", field=str(field)):
             kind, stat, where = Group.PRIOR, Stat.LAST, column("number", field)
         case WindowFeature(aggregate="count", field=str(field)):
-            kind, stat, where = Group.VALUES, Stat.VALUES, column(_how(field, contract), field)
+            kind, stat, where = Group.SUMS, Stat.VALUES, column(_how(field, contract), field)
         case WindowFeature(aggregate=aggregate, field=str(field)):
-            kind, stat, where = Group.VALUES, _STAT_OF_AGGREGATE[aggregate], column("number", field)
+            kind = Group.MOMENTS if aggregate in ("min", "max", "std") else Group.SUMS
+            stat, where = _STAT_OF_AGGREGATE[aggregate], column("number", field)
         case HistoryRatioFeature(field=field):
-            kind, stat, where = Group.VALUES, Stat.RATIO_TO_MEAN, column("number", field)
+            kind, stat, where = Group.SUMS, Stat.RATIO_TO_MEAN, column("number", field)
         case LabelFeature(aggregate=aggregate):
             stat = Stat.SUM if aggregate == "count" else Stat.MEAN
-            kind, where = Group.VALUES, column(LABEL_COLUMN, "")
+            kind, where = Group.SUMS, column(LABEL_COLUMN, "")
         case _:
             raise TypeError(f"{declaration!r} is not over an entity")
     return _Output(

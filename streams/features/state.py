@@ -6,16 +6,18 @@ from typing import Any
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
+from pydantic import Field as PydanticField
 
 from streams.events import EventBatch
 from streams.features.calendar import calendar_part
 from streams.features.declarations import CalendarFeature, FieldFeature
-from streams.features.kernels import STATS, Counter, rebuild_index, update_entity
+from streams.features.id_index import EMPTY, NEVER, SLOT, count_kept, rebuild
+from streams.features.kernels import update_entity
 from streams.features.plan import LABEL_COLUMN, EntityPlan, FeaturePlan
+from streams.features.statistics import Counter, Group, Stat
 from streams.section import Duration, Section
 
 _SIZE_CLASSES = 40
-_INDEX_EMPTY = -2
 
 
 class WindowSettings(Section):
@@ -28,7 +30,7 @@ class WindowSettings(Section):
     """
 
     allowed_lateness: Duration = 3_600_000
-    max_events_per_entity: int = 65_536
+    max_events_per_entity: int = PydanticField(default=65_536, ge=1)
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,18 @@ class LabelBatch:
 
 
 class _Slots(dict[Any, int]):
-    """Entity value to slot; a new value gets the next one."""
+    """Entity value to slot; a new value gets the next one, a missing one has slot -1."""
+
+    def __init__(self) -> None:
+        super().__init__({None: -1})
 
     def __missing__(self, value: Any) -> int:
-        slot = self[value] = len(self)
+        slot = self[value] = len(self) - 1
         return slot
+
+    @property
+    def taken(self) -> int:
+        return len(self) - 1
 
 
 class FeatureState:
@@ -97,7 +106,7 @@ class FeatureState:
     @property
     def entities(self) -> dict[str, int]:
         """How many values of each entity are remembered."""
-        return {state.plan.entity: len(state.slots) for state in self._entities}
+        return {state.plan.entity: state.slots.taken for state in self._entities}
 
     @property
     def dropped_events(self) -> dict[str, int]:
@@ -123,7 +132,7 @@ class _EntityState:
         self._counters = np.zeros(len(Counter), np.int64)
         self._index = _new_index(1 << 10 if self._has_labels else 1)
         self._indexed = 0
-        self._newest = np.iinfo(np.int64).min
+        self._newest = NEVER
         self._kernel_plan = (
             (
                 plan.group_kind,
@@ -142,11 +151,11 @@ class _EntityState:
             ),
             plan.label_column,
         )
-        members = 1 << (2 * self._max_events - 1).bit_length()
+        distinct = bool((plan.group_kind == Group.DISTINCT).any())
+        members = 1 << (2 * self._max_events - 1).bit_length() if distinct else 0
         self._scratch = (
-            np.empty((plan.window_ms.size, STATS)),
-            np.empty(plan.window_ms.size, np.int64),
-            (np.empty(2 * members), np.zeros(2 * members, np.int64), np.zeros(1, np.int64)),
+            np.empty((plan.window_ms.size, len(Stat))),
+            np.zeros((members + 1, 2), np.int64),
         )
 
     @property
@@ -155,7 +164,7 @@ class _EntityState:
 
     @property
     def nbytes(self) -> int:
-        arrays = (*self._arena, *self._index, self._blocks)
+        arrays = (*self._arena, self._index, self._blocks, self._scratch[1])
         return sum(array.nbytes for array in arrays)
 
     def update(
@@ -168,18 +177,25 @@ class _EntityState:
     ) -> None:
         slots = self._find_slots(batch.values(self.plan.entity))
         rows = self._rows(batch)
+        if len(batch):
+            self._newest = max(self._newest, int(batch.times.max()))
         if self._has_labels:
-            self._reserve_index(len(batch) + len(labels), batch.times)
+            self._reserve_index(len(batch) + len(labels))
         else:
             event_hashes, label_hashes = np.zeros(len(batch), np.int64), np.empty(0, np.int64)
-        events = (slots, batch.times, rows, event_hashes)
-        known = (label_hashes, labels.values, labels.before)
+        # Copies, because numba would compile anew for an array that is read-only or strided.
+        events = (slots, np.array(batch.times, np.int64), rows, event_hashes)
+        known = (
+            label_hashes,
+            np.array(labels.values, np.float64),
+            np.array(labels.before, np.int64),
+        )
         event = label = 0
         while True:
             event, label, entries = update_entity(
                 event, label, events, known, self._arena, self._blocks, self._free,
                 self._counters, self._index, self._kernel_plan,
-                (self._keep_ms, self._max_events), self._scratch, matrix,
+                (self._keep_ms, self._max_events, self._newest), self._scratch, matrix,
             )  # fmt: skip
             self._indexed += entries
             if event == len(batch) and label == label_hashes.size:
@@ -187,13 +203,9 @@ class _EntityState:
             self._enlarge_arena()
 
     def _find_slots(self, values: list[Any]) -> NDArray[np.int64]:
-        if None in values:
-            found = [-1 if value is None else self.slots[value] for value in values]
-            slots = np.array(found, np.int64)
-        else:
-            slots = np.fromiter(map(self.slots.__getitem__, values), np.int64, len(values))
-        if len(self.slots) > len(self._blocks):
-            room = max(2 * len(self._blocks), len(self.slots))
+        slots = np.fromiter(map(self.slots.__getitem__, values), np.int64, len(values))
+        if self.slots.taken > len(self._blocks):
+            room = max(2 * len(self._blocks), self.slots.taken)
             blocks = np.zeros((room, 4), np.int64)
             blocks[: len(self._blocks)] = self._blocks
             self._blocks = blocks
@@ -230,37 +242,32 @@ class _EntityState:
                 target[..., :used] = source[..., :used]
         self._arena = arena
 
-    def _reserve_index(self, added: int, times: NDArray[np.int64]) -> None:
-        if times.size:
-            self._newest = max(self._newest, int(times.max()))
-        if 2 * (self._indexed + added) <= self._index[0].size:
+    def _reserve_index(self, added: int) -> None:
+        if 2 * (self._indexed + added) <= len(self._index):
             return
-        oldest = self._newest - self._keep_ms
-        kept = int(((self._index[1] != _INDEX_EMPTY) & (self._index[2] > oldest)).sum())
+        oldest = max(NEVER, self._newest - self._keep_ms)
+        kept = int(count_kept(self._index, oldest))
         index = _new_index(1 << (4 * (kept + added) - 1).bit_length())
-        self._indexed = rebuild_index(*self._index, *index, oldest)
+        self._indexed = int(rebuild(self._index, index, oldest, self._newest))
         self._index = index
 
 
-def _new_index(
-    places: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """An empty open-addressing table: id hash, slot, event time."""
-    return (
-        np.empty(places, np.int64),
-        np.full(places, _INDEX_EMPTY, np.int64),
-        np.empty(places, np.int64),
-    )
+def _new_index(places: int) -> NDArray[np.int64]:
+    index = np.empty((places, 3), np.int64)
+    index[:, SLOT] = EMPTY
+    return index
 
 
 def hash_ids(ids: list[Any]) -> NDArray[np.int64]:
     """64-bit hashes of event ids, the same in every process; an int is its own hash."""
     if ids and isinstance(ids[0], str):
-        digests = np.fromiter(map(xxhash.xxh3_64_intdigest, ids), np.uint64, len(ids))
+        digests = np.fromiter(
+            map(xxhash.xxh3_64_intdigest, map(str.encode, ids)), np.uint64, len(ids)
+        )
         return digests.view(np.int64)
     return np.array(ids, dtype=np.int64)
 
 
 def _hash_text(value: str | None) -> float:
     """A string as a whole number that float64 holds exactly; NaN where it is missing."""
-    return float(xxhash.xxh3_64_intdigest(value) >> 12) if value is not None else np.nan
+    return np.nan if value is None else float(xxhash.xxh3_64_intdigest(value.encode()) >> 12)

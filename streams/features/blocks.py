@@ -1,0 +1,122 @@
+"""Compiled: one block of remembered events for each entity, all in one arena.
+
+A block is ``offset, capacity, start, length``: its events stand at ``offset + start`` and after,
+contiguous and ascending in time. A block that is full moves to one of twice the size; the place
+that it leaves is chained into the free list of its size. See `kernels.py` on numba's cache.
+"""
+
+from numba import njit
+
+from streams.features.statistics import Counter
+
+_USED, _DROPPED = int(Counter.USED), int(Counter.DROPPED)
+_SMALLEST_CLASS = 2  # log2 of the first block's capacity
+
+
+@njit(cache=True, nogil=True)
+def upper_bound(times, low, high, time):  # type: ignore[no-untyped-def]
+    """First position in ``low .. high`` whose time is later than `time`."""
+    while low < high:
+        middle = (low + high) >> 1
+        if times[middle] <= time:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True)
+def upper_bound_from_newest(times, low, high, time):  # type: ignore[no-untyped-def]
+    """The same as `upper_bound`, in steps that grow with the distance from `high`."""
+    step = 1
+    while high - step >= low and times[high - step] > time:
+        high -= step
+        step <<= 1
+    return upper_bound(times, max(low, high - step), high, time)
+
+
+@njit(cache=True, nogil=True)
+def forget_old(times, blocks, slot, oldest):  # type: ignore[no-untyped-def]
+    """Drop the events of a block that are not later than `oldest`."""
+    offset, start, length = blocks[slot, 0], blocks[slot, 2], blocks[slot, 3]
+    first = offset + start
+    end = first + length
+    while first < end and times[first] <= oldest:
+        first += 1
+    blocks[slot, 2] = first - offset
+    blocks[slot, 3] = end - first
+
+
+@njit(cache=True, nogil=True)
+def _move(times, values, hashes, source, target, length):  # type: ignore[no-untyped-def]
+    """Move events within the arena; `target` may overlap `source` from below."""
+    for i in range(length):
+        times[target + i] = times[source + i]
+    for column in range(values.shape[0]):
+        for i in range(length):
+            values[column, target + i] = values[column, source + i]
+    if hashes.size:
+        for i in range(length):
+            hashes[target + i] = hashes[source + i]
+
+
+@njit(cache=True, nogil=True)
+def make_room(times, values, hashes, blocks, free, counters, slot, max_events):  # type: ignore[no-untyped-def]
+    """Make sure that one more event fits behind a block's last; False when the arena is full."""
+    offset, capacity = blocks[slot, 0], blocks[slot, 1]
+    start, length = blocks[slot, 2], blocks[slot, 3]
+    if length >= max_events:
+        start += 1
+        length -= 1
+        blocks[slot, 2] = start
+        blocks[slot, 3] = length
+        counters[_DROPPED] += 1
+    if start + length < capacity:
+        return True
+    # Moving down only when half the block is free keeps the cost per event constant.
+    if capacity and length <= capacity // 2:
+        _move(times, values, hashes, offset + start, offset, length)
+        blocks[slot, 2] = 0
+        return True
+    size_class = _SMALLEST_CLASS
+    while (1 << size_class) <= capacity:
+        size_class += 1
+    larger = 1 << size_class
+    if free[size_class] >= 0:
+        target = free[size_class]
+        free[size_class] = times[target]
+    else:
+        target = counters[_USED]
+        if target + larger > times.size:
+            return False
+        counters[_USED] = target + larger
+    _move(times, values, hashes, offset + start, target, length)
+    if capacity:
+        times[offset] = free[size_class - 1]
+        free[size_class - 1] = offset
+    blocks[slot, 0] = target
+    blocks[slot, 1] = larger
+    blocks[slot, 2] = 0
+    return True
+
+
+@njit(cache=True, nogil=True)
+def insert(times, values, hashes, blocks, slot, time, event_hash):  # type: ignore[no-untyped-def]
+    """Open a place for an event behind all that are not later; its position.
+
+    The caller has made room, and writes the event's values.
+    """
+    first = blocks[slot, 0] + blocks[slot, 2]
+    position = first + blocks[slot, 3]
+    while position > first and times[position - 1] > time:
+        times[position] = times[position - 1]
+        for column in range(values.shape[0]):
+            values[column, position] = values[column, position - 1]
+        if hashes.size:
+            hashes[position] = hashes[position - 1]
+        position -= 1
+    times[position] = time
+    if hashes.size:
+        hashes[position] = event_hash
+    blocks[slot, 3] += 1
+    return position

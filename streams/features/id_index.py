@@ -1,0 +1,62 @@
+"""Compiled: where the event with a given id is remembered, so that its label finds it.
+
+An open-addressing table, one row of three for each id: the id's hash, the slot of its entity or
+one of the marks below, and the event's time. See `kernels.py` on numba's cache.
+"""
+
+import numpy as np
+from numba import njit
+
+KEY, SLOT, SEEN = 0, 1, 2
+EMPTY, WAITING_LEGITIMATE, WAITING_FRAUD = -2, -1, -3
+NEVER = np.iinfo(np.int64).min
+"""What a label has seen that came before any event."""
+
+
+@njit(cache=True, nogil=True)
+def mix(key):  # type: ignore[no-untyped-def]
+    """Spread an int64 over all its bits (the finalizer of SplitMix64)."""
+    bits = np.uint64(key)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.int64((bits ^ (bits >> np.uint64(31))) >> np.uint64(1))
+
+
+@njit(cache=True, nogil=True)
+def find_place(index, key):  # type: ignore[no-untyped-def]
+    """Row of a key in the index, or the empty row where it belongs."""
+    mask = index.shape[0] - 1
+    place = mix(key) & mask
+    while index[place, SLOT] != EMPTY and index[place, KEY] != key:
+        place = (place + 1) & mask
+    return place
+
+
+@njit(cache=True, nogil=True)
+def count_kept(index, oldest):  # type: ignore[no-untyped-def]
+    """How many entries `rebuild` would keep."""
+    kept = 0
+    for i in range(index.shape[0]):
+        if index[i, SLOT] != EMPTY and (index[i, SEEN] > oldest or index[i, SEEN] == NEVER):
+            kept += 1
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def rebuild(old, index, oldest, newest):  # type: ignore[no-untyped-def]
+    """Copy to an empty index what a window can still reach; how many entries stay.
+
+    Labels that came before any event count as known since `newest`.
+    """
+    entries = 0
+    for i in range(old.shape[0]):
+        if old[i, SLOT] == EMPTY:
+            continue
+        seen = newest if old[i, SEEN] == NEVER else old[i, SEEN]
+        if seen > oldest or seen == NEVER:
+            place = find_place(index, old[i, KEY])
+            index[place, KEY] = old[i, KEY]
+            index[place, SLOT] = old[i, SLOT]
+            index[place, SEEN] = seen
+            entries += 1
+    return entries

@@ -1,0 +1,36 @@
+"""The words that plans and kernels share: kinds of window groups, statistics, counters."""
+
+from enum import IntEnum
+
+
+class Group(IntEnum):
+    """How a group of windows is scanned."""
+
+    EVENTS = 0  # only counted: no scan
+    SUMS = 1  # number and sum of values
+    MOMENTS = 2  # sums, extremes and squares
+    DISTINCT = 3
+    PRIOR = 4  # looks strictly before the event
+
+
+class Stat(IntEnum):
+    """What an output reads of its window; also the column of the scan's result."""
+
+    EVENTS = 0
+    VALUES = 1
+    SUM = 2
+    MEAN = 3
+    MIN = 4
+    MAX = 5
+    STD = 6
+    DISTINCT = 7
+    LAST = 8
+    TIME_SINCE = 9
+    RATIO_TO_MEAN = 10
+
+
+class Counter(IntEnum):
+    """Positions in the arena's counters."""
+
+    USED = 0  # places of the arena handed out so far
+    DROPPED = 1  # events that a full block had to forget

@@ -1,0 +1,181 @@
+"""Every cell of random plans over random streams, against the plain Python model."""
+
+import copy
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from window_model import CONTRACT, Event, Label, Model, assert_matrix, feed, make_plan
+
+from streams.contract import EventContract
+from streams.features import FeatureState
+from streams.features.state import WindowSettings
+
+MANY = settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+spans = st.sampled_from(["1ms", "2ms", "5ms", "10ms", "40ms", "1s"])
+entities = st.sampled_from(["card", "shop"])
+numeric = st.sampled_from(["amount", "items", "online"])
+anything = st.sampled_from(["amount", "items", "online", "country", "card"])
+empties = st.sampled_from([{}, {"empty": -1.0}, {"empty": 0.0}])
+
+
+def tables() -> st.SearchStrategy[dict[str, Any]]:
+    """Draw one ``[[features]]`` table of any kind that has windows, or a field."""
+
+    def table(kind: str, **parts: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+        return st.tuples(st.fixed_dictionaries({"kind": st.just(kind), **parts}), empties).map(
+            lambda drawn: drawn[0] | drawn[1]
+        )
+
+    delays = st.one_of(st.just({}), spans.map(lambda span: {"delay": span}))
+    over_numbers = table(
+        "window",
+        entity=entities,
+        window=spans,
+        field=numeric,
+        aggregate=st.sampled_from(["sum", "mean", "min", "max", "std"]),
+    )
+    over_anything = table(
+        "window",
+        entity=entities,
+        window=spans,
+        field=anything,
+        aggregate=st.sampled_from(["count", "distinct"]),
+    )
+    events = table("window", entity=entities, window=spans, aggregate=st.just("count"))
+    delayed = st.tuples(st.one_of(over_numbers, over_anything, events), delays)
+    return st.one_of(
+        st.fixed_dictionaries({"kind": st.just("field"), "field": numeric}),
+        delayed.map(lambda drawn: drawn[0] | drawn[1]),
+        table("window", entity=entities, window=spans, field=numeric, aggregate=st.just("last")),
+        table("window", entity=entities, window=spans, aggregate=st.just("time_since")),
+        table("history_ratio", entity=entities, window=spans, field=numeric),
+        table(
+            "label",
+            entity=entities,
+            window=spans,
+            delay=st.sampled_from(["0ms", "2ms", "10ms"]),
+            aggregate=st.sampled_from(["count", "rate"]),
+        ),
+    )
+
+
+amounts = st.one_of(
+    st.sampled_from([0.0, -0.0, 1.0, 0.1, 1e6]),
+    st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: round(value, 2)),
+)
+
+
+@st.composite
+def streams(draw: st.DrawFn, lateness: int = 0) -> tuple[list[Event], list[Label]]:
+    """Draw events, each at most `lateness` ms behind the newest, and labels among them."""
+    events: list[Event] = []
+    newest = draw(st.sampled_from([0, -50, 1_700_000_000_000]))
+    for _ in range(draw(st.integers(0, 40))):
+        newest += draw(st.sampled_from([0, 0, 1, 1, 2, 3, 10, 60]))
+        events.append(
+            Event(
+                id=draw(st.integers(0, 60)),
+                time=newest - draw(st.integers(0, lateness)),
+                card=draw(st.sampled_from(["a", "b", "ä"])),
+                shop=draw(st.sampled_from([1, 2, -5, None])),
+                amount=draw(st.none() | amounts),
+                items=draw(st.none() | st.integers(-3, 3)),
+                online=draw(st.none() | st.booleans()),
+                country=draw(st.sampled_from([None, "FI", "SE", ""])),
+            )
+        )
+    places = st.integers(0, len(events))
+    label = st.tuples(places, st.integers(0, 60), st.sampled_from([0.0, 1.0]))
+    return events, sorted(draw(st.lists(label, max_size=30)), key=lambda drawn: drawn[0])
+
+
+cut_lists = st.lists(st.integers(0, 40), max_size=6)
+
+
+@MANY
+@given(st.lists(tables(), min_size=1, max_size=8), streams(), cut_lists)
+def test_every_cell_equals_the_model(
+    drawn: list[dict[str, Any]], stream: tuple[list[Event], list[Label]], cuts: list[int]
+) -> None:
+    plan = make_plan(*drawn)
+    events, labels = stream
+    actual = feed(FeatureState(plan), events, labels, cuts)
+    assert_matrix(actual, Model(plan).run(copy.deepcopy(events), labels), plan)
+
+
+@MANY
+@given(st.lists(tables(), min_size=1, max_size=8), streams(lateness=30), cut_lists)
+def test_late_events_see_what_has_arrived_up_to_their_own_time(
+    drawn: list[dict[str, Any]], stream: tuple[list[Event], list[Label]], cuts: list[int]
+) -> None:
+    plan = make_plan(*drawn)
+    events, labels = stream
+    state = FeatureState(plan, WindowSettings(allowed_lateness="30ms"))
+    assert_matrix(
+        feed(state, events, labels, cuts), Model(plan).run(copy.deepcopy(events), labels), plan
+    )
+
+
+@MANY
+@given(st.lists(tables(), min_size=1, max_size=8), streams(), cut_lists)
+def test_bits_do_not_depend_on_the_micro_batches(
+    drawn: list[dict[str, Any]], stream: tuple[list[Event], list[Label]], cuts: list[int]
+) -> None:
+    plan = make_plan(*drawn)
+    events, labels = stream
+    whole = feed(FeatureState(plan), events, labels)
+    cut = feed(FeatureState(plan), events, labels, cuts)
+    one_by_one = feed(FeatureState(plan), events, labels, range(len(events)))
+    assert whole.tobytes() == cut.tobytes() == one_by_one.tobytes()
+
+
+@MANY
+@given(st.lists(tables(), min_size=1, max_size=8), st.data())
+def test_state_does_not_depend_on_the_order_of_arrival(
+    drawn: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    """Two orders within the allowed lateness, then the same later events: the same bits."""
+    plan = make_plan(*drawn)
+    events, labels = data.draw(streams())
+    for number, event in enumerate(events):
+        event.id, event.time = number, event.time + number  # distinct ids and times
+    span = max((e.time for e in events), default=0) - min((e.time for e in events), default=0)
+    shuffled = data.draw(st.permutations(events))
+    learned = [(len(events), label_id, value) for _, label_id, value in labels]
+    later = [
+        Event(1000 + n, max((e.time for e in events), default=0) + n, card, shop, 7.25, n, True)
+        for n, (card, shop) in enumerate([("a", 1), ("b", 2), ("ä", -5), ("a", None)] * 2)
+    ]
+    matrices = []
+    for order, known in ((events, labels), (shuffled, learned)):
+        state = FeatureState(plan, WindowSettings(allowed_lateness=f"{span + 1}ms"))
+        feed(state, order, known)
+        matrices.append(feed(state, later))
+    assert matrices[0].tobytes() == matrices[1].tobytes()
+
+
+def test_string_ids_and_string_entities() -> None:
+    contract = EventContract.model_validate(
+        CONTRACT.model_dump(exclude={"fields", "max_future"})
+        | {
+            "fields": {
+                name: value.model_dump() | ({"type": "string"} if name == "id" else {})
+                for name, value in CONTRACT.fields.items()
+            }
+        }
+    )
+    rate = {"kind": "label", "entity": "card", "aggregate": "rate", "delay": "1ms", "window": "9ms"}
+    plan = make_plan(rate, {**rate, "entity": "shop"}, contract=contract)
+    events = [Event(f"payment {n}", n, "ab"[n % 2], n % 3) for n in range(30)]
+    labels: list[Label] = [(n, f"payment {n + 2}", float(n % 3 == 0)) for n in range(0, 28, 2)]
+    actual = feed(FeatureState(plan), events, labels, [3, 11])
+    expected = Model(plan).run(events, labels)
+    assert_matrix(actual, expected, plan)
+    assert np.any(actual > 0)
