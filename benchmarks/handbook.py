@@ -10,6 +10,7 @@ figures are the same.
 import os
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -18,24 +19,23 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tomli_w
-import tomllib
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks.harness import DATA, arguments, report  # noqa: E402
-from inference.evaluation import evaluate  # noqa: E402
-from streams.broker import LocalBroker  # noqa: E402
-from streams.files import open_events  # noqa: E402
-from streams.id_file import read_ids  # noqa: E402
-from streams.kafka import KafkaSettings, connect  # noqa: E402
-from streams.replay import Pace  # noqa: E402
-from streams.topics import ensure_topics  # noqa: E402
-from weir.dates import parse_time_ms  # noqa: E402
-from weir.demo.player import Player  # noqa: E402
-from weir.demo.scorer_process import ScorerProcess  # noqa: E402
-from weir.demo.watcher import Watcher  # noqa: E402
-from weir.scores import join_labels, read_labels, read_scores  # noqa: E402
-from weir.settings import load_settings  # noqa: E402
-from weir.training_run import train_and_register  # noqa: E402
+from benchmarks.harness import DATA, arguments, report
+from inference.evaluation import evaluate
+from streams.broker import LocalBroker
+from streams.files import open_events
+from streams.id_file import read_ids
+from streams.kafka import KafkaSettings, connect
+from streams.replay import Pace
+from streams.topics import ensure_topics
+from weir.dates import parse_time_ms
+from weir.demo.player import Player
+from weir.demo.scorer_process import ScorerProcess
+from weir.demo.watcher import Watcher
+from weir.scores import join_labels, read_labels, read_scores
+from weir.settings import load_settings
+from weir.training_run import train_and_register
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "handbook" / "weir.toml"
 TRAINING = ("2018-07-25", "2018-08-01")
@@ -97,7 +97,9 @@ def run(folder: Path, data: Path, quick: bool, show: bool) -> dict[str, Any]:
         try:
             with ScorerProcess(config, environment, folder / "scorer.log") as scorer:
                 play = Player(settings, kafka, file, watcher, scorer, Quiet(show))
-                stream_s = play("stream", Pace(), None, parse_time_ms(STREAM_END))
+                stream_s = play(
+                    "stream", Pace(), None, parse_time_ms(STREAM_END), flush_labels=True
+                )
         finally:
             watcher.close()
         scored = read_scores(kafka, settings.topics.scores)

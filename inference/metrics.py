@@ -9,7 +9,7 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-STAGES = ("decode", "features", "inference", "produce", "commit")
+STAGES = ("decode", "features", "inference", "encode", "produce", "commit")
 
 _SECONDS = tuple(m * 10.0**e for e in range(-4, 2) for m in (1.0, 2.5, 5.0))
 _SIZES = tuple(float(2**e) for e in range(15))

@@ -1,8 +1,9 @@
 """The scorer: one transaction's events in, their scores, feature log and dead letters out."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
+from functools import partial
+from itertools import repeat
 from time import perf_counter, time
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,20 +15,24 @@ from inference.metrics import ScorerMetrics
 from inference.policy import DECISIONS, Policy
 from streams.contract import EventContract
 from streams.dead_letters import dead_letter
+from streams.exactly_once import Answers
 from streams.feature_log import FeatureLogWriter, ScoredEvents
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureState, WindowSettings
-from streams.intake import Outgoing, Work
+from streams.intake import Work
 from streams.topics import TopicSettings
+from streams.transactor import Committed, Outgoing
 
 MAX_MESSAGE_BYTES = 16_777_216 - 4_096
+FEATURE_LOG_BYTES = 900_000
+"""A record of the feature log stays below this: below what a topic takes that others have made."""
+
 _ARROW_TYPES = {"int": pa.int64(), "string": pa.string()}
 
 
 class Timings(msgspec.Struct, gc=False):
-    """When and how fast an event was answered; the stages are those of its whole batch."""
+    """When and how fast a batch of events was answered."""
 
-    arrived: int
     scored: int
     batch: int
     decode_us: int
@@ -36,7 +41,10 @@ class Timings(msgspec.Struct, gc=False):
 
 
 class Score(msgspec.Struct, gc=False):
-    """One record of ``weir.scores``; times are UTC milliseconds."""
+    """One record of ``weir.scores``; times are UTC milliseconds.
+
+    ``arrived`` is the event's Kafka timestamp.
+    """
 
     event_id: int | str
     key: int | str
@@ -48,6 +56,7 @@ class Score(msgspec.Struct, gc=False):
     model: str
     policy: str
     feature_schema: str
+    arrived: int
     timings: Timings
 
 
@@ -79,7 +88,6 @@ class Scorer:
         self._schema = plan.schema_hash
         self._topics = topics
         self._metrics = metrics
-        self._decided = [0] * len(DECISIONS)
         self._encode = msgspec.json.Encoder().encode
         self._feature_log = FeatureLogWriter(
             plan.names,
@@ -100,7 +108,7 @@ class Scorer:
         self._state.update(work.events, work.labels)
         self._metrics.restored.inc(len(work.events))
 
-    def process(self, work: Work) -> Iterator[Outgoing]:
+    def process(self, work: Work) -> Answers:
         """Answer a batch: scores in order, one feature log record per partition, dead letters."""
         start = perf_counter()
         features = self._state.update(work.events, work.labels).astype(np.float32)
@@ -108,27 +116,40 @@ class Scorer:
         outputs = self._engine.infer(features)
         decisions = self._policy.decide(outputs)
         inferred = perf_counter()
-        self._metrics.stage.observe("decode", work.decode_s)
-        self._metrics.stage.observe("features", featured - start)
-        self._metrics.stage.observe("inference", inferred - featured)
-        self._decided = np.bincount(decisions, minlength=len(DECISIONS)).tolist()
-        stages = (work.decode_s, featured - start, inferred - featured)
-        yield from self._scores(work, outputs, decisions, stages)
-        yield from self._log_features(work, features, outputs, decisions)
-        yield from self._dead_letters(work)
-        self._metrics.stage.observe("produce", perf_counter() - inferred)
+        stages = {
+            "decode": work.decode_s,
+            "features": featured - start,
+            "inference": inferred - featured,
+        }
+        outgoing = [
+            self._scores(work, outputs, decisions, stages),
+            self._log_features(work, features, outputs, decisions),
+        ]
+        if work.bad:
+            outgoing.append(self._dead_letters(work))
+        stages["encode"] = perf_counter() - inferred
+        counts = np.bincount(decisions, minlength=len(DECISIONS)).tolist()
+        return Answers(outgoing, partial(self._count, work, counts, stages))
 
-    def committed(self, work: Work, process_s: float, commit_s: float) -> None:
+    def aborted(self, reason: str) -> None:
+        """Count it."""
+        self._metrics.transactions.labels("aborted").inc()
+
+    def _count(
+        self, work: Work, decided: list[int], stages: dict[str, float], committed: Committed
+    ) -> None:
         """Count what is now visible to consumers."""
         metrics = self._metrics
         metrics.events.inc(len(work.events))
         metrics.labels.inc(len(work.labels))
-        for name, count in zip(DECISIONS, self._decided, strict=True):
+        for name, count in zip(DECISIONS, decided, strict=True):
             metrics.decisions.labels(name).inc(count)
         for bad in work.bad:
             metrics.dead_letters.labels(bad.rejected.reason.value).inc()
         metrics.transactions.labels("committed").inc()
-        metrics.stage.observe("commit", commit_s)
+        stages |= {"produce": committed.produce_s, "commit": committed.commit_s}
+        for stage, seconds in stages.items():
+            metrics.stage.observe(stage, seconds)
         metrics.batch.observe("events", float(len(work.events)))
         metrics.batch.observe("labels", float(len(work.labels)))
         metrics.latency.observe("end_to_end", np.maximum(time() - work.arrived / 1e3, 0.0))
@@ -139,58 +160,72 @@ class Scorer:
             metrics.forgotten.labels(entity).set(count)
 
     def _scores(
-        self, work: Work, outputs: Outputs, decisions: NDArray[np.int8],
-        stages: tuple[float, float, float],
-    ) -> Iterator[Outgoing]:  # fmt: skip
-        topic, encode = self._topics.scores, self._encode
-        model, policy, schema = self._model, self._policy.version, self._schema
-        scored, batch = round(time() * 1_000), len(work.events)
-        decode_us, features_us, inference_us = (round(stage * 1e6) for stage in stages)
-        columns: Iterable[tuple[Any, ...]] = zip(
+        self, work: Work, outputs: Outputs, decisions: NDArray[np.int8], stages: dict[str, float]
+    ) -> Outgoing:
+        timings = Timings(
+            scored=round(time() * 1_000),
+            batch=len(work.events),
+            **{f"{stage}_us": round(seconds * 1e6) for stage, seconds in stages.items()},
+        )
+        # Column by column with C loops only: this is the most frequent code of all.
+        records = map(
+            Score,
             work.events.ids,
             work.events.keys,
             work.events.times.tolist(),
             *(column.tolist() for column in outputs),
-            decisions.tolist(),
-            work.partitions.tolist(),
+            map(DECISIONS.__getitem__, decisions.tolist()),
+            repeat(self._model),
+            repeat(self._policy.version),
+            repeat(self._schema),
             work.arrived.tolist(),
-            strict=True,
+            repeat(timings),
         )
-        for event, key, at, score, probability, anomaly, decision, partition, arrived in columns:
-            timings = Timings(arrived, scored, batch, decode_us, features_us, inference_us)
-            record = Score(event, key, at, score, probability, anomaly, DECISIONS[decision],
-                           model, policy, schema, timings)  # fmt: skip
-            yield Outgoing(topic, encode(record), str(key).encode(), partition)
+        return Outgoing(
+            topic=self._topics.scores,
+            values=list(map(self._encode, records)),
+            keys=list(map(str.encode, map(str, work.events.keys))),
+            partitions=work.partitions.tolist(),
+        )
 
     def _log_features(
-        self, work: Work, features: NDArray[np.float32], outputs: Outputs,
+        self,
+        work: Work,
+        features: NDArray[np.float32],
+        outputs: Outputs,
         decisions: NDArray[np.int8],
-    ) -> Iterator[Outgoing]:  # fmt: skip
+    ) -> Outgoing:
+        at_once = max(1, FEATURE_LOG_BYTES // (features.itemsize * features.shape[1] + 128))
+        values, partitions = [], []
         for partition in np.unique(work.partitions).tolist():
-            rows = np.flatnonzero(work.partitions == partition)
-            part = work.events.take(rows)
-            yield Outgoing(
-                self._topics.feature_log,
-                self._feature_log.encode(
-                    ScoredEvents(
-                        ids=part.ids,
-                        keys=part.keys,
-                        times=part.times,
-                        offsets=work.offsets[rows],
-                        features=features[rows],
-                        score=outputs.score[rows],
-                        probability=outputs.probability[rows],
-                        anomaly=outputs.anomaly[rows],
-                        decision=decisions[rows],
-                    )
-                ),
-                partition=partition,
-            )
+            all_rows = np.flatnonzero(work.partitions == partition)
+            for first in range(0, all_rows.size, at_once):
+                rows = all_rows[first : first + at_once]
+                part = work.events.take(rows)
+                scored = ScoredEvents(
+                    ids=part.ids,
+                    keys=part.keys,
+                    times=part.times,
+                    offsets=work.offsets[rows],
+                    features=features[rows],
+                    score=outputs.score[rows],
+                    probability=outputs.probability[rows],
+                    anomaly=outputs.anomaly[rows],
+                    decision=decisions[rows],
+                )
+                values.append(self._feature_log.encode(scored))
+                partitions.append(partition)
+        return Outgoing(self._topics.feature_log, values, [None] * len(values), partitions)
 
-    def _dead_letters(self, work: Work) -> Iterator[Outgoing]:
+    def _dead_letters(self, work: Work) -> Outgoing:
         now = round(time() * 1_000)
-        for bad in work.bad:
-            letter = dead_letter(bad.message, bad.rejected, now, MAX_MESSAGE_BYTES)
-            yield Outgoing(
-                self._topics.dead_letters, letter.value, letter.key, headers=letter.headers
-            )
+        letters = [
+            dead_letter(bad.message, bad.rejected, now, MAX_MESSAGE_BYTES) for bad in work.bad
+        ]
+        return Outgoing(
+            topic=self._topics.dead_letters,
+            values=[letter.value for letter in letters],
+            keys=[letter.key for letter in letters],
+            partitions=[-1] * len(letters),
+            headers=[letter.headers for letter in letters],
+        )

@@ -233,7 +233,7 @@ def _metrics(
 ) -> dict[str, float]:
     """Measure on the hold-out rows (n,); the names are those on the card."""
     before, after = sigmoid(margins), outputs.probability.astype(np.float64)
-    metrics = {
+    metrics: dict[str, float] = {
         "roc_auc": auc(labels, outputs.score),
         "average_precision": average_precision(labels, outputs.score),
         "anomaly_roc_auc": auc(labels, outputs.anomaly),

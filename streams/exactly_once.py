@@ -5,25 +5,29 @@ task's state is a function of the input before the committed offsets, so whateve
 mended in one way: abort, go back to the committed offsets, rebuild the state from what lies before
 them, go on.
 
-The order of calls follows librdkafka's own ``examples/transactions.c``.
+The order of calls follows librdkafka's own ``examples/transactions.c``. While one transaction is
+committed, the next batch is computed; see `streams.transactor`.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Event
-from time import monotonic, perf_counter
+from time import monotonic
 from typing import Any, Protocol
 
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from pydantic import Field
 
 from streams.history import read_history
-from streams.intake import Intake, Outgoing, Work
+from streams.intake import Intake, Work
 from streams.kafka import KafkaSettings
 from streams.section import Duration, Section
+from streams.transactor import Aborted, Committed, Outgoing, Transactor
 
 logger = logging.getLogger(__name__)
 
+_BUSY_POLL_S = 0.002
 _HELD_POLL_S = 0.005
 _IDLE_POLL_S = 0.1
 _WAIT_NOTICE_S = 10.0
@@ -47,8 +51,17 @@ class LoopSettings(Section):
     session_timeout: Duration = 10_000
 
 
-class FencedError(Exception):
-    """Another process with the same transactional id has taken over."""
+@dataclass(frozen=True)
+class Answers:
+    """What a task makes of some work.
+
+    Attributes:
+        outgoing: records to be produced.
+        when_visible: called once they are committed.
+    """
+
+    outgoing: list[Outgoing]
+    when_visible: Callable[[Committed], None]
 
 
 class Task(Protocol):
@@ -60,11 +73,11 @@ class Task(Protocol):
     def restore(self, work: Work) -> None:
         """Take work that was answered before into the state, and answer nothing."""
 
-    def process(self, work: Work) -> Iterable[Outgoing]:
+    def process(self, work: Work) -> Answers:
         """Take work into the state and answer it."""
 
-    def committed(self, work: Work, process_s: float, commit_s: float) -> None:
-        """Note that the answers are visible."""
+    def aborted(self, reason: str) -> None:
+        """Note that a transaction was aborted; `reset` and `restore` follow."""
 
 
 class ExactlyOnceLoop:
@@ -87,8 +100,9 @@ class ExactlyOnceLoop:
         self._intake = new_intake()
         self._task = task
         self._consumer: Any = None
-        self._producer: Any = None
-        self._partitions_changed = False
+        self._transactor: Any = None
+        self._when_visible: Callable[[Committed], None] = lambda committed: None
+        self._must_rebuild = False
         self._ready = False
         self._paused: set[tuple[str, int]] = set()
         self._last_notice = 0.0
@@ -101,19 +115,12 @@ class ExactlyOnceLoop:
             KafkaException: the cluster failed in a way that a new attempt can't mend.
         """
         settings = self._settings
-        self._producer = Producer(
-            self._kafka.producer_config(
-                transactional_id=f"{settings.group}-fused",
-                transaction_timeout_ms=settings.transaction_timeout,
-                linger_ms=0,
-                # A transaction can begin only when the markers of the one before are written. The
-                # default would then sleep 100 ms; this grows to a second where it is an outage.
-                retry_backoff_ms=2,
-            )
+        self._transactor = Transactor(
+            self._kafka, f"{settings.group}-fused", settings.transaction_timeout
         )
         # First of all: this ends what a killed predecessor left open, so that the offsets and the
         # history read below are final.
-        self._patiently(self._producer.init_transactions)
+        self._transactor.start()
         self._consumer = Consumer(
             self._kafka.consumer_config(
                 group_id=settings.group,
@@ -130,7 +137,9 @@ class ExactlyOnceLoop:
                 on_lost=self._on_revoke,
             )
             self._loop(stop)
+            self._settle(wait=True)
         finally:
+            self._transactor.close()
             self._consumer.close()
 
     @property
@@ -154,8 +163,9 @@ class ExactlyOnceLoop:
         timeout = _IDLE_POLL_S
         while not stop.is_set():
             messages = self._poll(timeout)
-            if self._partitions_changed:
-                self._partitions_changed = False
+            self._settle(wait=False)
+            if self._must_rebuild:
+                self._must_rebuild = False
                 self._ready = self._owns_everything()
                 if self._ready:
                     self._rebuild()
@@ -164,13 +174,19 @@ class ExactlyOnceLoop:
                 timeout = _IDLE_POLL_S
                 continue
             self._intake.feed(messages)
+            self._hold_back_long_queues()
+            if self._transactor.busy and self._intake.waiting < self._settings.max_batch // 4:
+                # What comes until the transaction is through goes into one batch together.
+                timeout = _BUSY_POLL_S
+                continue
             work = self._intake.take(self._settings.max_batch)
             if work is not None:
-                self._transact(work)
+                self._answer(work)
                 timeout = 0.0
             else:
                 timeout = _HELD_POLL_S if self._intake.waiting else _IDLE_POLL_S
-            self._hold_back_long_queues()
+                if self._transactor.busy:
+                    timeout = _BUSY_POLL_S
 
     def _poll(self, timeout: float) -> list[Message]:
         """What has come, waiting for the first message only.
@@ -180,67 +196,36 @@ class ExactlyOnceLoop:
         messages: list[Message] = self._consumer.consume(1, timeout)
         if messages:
             messages += self._consumer.consume(self._settings.max_batch - 1, 0.0)
-        self._producer.poll(0)
         return messages
 
-    def _transact(self, work: Work) -> None:
-        start = perf_counter()
-        try:
-            self._producer.begin_transaction()
-            for out in self._task.process(work):
-                self._produce(out)
-            processed = perf_counter()
-            self._patiently(
-                self._producer.send_offsets_to_transaction,
-                work.positions,
-                self._consumer.consumer_group_metadata(),
-            )
-            self._patiently(self._producer.commit_transaction)
-        except KafkaException as error:
-            self._abort(error)
-            return
-        self._task.committed(work, processed - start, perf_counter() - processed)
+    def _answer(self, work: Work) -> None:
+        """Compute answers while the transaction before is still on its way, then begin theirs."""
+        answers = self._task.process(work)
+        self._settle(wait=True)
+        if self._must_rebuild:
+            return  # the state that these answers came from is void
+        self._when_visible = answers.when_visible
+        self._transactor.submit(
+            answers.outgoing, work.positions, self._consumer.consumer_group_metadata()
+        )
 
-    def _produce(self, out: Outgoing) -> None:
-        while True:
-            try:
-                self._producer.produce(
-                    out.topic, out.value, out.key, out.partition, headers=out.headers or []
-                )
-                return
-            except BufferError:
-                self._producer.poll(0.1)
-
-    def _abort(self, error: KafkaException) -> None:
-        cause = error.args[0]
-        if cause.fatal():
-            raise FencedError(
-                f"another process with transactional id '{self._settings.group}-fused' took over "
-                f"({cause.str()}): run one scorer per group, or give this one another loop.group"
-            ) from error
-        if not cause.txn_requires_abort():
-            raise error
-        logger.warning("transaction aborted, going back to the last commit: %s", cause.str())
-        self._patiently(self._producer.abort_transaction)
-        self._rebuild()
-
-    def _patiently(self, call: Callable[..., None], *args: Any) -> None:
-        """Call again while the client says that it may go better next time."""
-        deadline = monotonic() + self._settings.transaction_timeout / 1_000
-        while True:
-            try:
-                call(*args, max(1.0, deadline - monotonic()))
-                return
-            except KafkaException as error:
-                if not error.args[0].retriable() or monotonic() > deadline:
-                    raise
-                logger.warning("trying again: %s", error.args[0].str())
+    def _settle(self, *, wait: bool) -> None:
+        """Take note of what became of the transaction in flight."""
+        outcome = self._transactor.settle(wait=wait)
+        if isinstance(outcome, Committed):
+            self._when_visible(outcome)
+        elif isinstance(outcome, Aborted):
+            logger.warning("transaction aborted, back to the last commit: %s", outcome.reason)
+            self._task.aborted(outcome.reason)
+            self._must_rebuild = True
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
-        self._partitions_changed = True
+        self._must_rebuild = True
 
     def _on_revoke(self, consumer: Any, partitions: list[TopicPartition]) -> None:
-        self._partitions_changed = True
+        # Offsets can be committed for as long as the partitions are ours, which is until we return.
+        self._settle(wait=True)
+        self._must_rebuild = True
         self._ready = False
 
     def _owns_everything(self) -> bool:

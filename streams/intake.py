@@ -27,16 +27,6 @@ from streams.labels import label_contract, read_progress
 from streams.rejection import Rejected
 
 
-class Outgoing(NamedTuple):
-    """A record to be produced; partition -1 leaves the choice to its key."""
-
-    topic: str
-    value: bytes | None
-    key: bytes | None = None
-    partition: int = -1
-    headers: list[tuple[str, str | bytes | None]] | None = None
-
-
 class BadRecord(NamedTuple):
     """A record that is no event or label, and why."""
 
@@ -224,7 +214,8 @@ class Intake:
     def _reached_bad(self) -> list[BadRecord]:
         if not self._bad:
             return []
-        reached, later = [], []
+        reached: list[BadRecord] = []
+        later: list[BadRecord] = []
         for bad in self._bad:
             place = (bad.message.topic(), bad.message.partition())
             ready = bad.message.offset() < self._lanes[place].position

@@ -79,9 +79,9 @@ def _explain(error: Exception) -> int:
 
     from inference.errors import InferenceError
     from streams.broker import BrokerError
-    from streams.exactly_once import FencedError
     from streams.kafka import KafkaUnavailableError
     from streams.topics import TopicError
+    from streams.transactor import FencedError
     from weir.settings import SettingsError
 
     if isinstance(error, click.exceptions.Abort):

@@ -11,7 +11,8 @@ import typer
 
 from streams.files import open_events
 from streams.kafka import connect
-from streams.replay import Pace, Replayer
+from streams.pace import Pace
+from streams.replay import Replayer
 from streams.topics import ensure_topics
 from weir.commands.features import report_rejected
 from weir.console import (

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from streams.files import EventFile
 from streams.kafka import KafkaSettings
-from streams.replay import Pace, Replayer, ReplayReport
+from streams.pace import Pace
+from streams.replay import Replayer, ReplayReport
 from weir.demo.scorer_process import ScorerProcess
 from weir.demo.watcher import Watcher
 from weir.settings import Settings
@@ -54,7 +55,15 @@ class Player:
         self._display = display
         self.sent = 0
 
-    def __call__(self, title: str, pace: Pace, start_ms: int | None, stop_ms: int | None) -> float:
+    def __call__(
+        self,
+        title: str,
+        pace: Pace,
+        start_ms: int | None,
+        stop_ms: int | None,
+        *,
+        flush_labels: bool = False,
+    ) -> float:
         """Seconds from the first event's sending to the last one's answer."""
         first, last = self._file.span(start_ms, stop_ms)
         before = self.sent
@@ -67,7 +76,7 @@ class Player:
             pace,
             start_ms=start_ms,
             stop_ms=stop_ms,
-            flush_labels=stop_ms is None,
+            flush_labels=flush_labels,
         )
         stop = threading.Event()
         outcome: list[ReplayReport | BaseException] = []

@@ -15,7 +15,7 @@ from rich.live import Live
 from inference.registry import CHAMPION, RegistryError
 from streams.broker import BrokerError, LocalBroker
 from streams.kafka import KafkaSettings, connect
-from streams.replay import Pace
+from streams.pace import Pace
 from streams.topics import ensure_topics
 from weir.console import stderr, steps_bar
 from weir.demo.player import Player
@@ -73,7 +73,9 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
             history_s = play("catching up with history", Pace(), None, scenario.live_from_ms)
             watcher.measure()
             title = f"live, {options.rate:,.0f} events/s"
-            live_s = play(title, Pace(rate=options.rate), scenario.live_from_ms, None)
+            live_s = play(
+                title, Pace(rate=options.rate), scenario.live_from_ms, None, flush_labels=True
+            )
         # The scorer has left, so its last transaction stands: what is read now is final.
         return summarise(
             settings,
@@ -118,10 +120,10 @@ def _running_broker(settings: Settings, show: bool) -> Iterator[LocalBroker]:
             "another folder with --dir"
         )
     shutil.rmtree(settings.broker.data_dir, ignore_errors=True)
-    with steps_bar(show) as step:
+    with steps_bar(show) as bar:
 
-        def told(title: str, done: int = 0, total: int = 0) -> None:
-            step(f"Apache Kafka: {title}", done / total if total else 0.0)
+        def told(step: str, done: int = 0, total: int = 0) -> None:
+            bar(f"Apache Kafka: {step}", done / total if total else 0.0)
 
         broker.start(told, die_with_parent=True)
     try:

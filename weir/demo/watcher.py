@@ -114,7 +114,7 @@ class Watcher:
         seen.answered.add(score.event_id)
         seen.decisions[score.decision] += 1
         seen.last_answer = now
-        if self._measured_from is not None and score.timings.arrived >= self._measured_from:
-            seen.latencies_ms.append(max(0.0, now * 1_000 - score.timings.arrived))
+        if self._measured_from is not None and score.arrived >= self._measured_from:
+            seen.latencies_ms.append(max(0.0, now * 1_000 - score.arrived))
         if score.decision != "approve":
             seen.flagged = [*seen.flagged[-4:], score]

@@ -1,0 +1,164 @@
+"""Kafka transactions, one at a time, in a thread of their own.
+
+While one transaction is written and committed, which is mostly waiting for the broker, the next
+batch can be computed. Its answers are handed over only when the one before has been settled.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from time import monotonic, perf_counter
+from typing import Any
+
+from confluent_kafka import KafkaException, Producer, TopicPartition
+
+from streams.dead_letters import Header
+from streams.kafka import KafkaSettings
+
+logger = logging.getLogger(__name__)
+
+
+class FencedError(Exception):
+    """Another process with the same transactional id has taken over."""
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """Records for one topic, in columns of equal length; partition -1 leaves it to the key."""
+
+    topic: str
+    values: Sequence[bytes | None]
+    keys: Sequence[bytes | None]
+    partitions: Sequence[int]
+    headers: Sequence[list[Header]] | None = None
+
+
+@dataclass(frozen=True)
+class Committed:
+    """The transaction is visible; seconds spent on producing and on committing."""
+
+    produce_s: float
+    commit_s: float
+
+
+@dataclass(frozen=True)
+class Aborted:
+    """Nothing of the transaction will ever be visible."""
+
+    reason: str
+
+
+class Transactor:
+    """Writes answers and input offsets as transactions of one transactional id.
+
+    Args:
+        timeout_ms: how long a transaction may take.
+    """
+
+    def __init__(self, kafka: KafkaSettings, transactional_id: str, timeout_ms: int) -> None:
+        self._id = transactional_id
+        self._timeout_s = timeout_ms / 1_000
+        self._producer: Any = Producer(
+            kafka.producer_config(
+                transactional_id=transactional_id,
+                transaction_timeout_ms=timeout_ms,
+                linger_ms=0,
+                # A transaction can begin only when the markers of the one before are written. The
+                # default would then sleep 100 ms; this grows to a second where it is an outage.
+                retry_backoff_ms=2,
+            )
+        )
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="transactor")
+        self._in_flight: Future[Committed | Aborted] | None = None
+
+    def start(self) -> None:
+        """End what a killed predecessor left open, and fence it off.
+
+        Raises:
+            KafkaException: the cluster does not let us, or does not answer in time.
+        """
+        self._patiently(self._producer.init_transactions)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a transaction is still on its way."""
+        return self._in_flight is not None and not self._in_flight.done()
+
+    def submit(
+        self, answers: Sequence[Outgoing], positions: list[TopicPartition], group: Any
+    ) -> None:
+        """Begin a transaction of answers and input offsets; the one before must be settled."""
+        assert self._in_flight is None, "settle the transaction before first"
+        self._in_flight = self._thread.submit(self._transact, answers, positions, group)
+
+    def settle(self, *, wait: bool) -> Committed | Aborted | None:
+        """What became of the transaction in flight; None without one, or if it is still on its way.
+
+        Raises:
+            FencedError: another process has taken over; nothing of ours was committed since.
+            KafkaException: it failed in a way that a new attempt can't mend.
+        """
+        if self._in_flight is None or not (wait or self._in_flight.done()):
+            return None
+        in_flight, self._in_flight = self._in_flight, None
+        return in_flight.result()
+
+    def close(self) -> None:
+        """Wait for the thread; an unsettled transaction runs to its end."""
+        self._thread.shutdown()
+
+    def _transact(
+        self, answers: Sequence[Outgoing], positions: list[TopicPartition], group: Any
+    ) -> Committed | Aborted:
+        start = perf_counter()
+        try:
+            self._producer.begin_transaction()
+            for out in answers:
+                self._produce(out)
+            produced = perf_counter()
+            self._patiently(self._producer.send_offsets_to_transaction, positions, group)
+            self._patiently(self._producer.commit_transaction)
+        except KafkaException as error:
+            return self._abort(error)
+        return Committed(produced - start, perf_counter() - produced)
+
+    def _produce(self, out: Outgoing) -> None:
+        topic, produce = out.topic, self._producer.produce
+        headers: Sequence[list[Header] | None] = out.headers or [None] * len(out.values)
+        records = zip(out.values, out.keys, out.partitions, headers, strict=True)
+        for value, key, partition, header in records:
+            while True:
+                try:
+                    if header is None:
+                        produce(topic, value, key, partition)
+                    else:
+                        produce(topic, value, key, partition, headers=header)
+                    break
+                except BufferError:
+                    self._producer.poll(0.1)
+        self._producer.poll(0)
+
+    def _abort(self, error: KafkaException) -> Aborted:
+        cause = error.args[0]
+        if cause.fatal():
+            raise FencedError(
+                f"another process with transactional id {self._id!r} took over ({cause.str()}): "
+                "run one scorer per group, or give this one another loop.group"
+            ) from error
+        if not cause.txn_requires_abort():
+            raise error
+        self._patiently(self._producer.abort_transaction)
+        return Aborted(cause.str())
+
+    def _patiently(self, call: Callable[..., None], *args: Any) -> None:
+        """Call again while the client says that it may go better next time."""
+        deadline = monotonic() + self._timeout_s
+        while True:
+            try:
+                call(*args, max(1.0, deadline - monotonic()))
+                return
+            except KafkaException as error:
+                if not error.args[0].retriable() or monotonic() > deadline:
+                    raise
+                logger.warning("trying again: %s", error.args[0].str())
