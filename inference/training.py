@@ -244,7 +244,7 @@ def _metrics(
         "calibration_error_uncalibrated": expected_calibration_error(before, labels),
         "calibration_error": expected_calibration_error(after, labels),
         "holdout_rows": len(labels),
-        "holdout_frauds": np.count_nonzero(labels),
+        "holdout_frauds": int(np.count_nonzero(labels)),
     }
     return {name: float(value) for name, value in metrics.items()}
 

@@ -1,16 +1,27 @@
 """``weir models`` against a real registry."""
 
 import json
+import sys
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from inference.autoencoder import AutoencoderSettings
 from inference.boosting import TreeSettings
-from inference.registry import Registry, RegistrySettings
+from inference.registry import RegisteredModel, Registry, RegistrySettings
 from inference.training import TrainingSet, TrainingSettings, train
-from weir.commands import models
+from weir import console
+from weir.main import main
+from weir.settings import EXAMPLE_FILE
+
+
+class Stocked(NamedTuple):
+    """A data folder whose registry holds one model."""
+
+    folder: Path
+    model: RegisteredModel
 
 
 @pytest.fixture(scope="module")
@@ -28,59 +39,67 @@ def registry(tmp_path_factory):
         folder / "trained",
         lambda stage, share: None,
     )
-    registry = Registry(RegistrySettings(), folder)
-    registry.register(package, alias="champion")
-    return registry
+    model = Registry(RegistrySettings(), folder).register(package, alias="champion")
+    return Stocked(folder, model)
 
 
 @pytest.fixture
-def run(registry, monkeypatch):
-    monkeypatch.setattr(models, "open_registry", lambda: registry)
-    monkeypatch.setenv("COLUMNS", "120")
-    return lambda *arguments: CliRunner().invoke(models.app, list(arguments))
+def run(registry, monkeypatch, capsys):
+    """Run the front door on the example's settings and that registry: (exit code, out, err)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["weir", "models", *arguments, "-c", str(EXAMPLE_FILE)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capsys.readouterr()
+        return end.value.code, captured.out, captured.err
+
+    monkeypatch.setenv("WEIR_DATA_DIR", str(registry.folder))
+    monkeypatch.setattr(console.stdout, "width", 120)
+    return run
 
 
 def test_list_shows_versions_with_their_aliases(run, registry):
-    result = run("list")
-    assert result.exit_code == 0
-    assert "champion" in result.output
-    assert registry.get(1).package_id[:12] in result.output
+    code, out, err = run("list")
+    assert (code, err) == (0, "")
+    assert "champion" in out
+    assert registry.model.package_id[:12] in out
 
 
 def test_list_as_json_can_be_read_by_a_program(run, registry):
-    (model,) = json.loads(run("list", "--json").stdout)
+    _, out, _ = run("list", "--json")
+    (model,) = json.loads(out)["models"]
     assert model["version"] == 1
     assert model["aliases"] == ["champion"]
-    assert model["package_id"] == registry.get(1).package_id
+    assert model["package_id"] == registry.model.package_id
 
 
 @pytest.mark.parametrize("name", [[], ["champion"], ["1"]])
 def test_show_takes_an_alias_or_a_version(run, registry, name):
-    result = run("show", *name)
-    assert result.exit_code == 0
-    assert registry.get(1).package_id in result.output
-    assert "average_precision" in result.output
-    assert "2025-06-15" in result.output
+    code, out, _ = run("show", *name)
+    assert code == 0
+    assert registry.model.package_id in out
+    assert "average_precision" in out
+    assert "2025-06-15" in out
 
 
 def test_show_as_json_holds_the_card(run):
-    shown = json.loads(run("show", "--json").stdout)
+    shown = json.loads(run("show", "--json")[1])
     assert shown["card"]["data"]["rows"] == 4_000
     assert shown["features"]["names"] == ["a", "b", "c"]
     assert shown["thresholds"]["decline"] >= shown["thresholds"]["review"]
 
 
 def test_a_model_that_is_not_there_is_one_line_and_exit_code_1(run):
-    result = run("show", "canary")
-    assert result.exit_code == 1
-    assert result.stdout == ""
-    assert result.stderr == "error: model 'fraud' has no alias 'canary'; it has: champion\n"
+    code, out, err = run("show", "canary")
+    assert (code, out) == (1, "")
+    assert " ".join(err.split()) == ("error: model 'fraud' has no alias 'canary'; it has: champion")
 
 
-def test_an_empty_registry_says_what_to_do(run, monkeypatch, tmp_path, registry):
-    other = Registry(
-        RegistrySettings(tracking_uri=registry._uri, model="another"), tmp_path / "data"
-    )
-    monkeypatch.setattr(models, "open_registry", lambda: other)
-    assert "weir train" in run("list").output
-    assert run("list", "--json").stdout.strip() == "[]"
+def test_an_empty_registry_says_what_to_do(run, monkeypatch):
+    monkeypatch.setenv("WEIR_REGISTRY__MODEL", "another")
+    assert "weir train" in run("list")[1]
+    assert json.loads(run("list", "--json")[1]) == {"models": []}
+    code, _, err = run("show")
+    assert code == 1
+    assert "no champion yet" in err
