@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 _CHUNK = 500
 """Events that are encoded at once, and after which a mark is due."""
-_MARK_S = 0.02
+_MARK_S = 0.005
 _SLICE_S = 0.005
 
 

@@ -64,7 +64,7 @@ class Player:
         *,
         flush_labels: bool = False,
     ) -> float:
-        """Seconds from the first event's sending to the last one's answer."""
+        """Seconds from the first answer to the last."""
         first, last = self._file.span(start_ms, stop_ms)
         before = self.sent
         self._display.phase(title, before + last - first)
@@ -88,9 +88,11 @@ class Player:
                 outcome.append(error)
 
         thread = threading.Thread(target=replay, name="replay", daemon=True)
-        begin = monotonic()
+        answered_before = self._watcher.seen.total
         thread.start()
         try:
+            self._wait(lambda: self._watcher.seen.total > answered_before or bool(outcome))
+            begin = monotonic()
             self._wait(lambda: not thread.is_alive())
             if outcome and isinstance(outcome[0], BaseException):
                 raise outcome[0]

@@ -13,6 +13,8 @@ from weir.simulator import SimulatorSettings, simulate
 LIVE_SHARE = 0.25
 """Share of all events that are streamed live, at most; the rest is their history."""
 
+_LEAST_EVENTS = 120_000  # enough frauds to learn from
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -38,7 +40,7 @@ class Scenario:
 def simulated_events(folder: Path, settings: Settings, live: int) -> Path:
     """Simulate a world with about `live` events in its last quarter; the file is kept."""
     simulator = SimulatorSettings.for_events(
-        max(20_000, round(live / LIVE_SHARE)),
+        max(_LEAST_EVENTS, round(live / LIVE_SHARE)),
         days=settings.simulator.days,
         start=settings.simulator.start,
         seed=settings.simulator.seed,
