@@ -23,7 +23,7 @@ from streams.history import read_history
 from streams.intake import Intake, Work
 from streams.kafka import KafkaSettings
 from streams.section import Duration, Section
-from streams.transactor import Aborted, Committed, Outgoing, Transactor
+from streams.transactor import Aborted, Committed, FencedError, Outgoing, Transactor
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +106,8 @@ class ExactlyOnceLoop:
         self._ready = False
         self._paused: set[tuple[str, int]] = set()
         self._last_notice = 0.0
+        self._was_ready = False
+        self._incomplete_since: float | None = None
 
     def run(self, stop: Event) -> None:
         """Run until `stop` is set, then finish the transaction at hand and leave the group.
@@ -169,8 +171,13 @@ class ExactlyOnceLoop:
                 self._ready = self._owns_everything()
                 if self._ready:
                     self._rebuild()
+                    self._incomplete_since = None
+                elif self._incomplete_since is None and self._was_ready:
+                    self._incomplete_since = monotonic()
+                self._was_ready |= self._ready
             if not self._ready:
                 self._notice_waiting()
+                self._give_way()
                 timeout = _IDLE_POLL_S
                 continue
             self._intake.feed(messages)
@@ -249,6 +256,19 @@ class ExactlyOnceLoop:
                 "waiting for all partitions of %s; ours so far: %s",
                 ", ".join(self._intake.topics),
                 ", ".join(ours) or "none",
+            )
+
+    def _give_way(self) -> None:
+        """End if partitions that were ours stay with somebody else.
+
+        A newcomer waits until it owns everything; without this, both would wait for ever, and
+        having nothing to commit, the elder would not even learn that it was fenced off.
+        """
+        patience_s = self._settings.session_timeout / 1_000
+        if self._incomplete_since and monotonic() - self._incomplete_since > patience_s:
+            raise FencedError(
+                f"another member of group {self._settings.group!r} took partitions over and kept "
+                "them: run one scorer per group, or give this one another loop.group"
             )
 
     def _rebuild(self) -> None:
