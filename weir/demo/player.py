@@ -13,6 +13,7 @@ from weir.demo.scorer_process import ScorerProcess
 from weir.demo.watcher import Watcher
 from weir.settings import Settings
 
+_TICK_S = 0.05
 _SILENCE_S = 60.0
 """Give up when nothing was answered for so long."""
 
@@ -64,7 +65,11 @@ class Player:
         *,
         flush_labels: bool = False,
     ) -> float:
-        """Seconds from the first answer to the last."""
+        """Events per second, from the first answer until 99 % were answered.
+
+        The very last events of a file wait until other partitions count as idle: there will be no
+        later event to show that none is missing.
+        """
         first, last = self._file.span(start_ms, stop_ms)
         before = self.sent
         self._display.phase(title, before + last - first)
@@ -91,18 +96,19 @@ class Player:
         answered_before = self._watcher.seen.total
         thread.start()
         try:
-            self._wait(lambda: self._watcher.seen.total > answered_before or bool(outcome))
-            begin = monotonic()
-            self._wait(lambda: not thread.is_alive())
-            if outcome and isinstance(outcome[0], BaseException):
-                raise outcome[0]
+            self._wait_for_answers(answered_before + 1, outcome)
+            begin, answered_at_begin = monotonic(), self._watcher.seen.total
+            most = answered_before + round(0.99 * (last - first))
+            self._wait_for_answers(most, outcome)
+            seconds = monotonic() - begin
             self.sent = before + last - first
+            self._wait_for_answers(self.sent, outcome)
             self._display.sent(self.sent)
-            self._wait(lambda: self._watcher.seen.total >= self.sent)
         finally:
             stop.set()
             thread.join()
-        return monotonic() - begin
+        _raise_failure(outcome)
+        return max(1, most - answered_at_begin) / max(seconds, _TICK_S)
 
     def _progress(self, before: int) -> Callable[[int, int], None]:
         def step(done: int, total: int) -> None:
@@ -110,10 +116,11 @@ class Player:
 
         return step
 
-    def _wait(self, over: Callable[[], bool]) -> None:
+    def _wait_for_answers(self, count: int, outcome: list[ReplayReport | BaseException]) -> None:
         answered, since = -1, monotonic()
-        while not over():
-            sleep(0.05)
+        while self._watcher.seen.total < count:
+            sleep(_TICK_S)
+            _raise_failure(outcome)
             self._scorer.check()
             self._watcher.check()
             if self._watcher.seen.total != answered:
@@ -123,3 +130,8 @@ class Player:
                     f"nothing was answered for {_SILENCE_S:.0f} s, and "
                     f"{self.sent - answered:,} events are open; see the scorer's log"
                 )
+
+
+def _raise_failure(outcome: list[ReplayReport | BaseException]) -> None:
+    if outcome and isinstance(outcome[0], BaseException):
+        raise outcome[0]

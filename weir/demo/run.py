@@ -70,10 +70,10 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
                     Live(screen, console=stderr, refresh_per_second=_REFRESH_PER_S, transient=True)
                 )
             play = Player(settings, kafka, scenario.file, watcher, scorer, screen)
-            history_s = play("catching up with history", Pace(), None, scenario.live_from_ms)
+            history_rate = play("catching up with history", Pace(), None, scenario.live_from_ms)
             watcher.measure()
             title = f"live, {options.rate:,.0f} events/s"
-            live_s = play(
+            live_rate = play(
                 title, Pace(rate=options.rate), scenario.live_from_ms, None, flush_labels=True
             )
         # The scorer has left, so its last transaction stands: what is read now is final.
@@ -83,8 +83,8 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
             scenario,
             watcher.seen,
             events=play.sent,
-            history_s=history_s,
-            live_s=live_s,
+            history_rate=history_rate,
+            live_rate=live_rate,
             model=model,
             folder=folder,
         )
