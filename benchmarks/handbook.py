@@ -40,7 +40,8 @@ from weir.training_run import train_and_register
 EXAMPLE = Path(__file__).parents[1] / "examples" / "handbook" / "weir.toml"
 TRAINING = ("2018-07-25", "2018-08-01")
 STREAM_END = "2018-08-15"
-QUICK_FROM = "2018-06-15"  # the training week's longest window begins on 2018-06-18
+QUICK_FROM = "2018-06-17"  # the training week's longest window begins on 2018-06-18
+QUICK_STREAM_FROM = "2018-07-01"  # the test week's on 2018-07-02
 TARGET = 0.639
 
 PUBLISHED = {
@@ -86,6 +87,7 @@ def run(folder: Path, data: Path, quick: bool, show: bool) -> dict[str, Any]:
     config, transactions = prepare(folder, data, quick)
     settings = load_settings(config)
     file = open_events(transactions, settings.event, settings.labels.field)
+    first = parse_time_ms(QUICK_STREAM_FROM) if quick else None
     begin = monotonic()
     model = train_and_register(settings, file, *map(parse_time_ms, TRAINING))
     training_s = monotonic() - begin
@@ -97,7 +99,7 @@ def run(folder: Path, data: Path, quick: bool, show: bool) -> dict[str, Any]:
         try:
             with ScorerProcess(config, environment, folder / "scorer.log") as scorer:
                 play = Player(settings, kafka, file, watcher, scorer, Quiet(show))
-                rate = play("stream", Pace(), None, parse_time_ms(STREAM_END), flush_labels=True)
+                rate = play("stream", Pace(), first, parse_time_ms(STREAM_END), flush_labels=True)
         finally:
             watcher.close()
         scored = read_scores(kafka, settings.topics.scores)
