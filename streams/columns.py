@@ -138,7 +138,9 @@ def to_labels(name: str, column: Any) -> NDArray[np.int8]:
 def _to_int(name: str, array: Any, checks: RowChecks) -> Any:
     kind = array.type
     if pa.types.is_uint64(kind):
-        checks.reject(_mask(pc.greater(array, pa.scalar(INT64_MAX, pa.uint64()))), Reason.OUT_OF_BOUNDS, name)
+        checks.reject(
+            _mask(pc.greater(array, pa.scalar(INT64_MAX, pa.uint64()))), Reason.OUT_OF_BOUNDS, name
+        )
         return array.cast(pa.int64(), safe=False)
     if pa.types.is_integer(kind):
         return array.cast(pa.int64())
