@@ -22,8 +22,9 @@ FAILED = 1
 WRONG_USE = 2
 UNAVAILABLE = 3
 FENCED = 4
+STOPPED = 130
 """Exit codes: something went wrong; wrong settings or arguments; Kafka does not answer; another
-scorer took over."""
+scorer took over; stopped by Ctrl-C or SIGTERM before the end."""
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)

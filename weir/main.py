@@ -1,25 +1,73 @@
 """The `weir` command."""
 
 import logging
-import os
 import sys
 
 import typer
 
 from weir import __version__
-from weir.commands import broker, models
-from weir.commands.demo import demo
-from weir.commands.evaluate import evaluate
-from weir.commands.features import features
-from weir.commands.init import init
-from weir.commands.replay import replay
-from weir.commands.score import score
-from weir.commands.topics import topics
-from weir.commands.train import train
-from weir.console import FAILED, FENCED, UNAVAILABLE, WRONG_USE, stderr
+from weir.console import STOPPED
+from weir.errors import explain
+from weir.lazy import LazyGroup
+
+
+class Commands(LazyGroup):
+    """All commands. A test keeps each line equal to the first one of the command's own help."""
+
+    lazy = (
+        (
+            "demo",
+            "weir.commands.demo:demo",
+            "Show all of it: Kafka, training, exactly-once scoring, on simulated card "
+            "transactions.",
+        ),
+        (
+            "init",
+            "weir.commands.init:init",
+            "Write an example weir.toml: card transactions, 17 features, a policy.",
+        ),
+        (
+            "topics",
+            "weir.commands.topics:topics",
+            "Make the topics that are missing, and list them all.",
+        ),
+        (
+            "features",
+            "weir.commands.features:features",
+            "Compute the declared features of a file's events, with the scorer's own code.",
+        ),
+        (
+            "train",
+            "weir.commands.train:train",
+            "Train a fraud and an anomaly model on a file, and register them as the champion.",
+        ),
+        (
+            "score",
+            "weir.commands.score:score",
+            "Score events exactly once, until SIGTERM or Ctrl-C.",
+        ),
+        (
+            "replay",
+            "weir.commands.replay:replay",
+            "Publish a file as events and, at their due time, their labels.",
+        ),
+        (
+            "evaluate",
+            "weir.commands.evaluate:evaluate",
+            "Compare what stands in the scores topic with the labels: AUC, average precision, ...",
+        ),
+        ("models", "weir.commands.models:app", "Models in the registry."),
+        (
+            "broker",
+            "weir.commands.broker:app",
+            "Run Apache Kafka on this machine: one node, for development and tests.",
+        ),
+    )
+
 
 app = typer.Typer(
     name="weir",
+    cls=Commands,
     help="Real-time fraud and anomaly scoring on Kafka, exactly once.\n\n"
     "New here? `weir demo` shows all of it on simulated card transactions.",
     no_args_is_help=True,
@@ -27,16 +75,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-app.command()(demo)
-app.command()(init)
-app.command()(topics)
-app.command()(features)
-app.command()(train)
-app.command()(score)
-app.command()(replay)
-app.command()(evaluate)
-app.add_typer(models.app, name="models")
-app.add_typer(broker.app, name="broker")
 
 
 def _show_version(value: bool) -> None:
@@ -66,42 +104,9 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one clear line, never in a stack trace."""
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = STOPPED
     except Exception as error:
-        code = _explain(error)
-    sys.stdout.flush()
+        code = explain(error)
     sys.exit(code or 0)
-
-
-def _explain(error: Exception) -> int:
-    """Print what went wrong and return the exit code; what nobody expected is raised again."""
-    import click
-    from confluent_kafka import KafkaException
-
-    from inference.errors import InferenceError
-    from streams.broker import BrokerError
-    from streams.kafka import KafkaUnavailableError
-    from streams.topics import TopicError
-    from streams.transactor import FencedError
-    from weir.settings import SettingsError
-
-    if isinstance(error, click.exceptions.Abort):
-        stderr.print("stopped")
-        return 130
-    if isinstance(error, click.ClickException):
-        error.show()
-        return error.exit_code
-    expected: dict[type[Exception] | tuple[type[Exception], ...], int] = {
-        SettingsError: WRONG_USE,
-        KafkaUnavailableError: UNAVAILABLE,
-        FencedError: FENCED,
-        (InferenceError, BrokerError, TopicError): FAILED,
-        (OSError, ValueError): FAILED,
-    }
-    if isinstance(error, KafkaException):
-        stderr.print(f"error: Kafka: {error.args[0].str()}", markup=False)
-        return UNAVAILABLE
-    for kinds, code in expected.items():
-        if isinstance(error, kinds) and not os.environ.get("WEIR_TRACEBACK"):
-            stderr.print(f"error: {error}", markup=False)
-            return code
-    raise error

@@ -27,6 +27,7 @@ from streams.kafka import KafkaSettings
 from streams.labels import LabelSettings
 from streams.section import Section
 from streams.topics import TopicSettings
+from weir.errors import SettingsError as SettingsError
 from weir.simulator import SimulatorSettings
 
 ENV_PREFIX = "WEIR_"
@@ -36,10 +37,6 @@ EXAMPLE_FILE = Path(__file__).with_name("example.toml")
 """The settings of the demo: simulated card transactions."""
 
 _NOT_SETTINGS = {CONFIG_VARIABLE, "WEIR_TEST_DATA", "WEIR_TRACEBACK"}
-
-
-class SettingsError(Exception):
-    """The settings are wrong; the message names file, key and fix."""
 
 
 class MetricsSettings(Section):

@@ -16,6 +16,7 @@ from streams.replay import Replayer
 from streams.topics import ensure_topics
 from weir.commands.features import report_rejected
 from weir.console import (
+    STOPPED,
     ConfigOption,
     JsonOption,
     QuietOption,
@@ -26,8 +27,6 @@ from weir.console import (
 from weir.dates import FromOption, ToOption, time_range_ms
 from weir.settings import load_settings
 from weir.wiring import kafka_settings
-
-STOPPED = 130
 
 
 def replay(

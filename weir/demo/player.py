@@ -9,6 +9,7 @@ from streams.files import EventFile
 from streams.kafka import KafkaSettings
 from streams.pace import Pace
 from streams.replay import Replayer, ReplayReport
+from weir.demo.errors import PlaybackError
 from weir.demo.scorer_process import ScorerProcess
 from weir.demo.watcher import Watcher
 from weir.settings import Settings
@@ -16,10 +17,6 @@ from weir.settings import Settings
 _TICK_S = 0.05
 _SILENCE_S = 60.0
 """Give up when nothing was answered for so long."""
-
-
-class PlaybackError(Exception):
-    """Answers stopped coming; the message says how many are open."""
 
 
 class Display(Protocol):

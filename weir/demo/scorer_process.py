@@ -8,12 +8,9 @@ from types import TracebackType
 from typing import Self
 
 from streams.child_process import die_with_parent
+from weir.demo.errors import ScorerFailedError
 
 _STOP_TIMEOUT_S = 30.0
-
-
-class ScorerFailedError(Exception):
-    """The scorer ended by itself; the message holds the end of its log."""
 
 
 class ScorerProcess:

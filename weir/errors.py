@@ -1,0 +1,74 @@
+"""From an exception to one clear line and an exit code."""
+
+import os
+import sys
+from errno import EPIPE
+
+import typer
+
+from weir.console import FAILED, FENCED, STOPPED, UNAVAILABLE, WRONG_USE, stderr
+
+
+class SettingsError(Exception):
+    """The settings are wrong; the message names file, key and fix."""
+
+
+def explain(error: Exception) -> int:
+    """Print what went wrong on stderr and return the exit code; what nobody expected is raised."""
+    if _is_wrong_use(error):
+        error.show()  # type: ignore[attr-defined]
+        return WRONG_USE
+    if isinstance(error, typer.Abort):
+        stderr.print("stopped")
+        return STOPPED
+    if isinstance(error, OSError) and error.errno == EPIPE:
+        # Whoever read our output has left, such as `head`; the interpreter must not try again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    code = _exit_code(error)
+    if code is None or os.environ.get("WEIR_TRACEBACK"):
+        raise error
+    stderr.print(f"error: {_message(error)}", markup=False, soft_wrap=True)
+    return code
+
+
+def _is_wrong_use(error: Exception) -> bool:
+    """Whether the command line is wrong.
+
+    Typer carries a click of its own from 0.2x on, so that click's classes can't be named here.
+    """
+    return any(kind.__name__ == "ClickException" for kind in type(error).__mro__)
+
+
+def _exit_code(error: Exception) -> int | None:
+    # Imported here: `weir --help` must not pay for Kafka's and the models' modules.
+    from confluent_kafka import KafkaException
+
+    from inference.errors import InferenceError
+    from streams.broker import BrokerError
+    from streams.files import EventFileError
+    from streams.kafka import KafkaUnavailableError
+    from streams.publisher import PublishError
+    from streams.replay import ReplayError
+    from streams.topics import TopicError
+    from streams.transactor import FencedError
+    from weir.demo.errors import DemoError
+
+    codes: list[tuple[int, tuple[type[Exception], ...]]] = [
+        (WRONG_USE, (SettingsError,)),
+        (UNAVAILABLE, (KafkaUnavailableError, KafkaException)),
+        (FENCED, (FencedError,)),
+        (FAILED, (InferenceError, BrokerError, TopicError, DemoError)),
+        (FAILED, (EventFileError, ReplayError, PublishError, OSError, ValueError)),
+    ]
+    return next((code for code, kinds in codes if isinstance(error, kinds)), None)
+
+
+def _message(error: Exception) -> str:
+    from confluent_kafka import KafkaException
+
+    if isinstance(error, KafkaException):
+        return f"Kafka: {error.args[0].str()}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
