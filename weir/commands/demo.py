@@ -9,12 +9,13 @@ import typer
 
 from weir.console import (
     FAILED,
-    ConfigOption,
     JsonFileOption,
     QuietOption,
     stdout,
     write_json,
 )
+
+_MOST_EVENTS = 5_000_000
 
 
 def demo(
@@ -30,7 +31,16 @@ def demo(
             show_default=False,
         ),
     ] = None,
-    config: ConfigOption = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="FILE",
+            show_default=False,
+            help="Settings file that goes with --data; else those of the simulated events.",
+        ),
+    ] = None,
     folder: Annotated[
         Path, typer.Option("--dir", help="Where everything lies: broker, models, events, logs.")
     ] = Path("var/demo"),
@@ -47,6 +57,13 @@ def demo(
     from weir.demo.run import DemoOptions, run_demo
     from weir.demo.screen import summary_table
 
+    if not rate * seconds <= _MOST_EVENTS:
+        raise typer.BadParameter(
+            f"--seconds times --rate must be at most {_MOST_EVENTS:,} events, or simulating them "
+            "would not fit in memory"
+        )
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise typer.BadParameter(f"--json: there is no folder {str(json_file.parent)!r}")
     signal.signal(signal.SIGTERM, _interrupt)
     options = DemoOptions(folder, seconds, rate, data, config, not no_progress)
     try:

@@ -1,32 +1,31 @@
 """The demo from beginning to end."""
 
-import os
 import shutil
-import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tomli_w
 from rich.live import Live
 
+from inference.package import ModelPackage, PackageError
 from inference.registry import CHAMPION, RegistryError
 from streams.broker import BrokerError, LocalBroker
 from streams.kafka import KafkaSettings, connect
 from streams.pace import Pace
 from streams.topics import ensure_topics
 from weir.console import stderr, steps_bar
+from weir.demo.folder import prepare_folder, scorer_environment
 from weir.demo.player import Player
 from weir.demo.scenario import Scenario, plan_scenario, simulated_events
 from weir.demo.scorer_process import ScorerProcess
 from weir.demo.screen import Screen
 from weir.demo.summary import summarise
 from weir.demo.watcher import Watcher
-from weir.settings import EXAMPLE_FILE, Settings, load_settings
+from weir.settings import Settings
 from weir.training_run import train_and_register
-from weir.wiring import check_same_meaning, open_registry
+from weir.wiring import open_registry
 
 _REFRESH_PER_S = 8
 
@@ -47,23 +46,24 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
     """Run the demo and return its summary; leaves no process behind, whatever happens.
 
     Raises:
-        PlaybackError: answers stopped coming.
-        BrokerError, KafkaUnavailableError, InferenceError, ScorerFailedError: as their names say.
+        SettingsError, EventFileError: what the user gave can't be played; nothing was started.
+        DemoError: answers stopped coming, or the scorer ended.
+        BrokerError, KafkaUnavailableError, InferenceError: as their names say.
     """
     folder = options.folder.absolute()
-    config = _prepare_folder(folder, options.config)
-    settings = load_settings(config)
+    config, settings = prepare_folder(folder, options.config)
     live_wanted = max(1, round(options.rate * options.seconds))
+    scenario = _scenario(folder, settings, options, live_wanted)
     with ExitStack() as stack:
         broker = stack.enter_context(_running_broker(settings, options.show_progress))
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         ensure_topics(connect(kafka), settings.topics)
-        path = options.data or simulated_events(folder, settings, live_wanted)
-        scenario = plan_scenario(path, settings, live_wanted)
         model = _champion(settings, scenario, options.show_progress)
         watcher = Watcher(kafka, settings.topics.scores, settings.topics.dead_letters)
         stack.callback(watcher.close)
-        with ScorerProcess(config, _environment(kafka), folder / "scorer.log") as scorer:
+        with ScorerProcess(
+            config, scorer_environment(folder, kafka), folder / "scorer.log"
+        ) as scorer:
             screen = Screen(watcher.seen, model)
             if options.show_progress:
                 stack.enter_context(
@@ -90,24 +90,14 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
         )
 
 
-def _prepare_folder(folder: Path, config: Path | None) -> Path:
-    """Write settings that keep everything inside the demo's folder; later commands can use them."""
-    source = config or EXAMPLE_FILE
-    load_settings(source)  # complains about the user's file under its own name
-    values = tomllib.loads(source.read_text(encoding="utf-8"))
-    values["data_dir"] = str(folder)
-    values["broker"] = values.get("broker", {}) | {"data_dir": str(folder / "broker"), "port": 0}
-    values.pop("kafka", None)
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / "weir.toml"
-    target.write_text(tomli_w.dumps(values), encoding="utf-8")
-    return target
-
-
-def _environment(kafka: KafkaSettings) -> dict[str, str]:
-    """The environment of the scorer: whatever cluster the user's own one names, it stays here."""
-    ours = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_KAFKA__")}
-    return ours | {"WEIR_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers}
+def _scenario(folder: Path, settings: Settings, options: DemoOptions, live: int) -> Scenario:
+    with steps_bar(options.show_progress) as step:
+        path = options.data
+        if path is None:
+            step("simulating card transactions", 0.0)
+            path = simulated_events(folder, settings, live)
+        step(f"reading {path.name}", 0.5)
+        return plan_scenario(path, settings, live)
 
 
 @contextmanager
@@ -116,8 +106,9 @@ def _running_broker(settings: Settings, show: bool) -> Iterator[LocalBroker]:
     broker = LocalBroker(settings.broker)
     if broker.status().running:
         raise BrokerError(
-            f"a demo is running in {settings.data_dir} already: wait for its end, or choose "
-            "another folder with --dir"
+            f"a broker runs in {settings.data_dir} already: wait for the end of the demo that "
+            f"started it, end it with `weir broker stop --config {settings.data_dir}/weir.toml`, "
+            "or choose another folder with --dir"
         )
     shutil.rmtree(settings.broker.data_dir, ignore_errors=True)
     with steps_bar(show) as bar:
@@ -134,15 +125,24 @@ def _running_broker(settings: Settings, show: bool) -> Iterator[LocalBroker]:
 
 def _champion(settings: Settings, scenario: Scenario, show: bool) -> str:
     """Short id of the registry's champion; trained first where there is none that fits."""
-    registry = open_registry(settings)
     try:
-        package = registry.resolve(CHAMPION)
-        check_same_meaning(settings.plan(), package)
+        package = open_registry(settings).resolve(CHAMPION)
+    except (RegistryError, PackageError):
+        package = None
+    if package is not None and _fits(package, settings, scenario):
         return package.short_id
-    except (RegistryError, ValueError):
-        pass
     with steps_bar(show) as step:
+        step("training a model", 0.0)
         model = train_and_register(
             settings, scenario.file, scenario.train_from_ms, scenario.train_to_ms, progress=step
         )
     return model.package_id[:12]
+
+
+def _fits(package: ModelPackage, settings: Settings, scenario: Scenario) -> bool:
+    """Whether a model is of these features and events, and saw none that are streamed live."""
+    return (
+        package.features.schema_hash == settings.plan().schema_hash
+        and package.card.data.sha256 == scenario.file.sha256
+        and package.card.data.last_time < scenario.train_to_ms
+    )

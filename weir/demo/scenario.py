@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from streams.files import EventFile, open_events
@@ -14,6 +16,7 @@ LIVE_SHARE = 0.25
 """Share of all events that are streamed live, at most; the rest is their history."""
 
 _LEAST_EVENTS = 120_000  # enough frauds to learn from
+_FEWEST = 100
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,18 @@ def plan_scenario(path: Path, settings: Settings, live: int) -> Scenario:
     """Split a file: its last `live` events, at most `LIVE_SHARE` of all, are streamed live.
 
     Raises:
-        SettingsError: the file spans less time than labels need.
+        EventFileError: the file can't be read as events with labels.
+        SettingsError: it is too small, spans less time than labels need, or repeats ids.
     """
     file = open_events(path, settings.event, settings.labels.field)
     times = file.times
+    if pc.count_distinct(pa.array(file.events.ids)).as_py() < len(file):
+        raise SettingsError(
+            f"{path}: some events share their {settings.event.id!r}: answers could not be told "
+            "apart; remove the duplicates, or name another column in event.id"
+        )
+    if len(file) < _FEWEST:
+        raise SettingsError(f"{path}: {len(file)} events are too few; take at least {_FEWEST}")
     live = min(live, int(len(file) * LIVE_SHARE))
     live_from = int(times[len(file) - live])
     train_to = live_from - settings.labels.delay
