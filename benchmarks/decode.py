@@ -6,18 +6,19 @@ contender decodes the same batches, in an order drawn anew for each, so that a b
 all of them.
 """
 
-import argparse
 import json
-import os
-import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.harness import arguments, report
 from streams.contract import EventContract
 from streams.decode import Decoder
 
@@ -134,35 +135,25 @@ def measure(batches: int, rounds: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few batches only")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args()
-    rates = measure(batches=10 if options.quick else 60, rounds=1 if options.quick else 5)
-    figure = rates["decoder with 3 columns"] / rates[BASELINE]
-    result = {
-        "name": "decode",
-        "figure": round(figure, 3),
-        "unit": "throughput over that of unchecked msgspec",
-        "target": TARGET_RATIO,
-        "met": figure >= TARGET_RATIO and rates["decoder with 3 columns"] >= TARGET_RATE,
-        "details": {
+    args = arguments(__doc__ or "")
+    rates = measure(batches=10 if args.quick else 60, rounds=1 if args.quick else 5)
+    ours = rates["decoder with 3 columns"]
+    figure = ours / rates[BASELINE]
+    report(
+        args,
+        name="decode",
+        figure=round(figure, 3),
+        unit="of the rate of unchecked msgspec",
+        target=TARGET_RATIO,
+        met=figure >= TARGET_RATIO and ours >= TARGET_RATE,
+        details={
             "records_per_second": {name: round(rate) for name, rate in rates.items()},
             "target_records_per_second": TARGET_RATE,
             "batch": BATCH,
             "record_bytes": len(make_batch(np.random.default_rng(7), 0)[0]),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "python": platform.python_version(),
-            "msgspec": msgspec.__version__,
-            "numpy": np.__version__,
         },
-    }
-    if options.json:
-        print(json.dumps(result))
-        return
-    for name, rate in rates.items():
-        print(f"{name:32} {rate:>12,.0f} records/s")
-    print(f"figure {figure:.2f} (target {TARGET_RATIO}), met: {result['met']}")
+        text="\n".join(f"{name:<32}{rate:>12,.0f} records/s" for name, rate in rates.items()),
+    )
 
 
 if __name__ == "__main__":
