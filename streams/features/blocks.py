@@ -5,15 +5,14 @@ contiguous and ascending in time. A block that is full moves to one of twice the
 that it leaves is chained into the free list of its size. See `kernels.py` on numba's cache.
 """
 
-from numba import njit
-
+from streams.features.compiled import inlined, kernel
 from streams.features.statistics import Counter
 
 _USED, _DROPPED = int(Counter.USED), int(Counter.DROPPED)
 _SMALLEST_CLASS = 2  # log2 of the first block's capacity
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def upper_bound(times, low, high, time):  # type: ignore[no-untyped-def]
     """First position in ``low .. high`` whose time is later than `time`."""
     while low < high:
@@ -25,7 +24,7 @@ def upper_bound(times, low, high, time):  # type: ignore[no-untyped-def]
     return low
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def upper_bound_from_newest(times, low, high, time):  # type: ignore[no-untyped-def]
     """The same as `upper_bound`, in steps that grow with the distance from `high`."""
     step = 1
@@ -35,7 +34,7 @@ def upper_bound_from_newest(times, low, high, time):  # type: ignore[no-untyped-
     return upper_bound(times, max(low, high - step), high, time)
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def forget_old(times, blocks, slot, oldest):  # type: ignore[no-untyped-def]
     """Drop the events of a block that are not later than `oldest`."""
     offset, start, length = blocks[slot, 0], blocks[slot, 2], blocks[slot, 3]
@@ -47,7 +46,7 @@ def forget_old(times, blocks, slot, oldest):  # type: ignore[no-untyped-def]
     blocks[slot, 3] = end - first
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _move(times, values, hashes, source, target, length):  # type: ignore[no-untyped-def]
     """Move events within the arena; `target` may overlap `source` from below."""
     for i in range(length):
@@ -60,7 +59,7 @@ def _move(times, values, hashes, source, target, length):  # type: ignore[no-unt
             hashes[target + i] = hashes[source + i]
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def make_room(times, values, hashes, blocks, free, counters, slot, max_events):  # type: ignore[no-untyped-def]
     """Make sure that one more event fits behind a block's last; False when the arena is full."""
     offset, capacity = blocks[slot, 0], blocks[slot, 1]
@@ -100,7 +99,7 @@ def make_room(times, values, hashes, blocks, free, counters, slot, max_events): 
     return True
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def insert(times, values, hashes, blocks, slot, time, event_hash):  # type: ignore[no-untyped-def]
     """Open a place for an event behind all that are not later; its position.
 

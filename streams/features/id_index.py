@@ -5,7 +5,8 @@ one of the marks below, and the event's time. See `kernels.py` on numba's cache.
 """
 
 import numpy as np
-from numba import njit
+
+from streams.features.compiled import inlined, kernel
 
 KEY, SLOT, SEEN = 0, 1, 2
 EMPTY, WAITING_LEGITIMATE, WAITING_FRAUD = -2, -1, -3
@@ -13,7 +14,7 @@ NEVER = np.iinfo(np.int64).min
 """What a label has seen that came before any event."""
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def mix(key):  # type: ignore[no-untyped-def]
     """Spread an int64 over all its bits (the finalizer of SplitMix64)."""
     bits = np.uint64(key)
@@ -22,17 +23,23 @@ def mix(key):  # type: ignore[no-untyped-def]
     return np.int64((bits ^ (bits >> np.uint64(31))) >> np.uint64(1))
 
 
-@njit(cache=True, nogil=True)
+@inlined
+def home(index, key):  # type: ignore[no-untyped-def]
+    """Row where the search for a key begins."""
+    return mix(key) & (index.shape[0] - 1)
+
+
+@inlined
 def find_place(index, key):  # type: ignore[no-untyped-def]
     """Row of a key in the index, or the empty row where it belongs."""
     mask = index.shape[0] - 1
-    place = mix(key) & mask
+    place = home(index, key)
     while index[place, SLOT] != EMPTY and index[place, KEY] != key:
         place = (place + 1) & mask
     return place
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def count_kept(index, oldest):  # type: ignore[no-untyped-def]
     """How many entries `rebuild` would keep."""
     kept = 0
@@ -42,7 +49,7 @@ def count_kept(index, oldest):  # type: ignore[no-untyped-def]
     return kept
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def rebuild(old, index, oldest, newest):  # type: ignore[no-untyped-def]
     """Copy to an empty index what a window can still reach; how many entries stay.
 

@@ -6,9 +6,9 @@ was trimmed or moved before. See `kernels.py` on numba's cache.
 """
 
 import numpy as np
-from numba import njit
 
 from streams.features.blocks import upper_bound_from_newest
+from streams.features.compiled import inlined
 from streams.features.id_index import mix
 from streams.features.statistics import Stat
 
@@ -17,7 +17,7 @@ _EVENTS, _VALUES, _SUM, _MEAN, _MIN, _MAX = (int(stat) for stat in list(Stat)[:6
 _STD, _DISTINCT, _LAST, _SINCE = (int(stat) for stat in list(Stat)[6:10])
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def scan_events(times, first, high, until, window_ms, rows, found):  # type: ignore[no-untyped-def]
     """Number of events."""
     low = high
@@ -26,7 +26,7 @@ def scan_events(times, first, high, until, window_ms, rows, found):  # type: ign
         found[w, _EVENTS] = high - low
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def scan_sums(times, values, column, first, high, until, window_ms, rows, found):  # type: ignore[no-untyped-def]
     """Number of events, and number, sum and mean of their values."""
     n = 0
@@ -46,7 +46,7 @@ def scan_sums(times, values, column, first, high, until, window_ms, rows, found)
         found[w, _MEAN] = total / n if n else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def scan_moments(times, values, column, first, high, until, window_ms, rows, found):  # type: ignore[no-untyped-def]
     """All that `scan_sums` finds, and the least, the greatest and the standard deviation.
 
@@ -89,7 +89,7 @@ def scan_moments(times, values, column, first, high, until, window_ms, rows, fou
             found[w, _STD] = np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def scan_distinct(times, values, column, first, high, until, window_ms, rows, found, members):  # type: ignore[no-untyped-def]
     """Number of distinct values.
 
@@ -123,7 +123,7 @@ def scan_distinct(times, values, column, first, high, until, window_ms, rows, fo
         found[w, _DISTINCT] = n if n else np.nan
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def look_before(times, values, column, first, position, window_ms, rows, found):  # type: ignore[no-untyped-def]
     """The latest value and the seconds since the latest event, strictly before the event."""
     time = times[position]
