@@ -98,7 +98,8 @@ class Lane:
     @property
     def position(self) -> int:
         """Where reading goes on if what waits here is forgotten."""
-        return int(self.numbers[OFFSET, 0]) if self.items else self.next_offset
+        numbers = self.numbers  # once: the lag is asked for by another thread
+        return int(numbers[OFFSET, 0]) if numbers.shape[1] else self.next_offset
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ committed, the next batch is computed; see `streams.transactor`.
 
 import logging
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Protocol
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from pydantic import Field
 
 from streams.history import read_history
@@ -31,6 +32,8 @@ _BUSY_POLL_S = 0.002
 _HELD_POLL_S = 0.005
 _IDLE_POLL_S = 0.1
 _WAIT_NOTICE_S = 10.0
+_SEEK_RETRY_S = 0.01
+_SEEK_PATIENCE_S = 30.0
 
 
 class LoopSettings(Section):
@@ -167,10 +170,11 @@ class ExactlyOnceLoop:
             messages = self._poll(timeout)
             self._settle(wait=False)
             if self._must_rebuild:
+                # These lie behind the offsets to go back to, and will be read again.
+                messages = []
                 self._must_rebuild = False
-                self._ready = self._owns_everything()
+                self._ready = self._owns_everything() and self._rebuild(stop)
                 if self._ready:
-                    self._rebuild()
                     self._incomplete_since = None
                 elif self._incomplete_since is None and self._was_ready:
                     self._incomplete_since = monotonic()
@@ -271,10 +275,14 @@ class ExactlyOnceLoop:
                 "them: run one scorer per group, or give this one another loop.group"
             )
 
-    def _rebuild(self) -> None:
-        """Go back to the committed offsets and rebuild the state from what lies before them."""
+    def _rebuild(self, stop: Event) -> bool:
+        """Go back to the committed offsets and rebuild the state from what lies before them.
+
+        Returns whether it came to its end: not if `stop` is set, or partitions come or go.
+        """
         start = monotonic()
         assignment = self._consumer.assignment()
+        self._consumer.pause(assignment)
         committed = self._consumer.committed(assignment, timeout=30)
         for each in committed:
             if each.error is not None:
@@ -283,17 +291,35 @@ class ExactlyOnceLoop:
                 each.offset, _ = self._consumer.get_watermark_offsets(each, timeout=30)
         self._task.reset()
         restored = 0
-        for work in read_history(self._kafka.consumer_config(), self._new_intake(), committed):
-            self._task.restore(work)
-            restored += len(work.events)
-        read_before = self._intake.positions(with_queued=True)
+        history = read_history(self._kafka.consumer_config(), self._new_intake(), committed)
+        with closing(history):
+            for work in history:
+                self._task.restore(work)
+                restored += len(work.events)
+                # The group takes the partitions of a member that does not poll for long.
+                self._poll(0.0)
+                if stop.is_set() or self._must_rebuild:
+                    return False
         self._intake.assign(committed)
         for each in committed:
-            if read_before.get((each.topic, each.partition), each.offset) != each.offset:
-                self._consumer.seek(each)
+            # All of them: what was read and not taken, or while we waited, is to be read again.
+            self._seek(each)
         self._paused = set()
         self._consumer.resume(committed)
         logger.info("state of %d events rebuilt in %.1f s", restored, monotonic() - start)
+        return True
+
+    def _seek(self, place: TopicPartition) -> None:
+        """Read on from there; a partition that was just assigned takes a moment to allow it."""
+        deadline = monotonic() + _SEEK_PATIENCE_S
+        while True:
+            try:
+                self._consumer.seek(place)
+                return
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._STATE or monotonic() > deadline:
+                    raise
+                sleep(_SEEK_RETRY_S)
 
     def _hold_back_long_queues(self) -> None:
         queued = self._intake.queued()

@@ -1,7 +1,7 @@
 """Reading again what was already answered, to rebuild state after a start or a failure."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -16,7 +16,7 @@ _POLL_S = 0.2
 
 def read_history(
     config: dict[str, Any], intake: Intake, committed: Sequence[TopicPartition]
-) -> Iterator[Work]:
+) -> Generator[Work, None, None]:
     """Yield all work before the committed offsets, in the order of event time.
 
     Args:

@@ -139,7 +139,10 @@ class Intake:
             if message.error() is not None:
                 if message.error().code() == KafkaError._PARTITION_EOF and place in self._lanes:
                     self._feed_lane(place, by_lane.pop(place, []))
-                    self._lanes[place].caught_up = True
+                    lane = self._lanes[place]
+                    lane.caught_up = True
+                    # The end may lie behind markers of transactions, which nobody sees.
+                    lane.next_offset = max(lane.next_offset, message.offset())
                 continue
             by_lane.setdefault(place, []).append(message)
         for place, run in by_lane.items():
