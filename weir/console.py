@@ -73,6 +73,11 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def draws(console: Console) -> bool:
+    """Whether a console can redraw a line: it is a terminal, and no dumb one."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 @contextmanager
 def progress_bar(title: str, show: bool = True) -> Iterator[Step]:
     """Draw a bar on stderr for a piece of work that reports how far it is."""
@@ -83,7 +88,7 @@ def progress_bar(title: str, show: bool = True) -> Iterator[Step]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=stderr,
-        disable=not show,
+        disable=not (show and draws(stderr)),
         transient=True,
     ) as progress:
         task = progress.add_task(title, total=None)
@@ -94,9 +99,25 @@ def progress_bar(title: str, show: bool = True) -> Iterator[Step]:
         yield step
 
 
+class _LineEach:
+    def __init__(self) -> None:
+        self._before = ""
+
+    def __call__(self, title: str, share: float) -> None:
+        if title != self._before:
+            stderr.print(title)
+        self._before = title
+
+
 @contextmanager
 def steps_bar(show: bool = True) -> Iterator[Callable[[str, float], None]]:
-    """Draw one bar on stderr for work of several named steps, each of which goes from 0 to 1."""
+    """Draw one bar on stderr for work of several named steps, each of which goes from 0 to 1.
+
+    Where stderr can't draw, such as in the log of a build, each step is a line.
+    """
+    if show and not draws(stderr):
+        yield _LineEach()
+        return
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),

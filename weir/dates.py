@@ -18,8 +18,10 @@ ToOption = Annotated[
 _FOREVER = 2**63 - 1
 
 
-def parse_time_ms(text: str) -> int:
+def parse_time_ms(text: str, option: str | None = None) -> int:
     """UTC milliseconds of an ISO 8601 day or time; without an offset it is UTC.
+
+    `option` is the one that the error names.
 
     Raises:
         typer.BadParameter: it is neither.
@@ -28,7 +30,7 @@ def parse_time_ms(text: str) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(
-            f"{text!r} is no time: write 2018-07-25 or 2018-07-25T12:00"
+            f"{text!r} is no time: write 2018-07-25 or 2018-07-25T12:00", param_hint=option
         ) from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -37,8 +39,8 @@ def parse_time_ms(text: str) -> int:
 
 def time_range_ms(start: str | None, stop: str | None) -> tuple[int, int]:
     """First and end (exclusive) in milliseconds; what is not given is open."""
-    first = -_FOREVER if start is None else parse_time_ms(start)
-    last = _FOREVER if stop is None else parse_time_ms(stop)
+    first = -_FOREVER if start is None else parse_time_ms(start, "--from")
+    last = _FOREVER if stop is None else parse_time_ms(stop, "--to")
     if first >= last:
         raise typer.BadParameter(f"--from {start} is not before --to {stop}")
     return first, last

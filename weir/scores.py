@@ -37,13 +37,24 @@ class ScoredEvents:
 
 
 def read_scores(kafka: KafkaSettings, topic: str, progress: Progress = _silent) -> ScoredEvents:
-    """Read the scores topic to its present end; the first answer to an event counts."""
+    """Read the scores topic to its present end; the first answer to an event counts.
+
+    Raises:
+        ValueError: there is no such topic, or a record in it is no answer of a scorer.
+    """
     decode = msgspec.json.Decoder(Score).decode
     seen: dict[Any, Score] = {}
     total = 0
     for batch in read_to_end(kafka, topic, progress):
         for message in batch:
-            score = decode(message.value())
+            try:
+                score = decode(message.value() or b"")
+            except msgspec.DecodeError as error:
+                raise ValueError(
+                    f"topic {topic!r}, partition {message.partition()}, offset "
+                    f"{message.offset()}: not an answer of a scorer ({error}): is topics.scores "
+                    "the right topic?"
+                ) from error
             total += 1
             seen.setdefault(score.event_id, score)
     scores = list(seen.values())

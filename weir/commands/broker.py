@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from streams.broker import BrokerSettings, BrokerStatus, LocalBroker
-from weir.console import ConfigOption, JsonOption, print_json, stderr, stdout
+from weir.console import ConfigOption, JsonOption, draws, print_json, stderr, stdout
 
 NOT_RUNNING = 3
 """Exit code of ``weir broker status``, as init scripts have it."""
@@ -151,6 +151,7 @@ class _Steps:
             BarColumn(),
             TimeElapsedColumn(),
             console=stderr,
+            disable=not draws(stderr),
             transient=True,
         )
         self._task = self._progress.add_task("looking for the broker", total=None)

@@ -1,5 +1,6 @@
 """`weir demo`: all of it, on one machine, in about a minute."""
 
+import logging
 import signal
 from pathlib import Path
 from types import FrameType
@@ -64,6 +65,9 @@ def demo(
         )
     if json_file is not None and not json_file.absolute().parent.is_dir():
         raise typer.BadParameter(f"--json: there is no folder {str(json_file.parent)!r}")
+    if not logging.getLogger().isEnabledFor(logging.DEBUG):
+        # What matters ends the demo; a client that tries again only disturbs the picture.
+        logging.getLogger("streams").setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, _interrupt)
     options = DemoOptions(folder, seconds, rate, data, config, not no_progress)
     try:

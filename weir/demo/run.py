@@ -15,14 +15,14 @@ from streams.broker import BrokerError, LocalBroker
 from streams.kafka import KafkaSettings, connect
 from streams.pace import Pace
 from streams.topics import ensure_topics
-from weir.console import stderr, steps_bar
+from weir.console import draws, stderr, steps_bar
 from weir.demo.folder import prepare_folder, scorer_environment
-from weir.demo.player import Player
+from weir.demo.player import Display, Player
 from weir.demo.scenario import Scenario, plan_scenario, simulated_events
 from weir.demo.scorer_process import ScorerProcess
-from weir.demo.screen import Screen
+from weir.demo.screen import Lines, Screen
 from weir.demo.summary import summarise
-from weir.demo.watcher import Watcher
+from weir.demo.watcher import Seen, Watcher
 from weir.settings import Settings
 from weir.training_run import train_and_register
 from weir.wiring import open_registry
@@ -64,12 +64,8 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
         with ScorerProcess(
             config, scorer_environment(folder, kafka), folder / "scorer.log"
         ) as scorer:
-            screen = Screen(watcher.seen, model)
-            if options.show_progress:
-                stack.enter_context(
-                    Live(screen, console=stderr, refresh_per_second=_REFRESH_PER_S, transient=True)
-                )
-            play = Player(settings, kafka, scenario.file, watcher, scorer, screen)
+            display = stack.enter_context(_display(options, watcher.seen, model))
+            play = Player(settings, kafka, scenario.file, watcher, scorer, display)
             history_rate = play("catching up with history", Pace(), None, scenario.live_from_ms)
             watcher.measure()
             title = f"live, {options.rate:,.0f} events/s"
@@ -88,6 +84,18 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
             model=model,
             folder=folder,
         )
+
+
+@contextmanager
+def _display(options: DemoOptions, seen: Seen, model: str) -> Iterator[Display]:
+    screen = Screen(seen, model)
+    if not options.show_progress:
+        yield screen
+    elif draws(stderr):
+        with Live(screen, console=stderr, refresh_per_second=_REFRESH_PER_S, transient=True):
+            yield screen
+    else:
+        yield Lines()
 
 
 def _scenario(folder: Path, settings: Settings, options: DemoOptions, live: int) -> Scenario:
@@ -125,14 +133,14 @@ def _running_broker(settings: Settings, show: bool) -> Iterator[LocalBroker]:
 
 def _champion(settings: Settings, scenario: Scenario, show: bool) -> str:
     """Short id of the registry's champion; trained first where there is none that fits."""
-    try:
-        package = open_registry(settings).resolve(CHAMPION)
-    except (RegistryError, PackageError):
-        package = None
-    if package is not None and _fits(package, settings, scenario):
-        return package.short_id
     with steps_bar(show) as step:
-        step("training a model", 0.0)
+        step("opening the registry of models", 0.0)
+        try:
+            package = open_registry(settings).resolve(CHAMPION)
+        except (RegistryError, PackageError):
+            package = None
+        if package is not None and _fits(package, settings, scenario):
+            return package.short_id
         model = train_and_register(
             settings, scenario.file, scenario.train_from_ms, scenario.train_to_ms, progress=step
         )

@@ -4,13 +4,17 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from weir.console import stderr
 from weir.demo.watcher import Seen
+
+_INSIDE = 74
+"""Columns inside the frame, so that it fits a terminal of 80."""
 
 _COLOURS = {"approve": "green", "review": "yellow", "decline": "red"}
 
@@ -36,47 +40,70 @@ class Screen:
         self._sent = count
 
     def __rich__(self) -> Panel:
+        seen = self._seen
+        title = self._phase
+        if self._sent and not seen.total:
+            title += ": the scorer is starting"
+        bar = Table.grid()
+        bar.add_row(ProgressBar(total=max(1, self._total), completed=seen.total, width=_INSIDE))
+        lines: list[RenderableType] = [
+            Text(title, "bold"),
+            bar,
+            self._facts(),
+            self._decisions(),
+            _flagged(seen),
+        ]
+        # One line each, however narrow the terminal is: the panel must not jump.
+        for line in lines:
+            if isinstance(line, Text):
+                line.no_wrap, line.overflow = True, "ellipsis"
+        return Panel(
+            Group(*lines), title=f"weir · model {self._model}", width=_INSIDE + 4, height=11
+        )
+
+    def _facts(self) -> Text:
         seen, now = self._seen, monotonic()
-        answered = seen.total
         since, count = self._before
         if now - since > 0.5:
-            self._rate = (answered - count) / (now - since)
-            self._before = (now, answered)
+            self._rate = (seen.total - count) / (now - since)
+            self._before = (now, seen.total)
         latency = seen.latency_percentiles((50, 99))
-        facts = Table.grid(padding=(0, 3))
-        facts.add_row(
-            f"sent [b]{self._sent:,}[/b]",
-            f"answered [b]{answered:,}[/b]",
-            f"[b]{self._rate:,.0f}[/b]/s",
-            f"p50 [b]{_ms(latency['p50'])}[/b]  p99 [b]{_ms(latency['p99'])}[/b]",
+        return Text.from_markup(
+            f"sent [b]{self._sent:,}[/b]   answered [b]{seen.total:,}[/b]   "
+            f"[b]{self._rate:,.0f}[/b]/s   "
+            f"p50 [b]{_ms(latency['p50'])}[/b]   p99 [b]{_ms(latency['p99'])}[/b]"
         )
-        decisions = Text("   ").join(
-            Text(f"{name} {seen.decisions[name]:,}", colour) for name, colour in _COLOURS.items()
-        )
-        decisions.append(f"   dead letters {seen.dead_letters.total():,}")
-        bar = ProgressBar(total=max(1, self._total), completed=answered, width=60)
-        return Panel(
-            Group(Text(self._phase, "bold"), bar, facts, decisions, _flagged(seen)),
-            title=f"weir · model {self._model}",
-            width=84,
-        )
+
+    def _decisions(self) -> Text:
+        text = Text()
+        for name, colour in _COLOURS.items():
+            text.append(f"{name} {self._seen.decisions[name]:,}   ", colour)
+        return text.append(f"dead letters {self._seen.dead_letters.total():,}")
+
+
+class Lines:
+    """What is shown where no live view can be: a line for each phase."""
+
+    def phase(self, title: str, total: int) -> None:
+        """A new phase begins; `total` records are to be answered at its end."""
+        stderr.print(f"{title}: up to event {total:,}")
+
+    def sent(self, count: int) -> None:
+        """Say nothing."""
 
 
 def _flagged(seen: Seen) -> Table:
+    """The latest events that were not approved."""
     table = Table.grid(padding=(0, 2))
-    rows: list[Any] = list(seen.flagged)
-    for score in rows + [None] * (5 - len(rows)):
-        if score is None:
-            table.add_row("")
-            continue
+    for _ in range(4):
+        table.add_column(no_wrap=True, overflow="ellipsis")
+    for score in seen.flagged:
         when = datetime.fromtimestamp(score.event_time / 1_000, UTC)
         table.add_row(
-            Text(f"{score.decision:<8}", _COLOURS[score.decision]),
-            f"event {score.event_id}",
-            f"key {score.key}",
+            Text(f"{score.decision:<7}", _COLOURS[score.decision]),
+            Text(f"event {score.event_id}"),
             f"{when:%Y-%m-%d %H:%M:%S}",
             f"probability {score.probability:.3f}",
-            f"anomaly {score.anomaly:.2f}",
         )
     return table
 
