@@ -1,7 +1,7 @@
 """How a feature is written in ``weir.toml``: one ``[[features]]`` table each."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
@@ -19,6 +19,17 @@ _BEFORE_THE_EVENT = {"last", "time_since"}
 
 class _Named(Section):
     name: str = Field(min_length=1)
+
+
+class _Windowed(_Named):
+    entity: str
+    window: Duration
+
+    @model_validator(mode="after")
+    def _window_is_long(self) -> Self:
+        if self.window <= 0:
+            raise ValueError(f"feature {self.name!r}: window must be longer than nothing")
+        return self
 
 
 class FieldFeature(_Named):
@@ -59,7 +70,7 @@ class CalendarFeature(_Named):
         return hours
 
 
-class WindowFeature(_Named):
+class WindowFeature(_Windowed):
     """An aggregate over an entity's events in the window ``(t - delay - window, t - delay]``.
 
     The event itself is in its own window when there is no delay. ``last`` (the field's latest
@@ -70,23 +81,20 @@ class WindowFeature(_Named):
     """
 
     kind: Literal["window"]
-    entity: str
     aggregate: WindowAggregate
-    window: Duration
     field: str | None = None
     delay: Duration = 0
     empty: float | None = None
 
     @model_validator(mode="after")
     def _field_fits_the_aggregate(self) -> "WindowFeature":
+        where = f"feature {self.name!r}: aggregate = {self.aggregate!r}"
         if self.aggregate in _OVER_A_FIELD and self.field is None:
-            raise ValueError(f"aggregate {self.aggregate!r} needs a field")
+            raise ValueError(f"{where} needs a field: write which, like field = 'amount'")
         if self.aggregate == "time_since" and self.field is not None:
-            raise ValueError("aggregate 'time_since' takes no field")
+            raise ValueError(f"{where} takes no field, it looks at events: remove field")
         if self.aggregate in _BEFORE_THE_EVENT and self.delay:
-            raise ValueError(f"aggregate {self.aggregate!r} takes no delay")
-        if self.window <= 0:
-            raise ValueError("window must be longer than nothing")
+            raise ValueError(f"{where} takes no delay, it looks at the latest: remove delay")
         return self
 
     @property
@@ -97,20 +105,18 @@ class WindowFeature(_Named):
         return 0.0 if self.aggregate in _EMPTY_IS_ZERO else math.nan
 
 
-class HistoryRatioFeature(_Named):
+class HistoryRatioFeature(_Windowed):
     """The event's value divided by the mean of the entity's earlier values in ``(t - window, t]``.
 
     `empty` stands where there are no earlier values or their mean is zero.
     """
 
     kind: Literal["history_ratio"]
-    entity: str
     field: str
-    window: Duration
     empty: float = math.nan
 
 
-class LabelFeature(_Named):
+class LabelFeature(_Windowed):
     """Frauds among an entity's events in ``(t - delay - window, t - delay]``: a count or a rate.
 
     An event counts as fraud once a label said so. `delay` must be at least the time that labels
@@ -118,9 +124,7 @@ class LabelFeature(_Named):
     """
 
     kind: Literal["label"]
-    entity: str
     aggregate: Literal["count", "rate"]
-    window: Duration
     delay: Duration
     empty: float = 0.0
 

@@ -38,7 +38,10 @@ _STAT_OF_AGGREGATE = {
 }
 
 Column = tuple[str, str]
-"""What an entity remembers of each event: ``(how, field)``, `how` being number, hash or label."""
+"""What an entity remembers of each event: ``(how, field)``.
+
+`how` is ``number``, ``label``, or, where only sameness matters, ``text`` or ``integer``.
+"""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class FeaturePlan:
         self.names = tuple(declaration.name for declaration in declarations)
         duplicates = sorted({name for name in self.names if self.names.count(name) > 1})
         if duplicates:
-            raise ValueError(f"features: the name {duplicates[0]!r} is declared twice")
+            raise ValueError(f"features: {duplicates[0]!r} is declared twice: rename one of them")
         for declaration in declarations:
             _check_fields(declaration, contract)
         self.entities = tuple(
@@ -220,13 +223,15 @@ def _output(
         case WindowFeature(aggregate="count", field=None):
             kind, stat, where = Group.EVENTS, Stat.EVENTS, -1
         case WindowFeature(aggregate="distinct", field=str(field)):
-            kind, stat, where = Group.DISTINCT, Stat.DISTINCT, column(_how(field, contract), field)
+            how = _identity(field, contract)
+            kind, stat, where = Group.DISTINCT, Stat.DISTINCT, column(how, field)
         case WindowFeature(aggregate="time_since"):
             kind, stat, where = Group.PRIOR, Stat.TIME_SINCE, -1
         case WindowFeature(aggregate="last", field=str(field)):
             kind, stat, where = Group.PRIOR, Stat.LAST, column("number", field)
         case WindowFeature(aggregate="count", field=str(field)):
-            kind, stat, where = Group.SUMS, Stat.VALUES, column(_how(field, contract), field)
+            how = "text" if contract.fields[field].type == "string" else "number"
+            kind, stat, where = Group.SUMS, Stat.VALUES, column(how, field)
         case WindowFeature(aggregate=aggregate, field=str(field)):
             kind = Group.MOMENTS if aggregate in ("min", "max", "std") else Group.SUMS
             stat, where = _STAT_OF_AGGREGATE[aggregate], column("number", field)
@@ -251,28 +256,37 @@ def _output(
     )
 
 
-def _how(field: str, contract: EventContract) -> str:
-    return "hash" if contract.fields[field].type == "string" else "number"
+def _identity(field: str, contract: EventContract) -> str:
+    match contract.fields[field].type:
+        case "string":
+            return "text"
+        case "int":
+            return "integer"
+        case _:
+            return "number"
 
 
 def _check_fields(declaration: FeatureDeclaration, contract: EventContract) -> None:
     """Raise `ValueError` where a feature names a field that the contract lacks or can't serve."""
-    where = f"features: {declaration.name!r}"
     for role in ("entity", "field"):
         name = getattr(declaration, role, None)
         if name is None:
             continue
+        where = f"features: {declaration.name!r}: {role} = {name!r}"
         field = contract.fields.get(name)
         if field is None:
-            raise ValueError(f"{where}: {role} = {name!r} is not among event.fields")
-        takes_any = role == "entity" or getattr(declaration, "aggregate", "") in (
-            "distinct",
-            "count",
-        )
-        if field.type == "string" and not takes_any:
-            raise ValueError(f"{where}: field {name!r} is a string and can't be counted with")
+            raise ValueError(
+                f"{where} is not among event.fields ({', '.join(contract.fields)}): "
+                "declare it there, or write one of these"
+            )
         if role == "entity" and field.type not in ("int", "string"):
-            raise ValueError(f"{where}: entity {name!r} must be an int or a string field")
+            raise ValueError(f"{where} is a {field.type}: an entity is an int or string field")
+        countable = getattr(declaration, "aggregate", "") in ("count", "distinct")
+        if role == "field" and field.type == "string" and not countable:
+            raise ValueError(
+                f"{where} is a string: name a numeric or bool field, or use a window feature "
+                "with aggregate = 'count' or 'distinct'"
+            )
 
 
 def _canonical_json(value: Any) -> str:

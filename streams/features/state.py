@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 from pydantic import Field as PydanticField
 
@@ -12,6 +11,7 @@ from streams.events import EventBatch
 from streams.features.calendar import calendar_part
 from streams.features.declarations import CalendarFeature, FieldFeature
 from streams.features.id_index import EMPTY, NEVER, SLOT, count_kept, rebuild
+from streams.features.identity import hash_ids, hash_integers, hash_texts
 from streams.features.kernels import update_entity
 from streams.features.plan import LABEL_COLUMN, EntityPlan, FeaturePlan
 from streams.features.statistics import Counter, Group, Stat
@@ -216,8 +216,10 @@ class _EntityState:
         for row, (how, name) in zip(rows, self.plan.columns, strict=True):
             if how == "number":
                 row[:] = batch.numbers(name)
-            elif how == "hash":
-                row[:] = [_hash_text(value) for value in batch.values(name)]
+            elif how == "text":
+                row[:] = hash_texts(batch.values(name))
+            elif how == "integer":
+                row[:] = hash_integers(batch.values(name), batch.numbers(name))
             elif how == LABEL_COLUMN:
                 row[:] = 0.0
         return rows
@@ -256,18 +258,3 @@ def _new_index(places: int) -> NDArray[np.int64]:
     index = np.empty((places, 3), np.int64)
     index[:, SLOT] = EMPTY
     return index
-
-
-def hash_ids(ids: list[Any]) -> NDArray[np.int64]:
-    """64-bit hashes of event ids, the same in every process; an int is its own hash."""
-    if ids and isinstance(ids[0], str):
-        digests = np.fromiter(
-            map(xxhash.xxh3_64_intdigest, map(str.encode, ids)), np.uint64, len(ids)
-        )
-        return digests.view(np.int64)
-    return np.array(ids, dtype=np.int64)
-
-
-def _hash_text(value: str | None) -> float:
-    """A string as a whole number that float64 holds exactly; NaN where it is missing."""
-    return np.nan if value is None else float(xxhash.xxh3_64_intdigest(value.encode()) >> 12)

@@ -179,3 +179,14 @@ def test_string_ids_and_string_entities() -> None:
     expected = Model(plan).run(events, labels)
     assert_matrix(actual, expected, plan)
     assert np.any(actual > 0)
+
+
+def test_distinct_tells_integers_apart_that_float64_does_not() -> None:
+    plan = make_plan(
+        {"kind": "window", "entity": "card", "aggregate": "distinct", "field": "items",
+         "window": "1s"}
+    )  # fmt: skip
+    items = [2**53, 2**53 + 1, 2**62, 2**62 + 1, -(2**62), 2**62, None, 3]
+    events = [Event(n, n, items=value) for n, value in enumerate(items)]
+    matrix = feed(FeatureState(plan), events)
+    assert matrix[:, 0].tolist() == [1, 2, 3, 4, 5, 5, 5, 6]
