@@ -103,7 +103,7 @@ def options(
 def main() -> None:
     """Run the command line; a user's mistake ends in one clear line, never in a stack trace."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="weir", standalone_mode=False)
         sys.stdout.flush()
     except KeyboardInterrupt:
         code = STOPPED

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inference.registry import CHAMPION, RegisteredModel
-from inference.training import TrainingSet, train
+from inference.training import TrainingError, TrainingSet, train
 from streams.features.offline import training_matrix
 from streams.files import EventFile
 from weir.settings import Settings
@@ -42,20 +42,19 @@ def train_and_register(
         windows=settings.windows,
         progress=lambda done, total: progress("computing features", done / total),
     )
-    package = train(
-        TrainingSet(
-            matrix=data.matrix,
-            labels=data.labels,
-            times=data.times,
-            feature_names=plan.names,
-            feature_definitions=plan.schema(),
-            feature_schema_hash=plan.schema_hash,
-            data_sha256=file.sha256,
-        ),
-        settings.training,
-        packages_folder(settings),
-        progress,
+    rows = TrainingSet(
+        matrix=data.matrix,
+        labels=data.labels,
+        times=data.times,
+        feature_names=plan.names,
+        feature_definitions=plan.schema(),
+        feature_schema_hash=plan.schema_hash,
+        data_sha256=file.sha256,
     )
+    try:
+        package = train(rows, settings.training, packages_folder(settings), progress)
+    except TrainingError as error:
+        raise TrainingError(f"{file.path}: {error}") from error
     return open_registry(settings).register(package, alias)
 
 

@@ -42,6 +42,10 @@ def features(
     first, last = time_range_ms(start, stop)
     events = open_events(file, settings.event, settings.labels.field if plan.reads_labels else None)
     report_rejected(events)
+    if len(range(*events.span(first, last))) == 0:
+        raise ValueError(
+            f"{file}: no event lies from --from {start or 'the first'} to --to {stop or 'the last'}"
+        )
     with progress_bar("computing features", not (no_progress or as_json)) as step:
         rows = write_features(
             out,

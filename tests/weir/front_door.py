@@ -1,0 +1,74 @@
+"""What the tests of the front door share: small events, settings, and the command itself."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow.parquet as pq
+import tomli_w
+
+from weir.settings import EXAMPLE_FILE
+from weir.simulator import SimulatorSettings, simulate
+
+QUICK_TRAINING = {"trees": {"rounds": 10}, "autoencoder": {"epochs": 1}, "threads": 1}
+"""Learns little, in a second."""
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a user who has set nothing but `more`."""
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
+    return ours | {"COLUMNS": "100", "PYTHONFAULTHANDLER": ""} | more
+
+
+def weir(
+    *arguments: object, cwd: Path | None = None, timeout: float = 120, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "weir", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=timeout,
+        env=environment(PYTHONPATH=str(Path(__file__).parents[2]), **more),
+        check=False,
+    )
+
+
+def write_events(path: Path, days: int = 60, fraud: float = 1.0) -> Path:
+    """Simulate about 8,000 transactions, 8 % of them fraudulent unless `fraud` lowers that."""
+    settings = SimulatorSettings(
+        customers=round(4_000 / days),
+        terminals=40,
+        days=days,
+        seed=3,
+        compromised_terminal_share=0.03 * fraud,
+        leaked_card_share=0.03 * fraud,
+        card_testing_share=0.02 * fraud,
+    )
+    pq.write_table(simulate(settings), path)
+    return path
+
+
+def write_settings(path: Path, **sections: Any) -> Path:
+    """The example's settings with quick training, and `sections` in place of the example's."""
+    values = tomllib.loads(EXAMPLE_FILE.read_text(encoding="utf-8"))
+    values |= {"training": QUICK_TRAINING, "data_dir": str(path.parent / "data")} | sections
+    path.write_text(tomli_w.dumps(values), encoding="utf-8")
+    return path
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Whatever runs with this folder on its command line: the demo, its broker, its scorer."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if any(str(folder) in part for part in process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return [each for each in found if each.pid != os.getpid()]
