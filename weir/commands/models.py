@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from inference.package import ModelPackage
 from inference.registry import CHAMPION, RegisteredModel
@@ -26,7 +26,14 @@ def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> Non
     if not models:
         stdout.print("no models yet: train one with `weir train`")
         return
-    table = Table("version", "package", "aliases", "registered", "AUC", "average precision")
+    table = Table(
+        "version",
+        "package",
+        "aliases",
+        Column("registered", no_wrap=True),
+        "AUC",
+        "average precision",
+    )
     for model in models:
         table.add_row(
             str(model.version),
