@@ -2,9 +2,11 @@
 
 A block is ``offset, capacity, start, length``: its events stand at ``offset + start`` and after,
 contiguous and ascending in time. A block that is full moves to one of twice the size; the place
-that it leaves is chained into the free list of its size. See `kernels.py` on numba's cache.
+that it leaves is chained into the free list of its size. A block of a chunk or more begins with
+one, and its full chunks are summed. See `kernels.py` on numba's cache.
 """
 
+from streams.features.chunk_sums import CHUNK, sum_chunks
 from streams.features.compiled import inlined, kernel
 from streams.features.statistics import Counter
 
@@ -60,7 +62,7 @@ def _move(times, values, hashes, source, target, length):  # type: ignore[no-unt
 
 
 @inlined
-def make_room(times, values, hashes, blocks, free, counters, slot, max_events):  # type: ignore[no-untyped-def]
+def make_room(times, values, hashes, chunks, blocks, free, counters, slot, max_events):  # type: ignore[no-untyped-def]
     """Make sure that one more event fits behind a block's last; False when the arena is full."""
     offset, capacity = blocks[slot, 0], blocks[slot, 1]
     start, length = blocks[slot, 2], blocks[slot, 3]
@@ -75,6 +77,8 @@ def make_room(times, values, hashes, blocks, free, counters, slot, max_events): 
     # Moving down only when half the block is free keeps the cost per event constant.
     if capacity and length <= capacity // 2:
         _move(times, values, hashes, offset + start, offset, length)
+        if capacity >= CHUNK:
+            sum_chunks(values, chunks, offset, offset + length)
         blocks[slot, 2] = 0
         return True
     size_class = _SMALLEST_CLASS
@@ -86,10 +90,14 @@ def make_room(times, values, hashes, blocks, free, counters, slot, max_events): 
         free[size_class] = times[target]
     else:
         target = counters[_USED]
+        if larger >= CHUNK:
+            target = (target + CHUNK - 1) // CHUNK * CHUNK
         if target + larger > times.size:
             return False
         counters[_USED] = target + larger
     _move(times, values, hashes, offset + start, target, length)
+    if larger >= CHUNK:
+        sum_chunks(values, chunks, target, target + length)
     if capacity:
         times[offset] = free[size_class - 1]
         free[size_class - 1] = offset

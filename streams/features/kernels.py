@@ -1,7 +1,7 @@
 """The compiled entry point: events and labels, one after another, into one entity's windows.
 
 numba's cache on disk asks only whether the file of the function called from Python has changed.
-After a change in `blocks.py`, `id_index.py` or `scans.py`, touch this file too.
+After a change in one of the files that it imports, touch this file too.
 """
 
 import numpy as np
@@ -13,6 +13,7 @@ from streams.features.blocks import (
     upper_bound,
     upper_bound_from_newest,
 )
+from streams.features.chunk_sums import CHUNK, sum_chunks
 from streams.features.compiled import inlined, kernel
 from streams.features.id_index import (
     EMPTY,
@@ -26,11 +27,13 @@ from streams.features.id_index import (
 )
 from streams.features.prefetch import prefetch
 from streams.features.scans import (
+    LONG,
     look_before,
     scan_distinct,
     scan_events,
     scan_moments,
     scan_sums,
+    sum_long_windows,
 )
 from streams.features.statistics import Group, Stat
 
@@ -45,7 +48,9 @@ _VALUES, _MEAN, _RATIO = int(Stat.VALUES), int(Stat.MEAN), int(Stat.RATIO_TO_MEA
 
 
 @kernel
-def _apply_label(times, values, hashes, blocks, index, label_column, event_hash, label, now):  # type: ignore[no-untyped-def]
+def _apply_label(  # type: ignore[no-untyped-def]
+    times, values, hashes, chunks, blocks, index, label_column, event_hash, label, now
+):
     """Write a label to the event that it is about; 1 when the index gained an entry.
 
     A label that comes before its event waits in the index.
@@ -59,10 +64,13 @@ def _apply_label(times, values, hashes, blocks, index, label_column, event_hash,
         return 1 if slot == EMPTY else 0
     time = index[place, SEEN]
     first = blocks[slot, 0] + blocks[slot, 2]
-    position = upper_bound(times, first, first + blocks[slot, 3], time) - 1
+    end = first + blocks[slot, 3]
+    position = upper_bound(times, first, end, time) - 1
     while position >= first and times[position] == time:
         if hashes[position] == event_hash:
             values[label_column, position] = label
+            if blocks[slot, 1] >= CHUNK:
+                sum_chunks(values, chunks, position, min(position + CHUNK, end))
             break
         position -= 1
     return 0
@@ -102,7 +110,7 @@ def _prefetch_block(times, values, hashes, blocks, slot):  # type: ignore[no-unt
 
 @inlined
 def _aggregate(  # type: ignore[no-untyped-def]
-    times, values, first, end, position, groups, window_ms, found, members
+    times, values, chunks, first, end, position, groups, window_ms, found, members
 ):
     """Fill `found` (windows, stats) for the event at `position` of a block ``first .. end``."""
     kinds, columns, delays, excludes, ranges = groups
@@ -118,6 +126,10 @@ def _aggregate(  # type: ignore[no-untyped-def]
             high = position if excludes[g] else position + 1
         if kinds[g] == _EVENTS:
             scan_events(times, first, high, until, window_ms, rows, found)
+        elif kinds[g] == _SUMS and high - first > LONG:
+            sum_long_windows(
+                times, values, chunks, columns[g], first, high, until, window_ms, rows, found
+            )
         elif kinds[g] == _SUMS:
             scan_sums(times, values, columns[g], first, high, until, window_ms, rows, found)
         elif kinds[g] == _MOMENTS:
@@ -167,7 +179,7 @@ def update_entity(  # type: ignore[no-untyped-def]
             (n,))``; slot -1 is an event without this entity: its windows are empty.
         labels: ``(hashes int64 (m,), values float64 (m,), before int64 (m,))``; label k becomes
             known just before event ``before[k]``, ascending.
-        arena: ``(times, values, hashes)``.
+        arena: ``(times, values, hashes, chunks)``.
         blocks, free, counters, index: with the arena, the entity's state, changed in place.
         plan: ``(groups, window_ms, outputs, label_column)``.
         limits: ``(keep_ms, max_events, newest)``, `newest` being the latest event time of all.
@@ -180,7 +192,7 @@ def update_entity(  # type: ignore[no-untyped-def]
     """
     slots, event_times, rows, event_hashes = events
     label_hashes, label_values, label_before = labels
-    times, values, hashes = arena
+    times, values, hashes, chunks = arena
     groups, window_ms, outputs, label_column = plan
     keep_ms, max_events, newest = limits
     found, members = scratch
@@ -191,7 +203,7 @@ def update_entity(  # type: ignore[no-untyped-def]
             if label + _HEADERS_AHEAD < label_hashes.size:
                 _prefetch_entry(index, label_hashes[label + _HEADERS_AHEAD])
             entries += _apply_label(
-                times, values, hashes, blocks, index, label_column,
+                times, values, hashes, chunks, blocks, index, label_column,
                 label_hashes[label], label_values[label], newest,
             )  # fmt: skip
             label += 1
@@ -213,7 +225,7 @@ def update_entity(  # type: ignore[no-untyped-def]
         if length:
             last = times[blocks[slot, 0] + blocks[slot, 2] + length - 1]
             forget_old(times, blocks, slot, max(last, time) - keep_ms)
-        if not make_room(times, values, hashes, blocks, free, counters, slot, max_events):
+        if not make_room(times, values, hashes, chunks, blocks, free, counters, slot, max_events):
             return i, label, entries
         position = insert(times, values, hashes, blocks, slot, time, event_hashes[i])
         for column in range(rows.shape[0]):
@@ -222,9 +234,11 @@ def update_entity(  # type: ignore[no-untyped-def]
             values[label_column, position], added = _register(index, event_hashes[i], slot, time)
             entries += added
         first = blocks[slot, 0] + blocks[slot, 2]
+        if blocks[slot, 1] >= CHUNK:
+            sum_chunks(values, chunks, position, first + blocks[slot, 3])
         _aggregate(
-            times, values, first, first + blocks[slot, 3], position, groups, window_ms, found,
-            members,
+            times, values, chunks, first, first + blocks[slot, 3], position, groups, window_ms,
+            found, members,
         )  # fmt: skip
         _write(found, outputs, values, position, out, i)
     return slots.size, label, entries

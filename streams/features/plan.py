@@ -86,10 +86,6 @@ class _Output:
     empty: float
 
     @property
-    def scan(self) -> tuple[int, int, bool]:
-        return (self.column, self.delay, self.excludes_event)
-
-    @property
     def group(self) -> tuple[int, int, int, bool]:
         return (int(self.kind), self.column, self.delay, self.excludes_event)
 
@@ -188,20 +184,10 @@ class FeaturePlan:
 
 
 def _share_scans(outputs: list[_Output]) -> list[_Output]:
-    """Let outputs that read the same values share one group, and so one scan.
-
-    Sums join the moments of their column, and a count of events joins a scan that goes as far
-    back anyway. No result changes by a bit.
-    """
-    moments = {output.scan for output in outputs if output.kind is Group.MOMENTS}
-    shared = [
-        replace(output, kind=Group.MOMENTS)
-        if output.kind is Group.SUMS and output.scan in moments
-        else output
-        for output in outputs
-    ]
-    hosts = [o for o in shared if o.kind in (Group.SUMS, Group.MOMENTS) and not o.excludes_event]
-    for position, output in enumerate(shared):
+    """Let a count of events join a scan of sums that goes as far back anyway."""
+    hosts = [o for o in outputs if o.kind is Group.SUMS and not o.excludes_event]
+    shared = list(outputs)
+    for position, output in enumerate(outputs):
         if output.kind is not Group.EVENTS:
             continue
         for host in hosts:

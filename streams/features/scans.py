@@ -8,13 +8,17 @@ was trimmed or moved before. See `kernels.py` on numba's cache.
 import numpy as np
 
 from streams.features.blocks import upper_bound_from_newest
-from streams.features.compiled import inlined
+from streams.features.chunk_sums import sum_between
+from streams.features.compiled import inlined, kernel
 from streams.features.id_index import mix
 from streams.features.statistics import Stat
 
 # Enum members as plain ints: numba compiles these, not attribute look-ups.
 _EVENTS, _VALUES, _SUM, _MEAN, _MIN, _MAX = (int(stat) for stat in list(Stat)[:6])
 _STD, _DISTINCT, _LAST, _SINCE = (int(stat) for stat in list(Stat)[6:10])
+
+LONG = 1_024
+"""Events of a window beyond which it is no longer added up one by one."""
 
 
 @inlined
@@ -46,15 +50,33 @@ def scan_sums(times, values, column, first, high, until, window_ms, rows, found)
         found[w, _MEAN] = total / n if n else np.nan
 
 
+@kernel
+def sum_long_windows(  # type: ignore[no-untyped-def]
+    times, values, chunks, column, first, high, until, window_ms, rows, found
+):
+    """The same as `scan_sums`, but windows of more than `LONG` events from sums of chunks."""
+    low = high
+    for w in range(rows[0], rows[1]):
+        low = upper_bound_from_newest(times, first, low, until - window_ms[w])
+        if high - low > LONG:
+            n, total = sum_between(values, chunks, column, low, high)
+            if n >= 0:
+                found[w, _EVENTS] = high - low
+                found[w, _VALUES] = n
+                found[w, _SUM] = total if n else np.nan
+                found[w, _MEAN] = total / n if n else np.nan
+                continue
+        scan_sums(times, values, column, first, high, until, window_ms, (w, w + 1), found)
+
+
 @inlined
 def scan_moments(times, values, column, first, high, until, window_ms, rows, found):  # type: ignore[no-untyped-def]
-    """All that `scan_sums` finds, and the least, the greatest and the standard deviation.
+    """The least and the greatest value, and the standard deviation.
 
     The variance is taken about the newest value, which every window holds: that keeps it exact
     where values are large and close together.
     """
     n = 0
-    total = 0.0
     shift = 0.0
     about = 0.0
     squares = 0.0
@@ -71,16 +93,11 @@ def scan_moments(times, values, column, first, high, until, window_ms, rows, fou
             if n == 0:
                 shift = value
             n += 1
-            total += value
             away = value - shift
             about += away
             squares += away * away
             least = min(least, value)
             most = max(most, value)
-        found[w, _EVENTS] = high - 1 - position
-        found[w, _VALUES] = n
-        found[w, _SUM] = total if n else np.nan
-        found[w, _MEAN] = total / n if n else np.nan
         found[w, _MIN] = least if n else np.nan
         found[w, _MAX] = most if n else np.nan
         if n > 1:

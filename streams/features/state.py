@@ -9,6 +9,7 @@ from pydantic import Field as PydanticField
 
 from streams.events import EventBatch
 from streams.features.calendar import calendar_part
+from streams.features.chunk_sums import CHUNK, CHUNK_SUMS
 from streams.features.declarations import CalendarFeature, FieldFeature
 from streams.features.id_index import EMPTY, NEVER, SLOT, count_kept, rebuild
 from streams.features.identity import hash_ids, hash_integers, hash_texts
@@ -18,6 +19,9 @@ from streams.features.statistics import Counter, Group, Stat
 from streams.section import Duration, Section
 
 _SIZE_CLASSES = 40
+
+_Arena = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
+"""Times, values (columns, places), id hashes and sums of chunks."""
 
 
 class WindowSettings(Section):
@@ -30,7 +34,7 @@ class WindowSettings(Section):
     """
 
     allowed_lateness: Duration = 3_600_000
-    max_events_per_entity: int = PydanticField(default=65_536, ge=1)
+    max_events_per_entity: int = PydanticField(default=65_536, ge=1, le=1 << 22)
 
 
 @dataclass(frozen=True)
@@ -224,24 +228,24 @@ class _EntityState:
                 row[:] = 0.0
         return rows
 
-    def _new_arena(
-        self, places: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    def _new_arena(self, places: int) -> _Arena:
         columns = max(1, len(self.plan.columns))
+        chunks = -(-places // CHUNK)
         return (
             np.empty(places, np.int64),
             np.empty((columns, places)),
             np.empty(places if self._has_labels else 0, np.int64),
+            np.empty((CHUNK_SUMS, columns, chunks), np.int64),
         )
 
     def _enlarge_arena(self) -> None:
-        used = int(self._counters[Counter.USED])
         old = self._arena
-        # One block may need twice the largest share, whatever the arena's size.
-        arena = self._new_arena(max(2 * old[0].size, used + 4 * self._max_events))
+        # One block may need twice the largest share, and a chunk to begin with, whatever the
+        # arena's size.
+        used = int(self._counters[Counter.USED])
+        arena = self._new_arena(max(2 * old[0].size, used + 4 * self._max_events + CHUNK))
         for target, source in zip(arena, old, strict=True):
-            if source.size:
-                target[..., :used] = source[..., :used]
+            target[..., : source.shape[-1]] = source
         self._arena = arena
 
     def _reserve_index(self, added: int) -> None:

@@ -8,7 +8,7 @@ class Group(IntEnum):
 
     EVENTS = 0  # only counted: no scan
     SUMS = 1  # number and sum of values
-    MOMENTS = 2  # sums, extremes and squares
+    MOMENTS = 2  # extremes and squares of values
     DISTINCT = 3
     PRIOR = 4  # looks strictly before the event
 

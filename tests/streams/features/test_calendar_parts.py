@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from streams.features import CalendarFeature
 from streams.features.calendar import calendar_part
 
+# Until 2037: beyond it Arrow no longer follows summer time.
+MOMENTS = st.integers(-(10**12), 2_140_000_000_000)
 ZONES = ["UTC", "Europe/Paris", "America/St_Johns", "Asia/Kathmandu", "Pacific/Apia"]
 EXPECTED = {
     "hour": lambda local: local.hour,
@@ -28,7 +30,7 @@ def _feature(**parts: object) -> CalendarFeature:
 
 @settings(deadline=None)
 @given(
-    st.lists(st.integers(-(10**12), 4 * 10**12), min_size=1, max_size=20),
+    st.lists(MOMENTS, min_size=1, max_size=20),
     st.sampled_from(ZONES),
     st.sampled_from(sorted(EXPECTED)),
 )

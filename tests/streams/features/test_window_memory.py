@@ -52,6 +52,15 @@ def test_a_steady_stream_needs_no_more_memory_for_ever() -> None:
     assert matrix[-1, 0] == 10
 
 
+def test_what_a_block_leaves_behind_is_taken_over_by_others() -> None:
+    """Entities that grow one after another need little more than what they hold at the end."""
+    plan = make_plan({**COUNT, "window": "1d"})
+    state = FeatureState(plan, WindowSettings(max_events_per_entity=64))
+    feed(state, [Event(n, n, str(n // 64)) for n in range(400 * 64)])
+    places_without_reuse, bytes_per_place = 400 * (4 + 8 + 16 + 32 + 64), 8 + 8
+    assert state.nbytes < places_without_reuse * bytes_per_place
+
+
 def test_an_entity_beyond_its_share_forgets_its_oldest_events_and_says_so() -> None:
     plan = make_plan(COUNT, SUM)
     state = FeatureState(plan, WindowSettings(max_events_per_entity=4))
@@ -70,8 +79,8 @@ def test_events_that_no_window_needs_make_way_without_being_counted_as_dropped()
     assert state.dropped_events == {"card": 0}
 
 
-@pytest.mark.parametrize("share", [0, -1])
-def test_a_share_of_nothing_is_refused(share: int) -> None:
+@pytest.mark.parametrize("share", [0, -1, 2**22 + 1])
+def test_a_share_that_cannot_be_kept_is_refused(share: int) -> None:
     with pytest.raises(ValueError, match="max_events_per_entity"):
         WindowSettings(max_events_per_entity=share)
 
@@ -127,6 +136,17 @@ def test_labels_before_any_event_wait_for_it() -> None:
     newest = 1_700_000_000_000
     matrix = feed(state, [Event(n, newest + n) for n in ids])
     np.testing.assert_array_equal(matrix[:, 0], np.arange(1, 2_001))
+
+
+def test_labels_of_events_that_never_come_are_forgotten() -> None:
+    plan = make_plan({**FRAUDS, "window": "50ms"})
+    sizes = []
+    for unknown in (0, 2_000):
+        state = FeatureState(plan, WindowSettings(allowed_lateness="10ms"))
+        feed(state, [], [(0, -n, 1.0) for n in range(1, unknown + 1)])
+        feed(state, [Event(n, n) for n in range(20_000)], cuts=range(0, 20_000, 100))
+        sizes.append(state.nbytes)
+    assert sizes[0] == sizes[1]
 
 
 def test_a_label_in_an_empty_batch_lasts_as_long_as_one_between_events() -> None:
