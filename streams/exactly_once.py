@@ -32,6 +32,7 @@ _BUSY_POLL_S = 0.002
 _HELD_POLL_S = 0.005
 _IDLE_POLL_S = 0.1
 _WAIT_NOTICE_S = 10.0
+_LAG_S = 0.2
 _SEEK_RETRY_S = 0.01
 _SEEK_PATIENCE_S = 30.0
 
@@ -111,6 +112,8 @@ class ExactlyOnceLoop:
         self._last_notice = 0.0
         self._was_ready = False
         self._incomplete_since: float | None = None
+        self._lag: dict[tuple[str, int], int] = {}
+        self._lag_at = 0.0
 
     def run(self, stop: Event) -> None:
         """Run until `stop` is set, then finish the transaction at hand and leave the group.
@@ -153,16 +156,20 @@ class ExactlyOnceLoop:
         return self._ready
 
     def lag(self) -> dict[tuple[str, int], int]:
-        """Records of each partition that are not answered yet, by what the client knows."""
-        if not self._ready:
-            return {}
-        lags = {}
+        """Records of each partition that were not answered yet a moment ago; any thread may ask."""
+        return self._lag if self._ready else {}
+
+    def _note_lag(self) -> None:
+        """Look now and then, in this thread: a consumer that is polled keeps others waiting."""
+        if monotonic() - self._lag_at < _LAG_S:
+            return
+        self._lag_at = monotonic()
+        lag = {}
         for (topic, partition), position in self._intake.positions().items():
-            _, high = self._consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), cached=True
-            )
-            lags[topic, partition] = max(0, high - position)
-        return lags
+            place = TopicPartition(topic, partition)
+            _, high = self._consumer.get_watermark_offsets(place, cached=True)
+            lag[topic, partition] = max(0, high - position)
+        self._lag = lag
 
     def _loop(self, stop: Event) -> None:
         timeout = _IDLE_POLL_S
@@ -186,6 +193,7 @@ class ExactlyOnceLoop:
                 continue
             self._intake.feed(messages)
             self._hold_back_long_queues()
+            self._note_lag()
             if self._transactor.busy and self._intake.waiting < self._settings.max_batch // 4:
                 # What comes until the transaction is through goes into one batch together.
                 timeout = _BUSY_POLL_S
@@ -282,7 +290,6 @@ class ExactlyOnceLoop:
         """
         start = monotonic()
         assignment = self._consumer.assignment()
-        self._consumer.pause(assignment)
         committed = self._consumer.committed(assignment, timeout=30)
         for each in committed:
             if each.error is not None:

@@ -1,0 +1,152 @@
+"""A small task for the exactly-once loop: the running sum and count of each key.
+
+Run as a program, it is a loop in a process of its own, which can be killed.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from time import time
+from typing import Any
+
+from streams.alignment import AlignmentSettings
+from streams.contract import EventContract, Field
+from streams.exactly_once import Answers, ExactlyOnceLoop, LoopSettings
+from streams.intake import Intake, Work
+from streams.kafka import KafkaSettings
+from streams.transactor import Committed, Outgoing
+
+CONTRACT = EventContract(
+    id="id",
+    time="at",
+    key="account",
+    fields={
+        "id": Field(type="int"),
+        "account": Field(type="int"),
+        "amount": Field(type="int"),
+    },
+)
+
+
+class RunningSum:
+    """Answers each event with its account's sum and count, the event included."""
+
+    def __init__(self, answers_topic: str, bad_topic: str | None = None) -> None:
+        self.answers_topic = answers_topic
+        self.bad_topic = bad_topic
+        self.sums: dict[int, tuple[int, int]] = {}
+        self.restored = 0
+        self.resets = 0
+        self.aborts: list[str] = []
+        self.committed_events = 0
+        self.visible = threading.Event()
+        self.extra: Callable[[Work], list[Outgoing]] = lambda work: []
+
+    def reset(self) -> None:
+        self.sums.clear()
+        self.resets += 1
+
+    def restore(self, work: Work) -> None:
+        self._take(work)
+        self.restored += len(work.events)
+
+    def process(self, work: Work) -> Answers:
+        outgoing = [
+            Outgoing(
+                self.answers_topic,
+                self._take(work),
+                [str(key).encode() for key in work.events.keys],
+                work.partitions.tolist(),
+            )
+        ]
+        if self.bad_topic is not None:
+            bad = [each.message.value() for each in work.bad]
+            outgoing.append(Outgoing(self.bad_topic, bad, [None] * len(bad), [-1] * len(bad)))
+
+        def visible(committed: Committed) -> None:
+            self.committed_events += len(work.events)
+            self.visible.set()
+
+        return Answers(outgoing + self.extra(work), visible)
+
+    def aborted(self, reason: str) -> None:
+        self.aborts.append(reason)
+
+    def _take(self, work: Work) -> list[bytes]:
+        answers = []
+        rows = zip(
+            work.events.ids,
+            work.events.keys,
+            work.events.values("amount"),
+            work.partitions.tolist(),
+            work.offsets.tolist(),
+            strict=True,
+        )
+        for event_id, account, amount, partition, offset in rows:
+            total, count = self.sums.get(account, (0, 0))
+            self.sums[account] = total + amount, count + 1
+            answer = {
+                "id": event_id,
+                "account": account,
+                "sum": total + amount,
+                "count": count + 1,
+                "partition": partition,
+                "offset": offset,
+            }
+            answers.append(json.dumps(answer).encode())
+        return answers
+
+
+def make_loop(
+    bootstrap_servers: str, events_topic: str, task: RunningSum, group: str, **settings: Any
+) -> ExactlyOnceLoop:
+    """A loop with short timeouts."""
+
+    def new_intake() -> Intake:
+        return Intake(
+            CONTRACT, events_topic, None, AlignmentSettings(), lambda: round(time() * 1_000)
+        )
+
+    defaults = {"session_timeout": "6s", "transaction_timeout": "10s"}
+    return ExactlyOnceLoop(
+        KafkaSettings(bootstrap_servers=bootstrap_servers),
+        LoopSettings(group=group, **(defaults | settings)),
+        new_intake,
+        task,
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run until SIGTERM; die in the middle of transaction number DIE_IN, where it is given."""
+    bootstrap_servers, events, answers, group = arguments
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    loop = make_loop(bootstrap_servers, events, RunningSum(answers), group, max_batch=50)
+    if "DIE_IN" in os.environ:
+        _die_before_commit(int(os.environ["DIE_IN"]))
+    loop.run(stop)
+
+
+def _die_before_commit(number: int) -> None:
+    """Kill this process when all of a transaction is with the broker, except its commit."""
+    from streams import transactor
+
+    commits = 0
+
+    class DoomedProducer(transactor.Producer):  # type: ignore[misc]
+        def commit_transaction(self, timeout: float) -> None:
+            nonlocal commits
+            commits += 1
+            if commits == number:
+                assert self.flush(10) == 0
+                os.kill(os.getpid(), signal.SIGKILL)
+            super().commit_transaction(timeout)
+
+    transactor.Producer = DoomedProducer
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,372 @@
+"""The exactly-once loop against the real broker."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+import running_sum
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from running_sum import RunningSum, make_loop
+
+from streams.exactly_once import ExactlyOnceLoop
+from streams.kafka import KafkaSettings
+from streams.reading import read_to_end
+from streams.transactor import FencedError, Outgoing
+
+START = 1_600_000_000_000
+PARTITIONS = 4
+MakeTopics = Callable[..., list[str]]
+
+
+class World:
+    """Topics and a group of their own, and a producer of events of 10 accounts."""
+
+    def __init__(self, kafka: str, make_topics: MakeTopics) -> None:
+        self.kafka = kafka
+        self.events, self.answers = make_topics("events", "answers", partitions=PARTITIONS)
+        self.group = f"group-{uuid.uuid4().hex[:8]}"
+        self.producer = Producer({"bootstrap.servers": kafka, "enable.idempotence": True})
+        self.sent = 0
+
+    def send(self, count: int, partitions: Sequence[int] = range(PARTITIONS)) -> None:
+        """Send events; an account's go to one partition."""
+        for i in range(self.sent, self.sent + count):
+            account = i % 10 * PARTITIONS + partitions[i % len(partitions)]
+            event = {"id": i, "account": account, "amount": i * i % 97, "at": START + i * 250}
+            self.producer.produce(self.events, json.dumps(event), partition=account % PARTITIONS)
+        assert self.producer.flush(30) == 0
+        self.sent += count
+
+    def send_raw(self, *values: bytes | None, partition: int = 0) -> None:
+        for value in values:
+            self.producer.produce(self.events, value, partition=partition)
+        assert self.producer.flush(30) == 0
+
+    def loop(self, task: RunningSum | None = None, **settings: Any) -> ExactlyOnceLoop:
+        task = task or RunningSum(self.answers)
+        return make_loop(self.kafka, self.events, task, self.group, **settings)
+
+    def read(self, topic: str) -> list[Any]:
+        settings = KafkaSettings(bootstrap_servers=self.kafka)
+        return [message for batch in read_to_end(settings, topic) for message in batch]
+
+    def answered(self) -> int:
+        return len(self.read(self.answers))
+
+    def check(self, sent: int | None = None) -> None:
+        """Every event once, every sum right, in the order of the input's offsets."""
+        answers = [json.loads(message.value()) for message in self.read(self.answers)]
+        assert sorted(a["id"] for a in answers) == list(range(self.sent if sent is None else sent))
+        sums: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
+        last: dict[int, int] = defaultdict(lambda: -1)
+        for answer in answers:
+            total, count = sums[answer["account"]]
+            total, count = total + answer["id"] ** 2 % 97, count + 1
+            sums[answer["account"]] = total, count
+            assert (answer["sum"], answer["count"]) == (total, count)
+            assert answer["offset"] > last[answer["account"]]
+            last[answer["account"]] = answer["offset"]
+
+    def committed(self) -> list[int]:
+        consumer = Consumer({"bootstrap.servers": self.kafka, "group.id": self.group})
+        try:
+            places = [TopicPartition(self.events, partition) for partition in range(PARTITIONS)]
+            return [place.offset for place in consumer.committed(places, timeout=10)]
+        finally:
+            consumer.close()
+
+
+@pytest.fixture
+def world(kafka: str, make_topics: MakeTopics) -> World:
+    return World(kafka, make_topics)
+
+
+class Running:
+    """A loop in a thread."""
+
+    def __init__(self, loop: ExactlyOnceLoop) -> None:
+        self.loop = loop
+        self.error: Exception | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.loop.run(self._stop)
+        except Exception as error:
+            self.error = error
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(40)
+        assert not self._thread.is_alive(), "the loop does not stop"
+
+    def ended(self, within_s: float) -> bool:
+        self._thread.join(within_s)
+        return not self._thread.is_alive()
+
+
+@contextmanager
+def running(loop: ExactlyOnceLoop) -> Iterator[Running]:
+    """Run a loop for the length of the block; it must not fail."""
+    runner = Running(loop)
+    try:
+        yield runner
+    finally:
+        runner.stop()
+    if runner.error is not None:
+        raise runner.error
+
+
+def wait(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = monotonic() + seconds
+    while not condition():
+        assert monotonic() < deadline, "waited in vain"
+        sleep(0.02)
+
+
+def test_many_stops_and_starts_answer_each_event_once(world: World) -> None:
+    for lap in range(6):
+        task = RunningSum(world.answers)
+        loop = world.loop(task, max_batch=70)
+        with running(loop):
+            if lap % 2:
+                wait(lambda loop=loop: loop.ready)
+            world.send(500)
+            wait(lambda task=task: task.committed_events >= 150)
+        assert task.restored <= world.sent - task.committed_events
+    with running(world.loop()):
+        wait(lambda: world.answered() >= world.sent)
+    world.check()
+    assert sum(world.committed()) == world.sent
+
+
+def test_a_stop_takes_back_what_was_read_but_not_answered(world: World) -> None:
+    world.send(2_000)
+    task = RunningSum(world.answers)
+    with running(world.loop(task, max_batch=10)):
+        assert task.visible.wait(30)
+    answered = world.answered()
+    assert answered == task.committed_events == sum(world.committed())
+    assert answered < 2_000, "too quick for this test"
+    task = RunningSum(world.answers)
+    with running(world.loop(task)):
+        wait(lambda: task.committed_events == 2_000 - answered)
+    assert task.restored == answered
+    world.check()
+
+
+def test_an_abort_loses_and_doubles_nothing(world: World, make_topics: MakeTopics) -> None:
+    """The broker refuses one record, so all of its transaction is void."""
+    (narrow,) = make_topics("narrow", config={"max.message.bytes": "2000"})
+    task = RunningSum(world.answers)
+    transactions = 0
+
+    def refused_now_and_then(work: Any) -> list[Outgoing]:
+        nonlocal transactions
+        transactions += 1
+        if transactions % 7 != 3:
+            return []
+        return [Outgoing(narrow, [os.urandom(5_000)], [None], [0])]
+
+    task.extra = refused_now_and_then
+    world.send(1_000)
+    loop = world.loop(task, max_batch=40)
+    with running(loop):
+        while world.sent < 4_000:
+            world.send(100)
+        wait(lambda: task.committed_events >= world.sent)
+        wait(lambda: set(loop.lag().values()) == {0})
+    assert len(task.aborts) >= 2
+    assert task.resets == len(task.aborts) + 1
+    assert "large" in task.aborts[0]
+    assert world.read(narrow) == []
+    world.check()
+    assert sum(world.committed()) == world.sent
+
+
+def test_an_abort_while_a_queue_is_held_back(world: World, make_topics: MakeTopics) -> None:
+    (narrow,) = make_topics("narrow", config={"max.message.bytes": "2000"})
+    task = RunningSum(world.answers)
+    refused = [Outgoing(narrow, [os.urandom(5_000)], [None], [0])]
+    task.extra = lambda work: [] if task.aborts or not task.committed_events else refused
+    world.send(3_000)
+    with running(world.loop(task, max_batch=20, max_queued=50)):
+        wait(lambda: task.committed_events >= world.sent)
+    assert len(task.aborts) == 1
+    world.check()
+
+
+def test_a_second_loop_fences_the_first(world: World) -> None:
+    world.send(300)
+    first = Running(world.loop(max_batch=20))
+    wait(lambda: world.answered() >= 20)
+    second = RunningSum(world.answers)
+    with running(world.loop(second)):
+        deadline = monotonic() + 40
+        while not first.ended(0.05):
+            world.send(10)
+            assert monotonic() < deadline, "the first goes on"
+        assert isinstance(first.error, FencedError)
+        assert world.group in str(first.error)
+        wait(lambda: world.answered() >= world.sent)
+    world.check()
+
+
+def test_a_second_loop_fences_an_idle_first(world: World) -> None:
+    world.send(10)
+    first = Running(world.loop())
+    wait(lambda: world.answered() >= 10)
+    with running(world.loop()) as second:
+        assert first.ended(40), "both wait for each other's partitions"
+        assert isinstance(first.error, FencedError)
+        wait(lambda: second.loop.ready)
+        world.send(10)
+        wait(lambda: world.answered() >= 20)
+    world.check()
+
+
+def test_a_killed_process_leaves_nothing_half_visible(world: World) -> None:
+    world.send(1_000)
+    for lap, die_in in enumerate((1, 3, 5)):
+        before = world.answered()
+        process = start_process(world, DIE_IN=str(die_in))
+        assert process.wait(60) == -9
+        # 50 events in each transaction, and the last one is void.
+        assert world.answered() <= before + 50 * (die_in - 1), f"lap {lap}"
+    assert 0 < world.answered() < world.sent
+    process = start_process(world)
+    wait(lambda: world.answered() >= world.sent)
+    process.terminate()
+    assert process.wait(30) == 0
+    world.check()
+
+
+def start_process(world: World, **environment: str) -> "subprocess.Popen[bytes]":
+    program = Path(running_sum.__file__)
+    return subprocess.Popen(
+        [sys.executable, program, world.kafka, world.events, world.answers, world.group],
+        env=os.environ | {"PYTHONPATH": str(program.parents[2])} | environment,
+    )
+
+
+def test_garbage_is_handed_over_once_and_passed(world: World, make_topics: MakeTopics) -> None:
+    (bad_topic,) = make_topics("bad")
+    garbage = [b"noise %d" % i for i in range(500)]
+    world.send_raw(*garbage, partition=2)
+    world.send_raw(None, partition=1)
+    world.send(300, partitions=(0, 1))
+    for _ in range(2):
+        task = RunningSum(world.answers, bad_topic)
+        with running(world.loop(task, max_batch=100)) as runner:
+            wait(lambda runner=runner: runner.loop.ready)
+            wait(lambda: world.answered() >= 300)
+            wait(lambda: len(world.read(bad_topic)) >= 501)
+    world.check()
+    values = [message.value() for message in world.read(bad_topic)]
+    assert sorted(value for value in values if value is not None) == sorted(garbage)
+    assert len(values) == 501
+    assert world.committed()[2] == 500
+
+
+def test_empty_topics_are_waited_on(world: World) -> None:
+    with running(world.loop()) as runner:
+        wait(lambda: runner.loop.ready)
+        assert runner.loop.lag() == {(world.events, partition): 0 for partition in range(4)}
+        sleep(0.5)
+        world.send(20)
+        wait(lambda: world.answered() == 20)
+    world.check()
+
+
+def test_a_part_of_the_partitions_is_not_worth_a_start(world: World) -> None:
+    """What is read while another member holds some partitions is read again afterwards."""
+    world.send(100)
+    task = RunningSum(world.answers)
+    with running(world.loop(task)) as runner:
+        wait(lambda: world.answered() == 100)
+        other = join(world)
+        wait(lambda: bool(poll(other).assignment()) and not runner.loop.ready)
+        world.send(400)
+        until = monotonic() + 1.5
+        while monotonic() < until:
+            poll(other)
+        assert world.answered() == 100
+        other.close()
+        wait(lambda: runner.loop.ready)
+        wait(lambda: task.committed_events >= 500, 15)
+    world.check()
+
+
+def test_a_loop_that_comes_second_waits_for_the_first_to_leave(world: World) -> None:
+    world.send(200)
+    other = join(world)
+    wait(lambda: len(poll(other).assignment()) == PARTITIONS)
+    with running(world.loop()) as runner:
+        wait(lambda: len(poll(other).assignment()) < PARTITIONS)
+        world.send(200)
+        until = monotonic() + 1.5
+        while monotonic() < until:
+            poll(other)
+        assert not runner.loop.ready
+        assert world.answered() == 0
+        other.close()
+        wait(lambda: world.answered() >= 400)
+    world.check()
+
+
+def join(world: World) -> Any:
+    other = Consumer(
+        {
+            "bootstrap.servers": world.kafka,
+            "group.id": world.group,
+            "partition.assignment.strategy": "cooperative-sticky",
+            "enable.auto.commit": False,
+            "session.timeout.ms": 6_000,
+        }
+    )
+    other.subscribe([world.events])
+    return other
+
+
+def poll(consumer: Any) -> Any:
+    message = consumer.poll(0.05)
+    assert message is None or message.error() is None or not message.error().fatal()
+    return consumer
+
+
+def test_markers_of_a_transactional_producer_are_no_lag(world: World) -> None:
+    producer = Producer({"bootstrap.servers": world.kafka, "transactional.id": world.group + "-in"})
+    producer.init_transactions(30)
+    event = {"id": 0, "account": 0, "amount": 0, "at": START}
+    producer.begin_transaction()
+    producer.produce(world.events, json.dumps(event), partition=0)
+    producer.commit_transaction(30)
+    producer.begin_transaction()
+    producer.produce(world.events, json.dumps(event | {"id": 999}), partition=1)
+    producer.flush(10)
+    producer.abort_transaction(30)
+    with running(world.loop()) as runner:
+        wait(lambda: world.answered() == 1)
+        wait(lambda: set(runner.loop.lag().values()) == {0}, 5)
+    world.check(sent=1)
+
+
+def test_a_missing_broker_is_no_reason_to_hang(world: World) -> None:
+    loop = make_loop("127.0.0.1:9", world.events, RunningSum(world.answers), world.group,
+                     transaction_timeout="1s")  # fmt: skip
+    runner = Running(loop)
+    assert runner.ended(20)
+    assert runner.error is not None
+    assert runner.error.args[0].code() == KafkaError._TIMED_OUT
