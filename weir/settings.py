@@ -36,8 +36,6 @@ DEFAULT_FILE = Path("weir.toml")
 EXAMPLE_FILE = Path(__file__).with_name("example.toml")
 """The settings of the demo: simulated card transactions."""
 
-_NOT_SETTINGS = {CONFIG_VARIABLE, "WEIR_TEST_DATA", "WEIR_TRACEBACK"}
-
 
 class MetricsSettings(Section):
     """The ``[metrics]`` section: where Prometheus asks.
@@ -178,9 +176,13 @@ def _may_be_secret(key: str) -> bool:
 
 
 def _check_environment() -> None:
-    """Point out a variable that looks like a setting and is none: it would be ignored."""
+    """Point out a variable that looks like a setting and is none: it would be ignored.
+
+    Only those with a double underscore look so: Kubernetes gives each container variables such as
+    ``WEIR_SERVICE_HOST`` once there is a service of that name.
+    """
     for name in sorted(os.environ):
-        if not name.startswith(ENV_PREFIX) or name in _NOT_SETTINGS:
+        if not name.startswith(ENV_PREFIX) or "__" not in name:
             continue
         section = name.removeprefix(ENV_PREFIX).split("__")[0].lower()
         if section not in Settings.model_fields:
