@@ -89,6 +89,12 @@ class Lane:
         self.idle = False
         self.spoke = True
 
+    def before(self, time: int) -> int:
+        """How many queued records have their turn before `time`."""
+        if time == _NO_LIMIT:
+            return len(self.items)
+        return int(np.searchsorted(self.turns, time, side="left"))
+
     def drop(self, count: int) -> None:
         """Forget the first `count` records: they were taken."""
         del self.items[:count]
@@ -202,23 +208,26 @@ class Alignment:
             if lane.is_event
         )
         lowest, holder = events_to[0]
-        counts = []
-        for i, lane in enumerate(lanes):
-            if not lane.is_event:
-                # Before the events of the same time; labels need no order among themselves.
-                counts.append(int(np.searchsorted(lane.turns, lowest, side="right")))
-                continue
-            limit = min(labels_to, lowest)
-            if i == holder:
-                # It need not wait for itself, but ties with others are for the ids to decide.
-                ahead = [_first_from(lanes[other], lowest) for _, other in events_to[1:]]
-                limit = min([labels_to, *(bound for bound, _ in events_to[1:2]), *ahead])
-            counts.append(
-                len(lane.items)
-                if limit == _NO_LIMIT
-                else int(np.searchsorted(lane.turns, limit, side="left"))
-            )
-        return counts
+        # The holder need not wait for itself, but ties with others are for the ids to decide.
+        ahead = [_first_from(lanes[other], lowest) for _, other in events_to[1:]]
+        to_holder = min([labels_to, *(bound for bound, _ in events_to[1:2]), *ahead])
+        counts = [
+            lane.before(to_holder if i == holder else min(labels_to, lowest))
+            if lane.is_event
+            else 0
+            for i, lane in enumerate(lanes)
+        ]
+        held = [
+            int(lane.turns[count])
+            for lane, count in zip(lanes, counts, strict=True)
+            if lane.is_event and count < lane.turns.size
+        ]
+        # Labels come before events of the same time, and after those of an earlier one.
+        to_labels = min([lowest, *held])
+        return [
+            count if lane.is_event else int(np.searchsorted(lane.turns, to_labels, side="right"))
+            for lane, count in zip(lanes, counts, strict=True)
+        ]
 
     def _give_up_on_silent_lanes(self, now: int, held_since: int) -> None:
         for lane in self._lanes:
@@ -285,5 +294,5 @@ class Alignment:
 
 def _first_from(lane: Lane, time: int) -> int:
     """When the first record that queues at `time` or later does."""
-    place = int(np.searchsorted(lane.turns, time, side="left"))
+    place = lane.before(time)
     return int(lane.turns[place]) if place < lane.turns.size else _NO_LIMIT
