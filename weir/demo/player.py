@@ -15,6 +15,7 @@ from weir.demo.watcher import Watcher
 from weir.settings import Settings
 
 _TICK_S = 0.05
+_LEAVE_S = 5.0
 _SILENCE_S = 60.0
 """Give up when nothing was answered for so long."""
 
@@ -32,6 +33,9 @@ class Display(Protocol):
 class Player:
     """Replays parts of a file and waits until all of each is answered.
 
+    Args:
+        check: called while it waits; raises what makes waiting pointless.
+
     Attributes:
         sent: events sent so far.
     """
@@ -44,6 +48,7 @@ class Player:
         watcher: Watcher,
         scorer: ScorerProcess,
         display: Display,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._kafka = kafka
@@ -51,6 +56,7 @@ class Player:
         self._watcher = watcher
         self._scorer = scorer
         self._display = display
+        self._check = check
         self.sent = 0
 
     def __call__(
@@ -103,7 +109,8 @@ class Player:
             self._display.sent(self.sent)
         finally:
             stop.set()
-            thread.join()
+            # Without a broker it would wait for acknowledgements for minutes.
+            thread.join(_LEAVE_S)
         _raise_failure(outcome)
         return max(1, most - answered_at_begin) / max(seconds, _TICK_S)
 
@@ -118,6 +125,7 @@ class Player:
         while self._watcher.seen.total < count:
             sleep(_TICK_S)
             _raise_failure(outcome)
+            self._check()
             self._scorer.check()
             self._watcher.check()
             if self._watcher.seen.total != answered:

@@ -1,12 +1,13 @@
 """The demo from beginning to end."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from rich.live import Live
 
 from inference.package import ModelPackage, PackageError
@@ -16,6 +17,7 @@ from streams.kafka import KafkaSettings, connect
 from streams.pace import Pace
 from streams.topics import ensure_topics
 from weir.console import draws, stderr, steps_bar
+from weir.demo.errors import DemoError
 from weir.demo.folder import prepare_folder, scorer_environment
 from weir.demo.player import Display, Player
 from weir.demo.scenario import Scenario, plan_scenario, simulated_events
@@ -58,6 +60,7 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
         broker = stack.enter_context(_running_broker(settings, options.show_progress))
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         ensure_topics(connect(kafka), settings.topics)
+        broker_runs = _broker_check(broker)
         model = _champion(settings, scenario, options.show_progress)
         watcher = Watcher(kafka, settings.topics.scores, settings.topics.dead_letters)
         stack.callback(watcher.close)
@@ -65,7 +68,7 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
             config, scorer_environment(folder, kafka), folder / "scorer.log"
         ) as scorer:
             display = stack.enter_context(_display(options, watcher.seen, model))
-            play = Player(settings, kafka, scenario.file, watcher, scorer, display)
+            play = Player(settings, kafka, scenario.file, watcher, scorer, display, broker_runs)
             history_rate = play("catching up with history", Pace(), None, scenario.live_from_ms)
             watcher.measure()
             title = f"live, {options.rate:,.0f} events/s"
@@ -129,6 +132,18 @@ def _running_broker(settings: Settings, show: bool) -> Iterator[LocalBroker]:
         yield broker
     finally:
         broker.stop()
+
+
+def _broker_check(broker: LocalBroker) -> Callable[[], None]:
+    """A function that raises `DemoError` once the broker has ended; clients would go on trying."""
+    process = psutil.Process(broker.status().pid)
+    log = broker.settings.data_dir / "server.log"
+
+    def check() -> None:
+        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            raise DemoError(f"the broker ended; its log is {log}")
+
+    return check
 
 
 def _champion(settings: Settings, scenario: Scenario, show: bool) -> str:

@@ -11,6 +11,8 @@ from streams.child_process import die_with_parent
 from weir.demo.errors import ScorerFailedError
 
 _STOP_TIMEOUT_S = 30.0
+_GIVE_UP_S = 5.0
+"""After a failure or Ctrl-C there is nothing left worth waiting for."""
 
 
 class ScorerProcess:
@@ -53,7 +55,7 @@ class ScorerProcess:
             return
         process.terminate()
         try:
-            process.wait(_STOP_TIMEOUT_S)
+            process.wait(_STOP_TIMEOUT_S if kind is None else _GIVE_UP_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
