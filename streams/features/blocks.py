@@ -2,8 +2,8 @@
 
 A block is ``offset, capacity, start, length``: its events stand at ``offset + start`` and after,
 contiguous and ascending in time. A block that is full moves to one of twice the size; the place
-that it leaves is chained into the free list of its size. A block of a chunk or more begins with
-one, and its full chunks are summed. See `kernels.py` on numba's cache.
+that it leaves is chained into the free list of its size. The chunks that a block fills are
+summed. See `kernels.py` on numba's cache.
 """
 
 from streams.features.chunk_sums import CHUNK, sum_chunks
@@ -90,8 +90,6 @@ def make_room(times, values, hashes, chunks, blocks, free, counters, slot, max_e
         free[size_class] = times[target]
     else:
         target = counters[_USED]
-        if larger >= CHUNK:
-            target = (target + CHUNK - 1) // CHUNK * CHUNK
         if target + larger > times.size:
             return False
         counters[_USED] = target + larger

@@ -240,10 +240,9 @@ class _EntityState:
 
     def _enlarge_arena(self) -> None:
         old = self._arena
-        # One block may need twice the largest share, and a chunk to begin with, whatever the
-        # arena's size.
+        # One block may need twice the largest share, whatever the arena's size.
         used = int(self._counters[Counter.USED])
-        arena = self._new_arena(max(2 * old[0].size, used + 4 * self._max_events + CHUNK))
+        arena = self._new_arena(max(2 * old[0].size, used + 4 * self._max_events))
         for target, source in zip(arena, old, strict=True):
             target[..., : source.shape[-1]] = source
         self._arena = arena

@@ -81,8 +81,27 @@ def test_one_outlier_is_added_one_by_one_as_long_as_it_is_in_the_window() -> Non
     events = stream(3)
     events[1_500].amount = 1e20
     matrix = feed(FeatureState(PLAN), events)
-    assert matrix[2_999, 0] == 1e20
+    assert matrix[[2_700, 2_999], 0].tolist() == [1e20, 1e20]
     assert matrix[3_000, 0] == pytest.approx(math.fsum(e.amount or 0 for e in events[1_501:3_001]))
+
+
+def test_entities_that_share_chunks_do_not_share_sums() -> None:
+    """Blocks begin anywhere in the arena, and what one leaves another takes over."""
+    plan = make_plan(TABLES[0])
+    rng = np.random.default_rng(8)
+    cards = rng.choice(["a", "b", "c", "d", "e"], size=12_000, p=[0.4, 0.3, 0.2, 0.07, 0.03])
+    amounts = rng.integers(0, 100, 12_000)
+    events = [
+        Event(n, n // 3, card, amount=float(amount))
+        for n, (card, amount) in enumerate(zip(cards.tolist(), amounts.tolist(), strict=True))
+    ]
+    matrix = feed(FeatureState(plan, WindowSettings(allowed_lateness="1ms")), events)
+    times = np.arange(12_000) // 3
+    for card in "abcde":
+        mine = np.flatnonzero(cards == card)
+        total = np.concatenate([[0], np.cumsum(amounts[mine])])
+        low = np.searchsorted(times[mine], times[mine] - 1_500, side="right")
+        np.testing.assert_array_equal(matrix[mine, 0], total[1:] - total[low])
 
 
 def test_bits_depend_on_neither_batches_nor_order_nor_what_was_forgotten() -> None:

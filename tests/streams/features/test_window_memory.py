@@ -53,10 +53,10 @@ def test_a_steady_stream_needs_no_more_memory_for_ever() -> None:
 
 
 def test_what_a_block_leaves_behind_is_taken_over_by_others() -> None:
-    """Entities that grow one after another need little more than what they hold at the end."""
+    """Entities that grow two by two need little more than what they hold at the end."""
     plan = make_plan({**COUNT, "window": "1d"})
     state = FeatureState(plan, WindowSettings(max_events_per_entity=64))
-    feed(state, [Event(n, n, str(n // 64)) for n in range(400 * 64)])
+    feed(state, [Event(n, n, str(n // 128 * 2 + n % 2)) for n in range(400 * 64)])
     places_without_reuse, bytes_per_place = 400 * (4 + 8 + 16 + 32 + 64), 8 + 8
     assert state.nbytes < places_without_reuse * bytes_per_place
 
