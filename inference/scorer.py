@@ -15,6 +15,7 @@ from inference.metrics import ScorerMetrics
 from inference.policy import DECISIONS, Policy
 from streams.contract import EventContract
 from streams.dead_letters import dead_letter
+from streams.events import RecordBatch
 from streams.exactly_once import Answers
 from streams.feature_log import FeatureLogWriter, ScoredEvents
 from streams.features.plan import FeaturePlan
@@ -98,6 +99,12 @@ class Scorer:
              "events_topic": topics.events},
         )  # fmt: skip
         metrics.model.labels(model, policy.version, plan.schema_hash).set(1)
+
+    def warm_up(self) -> None:
+        """Make ready what is slow the first time: the kernels compile for seconds once a machine."""
+        nothing = RecordBatch(self._contract, [], np.empty(0, np.int64))
+        self._new_state().update(nothing)
+        self._engine.warm_up()
 
     def reset(self) -> None:
         """Forget all windows."""

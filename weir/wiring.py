@@ -75,7 +75,6 @@ def build_scorer(settings: Settings, kafka: KafkaSettings, model: ModelPackage) 
     plan = settings.plan()
     check_same_meaning(plan, model)
     engine = OnnxRuntimeEngine(model, plan.names)
-    engine.warm_up()
     prometheus = CollectorRegistry()
     metrics = ScorerMetrics(prometheus)
     scorer = Scorer(
@@ -88,6 +87,8 @@ def build_scorer(settings: Settings, kafka: KafkaSettings, model: ModelPackage) 
         settings.topics,
         metrics,
     )
+
+    scorer.warm_up()
 
     def new_intake() -> Intake:
         return Intake(
