@@ -1,12 +1,13 @@
 """From consumed messages to work: decoding, dead letters, and the order of event time."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
-from confluent_kafka import KafkaError, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from numpy.typing import NDArray
 
 from streams.alignment import (
@@ -25,6 +26,8 @@ from streams.events import RecordBatch
 from streams.features.state import LabelBatch
 from streams.labels import label_contract, read_progress
 from streams.rejection import Rejected
+
+logger = logging.getLogger(__name__)
 
 
 class BadRecord(NamedTuple):
@@ -79,6 +82,7 @@ class Intake:
     ) -> None:
         self.events_topic = events_topic
         self.labels_topic = labels_topic
+        self._contract = contract
         self._now_ms = now_ms
         self._decoders = {events_topic: Decoder(contract)}
         if labels_topic is not None:
@@ -131,12 +135,17 @@ class Intake:
         self._lanes[topic, partition].idle = True
 
     def feed(self, messages: Sequence[Message]) -> None:
-        """Decode what was consumed and queue it; what is not ours any more is dropped."""
+        """Decode what was consumed and queue it; what is not ours any more is dropped.
+
+        Raises:
+            KafkaException: the consumer is of no further use.
+        """
         start = perf_counter()
         by_lane: dict[tuple[str, int], list[Message]] = {}
         for message in messages:
             place = (message.topic(), message.partition())
             if message.error() is not None:
+                self._note_error(message.error())
                 if message.error().code() == KafkaError._PARTITION_EOF and place in self._lanes:
                     self._feed_lane(place, by_lane.pop(place, []))
                     lane = self._lanes[place]
@@ -150,6 +159,13 @@ class Intake:
                 self._feed_lane(place, run)
         self._decode_s += perf_counter() - start
 
+    def _note_error(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._FATAL:
+            raise KafkaException(error)
+        if error.code() != KafkaError._PARTITION_EOF:
+            # The client goes on trying; whoever looks for the reason of a standstill finds it.
+            logger.warning("Kafka: %s", error.str())
+
     def _feed_lane(self, place: tuple[str, int], messages: list[Message]) -> None:
         lane = self._lanes[place]
         offsets = np.array([message.offset() for message in messages], np.int64)
@@ -160,11 +176,13 @@ class Intake:
         if not messages:
             return
         next_offset = int(offsets[-1]) + 1
-        complete_to = None
-        if not lane.is_event:
-            messages, offsets, complete_to = _without_progress(messages, offsets)
         arrived = np.array([message.timestamp()[1] for message in messages], np.int64)
         arrived[arrived <= 0] = self._now_ms()  # stamped by nobody
+        complete_to = None
+        if not lane.is_event:
+            messages, offsets, arrived, complete_to = self._without_progress(
+                messages, offsets, arrived
+            )
         decoded = self._decoders[lane.topic].decode([m.value() for m in messages], arrived)
         self._bad += [BadRecord(messages[bad.position], bad) for bad in decoded.rejected]
         numbers = np.empty((3, len(decoded.events)), np.int64)
@@ -174,6 +192,24 @@ class Intake:
         lane.add(decoded.events.records, numbers, next_offset)
         if complete_to is not None:
             lane.completed_to(complete_to)
+
+    def _without_progress(
+        self, messages: list[Message], offsets: NDArray[np.int64], arrived: NDArray[np.int64]
+    ) -> tuple[list[Message], NDArray[np.int64], NDArray[np.int64], int | None]:
+        """What is no progress record, and the time up to which the latest of those reaches.
+
+        No further than a label's own time may: labels behind it would wait for events of then.
+        """
+        marks = {
+            i: min(time, int(arrived[i]) + self._contract.max_future)
+            for i, message in enumerate(messages)
+            if message.value() is None and (time := read_progress(message.headers())) is not None
+        }
+        if not marks:
+            return messages, offsets, arrived, None
+        labels = [message for i, message in enumerate(messages) if i not in marks]
+        at = list(marks)
+        return labels, np.delete(offsets, at), np.delete(arrived, at), max(marks.values())
 
     def take(self, limit: int) -> Work | None:
         """Up to `limit` events and labels whose turn has come, or None if nothing is to be done.
@@ -225,18 +261,3 @@ class Intake:
             (reached if ready else later).append(bad)
         self._bad = later
         return reached
-
-
-def _without_progress(
-    messages: list[Message], offsets: NDArray[np.int64]
-) -> tuple[list[Message], NDArray[np.int64], int | None]:
-    """The messages without progress records, and the time up to which the latest one reaches."""
-    marks = {
-        i: time
-        for i, message in enumerate(messages)
-        if message.value() is None and (time := read_progress(message.headers())) is not None
-    }
-    if not marks:
-        return messages, offsets, None
-    labels = [message for i, message in enumerate(messages) if i not in marks]
-    return labels, np.delete(offsets, list(marks)), max(marks.values())

@@ -5,12 +5,16 @@ A record without a value and with the header ``weir.progress`` says that every l
 time has been sent, so that a reader of history need not wait for a label that does not exist.
 """
 
+import re
+
 import msgspec
 
 from streams.contract import EventContract, Field
 from streams.section import Duration, Section
 
 PROGRESS_HEADER = "weir.progress"
+
+_TIME = re.compile(rb"-?[0-9]{1,15}")
 
 
 class LabelSettings(Section):
@@ -57,9 +61,9 @@ def progress_header(time_ms: int) -> list[tuple[str, str | bytes | None]]:
     return [(PROGRESS_HEADER, str(time_ms))]
 
 
-def read_progress(headers: list[tuple[str, bytes]] | None) -> int | None:
+def read_progress(headers: list[tuple[str, bytes | None]] | None) -> int | None:
     """The time up to which labels are complete, or None if the record does not say."""
     for name, value in headers or ():
-        if name == PROGRESS_HEADER and value.isdigit():
+        if name == PROGRESS_HEADER and value is not None and _TIME.fullmatch(value):
             return int(value)
     return None
