@@ -101,7 +101,7 @@ class Scorer:
         metrics.model.labels(model, policy.version, plan.schema_hash).set(1)
 
     def warm_up(self) -> None:
-        """Make ready what is slow the first time: the kernels compile for seconds once a machine."""
+        """Make ready what is slow the first time: kernels compile for seconds on a new machine."""
         nothing = RecordBatch(self._contract, [], np.empty(0, np.int64))
         self._new_state().update(nothing)
         self._engine.warm_up()

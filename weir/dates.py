@@ -15,8 +15,6 @@ ToOption = Annotated[
     typer.Option("--to", metavar="TIME", help="Where to end; this time itself is left out."),
 ]
 
-_FOREVER = 2**63 - 1
-
 
 def parse_time_ms(text: str, option: str | None = None) -> int:
     """UTC milliseconds of an ISO 8601 day or time; without an offset it is UTC.
@@ -37,10 +35,10 @@ def parse_time_ms(text: str, option: str | None = None) -> int:
     return round(moment.timestamp() * 1_000)
 
 
-def time_range_ms(start: str | None, stop: str | None) -> tuple[int, int]:
-    """First and end (exclusive) in milliseconds; what is not given is open."""
-    first = -_FOREVER if start is None else parse_time_ms(start, "--from")
-    last = _FOREVER if stop is None else parse_time_ms(stop, "--to")
-    if first >= last:
+def time_range_ms(start: str | None, stop: str | None) -> tuple[int | None, int | None]:
+    """First and end (exclusive) in milliseconds; None where nothing is given."""
+    first = None if start is None else parse_time_ms(start, "--from")
+    last = None if stop is None else parse_time_ms(stop, "--to")
+    if first is not None and last is not None and first >= last:
         raise typer.BadParameter(f"--from {start} is not before --to {stop}")
     return first, last

@@ -103,6 +103,8 @@ def test_every_event_is_answered_exactly_once_with_exact_features(
             process.kill()
             process.wait()
 
+    assert not watcher.seen.dead_letters
+    assert not watcher.seen.duplicated
     check_answers(settings, {int(event) for event in file.events.ids})
     check_features(settings, config, events)
 
@@ -117,8 +119,8 @@ def check_answers(settings: Settings, wanted: set[int]) -> None:
             score = decode(message.value())
             answered.append(score["event_id"])
             by_key[score["key"]].append((score["event_time"], score["event_id"]))
+    assert sorted(wanted - set(answered)) == []
     assert len(answered) == len(wanted)
-    assert set(answered) == wanted
     assert all(rows == sorted(rows) for rows in by_key.values())
 
 

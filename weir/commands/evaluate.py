@@ -41,7 +41,12 @@ def evaluate(
     with progress_bar("reading labels", not (no_progress or as_json)) as step:
         labels = read_labels(kafka, settings.topics.labels, settings.event, step)
     first, last = time_range_ms(start, stop)
-    chosen = np.flatnonzero((scored.times >= first) & (scored.times < last))
+    inside = np.ones(len(scored.ids), bool)
+    if first is not None:
+        inside &= scored.times >= first
+    if last is not None:
+        inside &= scored.times < last
+    chosen = np.flatnonzero(inside)
     if ids is not None:
         wanted = set(read_ids(ids, settings.event))
         chosen = chosen[[scored.ids[i] in wanted for i in chosen]]
