@@ -22,7 +22,7 @@ from pydantic import Field
 
 from streams.history import read_history
 from streams.intake import Intake, Work
-from streams.kafka import KafkaSettings
+from streams.kafka import KafkaSettings, watermarks
 from streams.section import Duration, Section
 from streams.transactor import Aborted, Committed, FencedError, Outgoing, Transactor
 
@@ -295,7 +295,7 @@ class ExactlyOnceLoop:
             if each.error is not None:
                 raise KafkaException(each.error)
             if each.offset < 0:
-                each.offset, _ = self._consumer.get_watermark_offsets(each, timeout=30)
+                each.offset, _ = watermarks(self._consumer, each)
         self._task.reset()
         restored = 0
         history = read_history(self._kafka.consumer_config(), self._new_intake(), committed)

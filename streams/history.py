@@ -7,6 +7,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.intake import Intake, Work
+from streams.kafka import watermarks
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def read_history(
         ends = {(each.topic, each.partition): each.offset for each in committed}
         starts = []
         for topic, partition in ends:
-            low, _ = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+            low, _ = watermarks(consumer, TopicPartition(topic, partition))
             starts.append(TopicPartition(topic, partition, low))
         consumer.assign(starts)
         intake.assign(starts)

@@ -2,9 +2,10 @@
 
 import logging
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, Literal
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pydantic import Field, SecretStr, field_serializer, model_validator
 
@@ -13,6 +14,17 @@ from streams.section import Section
 logger = logging.getLogger(__name__)
 
 Scalar = str | int | float | bool
+
+
+_REFUSED_S = 3.0
+_AGAIN_S = 0.1
+_FINAL = {KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._RESOLVE}
+"""What waiting does not mend."""
+_NO_LEADER = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
 
 
 class KafkaUnavailableError(Exception):
@@ -125,21 +137,47 @@ def connect(settings: KafkaSettings, timeout_s: float = 15.0) -> AdminClient:
     """Return an admin client of a cluster that answers.
 
     Raises:
-        KafkaUnavailableError: no broker answered in time, or the credentials were refused.
+        KafkaUnavailableError: no broker answered in time, or credentials were refused; that comes
+            at once, and that nobody listens comes after a few seconds.
     """
-    seen: list[str] = []
-    config = settings.client_config() | {
-        "error_cb": lambda error: seen.append(error.str()),
-        "log_level": 0,
-    }
-    try:
-        admin = AdminClient(config)
-        admin.list_topics(timeout=timeout_s)
-    except KafkaException as error:
-        reason = seen[-1] if seen else error.args[0].str()
-        raise KafkaUnavailableError(
-            f"no answer from Kafka at {settings.bootstrap_servers!r} "
-            f"({settings.security_protocol}): {reason}. Check kafka.bootstrap_servers and the "
-            "security settings, or start a local broker with `weir broker start`"
-        ) from error
-    return admin
+    seen: list[KafkaError] = []
+    admin = AdminClient(settings.client_config() | {"error_cb": seen.append, "log_level": 0})
+    start = monotonic()
+    while True:
+        try:
+            admin.list_topics(timeout=1.0)
+            return admin
+        except KafkaException as error:
+            admin.poll(0)  # calls error_cb
+            codes = {each.code() for each in seen}
+            patience_s = _REFUSED_S if KafkaError._ALL_BROKERS_DOWN in codes else timeout_s
+            if not codes & _FINAL and monotonic() - start < patience_s:
+                continue
+            telling = [each for each in seen if each.code() != KafkaError._ALL_BROKERS_DOWN]
+            reason = (telling or seen or [error.args[0]])[-1].str()
+            raise KafkaUnavailableError(
+                f"no answer from Kafka at {settings.bootstrap_servers!r} "
+                f"({settings.security_protocol}): {reason}. Check kafka.bootstrap_servers and the "
+                "security settings, or start a local broker with `weir broker start`"
+            ) from error
+
+
+def watermarks(
+    consumer: Any, partition: TopicPartition, timeout_s: float = 30.0
+) -> tuple[int, int]:
+    """First offset of a partition and the one behind its last.
+
+    Asks again for a while: a topic that was made just now may have no leader yet.
+
+    Raises:
+        KafkaException: the cluster failed for longer than that.
+    """
+    start = monotonic()
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(partition, timeout=timeout_s)
+            return low, high
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_LEADER or monotonic() - start > timeout_s:
+                raise
+            sleep(_AGAIN_S)

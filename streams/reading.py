@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from streams.kafka import KafkaSettings
+from streams.kafka import KafkaSettings, watermarks
 
 _BATCH = 10_000
 _POLL_S = 0.5
@@ -30,7 +30,7 @@ def read_to_end(
             raise ValueError(f"there is no topic {topic!r}: make it with `weir topics`")
         starts, total = [], 0
         for partition in metadata.partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=15)
+            low, high = watermarks(consumer, TopicPartition(topic, partition))
             total += high - low
             if high > low:
                 starts.append((TopicPartition(topic, partition, low), high))
