@@ -176,7 +176,7 @@ def test_an_abort_loses_and_doubles_nothing(world: World, make_topics: MakeTopic
     def refused_now_and_then(work: Any) -> list[Outgoing]:
         nonlocal transactions
         transactions += 1
-        if transactions % 7 != 3:
+        if transactions % 30 != 3:
             return []
         return [Outgoing(narrow, [os.urandom(5_000)], [None], [0])]
 
@@ -201,8 +201,8 @@ def test_an_abort_while_a_queue_is_held_back(world: World, make_topics: MakeTopi
     task = RunningSum(world.answers)
     refused = [Outgoing(narrow, [os.urandom(5_000)], [None], [0])]
     task.extra = lambda work: [] if task.aborts or not task.committed_events else refused
-    world.send(3_000)
-    with running(world.loop(task, max_batch=20, max_queued=50)):
+    world.send(1_500)
+    with running(world.loop(task, max_batch=25, max_queued=50)):
         wait(lambda: task.committed_events >= world.sent)
     assert len(task.aborts) == 1
     world.check()
