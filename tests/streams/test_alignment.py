@@ -164,7 +164,7 @@ def run(all_streams: list[Stream], data: st.DataObject, with_marks: bool) -> Mer
 
 def check_positions(aligned: Merge, all_streams: list[Stream]) -> None:
     """An offset is committed if, and only if, all before it in its partition was taken."""
-    taken = {record for record in aligned.events} | {label for label, _ in aligned.labels}
+    taken = set(aligned.events) | {label for label, _ in aligned.labels}
     for stream, lane in zip(all_streams, aligned.lanes, strict=True):
         read = stream.records[: stream.read]
         waiting = [record.offset for record in read if record not in taken]
@@ -327,6 +327,24 @@ def test_a_lane_with_more_to_read_is_waited_for_as_long_as_max_hold(pair: Merge)
     pair.now += 1
     pair.take()
     assert pair.taken() == [0]
+
+
+def test_patience_begins_anew_with_every_wait() -> None:
+    aligned = Merge([lane_of(True, partition) for partition in range(3)])
+    first, second, third = aligned.lanes
+    add(first, events(0, 1, 200))
+    second.caught_up = third.caught_up = True
+    third.completed_to(100)
+    assert aligned.take() is None
+    aligned.now += MAX_IDLE - 1
+    add(second, events(1, 300))
+    aligned.take()
+    assert aligned.taken() == [0]
+    aligned.now += 2
+    assert aligned.take() is None, "the third holds for the first time"
+    aligned.now += MAX_IDLE
+    aligned.take()
+    assert aligned.taken() == [1]
 
 
 def test_a_burst_after_silence_waits_for_all_lanes_anew(pair: Merge) -> None:
