@@ -12,6 +12,7 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from pydantic_settings.exceptions import SettingsError as UnreadableVariableError
 
 from inference.policy import PolicySettings
 from inference.registry import RegistrySettings
@@ -63,6 +64,7 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
+        hide_input_in_errors=True,  # it may hold secrets
     )
 
     data_dir: Path = Path("var")
@@ -146,14 +148,41 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
         raise SettingsError(f"{path}: not TOML: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: can't be read: {error}") from error
+    _check_tables(path, values)
     for section, keys in overrides.items():
         values[section] = {**values.get(section, {}), **keys}
     try:
         settings = Settings(**values)
     except ValidationError as error:
         raise SettingsError(_explain(path, error)) from error
+    except UnreadableVariableError as error:
+        raise SettingsError(_explain_variable(error)) from error
     _check_environment()
     return settings
+
+
+def _check_tables(path: Path, values: dict[str, Any]) -> None:
+    """Refuse ``kafka = "here"``, which keys from the environment would replace in silence."""
+    for name, value in values.items():
+        field = Settings.model_fields.get(name)
+        kind = None if field is None else field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section) and not isinstance(value, dict):
+            raise SettingsError(f"{path}: {name}: this is a table: write [{name}] and its keys")
+
+
+def _explain_variable(error: UnreadableVariableError) -> str:
+    """Which variables may be meant; the error knows only the section."""
+    sections = [name for name in Settings.model_fields if f'"{name}"' in str(error)]
+    names = [
+        name
+        for name in sorted(os.environ)
+        for section in sections
+        if name.upper().startswith(f"{ENV_PREFIX}{section.upper()}")
+    ]
+    return (
+        f"environment variable {' or '.join(names)}: no JSON, which a table or a list in one "
+        f"variable has to be; or write {ENV_PREFIX}SECTION__KEY for each key"
+    )
 
 
 def _explain(path: Path, error: ValidationError) -> str:
