@@ -113,7 +113,7 @@ def read_feature_log(value: bytes) -> pa.Table:
     """
     try:
         return pa.ipc.open_stream(value).read_all()
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"not a feature log record: {error}") from error
 
 
@@ -128,5 +128,6 @@ def feature_matrix(table: pa.Table) -> NDArray[np.float32]:
     column = table.column("features").combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks)
-    matrix: NDArray[np.float32] = column.flatten().to_numpy().reshape(len(table), -1)
+    width = table.schema.field("features").type.list_size
+    matrix: NDArray[np.float32] = column.flatten().to_numpy().reshape(len(table), width)
     return matrix

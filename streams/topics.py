@@ -1,6 +1,7 @@
 """The topics of Weir, and how they are made."""
 
 import logging
+from time import monotonic, sleep
 from typing import Literal
 
 from confluent_kafka import KafkaError, KafkaException
@@ -14,6 +15,8 @@ logger = logging.getLogger(__name__)
 Role = Literal["events", "scores", "feature_log", "dead_letters", "labels"]
 ROLES: tuple[Role, ...] = ("events", "scores", "feature_log", "dead_letters", "labels")
 
+_KNOWN_WITHIN_S = 15.0
+_AGAIN_S = 0.05
 _LARGE_MESSAGES = "16777216"
 _FOREVER = "-1"
 
@@ -64,6 +67,7 @@ def ensure_topics(admin: AdminClient, topics: TopicSettings) -> list[str]:
 
     Raises:
         TopicError: a topic can't be made, or has fewer partitions than the events.
+        KafkaException: the cluster failed.
     """
     counts = partition_counts(admin, topics)
     events = counts.get("events", topics.partitions)
@@ -82,6 +86,7 @@ def ensure_topics(admin: AdminClient, topics: TopicSettings) -> list[str]:
                 config=settings | topics.config.get(role, {}),
             )
         )
+    made = [topics.name(role) for role in missing]
     if wanted:
         for name, future in admin.create_topics(wanted, operation_timeout=15).items():
             try:
@@ -89,11 +94,30 @@ def ensure_topics(admin: AdminClient, topics: TopicSettings) -> list[str]:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise TopicError(f"can't make topic {name!r}: {error.args[0].str()}") from error
-        logger.info("made topics %s", ", ".join(topics.name(role) for role in missing))
+                made.remove(name)
+        logger.info("made topics %s", ", ".join(made))
+    counts = _wait_until_known(admin, topics)
+    events = counts["events"]
     for role in ("scores", "feature_log"):
-        if counts.get(role, events) < events:
+        if counts[role] < events:
             raise TopicError(
                 f"topic {topics.name(role)!r} has {counts[role]} partitions, and "
                 f"{topics.events!r} has {events}: give it at least as many"
             )
-    return [topics.name(role) for role in missing]
+    return made
+
+
+def _wait_until_known(admin: AdminClient, topics: TopicSettings) -> dict[Role, int]:
+    """Partitions of all topics; a broker may take a moment to know one that was just made."""
+    deadline = monotonic() + _KNOWN_WITHIN_S
+    while True:
+        counts = partition_counts(admin, topics)
+        unknown = [topics.name(role) for role in ROLES if role not in counts]
+        if not unknown:
+            return counts
+        if monotonic() > deadline:
+            raise TopicError(
+                f"the cluster does not know {', '.join(unknown)} yet, which it has made: "
+                "see whether its brokers are well"
+            )
+        sleep(_AGAIN_S)
