@@ -21,7 +21,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from pydantic import Field
 
 from streams.history import read_history
-from streams.intake import Intake, Work
+from streams.intake import Intake, Work, note_errors
 from streams.kafka import KafkaSettings, watermarks
 from streams.section import Duration, Section
 from streams.transactor import Aborted, Committed, FencedError, Outgoing, Transactor
@@ -134,6 +134,7 @@ class ExactlyOnceLoop:
                 group_id=settings.group,
                 partition_assignment_strategy="cooperative-sticky",
                 session_timeout_ms=settings.session_timeout,
+                heartbeat_interval_ms=settings.session_timeout // 3,
                 queued_min_messages=4 * settings.max_batch,
             )
         )
@@ -187,6 +188,7 @@ class ExactlyOnceLoop:
                     self._incomplete_since = monotonic()
                 self._was_ready |= self._ready
             if not self._ready:
+                note_errors(messages)
                 self._notice_waiting()
                 self._give_way()
                 timeout = _IDLE_POLL_S

@@ -29,6 +29,14 @@ from streams.rejection import Rejected
 
 logger = logging.getLogger(__name__)
 
+_HOPELESS = {
+    KafkaError._FATAL,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+    KafkaError.INVALID_SESSION_TIMEOUT,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+}
+
 
 class BadRecord(NamedTuple):
     """A record that is no event or label, and why."""
@@ -141,11 +149,11 @@ class Intake:
             KafkaException: the consumer is of no further use.
         """
         start = perf_counter()
+        note_errors(messages)
         by_lane: dict[tuple[str, int], list[Message]] = {}
         for message in messages:
             place = (message.topic(), message.partition())
             if message.error() is not None:
-                self._note_error(message.error())
                 if message.error().code() == KafkaError._PARTITION_EOF and place in self._lanes:
                     self._feed_lane(place, by_lane.pop(place, []))
                     lane = self._lanes[place]
@@ -158,13 +166,6 @@ class Intake:
             if place in self._lanes:
                 self._feed_lane(place, run)
         self._decode_s += perf_counter() - start
-
-    def _note_error(self, error: KafkaError) -> None:
-        if error.code() == KafkaError._FATAL:
-            raise KafkaException(error)
-        if error.code() != KafkaError._PARTITION_EOF:
-            # The client goes on trying; whoever looks for the reason of a standstill finds it.
-            logger.warning("Kafka: %s", error.str())
 
     def _feed_lane(self, place: tuple[str, int], messages: list[Message]) -> None:
         lane = self._lanes[place]
@@ -261,3 +262,18 @@ class Intake:
             (reached if ready else later).append(bad)
         self._bad = later
         return reached
+
+
+def note_errors(messages: Sequence[Message]) -> None:
+    """Log errors among messages: the client goes on trying, and somebody may look for the reason.
+
+    Raises:
+        KafkaException: trying on is of no use.
+    """
+    for message in messages:
+        error = message.error()
+        if error is None or error.code() == KafkaError._PARTITION_EOF:
+            continue
+        if error.code() in _HOPELESS:
+            raise KafkaException(error)
+        logger.warning("Kafka: %s", error.str())

@@ -141,5 +141,6 @@ def _by_name(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> str:
-    """Text that is equal for a declaration and for what JSON made of it."""
-    return json.dumps(value, sort_keys=True)
+    """Text that is equal for a declaration and for what JSON made of it: NaN is null there."""
+    text = json.dumps(value, sort_keys=True)
+    return json.dumps(json.loads(text, parse_constant=lambda name: None))

@@ -346,6 +346,15 @@ def poll(consumer: Any) -> Any:
     return consumer
 
 
+def test_a_short_session_does_not_end_between_heartbeats(world: World) -> None:
+    task = RunningSum(world.answers)
+    with running(world.loop(task, session_timeout="1500ms")) as runner:
+        wait(lambda: runner.loop.ready)
+        sleep(3.5)
+        assert runner.loop.ready
+    assert task.resets == 1
+
+
 def test_markers_of_a_transactional_producer_are_no_lag(world: World) -> None:
     producer = Producer({"bootstrap.servers": world.kafka, "transactional.id": world.group + "-in"})
     producer.init_transactions(30)

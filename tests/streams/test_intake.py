@@ -302,13 +302,14 @@ def test_the_future_is_judged_by_arrival_so_that_a_second_reading_judges_alike()
 
 def test_an_error_is_logged_and_a_fatal_one_raised(caplog: pytest.LogCaptureFixture) -> None:
     intake = make()
-    denied = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "no access to events")
+    missing = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, "no such topic")
     with caplog.at_level(logging.WARNING):
-        feed(intake, Message(-1001, topic=None, error=denied), event(0))
-    assert "no access to events" in caplog.text
+        feed(intake, Message(-1001, topic=None, error=missing), event(0))
+    assert "no such topic" in caplog.text
     assert intake.waiting == 1
-    with pytest.raises(KafkaException, match="over"):
-        feed(intake, Message(-1001, topic=None, error=KafkaError(KafkaError._FATAL, "it is over")))
+    for code in (KafkaError._FATAL, KafkaError.TOPIC_AUTHORIZATION_FAILED):
+        with pytest.raises(KafkaException, match="over"):
+            feed(intake, Message(-1001, topic=None, error=KafkaError(code, "it is over")))
 
 
 def test_messages_of_the_real_client(kafka: str, make_topics: MakeTopics) -> None:

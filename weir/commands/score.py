@@ -3,16 +3,16 @@
 import logging
 import signal
 import threading
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from prometheus_client import start_http_server
+from prometheus_client import CollectorRegistry, start_http_server
 
 from inference.registry import CHAMPION
 from streams.kafka import connect
 from streams.topics import ensure_topics
 from weir.console import ConfigOption
-from weir.settings import load_settings
+from weir.settings import MetricsSettings, load_settings
 from weir.wiring import build_scorer, kafka_settings, open_registry
 
 logger = logging.getLogger(__name__)
@@ -42,9 +42,7 @@ def score(
     ensure_topics(connect(kafka), settings.topics)
     scorer = build_scorer(settings, kafka, open_registry(settings).resolve(model))
     with scorer.engine:
-        server, _ = start_http_server(
-            settings.metrics.port, settings.metrics.host, scorer.prometheus
-        )
+        server = _serve_metrics(settings.metrics, scorer.prometheus)
         logger.info(
             "scoring %s with model %s, policy %s; metrics on http://%s:%d/metrics",
             settings.topics.events,
@@ -58,3 +56,14 @@ def score(
         finally:
             server.shutdown()
     logger.info("stopped: the last transaction is committed")
+
+
+def _serve_metrics(settings: MetricsSettings, registry: CollectorRegistry) -> Any:
+    try:
+        server, _ = start_http_server(settings.port, settings.host, registry)
+    except OSError as error:
+        raise OSError(
+            f"metrics.port: {settings.port} on {settings.host} can't be served: {error.strerror}; "
+            "choose another, or 0 for a free one"
+        ) from error
+    return server

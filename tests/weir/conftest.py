@@ -1,0 +1,49 @@
+"""A small world with a champion, which several tests of the scorer share."""
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from front_door import write_events, write_settings
+
+from streams.files import open_events
+from weir.settings import load_settings
+from weir.training_run import train_and_register
+
+
+class Trained(NamedTuple):
+    """A folder with a champion that was trained on the events."""
+
+    folder: Path
+    events: Path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    events = write_events(folder / "events.parquet")
+    settings = load_settings(write_settings(folder / "weir.toml"))
+    file = open_events(events, settings.event, settings.labels.field)
+    train_and_register(settings, file, None, None)
+    return Trained(folder, events)
+
+
+@pytest.fixture
+def config(kafka: str, trained: Trained, tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes settings with topics and a group of their own."""
+    run = uuid.uuid4().hex[:8]
+    roles = ("events", "scores", "feature_log", "dead_letters", "labels")
+
+    def write(**sections: Any) -> Path:
+        defaults = {
+            "data_dir": str(trained.folder / "data"),
+            "kafka": {"bootstrap_servers": kafka},
+            "topics": {"partitions": 4} | {role: f"{role}-{run}" for role in roles},
+            "loop": {"group": f"scorer-{run}", "session_timeout": "6s"},
+            "metrics": {"port": 0},
+        }
+        return write_settings(tmp_path / "weir.toml", **(defaults | sections))
+
+    return write

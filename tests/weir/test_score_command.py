@@ -1,0 +1,201 @@
+"""`weir score` as a process: what it serves, how it ends, and what it says then."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic, sleep
+from urllib.request import urlopen
+
+import pytest
+from confluent_kafka import Producer
+from conftest import Trained
+from front_door import environment, weir
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams.dead_letters import read_dead_letter
+from streams.files import open_events
+from streams.pace import Pace
+from streams.reading import read_to_end
+from streams.replay import Replayer
+from weir.scores import read_scores
+from weir.settings import load_settings
+
+Config = Callable[..., Path]
+Samples = dict[str, float]
+COUNT = 3_000
+
+
+class Scorer:
+    """A running `weir score`."""
+
+    def __init__(self, config: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "weir", "score", "--config", str(config)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(PYTHONPATH=str(Path(__file__).parents[2])),
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.lines.extend(iter(self.process.stderr.readline, ""))
+
+    @property
+    def log(self) -> str:
+        return "".join(self.lines)
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        deadline = monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, f"it ended:\n{self.log}"
+            assert monotonic() < deadline, f"waited in vain:\n{self.log}"
+            sleep(0.05)
+
+    def metrics(self) -> Samples:
+        """Sums over all labels, by name and by name with its labels' values."""
+        self.wait_for(lambda: "metrics on" in self.log)
+        address = re.search(r"http://\S+/metrics", self.log)
+        assert address is not None
+        with urlopen(address[0], timeout=2) as response:
+            text = response.read().decode()
+        sums: Samples = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                for name in {sample.name, ":".join([sample.name, *sample.labels.values()])}:
+                    sums[name] = sums.get(name, 0.0) + sample.value
+        return sums
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        self._reader.join(10)
+        return code
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[Path], Scorer]]:
+    """Return a function that starts a scorer; none outlives the test."""
+    started: list[Scorer] = []
+
+    def run(config: Path) -> Scorer:
+        started.append(Scorer(config))
+        return started[-1]
+
+    yield run
+    for scorer in started:
+        scorer.process.kill()
+        scorer.process.wait()
+
+
+def replay(config: Path, events: Path, limit: int = COUNT) -> None:
+    settings = load_settings(config)
+    file = open_events(events, settings.event, settings.labels.field)
+    replayer = Replayer(file, settings.kafka, settings.topics, settings.labels, Pace(), limit=limit)
+    assert replayer.run(threading.Event()).events == limit
+
+
+def test_metrics_are_served_while_events_are_scored(
+    config: Config, trained: Trained, start: Callable[[Path], Scorer]
+) -> None:
+    path = config(loop={"group": f"group-{os.urandom(4).hex()}", "max_batch": 200})
+    settings = load_settings(path)
+    scorer = start(path)
+    scorer.wait_for(lambda: scorer.metrics().get("weir_ready") == 1)
+    producer = Producer(settings.kafka.producer_config())
+    for partition in range(4):
+        producer.produce(settings.topics.events, b"noise", b"k", partition, headers={"a": "b"})
+    assert producer.flush(30) == 0
+    replay(path, trained.events)
+    seen: list[Samples] = []
+
+    def caught_up() -> bool:
+        seen.append(scorer.metrics())
+        return seen[-1]["weir_events_total"] == COUNT and seen[-1]["weir_lag_records"] == 0
+
+    scorer.wait_for(caught_up)
+    assert max(each["weir_lag_records"] for each in seen) > 0
+    last = seen[-1]
+    lanes = {f"weir_lag_records:{p}:{topic}" for p in range(4)
+             for topic in (settings.topics.events, settings.topics.labels)}  # fmt: skip
+    assert lanes <= set(last)
+    assert last["weir_dead_letters_total:not_json"] == 4
+    assert last["weir_decisions_total"] == COUNT
+    assert last["weir_latency_seconds_count:end_to_end"] == COUNT
+    assert last["weir_transactions_total:committed"] >= COUNT / 200
+    assert last.get("weir_transactions_total:aborted", 0) == 0
+    assert last["weir_labels_total"] > 0
+    assert last["weir_entities:customer_id"] > 10
+
+    assert scorer.end() == 0
+    assert "the last transaction is committed" in scorer.lines[-1]
+    assert "Traceback" not in scorer.log
+    scores = read_scores(settings.kafka, settings.topics.scores)
+    assert (len(scores.ids), scores.duplicates) == (COUNT, 0)
+    letters = [read_dead_letter(message)
+               for batch in read_to_end(settings.kafka, settings.topics.dead_letters)
+               for message in batch]  # fmt: skip
+    assert sorted(letter.partition for letter in letters) == [0, 1, 2, 3]
+    for letter in letters:
+        assert (letter.value, letter.key, letter.reason) == (b"noise", b"k", "not_json")
+        assert letter.topic == settings.topics.events
+        assert letter.headers == [("a", b"b")]
+
+
+def test_a_second_scorer_takes_over_and_the_first_says_so(
+    config: Config, trained: Trained, start: Callable[[Path], Scorer]
+) -> None:
+    path = config()
+    first = start(path)
+    first.wait_for(lambda: first.metrics().get("weir_ready") == 1)
+    second = start(path)
+    second.wait_for(lambda: "metrics on" in second.log)
+    assert first.process.wait(60) == 4
+    assert "one scorer per group" in " ".join(first.log.split())
+    assert "Traceback" not in first.log
+    replay(path, trained.events, 200)
+    second.wait_for(lambda: second.metrics()["weir_events_total"] == 200)
+    assert second.end(signal.SIGINT) == 0
+
+
+def test_a_port_that_is_taken_is_named(config: Config) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = weir("score", "-c", config(metrics={"port": port}))
+    assert done.returncode == 1
+    assert f"metrics.port: {port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_of_another_meaning_is_refused(config: Config, trained: Trained) -> None:
+    path = config()
+    path.write_text(path.read_text().replace('window = "1h"', 'window = "2h"'))
+    done = weir("score", "-c", path)
+    message = " ".join(done.stderr.split())
+    assert done.returncode == 1
+    assert "when 'customer_count_1h' meant something else" in message
+    assert "weir train" in message
+
+
+def test_a_missing_feature_is_refused(config: Config) -> None:
+    path = config()
+    text = path.read_text()
+    path.write_text(text.replace('name = "customer_count_1h"', 'name = "customer_hourly"'))
+    done = weir("score", "-c", path)
+    assert done.returncode == 1
+    assert "that are not computed: customer_count_1h." in " ".join(done.stderr.split())
+
+
+def test_an_alias_that_is_not_there_is_named(config: Config) -> None:
+    done = weir("score", "-c", config(), "--model", "canary")
+    assert done.returncode == 1
+    assert "'canary'" in done.stderr
+    assert "champion" in done.stderr
