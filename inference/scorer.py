@@ -24,9 +24,10 @@ from streams.intake import Work
 from streams.topics import TopicSettings
 from streams.transactor import Committed, Outgoing
 
-MAX_MESSAGE_BYTES = 16_777_216 - 4_096
+DEAD_LETTER_BYTES = 1_000_000
 FEATURE_LOG_BYTES = 900_000
-"""A record of the feature log stays below this: below what a topic takes that others have made."""
+"""Records of the two stay below what a topic takes that others have made: the broker's refusal
+would void the transaction, and the same one again, for ever."""
 
 _ARROW_TYPES = {"int": pa.int64(), "string": pa.string()}
 
@@ -227,7 +228,7 @@ class Scorer:
     def _dead_letters(self, work: Work) -> Outgoing:
         now = round(time() * 1_000)
         letters = [
-            dead_letter(bad.message, bad.rejected, now, MAX_MESSAGE_BYTES) for bad in work.bad
+            dead_letter(bad.message, bad.rejected, now, DEAD_LETTER_BYTES) for bad in work.bad
         ]
         return Outgoing(
             topic=self._topics.dead_letters,

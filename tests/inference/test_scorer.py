@@ -312,6 +312,18 @@ class Read(Bad):
         return self._own[2]
 
 
+def test_a_huge_bad_record_fits_into_a_topic_of_kafkas_defaults(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bad, "value", lambda self: b"x" * 3_000_000)
+    letters = desk.process(work_of(1, bad=1))[TOPICS.dead_letters]
+    assert letters.headers is not None
+    letter = read_dead_letter(Read(None, letters.values[0], letters.headers[0]))
+    assert (letter.truncated_from, len(letter.value or b"") > 990_000) == (3_000_000, True)
+    headers = sum(len(name) + len(value or b"") for name, value in letters.headers[0])
+    assert len(letters.values[0] or b"") + headers < 1_000_000
+
+
 def test_without_bad_records_there_are_no_dead_letters(desk: Desk) -> None:
     assert TOPICS.dead_letters not in desk.process(work_of(3))
 
