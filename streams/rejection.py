@@ -34,6 +34,8 @@ class Reason(StrEnum):
     TOO_LONG = "too_long"
     BAD_TIME = "bad_time"
     FROM_THE_FUTURE = "from_the_future"
+    FAILED = "failed"
+    """It is an event, and answering it failed twice; everything around it was answered."""
 
 
 @dataclass(frozen=True, slots=True)
