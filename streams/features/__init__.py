@@ -8,11 +8,13 @@ from streams.features.declarations import (
     LabelFeature,
     WindowFeature,
 )
+from streams.features.dumps import CorruptStateError, StateMismatchError
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureState, LabelBatch
 
 __all__ = [
     "CalendarFeature",
+    "CorruptStateError",
     "FeatureDeclaration",
     "FeaturePlan",
     "FeatureState",
@@ -20,5 +22,6 @@ __all__ = [
     "HistoryRatioFeature",
     "LabelBatch",
     "LabelFeature",
+    "StateMismatchError",
     "WindowFeature",
 ]

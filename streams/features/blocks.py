@@ -125,3 +125,26 @@ def insert(times, values, hashes, blocks, slot, time, event_hash):  # type: igno
         hashes[position] = event_hash
     blocks[slot, 3] += 1
     return position
+
+
+@kernel
+def sum_blocks(times, values, chunks, blocks):  # type: ignore[no-untyped-def]
+    """Sum the chunks of every block that fills some."""
+    for slot in range(blocks.shape[0]):
+        if blocks[slot, 1] >= CHUNK:
+            first = blocks[slot, 0] + blocks[slot, 2]
+            sum_chunks(values, chunks, first, first + blocks[slot, 3])
+
+
+@kernel
+def free_places(times, free, used):  # type: ignore[no-untyped-def]
+    """How many of the first `used` places are in free lists; -1 where a list leads astray."""
+    total = 0
+    for size_class in range(free.size):
+        place = free[size_class]
+        while place != -1:
+            if place < 0 or place + (1 << size_class) > used or total > used:
+                return -1
+            total += 1 << size_class
+            place = times[place]
+    return total

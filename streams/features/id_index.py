@@ -7,9 +7,11 @@ one of the marks below, and the event's time. See `kernels.py` on numba's cache.
 import numpy as np
 
 from streams.features.compiled import inlined, kernel
+from streams.features.prefetch import prefetch
 
 KEY, SLOT, SEEN = 0, 1, 2
 EMPTY, WAITING_LEGITIMATE, WAITING_FRAUD = -2, -1, -3
+_WORD, _AHEAD = 8, 12  # bytes of a number; how many entries ahead to load memory
 NEVER = np.iinfo(np.int64).min
 """What a label has seen that came before any event."""
 
@@ -67,3 +69,25 @@ def rebuild(old, index, oldest, newest):  # type: ignore[no-untyped-def]
             index[place, SEEN] = seen
             entries += 1
     return entries
+
+
+@kernel
+def collect(index, entries):  # type: ignore[no-untyped-def]
+    """Copy all entries of an index to the rows of `entries`, which are as many."""
+    row = 0
+    for i in range(index.shape[0]):
+        if index[i, SLOT] != EMPTY:
+            for column in range(index.shape[1]):
+                entries[row, column] = index[i, column]
+            row += 1
+
+
+@kernel
+def refill(entries, index):  # type: ignore[no-untyped-def]
+    """Put entries into an empty index."""
+    for row in range(entries.shape[0]):
+        if row + _AHEAD < entries.shape[0]:
+            prefetch(index, home(index, entries[row + _AHEAD, KEY]) * index.shape[1] * _WORD)
+        place = find_place(index, entries[row, KEY])
+        for column in range(index.shape[1]):
+            index[place, column] = entries[row, column]

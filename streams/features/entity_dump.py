@@ -1,0 +1,92 @@
+"""One entity's windows as buffers, and back."""
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.features.blocks import free_places, sum_blocks
+from streams.features.dumps import CorruptStateError, EntityHeader, Reader, describe
+from streams.features.entity_state import EntityState, new_index
+from streams.features.id_index import SLOT, WAITING_FRAUD, collect, refill
+from streams.features.slots import Slots
+from streams.features.statistics import Counter
+
+
+def dump_entity(state: EntityState) -> tuple[EntityHeader, list[NDArray[np.generic] | bytes]]:
+    """Return what describes the buffers, and the buffers: views, but for names and id index."""
+    names = state.slots.names
+    used = int(state.counters[Counter.USED])
+    times, values, hashes, _ = state.arena
+    entries = np.empty((state.indexed, state.index.shape[1]), np.int64)
+    collect(state.index, entries)
+    buffers: list[NDArray[np.generic] | bytes] = [
+        msgspec.msgpack.encode(names),
+        state.blocks[: len(names)],
+        state.free,
+        times[:used],
+        *(column[:used] for column in values),
+        hashes[:used],
+        entries,
+    ]
+    header = EntityHeader(
+        entity=state.plan.entity,
+        places=times.size,
+        index_places=len(state.index),
+        indexed=state.indexed,
+        newest=state.newest,
+        counters=state.counters.tolist(),
+        buffers=describe(buffers),
+    )
+    return header, buffers
+
+
+def load_entity(state: EntityState, header: EntityHeader, reader: Reader) -> None:
+    """Put what was dumped into an empty state.
+
+    Raises:
+        CorruptStateError: the buffers contradict the header or each other.
+    """
+    if len(header.counters) != state.counters.size:
+        raise _corrupt(state, "the counters")
+    state.counters[:] = header.counters
+    state.newest, state.indexed = header.newest, header.indexed
+    used, count = header.counters[Counter.USED], header.indexed
+    rows = header.index_places
+    if not (0 <= used <= header.places and 0 <= count < rows and rows & (rows - 1) == 0):
+        raise _corrupt(state, "the sizes")
+    try:
+        names = msgspec.msgpack.decode(reader.bytes(), type=list[int | str])
+    except msgspec.DecodeError as error:
+        raise _corrupt(state, "the names") from error
+    state.slots = Slots(names)
+    if state.slots.taken != len(names):
+        raise _corrupt(state, "the names")
+    state.blocks = np.zeros((max(len(state.blocks), len(names)), state.blocks.shape[1]), np.int64)
+    state.blocks[: len(names)] = reader.array(np.int64, len(names), state.blocks.shape[1])
+    state.free[:] = reader.array(np.int64, state.free.size)
+    state.arena = times, values, hashes, chunks = state.new_arena(header.places)
+    times[:used] = reader.array(np.int64, used)
+    for column in values:
+        column[:used] = reader.array(np.float64, used)
+    hashes[:used] = reader.array(np.int64, used if state.has_labels else 0)
+    entries = np.array(reader.array(np.int64, count, state.index.shape[1]))
+    _check_blocks(state, used)
+    if count and not WAITING_FRAUD <= entries[:, SLOT].min() <= entries[:, SLOT].max() < len(names):
+        raise _corrupt(state, "the id index")
+    sum_blocks(times, values, chunks, state.blocks)
+    state.index = new_index(rows)
+    refill(entries, state.index)
+
+
+def _check_blocks(state: EntityState, used: int) -> None:
+    """Refuse what would lead the kernels outside of the arena."""
+    offset, capacity, start, length = (state.blocks[:, column] for column in range(4))
+    inside = (state.blocks[:, :4].min() >= 0) & (offset + capacity <= used).all()
+    whole = (start + length <= capacity).all()
+    in_blocks = int(capacity.sum())
+    if not (inside and whole) or in_blocks + free_places(state.arena[0], state.free, used) != used:
+        raise _corrupt(state, "the blocks")
+
+
+def _corrupt(state: EntityState, what: str) -> CorruptStateError:
+    return CorruptStateError(f"{what} of the dumped entity {state.plan.entity!r} make no sense")

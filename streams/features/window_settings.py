@@ -1,0 +1,18 @@
+"""The ``[windows]`` section of the settings."""
+
+from pydantic import Field
+
+from streams.section import Duration, Section
+
+
+class WindowSettings(Section):
+    """The ``[windows]`` section: how much of the past the feature windows keep.
+
+    Attributes:
+        allowed_lateness: an event that comes no later than this after a newer one of its entity
+            finds its windows complete.
+        max_events_per_entity: beyond this an entity's oldest events are forgotten, and counted.
+    """
+
+    allowed_lateness: Duration = 3_600_000
+    max_events_per_entity: int = Field(default=65_536, ge=1, le=1 << 22)
