@@ -10,7 +10,7 @@ from streams.features.chunk_sums import CHUNK, sum_chunks
 from streams.features.compiled import inlined, kernel
 from streams.features.statistics import Counter
 
-_USED, _DROPPED = int(Counter.USED), int(Counter.DROPPED)
+_USED = int(Counter.USED)
 _SMALLEST_CLASS = 2  # log2 of the first block's capacity
 
 
@@ -37,15 +37,21 @@ def upper_bound_from_newest(times, low, high, time):  # type: ignore[no-untyped-
 
 
 @inlined
-def forget_old(times, blocks, slot, oldest):  # type: ignore[no-untyped-def]
-    """Drop the events of a block that are not later than `oldest`."""
-    offset, start, length = blocks[slot, 0], blocks[slot, 2], blocks[slot, 3]
-    first = offset + start
-    end = first + length
-    while first < end and times[first] <= oldest:
-        first += 1
-    blocks[slot, 2] = first - offset
-    blocks[slot, 3] = end - first
+def count_old(times, blocks, slot, oldest):  # type: ignore[no-untyped-def]
+    """How many events of a block are not later than `oldest`."""
+    first = blocks[slot, 0] + blocks[slot, 2]
+    end = first + blocks[slot, 3]
+    position = first
+    while position < end and times[position] <= oldest:
+        position += 1
+    return position - first
+
+
+@inlined
+def forget(blocks, slot, count):  # type: ignore[no-untyped-def]
+    """Drop the oldest events of a block."""
+    blocks[slot, 2] += count
+    blocks[slot, 3] -= count
 
 
 @kernel
@@ -62,16 +68,10 @@ def _move(times, values, hashes, source, target, length):  # type: ignore[no-unt
 
 
 @inlined
-def make_room(times, values, hashes, chunks, blocks, free, counters, slot, max_events):  # type: ignore[no-untyped-def]
+def make_room(times, values, hashes, chunks, blocks, free, counters, slot):  # type: ignore[no-untyped-def]
     """Make sure that one more event fits behind a block's last; False when the arena is full."""
     offset, capacity = blocks[slot, 0], blocks[slot, 1]
     start, length = blocks[slot, 2], blocks[slot, 3]
-    if length >= max_events:
-        start += 1
-        length -= 1
-        blocks[slot, 2] = start
-        blocks[slot, 3] = length
-        counters[_DROPPED] += 1
     if start + length < capacity:
         return True
     # Moving down only when half the block is free keeps the cost per event constant.
@@ -125,6 +125,21 @@ def insert(times, values, hashes, blocks, slot, time, event_hash):  # type: igno
         hashes[position] = event_hash
     blocks[slot, 3] += 1
     return position
+
+
+@kernel
+def free_blocks(times, blocks, free, slots):  # type: ignore[no-untyped-def]
+    """Let others take over the places of some blocks."""
+    for slot in slots:
+        offset, capacity = blocks[slot, 0], blocks[slot, 1]
+        if capacity:
+            size_class = _SMALLEST_CLASS
+            while (1 << size_class) < capacity:
+                size_class += 1
+            times[offset] = free[size_class]
+            free[size_class] = offset
+        for column in range(blocks.shape[1]):
+            blocks[slot, column] = 0
 
 
 @kernel

@@ -21,6 +21,7 @@ def dump_entity(state: EntityState) -> tuple[EntityHeader, list[NDArray[np.gener
     collect(state.index, entries)
     buffers: list[NDArray[np.generic] | bytes] = [
         msgspec.msgpack.encode(names),
+        np.array(state.slots.free, np.int64),
         state.blocks[: len(names)],
         state.free,
         times[:used],
@@ -55,11 +56,12 @@ def load_entity(state: EntityState, header: EntityHeader, reader: Reader) -> Non
     if not (0 <= used <= header.places and 0 <= count < rows and rows & (rows - 1) == 0):
         raise _corrupt(state, "the sizes")
     try:
-        names = msgspec.msgpack.decode(reader.bytes(), type=list[int | str])
+        names = msgspec.msgpack.decode(reader.bytes(), type=list[int | str | None])
     except msgspec.DecodeError as error:
         raise _corrupt(state, "the names") from error
-    state.slots = Slots(names)
-    if state.slots.taken != len(names):
+    free = [slot for slot, name in enumerate(names) if name is None]
+    state.slots = Slots(names, reader.array(np.int64, len(free)).tolist())
+    if sorted(state.slots.free) != free or state.slots.taken + len(free) != len(names):
         raise _corrupt(state, "the names")
     state.blocks = np.zeros((max(len(state.blocks), len(names)), state.blocks.shape[1]), np.int64)
     state.blocks[: len(names)] = reader.array(np.int64, len(names), state.blocks.shape[1])

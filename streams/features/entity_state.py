@@ -1,14 +1,17 @@
 """What is remembered of the values of one entity, such as all cards."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.events import EventBatch
+from streams.features.blocks import free_blocks
 from streams.features.chunk_sums import CHUNK, CHUNK_SUMS
 from streams.features.id_index import EMPTY, NEVER, SLOT, count_kept, rebuild
 from streams.features.identity import hash_integers, hash_texts
+from streams.features.journal import undo
 from streams.features.kernels import update_entity
 from streams.features.label_batch import LabelBatch
 from streams.features.plan import LABEL_COLUMN, EntityPlan
@@ -17,9 +20,27 @@ from streams.features.statistics import Counter, Group, Stat
 from streams.features.window_settings import WindowSettings
 
 _SIZE_CLASSES = 40
+_NO_JOURNAL = np.ones(1, np.int64)
 
 Arena = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
 """Times, values (columns, places), id hashes and sums of chunks."""
+
+
+@dataclass
+class _Recording:
+    """What changed since a mark, and what was before it.
+
+    Attributes:
+        fresh: slots that new values got.
+        indexes: id indexes that were replaced, with the journal's length at that moment.
+    """
+
+    journal: NDArray[np.int64]
+    counters: NDArray[np.int64]
+    indexed: int
+    newest: int
+    fresh: list[int] = field(default_factory=list)
+    indexes: list[tuple[int, NDArray[np.int64]]] = field(default_factory=list)
 
 
 class EntityState:
@@ -38,6 +59,8 @@ class EntityState:
         self.index = new_index(1 << 10 if self.has_labels else 1)
         self.indexed = 0
         self.newest = NEVER
+        self._recordings: list[_Recording] = []
+        self._spare_journals: list[NDArray[np.int64]] = []
         self._kernel_plan = (
             (
                 plan.group_kind,
@@ -83,6 +106,8 @@ class EntityState:
         matrix: NDArray[np.float64],
     ) -> None:
         """Take in a batch and write this entity's features to the columns of `matrix`."""
+        if not self._recordings:
+            self.slots.fresh.clear()
         slots = self._find_slots(batch.values(self.plan.entity))
         rows = self._rows(batch)
         if self.has_labels:
@@ -101,20 +126,73 @@ class EntityState:
         )
         event = label = 0
         while True:
-            event, label, entries = update_entity(
+            event, label, entries, words = update_entity(
                 event, label, events, known, self.arena, self.blocks, self.free,
                 self.counters, self.index, self._kernel_plan,
-                (self._keep_ms, self._max_events, self.newest), self._scratch, matrix,
+                (self._keep_ms, self._max_events, self.newest), self._journal,
+                self._scratch, matrix,
             )  # fmt: skip
             self.indexed += entries
             if event == len(batch) and label == label_hashes.size:
                 return
-            self._enlarge_arena()
+            if words:
+                self._enlarge_journal(words)
+            else:
+                self._enlarge_arena()
+
+    def mark(self) -> None:
+        """Record what changes from here on."""
+        journal = (
+            self._spare_journals.pop() if self._spare_journals else np.empty(1 << 12, np.int64)
+        )
+        journal[0] = 1
+        recording = _Recording(journal, self.counters.copy(), self.indexed, self.newest)
+        self.slots.fresh = recording.fresh
+        self._recordings.append(recording)
+
+    def release(self) -> None:
+        """Forget the oldest mark."""
+        self._end(self._recordings.pop(0))
+
+    def undo(self) -> None:
+        """Go back to the oldest mark, and forget all marks."""
+        while self._recordings:
+            recording = self._recordings.pop()
+            for floor, index in reversed(recording.indexes):
+                self._undo_to(floor, recording.journal)
+                self.index = index
+            self._undo_to(1, recording.journal)
+            for slot in reversed(recording.fresh):
+                self.slots.give_back(slot)
+            free_blocks(self.arena[0], self.blocks, self.free, np.array(recording.fresh, np.int64))
+            recording.counters[Counter.USED] = self.counters[Counter.USED]
+            self.counters = recording.counters
+            self.indexed, self.newest = recording.indexed, recording.newest
+            self._end(recording)
+
+    def _undo_to(self, floor: int, journal: NDArray[np.int64]) -> None:
+        undo(journal, floor, self.arena, self.blocks, self.index, self.plan.label_column)
+
+    def _end(self, recording: _Recording) -> None:
+        self._spare_journals.append(recording.journal)
+        if not self._recordings:
+            self.slots.fresh = []
+
+    @property
+    def _journal(self) -> NDArray[np.int64]:
+        return self._recordings[-1].journal if self._recordings else _NO_JOURNAL
+
+    def _enlarge_journal(self, words: int) -> None:
+        recording = self._recordings[-1]
+        used = int(recording.journal[0])
+        journal = np.empty(2 * (used + words), np.int64)
+        journal[:used] = recording.journal[:used]
+        recording.journal = journal
 
     def _find_slots(self, values: list[Any]) -> NDArray[np.int64]:
         slots = np.fromiter(map(self.slots.__getitem__, values), np.int64, len(values))
-        if self.slots.taken > len(self.blocks):
-            room = max(2 * len(self.blocks), self.slots.taken)
+        if len(self.slots.names) > len(self.blocks):
+            room = max(2 * len(self.blocks), len(self.slots.names))
             blocks = np.zeros((room, 4), np.int64)
             blocks[: len(self.blocks)] = self.blocks
             self.blocks = blocks
@@ -160,6 +238,8 @@ class EntityState:
         kept = int(count_kept(self.index, oldest))
         index = new_index(1 << (4 * (kept + added) - 1).bit_length())
         self.indexed = int(rebuild(self.index, index, oldest, self.newest))
+        if self._recordings:
+            self._recordings[-1].indexes.append((int(self._journal[0]), self.index))
         self.index = index
 
 

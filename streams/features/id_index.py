@@ -42,6 +42,22 @@ def find_place(index, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def remove(index, place):  # type: ignore[no-untyped-def]
+    """Take out an entry, and move up those that were put behind it for want of a better place."""
+    mask = index.shape[0] - 1
+    hole = place
+    behind = (hole + 1) & mask
+    while index[behind, SLOT] != EMPTY:
+        wanted = home(index, index[behind, KEY])
+        if (behind - wanted) & mask >= (behind - hole) & mask:
+            for column in range(index.shape[1]):
+                index[hole, column] = index[behind, column]
+            hole = behind
+        behind = (behind + 1) & mask
+    index[hole, SLOT] = EMPTY
+
+
+@kernel
 def count_kept(index, oldest):  # type: ignore[no-untyped-def]
     """How many entries `rebuild` would keep."""
     kept = 0

@@ -7,7 +7,8 @@ After a change in one of the files that it imports, touch this file too.
 import numpy as np
 
 from streams.features.blocks import (
-    forget_old,
+    count_old,
+    forget,
     insert,
     make_room,
     upper_bound,
@@ -25,6 +26,15 @@ from streams.features.id_index import (
     find_place,
     home,
 )
+from streams.features.journal import (
+    EVENT_WORDS,
+    forgotten_words,
+    note_entry,
+    note_forgotten,
+    note_inserted,
+    note_labelled,
+    records,
+)
 from streams.features.prefetch import prefetch
 from streams.features.scans import (
     LONG,
@@ -35,7 +45,7 @@ from streams.features.scans import (
     scan_sums,
     sum_long_windows,
 )
-from streams.features.statistics import Group, Stat
+from streams.features.statistics import Counter, Group, Stat
 
 _WORD, _LINE = 8, 64  # bytes of a number and of the processor's unit of loading
 # How many events ahead to load an entity's block header, then the block itself; and how much of
@@ -44,12 +54,13 @@ _HEADERS_AHEAD, _BLOCKS_AHEAD, _NEWEST_LINES = 12, 6, 8
 
 # Enum members as plain ints: numba compiles these, not attribute look-ups.
 _EVENTS, _SUMS, _MOMENTS, _DISTINCT, _PRIOR = (int(group) for group in Group)
+_DROPPED = int(Counter.DROPPED)
 _VALUES, _MEAN, _RATIO = int(Stat.VALUES), int(Stat.MEAN), int(Stat.RATIO_TO_MEAN)
 
 
 @kernel
 def _apply_label(  # type: ignore[no-untyped-def]
-    times, values, hashes, chunks, blocks, index, label_column, event_hash, label, now
+    times, values, hashes, chunks, blocks, index, journal, label_column, event_hash, label, now
 ):
     """Write a label to the event that it is about; 1 when the index gained an entry.
 
@@ -58,6 +69,8 @@ def _apply_label(  # type: ignore[no-untyped-def]
     place = find_place(index, event_hash)
     slot = index[place, SLOT]
     if slot < 0:
+        if records(journal):
+            note_entry(journal, index, place, event_hash)
         index[place, KEY] = event_hash
         index[place, SLOT] = WAITING_FRAUD if label > 0 else WAITING_LEGITIMATE
         index[place, SEEN] = now
@@ -68,6 +81,8 @@ def _apply_label(  # type: ignore[no-untyped-def]
     position = upper_bound(times, first, end, time) - 1
     while position >= first and times[position] == time:
         if hashes[position] == event_hash:
+            if records(journal):
+                note_labelled(journal, slot, position - first, values[label_column, position])
             values[label_column, position] = label
             if blocks[slot, 1] >= CHUNK:
                 sum_chunks(values, chunks, position, min(position + CHUNK, end))
@@ -77,10 +92,12 @@ def _apply_label(  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _register(index, event_hash, slot, time):  # type: ignore[no-untyped-def]
+def _register(index, journal, event_hash, slot, time):  # type: ignore[no-untyped-def]
     """Note where an event is; ``(its label so far, entries that the index gained)``."""
     place = find_place(index, event_hash)
     before = index[place, SLOT]
+    if records(journal):
+        note_entry(journal, index, place, event_hash)
     index[place, KEY] = event_hash
     index[place, SLOT] = slot
     index[place, SEEN] = time
@@ -168,13 +185,14 @@ def update_entity(  # type: ignore[no-untyped-def]
     index,
     plan,
     limits,
+    journal,
     scratch,
     out,
 ):
     """Take events, and the labels that come before each of them, into one entity's windows.
 
     Args:
-        first_event, first_label: where to go on after the arena was enlarged.
+        first_event, first_label: where to go on after the arena or journal was enlarged.
         events: ``(slots int64 (n,), times int64 (n,), rows float64 (columns, n), hashes int64
             (n,))``; slot -1 is an event without this entity: its windows are empty.
         labels: ``(hashes int64 (m,), values float64 (m,), before int64 (m,))``; label k becomes
@@ -183,12 +201,14 @@ def update_entity(  # type: ignore[no-untyped-def]
         blocks, free, counters, index: with the arena, the entity's state, changed in place.
         plan: ``(groups, window_ms, outputs, label_column)``.
         limits: ``(keep_ms, max_events, newest)``, `newest` being the latest event time of all.
+        journal: where changes are written down.
         scratch: ``(found, members)``, work space.
         out: float64 (n, features), written in the columns of this plan's outputs.
 
     Returns:
-        ``(event, label, entries)``: positions reached (n and m when all is done, earlier when
-        the arena must be enlarged first) and how many entries the id index gained.
+        ``(event, label, entries, words)``: positions reached, n and m when all is done; how many
+        entries the id index gained; and, when it ended early, how many words the journal must
+        have room for, or 0 where it is the arena that is full.
     """
     slots, event_times, rows, event_hashes = events
     label_hashes, label_values, label_before = labels
@@ -200,10 +220,12 @@ def update_entity(  # type: ignore[no-untyped-def]
     label = first_label
     for i in range(first_event, slots.size + 1):
         while label < label_hashes.size and label_before[label] <= i:
+            if records(journal) and journal[0] + EVENT_WORDS > journal.size:
+                return i, label, entries, EVENT_WORDS
             if label + _HEADERS_AHEAD < label_hashes.size:
                 _prefetch_entry(index, label_hashes[label + _HEADERS_AHEAD])
             entries += _apply_label(
-                times, values, hashes, chunks, blocks, index, label_column,
+                times, values, hashes, chunks, blocks, index, journal, label_column,
                 label_hashes[label], label_values[label], newest,
             )  # fmt: skip
             label += 1
@@ -222,18 +244,32 @@ def update_entity(  # type: ignore[no-untyped-def]
             continue
         time = event_times[i]
         length = blocks[slot, 3]
+        old = dropped = 0
         if length:
             last = times[blocks[slot, 0] + blocks[slot, 2] + length - 1]
-            forget_old(times, blocks, slot, max(last, time) - keep_ms)
-        if not make_room(times, values, hashes, chunks, blocks, free, counters, slot, max_events):
-            return i, label, entries
+            old = count_old(times, blocks, slot, max(last, time) - keep_ms)
+            dropped = 1 if length - old >= max_events else 0
+        if records(journal):
+            words = EVENT_WORDS + forgotten_words(old + dropped, values)
+            if journal[0] + words > journal.size:
+                return i, label, entries, words
+            if old + dropped:
+                note_forgotten(journal, times, values, hashes, blocks, slot, old + dropped)
+        forget(blocks, slot, old + dropped)
+        counters[_DROPPED] += dropped
+        if not make_room(times, values, hashes, chunks, blocks, free, counters, slot):
+            return i, label, entries, 0
         position = insert(times, values, hashes, blocks, slot, time, event_hashes[i])
         for column in range(rows.shape[0]):
             values[column, position] = rows[column, i]
         if label_column >= 0:
-            values[label_column, position], added = _register(index, event_hashes[i], slot, time)
+            values[label_column, position], added = _register(
+                index, journal, event_hashes[i], slot, time
+            )
             entries += added
         first = blocks[slot, 0] + blocks[slot, 2]
+        if records(journal):
+            note_inserted(journal, slot, position - first)
         if blocks[slot, 1] >= CHUNK:
             sum_chunks(values, chunks, position, first + blocks[slot, 3])
         _aggregate(
@@ -241,4 +277,4 @@ def update_entity(  # type: ignore[no-untyped-def]
             found, members,
         )  # fmt: skip
         _write(found, outputs, values, position, out, i)
-    return slots.size, label, entries
+    return slots.size, label, entries, 0

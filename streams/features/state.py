@@ -32,6 +32,7 @@ class FeatureState:
         self.plan = plan
         self._settings = settings or WindowSettings()
         self._entities = [EntityState(entity, self._settings) for entity in plan.entities]
+        self._marks = 0
 
     def update(self, batch: EventBatch, labels: LabelBatch | None = None) -> NDArray[np.float64]:
         """Take in events one after another, each seeing those before it.
@@ -57,6 +58,46 @@ class FeatureState:
         for entity in self._entities:
             entity.update(batch, event_hashes, labels, label_hashes, matrix)
         return matrix
+
+    def mark(self) -> None:
+        """Record the changes from here on, so that `undo` can take them back.
+
+        Marks stack up: one for each batch that is computed and not yet committed.
+        """
+        for entity in self._entities:
+            entity.mark()
+        self._marks += 1
+
+    def release(self) -> None:
+        """Forget the oldest mark: what came after it, up to the next one, stays for good.
+
+        Raises:
+            RuntimeError: there is no mark.
+        """
+        if not self._marks:
+            raise RuntimeError("release() without a mark()")
+        for entity in self._entities:
+            entity.release()
+        self._marks -= 1
+
+    def undo(self) -> None:
+        """Go back to the oldest mark and forget all marks.
+
+        From then on all answers are as if nothing had been taken in since.
+
+        Raises:
+            RuntimeError: there is no mark.
+        """
+        if not self._marks:
+            raise RuntimeError("undo() without a mark()")
+        for entity in self._entities:
+            entity.undo()
+        self._marks = 0
+
+    @property
+    def marks(self) -> int:
+        """How many marks there are."""
+        return self._marks
 
     def dump(self) -> list[Buffer]:
         """Return a header, and the memory that is in use, as raw buffers.

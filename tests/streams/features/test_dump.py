@@ -83,9 +83,9 @@ def test_a_dump_copies_no_events_and_works_in_a_forked_child() -> None:
     assert os.waitpid(child, 0)[1] == 0
     loaded = FeatureState.load(plan, None, parts)
     assert loaded.entities == {"card": 9}
-    times = state.dump()[4]
+    times = state.dump()[5]
     assert not isinstance(times, bytes)
-    assert np.shares_memory(np.frombuffer(times, np.int64), np.frombuffer(state.dump()[4]))
+    assert np.shares_memory(np.frombuffer(times, np.int64), np.frombuffer(state.dump()[5]))
 
 
 def test_other_features_settings_or_layouts_are_refused_by_name() -> None:
@@ -125,6 +125,8 @@ def test_what_is_no_dump_is_refused_and_never_read_as_one() -> None:
     rng = np.random.default_rng(1)
     refused = 0
     for place, part in enumerate(parts):
+        if not part:
+            continue
         with pytest.raises(CorruptStateError):
             FeatureState.load(plan, None, [*parts[:place], part[:-1], *parts[place + 1 :]])
         for damaged in (b"\xff" * len(part), b"\x01" * len(part), rng.bytes(len(part))):
