@@ -1,10 +1,11 @@
-# make setup | demo | test | lint | bench          ARGS="…" passes options on to the demo.
+# make setup | demo | test | lint | bench | chaos  ARGS="…" passes options on to the demo, the tests
+#                                                 and the fault campaign (MINUTES=20, SEED=N).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench chaos clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -39,6 +40,11 @@ bench: setup
 	@for script in benchmarks/[a-z]*.py; do \
 	  case $$script in */harness.py) continue;; esac; \
 	  echo "== $$script"; $(BIN)/python $$script --quick || exit 1; done
+
+# The fault campaign of docs/chaos.md: faults for MINUTES, then every answer is checked.
+MINUTES ?= 20
+chaos: setup
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 clean:
 	rm -rf $(VENV) var build dist *.egg-info

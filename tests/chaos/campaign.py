@@ -1,0 +1,192 @@
+"""One campaign from its first process to its report."""
+
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+
+from tests.chaos import checker, configuration, faults, model, transcript
+from tests.chaos.cluster import Cluster
+from tests.chaos.feeder import Feeder
+from tests.chaos.monitor import Monitor
+from tests.chaos.report import Report
+from tests.chaos.scorers import Scorers
+from tests.chaos.stage import Stage
+from tests.chaos.violations import Violations
+from tests.chaos.world import World
+
+Progress = Callable[[str, float], None]
+"""Called with what is going on, and the share of it that is done, 0 to 1."""
+
+_FEED_SHARE = 0.9
+_STUCK_S = 180.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a campaign is to do.
+
+    Attributes:
+        minutes: for how long faults are injected; checking comes on top.
+        faults, events: how many, spread over that time.
+        only: kinds of faults, all if empty.
+    """
+
+    folder: Path
+    seed: int
+    minutes: float
+    faults: int
+    events: int
+    only: tuple[str, ...] = ()
+
+    @property
+    def replay(self) -> str:
+        """The command that does the same again."""
+        return (
+            f"make chaos SEED={self.seed} MINUTES={self.minutes:g} "
+            f"ARGS='--faults {self.faults} --events {self.events}'"
+        )
+
+
+def run(order: Order, progress: Progress) -> Report:
+    """Run a campaign; a broken promise is in the report, whatever else fails is raised."""
+    start = monotonic()
+    shutil.rmtree(order.folder, ignore_errors=True)
+    order.folder.mkdir(parents=True)
+    report = Report(order.seed, order.minutes, "fused", folder=str(order.folder),
+                    replay=order.replay)  # fmt: skip
+    found = Violations()
+    progress("starting Kafka", 0.0)
+    cluster = Cluster(order.folder)
+    keep = True
+    try:
+        values = configuration.settings(order.folder, cluster.bootstrap_servers)
+        config = configuration.write(order.folder / "weir.toml", values)
+        _weir("topics", "-c", str(config))
+        progress("training the model", 0.0)
+        model.train(config, order.folder, order.seed)
+        _disturb(order, cluster, config, report, found, progress)
+        _check(cluster.bootstrap_servers, report, found, progress)
+        keep = bool(found)
+    finally:
+        cluster.close(keep=keep)
+    if not keep:
+        shutil.rmtree(order.folder)
+    report.violations, report.examples = dict(found.counts), dict(found.examples)
+    report.seconds = monotonic() - start
+    return report
+
+
+def _disturb(
+    order: Order,
+    cluster: Cluster,
+    config: Path,
+    report: Report,
+    found: Violations,
+    progress: Progress,
+) -> None:
+    seconds = order.minutes * 60
+    monitor = Monitor(cluster.bootstrap_servers)
+    feeder = Feeder(cluster.bootstrap_servers, World(order.seed, order.events), order.events,
+                    _FEED_SHARE * seconds)  # fmt: skip
+    scorers = Scorers(config, order.folder)
+    injected: Counter[str] = report.plan
+    doing = ["no fault yet"]
+
+    def on_step() -> None:
+        progress(
+            f"{injected.total()} faults, {feeder.sent:,} events sent, {monitor.events:,} taken, "
+            f"{scorers.started} scorers: {doing[0]}",
+            (monotonic() - begun) / seconds,
+        )
+
+    rng = np.random.default_rng([order.seed, 3])
+    stage = Stage(order.folder, cluster, scorers, feeder, rng, found, on_step)
+    kinds = [kind for kind in faults.possible(stage) if not order.only or kind in order.only]
+    report.not_possible = [kind for kind in faults.FAULTS if kind not in faults.possible(stage)]
+    planned = faults.plan(np.random.default_rng([order.seed, 4]), order.faults, seconds, kinds)
+    monitor.start()
+    feeder.start()
+    scorers.wanted = 1
+    begun = monotonic()
+    stage.until(lambda: monitor.events > 0, 120.0)
+    begun = monotonic()
+    try:
+        for fault in planned:
+            stage.until(lambda at=fault.at: monotonic() - begun >= at, seconds)
+            doing[0] = fault.kind
+            faults.inject(fault, stage)
+            injected[fault.kind] += 1
+        doing[0] = "calm, until all is answered"
+        cluster.start()
+        _wait_for_the_rest(stage, monitor, found)
+    finally:
+        feeder.stop()
+        scorers.stop_all()
+        feeder.join(60.0)
+        monitor.close()
+    report.exits, report.started = scorers.exits, scorers.started
+    report.aborted_inputs, report.resent_transactions = feeder.aborted, feeder.resent
+    for detail in scorers.broken:
+        found.add("scorer's end", detail)
+    if feeder.failure is not None or feeder.is_alive():
+        raise RuntimeError(feeder.failure or "the feeder does not end")
+    report.delivered = dict(feeder.delivered)
+
+
+def _wait_for_the_rest(stage: Stage, monitor: Monitor, found: Violations) -> None:
+    """Until all but the closing events are taken, or nothing has moved for long."""
+    feeder = stage.feeder
+    seen, since = -1, monotonic()
+    while True:
+        stage.pause(0.2)
+        if not feeder.is_alive() and monitor.reached(feeder.last_offset_before_closing):
+            return
+        if feeder.failure is not None:
+            return
+        now = monitor.events + feeder.sent
+        if now != seen:
+            seen, since = now, monotonic()
+        if monotonic() - since > _STUCK_S:
+            detail = f"no progress for {_STUCK_S:.0f} s; committed {monitor.committed}"
+            found.add("stuck", detail)
+            return
+
+
+def _check(bootstrap: str, report: Report, found: Violations, progress: Progress) -> None:
+    progress("reading what was asked", 0.0)
+    inputs = transcript.read_inputs(bootstrap)
+    progress("reading the scores", 0.2)
+    scores = transcript.read_scores(bootstrap, inputs.cards)
+    progress("reading the feature log", 0.4)
+    log = transcript.read_feature_log(bootstrap, inputs.cards)
+    letters = list(transcript.read_topic(bootstrap, configuration.TOPICS["dead_letters"]))
+    progress("comparing answers", 0.6)
+    checker.check_inputs(inputs, report.delivered, found)
+    checker.check_set_and_order(inputs, scores, "scores", found)
+    checker.check_set_and_order(inputs, log, "feature log", found)
+    checker.check_offsets_in_log(inputs, log, found)
+    checker.check_scores(scores, log, found)
+    checker.check_dead_letters(inputs, letters, found)
+    checker.check_committed(inputs, transcript.read_committed(bootstrap), found)
+    progress("computing every feature by brute force", 0.7)
+    report.compared, report.too_late = checker.check_features(inputs, log, found)
+    report.features = sum(matrix.size for part in log for _, matrix in part.features)
+    report.events = sum(checker.without_closing(inputs))
+    report.answers = sum(len(part.ids) for part in scores)
+    report.rejected = len(inputs.bad)
+    report.labels = sum(map(len, inputs.labels))
+
+
+def _weir(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "weir", *arguments], capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"weir {arguments[0]} failed: {done.stderr[-2_000:]}")

@@ -1,0 +1,102 @@
+"""A real broker behind a proxy, on a disk of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from streams.broker import BrokerError, BrokerSettings, LocalBroker
+from tests.chaos.disk import Disk
+from tests.chaos.proxy import HOST
+
+_ATTEMPTS = 3
+_START_S = 120.0
+
+
+class Cluster:
+    """Apache Kafka whose advertised address is the proxy's: no client gets around it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.disk = Disk(folder / "disk")
+        self._kept = folder / "disk.kept"
+        port, target = _free_ports(2)
+        self.bootstrap_servers = f"{HOST}:{port}"
+        self._proxy = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.proxy", str(port), str(target)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._proxy.stdout is not None
+        if self._proxy.stdout.readline().strip() != "ready":
+            raise RuntimeError("the proxy did not start")
+        self._broker = LocalBroker(
+            BrokerSettings(
+                data_dir=self.disk.folder / "broker",
+                port=target,
+                properties={
+                    "advertised.listeners": f"CLIENT://{HOST}:{port}",
+                    "log.segment.bytes": str(32 << 20),
+                    # A transaction whose process was killed does not block readers for long.
+                    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+                },
+            )
+        )
+        self.start()
+
+    def proxy(self, order: str) -> None:
+        """Give the proxy an order; see `tests.chaos.proxy`."""
+        assert self._proxy.stdin is not None
+        self._proxy.stdin.write(order + "\n")
+        self._proxy.stdin.flush()
+
+    def start(self) -> None:
+        """Start the broker, or find it running."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                self._broker.start(timeout=_START_S, die_with_parent=True)
+                return
+            except BrokerError:
+                if attempt == _ATTEMPTS:
+                    raise
+
+    def stop(self) -> None:
+        """Stop the broker in good order."""
+        self._broker.stop()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the broker, if it runs."""
+        if (pid := self.pid) is not None:
+            os.kill(pid, number)
+
+    @property
+    def pid(self) -> int | None:
+        """The running broker's process id."""
+        try:
+            pid = int((self.disk.folder / "broker" / "broker.pid").read_text())
+            return None if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE else pid
+        except (OSError, ValueError, psutil.Error):
+            return None
+
+    def close(self, *, keep: bool) -> None:
+        """Stop all; with `keep`, the broker's data stays."""
+        self._broker.stop()
+        assert self._proxy.stdin is not None
+        self._proxy.stdin.close()
+        self._proxy.wait(10)
+        self.disk.close(self._kept if keep else None)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()

@@ -1,0 +1,103 @@
+"""The settings file that every scorer of a campaign gets, and the features that it declares."""
+
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+PARTITIONS = 4
+GROUP = "chaos"
+TOPICS = {
+    role: f"chaos.{role.replace('_', '-')}"
+    for role in ("events", "scores", "feature_log", "dead_letters", "labels")
+}
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+LATENESS_MS = HOUR_MS
+LABEL_DELAY_MS = DAY_MS
+MAX_BYTES = 20_000
+MAX_CARD = 40
+SESSION_S = 4.0
+
+_CARD = {"kind": "window", "entity": "card"}
+_TERMINAL = {"kind": "window", "entity": "terminal"}
+
+FEATURES: list[dict[str, Any]] = [
+    {"name": "amount", "kind": "field", "field": "amount"},
+    {"name": "hour", "kind": "calendar", "part": "hour"},
+    {"name": "count_1h", **_CARD, "aggregate": "count", "window": "1h"},
+    {"name": "count_3d", **_CARD, "aggregate": "count", "window": "3d"},
+    {"name": "sum_1d", **_CARD, "aggregate": "sum", "field": "amount", "window": "1d"},
+    {"name": "mean_3d", **_CARD, "aggregate": "mean", "field": "amount", "window": "3d"},
+    {"name": "min_1d", **_CARD, "aggregate": "min", "field": "amount", "window": "1d"},
+    {"name": "max_1d", **_CARD, "aggregate": "max", "field": "amount", "window": "1d"},
+    {"name": "std_1d", **_CARD, "aggregate": "std", "field": "amount", "window": "1d"},
+    {"name": "devices_1d", **_CARD, "aggregate": "distinct", "field": "device", "window": "1d"},
+    {"name": "last_1d", **_CARD, "aggregate": "last", "field": "amount", "window": "1d"},
+    {"name": "since_3d", **_CARD, "aggregate": "time_since", "window": "3d"},
+    {"name": "usual_3d", "kind": "history_ratio", "entity": "card", "field": "amount",
+     "window": "3d", "empty": 1.0},
+    {"name": "shop_count_1d", **_TERMINAL, "aggregate": "count", "window": "1d"},
+    {"name": "shop_sum_2d", **_TERMINAL, "aggregate": "sum", "field": "amount", "window": "2d"},
+    {"name": "shop_before", **_TERMINAL, "aggregate": "count", "window": "1d", "delay": "1d"},
+    {"name": "shop_frauds", "kind": "label", "entity": "terminal", "aggregate": "count",
+     "window": "2d", "delay": "1d"},
+    {"name": "shop_risk", "kind": "label", "entity": "terminal", "aggregate": "rate",
+     "window": "1d", "delay": "1d"},
+]  # fmt: skip
+"""What the model is trained on."""
+
+MORE_FEATURES: list[dict[str, Any]] = [
+    {"name": "count_2d", **_CARD, "aggregate": "count", "window": "2d"},
+    {"name": "shop_max_1h", **_TERMINAL, "aggregate": "max", "field": "amount", "window": "1h"},
+]
+"""What a changed settings file declares besides; the model does not read them."""
+
+
+def settings(folder: Path, bootstrap_servers: str) -> dict[str, Any]:
+    """What ``weir.toml`` holds: small batches and short sessions, so that much happens."""
+    return {
+        "data_dir": str(folder),
+        "kafka": {
+            "bootstrap_servers": bootstrap_servers,
+            "properties": {"reconnect.backoff.max.ms": 1_000},
+        },
+        "topics": {"partitions": PARTITIONS, **TOPICS},
+        "event": {
+            "id": "id",
+            "time": "at",
+            "key": "card",
+            "max_bytes": MAX_BYTES,
+            "fields": {
+                "id": {"type": "int"},
+                "card": {"type": "string", "max_length": MAX_CARD},
+                "terminal": {"type": "int", "required": False},
+                "amount": {"type": "float", "min": 0, "max": 1_000_000},
+                "device": {"type": "string", "required": False},
+            },
+        },
+        "labels": {"field": "is_fraud", "delay": "1d"},
+        "windows": {"allowed_lateness": "1h"},
+        # A partition that is silent is waited for: so the order is one of the topics' content.
+        "alignment": {"max_idle": "30m", "max_hold": "30m"},
+        "loop": {
+            "group": GROUP,
+            "max_batch": 1_000,
+            "session_timeout": f"{SESSION_S:.0f}s",
+            "transaction_timeout": "15s",
+        },
+        "metrics": {"port": 0},
+        "training": {
+            "holdout_fraction": 0.3,
+            "trees": {"rounds": 10, "max_bin": 63},
+            "autoencoder": {},
+        },
+        "features": FEATURES,
+    }
+
+
+def write(path: Path, values: dict[str, Any]) -> Path:
+    """Write a settings file and return its path."""
+    path.write_text(tomli_w.dumps(values))
+    return path

@@ -1,0 +1,197 @@
+"""The faults, and the seeded plan of them."""
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tests.chaos.configuration import SESSION_S
+from tests.chaos.feeder import Feeder
+from tests.chaos.scorers import Scorer
+from tests.chaos.stage import Stage
+from tests.chaos.world import Habits
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of a plan: when, in seconds from the start, and of which kind."""
+
+    at: float
+    kind: str
+
+
+def plan(rng: np.random.Generator, count: int, seconds: float, kinds: list[str]) -> list[Fault]:
+    """`count` faults, spread over `seconds`: as many of each kind as its weight says."""
+    deck = [kind for kind in kinds for _ in range(WEIGHTS[kind])]
+    drawn: list[str] = []
+    while len(drawn) < count:
+        drawn += [deck[place] for place in rng.permutation(len(deck))]
+    gaps = rng.uniform(0.5, 1.5, count)
+    times = np.cumsum(gaps) / gaps.sum() * seconds
+    return [Fault(round(float(at), 2), kind) for at, kind in zip(times, drawn, strict=False)]
+
+
+def _someone(stage: Stage) -> Scorer | None:
+    """A running scorer, if there is one; it may not have come far."""
+    awake = stage.scorers.awake
+    return awake[int(stage.rng.integers(len(awake)))] if awake else None
+
+
+def kill_scorer(stage: Stage) -> None:
+    """SIGKILL."""
+    if scorer := _someone(stage):
+        scorer.send(signal.SIGKILL)
+
+
+def terminate_scorer(stage: Stage) -> None:
+    """SIGTERM, most likely in the middle of a transaction."""
+    if scorer := _someone(stage):
+        scorer.send(signal.SIGTERM)
+
+
+def suspend_scorer(stage: Stage) -> None:
+    """SIGSTOP for less than the session, then SIGCONT: it must go on as if nothing was."""
+    if scorer := _someone(stage):
+        scorer.process.send_signal(signal.SIGSTOP)
+        stage.pause(float(stage.rng.uniform(0.2, 0.6)) * SESSION_S)
+        scorer.send(signal.SIGCONT)
+
+
+def zombie(stage: Stage) -> None:
+    """SIGSTOP beyond the session, then SIGCONT, with nobody in its place."""
+    if scorer := _someone(stage):
+        scorer.process.send_signal(signal.SIGSTOP)
+        stage.pause(SESSION_S * 1.5)
+        scorer.send(signal.SIGCONT)
+
+
+def zombie_replaced(stage: Stage) -> None:
+    """SIGSTOP beyond the session while another takes over, then SIGCONT: the first is fenced."""
+    if scorer := _someone(stage):
+        scorer.send(signal.SIGSTOP)  # counts as missing: the supervisor starts another
+        stage.pause(SESSION_S + 4.0)
+        scorer.send(signal.SIGCONT)
+
+
+def second_scorer(stage: Stage) -> None:
+    """One more on the same group, which takes over; the elder ends by itself."""
+    stage.scorers.start()
+
+
+def contention(stage: Stage) -> None:
+    """Up to four scorers, each of them restarted when it is fenced off, for a while."""
+    stage.scorers.wanted = int(stage.rng.integers(2, 5))
+    stage.pause(float(stage.rng.uniform(6.0, 12.0)))
+    stage.scorers.wanted = 1
+
+
+def kill_broker(stage: Stage) -> None:
+    """SIGKILL; started again after a moment."""
+    stage.cluster.signal(signal.SIGKILL)
+    stage.pause(float(stage.rng.uniform(0.2, 2.0)))
+    stage.cluster.start()
+
+
+def restart_broker(stage: Stage) -> None:
+    """A stop in good order, and a start."""
+    stage.cluster.stop()
+    stage.cluster.start()
+
+
+def suspend_broker(stage: Stage) -> None:
+    """SIGSTOP, then SIGCONT: nobody is told, and sessions may run out."""
+    stage.cluster.signal(signal.SIGSTOP)
+    stage.pause(float(stage.rng.uniform(1.0, SESSION_S * 1.5)))
+    stage.cluster.signal(signal.SIGCONT)
+
+
+def full_disk(stage: Stage) -> None:
+    """No byte is left for the broker; when it has died of it there is room again."""
+    pid = stage.cluster.pid
+    stage.cluster.disk.fill()
+    stage.until(lambda: stage.cluster.pid != pid, 8.0)
+    stage.cluster.disk.free()
+    stage.cluster.start()
+
+
+def cut_all(stage: Stage) -> None:
+    """Every connection is reset."""
+    stage.cluster.proxy("cut 1")
+
+
+def cut_some(stage: Stage) -> None:
+    """Some connections are reset."""
+    stage.cluster.proxy(f"cut {stage.rng.uniform(0.2, 0.8):.2f}")
+
+
+def tear(stage: Stage) -> None:
+    """A connection ends in the middle of a message."""
+    stage.cluster.proxy("tear")
+
+
+def stall(stage: Stage) -> None:
+    """Connections stay open, and nothing gets through."""
+    stage.cluster.proxy(f"stall {stage.rng.uniform(0.5, SESSION_S * 1.5):.2f}")
+
+
+def refuse(stage: Stage) -> None:
+    """Connections are reset, and new ones refused, for a while."""
+    stage.cluster.proxy(f"refuse {stage.rng.uniform(0.5, SESSION_S):.2f}")
+
+
+def slow(stage: Stage) -> None:
+    """Bytes trickle."""
+    stage.cluster.proxy(f"slow {stage.rng.uniform(1.0, 4.0):.2f}")
+
+
+def _habit(seconds: float, **changes: float) -> Callable[[Stage], None]:
+    def fault(stage: Stage) -> None:
+        feeder: Feeder = stage.feeder
+        feeder.habits = replace(Habits(), **changes)
+        stage.pause(seconds)
+        feeder.habits = Habits()
+
+    return fault
+
+
+FAULTS: dict[str, tuple[int, Callable[[Stage], None]]] = {
+    "kill scorer": (4, kill_scorer),
+    "terminate scorer": (3, terminate_scorer),
+    "suspend scorer": (2, suspend_scorer),
+    "zombie": (1, zombie),
+    "zombie, replaced": (1, zombie_replaced),
+    "second scorer": (2, second_scorer),
+    "contention": (1, contention),
+    "kill broker": (1, kill_broker),
+    "restart broker": (1, restart_broker),
+    "suspend broker": (1, suspend_broker),
+    "full disk": (1, full_disk),
+    "cut all connections": (2, cut_all),
+    "cut some connections": (2, cut_some),
+    "tear a message": (2, tear),
+    "stall": (2, stall),
+    "refuse connections": (1, refuse),
+    "slow network": (1, slow),
+    "malformed events": (2, _habit(0.7, malformed=0.3)),
+    "duplicated events": (1, _habit(0.7, twice=0.5)),
+    "disordered events": (1, _habit(0.7, late=0.5)),
+    "late beyond allowance": (1, _habit(0.7, too_late=0.1)),
+    "garbage on labels": (1, _habit(0.7, bad_labels=0.5)),
+    "new event fields": (1, _habit(0.7, new_fields=1.0)),
+    "clock behind": (1, _habit(0.4, record_time=1_500_000_000_000)),
+    "clock of years ago": (1, _habit(0.7, record_time=1_600_000_000_000)),
+}
+"""Each kind's weight in a plan, and what does it."""
+
+WEIGHTS = {kind: weight for kind, (weight, _) in FAULTS.items()}
+
+
+def possible(stage: Stage) -> list[str]:
+    """The kinds that this machine allows."""
+    return [kind for kind in FAULTS if kind != "full disk" or stage.cluster.disk.can_fill]
+
+
+def inject(fault: Fault, stage: Stage) -> None:
+    """Do it, and return when its own course is over; recovery may take longer."""
+    FAULTS[fault.kind][1](stage)

@@ -1,0 +1,188 @@
+"""Publishes a world: half of the partitions idempotently, half in transactions, some aborted."""
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from time import monotonic, sleep
+from typing import Any
+
+from confluent_kafka import KafkaException, Producer
+
+from tests.chaos.configuration import PARTITIONS, TOPICS
+from tests.chaos.world import Habits, Record, World
+
+IN_TRANSACTIONS = range(PARTITIONS // 2, PARTITIONS)
+_TICK_S = 0.1
+_LARGEST_TICK = 1_500
+_GHOSTS_EVERY = 25
+_CALL_S = 5.0
+_PROGRESS = "weir.progress"
+_GHOST = b'{"id": -1, "at": 1, "card": "ghost", "amount": 1}'
+
+Place = tuple[str, int]
+
+
+class Feeder(threading.Thread):
+    """Sends `events` events within `seconds`, then one closing event per partition.
+
+    Attributes:
+        habits: how unusual the records are now; faults replace it for a while.
+        sent: events so far, closing ones not counted.
+        delivered: records that the broker acknowledged (and, in a transaction, committed).
+        last_offset: of the last record of each place that is to be answered or rejected.
+        failure: what ended it early.
+    """
+
+    def __init__(self, bootstrap_servers: str, world: World, events: int, seconds: float) -> None:
+        super().__init__(name="feeder", daemon=True)
+        self.habits = Habits()
+        self.sent = 0
+        self.delivered: Counter[Place] = Counter()
+        self.last_offset: dict[Place, int] = {}
+        self.failure: str | None = None
+        self.last_offset_before_closing: dict[Place, int] = {}
+        self.aborted = 0
+        self.resent = 0
+        self._world = world
+        self._events = events
+        self._rate = events / seconds
+        self._ending = threading.Event()
+        common = {
+            "bootstrap.servers": bootstrap_servers,
+            "compression.type": "lz4",
+            "reconnect.backoff.max.ms": 500,
+            "log_level": 0,
+        }
+        self._steady: Any = Producer(
+            common | {"enable.idempotence": True, "message.timeout.ms": 0, "linger.ms": 5}
+        )
+        self._atomic: Any = Producer(
+            common
+            | {
+                "transactional.id": "chaos-feeder",
+                "transaction.timeout.ms": 60_000,
+                "message.timeout.ms": 60_000,
+            }
+        )
+
+    def stop(self) -> None:
+        """Send the closing events now."""
+        self._ending.set()
+
+    def run(self) -> None:
+        """Send all."""
+        try:
+            self._patiently(self._atomic.init_transactions)
+            start, ticks = monotonic(), 0
+            while self.sent < self._events and not self._ending.is_set():
+                due = min(self._events, int(self._rate * (monotonic() - start))) - self.sent
+                if due > 0:
+                    count = min(due, _LARGEST_TICK)
+                    self._send(self._world.tick(count, self.habits))
+                    self.sent += count
+                    ticks += 1
+                    if ticks % _GHOSTS_EVERY == 0:
+                        self._send_ghosts()
+                if due < _LARGEST_TICK:
+                    sleep(_TICK_S)
+            self._settle()
+            self.last_offset_before_closing = dict(self.last_offset)
+            self._send(self._world.closing())
+            self._settle()
+        except KafkaException as error:
+            self.failure = f"the feeder failed: {error.args[0].str()}"
+
+    def _settle(self) -> None:
+        while self._steady.flush(1.0):
+            pass
+
+    def _send(self, tick: Any) -> None:
+        """Events first: the labels' progress lets them go."""
+        events, labels = TOPICS["events"], TOPICS["labels"]
+        atomic = [record for record in tick.events if record.partition in IN_TRANSACTIONS]
+        for record in tick.events:
+            if record.partition not in IN_TRANSACTIONS:
+                self._produce(self._steady, events, record, self._note)
+        self._transact(events, atomic)
+        for record in tick.labels:
+            self._produce(self._steady, labels, record, self._note)
+        complete = [(_PROGRESS, str(tick.complete_to).encode())]
+        for partition in range(PARTITIONS):
+            mark = Record(partition, None, None, complete)
+            self._produce(self._steady, labels, mark, _ignore)
+        self._steady.poll(0)
+
+    def _transact(self, topic: str, records: Sequence[Record]) -> None:
+        while records:
+            reports: list[tuple[int, int]] = []
+
+            def note(error: Any, message: Any, reports: list[tuple[int, int]] = reports) -> None:
+                if error is None:
+                    reports.append((message.partition(), message.offset()))
+
+            try:
+                self._atomic.begin_transaction()
+                for record in records:
+                    self._produce(self._atomic, topic, record, note)
+                self._patiently(self._atomic.commit_transaction)
+            except KafkaException as error:
+                if not error.args[0].txn_requires_abort():
+                    raise
+                self._patiently(self._atomic.abort_transaction)
+                self.resent += 1
+                continue
+            for partition, offset in reports:
+                self._count(topic, partition, offset)
+            return
+
+    def _send_ghosts(self) -> None:
+        """Events that nobody must ever answer: their transaction is aborted."""
+        self._atomic.begin_transaction()
+        for partition in IN_TRANSACTIONS:
+            ghost = Record(
+                partition, b'{"id": -1, "at": 1, "card": "ghost", "amount": 1}', None, []
+            )
+            self._produce(self._atomic, TOPICS["events"], ghost, _ignore)
+        self._atomic.flush(_CALL_S)
+        self._patiently(self._atomic.abort_transaction)
+        self.aborted += 1
+
+    def _produce(self, producer: Any, topic: str, record: Record, report: Any) -> None:
+        while True:
+            try:
+                producer.produce(
+                    topic,
+                    record.value,
+                    record.key,
+                    record.partition,
+                    timestamp=record.timestamp,
+                    headers=record.headers,
+                    on_delivery=report,
+                )
+                return
+            except BufferError:
+                producer.poll(0.1)
+
+    def _note(self, error: Any, message: Any) -> None:
+        if error is not None:
+            self.failure = f"the feeder lost a record: {error.str()}"
+        else:
+            self._count(message.topic(), message.partition(), message.offset())
+
+    def _count(self, topic: str, partition: int, offset: int) -> None:
+        self.delivered[topic, partition] += 1
+        last = self.last_offset.get((topic, partition), -1)
+        self.last_offset[topic, partition] = max(last, offset)
+
+    def _patiently(self, call: Any) -> None:
+        while True:
+            try:
+                call(_CALL_S)
+                return
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise
+
+
+def _ignore(error: Any, message: Any) -> None:
+    pass

@@ -1,0 +1,90 @@
+"""What a campaign found, for people and for programs."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass
+class Report:
+    """The result of one campaign.
+
+    Attributes:
+        plan: kinds of faults and how many of each were injected.
+        events, answers: records to be answered, and answers found.
+        compared: events whose features all agree with brute force or are among the violations.
+        too_late: events whose windows nobody promises.
+        rejected: malformed records.
+        delivered: input records that the broker acknowledged, by topic and partition.
+        exits: scorers' exit codes and how often each came.
+        violations: broken promises by kind; empty if all was kept.
+    """
+
+    seed: int
+    minutes: float
+    topology: str
+    seconds: float = 0.0
+    plan: Counter[str] = field(default_factory=Counter)
+    events: int = 0
+    answers: int = 0
+    compared: int = 0
+    features: int = 0
+    too_late: int = 0
+    rejected: int = 0
+    labels: int = 0
+    started: int = 0
+    exits: Counter[int] = field(default_factory=Counter)
+    aborted_inputs: int = 0
+    resent_transactions: int = 0
+    violations: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    delivered: dict[tuple[str, int], int] = field(default_factory=dict)
+    not_possible: list[str] = field(default_factory=list)
+    folder: str = ""
+    replay: str = ""
+
+    @property
+    def faults(self) -> int:
+        """How many were injected."""
+        return self.plan.total()
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, ready for JSON."""
+        values = asdict(self)
+        exits = {str(code): count for code, count in sorted(self.exits.items())}
+        return values | {
+            "faults": self.faults,
+            "exits": exits,
+            "plan": dict(self.plan),
+            "delivered": sum(self.delivered.values()),
+        }
+
+
+def show(report: Report, console: Console) -> None:
+    """Print it as tables."""
+    table = Table("fault", "injected", title=f"seed {report.seed}: {report.faults} faults")
+    for kind, count in sorted(report.plan.items()):
+        table.add_row(kind, str(count))
+    for kind in report.not_possible:
+        table.add_row(kind, "not possible on this machine")
+    console.print(table)
+    exits = ", ".join(f"{count} × {code}" for code, count in sorted(report.exits.items()))
+    console.print(
+        f"{report.events:,} events, {report.answers:,} answers, {report.rejected:,} malformed, "
+        f"{report.labels:,} labels; {report.started} scorers started, exit codes: {exits}\n"
+        f"features of {report.compared:,} events compared with brute force, "
+        f"{report.features:,} values; {report.too_late:,} came too late to be promised any\n"
+        f"{report.aborted_inputs} transactions of events aborted, {report.resent_transactions} "
+        f"sent again; {report.seconds:.0f} s in all"
+    )
+    for kind, count in report.violations.items():
+        console.print(f"[bold red]{count:,} × {kind}[/]")
+        for example in report.examples.get(kind, []):
+            console.print(f"    {example}", markup=False)
+    if report.violations:
+        console.print(f"kept in {report.folder}; again with: {report.replay}", markup=False)
+    else:
+        console.print("[bold green]0 lost, 0 duplicated, 0 wrong features[/]")

@@ -1,0 +1,116 @@
+"""Scorers as processes, and the supervisor that starts another where one ended."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from streams.child_process import die_with_parent
+
+FENCED = 4
+_BACK_OFF_S = 1.0
+_EXPECTED = {0, 1, 3, FENCED, -signal.SIGKILL, -signal.SIGTERM}
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+@dataclass
+class Scorer:
+    """One `weir score`; `stopped` while it is suspended by SIGSTOP."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    stopped: bool = False
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; a process that has ended takes none."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+            self.stopped = number == signal.SIGSTOP or (self.stopped and number != signal.SIGCONT)
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-6:])
+
+
+class Scorers:
+    """As many scorers as are wanted; `step` is to be called often.
+
+    Attributes:
+        config: the settings file that the next one gets.
+        wanted: how many are kept running; more may run for a while.
+        exits: exit codes and how often each came.
+        broken: what no scorer should ever do, in words.
+    """
+
+    def __init__(self, config: Path, folder: Path) -> None:
+        self.config = config
+        self.wanted = 0
+        self.running: list[Scorer] = []
+        self.exits: Counter[int] = Counter()
+        self.started = 0
+        self.broken: list[str] = []
+        self._folder = folder
+        self._not_before = 0.0
+
+    def start(self, config: Path | None = None, *arguments: str) -> Scorer:
+        """Start one now, beside those that run."""
+        self.started += 1
+        log = self._folder / f"scorer-{self.started}.log"
+        command = [sys.executable, "-m", "weir", "score", "-c", str(config or self.config)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*command, "--metrics-port", "0", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=os.environ | _ENVIRONMENT,
+                preexec_fn=die_with_parent(),
+            )
+        scorer = Scorer(process, log)
+        self.running.append(scorer)
+        return scorer
+
+    def step(self) -> None:
+        """Take note of those that ended, and start another where one is missing."""
+        for scorer in [each for each in self.running if each.process.poll() is not None]:
+            self.running.remove(scorer)
+            self._note_exit(scorer)
+            self._not_before = max(self._not_before, monotonic() + _BACK_OFF_S)
+        if len(self.awake) < self.wanted and monotonic() >= self._not_before:
+            self._not_before = monotonic() + _BACK_OFF_S
+            self.start()
+
+    @property
+    def awake(self) -> list[Scorer]:
+        """Those that run and are not suspended, the elder first."""
+        return [each for each in self.running if not each.stopped]
+
+    def stop_all(self, patience_s: float = 30.0) -> None:
+        """End all with SIGTERM; one that does not end is broken."""
+        self.wanted = 0
+        for scorer in self.running:
+            scorer.send(signal.SIGCONT)
+            scorer.send(signal.SIGTERM)
+        for scorer in self.running:
+            try:
+                scorer.process.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                self.broken.append(
+                    f"{scorer.log}: did not end within {patience_s:.0f} s of SIGTERM"
+                )
+                scorer.process.kill()
+                scorer.process.wait()
+            self._note_exit(scorer)
+        self.running = []
+
+    def _note_exit(self, scorer: Scorer) -> None:
+        code = scorer.process.returncode
+        self.exits[code] += 1
+        if code not in _EXPECTED:
+            self.broken.append(f"{scorer.log}: exit code {code}: {scorer.last_words()}")
+        elif "Traceback (most recent call last)" in scorer.log.read_text(errors="replace"):
+            self.broken.append(f"{scorer.log}: a stack trace: {scorer.last_words()}")

@@ -1,0 +1,56 @@
+"""What faults are done to: the cluster, the scorers and the feeder of one campaign."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+import numpy as np
+
+from tests.chaos.cluster import Cluster
+from tests.chaos.feeder import Feeder
+from tests.chaos.scorers import Scorers
+from tests.chaos.violations import Violations
+
+_STEP_S = 0.05
+
+
+@dataclass
+class Stage:
+    """The players of a campaign.
+
+    Attributes:
+        folder: settings files and logs.
+        found: faults note here what breaks a promise at once, such as a refusal that is none.
+        on_step: called often while time passes.
+    """
+
+    folder: Path
+    cluster: Cluster
+    scorers: Scorers
+    feeder: Feeder
+    rng: np.random.Generator
+    found: Violations
+    on_step: Callable[[], None]
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass; the supervisor goes on."""
+        deadline = monotonic() + seconds
+        while monotonic() < deadline:
+            self.step()
+            sleep(_STEP_S)
+
+    def step(self) -> None:
+        """One look at the scorers and the screen."""
+        self.scorers.step()
+        self.on_step()
+
+    def until(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Let time pass until `done`; whether that came within `seconds`."""
+        deadline = monotonic() + seconds
+        while not done():
+            if monotonic() > deadline:
+                return False
+            self.step()
+            sleep(_STEP_S)
+        return True

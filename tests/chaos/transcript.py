@@ -1,0 +1,180 @@
+"""What stands in the topics afterwards, read with nothing but Kafka's client and Arrow."""
+
+import io
+import json
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from numpy.typing import NDArray
+
+from tests.chaos.configuration import GROUP, PARTITIONS, TOPICS
+from tests.chaos.world import REASON_HEADER
+
+_BATCH = 10_000
+_POLL_S = 0.5
+_ANSWER_S = 30.0
+
+Headers = list[tuple[str, bytes | None]]
+
+
+@dataclass
+class InputPartition:
+    """Committed records of one partition of the events topic, ascending in offset."""
+
+    offsets: array = field(default_factory=lambda: array("q"))
+    ids: array = field(default_factory=lambda: array("q"))
+    times: array = field(default_factory=lambda: array("q"))
+    cards: array = field(default_factory=lambda: array("q"))
+    terminals: array = field(default_factory=lambda: array("q"))
+    amounts: array = field(default_factory=lambda: array("d"))
+    devices: array = field(default_factory=lambda: array("q"))
+
+
+@dataclass
+class Rejectable:
+    """A record that must become a dead letter, for `reason`."""
+
+    reason: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+@dataclass
+class Inputs:
+    """Both input topics; bad records by their place ``(topic, partition, offset)``."""
+
+    events: list[InputPartition]
+    labels: list[list[tuple[int, int, int]]]
+    """For each partition ``(time, event id, label)``."""
+    bad: dict[tuple[str, int, int], Rejectable]
+    cards: dict[str, int]
+    count: dict[tuple[str, int], int]
+    """Committed records of each partition, progress marks not counted."""
+
+
+@dataclass
+class Answers:
+    """One partition of the scores or the feature log, in the order of the topic."""
+
+    ids: array = field(default_factory=lambda: array("q"))
+    times: array = field(default_factory=lambda: array("q"))
+    keys: array = field(default_factory=lambda: array("q"))
+    scores: array = field(default_factory=lambda: array("f"))
+    offsets: array = field(default_factory=lambda: array("q"))
+    features: list[tuple[tuple[str, ...], NDArray[np.float32]]] = field(default_factory=list)
+    """Names of the columns and the vectors of each record of the feature log."""
+
+
+def read_topic(bootstrap_servers: str, topic: str) -> Iterator[Any]:
+    """Yield all committed records of a topic."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": "chaos-checker",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+        }
+    )
+    try:
+        partitions = consumer.list_topics(topic, timeout=_ANSWER_S).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, each, 0) for each in partitions])
+        unread = set(partitions)
+        while unread:
+            for message in consumer.consume(_BATCH, _POLL_S):
+                if message.error() is None:
+                    yield message
+                elif message.error().code() == KafkaError._PARTITION_EOF:
+                    unread.discard(message.partition())
+                else:
+                    raise KafkaException(message.error())
+    finally:
+        consumer.close()
+
+
+def read_inputs(bootstrap_servers: str) -> Inputs:
+    """Read events and labels; headers say which are none."""
+    inputs = Inputs([InputPartition() for _ in range(PARTITIONS)],
+                    [[] for _ in range(PARTITIONS)], {}, {}, {})  # fmt: skip
+    devices: dict[str, int] = {}
+    for topic in (TOPICS["events"], TOPICS["labels"]):
+        for message in read_topic(bootstrap_servers, topic):
+            headers: Headers = message.headers() or []
+            named = dict(headers)
+            partition, value = message.partition(), message.value()
+            if "weir.progress" in named:
+                continue
+            inputs.count[topic, partition] = inputs.count.get((topic, partition), 0) + 1
+            if REASON_HEADER in named:
+                reason = (named[REASON_HEADER] or b"").decode()
+                bad = Rejectable(reason, message.key(), value, headers)
+                inputs.bad[topic, partition, message.offset()] = bad
+                continue
+            body = json.loads(value)
+            if topic == TOPICS["labels"]:
+                label = (body["time"], body["event_id"], body["label"])
+                inputs.labels[partition].append(label)
+                continue
+            part = inputs.events[partition]
+            part.offsets.append(message.offset())
+            part.ids.append(body["id"])
+            part.times.append(body["at"])
+            part.cards.append(inputs.cards.setdefault(body["card"], len(inputs.cards)))
+            part.terminals.append(body.get("terminal", -1))
+            part.amounts.append(body["amount"])
+            device = body.get("device")
+            code = -1 if device is None else devices.setdefault(device, len(devices))
+            part.devices.append(code)
+    return inputs
+
+
+def read_scores(bootstrap_servers: str, cards: dict[str, int]) -> list[Answers]:
+    """The scores topic; a key that no event has is -1."""
+    answers = [Answers() for _ in range(PARTITIONS)]
+    for message in read_topic(bootstrap_servers, TOPICS["scores"]):
+        body, part = json.loads(message.value()), answers[message.partition()]
+        part.ids.append(body["event_id"])
+        part.times.append(body["event_time"])
+        key = body["key"] if body["key"].encode() == message.key() else ""
+        part.keys.append(cards.get(key, -1))
+        part.scores.append(body["score"])
+    return answers
+
+
+def read_feature_log(bootstrap_servers: str, cards: dict[str, int]) -> list[Answers]:
+    """The feature log: one Arrow stream per record."""
+    answers = [Answers() for _ in range(PARTITIONS)]
+    for message in read_topic(bootstrap_servers, TOPICS["feature_log"]):
+        part = answers[message.partition()]
+        table = pa.ipc.open_stream(io.BytesIO(message.value())).read_all()
+        names = tuple(json.loads(table.schema.metadata[b"weir.feature_names"]))
+        part.ids.extend(table["event_id"].to_pylist())
+        part.times.extend(table["event_time"].cast(pa.int64()).to_pylist())
+        part.keys.extend(cards.get(key, -1) for key in table["key"].to_pylist())
+        part.scores.extend(table["score"].to_pylist())
+        part.offsets.extend(table["offset"].to_pylist())
+        flat = np.concatenate([chunk.flatten().to_numpy() for chunk in table["features"].chunks])
+        part.features.append((names, flat.reshape(len(table), len(names))))
+    return answers
+
+
+def read_committed(bootstrap_servers: str) -> dict[tuple[str, int], int]:
+    """The group's committed offsets; -1001 where it has none."""
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": GROUP})
+    try:
+        places = [
+            TopicPartition(TOPICS[role], partition)
+            for role in ("events", "labels")
+            for partition in range(PARTITIONS)
+        ]
+        found = consumer.committed(places, timeout=_ANSWER_S)
+        return {(each.topic, each.partition): each.offset for each in found}
+    finally:
+        consumer.close()
