@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tests.chaos import campaign
 from tests.chaos.faults import FAULTS
 from tests.chaos.report import show
+from tests.chaos.screen import progress_on
 
 _FAULTS_PER_MINUTE = 11
 _EVENTS_PER_MINUTE = 55_000
@@ -21,14 +21,8 @@ def main() -> int:
     """Run one campaign; the exit code is 1 where a promise was broken."""
     order, as_json = _read_arguments()
     stderr = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn(), console=stderr,
-        refresh_per_second=2,
-    ) as bar:  # fmt: skip
-        task = bar.add_task(f"seed {order.seed}", total=1.0)
-        report = campaign.run(
-            order, lambda what, share: bar.update(task, description=what, completed=share)
-        )
+    with progress_on(stderr, f"seed {order.seed}") as progress:
+        report = campaign.run(order, progress)
     if as_json:
         print(json.dumps(report.as_json(), indent=2))
     show(report, stderr if as_json else Console())

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import numpy as np
 
 from tests.chaos import checker, configuration, faults, model, transcript
+from tests.chaos.clock import Clock
 from tests.chaos.cluster import Cluster
 from tests.chaos.feeder import Feeder
 from tests.chaos.monitor import Monitor
@@ -71,7 +73,7 @@ def run(order: Order, progress: Progress) -> Report:
         _weir("topics", "-c", str(config))
         progress("training the model", 0.0)
         model.train(config, order.folder, order.seed)
-        _disturb(order, cluster, config, report, found, progress)
+        _disturb(order, cluster, values, report, found, progress)
         _check(cluster.bootstrap_servers, report, found, progress)
         keep = bool(found)
     finally:
@@ -86,7 +88,7 @@ def run(order: Order, progress: Progress) -> Report:
 def _disturb(
     order: Order,
     cluster: Cluster,
-    config: Path,
+    values: dict[str, Any],
     report: Report,
     found: Violations,
     progress: Progress,
@@ -95,7 +97,8 @@ def _disturb(
     monitor = Monitor(cluster.bootstrap_servers)
     feeder = Feeder(cluster.bootstrap_servers, World(order.seed, order.events), order.events,
                     _FEED_SHARE * seconds)  # fmt: skip
-    scorers = Scorers(config, order.folder)
+    clock = Clock(order.folder / "clock")
+    scorers = Scorers(order.folder / "weir.toml", order.folder, clock.environment)
     injected: Counter[str] = report.plan
     doing = ["no fault yet"]
 
@@ -107,7 +110,7 @@ def _disturb(
         )
 
     rng = np.random.default_rng([order.seed, 3])
-    stage = Stage(order.folder, cluster, scorers, feeder, rng, found, on_step)
+    stage = Stage(order.folder, values, cluster, scorers, feeder, clock, rng, found, on_step)
     kinds = [kind for kind in faults.possible(stage) if not order.only or kind in order.only]
     report.not_possible = [kind for kind in faults.FAULTS if kind not in faults.possible(stage)]
     planned = faults.plan(np.random.default_rng([order.seed, 4]), order.faults, seconds, kinds)
@@ -124,6 +127,7 @@ def _disturb(
             faults.inject(fault, stage)
             injected[fault.kind] += 1
         doing[0] = "calm, until all is answered"
+        clock.jump(0.0)
         cluster.start()
         _wait_for_the_rest(stage, monitor, found)
     finally:

@@ -6,11 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tests.chaos import configuration
 from tests.chaos.configuration import SESSION_S
 from tests.chaos.feeder import Feeder
 from tests.chaos.scorers import Scorer
 from tests.chaos.stage import Stage
 from tests.chaos.world import Habits
+
+_CHANGED = "mean_3d"
+_REFUSED_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,41 @@ def slow(stage: Stage) -> None:
     stage.cluster.proxy(f"slow {stage.rng.uniform(1.0, 4.0):.2f}")
 
 
+def clock_jump(stage: Stage) -> None:
+    """The scorers' clock is hours wrong for a while, ahead or behind."""
+    hours = float(stage.rng.uniform(1.0, 48.0)) * (1 if stage.rng.random() < 0.7 else -1)
+    stage.clock.jump(hours * 3_600)
+    stage.pause(2.0)
+    stage.clock.jump(0.0)
+
+
+def changed_meaning(stage: Stage) -> None:
+    """A start with a feature that means something else than the model learned: it is refused."""
+    features = [
+        each | {"window": "2d"} if each["name"] == _CHANGED else each
+        for each in stage.settings["features"]
+    ]
+    path = stage.folder / "changed.toml"
+    configuration.write(path, stage.settings | {"features": features})
+    scorer = stage.scorers.start(path)
+    ended = stage.until(lambda: scorer.process.poll() is not None, _REFUSED_S)
+    said = scorer.last_words()
+    if not ended or scorer.process.returncode not in (1, 2) or f"{_CHANGED!r}" not in said:
+        code = scorer.process.returncode
+        stage.found.add("changed feature not refused", f"{scorer.log}: exit code {code}: {said}")
+        scorer.send(signal.SIGKILL)
+
+
+def more_features(stage: Stage) -> None:
+    """A restart with other features declared beside the model's: state of them is rebuilt."""
+    plain, wider = stage.folder / "weir.toml", stage.folder / "wider.toml"
+    features = stage.settings["features"] + configuration.MORE_FEATURES
+    configuration.write(wider, stage.settings | {"features": features})
+    stage.scorers.config = plain if stage.scorers.config == wider else wider
+    for scorer in stage.scorers.awake:
+        scorer.send(signal.SIGTERM)
+
+
 def _habit(seconds: float, **changes: float) -> Callable[[Stage], None]:
     def fault(stage: Stage) -> None:
         feeder: Feeder = stage.feeder
@@ -173,6 +212,9 @@ FAULTS: dict[str, tuple[int, Callable[[Stage], None]]] = {
     "stall": (2, stall),
     "refuse connections": (1, refuse),
     "slow network": (1, slow),
+    "clock jump": (1, clock_jump),
+    "changed feature": (1, changed_meaning),
+    "more features": (1, more_features),
     "malformed events": (2, _habit(0.7, malformed=0.3)),
     "duplicated events": (1, _habit(0.7, twice=0.5)),
     "disordered events": (1, _habit(0.7, late=0.5)),

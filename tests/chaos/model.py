@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from tests.chaos.world import Habits, World
 
 _TICKS, _PER_TICK = 40, 500
+_LARGE = 150.0
 
 
 def train(config: Path, folder: Path, seed: int) -> None:
@@ -27,7 +28,9 @@ def train(config: Path, folder: Path, seed: int) -> None:
         for _ in range(_TICKS)
         for record in world.tick(_PER_TICK, habits).events
     ]
-    fraud = np.random.default_rng([seed, 2]).random(len(bodies)) < 0.03
+    # Large payments are risky, so that there is something to be learned.
+    large = np.array([body["amount"] for body in bodies]) > _LARGE
+    fraud = np.random.default_rng([seed, 2]).random(len(bodies)) < np.where(large, 0.3, 0.01)
     columns = {name: [body.get(name) for body in bodies]
                for name in ("id", "card", "terminal", "amount", "device")}  # fmt: skip
     times = pa.array([body["at"] for body in bodies]).cast(pa.timestamp("ms", "UTC"))

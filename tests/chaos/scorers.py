@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -46,7 +47,7 @@ class Scorers:
         broken: what no scorer should ever do, in words.
     """
 
-    def __init__(self, config: Path, folder: Path) -> None:
+    def __init__(self, config: Path, folder: Path, environment: Mapping[str, str]) -> None:
         self.config = config
         self.wanted = 0
         self.running: list[Scorer] = []
@@ -54,6 +55,7 @@ class Scorers:
         self.started = 0
         self.broken: list[str] = []
         self._folder = folder
+        self._environment = os.environ | _ENVIRONMENT | environment
         self._not_before = 0.0
 
     def start(self, config: Path | None = None, *arguments: str) -> Scorer:
@@ -67,7 +69,7 @@ class Scorers:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=os.environ | _ENVIRONMENT,
+                env=self._environment,
                 preexec_fn=die_with_parent(),
             )
         scorer = Scorer(process, log)

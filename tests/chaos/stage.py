@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import numpy as np
 
+from tests.chaos.clock import Clock
 from tests.chaos.cluster import Cluster
 from tests.chaos.feeder import Feeder
 from tests.chaos.scorers import Scorers
@@ -21,14 +23,18 @@ class Stage:
 
     Attributes:
         folder: settings files and logs.
+        settings: what the settings file of the campaign holds.
+        clock: the scorers' wall clock.
         found: faults note here what breaks a promise at once, such as a refusal that is none.
         on_step: called often while time passes.
     """
 
     folder: Path
+    settings: dict[str, Any]
     cluster: Cluster
     scorers: Scorers
     feeder: Feeder
+    clock: Clock
     rng: np.random.Generator
     found: Violations
     on_step: Callable[[], None]

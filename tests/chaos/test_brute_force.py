@@ -77,7 +77,7 @@ def test_features_of_a_world_are_those_of_weir() -> None:
     batch = decoder.decode([json.dumps(body).encode() for body in rows]).events
     state = FeatureState(plan, WindowSettings(allowed_lateness="1h"))
     known = LabelBatch(ids, np.array(values, float), np.array(before, np.int64))
-    matrix = state.update(batch, known).astype(np.float32)
+    matrix = state.update(batch, known).matrix.astype(np.float32)
     for name, column in zip(plan.names, matrix.T, strict=True):
         if name == "std_1d":
             np.testing.assert_allclose(column, expected[name], rtol=1e-6)
