@@ -200,7 +200,7 @@ def measure(hot_share: float, measured: int) -> dict[str, Any]:
     worst = 0.0
     for part, labels in batches(events, BATCH):
         batch = RecordBatch(CONTRACT, part, np.array([event.time for event in part]))
-        matrix = timed("compiled", lambda b=batch, k=labels: state.update(b, k))
+        matrix = timed("compiled", lambda b=batch, k=labels: state.update(b, k)).matrix
         rows = timed("plain", lambda p=part, k=labels: plain.update(p, k))
         worst = max(worst, float(np.max(np.abs(matrix - np.array(rows)))))
     if worst > 1e-6:

@@ -68,6 +68,13 @@ class ScorerMetrics:
         self.restored = Counter(
             "weir_restored_events", "Events read again to rebuild state", registry=registry
         )
+        self.late = Counter(
+            "weir_late_events", "Events beyond the allowed lateness", registry=registry
+        )
+        self.approximate = Counter(
+            "weir_approximate_events", "Events with a window that reaches to what was forgotten",
+            registry=registry,
+        )  # fmt: skip
         self.forgotten = Gauge(
             "weir_forgotten_events", "Events forgotten early: more than an entity's share",
             ["entity"], registry=registry,

@@ -19,7 +19,7 @@ from streams.events import RecordBatch
 from streams.exactly_once import Answers
 from streams.feature_log import FeatureLogWriter, ScoredEvents
 from streams.features.plan import FeaturePlan
-from streams.features.state import FeatureState, WindowSettings
+from streams.features.state import FeatureRows, FeatureState, WindowSettings
 from streams.intake import Work
 from streams.topics import TopicSettings
 from streams.transactor import Committed, Outgoing
@@ -45,7 +45,8 @@ class Timings(msgspec.Struct, gc=False):
 class Score(msgspec.Struct, gc=False):
     """One record of ``weir.scores``; times are UTC milliseconds.
 
-    ``arrived`` is the event's Kafka timestamp.
+    ``arrived`` is the event's Kafka timestamp; ``late`` and ``approximate`` say that its windows
+    may not be whole, see `streams.features.FeatureRows`.
     """
 
     event_id: int | str
@@ -60,6 +61,8 @@ class Score(msgspec.Struct, gc=False):
     feature_schema: str
     arrived: int
     timings: Timings
+    late: bool = False
+    approximate: bool = False
 
 
 class Scorer:
@@ -119,7 +122,8 @@ class Scorer:
     def process(self, work: Work) -> Answers:
         """Answer a batch: scores in order, one feature log record per partition, dead letters."""
         start = perf_counter()
-        features = self._state.update(work.events, work.labels).astype(np.float32)
+        rows = self._state.update(work.events, work.labels)
+        features = rows.matrix.astype(np.float32)
         featured = perf_counter()
         outputs = self._engine.infer(features)
         decisions = self._policy.decide(outputs)
@@ -130,26 +134,34 @@ class Scorer:
             "inference": inferred - featured,
         }
         outgoing = [
-            self._scores(work, outputs, decisions, stages),
-            self._log_features(work, features, outputs, decisions),
+            self._scores(work, rows, outputs, decisions, stages),
+            self._log_features(work, rows, features, outputs, decisions),
         ]
         if work.bad:
             outgoing.append(self._dead_letters(work))
         stages["encode"] = perf_counter() - inferred
         counts = np.bincount(decisions, minlength=len(DECISIONS)).tolist()
-        return Answers(outgoing, partial(self._count, work, counts, stages))
+        flagged = (int(rows.late.sum()), int(rows.approximate.sum()))
+        return Answers(outgoing, partial(self._count, work, counts, flagged, stages))
 
     def aborted(self, reason: str) -> None:
         """Count it."""
         self._metrics.transactions.labels("aborted").inc()
 
     def _count(
-        self, work: Work, decided: list[int], stages: dict[str, float], committed: Committed
+        self,
+        work: Work,
+        decided: list[int],
+        flagged: tuple[int, int],
+        stages: dict[str, float],
+        committed: Committed,
     ) -> None:
         """Count what is now visible to consumers."""
         metrics = self._metrics
         metrics.events.inc(len(work.events))
         metrics.labels.inc(len(work.labels))
+        metrics.late.inc(flagged[0])
+        metrics.approximate.inc(flagged[1])
         for name, count in zip(DECISIONS, decided, strict=True):
             metrics.decisions.labels(name).inc(count)
         for bad in work.bad:
@@ -168,7 +180,12 @@ class Scorer:
             metrics.forgotten.labels(entity).set(count)
 
     def _scores(
-        self, work: Work, outputs: Outputs, decisions: NDArray[np.int8], stages: dict[str, float]
+        self,
+        work: Work,
+        rows: FeatureRows,
+        outputs: Outputs,
+        decisions: NDArray[np.int8],
+        stages: dict[str, float],
     ) -> Outgoing:
         timings = Timings(
             scored=round(time() * 1_000),
@@ -188,6 +205,8 @@ class Scorer:
             repeat(self._schema),
             work.arrived.tolist(),
             repeat(timings),
+            rows.late.tolist(),
+            rows.approximate.tolist(),
         )
         return Outgoing(
             topic=self._topics.scores,
@@ -199,6 +218,7 @@ class Scorer:
     def _log_features(
         self,
         work: Work,
+        flags: FeatureRows,
         features: NDArray[np.float32],
         outputs: Outputs,
         decisions: NDArray[np.int8],
@@ -220,6 +240,8 @@ class Scorer:
                     probability=outputs.probability[rows],
                     anomaly=outputs.anomaly[rows],
                     decision=decisions[rows],
+                    late=flags.late[rows],
+                    approximate=flags.approximate[rows],
                 )
                 values.append(self._feature_log.encode(scored))
                 partitions.append(partition)

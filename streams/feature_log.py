@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
+"""Raised with every change of the columns; 2 brought ``late`` and ``approximate``."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class ScoredEvents:
         features: float32, shape (n, width).
         score, probability, anomaly: float32, shape (n,).
         decision: codes into `FeatureLogWriter.decisions`, int8, shape (n,).
+        late, approximate: see `streams.features.FeatureRows`, bool, shape (n,).
     """
 
     ids: Sequence[Any]
@@ -38,6 +40,8 @@ class ScoredEvents:
     probability: NDArray[np.float32]
     anomaly: NDArray[np.float32]
     decision: NDArray[np.int8]
+    late: NDArray[np.bool_]
+    approximate: NDArray[np.bool_]
 
 
 class FeatureLogWriter:
@@ -76,6 +80,8 @@ class FeatureLogWriter:
                 pa.field("probability", pa.float32(), nullable=False),
                 pa.field("anomaly", pa.float32(), nullable=False),
                 pa.field("decision", pa.dictionary(pa.int8(), pa.string()), nullable=False),
+                pa.field("late", pa.bool_(), nullable=False),
+                pa.field("approximate", pa.bool_(), nullable=False),
             ],
             metadata=metadata,
         )
@@ -95,6 +101,8 @@ class FeatureLogWriter:
                 pa.array(events.probability),
                 pa.array(events.anomaly),
                 pa.DictionaryArray.from_arrays(pa.array(events.decision), self._decisions),
+                pa.array(events.late),
+                pa.array(events.approximate),
             ],
             schema=schema,
         )
@@ -109,12 +117,18 @@ def read_feature_log(value: bytes) -> pa.Table:
     """The table in one record of the feature log; ``schema.metadata`` holds its context.
 
     Raises:
-        ValueError: the bytes are no feature log record.
+        ValueError: the bytes are no feature log record, or one of another format.
     """
     try:
-        return pa.ipc.open_stream(value).read_all()
+        table = pa.ipc.open_stream(value).read_all()
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"not a feature log record: {error}") from error
+    version = (table.schema.metadata or {}).get(b"weir.format", b"?").decode(errors="replace")
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"a feature log record of format {version}: this program reads format {FORMAT_VERSION}"
+        )
+    return table
 
 
 def feature_names(table: pa.Table) -> list[str]:

@@ -9,6 +9,7 @@ from streams.features.declarations import (
     WindowFeature,
 )
 from streams.features.dumps import CorruptStateError, StateMismatchError
+from streams.features.feature_rows import FeatureRows
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureState, LabelBatch
 
@@ -17,6 +18,7 @@ __all__ = [
     "CorruptStateError",
     "FeatureDeclaration",
     "FeaturePlan",
+    "FeatureRows",
     "FeatureState",
     "FieldFeature",
     "HistoryRatioFeature",

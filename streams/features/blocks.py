@@ -1,15 +1,20 @@
 """Compiled: one block of remembered events for each entity, all in one arena.
 
-A block is ``offset, capacity, start, length``: its events stand at ``offset + start`` and after,
-contiguous and ascending in time. A block that is full moves to one of twice the size; the place
+A block is ``offset, capacity, start, length, lost``: its events stand at ``offset + start`` and
+after, contiguous and ascending in time; `lost` is the time of the latest event that it had to
+forget for want of room. A block that is full moves to one of twice the size; the place
 that it leaves is chained into the free list of its size. The chunks that a block fills are
 summed. See `kernels.py` on numba's cache.
 """
 
 from streams.features.chunk_sums import CHUNK, sum_chunks
 from streams.features.compiled import inlined, kernel
+from streams.features.id_index import NEVER
 from streams.features.statistics import Counter
 
+LOST = 4
+BLOCK = 5
+"""Numbers of a block."""
 _USED = int(Counter.USED)
 _SMALLEST_CLASS = 2  # log2 of the first block's capacity
 
@@ -138,8 +143,9 @@ def free_blocks(times, blocks, free, slots):  # type: ignore[no-untyped-def]
                 size_class += 1
             times[offset] = free[size_class]
             free[size_class] = offset
-        for column in range(blocks.shape[1]):
+        for column in range(LOST):
             blocks[slot, column] = 0
+        blocks[slot, LOST] = NEVER
 
 
 @kernel

@@ -34,7 +34,6 @@ class EntityHeader(msgspec.Struct):
         places: size of the arena.
         index_places: size of the id index.
         counters: see `streams.features.statistics.Counter`.
-        newest: latest event time.
         buffers: ``(dtype, shape)`` of each buffer that follows, in order.
     """
 
@@ -42,7 +41,6 @@ class EntityHeader(msgspec.Struct):
     places: int
     index_places: int
     indexed: int
-    newest: int
     counters: list[int]
     buffers: list[tuple[str, list[int]]] = []
 

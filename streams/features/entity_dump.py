@@ -4,9 +4,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.features.blocks import free_places, sum_blocks
+from streams.features.blocks import BLOCK, free_places, sum_blocks
 from streams.features.dumps import CorruptStateError, EntityHeader, Reader, describe
-from streams.features.entity_state import EntityState, new_index
+from streams.features.entity_state import EntityState, new_blocks, new_index
 from streams.features.id_index import SLOT, WAITING_FRAUD, collect, refill
 from streams.features.slots import Slots
 from streams.features.statistics import Counter
@@ -34,7 +34,6 @@ def dump_entity(state: EntityState) -> tuple[EntityHeader, list[NDArray[np.gener
         places=times.size,
         index_places=len(state.index),
         indexed=state.indexed,
-        newest=state.newest,
         counters=state.counters.tolist(),
         buffers=describe(buffers),
     )
@@ -50,7 +49,7 @@ def load_entity(state: EntityState, header: EntityHeader, reader: Reader) -> Non
     if len(header.counters) != state.counters.size:
         raise _corrupt(state, "the counters")
     state.counters[:] = header.counters
-    state.newest, state.indexed = header.newest, header.indexed
+    state.indexed = header.indexed
     used, count = header.counters[Counter.USED], header.indexed
     rows = header.index_places
     if not (0 <= used <= header.places and 0 <= count < rows and rows & (rows - 1) == 0):
@@ -63,8 +62,8 @@ def load_entity(state: EntityState, header: EntityHeader, reader: Reader) -> Non
     state.slots = Slots(names, reader.array(np.int64, len(free)).tolist())
     if sorted(state.slots.free) != free or state.slots.taken + len(free) != len(names):
         raise _corrupt(state, "the names")
-    state.blocks = np.zeros((max(len(state.blocks), len(names)), state.blocks.shape[1]), np.int64)
-    state.blocks[: len(names)] = reader.array(np.int64, len(names), state.blocks.shape[1])
+    state.blocks = new_blocks(max(len(state.blocks), len(names)))
+    state.blocks[: len(names)] = reader.array(np.int64, len(names), BLOCK)
     state.free[:] = reader.array(np.int64, state.free.size)
     state.arena = times, values, hashes, chunks = state.new_arena(header.places)
     times[:used] = reader.array(np.int64, used)

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.events import EventBatch
-from streams.features.blocks import free_blocks
+from streams.features.blocks import BLOCK, LOST, free_blocks
 from streams.features.chunk_sums import CHUNK, CHUNK_SUMS
+from streams.features.feature_rows import FeatureRows
 from streams.features.id_index import EMPTY, NEVER, SLOT, count_kept, rebuild
 from streams.features.identity import hash_integers, hash_texts
 from streams.features.journal import undo
@@ -38,7 +39,6 @@ class _Recording:
     journal: NDArray[np.int64]
     counters: NDArray[np.int64]
     indexed: int
-    newest: int
     fresh: list[int] = field(default_factory=list)
     indexes: list[tuple[int, NDArray[np.int64]]] = field(default_factory=list)
 
@@ -49,16 +49,17 @@ class EntityState:
     def __init__(self, plan: EntityPlan, settings: WindowSettings) -> None:
         self.plan = plan
         self.slots = Slots()
+        self._allowed_lateness = settings.allowed_lateness
         self._keep_ms = plan.retention_ms + settings.allowed_lateness
         self._max_events = settings.max_events_per_entity
         self.has_labels = plan.label_column >= 0
         self.arena = self.new_arena(1 << 12)
-        self.blocks = np.zeros((1 << 8, 4), np.int64)  # offset, capacity, start, length
+        self.blocks = new_blocks(1 << 8)
         self.free = np.full(_SIZE_CLASSES, -1, np.int64)
         self.counters = np.zeros(len(Counter), np.int64)
+        self.counters[Counter.NEWEST] = NEVER
         self.index = new_index(1 << 10 if self.has_labels else 1)
         self.indexed = 0
-        self.newest = NEVER
         self._recordings: list[_Recording] = []
         self._spare_journals: list[NDArray[np.int64]] = []
         self._kernel_plan = (
@@ -92,6 +93,11 @@ class EntityState:
         return int(self.counters[Counter.DROPPED])
 
     @property
+    def newest(self) -> int:
+        """Latest event time, ms; `NEVER` before the first."""
+        return int(self.counters[Counter.NEWEST])
+
+    @property
     def nbytes(self) -> int:
         """Memory of the arrays in bytes."""
         arrays = (*self.arena, self.index, self.blocks, self._scratch[1])
@@ -103,9 +109,9 @@ class EntityState:
         event_hashes: NDArray[np.int64],
         labels: LabelBatch,
         label_hashes: NDArray[np.int64],
-        matrix: NDArray[np.float64],
+        answers: FeatureRows,
     ) -> None:
-        """Take in a batch and write this entity's features to the columns of `matrix`."""
+        """Take in a batch and write this entity's features and flags to `answers`."""
         if not self._recordings:
             self.slots.fresh.clear()
         slots = self._find_slots(batch.values(self.plan.entity))
@@ -115,8 +121,7 @@ class EntityState:
             self._reserve_index(len(batch) + len(labels))
         else:
             event_hashes, label_hashes = np.zeros(len(batch), np.int64), np.empty(0, np.int64)
-        if len(batch):
-            self.newest = max(self.newest, int(batch.times.max()))
+        newest = max(self.newest, int(batch.times.max(initial=NEVER)))
         # Copies, because numba would compile anew for an array that is read-only or strided.
         events = (slots, np.array(batch.times, np.int64), rows, event_hashes)
         known = (
@@ -129,8 +134,8 @@ class EntityState:
             event, label, entries, words = update_entity(
                 event, label, events, known, self.arena, self.blocks, self.free,
                 self.counters, self.index, self._kernel_plan,
-                (self._keep_ms, self._max_events, self.newest), self._journal,
-                self._scratch, matrix,
+                (self._keep_ms, self._allowed_lateness, self._max_events, newest),
+                self._journal, self._scratch, answers,
             )  # fmt: skip
             self.indexed += entries
             if event == len(batch) and label == label_hashes.size:
@@ -146,7 +151,7 @@ class EntityState:
             self._spare_journals.pop() if self._spare_journals else np.empty(1 << 12, np.int64)
         )
         journal[0] = 1
-        recording = _Recording(journal, self.counters.copy(), self.indexed, self.newest)
+        recording = _Recording(journal, self.counters.copy(), self.indexed)
         self.slots.fresh = recording.fresh
         self._recordings.append(recording)
 
@@ -167,7 +172,7 @@ class EntityState:
             free_blocks(self.arena[0], self.blocks, self.free, np.array(recording.fresh, np.int64))
             recording.counters[Counter.USED] = self.counters[Counter.USED]
             self.counters = recording.counters
-            self.indexed, self.newest = recording.indexed, recording.newest
+            self.indexed = recording.indexed
             self._end(recording)
 
     def _undo_to(self, floor: int, journal: NDArray[np.int64]) -> None:
@@ -193,7 +198,7 @@ class EntityState:
         slots = np.fromiter(map(self.slots.__getitem__, values), np.int64, len(values))
         if len(self.slots.names) > len(self.blocks):
             room = max(2 * len(self.blocks), len(self.slots.names))
-            blocks = np.zeros((room, 4), np.int64)
+            blocks = new_blocks(room)
             blocks[: len(self.blocks)] = self.blocks
             self.blocks = blocks
         return slots
@@ -241,6 +246,13 @@ class EntityState:
         if self._recordings:
             self._recordings[-1].indexes.append((int(self._journal[0]), self.index))
         self.index = index
+
+
+def new_blocks(count: int) -> NDArray[np.int64]:
+    """Return blocks without events."""
+    blocks = np.zeros((count, BLOCK), np.int64)
+    blocks[:, LOST] = NEVER
+    return blocks
 
 
 def new_index(places: int) -> NDArray[np.int64]:

@@ -8,12 +8,13 @@ numba's cache.
 
 import numpy as np
 
+from streams.features.blocks import LOST
 from streams.features.chunk_sums import CHUNK, sum_chunks
 from streams.features.compiled import inlined, kernel
 from streams.features.id_index import EMPTY, KEY, SEEN, SLOT, find_place, remove
 
-_INSERTED, _FORGOT, _LABELLED, _ENTRY = range(4)
-EVENT_WORDS = 8
+_INSERTED, _FORGOT, _LABELLED, _ENTRY, _LOST = range(5)
+EVENT_WORDS = 10
 """What an event and its id take at most, and a label too, without the events forgotten for it."""
 
 
@@ -53,6 +54,14 @@ def note_entry(journal, index, place, key):  # type: ignore[no-untyped-def]
     journal[end], journal[end + 1] = key, index[place, SLOT]
     journal[end + 2], journal[end + 3] = index[place, SEEN], _ENTRY
     journal[0] = end + 4
+
+
+@inlined
+def note_lost(journal, blocks, slot):  # type: ignore[no-untyped-def]
+    """What a block says of lost events is about to change."""
+    end = journal[0]
+    journal[end], journal[end + 1], journal[end + 2] = slot, blocks[slot, LOST], _LOST
+    journal[0] = end + 3
 
 
 @kernel
@@ -152,6 +161,9 @@ def undo(journal, floor, arena, blocks, index, label_column):  # type: ignore[no
             if blocks[slot, 1] >= CHUNK:
                 sum_chunks(values, chunks, position, min(position + CHUNK, first + blocks[slot, 3]))
             end -= 4
+        elif kind == _LOST:
+            blocks[journal[end - 3], LOST] = journal[end - 2]
+            end -= 3
         else:
             place = find_place(index, journal[end - 4])
             if journal[end - 3] == EMPTY:

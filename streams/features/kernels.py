@@ -7,6 +7,7 @@ After a change in one of the files that it imports, touch this file too.
 import numpy as np
 
 from streams.features.blocks import (
+    LOST,
     count_old,
     forget,
     insert,
@@ -19,6 +20,7 @@ from streams.features.compiled import inlined, kernel
 from streams.features.id_index import (
     EMPTY,
     KEY,
+    NEVER,
     SEEN,
     SLOT,
     WAITING_FRAUD,
@@ -33,6 +35,7 @@ from streams.features.journal import (
     note_forgotten,
     note_inserted,
     note_labelled,
+    note_lost,
     records,
 )
 from streams.features.prefetch import prefetch
@@ -54,7 +57,7 @@ _HEADERS_AHEAD, _BLOCKS_AHEAD, _NEWEST_LINES = 12, 6, 8
 
 # Enum members as plain ints: numba compiles these, not attribute look-ups.
 _EVENTS, _SUMS, _MOMENTS, _DISTINCT, _PRIOR = (int(group) for group in Group)
-_DROPPED = int(Counter.DROPPED)
+_DROPPED, _NEWEST = int(Counter.DROPPED), int(Counter.NEWEST)
 _VALUES, _MEAN, _RATIO = int(Stat.VALUES), int(Stat.MEAN), int(Stat.RATIO_TO_MEAN)
 
 
@@ -200,10 +203,12 @@ def update_entity(  # type: ignore[no-untyped-def]
         arena: ``(times, values, hashes, chunks)``.
         blocks, free, counters, index: with the arena, the entity's state, changed in place.
         plan: ``(groups, window_ms, outputs, label_column)``.
-        limits: ``(keep_ms, max_events, newest)``, `newest` being the latest event time of all.
+        limits: ``(keep_ms, allowed_lateness, max_events, newest)``, `newest` being the latest
+            event time, with those of this batch.
         journal: where changes are written down.
         scratch: ``(found, members)``, work space.
-        out: float64 (n, features), written in the columns of this plan's outputs.
+        out: ``(matrix, late, approximate)``: float64 (n, features), written in the columns of
+            this plan's outputs, and bool (n,), set where it is so.
 
     Returns:
         ``(event, label, entries, words)``: positions reached, n and m when all is done; how many
@@ -214,7 +219,8 @@ def update_entity(  # type: ignore[no-untyped-def]
     label_hashes, label_values, label_before = labels
     times, values, hashes, chunks = arena
     groups, window_ms, outputs, label_column = plan
-    keep_ms, max_events, newest = limits
+    keep_ms, allowed_lateness, max_events, newest = limits
+    matrix, late, approximate = out
     found, members = scratch
     entries = 0
     label = first_label
@@ -238,27 +244,45 @@ def update_entity(  # type: ignore[no-untyped-def]
         if i + _BLOCKS_AHEAD < slots.size:
             _prefetch_block(times, values, hashes, blocks, slots[i + _BLOCKS_AHEAD])
         slot = slots[i]
-        if slot < 0:
-            for o in range(outputs[2].size):
-                out[i, outputs[2][o]] = outputs[3][o]
-            continue
         time = event_times[i]
+        seen = time if counters[_NEWEST] == NEVER else counters[_NEWEST]
+        if slot < 0:
+            counters[_NEWEST] = max(seen, time)
+            for o in range(outputs[2].size):
+                matrix[i, outputs[2][o]] = outputs[3][o]
+            continue
         length = blocks[slot, 3]
-        old = dropped = 0
+        lost = blocks[slot, LOST]
         if length:
             last = times[blocks[slot, 0] + blocks[slot, 2] + length - 1]
-            old = count_old(times, blocks, slot, max(last, time) - keep_ms)
-            dropped = 1 if length - old >= max_events else 0
+            # An entity that was idle for so long counts as unknown, whether or not a sweep has
+            # come by to evict it: an answer must not depend on that.
+            if last > seen - keep_ms:
+                seen = last
+            else:
+                lost = NEVER
+        old = count_old(times, blocks, slot, max(seen, time) - keep_ms)
+        dropped = 0
+        if length - old >= max_events:
+            dropped = 1
+            lost = max(lost, times[blocks[slot, 0] + blocks[slot, 2] + old])
         if records(journal):
             words = EVENT_WORDS + forgotten_words(old + dropped, values)
             if journal[0] + words > journal.size:
                 return i, label, entries, words
             if old + dropped:
                 note_forgotten(journal, times, values, hashes, blocks, slot, old + dropped)
+            if lost != blocks[slot, LOST]:
+                note_lost(journal, blocks, slot)
         forget(blocks, slot, old + dropped)
+        blocks[slot, LOST] = lost
         counters[_DROPPED] += dropped
         if not make_room(times, values, hashes, chunks, blocks, free, counters, slot):
             return i, label, entries, 0
+        late[i] |= time < seen - allowed_lateness
+        approximate[i] |= lost > time - (keep_ms - allowed_lateness)
+        if counters[_NEWEST] < time:
+            counters[_NEWEST] = time
         position = insert(times, values, hashes, blocks, slot, time, event_hashes[i])
         for column in range(rows.shape[0]):
             values[column, position] = rows[column, i]
@@ -276,5 +300,5 @@ def update_entity(  # type: ignore[no-untyped-def]
             times, values, chunks, first, first + blocks[slot, 3], position, groups, window_ms,
             found, members,
         )  # fmt: skip
-        _write(found, outputs, values, position, out, i)
+        _write(found, outputs, values, position, matrix, i)
     return slots.size, label, entries, 0

@@ -29,18 +29,21 @@ CHUNK = 65_536
 """Events per step: large enough that the kernels, and not Python, take the time."""
 
 
-class FeatureRows(NamedTuple):
+class FeaturedEvents(NamedTuple):
     """Features of m events that follow one another.
 
     Attributes:
         events: the events.
         matrix: float64, shape (m, len(plan.names)), NaN where missing.
         labels: 1, 0 or -1 (unknown), int8, shape (m,).
+        late, approximate: as in `FeatureRows`, bool, shape (m,).
     """
 
     events: ColumnBatch
     matrix: NDArray[np.float64]
     labels: NDArray[np.int8]
+    late: NDArray[np.bool_]
+    approximate: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def compute_features(
     windows: WindowSettings | None = None,
     chunk: int = CHUNK,
     progress: Progress | None = None,
-) -> Iterator[FeatureRows]:
+) -> Iterator[FeaturedEvents]:
     """Yield the features of events with ``start_ms <= time < stop_ms``, in order.
 
     All events before `start_ms` are taken in too: they are the history that windows look at.
@@ -123,7 +126,7 @@ def _compute(
     windows: WindowSettings | None,
     chunk: int,
     progress: Progress | None,
-) -> Iterator[FeatureRows]:
+) -> Iterator[FeaturedEvents]:
     first, end = file.span(*span)
     labels = file.labels if file.labels is not None else np.full(len(file), UNLABELLED, np.int8)
     labelled = np.flatnonzero(labels != UNLABELLED) if plan.reads_labels else np.empty(0, np.intp)
@@ -141,13 +144,17 @@ def _compute(
             before=np.searchsorted(batch.times, known[applied:due], side="left"),
         )
         applied = due
-        matrix = state.update(batch, batch_labels)
+        rows = state.update(batch, batch_labels)
         if progress is not None:
             progress(stop, end)
         wanted = max(first - start, 0)
         if wanted < stop - start:
-            yield FeatureRows(
-                file.batch(start + wanted, stop), matrix[wanted:], labels[start + wanted : stop]
+            yield FeaturedEvents(
+                file.batch(start + wanted, stop),
+                rows.matrix[wanted:],
+                labels[start + wanted : stop],
+                rows.late[wanted:],
+                rows.approximate[wanted:],
             )
 
 
@@ -207,8 +214,8 @@ def write_features(
 
     Columns: the event's id and time under their own names, the features under theirs, and the
     label (null where unknown) under its own if the file was opened with one. The metadata hold
-    the feature schema hash, the SHA-256 of the file of events, and the label delay. A file that
-    was there is replaced once the new one is complete.
+    the feature schema hash, the SHA-256 of the file of events, the label delay, and how many rows
+    are late and approximate. A file that was there is replaced once the new one is complete.
 
     Args:
         with_labels: write the label column too.
@@ -246,7 +253,7 @@ def write_features(
     schema = pa.schema(fields, metadata=metadata)
     # In the same folder, so that the last step is one rename; a reader sees all or nothing.
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    count = 0
+    count = late = approximate = 0
     try:
         with pyarrow.parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
             for rows in chunks:
@@ -259,6 +266,11 @@ def write_features(
                     columns.append(pa.array(rows.labels, mask=rows.labels == UNLABELLED))
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
                 count += len(rows.events)
+                late += int(rows.late.sum())
+                approximate += int(rows.approximate.sum())
+            writer.add_key_value_metadata(
+                {"weir.late_events": str(late), "weir.approximate_events": str(approximate)}
+            )
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -5,7 +5,6 @@ from typing import Self
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from streams.events import EventBatch
 from streams.features.calendar import calendar_part
@@ -13,12 +12,13 @@ from streams.features.declarations import CalendarFeature, FieldFeature
 from streams.features.dumps import Buffer, CorruptStateError, Reader, new_header, read_header, view
 from streams.features.entity_dump import dump_entity, load_entity
 from streams.features.entity_state import EntityState
+from streams.features.feature_rows import FeatureRows
 from streams.features.identity import hash_ids
 from streams.features.label_batch import LabelBatch
 from streams.features.plan import FeaturePlan
 from streams.features.window_settings import WindowSettings
 
-__all__ = ["FeatureState", "LabelBatch", "WindowSettings"]
+__all__ = ["FeatureRows", "FeatureState", "LabelBatch", "WindowSettings"]
 
 
 class FeatureState:
@@ -34,7 +34,7 @@ class FeatureState:
         self._entities = [EntityState(entity, self._settings) for entity in plan.entities]
         self._marks = 0
 
-    def update(self, batch: EventBatch, labels: LabelBatch | None = None) -> NDArray[np.float64]:
+    def update(self, batch: EventBatch, labels: LabelBatch | None = None) -> FeatureRows:
         """Take in events one after another, each seeing those before it.
 
         Args:
@@ -42,10 +42,11 @@ class FeatureState:
             labels: labels that became known before them.
 
         Returns:
-            Feature vectors as float64, shape (n, len(plan.names)), NaN where missing.
+            Their features, and which of them are late or approximate.
         """
         labels = labels or LabelBatch()
         matrix = np.empty((len(batch), len(self.plan.names)))
+        rows = FeatureRows(matrix, np.zeros(len(batch), np.bool_), np.zeros(len(batch), np.bool_))
         for column, declaration in enumerate(self.plan.declarations):
             if isinstance(declaration, FieldFeature):
                 matrix[:, column] = batch.numbers(declaration.field)
@@ -56,8 +57,8 @@ class FeatureState:
         else:
             event_hashes = label_hashes = np.empty(0, np.int64)
         for entity in self._entities:
-            entity.update(batch, event_hashes, labels, label_hashes, matrix)
-        return matrix
+            entity.update(batch, event_hashes, labels, label_hashes, rows)
+        return rows
 
     def mark(self) -> None:
         """Record the changes from here on, so that `undo` can take them back.

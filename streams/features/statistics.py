@@ -30,7 +30,8 @@ class Stat(IntEnum):
 
 
 class Counter(IntEnum):
-    """Positions in the arena's counters."""
+    """Positions in an entity's counters."""
 
     USED = 0  # places of the arena handed out so far
     DROPPED = 1  # events that a full block had to forget
+    NEWEST = 2  # latest event time; NEVER before the first

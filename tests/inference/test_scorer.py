@@ -77,13 +77,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
 class Desk:
     """A scorer with its metrics."""
 
-    def __init__(self, model: ModelPackage, **policy: Any) -> None:
+    def __init__(
+        self, model: ModelPackage, windows: WindowSettings | None = None, **policy: Any
+    ) -> None:
         self.registry = CollectorRegistry()
         self.engine = OnnxRuntimeEngine(model, PLAN.names)
         self.policy = Policy(PolicySettings(version="7", **policy), model.thresholds)
         self.scorer = Scorer(
-            CONTRACT, PLAN, WindowSettings(), self.engine, model.short_id, self.policy, TOPICS,
-            ScorerMetrics(self.registry),
+            CONTRACT, PLAN, windows or WindowSettings(), self.engine, model.short_id, self.policy,
+            TOPICS, ScorerMetrics(self.registry),
         )  # fmt: skip
 
     def process(self, work: Work) -> dict[str, Outgoing]:
@@ -160,7 +162,7 @@ def expected(desk: Desk, *works: Work) -> tuple[NDArray[np.float32], Outputs]:
     """Features and answers of the last work, after those before it."""
     state = FeatureState(PLAN)
     for work in works:
-        matrix = state.update(work.events, work.labels).astype(np.float32)
+        matrix = state.update(work.events, work.labels).matrix.astype(np.float32)
     return matrix, desk.engine.infer(matrix)
 
 
@@ -185,6 +187,8 @@ def test_a_score_holds_all_of_the_answer(desk: Desk, model: ModelPackage) -> Non
             "policy": "7",
             "feature_schema": PLAN.schema_hash,
             "arrived": START + 60_000 * i + 40,
+            "late": False,
+            "approximate": False,
         }
         assert (timings["batch"], timings["decode_us"]) == (20, 125_000)
         assert timings["scored"] > START
@@ -242,6 +246,27 @@ def test_a_long_feature_log_is_cut_below_the_limit(
         offsets[partition] += read_feature_log(value or b"")["offset"].to_pylist()
     for partition, mine in offsets.items():
         assert mine == work.offsets[work.partitions == partition].tolist()
+
+
+def test_what_came_too_late_or_after_much_was_forgotten_is_marked_and_counted(
+    model: ModelPackage,
+) -> None:
+    desk = Desk(model, WindowSettings(allowed_lateness="10m", max_events_per_entity=10))
+    desk.process(work_of(40, partitions=1))
+    # Card 0 was seen at minute 35: minute 20 is too late. From minute 55 on each card has had 11.
+    late, full = work_of(1, first=20, partitions=1), work_of(31, first=46, partitions=1)
+    for work, name, flags in (
+        (late, "late", [True]),
+        (full, "approximate", [row >= 9 for row in range(31)]),
+    ):
+        answers = desk.answer(work)
+        sent = {each.topic: each for each in answers.outgoing}
+        scores = [json.loads(value or b"") for value in sent[TOPICS.scores].values]
+        table = read_feature_log(sent[TOPICS.feature_log].values[0] or b"")
+        assert [score[name] for score in scores] == table[name].to_pylist() == flags
+        assert desk.samples()[f"weir_{name}_events_total", ()] == 0, "nothing is visible yet"
+        answers.when_visible(Committed(0.0, 0.0))
+        assert desk.samples()[f"weir_{name}_events_total", ()] == sum(flags)
 
 
 def test_windows_go_on_from_batch_to_batch(desk: Desk) -> None:

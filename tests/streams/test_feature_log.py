@@ -37,6 +37,8 @@ def events_of(features: np.ndarray, ids: list[int] | list[str] | None = None) ->
         probability=np.linspace(1, 0, n, dtype=np.float32),
         anomaly=np.full(n, np.nan, np.float32),
         decision=(np.arange(n) % 3).astype(np.int8),
+        late=np.arange(n) % 4 == 0,
+        approximate=np.arange(n) % 5 == 1,
     )
 
 
@@ -55,6 +57,8 @@ def test_a_record_holds_every_bit(features: np.ndarray) -> None:
     assert table["event_time"].cast(pa.int64()).to_pylist() == events.times.tolist()
     assert table["offset"].to_pylist() == events.offsets.tolist()
     assert table["decision"].to_pylist() == [DECISIONS[code] for code in events.decision]
+    assert table["late"].to_pylist() == events.late.tolist()
+    assert table["approximate"].to_pylist() == events.approximate.tolist()
     for name in ("score", "probability", "anomaly"):
         assert table[name].to_numpy().tobytes() == getattr(events, name).tobytes()
 
@@ -65,7 +69,7 @@ def test_the_schema_says_what_it_is_about() -> None:
     assert schema.field("features").type == pa.list_(pa.float32(), 3)
     assert not any(field.nullable for field in schema)
     metadata = {name.decode(): value.decode() for name, value in schema.metadata.items()}
-    assert metadata["weir.format"] == "1"
+    assert metadata["weir.format"] == "2"
     assert (metadata["weir.model"], metadata["weir.policy"]) == ("abc", "1")
 
 
@@ -95,3 +99,13 @@ def test_a_record_that_was_cut_is_refused() -> None:
     for length in (10, 200, len(value) - 200):
         with pytest.raises(ValueError, match="not a feature log record"):
             read_feature_log(value[:length])
+
+
+def test_a_record_of_another_format_is_refused_by_its_number() -> None:
+    table = read_feature_log(writer().encode(events_of(np.ones((2, 3), np.float32))))
+    for metadata, version in (({"weir.format": "1"}, "1"), ({}, r"\?")):
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema.with_metadata(metadata)) as stream:
+            stream.write_table(table.replace_schema_metadata(metadata))
+        with pytest.raises(ValueError, match=f"format {version}: this program reads format 2"):
+            read_feature_log(sink.getvalue().to_pybytes())

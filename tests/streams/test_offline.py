@@ -102,7 +102,7 @@ def one_by_one(file: EventFile) -> NDArray[np.float64]:
             file.labels[labels].astype(np.float64),
             np.zeros(len(labels), np.int64),
         )
-        rows.append(state.update(file.batch(i, i + 1), known)[0])
+        rows.append(state.update(file.batch(i, i + 1), known).matrix[0])
         labels = []
     return np.array(rows)
 
@@ -172,6 +172,8 @@ def test_written_features(file: EventFile, tmp_path: Path, as_served: bool) -> N
     assert metadata[b"weir.feature_schema_hash"].decode() == PLAN.schema_hash
     assert metadata[b"weir.events_sha256"].decode() == file.sha256
     assert metadata[b"weir.label_delay_ms"] == b"30000"
+    counts = pq.read_metadata(path).metadata
+    assert (counts[b"weir.late_events"], counts[b"weir.approximate_events"]) == (b"0", b"0")
 
     write_features(path, file, PLAN, DELAY_MS, with_labels=False)
     assert pq.read_schema(path).names == ["id", "at", *PLAN.names]

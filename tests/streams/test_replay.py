@@ -269,7 +269,7 @@ def test_features_on_the_stream_equal_those_of_the_file(
         while (work := intake.take(200)) is not None:
             assert not work.bad
             ids.extend(work.events.ids)
-            matrices.append(state.update(work.events, work.labels))
+            matrices.append(state.update(work.events, work.labels).matrix)
 
     for messages in consumed_in_step(settings, topics):
         intake.feed(messages)

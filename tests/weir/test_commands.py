@@ -281,7 +281,8 @@ def test_features_are_those_of_the_scorers_own_state(given, run, tmp_path):
     assert (code, err) == (0, "")
     settings = load_settings(config)
     events = open_events(given.events, settings.event)
-    expected = FeatureState(settings.plan(), settings.windows).update(events.batch(0, len(events)))
+    state = FeatureState(settings.plan(), settings.windows)
+    expected = state.update(events.batch(0, len(events))).matrix
     said, table = json.loads(out), pq.read_table(tmp_path / "f.parquet")
     names = settings.plan().names
     assert table.column_names == ["transaction_id", "time", *names]

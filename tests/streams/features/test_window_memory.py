@@ -132,7 +132,7 @@ def test_labels_before_any_event_wait_for_it() -> None:
     ids = list(range(2_000))
     nothing = RecordBatch(CONTRACT, [], np.empty(0, np.int64))
     labels = LabelBatch(ids, np.ones(2_000), np.zeros(2_000, np.int64))
-    assert state.update(nothing, labels).shape == (0, 1)
+    assert state.update(nothing, labels).matrix.shape == (0, 1)
     newest = 1_700_000_000_000
     matrix = feed(state, [Event(n, newest + n) for n in ids])
     np.testing.assert_array_equal(matrix[:, 0], np.arange(1, 2_001))

@@ -90,7 +90,8 @@ def feed(
             np.array([value for _, _, value in known], np.float64),
             np.array([min(at, high) - low for at, _, _ in known], np.int64),
         )
-        parts.append(state.update(make_batch(events[low:high], state.plan.contract), batch))
+        rows = state.update(make_batch(events[low:high], state.plan.contract), batch)
+        parts.append(rows.matrix)
     return np.concatenate(parts)
 
 
