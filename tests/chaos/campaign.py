@@ -50,10 +50,9 @@ class Order:
     @property
     def replay(self) -> str:
         """The command that does the same again."""
-        return (
-            f"make chaos SEED={self.seed} MINUTES={self.minutes:g} "
-            f"ARGS='--faults {self.faults} --events {self.events}'"
-        )
+        options = [f"--faults {self.faults}", f"--events {self.events}"]
+        options += [f'--only "{kind}"' for kind in self.only]
+        return f"make chaos SEED={self.seed} MINUTES={self.minutes:g} ARGS='{' '.join(options)}'"
 
 
 def run(order: Order, progress: Progress) -> Report:

@@ -115,7 +115,7 @@ def check_features(inputs: Inputs, log: Sequence[Answers], found: Violations) ->
                     first = int(np.flatnonzero(wrong)[0])
                     detail = (
                         f"{TOPICS['events']}[{partition}]@{mine[real][first]}: {name} is "
-                        f"{column[first]!r}, brute force says {wanted[first]!r}"
+                        f"{column[first]:.9g}, brute force says {wanted[first]:.9g}"
                     )
                     found.add("wrong feature", detail, int(np.count_nonzero(wrong)))
     return compared, late

@@ -150,11 +150,22 @@ def slow(stage: Stage) -> None:
 
 
 def clock_jump(stage: Stage) -> None:
-    """The scorers' clock is hours wrong for a while, ahead or behind."""
+    """The scorers' clock is hours wrong for a while, ahead or behind, while partitions lag."""
     hours = float(stage.rng.uniform(1.0, 48.0)) * (1 if stage.rng.random() < 0.7 else -1)
+    stage.feeder.lagging = True
+    stage.pause(0.5)
     stage.clock.jump(hours * 3_600)
-    stage.pause(2.0)
+    stage.pause(1.0)
+    stage.feeder.lagging = False
+    stage.pause(1.0)
     stage.clock.jump(0.0)
+
+
+def lagging_partitions(stage: Stage) -> None:
+    """Half of the partitions get nothing for a while, then all of it: the others wait."""
+    stage.feeder.lagging = True
+    stage.pause(float(stage.rng.uniform(1.0, 4.0)))
+    stage.feeder.lagging = False
 
 
 def changed_meaning(stage: Stage) -> None:
@@ -215,6 +226,7 @@ FAULTS: dict[str, tuple[int, Callable[[Stage], None]]] = {
     "clock jump": (1, clock_jump),
     "changed feature": (1, changed_meaning),
     "more features": (1, more_features),
+    "lagging partitions": (1, lagging_partitions),
     "malformed events": (2, _habit(0.7, malformed=0.3)),
     "duplicated events": (1, _habit(0.7, twice=0.5)),
     "disordered events": (1, _habit(0.7, late=0.5)),

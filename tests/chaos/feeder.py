@@ -27,6 +27,7 @@ class Feeder(threading.Thread):
 
     Attributes:
         habits: how unusual the records are now; faults replace it for a while.
+        lagging: while it is set, nothing goes to the partitions written in transactions.
         sent: events so far, closing ones not counted.
         delivered: records that the broker acknowledged (and, in a transaction, committed).
         last_offset: of the last record of each place that is to be answered or rejected.
@@ -43,6 +44,8 @@ class Feeder(threading.Thread):
         self.last_offset_before_closing: dict[Place, int] = {}
         self.aborted = 0
         self.resent = 0
+        self.lagging = False
+        self._withheld: list[Record] = []
         self._world = world
         self._events = events
         self._rate = events / seconds
@@ -85,6 +88,8 @@ class Feeder(threading.Thread):
                         self._send_ghosts()
                 if due < _LARGEST_TICK:
                     sleep(_TICK_S)
+            self.lagging = False
+            self._send(self._world.tick(1, Habits()))
             self._settle()
             self.last_offset_before_closing = dict(self.last_offset)
             self._send(self._world.closing())
@@ -99,11 +104,13 @@ class Feeder(threading.Thread):
     def _send(self, tick: Any) -> None:
         """Events first: the labels' progress lets them go."""
         events, labels = TOPICS["events"], TOPICS["labels"]
-        atomic = [record for record in tick.events if record.partition in IN_TRANSACTIONS]
+        self._withheld += [each for each in tick.events if each.partition in IN_TRANSACTIONS]
         for record in tick.events:
             if record.partition not in IN_TRANSACTIONS:
                 self._produce(self._steady, events, record, self._note)
-        self._transact(events, atomic)
+        if not self.lagging:
+            withheld, self._withheld = self._withheld, []
+            self._transact(events, withheld)
         for record in tick.labels:
             self._produce(self._steady, labels, record, self._note)
         complete = [(_PROGRESS, str(tick.complete_to).encode())]
