@@ -84,3 +84,12 @@ def test_features_of_a_world_are_those_of_weir() -> None:
         else:
             np.testing.assert_array_equal(column, expected[name], err_msg=name)
     assert np.count_nonzero(expected["shop_frauds"]) > 100
+
+
+def test_partitions_merge_by_running_time_then_id_and_keep_their_own_order() -> None:
+    times = [np.array([10, 30, 20, 40]), np.array([10, 30, 35])]
+    ids = [np.array([5, 9, 1, 2]), np.array([4, 3, 8])]
+    rows, turns = in_order(times, ids)
+    # The event of time 20 came late: it queues behind that of 30, whose id is the larger.
+    assert np.concatenate(ids)[rows].tolist() == [4, 5, 3, 9, 1, 8, 2]
+    assert turns.tolist() == [10, 10, 30, 30, 30, 35, 40]
