@@ -75,6 +75,19 @@ class ScorerMetrics:
             "weir_approximate_events", "Events with a window that reaches to what was forgotten",
             registry=registry,
         )  # fmt: skip
+        self.snapshots = Counter(
+            "weir_snapshots", "Snapshots of the state by outcome", ["outcome"], registry=registry
+        )
+        self.snapshot_bytes = Gauge(
+            "weir_snapshot_bytes", "Size of the last snapshot", registry=registry
+        )
+        self.snapshot_time = Gauge(
+            "weir_snapshot_time_seconds", "When the last one was complete, UTC", registry=registry
+        )
+        self.snapshot = Histograms(
+            "weir_snapshot_seconds", "How long a snapshot held up the stream, and took to write",
+            "part", ("pause", "write"), _SECONDS, registry,
+        )  # fmt: skip
         self.forgotten = Gauge(
             "weir_forgotten_events", "Events forgotten early: more than an entity's share",
             ["entity"], registry=registry,
@@ -97,6 +110,15 @@ class ScorerMetrics:
         self.batch = Histograms("weir_batch_records", "Records in one transaction", "kind",
                                 ("events", "labels"), _SIZES, registry)  # fmt: skip
         self._registry = registry
+
+    def observe_snapshot(self, outcome: str, pause: float, write: float, size: int) -> None:
+        """Count a snapshot; see `streams.snapshots.SnapshotTaker`."""
+        self.snapshots.labels(outcome).inc()
+        self.snapshot.observe("pause", pause)
+        self.snapshot.observe("write", write)
+        if outcome == "written":
+            self.snapshot_bytes.set(size)
+            self.snapshot_time.set_to_current_time()
 
     def watch_lag(self, lag: Callable[[], Mapping[tuple[str, int], int]]) -> None:
         """Show the lag per partition, asked for when Prometheus asks."""

@@ -1,6 +1,6 @@
 """The scorer: one transaction's events in, their scores, feature log and dead letters out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import repeat
 from time import perf_counter, time
@@ -16,11 +16,13 @@ from inference.policy import DECISIONS, Policy
 from streams.contract import EventContract
 from streams.dead_letters import dead_letter
 from streams.events import RecordBatch
-from streams.exactly_once import Answers
 from streams.feature_log import FeatureLogWriter, ScoredEvents
+from streams.features.dumps import CorruptStateError
+from streams.features.dumps import StateMismatchError as WrongState
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureRows, FeatureState, WindowSettings
 from streams.intake import Work
+from streams.task import Answers, StateMismatchError
 from streams.topics import TopicSettings
 from streams.transactor import Committed, Outgoing
 
@@ -66,7 +68,7 @@ class Score(msgspec.Struct, gc=False):
 
 
 class Scorer:
-    """A `streams.exactly_once.Task`: feature windows, model and policy for one stream.
+    """A `streams.task.Task`: feature windows, model and policy for one stream.
 
     Args:
         engine: answers feature vectors in the order of `plan.names`.
@@ -85,6 +87,8 @@ class Scorer:
         metrics: ScorerMetrics,
     ) -> None:
         self._contract = contract
+        self._plan = plan
+        self._windows = windows
         self._new_state: Callable[[], FeatureState] = lambda: FeatureState(plan, windows)
         self._state = self._new_state()
         self._engine = engine
@@ -110,9 +114,41 @@ class Scorer:
         self._new_state().update(nothing)
         self._engine.warm_up()
 
+    @property
+    def memory_ms(self) -> int:
+        """How far back the windows look, lateness included."""
+        return self._plan.history_ms + self._windows.allowed_lateness
+
     def reset(self) -> None:
         """Forget all windows."""
         self._state = self._new_state()
+
+    def mark(self) -> None:
+        """Remember the windows as they are now."""
+        self._state.mark()
+
+    def release(self) -> None:
+        """Forget the oldest mark."""
+        self._state.release()
+
+    def undo(self) -> None:
+        """Go back to the oldest mark."""
+        self._state.undo()
+
+    def dump(self) -> Sequence[bytes | memoryview]:
+        """The windows as bytes."""
+        return self._state.dump()
+
+    def load(self, buffers: Sequence[memoryview]) -> None:
+        """Replace the windows by what was dumped."""
+        try:
+            self._state = FeatureState.load(self._plan, self._windows, buffers)
+        except (WrongState, CorruptStateError) as error:
+            raise StateMismatchError(str(error)) from error
+
+    def check(self) -> None:
+        """Answer the feature vector of nothing."""
+        self._engine.infer(np.zeros((1, len(self._plan.names)), np.float32))
 
     def restore(self, work: Work) -> None:
         """Take answered events into the windows."""

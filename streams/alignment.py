@@ -14,15 +14,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from operator import itemgetter
+from time import monotonic
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.position import NO_TIME
 from streams.section import Duration, Section
 
-_NO_TIME = np.iinfo(np.int64).min
 _NO_LIMIT = np.iinfo(np.int64).max
+
+
+def monotonic_ms() -> int:
+    """Milliseconds on a clock that nobody sets."""
+    return int(monotonic() * 1_000)
 
 
 class AlignmentSettings(Section):
@@ -55,6 +61,7 @@ class Lane:
         reached: no later record of this partition queues before this time.
         caught_up: the partition has nothing more to read for now.
         idle: it has been silent for so long that nobody waits for it.
+        began_at: event time of the first record, None before that.
     """
 
     topic: str
@@ -64,17 +71,32 @@ class Lane:
     items: list[Any] = field(default_factory=list)
     numbers: NDArray[np.int64] = field(default_factory=lambda: np.empty((3, 0), np.int64))
     turns: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    reached: int = _NO_TIME
+    reached: int = NO_TIME
     caught_up: bool = False
     idle: bool = False
     spoke: bool = False
     quiet_since: int = 0
+    began_at: int | None = None
 
-    def add(self, items: Sequence[Any], numbers: NDArray[np.int64], next_offset: int) -> None:
-        """Queue what was read; `next_offset` is behind all of it, bad records too."""
+    def add(
+        self,
+        items: Sequence[Any],
+        numbers: NDArray[np.int64],
+        next_offset: int,
+        floors: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Queue what was read; `next_offset` is behind all of it, bad records too.
+
+        Args:
+            floors: for each item the time that was reached when it was sent, by its producer's
+                word, shape (n,).
+        """
         if len(items):
-            turns = np.maximum(np.maximum.accumulate(numbers[TIME]), self.reached)
+            times = numbers[TIME] if floors is None else np.maximum(numbers[TIME], floors)
+            turns = np.maximum(np.maximum.accumulate(times), self.reached)
             self.reached = int(turns[-1])
+            if self.began_at is None:
+                self.began_at = int(numbers[TIME, 0])
             self.items.extend(items)
             self.turns = np.concatenate([self.turns, turns])
             self.numbers = np.concatenate([self.numbers, numbers], axis=1)
@@ -107,6 +129,11 @@ class Lane:
         numbers = self.numbers  # once: the lag is asked for by another thread
         return int(numbers[OFFSET, 0]) if numbers.shape[1] else self.next_offset
 
+    @property
+    def reached_at_position(self) -> int:
+        """What `reached` has to be when reading goes on there, for the same turns to come out."""
+        return int(self.turns[0]) if self.turns.size else self.reached
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -135,8 +162,9 @@ class Alignment:
     """Decides whose turn it is among the lanes.
 
     Args:
-        now_ms: the wall clock, UTC milliseconds.
+        now_ms: the wall clock, UTC milliseconds; tells live events from history.
         id_of: the id of an item; orders events of the same time from different partitions.
+        steady_ms: what waiting is measured by: a clock that nobody sets.
     """
 
     def __init__(
@@ -144,10 +172,12 @@ class Alignment:
         settings: AlignmentSettings,
         now_ms: Callable[[], int],
         id_of: Callable[[Any], Any],
+        steady_ms: Callable[[], int] = monotonic_ms,
     ) -> None:
         self._settings = settings
         self._now_ms = now_ms
         self._id_of = id_of
+        self._steady_ms = steady_ms
         self._lanes: list[Lane] = []
         self._held_since: int | None = None
 
@@ -171,7 +201,7 @@ class Alignment:
 
         Removes them from their lanes.
         """
-        now = self._now_ms()
+        now = self._steady_ms()
         for lane in self._lanes:
             if lane.spoke:
                 lane.spoke, lane.quiet_since = False, now
@@ -179,22 +209,22 @@ class Alignment:
             self._held_since = None
             self._race_again_after_silence(now)
             return None
-        counts = self._ready(now)
+        counts = self._ready()
         if not any(counts):
             if self._held_since is None:
                 self._held_since = now
             self._give_up_on_silent_lanes(now, self._held_since)
-            counts = self._ready(now)
+            counts = self._ready()
         if not any(counts):
             return None
         self._held_since = None
         return self._merge([min(count, limit) for count in counts], limit)
 
-    def _ready(self, now: int) -> list[int]:
+    def _ready(self) -> list[int]:
         """How many records of each lane no other lane can precede."""
         lanes = self._lanes
         earliest = min(int(lane.turns[0]) for lane in lanes if lane.items)
-        live = earliest >= now - self._settings.live_within
+        live = earliest >= self._now_ms() - self._settings.live_within
         bounds = [
             _NO_LIMIT if lane.idle or (live and lane.caught_up) else lane.reached for lane in lanes
         ]

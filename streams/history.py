@@ -1,13 +1,14 @@
 """Reading again what was already answered, to rebuild state after a start or a failure."""
 
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.intake import Intake, Work
-from streams.kafka import watermarks
+from streams.position import Position
+from streams.reading import consume_ready
 
 logger = logging.getLogger(__name__)
 
@@ -16,34 +17,38 @@ _POLL_S = 0.2
 
 
 def read_history(
-    config: dict[str, Any], intake: Intake, committed: Sequence[TopicPartition]
+    config: dict[str, Any],
+    intake: Intake,
+    begins: Sequence[Position],
+    ends: Mapping[tuple[str, int], int],
+    go_on: Callable[[], bool] = lambda: True,
 ) -> Generator[Work, None, None]:
-    """Yield all work before the committed offsets, in the order of event time.
+    """Yield all work between the begins and the ends, in the order of event time.
 
     Args:
         config: settings of a consumer; it joins no group and commits nothing.
         intake: an intake of its own; its partitions are set here.
-        committed: for each partition the offset at which new work begins.
+        begins: where to begin in each partition.
+        ends: for each partition the offset at which new work begins.
+        go_on: asked again and again; False ends the reading early.
 
     Raises:
         KafkaException: the cluster failed for longer than the client is willing to wait.
     """
     consumer = Consumer(config | {"group.id": "weir-history", "enable.partition.eof": True})
     try:
-        ends = {(each.topic, each.partition): each.offset for each in committed}
-        starts = []
-        for topic, partition in ends:
-            low, _ = watermarks(consumer, TopicPartition(topic, partition))
-            starts.append(TopicPartition(topic, partition, low))
-        consumer.assign(starts)
-        intake.assign(starts)
-        unread = {place for place, end in ends.items()}
-        for each in starts:
-            if each.offset >= ends[each.topic, each.partition]:
-                unread.discard((each.topic, each.partition))
-                intake.finish(each.topic, each.partition)
-        while unread:
-            messages = consumer.consume(_BATCH, _POLL_S)
+        intake.assign(begins)
+        unread = set()
+        for each in begins:
+            if each.offset < ends[each.place]:
+                unread.add(each.place)
+            else:
+                intake.finish(*each.place)
+        consumer.assign(
+            [TopicPartition(*each.place, each.offset) for each in begins if each.place in unread]
+        )
+        while unread and go_on():
+            messages = consume_ready(consumer, _BATCH, _POLL_S)
             ours = []
             for message in messages:
                 place = (message.topic(), message.partition())

@@ -19,13 +19,15 @@ from streams.alignment import (
     AlignmentSettings,
     Lane,
     Turn,
+    monotonic_ms,
 )
 from streams.contract import EventContract
 from streams.decode import Decoder
 from streams.events import RecordBatch
 from streams.features.state import LabelBatch
 from streams.labels import label_contract, read_progress
-from streams.rejection import Rejected
+from streams.position import NO_TIME, Position
+from streams.rejection import Reason, Rejected
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,9 @@ _HOPELESS = {
     KafkaError.INVALID_SESSION_TIMEOUT,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
 }
+
+
+_NO_MARKS = np.empty((2, 0), np.int64)
 
 
 class BadRecord(NamedTuple):
@@ -78,6 +83,7 @@ class Intake:
         events_topic: its topic.
         labels_topic: where labels are, or None if no feature needs them.
         now_ms: the wall clock, UTC milliseconds.
+        steady_ms: what waiting is measured by: a clock that nobody sets.
     """
 
     def __init__(
@@ -87,6 +93,7 @@ class Intake:
         labels_topic: str | None,
         settings: AlignmentSettings,
         now_ms: Callable[[], int],
+        steady_ms: Callable[[], int] = monotonic_ms,
     ) -> None:
         self.events_topic = events_topic
         self.labels_topic = labels_topic
@@ -96,9 +103,10 @@ class Intake:
         if labels_topic is not None:
             self._decoders[labels_topic] = Decoder(label_contract(contract))
         self._id_of = self._decoders[events_topic].getter(contract.id)
-        self._alignment = Alignment(settings, now_ms, self._id_of)
+        self._alignment = Alignment(settings, now_ms, self._id_of, steady_ms)
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._bad: list[BadRecord] = []
+        self._condemned: dict[tuple[str, int, int], str] = {}
         self._taken_to: dict[tuple[str, int], int] = {}
         self._decode_s = 0.0
 
@@ -123,20 +131,36 @@ class Intake:
             for place, lane in self._lanes.items()
         }
 
-    def assign(self, partitions: Iterable[TopicPartition]) -> None:
-        """Forget everything and start with these partitions at their offsets."""
+    def checkpoint(self) -> list[Position]:
+        """How far each partition was taken."""
+        return [
+            Position(*place, lane.position, lane.reached_at_position)
+            for place, lane in self._lanes.items()
+        ]
+
+    def assign(self, partitions: Iterable[Position]) -> None:
+        """Forget everything and start with these partitions at their positions."""
         self._lanes = {
             (each.topic, each.partition): Lane(
                 topic=each.topic,
                 partition=each.partition,
                 is_event=each.topic == self.events_topic,
                 next_offset=each.offset,
+                reached=each.reached,
             )
             for each in partitions
         }
         self._taken_to = {place: lane.next_offset for place, lane in self._lanes.items()}
         self._bad = []
         self._alignment.set_lanes(self._lanes.values())
+
+    def began_at(self, topic: str, partition: int) -> int | None:
+        """Event time (ms) of the first record that was read of a partition since `assign`."""
+        return self._lanes[topic, partition].began_at
+
+    def condemn(self, topic: str, partition: int, offset: int, why: str) -> None:
+        """Take this record for a bad one when it is read again."""
+        self._condemned[topic, partition, offset] = why
 
     def finish(self, topic: str, partition: int) -> None:
         """Let nobody wait for a partition that is read no further."""
@@ -179,38 +203,54 @@ class Intake:
         next_offset = int(offsets[-1]) + 1
         arrived = np.array([message.timestamp()[1] for message in messages], np.int64)
         arrived[arrived <= 0] = self._now_ms()  # stamped by nobody
-        complete_to = None
-        if not lane.is_event:
-            messages, offsets, arrived, complete_to = self._without_progress(
-                messages, offsets, arrived
-            )
+        marks = _NO_MARKS if lane.is_event else self._marks(messages, offsets, arrived)
+        if marks.size:
+            labels = np.flatnonzero(~np.isin(offsets, marks[0]))
+            messages = [messages[i] for i in labels.tolist()]
+            offsets, arrived = offsets[labels], arrived[labels]
+        if self._condemned:
+            messages, offsets, arrived = self._without_condemned(messages, offsets, arrived)
         decoded = self._decoders[lane.topic].decode([m.value() for m in messages], arrived)
         self._bad += [BadRecord(messages[bad.position], bad) for bad in decoded.rejected]
         numbers = np.empty((3, len(decoded.events)), np.int64)
         numbers[TIME] = decoded.events.times
         numbers[OFFSET] = offsets[decoded.positions]
         numbers[ARRIVED] = arrived[decoded.positions]
-        lane.add(decoded.events.records, numbers, next_offset)
-        if complete_to is not None:
-            lane.completed_to(complete_to)
+        if not marks.size:
+            lane.add(decoded.events.records, numbers, next_offset)
+            return
+        reached = np.maximum.accumulate(np.insert(marks[1] + 1, 0, NO_TIME))
+        floors = reached[np.searchsorted(marks[0], numbers[OFFSET])]
+        lane.add(decoded.events.records, numbers, next_offset, floors)
+        lane.completed_to(int(reached[-1]) - 1)
 
-    def _without_progress(
+    def _without_condemned(
         self, messages: list[Message], offsets: NDArray[np.int64], arrived: NDArray[np.int64]
-    ) -> tuple[list[Message], NDArray[np.int64], NDArray[np.int64], int | None]:
-        """What is no progress record, and the time up to which the latest of those reaches.
+    ) -> tuple[list[Message], NDArray[np.int64], NDArray[np.int64]]:
+        kept = []
+        for i, message in enumerate(messages):
+            place = (message.topic(), message.partition(), message.offset())
+            if (why := self._condemned.get(place)) is None:
+                kept.append(i)
+            else:
+                self._bad.append(BadRecord(message, Rejected(i, Reason.FAILED, None, why)))
+        return [messages[i] for i in kept], offsets[kept], arrived[kept]
+
+    def _marks(
+        self, messages: list[Message], offsets: NDArray[np.int64], arrived: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Offsets of the progress records and the times that they reach, shape (2, marks).
 
         No further than a label's own time may: labels behind it would wait for events of then.
         """
-        marks = {
-            i: min(time, int(arrived[i]) + self._contract.max_future)
-            for i, message in enumerate(messages)
+        marks = [
+            (offset, min(time, stamp + self._contract.max_future))
+            for message, offset, stamp in zip(
+                messages, offsets.tolist(), arrived.tolist(), strict=True
+            )
             if message.value() is None and (time := read_progress(message.headers())) is not None
-        }
-        if not marks:
-            return messages, offsets, arrived, None
-        labels = [message for i, message in enumerate(messages) if i not in marks]
-        at = list(marks)
-        return labels, np.delete(offsets, at), np.delete(arrived, at), max(marks.values())
+        ]
+        return np.array(marks, np.int64).reshape(-1, 2).T
 
     def take(self, limit: int) -> Work | None:
         """Up to `limit` events and labels whose turn has come, or None if nothing is to be done.

@@ -10,6 +10,17 @@ _BATCH = 10_000
 _POLL_S = 0.5
 
 
+def consume_ready(consumer: Consumer, limit: int, timeout_s: float) -> list[Message]:
+    """Up to `limit` messages that have come, waiting for the first one only.
+
+    ``consume(limit)`` would wait for all of them until the timeout.
+    """
+    messages: list[Message] = consumer.consume(1, timeout_s)
+    if messages:
+        messages += consumer.consume(limit - 1, 0.0)
+    return messages
+
+
 def read_to_end(
     kafka: KafkaSettings,
     topic: str,
@@ -39,7 +50,7 @@ def read_to_end(
         consumer.assign([each for each, _ in starts])
         while unread:
             batch = []
-            for message in consumer.consume(_BATCH, _POLL_S):
+            for message in consume_ready(consumer, _BATCH, _POLL_S):
                 partition, error = message.partition(), message.error()
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)

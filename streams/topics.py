@@ -2,7 +2,7 @@
 
 import logging
 from time import monotonic, sleep
-from typing import Literal
+from typing import Literal, get_args
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -12,13 +12,20 @@ from streams.section import Section
 
 logger = logging.getLogger(__name__)
 
-Role = Literal["events", "scores", "feature_log", "dead_letters", "labels"]
-ROLES: tuple[Role, ...] = ("events", "scores", "feature_log", "dead_letters", "labels")
+Role = Literal["events", "scores", "feature_log", "dead_letters", "labels", "snapshots"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 _KNOWN_WITHIN_S = 15.0
 _AGAIN_S = 0.05
 _LARGE_MESSAGES = "16777216"
 _FOREVER = "-1"
+_SNAPSHOT_CONFIG = {
+    "cleanup.policy": "compact",
+    # A snapshot is superseded within minutes: small segments, cleaned early, free its place soon.
+    "segment.bytes": "67108864",
+    "min.cleanable.dirty.ratio": "0.1",
+    "delete.retention.ms": "3600000",
+}
 
 
 class TopicSettings(Section):
@@ -35,6 +42,7 @@ class TopicSettings(Section):
     feature_log: str = "weir.feature-log"
     dead_letters: str = "weir.dead-letters"
     labels: str = "weir.labels"
+    snapshots: str = "weir.snapshots"
     partitions: int = Field(default=4, ge=1)
     replication_factor: int = -1
     config: dict[Role, dict[str, str]] = Field(default_factory=dict)
@@ -78,6 +86,8 @@ def ensure_topics(admin: AdminClient, topics: TopicSettings) -> list[str]:
         if role in ("events", "labels"):
             # Replayed history may be years old by its timestamps; deleting it is the user's choice.
             settings["retention.ms"] = _FOREVER
+        elif role == "snapshots":
+            settings |= _SNAPSHOT_CONFIG
         wanted.append(
             NewTopic(
                 topics.name(role),

@@ -11,12 +11,21 @@ from dataclasses import dataclass
 from time import monotonic, perf_counter
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from streams.dead_letters import Header
 from streams.kafka import KafkaSettings
 
 logger = logging.getLogger(__name__)
+
+
+_REFUSED_RECORDS = {
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.INVALID_MSG,
+    KafkaError.INVALID_MSG_SIZE,
+    KafkaError.INVALID_RECORD,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+}
 
 
 class FencedError(Exception):
@@ -44,9 +53,14 @@ class Committed:
 
 @dataclass(frozen=True)
 class Aborted:
-    """Nothing of the transaction will ever be visible."""
+    """Nothing of the transaction will ever be visible.
+
+    Attributes:
+        records_at_fault: the cluster refused what a record holds, and would again.
+    """
 
     reason: str
+    records_at_fault: bool = False
 
 
 class Transactor:
@@ -67,8 +81,11 @@ class Transactor:
                 # A transaction can begin only when the markers of the one before are written. The
                 # default would then sleep 100 ms; this grows to a second where it is an outage.
                 retry_backoff_ms=2,
+                delivery_report_only_error=True,
             )
+            | {"on_delivery": self._note_refusal}
         )
+        self._refused: KafkaError | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="transactor")
         self._in_flight: Future[Committed | Aborted] | None = None
 
@@ -79,6 +96,10 @@ class Transactor:
             KafkaException: the cluster does not let us, or does not answer in time.
         """
         self._patiently(self._producer.init_transactions)
+
+    def _note_refusal(self, error: KafkaError | None, message: object) -> None:
+        if error is not None and error.code() in _REFUSED_RECORDS:
+            self._refused = error
 
     @property
     def busy(self) -> bool:
@@ -112,6 +133,7 @@ class Transactor:
         self, answers: Sequence[Outgoing], positions: list[TopicPartition], group: Any
     ) -> Committed | Aborted:
         start = perf_counter()
+        self._refused = None
         try:
             self._producer.begin_transaction()
             for out in answers:
@@ -146,10 +168,12 @@ class Transactor:
                 f"another process with transactional id {self._id!r} took over ({cause.str()}): "
                 "run one scorer per group, or give this one another loop.group"
             ) from error
-        if not cause.txn_requires_abort():
+        if cause.code() in _REFUSED_RECORDS:
+            self._refused = cause
+        elif not cause.txn_requires_abort():
             raise error
         self._patiently(self._producer.abort_transaction)
-        return Aborted(cause.str())
+        return Aborted((self._refused or cause).str(), self._refused is not None)
 
     def _patiently(self, call: Callable[..., None], *args: Any) -> None:
         """Call again while the client says that it may go better next time."""

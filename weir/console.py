@@ -22,9 +22,11 @@ FAILED = 1
 WRONG_USE = 2
 UNAVAILABLE = 3
 FENCED = 4
+HISTORY_MISSING = 5
 STOPPED = 130
 """Exit codes: something went wrong; wrong settings or arguments; Kafka does not answer; another
-scorer took over; stopped by Ctrl-C or SIGTERM before the end."""
+scorer took over; input that the state needs has expired; stopped by Ctrl-C or SIGTERM before the
+end."""
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)

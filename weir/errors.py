@@ -6,7 +6,7 @@ from errno import EPIPE
 
 import typer
 
-from weir.console import FAILED, FENCED, STOPPED, UNAVAILABLE, WRONG_USE, stderr
+from weir.console import FAILED, FENCED, HISTORY_MISSING, STOPPED, UNAVAILABLE, WRONG_USE, stderr
 
 
 class SettingsError(Exception):
@@ -50,6 +50,7 @@ def _exit_code(error: Exception) -> int | None:
     from streams.kafka import KafkaUnavailableError
     from streams.publisher import PublishError
     from streams.replay import ReplayError
+    from streams.restoring import MissingHistoryError
     from streams.topics import TopicError
     from streams.transactor import FencedError
     from weir.demo.errors import DemoError
@@ -58,6 +59,7 @@ def _exit_code(error: Exception) -> int | None:
         (WRONG_USE, (SettingsError,)),
         (UNAVAILABLE, (KafkaUnavailableError, KafkaException)),
         (FENCED, (FencedError,)),
+        (HISTORY_MISSING, (MissingHistoryError,)),
         (FAILED, (InferenceError, BrokerError, TopicError, DemoError)),
         (FAILED, (EventFileError, ReplayError, PublishError, OSError, ValueError)),
     ]

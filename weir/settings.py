@@ -27,6 +27,7 @@ from streams.features.state import WindowSettings
 from streams.kafka import KafkaSettings
 from streams.labels import LabelSettings
 from streams.section import Section
+from streams.snapshots import SnapshotSettings
 from streams.topics import TopicSettings
 from weir.errors import SettingsError as SettingsError
 from weir.simulator import SimulatorSettings
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     topics: TopicSettings = TopicSettings()
     loop: LoopSettings = LoopSettings()
+    snapshots: SnapshotSettings = SnapshotSettings()
     policy: PolicySettings = PolicySettings()
     training: TrainingSettings = TrainingSettings()
     registry: RegistrySettings = RegistrySettings()

@@ -99,7 +99,15 @@ def build_scorer(settings: Settings, kafka: KafkaSettings, model: ModelPackage) 
             now_ms,
         )
 
-    loop = ExactlyOnceLoop(kafka, settings.loop, new_intake, scorer)
+    loop = ExactlyOnceLoop(
+        kafka,
+        settings.loop,
+        new_intake,
+        scorer,
+        settings.snapshots,
+        settings.topics.snapshots,
+        metrics.observe_snapshot,
+    )
     metrics.watch_lag(loop.lag)
     metrics.ready.set_function(lambda: float(loop.ready))
     return ScorerProcess(loop, engine, model, prometheus, metrics)

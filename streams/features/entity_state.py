@@ -49,7 +49,6 @@ class EntityState:
     def __init__(self, plan: EntityPlan, settings: WindowSettings) -> None:
         self.plan = plan
         self.slots = Slots()
-        self._allowed_lateness = settings.allowed_lateness
         self._keep_ms = plan.retention_ms + settings.allowed_lateness
         self._max_events = settings.max_events_per_entity
         self.has_labels = plan.label_column >= 0
@@ -134,7 +133,7 @@ class EntityState:
             event, label, entries, words = update_entity(
                 event, label, events, known, self.arena, self.blocks, self.free,
                 self.counters, self.index, self._kernel_plan,
-                (self._keep_ms, self._allowed_lateness, self._max_events, newest),
+                (self._keep_ms, self.plan.retention_ms, self._max_events, newest),
                 self._journal, self._scratch, answers,
             )  # fmt: skip
             self.indexed += entries

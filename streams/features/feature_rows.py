@@ -11,9 +11,9 @@ class FeatureRows(NamedTuple):
 
     Attributes:
         matrix: float64, shape (n, len(plan.names)), NaN where missing.
-        late: the event lies more than the allowed lateness behind what one of its entities has
-            seen (behind all that was seen, for one of which nothing is remembered), so that events
-            of its windows may be forgotten; bool, shape (n,).
+        late: the event lies so far behind what one of its entities has seen, or behind the whole
+            stream where that entity is unknown or has label features, that events of its windows
+            may be forgotten: more than the allowed lateness; bool, shape (n,).
         approximate: a window of it reaches to events that an entity had to forget, because it had
             more than its share; bool, shape (n,).
     """

@@ -8,13 +8,13 @@ numba's cache.
 
 import numpy as np
 
-from streams.features.blocks import LOST
+from streams.features.blocks import FLOOR, LOST
 from streams.features.chunk_sums import CHUNK, sum_chunks
 from streams.features.compiled import inlined, kernel
 from streams.features.id_index import EMPTY, KEY, SEEN, SLOT, find_place, remove
 
 _INSERTED, _FORGOT, _LABELLED, _ENTRY, _LOST = range(5)
-EVENT_WORDS = 10
+EVENT_WORDS = 11
 """What an event and its id take at most, and a label too, without the events forgotten for it."""
 
 
@@ -58,10 +58,11 @@ def note_entry(journal, index, place, key):  # type: ignore[no-untyped-def]
 
 @inlined
 def note_lost(journal, blocks, slot):  # type: ignore[no-untyped-def]
-    """What a block says of lost events is about to change."""
+    """What a block says of forgotten events is about to change."""
     end = journal[0]
-    journal[end], journal[end + 1], journal[end + 2] = slot, blocks[slot, LOST], _LOST
-    journal[0] = end + 3
+    journal[end], journal[end + 1] = slot, blocks[slot, LOST]
+    journal[end + 2], journal[end + 3] = blocks[slot, FLOOR], _LOST
+    journal[0] = end + 4
 
 
 @kernel
@@ -162,8 +163,9 @@ def undo(journal, floor, arena, blocks, index, label_column):  # type: ignore[no
                 sum_chunks(values, chunks, position, min(position + CHUNK, first + blocks[slot, 3]))
             end -= 4
         elif kind == _LOST:
-            blocks[journal[end - 3], LOST] = journal[end - 2]
-            end -= 3
+            slot = journal[end - 4]
+            blocks[slot, LOST], blocks[slot, FLOOR] = journal[end - 3], journal[end - 2]
+            end -= 4
         else:
             place = find_place(index, journal[end - 4])
             if journal[end - 3] == EMPTY:

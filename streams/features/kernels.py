@@ -7,6 +7,7 @@ After a change in one of the files that it imports, touch this file too.
 import numpy as np
 
 from streams.features.blocks import (
+    FLOOR,
     LOST,
     count_old,
     forget,
@@ -203,8 +204,8 @@ def update_entity(  # type: ignore[no-untyped-def]
         arena: ``(times, values, hashes, chunks)``.
         blocks, free, counters, index: with the arena, the entity's state, changed in place.
         plan: ``(groups, window_ms, outputs, label_column)``.
-        limits: ``(keep_ms, allowed_lateness, max_events, newest)``, `newest` being the latest
-            event time, with those of this batch.
+        limits: ``(keep_ms, retention_ms, max_events, newest)``: how long events are kept, how far
+            the windows reach, and the latest event time, this batch's included.
         journal: where changes are written down.
         scratch: ``(found, members)``, work space.
         out: ``(matrix, late, approximate)``: float64 (n, features), written in the columns of
@@ -219,7 +220,7 @@ def update_entity(  # type: ignore[no-untyped-def]
     label_hashes, label_values, label_before = labels
     times, values, hashes, chunks = arena
     groups, window_ms, outputs, label_column = plan
-    keep_ms, allowed_lateness, max_events, newest = limits
+    keep_ms, retention_ms, max_events, newest = limits
     matrix, late, approximate = out
     found, members = scratch
     entries = 0
@@ -252,16 +253,15 @@ def update_entity(  # type: ignore[no-untyped-def]
                 matrix[i, outputs[2][o]] = outputs[3][o]
             continue
         length = blocks[slot, 3]
-        lost = blocks[slot, LOST]
-        if length:
-            last = times[blocks[slot, 0] + blocks[slot, 2] + length - 1]
-            # An entity that was idle for so long counts as unknown, whether or not a sweep has
-            # come by to evict it: an answer must not depend on that.
-            if last > seen - keep_ms:
-                seen = last
-            else:
-                lost = NEVER
-        old = count_old(times, blocks, slot, max(seen, time) - keep_ms)
+        lost, floor = blocks[slot, LOST], blocks[slot, FLOOR]
+        last = times[blocks[slot, 0] + blocks[slot, 2] + length - 1] if length else NEVER
+        # An entity that was idle for so long counts as unknown, whether or not a sweep has come
+        # by to evict it: an answer must not depend on that.
+        if not length or last <= seen - keep_ms:
+            lost = NEVER
+            floor = seen - keep_ms
+        forgotten = max(floor, last - keep_ms) if length else floor
+        old = count_old(times, blocks, slot, max(forgotten, time - keep_ms))
         dropped = 0
         if length - old >= max_events:
             dropped = 1
@@ -272,15 +272,17 @@ def update_entity(  # type: ignore[no-untyped-def]
                 return i, label, entries, words
             if old + dropped:
                 note_forgotten(journal, times, values, hashes, blocks, slot, old + dropped)
-            if lost != blocks[slot, LOST]:
+            if lost != blocks[slot, LOST] or floor != blocks[slot, FLOOR]:
                 note_lost(journal, blocks, slot)
         forget(blocks, slot, old + dropped)
-        blocks[slot, LOST] = lost
+        blocks[slot, LOST], blocks[slot, FLOOR] = lost, floor
         counters[_DROPPED] += dropped
         if not make_room(times, values, hashes, chunks, blocks, free, counters, slot):
             return i, label, entries, 0
-        late[i] |= time < seen - allowed_lateness
-        approximate[i] |= lost > time - (keep_ms - allowed_lateness)
+        reach = time - retention_ms
+        # A label finds its event only as long as the whole stream, not its entity, keeps it.
+        late[i] |= reach < forgotten or (label_column >= 0 and reach < seen - keep_ms)
+        approximate[i] |= reach < lost
         if counters[_NEWEST] < time:
             counters[_NEWEST] = time
         position = insert(times, values, hashes, blocks, slot, time, event_hashes[i])

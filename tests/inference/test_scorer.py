@@ -24,12 +24,12 @@ from inference.training import TrainingSet, train
 from streams.contract import EventContract, Field
 from streams.dead_letters import read_dead_letter
 from streams.decode import Decoder
-from streams.exactly_once import Answers
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
 from streams.features import FeatureDeclaration, FeaturePlan, FeatureState
 from streams.features.state import LabelBatch, WindowSettings
 from streams.intake import BadRecord, Work
 from streams.rejection import Reason, Rejected
+from streams.task import Answers
 from streams.topics import TopicSettings
 from streams.transactor import Committed, Outgoing
 

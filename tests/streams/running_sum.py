@@ -14,9 +14,11 @@ from typing import Any
 
 from streams.alignment import AlignmentSettings
 from streams.contract import EventContract, Field
-from streams.exactly_once import Answers, ExactlyOnceLoop, LoopSettings
+from streams.exactly_once import ExactlyOnceLoop, LoopSettings
 from streams.intake import Intake, Work
 from streams.kafka import KafkaSettings
+from streams.snapshots import SnapshotSettings
+from streams.task import Answers, StateMismatchError
 from streams.transactor import Committed, Outgoing
 
 CONTRACT = EventContract(
@@ -40,6 +42,13 @@ class RunningSum:
         self.sums: dict[int, tuple[int, int]] = {}
         self.restored = 0
         self.resets = 0
+        self.loads = 0
+        self.undone = 0
+        self.marks: list[dict[int, tuple[int, int]]] = []
+        self.memory_ms = 10**15
+        self.fails_for: set[int] = set()
+        self.schema = b"sums"
+        self.ballast = b""
         self.aborts: list[str] = []
         self.committed_events = 0
         self.visible = threading.Event()
@@ -47,13 +56,39 @@ class RunningSum:
 
     def reset(self) -> None:
         self.sums.clear()
+        self.marks.clear()
         self.resets += 1
+
+    def mark(self) -> None:
+        self.marks.append(dict(self.sums))
+
+    def release(self) -> None:
+        del self.marks[0]
+
+    def undo(self) -> None:
+        self.sums, self.marks = self.marks[0], []
+        self.undone += 1
+
+    def dump(self) -> list[bytes | memoryview]:
+        return [self.schema, json.dumps(list(self.sums.items())).encode(), self.ballast]
+
+    def load(self, buffers: Sequence[memoryview]) -> None:
+        schema, sums, _ = buffers
+        if schema != self.schema:
+            raise StateMismatchError("the state is of another schema")
+        self.sums = {key: tuple(value) for key, value in json.loads(bytes(sums))}
+        self.loads += 1
+
+    def check(self) -> None:
+        pass
 
     def restore(self, work: Work) -> None:
         self._take(work)
         self.restored += len(work.events)
 
     def process(self, work: Work) -> Answers:
+        if self.fails_for & set(work.events.ids):
+            raise ValueError("no answer to that")
         outgoing = [
             Outgoing(
                 self.answers_topic,
@@ -110,12 +145,16 @@ def make_loop(
             CONTRACT, events_topic, None, AlignmentSettings(), lambda: round(time() * 1_000)
         )
 
+    snapshots = settings.pop("snapshots", None)
+    snapshot_topic = settings.pop("snapshot_topic", None)
     defaults = {"session_timeout": "6s", "transaction_timeout": "10s"}
     return ExactlyOnceLoop(
         KafkaSettings(bootstrap_servers=bootstrap_servers),
         LoopSettings(group=group, **(defaults | settings)),
         new_intake,
         task,
+        SnapshotSettings(**snapshots) if snapshots else None,
+        snapshot_topic,
     )
 
 

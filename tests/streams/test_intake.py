@@ -13,6 +13,7 @@ from streams.contract import EventContract, Field
 from streams.intake import Intake, Work
 from streams.kafka import KafkaSettings
 from streams.labels import progress_header
+from streams.position import Position
 from streams.rejection import Reason
 
 CONTRACT = EventContract(
@@ -90,9 +91,9 @@ def end(offset: int, topic: str = EVENTS, partition: int = 0) -> Message:
 
 
 def make(labels: bool = False, partitions: int = 1, now: Callable[[], int] = lambda: NOW) -> Intake:
-    intake = Intake(CONTRACT, EVENTS, LABELS if labels else None, AlignmentSettings(), now)
-    places = [TopicPartition(EVENTS, partition, 0) for partition in range(partitions)]
-    intake.assign([*places, TopicPartition(LABELS, 0, 0)] if labels else places)
+    intake = Intake(CONTRACT, EVENTS, LABELS if labels else None, AlignmentSettings(), now, now)
+    places = [Position(EVENTS, partition, 0) for partition in range(partitions)]
+    intake.assign([*places, Position(LABELS, 0, 0)] if labels else places)
     return intake
 
 
@@ -180,7 +181,7 @@ def test_what_was_read_before_is_dropped() -> None:
 def test_assign_begins_at_the_offset_given_and_forgets_the_rest() -> None:
     intake = make()
     feed(intake, event(0), Message(1, b"noise"))
-    intake.assign([TopicPartition(EVENTS, 0, 7)])
+    intake.assign([Position(EVENTS, 0, 7)])
     assert (intake.waiting, intake.positions()) == (0, {(EVENTS, 0): 7})
     feed(intake, event(5), event(6), event(7))
     intake.finish(EVENTS, 0)
@@ -262,10 +263,11 @@ def test_a_mark_that_says_no_time_is_a_bad_record(value: bytes | None) -> None:
 def test_a_mark_from_the_future_does_not_hold_later_labels() -> None:
     intake = make(labels=True)
     feed(intake, mark(0, NOW + 10**12), label(1, 7, NOW), mark(2, -5))
-    feed(intake, event(0, NOW + CONTRACT.max_future))
+    feed(intake, event(0, NOW + CONTRACT.max_future), event(1, NOW + CONTRACT.max_future + 1))
     intake.finish(LABELS, 0)
+    intake.finish(EVENTS, 0)
     work = take(intake)
-    assert (work.labels.ids, work.labels.before.tolist()) == ([7], [0])
+    assert (work.labels.ids, work.labels.before.tolist()) == ([7], [1])
 
 
 def test_a_tombstone_among_labels_is_bad_and_among_events_too() -> None:
@@ -329,7 +331,7 @@ def test_messages_of_the_real_client(kafka: str, make_topics: MakeTopics) -> Non
 
     intake = Intake(CONTRACT, events_topic, labels_topic, AlignmentSettings(), lambda: NOW)
     places = [TopicPartition(t, p, 0) for t in (events_topic, labels_topic) for p in range(2)]
-    intake.assign(places)
+    intake.assign([Position(place.topic, place.partition, 0) for place in places])
     consumer = Consumer(KafkaSettings(bootstrap_servers=kafka).consumer_config(group_id="intake"))
     consumer.assign(places)
     ended: set[tuple[str, int]] = set()
@@ -362,3 +364,28 @@ def test_messages_of_the_real_client(kafka: str, make_topics: MakeTopics) -> Non
             last[place] = offset
     assert last == {(events_topic, 0): 31, (events_topic, 1): 30,
                     (labels_topic, 0): 11, (labels_topic, 1): 11}  # fmt: skip
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_label_that_breaks_its_producers_word_queues_alike_however_it_is_read(
+    at_once: bool,
+) -> None:
+    """It comes behind a mark that excludes it, and so behind what that mark has let pass."""
+    intake = make(labels=True)
+    records = [label(0, 7, 10), mark(1, 50), label(2, 8, 20), mark(3, 40), label(4, 9, 30)]
+    for run in [records] if at_once else [[each] for each in records]:
+        intake.feed(run)
+    (lane,) = [lane for lane in intake._alignment.lanes if not lane.is_event]
+    assert lane.turns.tolist() == [10, 51, 51]
+    assert lane.reached == 51
+
+
+def test_a_clock_that_is_set_forward_ends_no_waiting() -> None:
+    wall = [NOW]
+    intake = Intake(CONTRACT, EVENTS, None, AlignmentSettings(), lambda: wall[0], lambda: 0)
+    intake.assign([Position(EVENTS, partition, 0) for partition in range(2)])
+    feed(intake, event(0))
+    intake.feed([end(0, partition=1)])
+    assert intake.take(10) is None
+    wall[0] += 10**9
+    assert intake.take(10) is None

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import Message
 from pydantic import TypeAdapter
 
 from streams.alignment import AlignmentSettings
@@ -25,6 +25,7 @@ from streams.intake import Intake
 from streams.kafka import KafkaSettings
 from streams.labels import LabelSettings, read_progress
 from streams.pace import Pace
+from streams.position import Position
 from streams.publisher import PublishError
 from streams.reading import read_to_end
 from streams.replay import Replayer, ReplayError, ReplayReport
@@ -260,7 +261,7 @@ def test_features_on_the_stream_equal_those_of_the_file(
     replay(spread)
     intake = Intake(CONTRACT, topics.events, topics.labels, AlignmentSettings(), _now_ms)
     names = (topics.events, topics.labels)
-    intake.assign([TopicPartition(name, p, 0) for name in names for p in range(3)])
+    intake.assign([Position(name, p, 0) for name in names for p in range(3)])
     state = FeatureState(plan)
     ids: list[int] = []
     matrices = []

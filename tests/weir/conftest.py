@@ -34,7 +34,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def config(kafka: str, trained: Trained, tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes settings with topics and a group of their own."""
     run = uuid.uuid4().hex[:8]
-    roles = ("events", "scores", "feature_log", "dead_letters", "labels")
+    roles = ("events", "scores", "feature_log", "dead_letters", "labels", "snapshots")
 
     def write(**sections: Any) -> Path:
         defaults = {

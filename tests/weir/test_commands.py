@@ -323,7 +323,7 @@ def test_a_span_without_events_is_said(given, run, tmp_path):
 
 
 def topics_of(make_topics, partitions=2):
-    roles = ("events", "scores", "feature_log", "dead_letters", "labels")
+    roles = ("events", "scores", "feature_log", "dead_letters", "labels", "snapshots")
     names = make_topics(*(role.replace("_", "-") for role in roles), partitions=partitions)
     return dict(zip(roles, names, strict=True))
 
@@ -393,7 +393,7 @@ def test_replay_score_and_evaluate_agree_on_every_event(given, kafka, make_topic
 def test_topics_are_made_once_and_listed(kafka, run, tmp_path, monkeypatch):
     monkeypatch.delenv("WEIR_KAFKA__BOOTSTRAP_SERVERS", raising=False)
     prefix = f"t{time.time_ns()}"
-    roles = ("events", "scores", "feature_log", "dead_letters", "labels")
+    roles = ("events", "scores", "feature_log", "dead_letters", "labels", "snapshots")
     topics = {role: f"{prefix}.{role}" for role in roles} | {"partitions": 3}
     config = write_settings(
         tmp_path / "weir.toml", topics=topics, kafka={"bootstrap_servers": kafka}

@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,13 @@ from weir.wiring import build_scorer, kafka_settings, open_registry
 logger = logging.getLogger(__name__)
 
 
+class MissingHistory(StrEnum):
+    """See `streams.snapshots.SnapshotSettings`."""
+
+    FAIL = "fail"
+    WARN = "warn"
+
+
 def score(
     config: ConfigOption = None,
     model: Annotated[
@@ -26,17 +34,26 @@ def score(
     metrics_port: Annotated[
         int | None, typer.Option(help="Port for Prometheus; 0 chooses a free one.")
     ] = None,
+    on_missing_history: Annotated[
+        MissingHistory | None,
+        typer.Option(help="What to do where input that the windows look back on has expired."),
+    ] = None,
 ) -> None:
     """Score events exactly once, until SIGTERM or Ctrl-C.
 
     Reads the events topic (and the labels topic, where a feature needs it), writes scores, the
     feature log and dead letters, all in one Kafka transaction per batch. On SIGTERM it finishes
-    the transaction at hand and leaves the group. State is rebuilt from the topics at the start.
+    the transaction at hand and leaves the group. A start restores the state from the last snapshot
+    and the input after it.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    overrides = {} if metrics_port is None else {"metrics": {"port": metrics_port}}
+    overrides: dict[str, Any] = {}
+    if metrics_port is not None:
+        overrides["metrics"] = {"port": metrics_port}
+    if on_missing_history is not None:
+        overrides["snapshots"] = {"on_missing_history": on_missing_history.value}
     settings = load_settings(config, **overrides)
     kafka = kafka_settings(settings)
     ensure_topics(connect(kafka), settings.topics)
