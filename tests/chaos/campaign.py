@@ -38,6 +38,7 @@ class Order:
         minutes: for how long faults are injected; checking comes on top.
         faults, events: how many, spread over that time.
         only: kinds of faults, all if empty.
+        topology, workers: of the scorers, and how many are wanted when no fault says otherwise.
     """
 
     folder: Path
@@ -46,6 +47,8 @@ class Order:
     faults: int
     events: int
     only: tuple[str, ...] = ()
+    topology: str = "fused"
+    workers: int = 1
 
     @property
     def replay(self) -> str:
@@ -60,7 +63,7 @@ def run(order: Order, progress: Progress) -> Report:
     start = monotonic()
     shutil.rmtree(order.folder, ignore_errors=True)
     order.folder.mkdir(parents=True)
-    report = Report(order.seed, order.minutes, "fused", folder=str(order.folder),
+    report = Report(order.seed, order.minutes, order.topology, folder=str(order.folder),
                     replay=order.replay)  # fmt: skip
     found = Violations()
     progress("starting Kafka", 0.0)
@@ -109,13 +112,14 @@ def _disturb(
         )
 
     rng = np.random.default_rng([order.seed, 3])
-    stage = Stage(order.folder, values, cluster, scorers, feeder, clock, rng, found, on_step)
+    stage = Stage(order.folder, values, cluster, scorers, feeder, clock, order.workers, rng,
+                  found, on_step)  # fmt: skip
     kinds = [kind for kind in faults.possible(stage) if not order.only or kind in order.only]
     report.not_possible = [kind for kind in faults.FAULTS if kind not in faults.possible(stage)]
     planned = faults.plan(np.random.default_rng([order.seed, 4]), order.faults, seconds, kinds)
     monitor.start()
     feeder.start()
-    scorers.wanted = 1
+    scorers.wanted = order.workers
     begun = monotonic()
     stage.until(lambda: monitor.events > 0, 120.0)
     begun = monotonic()

@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 _SIZE = "6g"
-_BLOCK = 4_096
+_ROOM = 64 << 10
+_ATTEMPTS = 20
 
 
 class Disk:
@@ -22,13 +23,18 @@ class Disk:
         self.can_fill = _succeeds(options)
 
     def fill(self) -> None:
-        """Leave no byte free: what is there stays readable, every new page is refused (ENOSPC)."""
-        used = shutil.disk_usage(self.folder).used
-        self._resize(str(max(used, _BLOCK)))
+        """Leave next to nothing free: what is there stays, soon every new page is refused."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            # It is written to meanwhile, and can't be made smaller than what it holds.
+            used = shutil.disk_usage(self.folder).used
+            if self._resize(str(used + attempt * _ROOM)):
+                return
+        raise OSError(f"{self.folder} grows too fast to be filled")
 
     def free(self) -> None:
         """Make it large again."""
-        self._resize(_SIZE)
+        if not self._resize(_SIZE):
+            raise OSError(f"{self.folder} can't be made larger again")
 
     def close(self, keep_in: Path | None) -> None:
         """Unmount it; with `keep_in`, its content is copied there first."""
@@ -37,9 +43,8 @@ class Disk:
         if self.can_fill:
             subprocess.run(["umount", "-l", str(self.folder)], check=True)
 
-    def _resize(self, size: str) -> None:
-        options = f"remount,size={size}"
-        subprocess.run(["mount", "-o", options, str(self.folder)], check=True, capture_output=True)
+    def _resize(self, size: str) -> bool:
+        return _succeeds(["mount", "-o", f"remount,size={size}", str(self.folder)])
 
 
 def _succeeds(command: list[str]) -> bool:

@@ -85,9 +85,9 @@ def second_scorer(stage: Stage) -> None:
 
 def contention(stage: Stage) -> None:
     """Up to four scorers, each of them restarted when it is fenced off, for a while."""
-    stage.scorers.wanted = int(stage.rng.integers(2, 5))
+    stage.scorers.wanted = stage.workers + int(stage.rng.integers(1, 4))
     stage.pause(float(stage.rng.uniform(6.0, 12.0)))
-    stage.scorers.wanted = 1
+    stage.scorers.wanted = stage.workers
 
 
 def kill_broker(stage: Stage) -> None:

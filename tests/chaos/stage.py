@@ -25,6 +25,7 @@ class Stage:
         folder: settings files and logs.
         settings: what the settings file of the campaign holds.
         clock: the scorers' wall clock.
+        workers: how many scorers are wanted when nothing else is said.
         found: faults note here what breaks a promise at once, such as a refusal that is none.
         on_step: called often while time passes.
     """
@@ -35,6 +36,7 @@ class Stage:
     scorers: Scorers
     feeder: Feeder
     clock: Clock
+    workers: int
     rng: np.random.Generator
     found: Violations
     on_step: Callable[[], None]
