@@ -127,8 +127,7 @@ def _disturb(
         for fault in planned:
             stage.until(lambda at=fault.at: monotonic() - begun >= at, seconds)
             doing[0] = fault.kind
-            faults.inject(fault, stage)
-            injected[fault.kind] += 1
+            (injected if faults.inject(fault, stage) else report.skipped)[fault.kind] += 1
         doing[0] = "calm, until all is answered"
         clock.jump(0.0)
         cluster.start()
@@ -183,7 +182,7 @@ def _check(bootstrap: str, report: Report, found: Violations, progress: Progress
     checker.check_dead_letters(inputs, letters, found)
     checker.check_committed(inputs, transcript.read_committed(bootstrap), found)
     progress("computing every feature by brute force", 0.7)
-    report.compared, report.too_late = checker.check_features(inputs, log, found)
+    report.compared, report.late = checker.check_features(inputs, log, found)
     report.features = sum(matrix.size for part in log for _, matrix in part.features)
     report.events = sum(checker.without_closing(inputs))
     report.answers = sum(len(part.ids) for part in scores)

@@ -74,48 +74,57 @@ def check_scores(scores: Sequence[Answers], log: Sequence[Answers], found: Viola
     """Score topic and feature log say the same of each event."""
     for partition in range(PARTITIONS):
         left, right = (
-            _by_key(_rows(part.ids, part.times, part.keys, _bits(part.scores)))
+            _by_key(
+                _rows(part.ids, part.times, part.keys, _bits(part.scores), part.late,
+                      part.approximate)
+            )
             for part in (scores[partition], log[partition])
-        )
+        )  # fmt: skip
         if left.shape == right.shape and not np.array_equal(left, right):
             wrong = np.flatnonzero((left != right).any(axis=1))
-            detail = f"partition {partition}: event {left[wrong[0], 0]} differs in score"
+            detail = f"partition {partition}: event {left[wrong[0], 0]} differs"
             found.add("scores differ from log", detail, wrong.size)
 
 
 def check_features(inputs: Inputs, log: Sequence[Answers], found: Violations) -> tuple[int, int]:
-    """Compare every feature of every event with brute force.
+    """Compare every feature of every event with brute force, and the flags with what they mean.
 
     Returns:
-        ``(compared, too_late)``: events whose windows were compared, and those that came later
-        than `LATENESS_MS`, whose windows nobody promises: of these only the rest was compared.
+        ``(compared, late)``: events whose windows were compared, and those that are flagged as
+        late, whose windows nobody promises: of these only the rest was compared.
     """
     counts = without_closing(inputs)
-    expected, too_late = expected_features(inputs, counts)
+    expected, may_be_late = expected_features(inputs, counts)
     starts = np.concatenate([[0], np.cumsum(counts)])
     compared = late = 0
     for partition, n in enumerate(counts):
         offsets = np.array(inputs.events[partition].offsets[:n], np.int64)
-        known = 0
-        for names, matrix in log[partition].features:
-            mine = np.array(log[partition].offsets[known : known + len(matrix)], np.int64)
+        part, known = log[partition], 0
+        for names, matrix in part.features:
+            rows_here = slice(known, known + len(matrix))
             known += len(matrix)
+            mine = np.array(part.offsets[rows_here], np.int64)
             place = np.minimum(np.searchsorted(offsets, mine), max(0, n - 1))
             real = offsets[place] == mine if n else np.zeros(mine.size, bool)
-            rows, matrix = starts[partition] + place[real], matrix[real]
-            unpromised = too_late[rows]
-            compared += int(np.count_nonzero(~unpromised))
-            late += int(np.count_nonzero(unpromised))
+            rows, matrix, mine = starts[partition] + place[real], matrix[real], mine[real]
+            flagged = np.array(part.late[rows_here], bool)[real]
+            compared += int(np.count_nonzero(~flagged))
+            late += int(np.count_nonzero(flagged))
+            where = f"{TOPICS['events']}[{partition}]@"
+            for offset in mine[flagged & ~may_be_late[rows]].tolist():
+                found.add("wrong flag", f"{where}{offset}: late, and is not")
+            for offset in mine[np.array(part.approximate[rows_here], bool)[real]].tolist():
+                found.add("wrong flag", f"{where}{offset}: approximate, and no card is that busy")
             for name, column in zip(names, matrix.T, strict=True):
                 wanted = expected[name][rows]
                 wrong = ~_same(name, column, wanted)
                 if name not in _OF_THE_EVENT_ITSELF:
-                    wrong &= ~unpromised
+                    wrong &= ~flagged
                 if wrong.any():
                     first = int(np.flatnonzero(wrong)[0])
                     detail = (
-                        f"{TOPICS['events']}[{partition}]@{mine[real][first]}: {name} is "
-                        f"{column[first]:.9g}, brute force says {wanted[first]:.9g}"
+                        f"{where}{mine[first]}: {name} is {column[first]:.9g}, "
+                        f"brute force says {wanted[first]:.9g}"
                     )
                     found.add("wrong feature", detail, int(np.count_nonzero(wrong)))
     return compared, late
@@ -124,7 +133,9 @@ def check_features(inputs: Inputs, log: Sequence[Answers], found: Violations) ->
 def expected_features(
     inputs: Inputs, counts: Sequence[int]
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.bool_]]:
-    """All features by name, and which events came too late; rows as the partitions concatenated."""
+    """All features by name, and which events may be flagged as late, being further than the
+    allowance behind the newest of all; rows as the partitions concatenated.
+    """
     parts = list(zip(inputs.events, counts, strict=True))
     times = [np.array(part.times[:n], np.int64) for part, n in parts]
     rows, turns = in_order(times, [np.array(part.ids[:n], np.int64) for part, n in parts])

@@ -1,5 +1,6 @@
 """A real broker behind a proxy, on a disk of its own."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -71,7 +72,8 @@ class Cluster:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the broker, if it runs."""
         if (pid := self.pid) is not None:
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     @property
     def pid(self) -> int | None:

@@ -9,7 +9,7 @@ PARTITIONS = 4
 GROUP = "chaos"
 TOPICS = {
     role: f"chaos.{role.replace('_', '-')}"
-    for role in ("events", "scores", "feature_log", "dead_letters", "labels")
+    for role in ("events", "scores", "feature_log", "dead_letters", "labels", "snapshots")
 }
 
 HOUR_MS = 3_600_000
@@ -87,6 +87,7 @@ def settings(folder: Path, bootstrap_servers: str) -> dict[str, Any]:
             "session_timeout": f"{SESSION_S:.0f}s",
             "transaction_timeout": "15s",
         },
+        "snapshots": {"every_events": 20_000, "every": "10s"},
         "metrics": {"port": 0},
         "training": {
             "holdout_fraction": 0.3,

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from confluent_kafka import KafkaException
 
-from tests.chaos import configuration
+from tests.chaos import configuration, snapshot_damage
 from tests.chaos.configuration import SESSION_S
 from tests.chaos.feeder import Feeder
 from tests.chaos.scorers import Scorer
@@ -14,6 +15,8 @@ from tests.chaos.stage import Stage
 from tests.chaos.world import Habits
 
 _CHANGED = "mean_3d"
+_SNAPSHOTS = configuration.TOPICS["snapshots"]
+_SOMEONE_S = 15.0
 _REFUSED_S = 60.0
 
 
@@ -36,46 +39,50 @@ def plan(rng: np.random.Generator, count: int, seconds: float, kinds: list[str])
     return [Fault(round(float(at), 2), kind) for at, kind in zip(times, drawn, strict=False)]
 
 
-def _someone(stage: Stage) -> Scorer | None:
-    """A running scorer, if there is one; it may not have come far."""
+class NotNowError(Exception):
+    """The fault has nobody to hit."""
+
+
+def _someone(stage: Stage) -> Scorer:
+    """A running scorer; it may not have come far."""
+    if not stage.until(lambda: bool(stage.scorers.awake), _SOMEONE_S):
+        raise NotNowError
     awake = stage.scorers.awake
-    return awake[int(stage.rng.integers(len(awake)))] if awake else None
+    return awake[int(stage.rng.integers(len(awake)))]
 
 
 def kill_scorer(stage: Stage) -> None:
     """SIGKILL."""
-    if scorer := _someone(stage):
-        scorer.send(signal.SIGKILL)
+    _someone(stage).send(signal.SIGKILL)
 
 
 def terminate_scorer(stage: Stage) -> None:
     """SIGTERM, most likely in the middle of a transaction."""
-    if scorer := _someone(stage):
-        scorer.send(signal.SIGTERM)
+    _someone(stage).send(signal.SIGTERM)
 
 
 def suspend_scorer(stage: Stage) -> None:
     """SIGSTOP for less than the session, then SIGCONT: it must go on as if nothing was."""
-    if scorer := _someone(stage):
-        scorer.process.send_signal(signal.SIGSTOP)
-        stage.pause(float(stage.rng.uniform(0.2, 0.6)) * SESSION_S)
-        scorer.send(signal.SIGCONT)
+    scorer = _someone(stage)
+    scorer.process.send_signal(signal.SIGSTOP)
+    stage.pause(float(stage.rng.uniform(0.2, 0.6)) * SESSION_S)
+    scorer.send(signal.SIGCONT)
 
 
 def zombie(stage: Stage) -> None:
     """SIGSTOP beyond the session, then SIGCONT, with nobody in its place."""
-    if scorer := _someone(stage):
-        scorer.process.send_signal(signal.SIGSTOP)
-        stage.pause(SESSION_S * 1.5)
-        scorer.send(signal.SIGCONT)
+    scorer = _someone(stage)
+    scorer.process.send_signal(signal.SIGSTOP)
+    stage.pause(SESSION_S * 1.5)
+    scorer.send(signal.SIGCONT)
 
 
 def zombie_replaced(stage: Stage) -> None:
     """SIGSTOP beyond the session while another takes over, then SIGCONT: the first is fenced."""
-    if scorer := _someone(stage):
-        scorer.send(signal.SIGSTOP)  # counts as missing: the supervisor starts another
-        stage.pause(SESSION_S + 4.0)
-        scorer.send(signal.SIGCONT)
+    scorer = _someone(stage)
+    scorer.send(signal.SIGSTOP)  # counts as missing: the supervisor starts another
+    stage.pause(SESSION_S + 4.0)
+    scorer.send(signal.SIGCONT)
 
 
 def second_scorer(stage: Stage) -> None:
@@ -195,6 +202,18 @@ def more_features(stage: Stage) -> None:
         scorer.send(signal.SIGTERM)
 
 
+def garbage_in_snapshots(stage: Stage) -> None:
+    """Snapshots are written over, and the scorer that could go on without them is killed."""
+    snapshot_damage.write_garbage(stage.cluster.bootstrap_servers, _SNAPSHOTS, stage.rng)
+    kill_scorer(stage)
+
+
+def snapshots_gone(stage: Stage) -> None:
+    """All snapshots are deleted, and the scorer that could go on without them is killed."""
+    snapshot_damage.remove_records(stage.cluster.bootstrap_servers, _SNAPSHOTS)
+    kill_scorer(stage)
+
+
 def _habit(seconds: float, **changes: float) -> Callable[[Stage], None]:
     def fault(stage: Stage) -> None:
         feeder: Feeder = stage.feeder
@@ -227,6 +246,8 @@ FAULTS: dict[str, tuple[int, Callable[[Stage], None]]] = {
     "changed feature": (1, changed_meaning),
     "more features": (1, more_features),
     "lagging partitions": (1, lagging_partitions),
+    "garbage in snapshots": (1, garbage_in_snapshots),
+    "snapshots gone": (1, snapshots_gone),
     "malformed events": (2, _habit(0.7, malformed=0.3)),
     "duplicated events": (1, _habit(0.7, twice=0.5)),
     "disordered events": (1, _habit(0.7, late=0.5)),
@@ -246,6 +267,14 @@ def possible(stage: Stage) -> list[str]:
     return [kind for kind in FAULTS if kind != "full disk" or stage.cluster.disk.can_fill]
 
 
-def inject(fault: Fault, stage: Stage) -> None:
-    """Do it, and return when its own course is over; recovery may take longer."""
-    FAULTS[fault.kind][1](stage)
+def inject(fault: Fault, stage: Stage) -> bool:
+    """Do it, and return when its own course is over; recovery may take longer.
+
+    Returns whether it was done: one that needs a scorer or the broker may come while an earlier
+    one has not healed.
+    """
+    try:
+        FAULTS[fault.kind][1](stage)
+    except (NotNowError, KafkaException):
+        return False
+    return True

@@ -14,9 +14,10 @@ class Report:
 
     Attributes:
         plan: kinds of faults and how many of each were injected.
+        skipped: kinds whose turn came when there was nothing to hit.
         events, answers: records to be answered, and answers found.
         compared: events whose features all agree with brute force or are among the violations.
-        too_late: events whose windows nobody promises.
+        late: events flagged as late, whose windows nobody promises.
         rejected: malformed records.
         delivered: input records that the broker acknowledged, by topic and partition.
         exits: scorers' exit codes and how often each came.
@@ -28,11 +29,12 @@ class Report:
     topology: str
     seconds: float = 0.0
     plan: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     events: int = 0
     answers: int = 0
     compared: int = 0
     features: int = 0
-    too_late: int = 0
+    late: int = 0
     rejected: int = 0
     labels: int = 0
     started: int = 0
@@ -59,6 +61,7 @@ class Report:
             "faults": self.faults,
             "exits": exits,
             "plan": dict(self.plan),
+            "skipped": dict(self.skipped),
             "delivered": sum(self.delivered.values()),
         }
 
@@ -71,12 +74,14 @@ def show(report: Report, console: Console) -> None:
     for kind in report.not_possible:
         table.add_row(kind, "not possible on this machine")
     console.print(table)
+    if report.skipped:
+        console.print(f"{report.skipped.total()} more came when there was nothing to hit")
     exits = ", ".join(f"{count} × {code}" for code, count in sorted(report.exits.items()))
     console.print(
         f"{report.events:,} events, {report.answers:,} answers, {report.rejected:,} malformed, "
         f"{report.labels:,} labels; {report.started} scorers started, exit codes: {exits}\n"
         f"features of {report.compared:,} events compared with brute force, "
-        f"{report.features:,} values; {report.too_late:,} came too late to be promised any\n"
+        f"{report.features:,} values; {report.late:,} flagged as late\n"
         f"{report.aborted_inputs} transactions of events aborted, {report.resent_transactions} "
         f"sent again; {report.seconds:.0f} s in all"
     )

@@ -1,5 +1,7 @@
 """Damage to the snapshot topic: garbage under its own keys, or its records gone."""
 
+from collections import deque
+
 import numpy as np
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import (
@@ -23,7 +25,7 @@ def write_garbage(bootstrap_servers: str, topic: str, rng: np.random.Generator) 
     Compaction will keep these and drop the true ones. Returns how many were sent.
     """
     producer = Producer({"bootstrap.servers": bootstrap_servers, "log_level": 0})
-    records = list(read_topic(bootstrap_servers, topic))[-_COPIES:]
+    records = deque(read_topic(bootstrap_servers, topic), maxlen=_COPIES)
     for message in records:
         value = bytearray(message.value() or b"nothing")
         for place in rng.integers(0, len(value), 3).tolist():

@@ -48,6 +48,7 @@ def log(inputs: Inputs) -> list[Answers]:
         part.ids, part.times = asked.ids[:n], asked.times[:n]
         part.keys, part.offsets = asked.cards[:n], asked.offsets[:n]
         part.scores = array("f", [0.5] * n)
+        part.late = part.approximate = array("b", [0] * n)
         part.features = [(NAMES, np.array([[2.25, count] for count in counts], np.float32))]
     return answers
 
@@ -109,6 +110,12 @@ def test_a_score_that_differs_from_the_log_is_found(inputs, log) -> None:
     scores = [Answers(**vars(log[0])), *log[1:]]
     scores[0].scores = array("f", [0.5, np.nextafter(np.float32(0.5), np.float32(1))])
     assert kinds(inputs, scores, log) == {"scores differ from log"}
+
+
+@pytest.mark.parametrize("flag", ["late", "approximate"])
+def test_a_flag_without_a_reason_is_found(inputs, log, flag) -> None:
+    setattr(log[0], flag, array("b", [0, 1]))
+    assert kinds(inputs, log, log) == {"wrong flag"}
 
 
 @pytest.mark.parametrize(("offset", "right"), [(11, False), (13, True), (20, True), (21, False)])

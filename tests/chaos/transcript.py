@@ -66,6 +66,8 @@ class Answers:
     times: array = field(default_factory=lambda: array("q"))
     keys: array = field(default_factory=lambda: array("q"))
     scores: array = field(default_factory=lambda: array("f"))
+    late: array = field(default_factory=lambda: array("b"))
+    approximate: array = field(default_factory=lambda: array("b"))
     offsets: array = field(default_factory=lambda: array("q"))
     features: list[tuple[tuple[str, ...], NDArray[np.float32]]] = field(default_factory=list)
     """Names of the columns and the vectors of each record of the feature log."""
@@ -145,6 +147,8 @@ def read_scores(bootstrap_servers: str, cards: dict[str, int]) -> list[Answers]:
         key = body["key"] if body["key"].encode() == message.key() else ""
         part.keys.append(cards.get(key, -1))
         part.scores.append(body["score"])
+        part.late.append(body["late"])
+        part.approximate.append(body["approximate"])
     return answers
 
 
@@ -159,6 +163,8 @@ def read_feature_log(bootstrap_servers: str, cards: dict[str, int]) -> list[Answ
         part.times.extend(table["event_time"].cast(pa.int64()).to_pylist())
         part.keys.extend(cards.get(key, -1) for key in table["key"].to_pylist())
         part.scores.extend(table["score"].to_pylist())
+        part.late.extend(table["late"].to_pylist())
+        part.approximate.extend(table["approximate"].to_pylist())
         part.offsets.extend(table["offset"].to_pylist())
         flat = np.concatenate([chunk.flatten().to_numpy() for chunk in table["features"].chunks])
         part.features.append((names, flat.reshape(len(table), len(names))))
