@@ -258,8 +258,8 @@ def update_entity(  # type: ignore[no-untyped-def]
         # An entity that was idle for so long counts as unknown, whether or not a sweep has come
         # by to evict it: an answer must not depend on that.
         if not length or last <= seen - keep_ms:
-            lost = NEVER
             floor = seen - keep_ms
+            lost = lost if lost > floor else NEVER
         forgotten = max(floor, last - keep_ms) if length else floor
         old = count_old(times, blocks, slot, max(forgotten, time - keep_ms))
         dropped = 0

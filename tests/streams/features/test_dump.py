@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from window_model import CONTRACT, Event, Label, feed, make_plan
-from window_strategies import MANY, streams, tables
+from window_strategies import SOME, streams, tables
 
 from streams.features import CorruptStateError, FeatureState, StateMismatchError
 from streams.features.state import WindowSettings
@@ -25,7 +25,7 @@ def reload(state: FeatureState, settings: WindowSettings | None) -> FeatureState
     return FeatureState.load(state.plan, settings, [bytes(part) for part in state.dump()])
 
 
-@MANY
+@SOME
 @given(st.lists(tables(), min_size=1, max_size=8), streams(lateness=5), st.data())
 def test_a_loaded_state_goes_on_with_the_same_bits(
     drawn: list[dict[str, Any]], stream: tuple[list[Event], list[Label]], data: st.DataObject

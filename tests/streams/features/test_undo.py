@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from window_model import Event, Label, feed, make_plan
-from window_strategies import MANY, streams, tables
+from window_strategies import SOME, streams, tables
 
 from streams.features import FeatureState
 from streams.features.state import WindowSettings
@@ -35,7 +35,7 @@ def batches(draw: st.DrawFn, lateness: int) -> list[Batch]:
     ]
 
 
-@MANY
+@SOME
 @given(st.lists(tables(), min_size=1, max_size=8), batches(lateness=20), st.data())
 def test_a_state_is_as_if_what_was_undone_had_never_come(
     drawn: list[dict[str, Any]], stream: list[Batch], data: st.DataObject

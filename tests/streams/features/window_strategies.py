@@ -12,6 +12,8 @@ MANY = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
+SOME = settings(MANY, max_examples=100)
+
 spans = st.sampled_from(["1ms", "2ms", "5ms", "10ms", "40ms", "1s"])
 entities = st.sampled_from(["card", "shop"])
 numeric = st.sampled_from(["amount", "items", "online"])
