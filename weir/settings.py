@@ -20,12 +20,12 @@ from inference.training import TrainingSettings
 from streams.alignment import AlignmentSettings
 from streams.broker import BrokerSettings
 from streams.contract import EventContract
-from streams.exactly_once import LoopSettings
 from streams.features import FeatureDeclaration, FeaturePlan
 from streams.features.offline import check_label_delays
 from streams.features.state import WindowSettings
 from streams.kafka import KafkaSettings
 from streams.labels import LabelSettings
+from streams.loop_settings import LoopSettings
 from streams.section import Section
 from streams.snapshots import SnapshotSettings
 from streams.topics import TopicSettings

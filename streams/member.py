@@ -1,0 +1,177 @@
+"""A member of a consumer group: what is ours, where reading goes on, and how far behind it is."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic, sleep
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from streams.kafka import KafkaSettings
+from streams.loop_settings import LoopSettings
+from streams.position import Position
+from streams.reading import consume_ready
+from streams.transactor import FencedError
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT_S = 30
+_WAIT_NOTICE_S = 10.0
+_LAG_S = 0.2
+_SEEK_RETRY_S = 0.01
+_SEEK_PATIENCE_S = 30.0
+
+Place = tuple[str, int]
+
+
+class GroupMember:
+    """Reads topics as a member of the group that the settings name.
+
+    One thread, except for `lag`.
+
+    Args:
+        topics: what to read.
+        assigned: called when partitions have come.
+        revoked: called when partitions go; until it returns, their offsets can be committed.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        settings: LoopSettings,
+        topics: list[str],
+        assigned: Callable[[], None],
+        revoked: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._consumer: Any = Consumer(
+            kafka.consumer_config(queued_min_messages=4 * settings.max_batch, **settings.member())
+        )
+        self._consumer.subscribe(
+            topics,
+            on_assign=lambda *_: assigned(),
+            on_revoke=lambda *_: revoked(),
+            on_lost=lambda *_: revoked(),
+        )
+        self._paused: set[Place] = set()
+        self._last_notice = 0.0
+        self._was_ready = False
+        self._incomplete_since: float | None = None
+        self._lag: dict[Place, int] = {}
+        self._lag_at = 0.0
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+    def poll(self, timeout_s: float) -> list[Message]:
+        """What has come, waiting for the first message only."""
+        return consume_ready(self._consumer, self._settings.max_batch, timeout_s)
+
+    def group_metadata(self) -> Any:
+        """What a transaction needs to commit offsets as this member."""
+        return self._consumer.consumer_group_metadata()
+
+    def committed(self) -> list[TopicPartition]:
+        """What the group has committed of our partitions, with its metadata; -1001 is nothing."""
+        committed: list[TopicPartition] = self._consumer.committed(
+            self._consumer.assignment(), timeout=_TIMEOUT_S
+        )
+        return committed
+
+    def owns_everything(self) -> bool:
+        """Whether every partition of every topic is ours."""
+        ours = {(each.topic, each.partition) for each in self._consumer.assignment()}
+        known = self._consumer.list_topics(timeout=_TIMEOUT_S).topics
+        return all(
+            (topic, partition) in ours
+            for topic in self._topics
+            for partition in known[topic].partitions
+        )
+
+    def note_readiness(self, ready: bool) -> None:
+        """Remember since when work could not go on."""
+        if ready:
+            self._incomplete_since = None
+        elif self._incomplete_since is None and self._was_ready:
+            self._incomplete_since = monotonic()
+        self._was_ready |= ready
+
+    def wait_or_give_way(self) -> None:
+        """Say now and then what is waited for; end if what was ours stays with somebody else.
+
+        A newcomer waits until it owns everything; if nobody gave way, both would wait for ever, and
+        having nothing to commit, the elder would not even learn that it was fenced off.
+
+        Raises:
+            FencedError: it has stayed there for longer than a session lasts.
+        """
+        if monotonic() - self._last_notice > _WAIT_NOTICE_S:
+            self._last_notice = monotonic()
+            ours = [f"{each.topic}[{each.partition}]" for each in self._consumer.assignment()]
+            logger.info(
+                "waiting for all partitions of %s; ours so far: %s",
+                ", ".join(self._topics),
+                ", ".join(ours) or "none",
+            )
+        patience_s = self._settings.session_timeout / 1_000
+        if self._incomplete_since and monotonic() - self._incomplete_since > patience_s:
+            raise FencedError(
+                f"another member of group {self._settings.group!r} took partitions over and kept "
+                "them: run one scorer per group, or give this one another loop.group"
+            )
+
+    def pause_all(self) -> None:
+        """Read nothing until `go_on_from`."""
+        self._consumer.pause(self._consumer.assignment())
+
+    def go_on_from(self, positions: Iterable[Position]) -> None:
+        """Read on from these positions, all of them: what was read behind them is read again."""
+        for each in positions:
+            self._seek(TopicPartition(each.topic, each.partition, each.offset))
+        self._paused = set()
+        self._consumer.resume([TopicPartition(*each.place) for each in positions])
+
+    def _seek(self, place: TopicPartition) -> None:
+        """Read on from there; a partition that was just assigned takes a moment to allow it."""
+        deadline = monotonic() + _SEEK_PATIENCE_S
+        while True:
+            try:
+                self._consumer.seek(place)
+                return
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._STATE or monotonic() > deadline:
+                    raise
+                sleep(_SEEK_RETRY_S)
+
+    def hold_back_long_queues(self, queued: Mapping[Place, int]) -> None:
+        """Read a partition no further while too much of it waits."""
+        limit = self._settings.max_queued
+        long = {place for place, count in queued.items() if count >= limit} - self._paused
+        short = {place for place in self._paused if queued.get(place, 0) <= limit // 2}
+        if long:
+            self._consumer.pause([TopicPartition(*place) for place in long])
+        if short:
+            self._consumer.resume([TopicPartition(*place) for place in short])
+        self._paused = (self._paused | long) - short
+
+    def note_lag(self, positions: Mapping[Place, int]) -> None:
+        """Look now and then, in the polling thread: a consumer that is polled keeps others waiting.
+
+        Args:
+            positions: the next offset to be answered of each partition.
+        """
+        if monotonic() - self._lag_at < _LAG_S:
+            return
+        self._lag_at = monotonic()
+        lag = {}
+        for place, position in positions.items():
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            lag[place] = max(0, high - position)
+        self._lag = lag
+
+    @property
+    def lag(self) -> dict[Place, int]:
+        """Records of each partition that were not answered when last looked at; any thread."""
+        return self._lag
