@@ -47,6 +47,12 @@ class Commands(LazyGroup):
             "Score events exactly once, until SIGTERM or Ctrl-C.",
         ),
         (
+            "up",
+            "weir.commands.up:up",
+            "Keep `weir score` running: start it again when it fails, with a growing pause in "
+            "between.",
+        ),
+        (
             "replay",
             "weir.commands.replay:replay",
             "Publish a file as events and, at their due time, their labels.",
