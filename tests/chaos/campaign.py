@@ -26,7 +26,6 @@ from tests.chaos.world import World
 Progress = Callable[[str, float], None]
 """Called with what is going on, and the share of it that is done, 0 to 1."""
 
-_FEED_SHARE = 0.9
 _STUCK_S = 180.0
 
 
@@ -98,7 +97,7 @@ def _disturb(
     seconds = order.minutes * 60
     monitor = Monitor(cluster.bootstrap_servers)
     feeder = Feeder(cluster.bootstrap_servers, World(order.seed, order.events), order.events,
-                    _FEED_SHARE * seconds)  # fmt: skip
+                    seconds)  # fmt: skip
     clock = Clock(order.folder / "clock")
     scorers = Scorers(order.folder / "weir.toml", order.folder, clock.environment)
     injected: Counter[str] = report.plan
@@ -113,7 +112,7 @@ def _disturb(
 
     rng = np.random.default_rng([order.seed, 3])
     stage = Stage(order.folder, values, cluster, scorers, feeder, clock, order.workers, rng,
-                  found, on_step)  # fmt: skip
+                  found, lambda: monitor.events, on_step)  # fmt: skip
     kinds = [kind for kind in faults.possible(stage) if not order.only or kind in order.only]
     report.not_possible = [kind for kind in faults.FAULTS if kind not in faults.possible(stage)]
     planned = faults.plan(np.random.default_rng([order.seed, 4]), order.faults, seconds, kinds)
@@ -138,6 +137,7 @@ def _disturb(
         feeder.join(60.0)
         monitor.close()
     report.exits, report.started = scorers.exits, scorers.started
+    report.restored = scorers.restored
     report.aborted_inputs, report.resent_transactions = feeder.aborted, feeder.resent
     for detail in scorers.broken:
         found.add("scorer's end", detail)

@@ -9,7 +9,6 @@ from confluent_kafka import KafkaException
 
 from tests.chaos import configuration, snapshot_damage
 from tests.chaos.configuration import SESSION_S
-from tests.chaos.feeder import Feeder
 from tests.chaos.scorers import Scorer
 from tests.chaos.stage import Stage
 from tests.chaos.world import Habits
@@ -17,6 +16,9 @@ from tests.chaos.world import Habits
 _CHANGED = "mean_3d"
 _SNAPSHOTS = configuration.TOPICS["snapshots"]
 _SOMEONE_S = 15.0
+_UNUSUAL_EVENTS = 1_000
+_UNUSUAL_S = 30.0
+_LIVELY_S = 60.0
 _REFUSED_S = 60.0
 
 
@@ -95,6 +97,11 @@ def contention(stage: Stage) -> None:
     stage.scorers.wanted = stage.workers + int(stage.rng.integers(1, 4))
     stage.pause(float(stage.rng.uniform(6.0, 12.0)))
     stage.scorers.wanted = stage.workers
+    before, last = stage.taken(), stage.feeder.sent
+    lively = stage.until(lambda: stage.taken() > before or before >= last, _LIVELY_S)
+    if not lively:
+        detail = f"nothing answered {_LIVELY_S:.0f} s after the last start: all wait for all"
+        stage.found.add("livelock", detail)
 
 
 def kill_broker(stage: Stage) -> None:
@@ -159,6 +166,8 @@ def slow(stage: Stage) -> None:
 def clock_jump(stage: Stage) -> None:
     """The scorers' clock is hours wrong for a while, ahead or behind, while partitions lag."""
     hours = float(stage.rng.uniform(1.0, 48.0)) * (1 if stage.rng.random() < 0.7 else -1)
+    if not stage.feeder.is_alive():
+        raise NotNowError
     stage.feeder.lagging = True
     stage.pause(0.5)
     stage.clock.jump(hours * 3_600)
@@ -170,6 +179,8 @@ def clock_jump(stage: Stage) -> None:
 
 def lagging_partitions(stage: Stage) -> None:
     """Half of the partitions get nothing for a while, then all of it: the others wait."""
+    if not stage.feeder.is_alive():
+        raise NotNowError
     stage.feeder.lagging = True
     stage.pause(float(stage.rng.uniform(1.0, 4.0)))
     stage.feeder.lagging = False
@@ -214,12 +225,17 @@ def snapshots_gone(stage: Stage) -> None:
     kill_scorer(stage)
 
 
-def _habit(seconds: float, **changes: float) -> Callable[[Stage], None]:
+def _habit(**changes: float) -> Callable[[Stage], None]:
+    """The next thousand events or so are unusual."""
+
     def fault(stage: Stage) -> None:
-        feeder: Feeder = stage.feeder
+        feeder = stage.feeder
+        until = feeder.sent + _UNUSUAL_EVENTS
         feeder.habits = replace(Habits(), **changes)
-        stage.pause(seconds)
+        stage.until(lambda: feeder.sent >= until or not feeder.is_alive(), _UNUSUAL_S)
         feeder.habits = Habits()
+        if feeder.sent < until:
+            raise NotNowError
 
     return fault
 
@@ -248,14 +264,14 @@ FAULTS: dict[str, tuple[int, Callable[[Stage], None]]] = {
     "lagging partitions": (1, lagging_partitions),
     "garbage in snapshots": (1, garbage_in_snapshots),
     "snapshots gone": (1, snapshots_gone),
-    "malformed events": (2, _habit(0.7, malformed=0.3)),
-    "duplicated events": (1, _habit(0.7, twice=0.5)),
-    "disordered events": (1, _habit(0.7, late=0.5)),
-    "late beyond allowance": (1, _habit(0.7, too_late=0.1)),
-    "garbage on labels": (1, _habit(0.7, bad_labels=0.5)),
-    "new event fields": (1, _habit(0.7, new_fields=1.0)),
-    "clock behind": (1, _habit(0.4, record_time=1_500_000_000_000)),
-    "clock of years ago": (1, _habit(0.7, record_time=1_600_000_000_000)),
+    "malformed events": (2, _habit(malformed=0.3)),
+    "duplicated events": (1, _habit(twice=0.5)),
+    "disordered events": (1, _habit(late=0.5)),
+    "late beyond allowance": (1, _habit(too_late=0.1)),
+    "garbage on labels": (1, _habit(bad_labels=0.5)),
+    "new event fields": (1, _habit(new_fields=1.0)),
+    "clock behind": (1, _habit(record_time=1_500_000_000_000)),
+    "clock of years ago": (1, _habit(record_time=1_600_000_000_000)),
 }
 """Each kind's weight in a plan, and what does it."""
 

@@ -20,6 +20,7 @@ class Report:
         late: events flagged as late, whose windows nobody promises.
         rejected: malformed records.
         delivered: input records that the broker acknowledged, by topic and partition.
+        restored: how their state came back, and how often each way.
         exits: scorers' exit codes and how often each came.
         violations: broken promises by kind; empty if all was kept.
     """
@@ -38,6 +39,7 @@ class Report:
     rejected: int = 0
     labels: int = 0
     started: int = 0
+    restored: Counter[str] = field(default_factory=Counter)
     exits: Counter[int] = field(default_factory=Counter)
     aborted_inputs: int = 0
     resent_transactions: int = 0
@@ -61,6 +63,7 @@ class Report:
             "faults": self.faults,
             "exits": exits,
             "plan": dict(self.plan),
+            "restored": dict(self.restored),
             "skipped": dict(self.skipped),
             "delivered": sum(self.delivered.values()),
         }
@@ -75,11 +78,14 @@ def show(report: Report, console: Console) -> None:
         table.add_row(kind, "not possible on this machine")
     console.print(table)
     if report.skipped:
-        console.print(f"{report.skipped.total()} more came when there was nothing to hit")
+        kinds = ", ".join(f"{count} × {kind}" for kind, count in sorted(report.skipped.items()))
+        console.print(f"came when there was nothing to hit, not counted: {kinds}")
     exits = ", ".join(f"{count} × {code}" for code, count in sorted(report.exits.items()))
+    restored = ", ".join(f"{count} × {how}" for how, count in sorted(report.restored.items()))
     console.print(
         f"{report.events:,} events, {report.answers:,} answers, {report.rejected:,} malformed, "
         f"{report.labels:,} labels; {report.started} scorers started, exit codes: {exits}\n"
+        f"state restored: {restored or 'never'}\n"
         f"features of {report.compared:,} events compared with brute force, "
         f"{report.features:,} values; {report.late:,} flagged as late\n"
         f"{report.aborted_inputs} transactions of events aborted, {report.resent_transactions} "

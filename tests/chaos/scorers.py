@@ -1,6 +1,7 @@
 """Scorers as processes, and the supervisor that starts another where one ended."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from streams.child_process import die_with_parent
 FENCED = 4
 _BACK_OFF_S = 1.0
 _EXPECTED = {0, 1, 3, FENCED, -signal.SIGKILL, -signal.SIGTERM}
+_RESTORED = re.compile(r"restored in [0-9.]+ s: (.+), [0-9]+ events read again")
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 
@@ -44,6 +46,8 @@ class Scorers:
         config: the settings file that the next one gets.
         wanted: how many are kept running; more may run for a while.
         exits: exit codes and how often each came.
+        restored: how their state came back, ``"from a snapshot"`` or ``"from all input"``, as they
+            tell in their logs.
         broken: what no scorer should ever do, in words.
     """
 
@@ -52,6 +56,7 @@ class Scorers:
         self.wanted = 0
         self.running: list[Scorer] = []
         self.exits: Counter[int] = Counter()
+        self.restored: Counter[str] = Counter()
         self.started = 0
         self.broken: list[str] = []
         self._folder = folder
@@ -111,8 +116,11 @@ class Scorers:
 
     def _note_exit(self, scorer: Scorer) -> None:
         code = scorer.process.returncode
+        said = scorer.log.read_text(errors="replace")
         self.exits[code] += 1
+        for how in _RESTORED.findall(said):
+            self.restored["from all input" if how == "no snapshot" else "from a snapshot"] += 1
         if code not in _EXPECTED:
             self.broken.append(f"{scorer.log}: exit code {code}: {scorer.last_words()}")
-        elif "Traceback (most recent call last)" in scorer.log.read_text(errors="replace"):
+        elif "Traceback (most recent call last)" in said:
             self.broken.append(f"{scorer.log}: a stack trace: {scorer.last_words()}")

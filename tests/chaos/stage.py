@@ -27,6 +27,7 @@ class Stage:
         clock: the scorers' wall clock.
         workers: how many scorers are wanted when nothing else is said.
         found: faults note here what breaks a promise at once, such as a refusal that is none.
+        taken: how many records of the events topic the group has committed.
         on_step: called often while time passes.
     """
 
@@ -39,6 +40,7 @@ class Stage:
     workers: int
     rng: np.random.Generator
     found: Violations
+    taken: Callable[[], int]
     on_step: Callable[[], None]
 
     def pause(self, seconds: float) -> None:
