@@ -92,6 +92,10 @@ class ScorerMetrics:
             "weir_forgotten_events", "Events forgotten early: more than an entity's share",
             ["entity"], registry=registry,
         )  # fmt: skip
+        self.evicted = Gauge(
+            "weir_evicted_entities", "Entities forgotten: no window reached them any more",
+            ["entity"], registry=registry,
+        )  # fmt: skip
         self.entities = Gauge("weir_entities", "Entities remembered", ["entity"], registry=registry)
         self.state_bytes = Gauge(
             "weir_state_bytes", "Memory of the feature windows", registry=registry

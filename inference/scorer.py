@@ -214,6 +214,8 @@ class Scorer:
             metrics.entities.labels(entity).set(count)
         for entity, count in self._state.dropped_events.items():
             metrics.forgotten.labels(entity).set(count)
+        for entity, count in self._state.evicted_entities.items():
+            metrics.evicted.labels(entity).set(count)
 
     def _scores(
         self,

@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.features.blocks import BLOCK, free_places, sum_blocks
+from streams.features.blocks import BLOCK, free_blocks, free_places, sum_blocks
 from streams.features.dumps import CorruptStateError, EntityHeader, Reader, describe
 from streams.features.entity_state import EntityState, new_blocks, new_index
 from streams.features.id_index import SLOT, WAITING_FRAUD, collect, refill
@@ -15,13 +15,15 @@ from streams.features.statistics import Counter
 def dump_entity(state: EntityState) -> tuple[EntityHeader, list[NDArray[np.generic] | bytes]]:
     """Return what describes the buffers, and the buffers: views, but for names and id index."""
     names = state.slots.names
+    # With the evictions that are not committed yet: a loaded state has no marks to undo.
+    free = [*state.slots.free, *state.evicted_slots]
     used = int(state.counters[Counter.USED])
     times, values, hashes, _ = state.arena
     entries = np.empty((state.indexed, state.index.shape[1]), np.int64)
     collect(state.index, entries)
     buffers: list[NDArray[np.generic] | bytes] = [
         msgspec.msgpack.encode(names),
-        np.array(state.slots.free, np.int64),
+        np.array(free, np.int64),
         state.blocks[: len(names)],
         state.free,
         times[:used],
@@ -74,6 +76,7 @@ def load_entity(state: EntityState, header: EntityHeader, reader: Reader) -> Non
     _check_blocks(state, used)
     if count and not WAITING_FRAUD <= entries[:, SLOT].min() <= entries[:, SLOT].max() < len(names):
         raise _corrupt(state, "the id index")
+    free_blocks(times, state.blocks, state.free, np.array(free, np.int64))
     sum_blocks(times, values, chunks, state.blocks)
     state.index = new_index(rows)
     refill(entries, state.index)

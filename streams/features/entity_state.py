@@ -1,6 +1,5 @@
 """What is remembered of the values of one entity, such as all cards."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,38 +8,27 @@ from numpy.typing import NDArray
 from streams.events import EventBatch
 from streams.features.blocks import BLOCK, LOST, free_blocks
 from streams.features.chunk_sums import CHUNK, CHUNK_SUMS
+from streams.features.eviction import find_idle, forget_blocks
 from streams.features.feature_rows import FeatureRows
 from streams.features.id_index import EMPTY, NEVER, SLOT, count_kept, rebuild
 from streams.features.identity import hash_integers, hash_texts
-from streams.features.journal import undo
+from streams.features.journal import forgotten_words, undo
 from streams.features.kernels import update_entity
 from streams.features.label_batch import LabelBatch
 from streams.features.plan import LABEL_COLUMN, EntityPlan
+from streams.features.recording import Recording, Recordings
 from streams.features.slots import Slots
 from streams.features.statistics import Counter, Group, Stat
 from streams.features.window_settings import WindowSettings
 
 _SIZE_CLASSES = 40
-_NO_JOURNAL = np.ones(1, np.int64)
+_EVENTS_PER_LOOK, _LOOKS_PER_NEW = 16, 2
+"""How many entities a batch looks at for idle ones: a sixteenth of its events, and two for each
+new entity, so that there are never much more than twice as many as are needed."""
+
 
 Arena = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
 """Times, values (columns, places), id hashes and sums of chunks."""
-
-
-@dataclass
-class _Recording:
-    """What changed since a mark, and what was before it.
-
-    Attributes:
-        fresh: slots that new values got.
-        indexes: id indexes that were replaced, with the journal's length at that moment.
-    """
-
-    journal: NDArray[np.int64]
-    counters: NDArray[np.int64]
-    indexed: int
-    fresh: list[int] = field(default_factory=list)
-    indexes: list[tuple[int, NDArray[np.int64]]] = field(default_factory=list)
 
 
 class EntityState:
@@ -51,6 +39,7 @@ class EntityState:
         self.slots = Slots()
         self._keep_ms = plan.retention_ms + settings.allowed_lateness
         self._max_events = settings.max_events_per_entity
+        self._label_column = plan.label_column
         self.has_labels = plan.label_column >= 0
         self.arena = self.new_arena(1 << 12)
         self.blocks = new_blocks(1 << 8)
@@ -59,8 +48,7 @@ class EntityState:
         self.counters[Counter.NEWEST] = NEVER
         self.index = new_index(1 << 10 if self.has_labels else 1)
         self.indexed = 0
-        self._recordings: list[_Recording] = []
-        self._spare_journals: list[NDArray[np.int64]] = []
+        self._recordings = Recordings()
         self._kernel_plan = (
             (
                 plan.group_kind,
@@ -92,15 +80,21 @@ class EntityState:
         return int(self.counters[Counter.DROPPED])
 
     @property
+    def evicted(self) -> int:
+        """How many entities were forgotten because no window reached them any more."""
+        return int(self.counters[Counter.EVICTED])
+
+    @property
     def newest(self) -> int:
         """Latest event time, ms; `NEVER` before the first."""
         return int(self.counters[Counter.NEWEST])
 
     @property
     def nbytes(self) -> int:
-        """Memory of the arrays in bytes."""
+        """Memory of arrays and names in bytes."""
         arrays = (*self.arena, self.index, self.blocks, self._scratch[1])
-        return sum(array.nbytes for array in arrays)
+        used = sum(array.nbytes for array in arrays)
+        return used + self._recordings.nbytes + self.slots.nbytes
 
     def update(
         self,
@@ -113,6 +107,7 @@ class EntityState:
         """Take in a batch and write this entity's features and flags to `answers`."""
         if not self._recordings:
             self.slots.fresh.clear()
+        known_before = len(self.slots.fresh)
         slots = self._find_slots(batch.values(self.plan.entity))
         rows = self._rows(batch)
         if self.has_labels:
@@ -134,64 +129,92 @@ class EntityState:
                 event, label, events, known, self.arena, self.blocks, self.free,
                 self.counters, self.index, self._kernel_plan,
                 (self._keep_ms, self.plan.retention_ms, self._max_events, newest),
-                self._journal, self._scratch, answers,
+                self._recordings.journal, self._scratch, answers,
             )  # fmt: skip
             self.indexed += entries
             if event == len(batch) and label == label_hashes.size:
-                return
+                break
             if words:
-                self._enlarge_journal(words)
+                self._recordings.reserve(words)
             else:
                 self._enlarge_arena()
+        new = len(self.slots.fresh) - known_before
+        self._evict(len(batch) // _EVENTS_PER_LOOK + new * _LOOKS_PER_NEW)
 
     def mark(self) -> None:
         """Record what changes from here on."""
-        journal = (
-            self._spare_journals.pop() if self._spare_journals else np.empty(1 << 12, np.int64)
-        )
-        journal[0] = 1
-        recording = _Recording(journal, self.counters.copy(), self.indexed)
-        self.slots.fresh = recording.fresh
-        self._recordings.append(recording)
+        self.slots.fresh = self._recordings.begin(
+            self.counters, self.indexed, len(self.slots.names)
+        ).changes
 
     def release(self) -> None:
         """Forget the oldest mark."""
-        self._end(self._recordings.pop(0))
+        self._free_slots(self._recordings.end(0).evicted)
+        if not self._recordings:
+            self.slots.fresh = []
 
     def undo(self) -> None:
         """Go back to the oldest mark, and forget all marks."""
         while self._recordings:
-            recording = self._recordings.pop()
-            for floor, index in reversed(recording.indexes):
-                self._undo_to(floor, recording.journal)
-                self.index = index
-            self._undo_to(1, recording.journal)
-            for slot in reversed(recording.fresh):
-                self.slots.give_back(slot)
-            free_blocks(self.arena[0], self.blocks, self.free, np.array(recording.fresh, np.int64))
-            recording.counters[Counter.USED] = self.counters[Counter.USED]
-            self.counters = recording.counters
-            self.indexed = recording.indexed
-            self._end(recording)
-
-    def _undo_to(self, floor: int, journal: NDArray[np.int64]) -> None:
-        undo(journal, floor, self.arena, self.blocks, self.index, self.plan.label_column)
-
-    def _end(self, recording: _Recording) -> None:
-        self._spare_journals.append(recording.journal)
-        if not self._recordings:
-            self.slots.fresh = []
+            self._take_back(self._recordings.end(-1))
+        self.slots.fresh = []
 
     @property
-    def _journal(self) -> NDArray[np.int64]:
-        return self._recordings[-1].journal if self._recordings else _NO_JOURNAL
+    def evicted_slots(self) -> list[int]:
+        """Slots of what was evicted since the oldest mark: no longer in use, and not free yet."""
+        return [slot for recording in self._recordings for slot in recording.evicted]
 
-    def _enlarge_journal(self, words: int) -> None:
-        recording = self._recordings[-1]
-        used = int(recording.journal[0])
-        journal = np.empty(2 * (used + words), np.int64)
-        journal[:used] = recording.journal[:used]
-        recording.journal = journal
+    def _take_back(self, recording: Recording) -> None:
+        for floor, index in reversed(recording.indexes):
+            undo(recording.journal, floor, self.arena, self.blocks, self.index, self._label_column)
+            self.index = index
+        undo(recording.journal, 1, self.arena, self.blocks, self.index, self._label_column)
+        for change in reversed(recording.changes):
+            if isinstance(change, int):
+                self.slots.forget(change)
+            else:
+                self.slots.restore(*change)
+        taken = recording.taken.tolist()[::-1]
+        self._free_blocks(taken)
+        self.slots.free.extend(slot for slot in taken if slot < recording.names)
+        del self.slots.names[recording.names :]
+        recording.counters[Counter.USED] = self.counters[Counter.USED]
+        self.counters = recording.counters
+        self.indexed = recording.indexed
+
+    def _evict(self, looks: int) -> None:
+        """Look at some entities, and forget those that no event in time can need."""
+        total = len(self.slots.names)
+        looks = min(looks, total)
+        if looks == 0 or self.newest == NEVER:
+            return
+        start = int(self.counters[Counter.SWEPT]) % total
+        self.counters[Counter.SWEPT] = (start + looks) % total
+        times, values, hashes, _ = self.arena
+        idle = np.empty(looks, np.int64)
+        oldest = self.newest - self._keep_ms
+        found, events = find_idle(times, self.blocks, start, total, oldest, idle)
+        if found == 0:
+            return
+        idle = idle[:found].copy()
+        words = forgotten_words(events, values) + found * forgotten_words(0, values)
+        self._recordings.reserve(words)
+        journal = self._recordings.journal
+        forget_blocks(journal, times, values, hashes, self.blocks, idle)
+        self.counters[Counter.EVICTED] += found
+        evicted = [(slot, self.slots.forget(slot)) for slot in idle.tolist()]
+        if self._recordings:
+            # An undo brings them back: their slots are free only once the mark is released.
+            self.slots.fresh.extend(evicted)
+        else:
+            self._free_slots([slot for slot, _ in evicted])
+
+    def _free_slots(self, slots: list[int]) -> None:
+        self._free_blocks(slots)
+        self.slots.free.extend(slots)
+
+    def _free_blocks(self, slots: list[int]) -> None:
+        free_blocks(self.arena[0], self.blocks, self.free, np.array(slots, np.int64))
 
     def _find_slots(self, values: list[Any]) -> NDArray[np.int64]:
         slots = np.fromiter(map(self.slots.__getitem__, values), np.int64, len(values))
@@ -243,7 +266,7 @@ class EntityState:
         index = new_index(1 << (4 * (kept + added) - 1).bit_length())
         self.indexed = int(rebuild(self.index, index, oldest, self.newest))
         if self._recordings:
-            self._recordings[-1].indexes.append((int(self._journal[0]), self.index))
+            self._recordings[-1].indexes.append((int(self._recordings.journal[0]), self.index))
         self.index = index
 
 

@@ -1,6 +1,10 @@
 """Which slot of the state each value of an entity has."""
 
+from sys import getsizeof
 from typing import Any
+
+_SAMPLE = 64
+"""So many names tell how large one is."""
 
 
 class Slots(dict[Any, int]):
@@ -9,13 +13,13 @@ class Slots(dict[Any, int]):
     Attributes:
         names: the value in each slot, ``None`` in those that are free.
         free: slots that were given back.
-        fresh: slots that new values got; whoever needs it empties or replaces it.
+        fresh: slots that new values got are appended to it.
     """
 
     def __init__(self, names: list[Any] | None = None, free: list[int] | None = None) -> None:
         self.names: list[Any] = names or []
         self.free: list[int] = free or []
-        self.fresh: list[int] = []
+        self.fresh: list[Any] = []
         super().__init__(zip(self.names, range(len(self.names)), strict=True))
         self[None] = -1
 
@@ -30,11 +34,24 @@ class Slots(dict[Any, int]):
         self.fresh.append(slot)
         return slot
 
-    def give_back(self, slot: int) -> None:
-        """Forget the value in a slot; the next new value may get it."""
-        del self[self.names[slot]]
+    def forget(self, slot: int) -> Any:
+        """Forget the value in a slot, and return it; the slot is not free yet."""
+        value = self.names[slot]
+        del self[value]
         self.names[slot] = None
-        self.free.append(slot)
+        return value
+
+    def restore(self, slot: int, value: Any) -> None:
+        """Give a forgotten value its slot again."""
+        self[value] = slot
+        self.names[slot] = value
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory the values and their slots take, in bytes."""
+        sample = self.names[: -_SAMPLE - 1 : -1]
+        name = sum(map(getsizeof, sample)) // max(1, len(sample))
+        return getsizeof(self) + getsizeof(self.names) + self.taken * (name + getsizeof(1 << 20))
 
     @property
     def taken(self) -> int:

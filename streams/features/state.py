@@ -148,6 +148,11 @@ class FeatureState:
         return {state.plan.entity: state.dropped for state in self._entities}
 
     @property
+    def evicted_entities(self) -> dict[str, int]:
+        """How many values of each entity were forgotten, as no window reached them any more."""
+        return {state.plan.entity: state.evicted for state in self._entities}
+
+    @property
     def nbytes(self) -> int:
-        """Memory of the windows in bytes, without the entities' names."""
+        """Memory of the windows in bytes; that of the entities' names is an estimate."""
         return sum(state.nbytes for state in self._entities)

@@ -35,3 +35,5 @@ class Counter(IntEnum):
     USED = 0  # places of the arena handed out so far
     DROPPED = 1  # events that a full block had to forget
     NEWEST = 2  # latest event time; NEVER before the first
+    EVICTED = 3  # entities that nothing needed any more
+    SWEPT = 4  # slot at which the search for such entities goes on

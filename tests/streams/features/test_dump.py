@@ -44,7 +44,6 @@ def test_a_loaded_state_goes_on_with_the_same_bits(
     assert (loaded.entities, loaded.dropped_events) == (lived_on.entities, lived_on.dropped_events)
     expected = feed(lived_on, events[at:], second)
     assert feed(loaded, events[at:], second).tobytes() == expected.tobytes()
-    assert loaded.nbytes == lived_on.nbytes
 
 
 def test_hot_entities_and_many_of_them_survive() -> None:
