@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 from numpy.typing import NDArray
 
 from tests.chaos.configuration import GROUP, PARTITIONS, TOPICS
@@ -87,7 +87,7 @@ def read_topic(bootstrap_servers: str, topic: str) -> Iterator[Any]:
     )
     try:
         partitions = consumer.list_topics(topic, timeout=_ANSWER_S).topics[topic].partitions
-        consumer.assign([TopicPartition(topic, each, 0) for each in partitions])
+        consumer.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in partitions])
         unread = set(partitions)
         while unread:
             for message in consumer.consume(_BATCH, _POLL_S):
