@@ -259,11 +259,11 @@ class EntityState:
         self.arena = arena
 
     def _reserve_index(self, added: int) -> None:
-        if 2 * (self.indexed + added) <= len(self.index):
+        if 4 * (self.indexed + added) <= 3 * len(self.index):
             return
         oldest = max(NEVER, self.newest - self._keep_ms)
         kept = int(count_kept(self.index, oldest))
-        index = new_index(1 << (4 * (kept + added) - 1).bit_length())
+        index = new_index(1 << (2 * (kept + added) - 1).bit_length())
         self.indexed = int(rebuild(self.index, index, oldest, self.newest))
         if self._recordings:
             self._recordings[-1].indexes.append((int(self._recordings.journal[0]), self.index))
