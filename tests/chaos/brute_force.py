@@ -78,7 +78,7 @@ def features(events: Events, labels: Labels) -> dict[str, NDArray[np.float32]]:
             column[:] = [float(time // HOUR_MS % 24) for time in events.times]
     windows = [_compile(each, columns[each["name"]]) for each in declared if "entity" in each]
     known = _LabelBook(n)
-    sides = [
+    sides: list[tuple[list[int], dict[int, _Entity], list[_Window]]] = [
         (values, {}, [each for each in windows if each.entity == entity])
         for entity, values in (("card", events.cards), ("terminal", events.terminals))
     ]

@@ -124,7 +124,7 @@ def _disturb(
     begun = monotonic()
     try:
         for fault in planned:
-            stage.until(lambda at=fault.at: monotonic() - begun >= at, seconds)
+            stage.pause(max(0.0, begun + fault.at - monotonic()))
             doing[0] = fault.kind
             (injected if faults.inject(fault, stage) else report.skipped)[fault.kind] += 1
         doing[0] = "calm, until all is answered"
@@ -137,7 +137,7 @@ def _disturb(
         feeder.join(60.0)
         monitor.close()
     report.exits, report.started = scorers.exits, scorers.started
-    report.restored = scorers.restored
+    report.restored, report.last_words = scorers.restored, dict(scorers.last_words)
     report.aborted_inputs, report.resent_transactions = feeder.aborted, feeder.resent
     for detail in scorers.broken:
         found.add("scorer's end", detail)

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from confluent_kafka import KafkaException
@@ -225,7 +226,7 @@ def snapshots_gone(stage: Stage) -> None:
     kill_scorer(stage)
 
 
-def _habit(**changes: float) -> Callable[[Stage], None]:
+def _habit(**changes: Any) -> Callable[[Stage], None]:
     """The next thousand events or so are unusual."""
 
     def fault(stage: Stage) -> None:

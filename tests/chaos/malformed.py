@@ -10,6 +10,7 @@ from tests.chaos.configuration import MAX_BYTES, MAX_CARD
 
 Body = dict[str, Any]
 Maker = Callable[[Body], bytes | None]
+Spoiled = tuple[str, bytes | None]
 
 
 def _dump(body: Body, **changes: Any) -> bytes:
@@ -68,16 +69,16 @@ LABELS: list[tuple[str, Maker]] = [
 ]
 
 
-def event(body: Body, rng: np.random.Generator) -> tuple[str, bytes | None]:
+def event(body: Body, rng: np.random.Generator) -> Spoiled:
     """``(reason, value)`` of a record that was to be the event `body`."""
     return _spoil(EVENTS, body, rng)
 
 
-def label(body: Body, rng: np.random.Generator) -> tuple[str, bytes | None]:
+def label(body: Body, rng: np.random.Generator) -> Spoiled:
     """``(reason, value)`` of a record that was to be the label `body`."""
     return _spoil(LABELS, body, rng)
 
 
-def _spoil(makers: list[tuple[str, Maker]], body: Body, rng: np.random.Generator) -> Any:
+def _spoil(makers: list[tuple[str, Maker]], body: Body, rng: np.random.Generator) -> Spoiled:
     reason, make = makers[int(rng.integers(len(makers)))]
     return reason, make(body)

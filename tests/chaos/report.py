@@ -22,6 +22,7 @@ class Report:
         delivered: input records that the broker acknowledged, by topic and partition.
         restored: how their state came back, and how often each way.
         exits: scorers' exit codes and how often each came.
+        last_words: of some scorers that ended by themselves, by exit code.
         violations: broken promises by kind; empty if all was kept.
     """
 
@@ -41,6 +42,7 @@ class Report:
     started: int = 0
     restored: Counter[str] = field(default_factory=Counter)
     exits: Counter[int] = field(default_factory=Counter)
+    last_words: dict[int, list[str]] = field(default_factory=dict)
     aborted_inputs: int = 0
     resent_transactions: int = 0
     violations: dict[str, int] = field(default_factory=dict)

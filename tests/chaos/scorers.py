@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from streams.child_process import die_with_parent
 
 FENCED = 4
 _BACK_OFF_S = 1.0
+_QUOTED = 20
 _EXPECTED = {0, 1, 3, FENCED, -signal.SIGKILL, -signal.SIGTERM}
 _RESTORED = re.compile(r"restored in [0-9.]+ s: (.+), [0-9]+ events read again")
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
@@ -46,6 +47,7 @@ class Scorers:
         config: the settings file that the next one gets.
         wanted: how many are kept running; more may run for a while.
         exits: exit codes and how often each came.
+        last_words: of some that ended by themselves, by exit code.
         restored: how their state came back, ``"from a snapshot"`` or ``"from all input"``, as they
             tell in their logs.
         broken: what no scorer should ever do, in words.
@@ -56,11 +58,12 @@ class Scorers:
         self.wanted = 0
         self.running: list[Scorer] = []
         self.exits: Counter[int] = Counter()
+        self.last_words: defaultdict[int, list[str]] = defaultdict(list)
         self.restored: Counter[str] = Counter()
         self.started = 0
         self.broken: list[str] = []
         self._folder = folder
-        self._environment = os.environ | _ENVIRONMENT | environment
+        self._environment = {**os.environ, **_ENVIRONMENT, **environment}
         self._not_before = 0.0
 
     def start(self, config: Path | None = None, *arguments: str) -> Scorer:
@@ -118,6 +121,8 @@ class Scorers:
         code = scorer.process.returncode
         said = scorer.log.read_text(errors="replace")
         self.exits[code] += 1
+        if code > 0 and len(self.last_words[code]) < _QUOTED:
+            self.last_words[code].append(scorer.last_words())
         for how in _RESTORED.findall(said):
             self.restored["from all input" if how == "no snapshot" else "from a snapshot"] += 1
         if code not in _EXPECTED:

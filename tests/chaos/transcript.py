@@ -5,7 +5,7 @@ import json
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -20,19 +20,29 @@ _POLL_S = 0.5
 _ANSWER_S = 30.0
 
 Headers = list[tuple[str, bytes | None]]
+Ints: TypeAlias = "array[int]"
+Floats: TypeAlias = "array[float]"
+
+
+def _ints() -> Ints:
+    return array("q")
+
+
+def _flags() -> Ints:
+    return array("b")
 
 
 @dataclass
 class InputPartition:
     """Committed records of one partition of the events topic, ascending in offset."""
 
-    offsets: array = field(default_factory=lambda: array("q"))
-    ids: array = field(default_factory=lambda: array("q"))
-    times: array = field(default_factory=lambda: array("q"))
-    cards: array = field(default_factory=lambda: array("q"))
-    terminals: array = field(default_factory=lambda: array("q"))
-    amounts: array = field(default_factory=lambda: array("d"))
-    devices: array = field(default_factory=lambda: array("q"))
+    offsets: Ints = field(default_factory=_ints)
+    ids: Ints = field(default_factory=_ints)
+    times: Ints = field(default_factory=_ints)
+    cards: Ints = field(default_factory=_ints)
+    terminals: Ints = field(default_factory=_ints)
+    amounts: Floats = field(default_factory=lambda: array("d"))
+    devices: Ints = field(default_factory=_ints)
 
 
 @dataclass
@@ -62,13 +72,13 @@ class Inputs:
 class Answers:
     """One partition of the scores or the feature log, in the order of the topic."""
 
-    ids: array = field(default_factory=lambda: array("q"))
-    times: array = field(default_factory=lambda: array("q"))
-    keys: array = field(default_factory=lambda: array("q"))
-    scores: array = field(default_factory=lambda: array("f"))
-    late: array = field(default_factory=lambda: array("b"))
-    approximate: array = field(default_factory=lambda: array("b"))
-    offsets: array = field(default_factory=lambda: array("q"))
+    ids: Ints = field(default_factory=_ints)
+    times: Ints = field(default_factory=_ints)
+    keys: Ints = field(default_factory=_ints)
+    scores: Floats = field(default_factory=lambda: array("f"))
+    late: Ints = field(default_factory=_flags)
+    approximate: Ints = field(default_factory=_flags)
+    offsets: Ints = field(default_factory=_ints)
     features: list[tuple[tuple[str, ...], NDArray[np.float32]]] = field(default_factory=list)
     """Names of the columns and the vectors of each record of the feature log."""
 
