@@ -1,11 +1,11 @@
 """Compiled: one block of remembered events for each entity, all in one arena.
 
-A block is ``offset, capacity, start, length, lost, floor``: its events stand at ``offset + start``
-and after, contiguous and ascending in time; `lost` is the time of the latest event that it had to
-forget for want of room, and what was up to the time `floor` was forgotten before the block's first
-event came. A block that is full moves to one of twice the size; the place that it leaves is chained
-into the free list of its size. The chunks that a block fills are summed. See `kernels.py` on
-numba's cache.
+A block is ``offset, capacity, start, length, lost, floor, tile row``: its events stand at
+``offset + start`` and after, contiguous and ascending in time; `lost` is the time of the latest
+event that went into a tile for want of room, what was up to the time `floor` was forgotten before
+the block's first event came, and `tile row` is 0 as long as no tile was needed. A block that is
+full moves to one of twice the size; the place that it leaves is chained into the free list of its
+size. The chunks that a block fills are summed. See `kernels.py` on numba's cache.
 """
 
 from streams.features.chunk_sums import CHUNK, sum_chunks
@@ -13,8 +13,8 @@ from streams.features.compiled import inlined, kernel
 from streams.features.id_index import NEVER
 from streams.features.statistics import Counter
 
-LOST, FLOOR = 4, 5
-BLOCK = 6
+LOST, FLOOR, TILE_ROW = 4, 5, 6
+BLOCK = 7
 """Numbers of a block."""
 _USED = int(Counter.USED)
 _SMALLEST_CLASS = 2  # log2 of the first block's capacity

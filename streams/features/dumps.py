@@ -32,7 +32,7 @@ class EntityHeader(msgspec.Struct):
 
     Attributes:
         places: size of the arena.
-        index_places: size of the id index.
+        index_places, tile_rows: sizes of the id index and of the tiles.
         counters: see `streams.features.statistics.Counter`.
         buffers: ``(dtype, shape)`` of each buffer that follows, in order.
     """
@@ -40,6 +40,7 @@ class EntityHeader(msgspec.Struct):
     entity: str
     places: int
     index_places: int
+    tile_rows: int
     indexed: int
     counters: list[int]
     buffers: list[tuple[str, list[int]]] = []

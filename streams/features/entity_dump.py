@@ -4,10 +4,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.features.blocks import BLOCK, free_blocks, free_places, sum_blocks
+from streams.features.blocks import BLOCK, LOST, TILE_ROW, free_places, sum_blocks
 from streams.features.dumps import CorruptStateError, EntityHeader, Reader, describe
 from streams.features.entity_state import EntityState, new_blocks, new_index
-from streams.features.id_index import SLOT, WAITING_FRAUD, collect, refill
+from streams.features.id_index import NEVER, SLOT, WAITING_FRAUD, collect, refill
 from streams.features.slots import Slots
 from streams.features.statistics import Counter
 
@@ -29,12 +29,14 @@ def dump_entity(state: EntityState) -> tuple[EntityHeader, list[NDArray[np.gener
         times[:used],
         *(column[:used] for column in values),
         hashes[:used],
+        *state.tiles[:2],
         entries,
     ]
     header = EntityHeader(
         entity=state.plan.entity,
         places=times.size,
         index_places=len(state.index),
+        tile_rows=len(state.tiles[0]),
         indexed=state.indexed,
         counters=state.counters.tolist(),
         buffers=describe(buffers),
@@ -72,11 +74,17 @@ def load_entity(state: EntityState, header: EntityHeader, reader: Reader) -> Non
     for column in values:
         column[:used] = reader.array(np.float64, used)
     hashes[:used] = reader.array(np.int64, used if state.has_labels else 0)
+    tiles = state.new_tiles(header.tile_rows)
+    for part in tiles[:2]:
+        part[:] = reader.array(part.dtype, *part.shape)
+    state.tiles = tiles
     entries = np.array(reader.array(np.int64, count, state.index.shape[1]))
     _check_blocks(state, used)
+    tile_rows = _tile_rows(state)
+    state.free_tile_rows = sorted(set(range(header.tile_rows)) - set(tile_rows))
     if count and not WAITING_FRAUD <= entries[:, SLOT].min() <= entries[:, SLOT].max() < len(names):
         raise _corrupt(state, "the id index")
-    free_blocks(times, state.blocks, state.free, np.array(free, np.int64))
+    state.free_blocks_of(free)
     sum_blocks(times, values, chunks, state.blocks)
     state.index = new_index(rows)
     refill(entries, state.index)
@@ -90,6 +98,16 @@ def _check_blocks(state: EntityState, used: int) -> None:
     in_blocks = int(capacity.sum())
     if not (inside and whole) or in_blocks + free_places(state.arena[0], state.free, used) != used:
         raise _corrupt(state, "the blocks")
+
+
+def _tile_rows(state: EntityState) -> list[int]:
+    """Which tile rows are in use; each by one entity."""
+    lost, numbers = state.blocks[:, LOST], state.blocks[:, TILE_ROW]
+    rows: list[int] = (numbers[numbers > 0] - 1).tolist()
+    inside = numbers.min() >= 0 and numbers.max() <= len(state.tiles[0])
+    if not inside or len(set(rows)) != len(rows) or (lost[numbers == 0] != NEVER).any():
+        raise _corrupt(state, "the tiles")
+    return rows
 
 
 def _corrupt(state: EntityState, what: str) -> CorruptStateError:

@@ -6,19 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.events import EventBatch
-from streams.features.blocks import BLOCK, LOST, free_blocks
+from streams.features.blocks import BLOCK, LOST, TILE_ROW, free_blocks
 from streams.features.chunk_sums import CHUNK, CHUNK_SUMS
 from streams.features.eviction import find_idle, forget_blocks
 from streams.features.feature_rows import FeatureRows
 from streams.features.id_index import EMPTY, NEVER, SLOT, count_kept, rebuild
 from streams.features.identity import hash_integers, hash_texts
 from streams.features.journal import forgotten_words, undo
-from streams.features.kernels import update_entity
+from streams.features.kernels import NO_TILES, update_entity
 from streams.features.label_batch import LabelBatch
 from streams.features.plan import LABEL_COLUMN, EntityPlan
 from streams.features.recording import Recording, Recordings
 from streams.features.slots import Slots
 from streams.features.statistics import Counter, Group, Stat
+from streams.features.tiles import OF_COLUMN, TILES, tile_ms
 from streams.features.window_settings import WindowSettings
 
 _SIZE_CLASSES = 40
@@ -26,6 +27,9 @@ _EVENTS_PER_LOOK, _LOOKS_PER_NEW = 16, 2
 """How many entities a batch looks at for idle ones: a sixteenth of its events, and two for each
 new entity, so that there are never much more than twice as many as are needed."""
 
+
+Tiles = tuple[NDArray[np.int64], NDArray[np.float64], int]
+"""Latest time and sums of each tile, and how long a tile is in ms; see `tiles.py`."""
 
 Arena = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
 """Times, values (columns, places), id hashes and sums of chunks."""
@@ -44,6 +48,8 @@ class EntityState:
         self.arena = self.new_arena(1 << 12)
         self.blocks = new_blocks(1 << 8)
         self.free = np.full(_SIZE_CLASSES, -1, np.int64)
+        self.tiles = self.new_tiles(1)
+        self.free_tile_rows = [0]
         self.counters = np.zeros(len(Counter), np.int64)
         self.counters[Counter.NEWEST] = NEVER
         self.index = new_index(1 << 10 if self.has_labels else 1)
@@ -92,7 +98,7 @@ class EntityState:
     @property
     def nbytes(self) -> int:
         """Memory of arrays and names in bytes."""
-        arrays = (*self.arena, self.index, self.blocks, self._scratch[1])
+        arrays = (*self.arena, *self.tiles[:2], self.index, self.blocks, self._scratch[1])
         used = sum(array.nbytes for array in arrays)
         return used + self._recordings.nbytes + self.slots.nbytes
 
@@ -127,14 +133,16 @@ class EntityState:
         while True:
             event, label, entries, words = update_entity(
                 event, label, events, known, self.arena, self.blocks, self.free,
-                self.counters, self.index, self._kernel_plan,
+                self.counters, self.index, self.tiles, self._kernel_plan,
                 (self._keep_ms, self.plan.retention_ms, self._max_events, newest),
                 self._recordings.journal, self._scratch, answers,
             )  # fmt: skip
             self.indexed += entries
             if event == len(batch) and label == label_hashes.size:
                 break
-            if words:
+            if words == NO_TILES:
+                self._give_tiles(int(slots[event]))
+            elif words:
                 self._recordings.reserve(words)
             else:
                 self._enlarge_arena()
@@ -166,21 +174,26 @@ class EntityState:
 
     def _take_back(self, recording: Recording) -> None:
         for floor, index in reversed(recording.indexes):
-            undo(recording.journal, floor, self.arena, self.blocks, self.index, self._label_column)
+            self._undo_to(floor, recording.journal)
             self.index = index
-        undo(recording.journal, 1, self.arena, self.blocks, self.index, self._label_column)
+        self._undo_to(1, recording.journal)
         for change in reversed(recording.changes):
             if isinstance(change, int):
                 self.slots.forget(change)
             else:
                 self.slots.restore(*change)
         taken = recording.taken.tolist()[::-1]
-        self._free_blocks(taken)
+        self.free_blocks_of(taken)
         self.slots.free.extend(slot for slot in taken if slot < recording.names)
         del self.slots.names[recording.names :]
         recording.counters[Counter.USED] = self.counters[Counter.USED]
         self.counters = recording.counters
         self.indexed = recording.indexed
+
+    def _undo_to(self, word: int, journal: NDArray[np.int64]) -> None:
+        undo(
+            journal, word, self.arena, self.blocks, self.index, self.tiles, self._label_column
+        )  # fmt: skip
 
     def _evict(self, looks: int) -> None:
         """Look at some entities, and forget those that no event in time can need."""
@@ -210,10 +223,13 @@ class EntityState:
             self._free_slots([slot for slot, _ in evicted])
 
     def _free_slots(self, slots: list[int]) -> None:
-        self._free_blocks(slots)
+        self.free_blocks_of(slots)
         self.slots.free.extend(slots)
 
-    def _free_blocks(self, slots: list[int]) -> None:
+    def free_blocks_of(self, slots: list[int]) -> None:
+        """Let others take over the places and tiles of some slots' entities."""
+        rows = self.blocks[slots, TILE_ROW] if slots else np.empty(0, np.int64)
+        self.free_tile_rows.extend((rows[rows > 0] - 1).tolist())
         free_blocks(self.arena[0], self.blocks, self.free, np.array(slots, np.int64))
 
     def _find_slots(self, values: list[Any]) -> NDArray[np.int64]:
@@ -248,6 +264,24 @@ class EntityState:
             np.empty(places if self.has_labels else 0, np.int64),
             np.empty((CHUNK_SUMS, columns, chunks), np.int64),
         )
+
+    def new_tiles(self, rows: int) -> Tiles:
+        """Return empty tiles for so many entities."""
+        width = 1 + OF_COLUMN * max(1, len(self.plan.columns))
+        ends = np.full((rows, TILES), NEVER, np.int64)
+        return ends, np.zeros((rows, TILES, width)), tile_ms(self._keep_ms)
+
+    def _give_tiles(self, slot: int) -> None:
+        """Let the oldest events of a slot's entity go into tiles from here on."""
+        if not self.free_tile_rows:
+            rows = len(self.tiles[0])
+            tiles = self.new_tiles(2 * rows)
+            tiles[0][:rows], tiles[1][:rows] = self.tiles[:2]
+            self.tiles = tiles
+            self.free_tile_rows = list(range(rows, 2 * rows))
+        row = self.free_tile_rows.pop()
+        self.tiles[0][row] = NEVER
+        self.blocks[slot, TILE_ROW] = row + 1
 
     def _enlarge_arena(self) -> None:
         old = self.arena

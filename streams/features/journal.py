@@ -13,9 +13,9 @@ from streams.features.chunk_sums import CHUNK, sum_chunks
 from streams.features.compiled import inlined, kernel
 from streams.features.id_index import EMPTY, KEY, SEEN, SLOT, find_place, remove
 
-_INSERTED, _FORGOT, _LABELLED, _ENTRY, _LOST = range(5)
-EVENT_WORDS = 11
-"""What an event and its id take at most, and a label too, without the events forgotten for it."""
+_INSERTED, _FORGOT, _LABELLED, _ENTRY, _LOST, _TILE = range(6)
+_EVENT_WORDS = 11
+"""What an event and its id take at most, and a label too, without forgotten events and tiles."""
 
 
 @inlined
@@ -28,6 +28,12 @@ def records(journal):  # type: ignore[no-untyped-def]
 def forgotten_words(count, values):  # type: ignore[no-untyped-def]
     """Words that so many forgotten events take."""
     return count * (2 + values.shape[0]) + 3
+
+
+@inlined
+def event_words(sums):  # type: ignore[no-untyped-def]
+    """Words that an event or a label takes at most, without the events forgotten for it."""
+    return _EVENT_WORDS + sums.shape[2] + 4
 
 
 @inlined
@@ -63,6 +69,18 @@ def note_lost(journal, blocks, slot):  # type: ignore[no-untyped-def]
     journal[end], journal[end + 1] = slot, blocks[slot, LOST]
     journal[end + 2], journal[end + 3] = blocks[slot, FLOOR], _LOST
     journal[0] = end + 4
+
+
+@kernel
+def note_tile(journal, ends, sums, row, place):  # type: ignore[no-untyped-def]
+    """A tile is about to change."""
+    end = journal[0]
+    journal[end] = ends[row, place]
+    for number in range(sums.shape[2]):
+        journal[end + 1 + number] = np.float64(sums[row, place, number]).view(np.int64)
+    end += 1 + sums.shape[2]
+    journal[end], journal[end + 1], journal[end + 2] = row, place, _TILE
+    journal[0] = end + 3
 
 
 @kernel
@@ -140,9 +158,10 @@ def _bring_back(journal, words, times, values, hashes, chunks, blocks, slot, cou
 
 
 @kernel
-def undo(journal, floor, arena, blocks, index, label_column):  # type: ignore[no-untyped-def]
+def undo(journal, floor, arena, blocks, index, tiles, label_column):  # type: ignore[no-untyped-def]
     """Take back all changes that were recorded from word `floor` on, the latest first."""
     times, values, hashes, chunks = arena
+    ends, sums, _ = tiles
     end = journal[0]
     while end > floor:
         kind = journal[end - 1]
@@ -162,6 +181,12 @@ def undo(journal, floor, arena, blocks, index, label_column):  # type: ignore[no
             if blocks[slot, 1] >= CHUNK:
                 sum_chunks(values, chunks, position, min(position + CHUNK, first + blocks[slot, 3]))
             end -= 4
+        elif kind == _TILE:
+            row, place = journal[end - 3], journal[end - 2]
+            end -= sums.shape[2] + 4
+            ends[row, place] = journal[end]
+            for number in range(sums.shape[2]):
+                sums[row, place, number] = np.int64(journal[end + 1 + number]).view(np.float64)
         elif kind == _LOST:
             slot = journal[end - 4]
             blocks[slot, LOST], blocks[slot, FLOOR] = journal[end - 3], journal[end - 2]

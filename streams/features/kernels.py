@@ -9,36 +9,26 @@ import numpy as np
 from streams.features.blocks import (
     FLOOR,
     LOST,
+    TILE_ROW,
     count_old,
     forget,
     insert,
     make_room,
-    upper_bound,
     upper_bound_from_newest,
 )
 from streams.features.chunk_sums import CHUNK, sum_chunks
 from streams.features.compiled import inlined, kernel
-from streams.features.id_index import (
-    EMPTY,
-    KEY,
-    NEVER,
-    SEEN,
-    SLOT,
-    WAITING_FRAUD,
-    WAITING_LEGITIMATE,
-    find_place,
-    home,
-)
+from streams.features.id_index import NEVER, home
 from streams.features.journal import (
-    EVENT_WORDS,
+    event_words,
     forgotten_words,
-    note_entry,
     note_forgotten,
     note_inserted,
-    note_labelled,
     note_lost,
+    note_tile,
     records,
 )
+from streams.features.labelling import apply_label, register
 from streams.features.prefetch import prefetch
 from streams.features.scans import (
     LONG,
@@ -50,62 +40,19 @@ from streams.features.scans import (
     sum_long_windows,
 )
 from streams.features.statistics import Counter, Group, Stat
+from streams.features.tiles import add_tiles, place_of, put_into_tile
 
 _WORD, _LINE = 8, 64  # bytes of a number and of the processor's unit of loading
 # How many events ahead to load an entity's block header, then the block itself; and how much of
 # it. Measured on the Handbook's stream: twice or half of these make no difference.
 _HEADERS_AHEAD, _BLOCKS_AHEAD, _NEWEST_LINES = 12, 6, 8
 
+NO_TILES = -1
+
 # Enum members as plain ints: numba compiles these, not attribute look-ups.
 _EVENTS, _SUMS, _MOMENTS, _DISTINCT, _PRIOR = (int(group) for group in Group)
 _DROPPED, _NEWEST = int(Counter.DROPPED), int(Counter.NEWEST)
 _VALUES, _MEAN, _RATIO = int(Stat.VALUES), int(Stat.MEAN), int(Stat.RATIO_TO_MEAN)
-
-
-@kernel
-def _apply_label(  # type: ignore[no-untyped-def]
-    times, values, hashes, chunks, blocks, index, journal, label_column, event_hash, label, now
-):
-    """Write a label to the event that it is about; 1 when the index gained an entry.
-
-    A label that comes before its event waits in the index.
-    """
-    place = find_place(index, event_hash)
-    slot = index[place, SLOT]
-    if slot < 0:
-        if records(journal):
-            note_entry(journal, index, place, event_hash)
-        index[place, KEY] = event_hash
-        index[place, SLOT] = WAITING_FRAUD if label > 0 else WAITING_LEGITIMATE
-        index[place, SEEN] = now
-        return 1 if slot == EMPTY else 0
-    time = index[place, SEEN]
-    first = blocks[slot, 0] + blocks[slot, 2]
-    end = first + blocks[slot, 3]
-    position = upper_bound(times, first, end, time) - 1
-    while position >= first and times[position] == time:
-        if hashes[position] == event_hash:
-            if records(journal):
-                note_labelled(journal, slot, position - first, values[label_column, position])
-            values[label_column, position] = label
-            if blocks[slot, 1] >= CHUNK:
-                sum_chunks(values, chunks, position, min(position + CHUNK, end))
-            break
-        position -= 1
-    return 0
-
-
-@inlined
-def _register(index, journal, event_hash, slot, time):  # type: ignore[no-untyped-def]
-    """Note where an event is; ``(its label so far, entries that the index gained)``."""
-    place = find_place(index, event_hash)
-    before = index[place, SLOT]
-    if records(journal):
-        note_entry(journal, index, place, event_hash)
-    index[place, KEY] = event_hash
-    index[place, SLOT] = slot
-    index[place, SEEN] = time
-    return (1.0 if before == WAITING_FRAUD else 0.0), (1 if before == EMPTY else 0)
 
 
 @inlined
@@ -161,6 +108,18 @@ def _aggregate(  # type: ignore[no-untyped-def]
             )
 
 
+@kernel
+def _compress(times, values, tiles, journal, row, floor, position):  # type: ignore[no-untyped-def]
+    """Put an event that is about to be forgotten into its tile, if that is still of use."""
+    ends, sums, length_ms = tiles
+    place, is_there, may_be = place_of(ends, row, length_ms, floor, times[position])
+    if not may_be:
+        return
+    if records(journal):
+        note_tile(journal, ends, sums, row, place)
+    put_into_tile(ends, sums, row, place, is_there, times, values, position)
+
+
 @inlined
 def _write(found, outputs, values, position, out, event):  # type: ignore[no-untyped-def]
     """Write each output's statistic to its place in the feature vector."""
@@ -187,6 +146,7 @@ def update_entity(  # type: ignore[no-untyped-def]
     free,
     counters,
     index,
+    tiles,
     plan,
     limits,
     journal,
@@ -203,6 +163,8 @@ def update_entity(  # type: ignore[no-untyped-def]
             known just before event ``before[k]``, ascending.
         arena: ``(times, values, hashes, chunks)``.
         blocks, free, counters, index: with the arena, the entity's state, changed in place.
+        tiles: of entities that had more than their share, ``(ends, sums, length_ms)``: latest time
+            in each int64 (rows, TILES), sums float64 (rows, TILES, 1 + OF_COLUMN * columns).
         plan: ``(groups, window_ms, outputs, label_column)``.
         limits: ``(keep_ms, retention_ms, max_events, newest)``: how long events are kept, how far
             the windows reach, and the latest event time, this batch's included.
@@ -214,7 +176,8 @@ def update_entity(  # type: ignore[no-untyped-def]
     Returns:
         ``(event, label, entries, words)``: positions reached, n and m when all is done; how many
         entries the id index gained; and, when it ended early, how many words the journal must
-        have room for, or 0 where it is the arena that is full.
+        have room for, 0 where it is the arena that is full, or `NO_TILES` where the entity of the
+        event that is next needs a tile row.
     """
     slots, event_times, rows, event_hashes = events
     label_hashes, label_values, label_before = labels
@@ -222,17 +185,18 @@ def update_entity(  # type: ignore[no-untyped-def]
     groups, window_ms, outputs, label_column = plan
     keep_ms, retention_ms, max_events, newest = limits
     matrix, late, approximate = out
+    ends, sums, tile_ms = tiles
     found, members = scratch
     entries = 0
     label = first_label
     for i in range(first_event, slots.size + 1):
         while label < label_hashes.size and label_before[label] <= i:
-            if records(journal) and journal[0] + EVENT_WORDS > journal.size:
-                return i, label, entries, EVENT_WORDS
+            if records(journal) and journal[0] + event_words(sums) > journal.size:
+                return i, label, entries, event_words(sums)
             if label + _HEADERS_AHEAD < label_hashes.size:
                 _prefetch_entry(index, label_hashes[label + _HEADERS_AHEAD])
-            entries += _apply_label(
-                times, values, hashes, chunks, blocks, index, journal, label_column,
+            entries += apply_label(
+                arena, blocks, index, tiles, journal, label_column,
                 label_hashes[label], label_values[label], newest,
             )  # fmt: skip
             label += 1
@@ -264,16 +228,23 @@ def update_entity(  # type: ignore[no-untyped-def]
         old = count_old(times, blocks, slot, max(forgotten, time - keep_ms))
         dropped = 0
         if length - old >= max_events:
+            if blocks[slot, TILE_ROW] == 0:
+                return i, label, entries, NO_TILES
             dropped = 1
             lost = max(lost, times[blocks[slot, 0] + blocks[slot, 2] + old])
         if records(journal):
-            words = EVENT_WORDS + forgotten_words(old + dropped, values)
+            words = event_words(sums) + forgotten_words(old + dropped, values)
             if journal[0] + words > journal.size:
                 return i, label, entries, words
             if old + dropped:
                 note_forgotten(journal, times, values, hashes, blocks, slot, old + dropped)
             if lost != blocks[slot, LOST] or floor != blocks[slot, FLOOR]:
                 note_lost(journal, blocks, slot)
+        if dropped:
+            _compress(
+                times, values, tiles, journal, blocks[slot, TILE_ROW] - 1, floor,
+                blocks[slot, 0] + blocks[slot, 2] + old,
+            )  # fmt: skip
         forget(blocks, slot, old + dropped)
         blocks[slot, LOST], blocks[slot, FLOOR] = lost, floor
         counters[_DROPPED] += dropped
@@ -289,7 +260,7 @@ def update_entity(  # type: ignore[no-untyped-def]
         for column in range(rows.shape[0]):
             values[column, position] = rows[column, i]
         if label_column >= 0:
-            values[label_column, position], added = _register(
+            values[label_column, position], added = register(
                 index, journal, event_hashes[i], slot, time
             )
             entries += added
@@ -302,5 +273,8 @@ def update_entity(  # type: ignore[no-untyped-def]
             times, values, chunks, first, first + blocks[slot, 3], position, groups, window_ms,
             found, members,
         )  # fmt: skip
+        if reach < lost:
+            row = blocks[slot, TILE_ROW] - 1
+            add_tiles(ends, sums, row, tile_ms, floor, lost, time, groups, window_ms, found)
         _write(found, outputs, values, position, matrix, i)
     return slots.size, label, entries, 0

@@ -71,7 +71,7 @@ def sum_long_windows(  # type: ignore[no-untyped-def]
 
 @inlined
 def scan_moments(times, values, column, first, high, until, window_ms, rows, found):  # type: ignore[no-untyped-def]
-    """The least and the greatest value, and the standard deviation.
+    """Number and mean of the values, the least and the greatest, and the standard deviation.
 
     The variance is taken about the newest value, which every window holds: that keeps it exact
     where values are large and close together.
@@ -98,6 +98,8 @@ def scan_moments(times, values, column, first, high, until, window_ms, rows, fou
             squares += away * away
             least = min(least, value)
             most = max(most, value)
+        found[w, _VALUES] = n
+        found[w, _MEAN] = shift + about / n if n else np.nan
         found[w, _MIN] = least if n else np.nan
         found[w, _MAX] = most if n else np.nan
         if n > 1:
