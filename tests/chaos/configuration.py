@@ -19,6 +19,7 @@ LABEL_DELAY_MS = DAY_MS
 MAX_BYTES = 20_000
 MAX_CARD = 40
 SESSION_S = 4.0
+TRANSACTION_S = 8.0
 
 _CARD = {"kind": "window", "entity": "card"}
 _TERMINAL = {"kind": "window", "entity": "terminal"}
@@ -85,7 +86,7 @@ def settings(folder: Path, bootstrap_servers: str) -> dict[str, Any]:
             "group": GROUP,
             "max_batch": 1_000,
             "session_timeout": f"{SESSION_S:.0f}s",
-            "transaction_timeout": "15s",
+            "transaction_timeout": f"{TRANSACTION_S:.0f}s",
         },
         "snapshots": {"every_events": 20_000, "every": "10s"},
         "metrics": {"port": 0},

@@ -9,7 +9,7 @@ import numpy as np
 from confluent_kafka import KafkaException
 
 from tests.chaos import configuration, snapshot_damage
-from tests.chaos.configuration import SESSION_S
+from tests.chaos.configuration import SESSION_S, TRANSACTION_S
 from tests.chaos.scorers import Scorer
 from tests.chaos.stage import Stage
 from tests.chaos.world import Habits
@@ -77,6 +77,14 @@ def zombie(stage: Stage) -> None:
     scorer = _someone(stage)
     scorer.process.send_signal(signal.SIGSTOP)
     stage.pause(SESSION_S * 1.5)
+    scorer.send(signal.SIGCONT)
+
+
+def outlived_transaction(stage: Stage) -> None:
+    """SIGSTOP until the broker has aborted the open transaction by itself."""
+    scorer = _someone(stage)
+    scorer.process.send_signal(signal.SIGSTOP)
+    stage.pause(TRANSACTION_S + 2.5)
     scorer.send(signal.SIGCONT)
 
 
@@ -247,6 +255,7 @@ FAULTS: dict[str, tuple[int, Callable[[Stage], None]]] = {
     "suspend scorer": (2, suspend_scorer),
     "zombie": (1, zombie),
     "zombie, replaced": (1, zombie_replaced),
+    "outlived transaction": (1, outlived_transaction),
     "second scorer": (2, second_scorer),
     "contention": (1, contention),
     "kill broker": (1, kill_broker),
