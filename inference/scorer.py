@@ -15,7 +15,6 @@ from inference.metrics import ScorerMetrics
 from inference.policy import DECISIONS, Policy
 from streams.contract import EventContract
 from streams.dead_letters import dead_letter
-from streams.events import RecordBatch
 from streams.feature_log import FeatureLogWriter, ScoredEvents
 from streams.features.dumps import CorruptStateError
 from streams.features.dumps import StateMismatchError as WrongState
@@ -110,8 +109,7 @@ class Scorer:
 
     def warm_up(self) -> None:
         """Make ready what is slow the first time: kernels compile for seconds on a new machine."""
-        nothing = RecordBatch(self._contract, [], np.empty(0, np.int64))
-        self._new_state().update(nothing)
+        self._new_state().warm_up()
         self._engine.warm_up()
 
     @property

@@ -149,6 +149,15 @@ class EntityState:
         new = len(self.slots.fresh) - known_before
         self._evict(len(batch) // _EVENTS_PER_LOOK + new * _LOOKS_PER_NEW)
 
+    def warm_up(self) -> None:
+        """Compile what an empty batch has no use for."""
+        nothing = np.empty(0, np.int64)
+        times, values, hashes, _ = self.arena
+        find_idle(times, self.blocks, 0, 1, 0, nothing)
+        forget_blocks(self._recordings.journal, times, values, hashes, self.blocks, nothing)
+        count_kept(self.index, 0)
+        rebuild(self.index, new_index(len(self.index)), 0, 0)
+
     def mark(self) -> None:
         """Record what changes from here on."""
         self.slots.fresh = self._recordings.begin(

@@ -6,7 +6,7 @@ from typing import Self
 import msgspec
 import numpy as np
 
-from streams.events import EventBatch
+from streams.events import EventBatch, RecordBatch
 from streams.features.calendar import calendar_part
 from streams.features.declarations import CalendarFeature, FieldFeature
 from streams.features.dumps import Buffer, CorruptStateError, Reader, new_header, read_header, view
@@ -59,6 +59,16 @@ class FeatureState:
         for entity in self._entities:
             entity.update(batch, event_hashes, labels, label_hashes, rows)
         return rows
+
+    def warm_up(self) -> None:
+        """Compile all kernels, which takes seconds on a new machine; for an empty state."""
+        contract = self.plan.contract
+        self.mark()
+        self.update(RecordBatch(contract, [], np.empty(0, np.int64)))
+        for entity in self._entities:
+            entity.warm_up()
+        self.undo()
+        self.load(self.plan, self._settings, self.dump())
 
     def mark(self) -> None:
         """Record the changes from here on, so that `undo` can take them back.

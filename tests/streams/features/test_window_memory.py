@@ -6,6 +6,10 @@ from window_model import CONTRACT, Event, Model, assert_matrix, feed, make_plan
 
 from streams.events import RecordBatch
 from streams.features import FeatureState, LabelBatch
+from streams.features.blocks import free_blocks, free_places, sum_blocks
+from streams.features.eviction import find_idle, forget_blocks
+from streams.features.id_index import collect, count_kept, rebuild, refill
+from streams.features.journal import undo
 from streams.features.kernels import update_entity
 from streams.features.state import WindowSettings
 
@@ -176,15 +180,31 @@ def test_a_label_can_be_taken_back() -> None:
     assert feed(FeatureState(plan), events, labels)[:, 0].tolist() == [1, 1, 0, 1]
 
 
-def test_the_kernel_is_compiled_once_whatever_arrays_come_in() -> None:
+KERNELS = (
+    update_entity, undo, find_idle, forget_blocks, free_blocks, count_kept, rebuild,
+    collect, refill, sum_blocks, free_places,
+)  # fmt: skip
+
+
+def test_kernels_are_compiled_once_and_before_the_first_event() -> None:
     """Compiling takes seconds: a read-only or strided column must not cause it on the stream."""
     plan = make_plan(SUM, FRAUDS)
-    state = FeatureState(plan)
-    feed(state, [Event(0, 0, amount=1.0)])
-    compiled = len(update_entity.signatures)
+    state = FeatureState(plan, WindowSettings(max_events_per_entity=300))
+    state.warm_up()
+    assert [len(kernel.signatures) for kernel in KERNELS] == [1] * len(KERNELS)
     for times in (np.arange(10, 20)[::2], np.frombuffer(np.arange(20, 25).tobytes(), np.int64)):
         records = [Event(int(time), 0, amount=1.0) for time in times]
         before = np.zeros(1, np.int32)
         before.flags.writeable = False
         state.update(RecordBatch(CONTRACT, records, times), LabelBatch([0], np.ones(1), before))
-    assert len(update_entity.signatures) == compiled == 1
+    for start in range(0, 10**7, 10**6):
+        state.mark()
+        feed(state, [Event(n, n, str(n % 90), amount=1.0) for n in range(start, start + 900)])
+        feed(state, [Event(n, n, amount=1.0) for n in range(start + 900, start + 1_700)])
+        if start % (2 * 10**6):
+            state.undo()
+        else:
+            state.release()
+    state = FeatureState.load(plan, WindowSettings(max_events_per_entity=300), state.dump())
+    feed(state, [Event(10**7, 10**7)], [(0, 10**7, 1.0)])
+    assert [len(kernel.signatures) for kernel in KERNELS] == [1] * len(KERNELS)
