@@ -37,6 +37,7 @@ class Order:
         minutes: for how long faults are injected; checking comes on top.
         faults, events: how many, spread over that time.
         only: kinds of faults, all if empty.
+        group_protocol: ``classic``, or ``consumer`` for that of KIP-848.
         topology, workers: of the scorers, and how many are wanted when no fault says otherwise.
     """
 
@@ -48,11 +49,14 @@ class Order:
     only: tuple[str, ...] = ()
     topology: str = "fused"
     workers: int = 1
+    group_protocol: str = "classic"
 
     @property
     def replay(self) -> str:
         """The command that does the same again."""
         options = [f"--faults {self.faults}", f"--events {self.events}"]
+        if self.group_protocol != "classic":
+            options.append(f"--group-protocol {self.group_protocol}")
         options += [f'--only "{kind}"' for kind in self.only]
         return f"make chaos SEED={self.seed} MINUTES={self.minutes:g} ARGS='{' '.join(options)}'"
 
@@ -69,7 +73,9 @@ def run(order: Order, progress: Progress) -> Report:
     cluster = Cluster(order.folder)
     keep = True
     try:
-        values = configuration.settings(order.folder, cluster.bootstrap_servers)
+        values = configuration.settings(
+            order.folder, cluster.bootstrap_servers, order.group_protocol
+        )
         config = configuration.write(order.folder / "weir.toml", values)
         _weir("topics", "-c", str(config))
         progress("training the model", 0.0)

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from streams.broker import BrokerError, BrokerSettings, LocalBroker
+from tests.chaos.configuration import SESSION_S
 from tests.chaos.disk import Disk
 from tests.chaos.proxy import HOST
 
@@ -42,6 +43,11 @@ class Cluster:
                 properties={
                     "advertised.listeners": f"CLIENT://{HOST}:{port}",
                     "log.segment.bytes": str(32 << 20),
+                    # Groups of KIP-848 have their sessions from the broker.
+                    "group.consumer.min.session.timeout.ms": "1000",
+                    "group.consumer.session.timeout.ms": f"{SESSION_S * 1_000:.0f}",
+                    "group.consumer.min.heartbeat.interval.ms": "500",
+                    "group.consumer.heartbeat.interval.ms": "1000",
                     # A transaction whose process was killed does not block readers for long.
                     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
                 },

@@ -56,7 +56,9 @@ MORE_FEATURES: list[dict[str, Any]] = [
 """What a changed settings file declares besides; the model does not read them."""
 
 
-def settings(folder: Path, bootstrap_servers: str) -> dict[str, Any]:
+def settings(
+    folder: Path, bootstrap_servers: str, group_protocol: str = "classic"
+) -> dict[str, Any]:
     """What ``weir.toml`` holds: small batches and short sessions, so that much happens."""
     return {
         "data_dir": str(folder),
@@ -84,6 +86,7 @@ def settings(folder: Path, bootstrap_servers: str) -> dict[str, Any]:
         "alignment": {"max_idle": "30m", "max_hold": "30m"},
         "loop": {
             "group": GROUP,
+            "group_protocol": group_protocol,
             "max_batch": 1_000,
             "session_timeout": f"{SESSION_S:.0f}s",
             "transaction_timeout": f"{TRANSACTION_S:.0f}s",
