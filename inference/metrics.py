@@ -72,7 +72,7 @@ class ScorerMetrics:
             "weir_late_events", "Events beyond the allowed lateness", registry=registry
         )
         self.approximate = Counter(
-            "weir_approximate_events", "Events with a window that reaches to what was forgotten",
+            "weir_approximate_events", "Events with a window that reaches into tiles",
             registry=registry,
         )  # fmt: skip
         self.snapshots = Counter(
@@ -89,7 +89,7 @@ class ScorerMetrics:
             "part", ("pause", "write"), _SECONDS, registry,
         )  # fmt: skip
         self.forgotten = Gauge(
-            "weir_forgotten_events", "Events forgotten early: more than an entity's share",
+            "weir_forgotten_events", "Events in tiles only: more than an entity's share",
             ["entity"], registry=registry,
         )  # fmt: skip
         self.evicted = Gauge(

@@ -14,7 +14,7 @@ class FeatureRows(NamedTuple):
         late: the event lies so far behind what one of its entities has seen, or behind the whole
             stream where that entity is unknown or has label features, that events of its windows
             may be forgotten: more than the allowed lateness; bool, shape (n,).
-        approximate: a window of it reaches to events that an entity had to forget, because it had
+        approximate: a window of it reaches to events that went into tiles, because an entity had
             more than its share; bool, shape (n,).
     """
 

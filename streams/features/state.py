@@ -154,7 +154,7 @@ class FeatureState:
 
     @property
     def dropped_events(self) -> dict[str, int]:
-        """How many events were forgotten early, because an entity had more than its share."""
+        """How many events went into tiles, because an entity had more than its share."""
         return {state.plan.entity: state.dropped for state in self._entities}
 
     @property

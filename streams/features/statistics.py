@@ -33,7 +33,7 @@ class Counter(IntEnum):
     """Positions in an entity's counters."""
 
     USED = 0  # places of the arena handed out so far
-    DROPPED = 1  # events that a full block had to forget
+    DROPPED = 1  # events that went from a full block into a tile
     NEWEST = 2  # latest event time; NEVER before the first
     EVICTED = 3  # entities that nothing needed any more
     SWEPT = 4  # slot at which the search for such entities goes on

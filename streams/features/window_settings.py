@@ -11,7 +11,8 @@ class WindowSettings(Section):
     Attributes:
         allowed_lateness: an event that comes no later than this after a newer one of its entity
             finds its windows complete.
-        max_events_per_entity: beyond this an entity's oldest events are forgotten, and counted.
+        max_events_per_entity: beyond this an entity's oldest events go into tiles: sums of
+            stretches of time, which answer for them approximately.
     """
 
     allowed_lateness: Duration = 3_600_000
