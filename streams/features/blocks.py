@@ -5,7 +5,7 @@ A block is ``offset, capacity, start, length, lost, floor, tile row``: its event
 event that went into a tile for want of room, what was up to the time `floor` was forgotten before
 the block's first event came, and `tile row` is 0 as long as no tile was needed. A block that is
 full moves to one of twice the size; the place that it leaves is chained into the free list of its
-size. The chunks that a block fills are summed. See `kernels.py` on numba's cache.
+size. The chunks that a block fills are summed.
 """
 
 from streams.features.chunk_sums import CHUNK, sum_chunks

@@ -3,7 +3,6 @@
 A chunk is `CHUNK` places of the arena. Values are added as integers, in units of 2 ** -54: then
 no order and no grouping changes a sum, and a long window needs only the events at its two ends one
 by one. A value is exact from 1/4 upwards, and 2e-12 of itself wrong at most.
-See `kernels.py` on numba's cache.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Compiled: which entities nothing needs any more. See `kernels.py` on numba's cache."""
+"""Compiled: which entities nothing needs any more."""
 
 from streams.features.blocks import LOST, forget
 from streams.features.compiled import kernel

@@ -1,7 +1,7 @@
 """Compiled: where the event with a given id is remembered, so that its label finds it.
 
 An open-addressing table, one row of three for each id: the id's hash, the slot of its entity or
-one of the marks below, and the event's time. See `kernels.py` on numba's cache.
+one of the marks below, and the event's time.
 """
 
 import numpy as np

@@ -2,8 +2,7 @@
 
 A journal is an array of words; its first says how many are in use. Each change is a record whose
 last word is its kind, so that undoing reads backwards. What is written down is what a block holds,
-not where: a block may move meanwhile. An array of one word records nothing. See `kernels.py` on
-numba's cache.
+not where: a block may move meanwhile. An array of one word records nothing.
 """
 
 import numpy as np

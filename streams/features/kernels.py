@@ -1,8 +1,4 @@
-"""The compiled entry point: events and labels, one after another, into one entity's windows.
-
-numba's cache on disk asks only whether the file of the function called from Python has changed.
-After a change in one of the files that it imports, touch this file too.
-"""
+"""The compiled entry point: events and labels, one after another, into one entity's windows."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Compiled: labels find the events that they are about. See `kernels.py` on numba's cache."""
+"""Compiled: labels find the events that they are about."""
 
 from streams.features.blocks import FLOOR, LOST, TILE_ROW, upper_bound
 from streams.features.chunk_sums import CHUNK, sum_chunks

@@ -2,7 +2,7 @@
 
 A group's windows end at the same time `until` and ascend in length, so that one scan serves all.
 A result depends on nothing but the events in its window: a replay gives the same bits, whatever
-was trimmed or moved before. See `kernels.py` on numba's cache.
+was trimmed or moved before.
 """
 
 import numpy as np

@@ -3,7 +3,7 @@
 A tile holds number, sum and spread of the events of one stretch of time. An entity has a ring of
 `TILES` of them, which together reach as far back as events are kept; an empty tile's time is
 `NEVER`. A window takes in the tiles whose middle it holds, so that it is wrong by half a tile at
-each end at most. See `kernels.py` on numba's cache.
+each end at most.
 """
 
 import numpy as np
