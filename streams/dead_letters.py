@@ -92,13 +92,18 @@ class DeadLetter:
         """How often the record has been rejected."""
         return 1 + len(self.history)
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether the letter holds only a part of its record."""
+        return self.truncated_from is not None or bool(self.dropped)
+
     def requeue(self) -> Record:
         """Return the record to send to ``topic`` again, with this rejection in its headers.
 
         Raises:
             ValueError: the letter does not hold the whole record.
         """
-        if self.truncated_from is not None or self.dropped:
+        if self.is_partial:
             raise ValueError(
                 f"the dead letter of {self.topic}[{self.partition}]@{self.offset} holds only a part"
                 " of its record: read the original at that offset"

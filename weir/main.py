@@ -64,6 +64,11 @@ class Commands(LazyGroup):
         ),
         ("models", "weir.commands.models:app", "Models in the registry."),
         (
+            "dead-letters",
+            "weir.commands.dead_letters:app",
+            "Look at rejected records, send them again, or delete them.",
+        ),
+        (
             "broker",
             "weir.commands.broker:app",
             "Run Apache Kafka on this machine: one node, for development and tests.",
