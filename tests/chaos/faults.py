@@ -54,6 +54,12 @@ def _someone(stage: Stage) -> Scorer:
     return awake[int(stage.rng.integers(len(awake)))]
 
 
+def _answers_again(stage: Stage) -> bool:
+    """Wait until something is answered; not for ever, and not if nothing is left to be."""
+    before, sent = stage.taken(), stage.feeder.sent
+    return stage.until(lambda: stage.taken() > before or before >= sent, _LIVELY_S)
+
+
 def kill_scorer(stage: Stage) -> None:
     """SIGKILL."""
     _someone(stage).send(signal.SIGKILL)
@@ -106,9 +112,7 @@ def contention(stage: Stage) -> None:
     stage.scorers.wanted = stage.workers + int(stage.rng.integers(1, 4))
     stage.pause(float(stage.rng.uniform(6.0, 12.0)))
     stage.scorers.wanted = stage.workers
-    before, last = stage.taken(), stage.feeder.sent
-    lively = stage.until(lambda: stage.taken() > before or before >= last, _LIVELY_S)
-    if not lively:
+    if not _answers_again(stage):
         detail = f"nothing answered {_LIVELY_S:.0f} s after the last start: all wait for all"
         stage.found.add("livelock", detail)
 
@@ -220,18 +224,21 @@ def more_features(stage: Stage) -> None:
     stage.scorers.config = plain if stage.scorers.config == wider else wider
     for scorer in stage.scorers.awake:
         scorer.send(signal.SIGTERM)
+    _answers_again(stage)
 
 
 def garbage_in_snapshots(stage: Stage) -> None:
     """Snapshots are written over, and the scorer that could go on without them is killed."""
     snapshot_damage.write_garbage(stage.cluster.bootstrap_servers, _SNAPSHOTS, stage.rng)
     kill_scorer(stage)
+    _answers_again(stage)  # all input is read again: who is killed again before has done nothing
 
 
 def snapshots_gone(stage: Stage) -> None:
     """All snapshots are deleted, and the scorer that could go on without them is killed."""
     snapshot_damage.remove_records(stage.cluster.bootstrap_servers, _SNAPSHOTS)
     kill_scorer(stage)
+    _answers_again(stage)
 
 
 def _habit(**changes: Any) -> Callable[[Stage], None]:
