@@ -1,11 +1,11 @@
-# make setup | demo | test | lint | bench | chaos  ARGS="…" passes options on to the demo, the tests
+# make setup | demo | test | lint | bench | chaos | fuzz  ARGS="…" passes options on to the demo, the tests
 #                                                 and the fault campaign (MINUTES=20, SEED=N).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
 
-.PHONY: setup demo test lint bench chaos clean
+.PHONY: setup demo test lint bench chaos fuzz clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -45,6 +45,11 @@ bench: setup
 MINUTES ?= 20
 chaos: setup
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# The fuzz campaign of docs/dead-letters.md: malformed records between good ones; SEED=N replays.
+RECORDS ?= 1000000
+fuzz: setup
+	@$(BIN)/python -m tests.fuzz --records $(RECORDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 clean:
 	rm -rf $(VENV) var build dist *.egg-info

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from streams.contract import EventContract, Field
+from streams.contract import EARLIEST_MS, LATEST_MS, EventContract, Field
 from streams.events import RecordBatch
 from streams.rejection import Rejected, classify, from_the_future, undecodable
 
@@ -93,6 +93,8 @@ class Decoder:
         contract = self._contract
         if arrived_ms is None:
             arrived_ms = np.full(len(values), self._now_ms(), np.int64)
+        # A producer may stamp a record with any int64; a year that no calendar has is one too far.
+        arrived_ms = np.clip(arrived_ms, EARLIEST_MS, LATEST_MS)
         records: list[Any] = []
         rejected: list[Rejected] = []
         remaining = iter(self._without_unreadable(values))

@@ -160,6 +160,14 @@ def test_rejected_in_the_order_of_the_batch():
     assert [bad.position for bad in rejected] == [0, 1, 3, 4]
 
 
+@pytest.mark.parametrize("stamp", [2**63 - 1, 2**62, 0, -(2**63)])
+def test_a_kafka_timestamp_may_be_any_int64(stamp):
+    """`make fuzz` found that one near the end of int64 ended the process."""
+    decoded = Decoder(CONTRACT).decode([record()], np.array([stamp], np.int64))
+    assert len(decoded.events) == (stamp > 0)
+    assert [bad.reason for bad in decoded.rejected] == [Reason.FROM_THE_FUTURE] * (stamp <= 0)
+
+
 NEST = "[" * 100_000
 REJECTED = [
     ("a tombstone", None, Reason.EMPTY, None, "no value (a tombstone)"),
