@@ -12,6 +12,7 @@ MAX_FUTURE_MS = 300_000
 MAX_CATEGORY = 40
 MAX_AMOUNT = 1e6
 FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999  # the years 1 and 9999
+_TIMES = range(FIRST_MS, LAST_MS + 1)
 INT64 = range(-(2**63), 2**63)
 INTEGERS = ("transaction_id", "customer_id", "terminal_id")
 _LONG = 400  # digits; Python itself refuses more than some thousand
@@ -61,8 +62,9 @@ def event_id(value: bytes | None, arrived_ms: int) -> int | None:
         pairs = _parse(value)
         last: dict[str, Any] = {}
         for name, found in pairs:
-            _check(name, found, arrived_ms)
+            _check(name, found)
             last[name] = found
+        _check_clock(last.get("time"), arrived_ms)
     except _InvalidError:
         return None
     wanted = (*INTEGERS, "merchant_category", "amount", "time")
@@ -77,17 +79,18 @@ def label_is_valid(value: bytes | None, arrived_ms: int) -> bool:
             if name in ("event_id", "label"):
                 _check_int(found, INT64 if name == "event_id" else range(2))
             elif name == "time":
-                _check_time(found, arrived_ms)
+                _check_int(found, _TIMES)
+        _check_clock(dict(pairs).get("time"), arrived_ms)
     except _InvalidError:
         return False
     return {"event_id", "label", "time"} <= {name for name, _ in pairs}
 
 
-def _check(name: str, found: Any, arrived_ms: int) -> None:
+def _check(name: str, found: Any) -> None:
     if name in INTEGERS:
         _check_int(found, INT64)
     elif name == "time":
-        _check_time(found, arrived_ms)
+        _check_int(found, _TIMES)
     elif name == "amount":
         if isinstance(found, bool) or not isinstance(found, int | float):
             raise _InvalidError
@@ -105,7 +108,7 @@ def _check_int(found: Any, allowed: range) -> None:
         raise _InvalidError
 
 
-def _check_time(found: Any, arrived_ms: int) -> None:
-    _check_int(found, range(FIRST_MS, LAST_MS + 1))
-    if found > arrived_ms + MAX_FUTURE_MS:
+def _check_clock(time: Any, arrived_ms: int) -> None:
+    """Of a repeated time the last one counts."""
+    if time is not None and time > arrived_ms + MAX_FUTURE_MS:
         raise _InvalidError
