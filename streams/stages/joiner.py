@@ -1,0 +1,202 @@
+"""The join: events of one partition with all their features, in the order of their offsets."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.contract import EventContract
+from streams.events import RecordBatch
+from streams.features.feature_rows import FeatureRows
+from streams.features.state import FeatureState
+from streams.features.window_settings import WindowSettings
+from streams.stages.messages import (
+    EVENTS,
+    FEATURES,
+    MessageError,
+    RowCodec,
+    decode_features,
+    open_message,
+)
+from streams.stages.split import StagedPlan
+from streams.stages.step import StagePosition, pack, unpack
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Events that are ready to be scored.
+
+    Attributes:
+        events: n events of one partition, ascending in offset, with the fields of
+            `StagedPlan.fields`.
+        offsets, arrived: see `streams.intake.Work`, shape (n,).
+        rows: their features, in the order of the whole plan.
+        position: what to commit with their answers.
+    """
+
+    events: RecordBatch
+    partition: int
+    offsets: NDArray[np.int64]
+    arrived: NDArray[np.int64]
+    rows: FeatureRows
+    position: StagePosition
+
+
+class Joiner:
+    """Joins the events of one partition with the features that the entity stages computed.
+
+    Its state is a function of the partition's log, up to what was committed: to restore it, call
+    `begin` and feed the log from its beginning. What was answered before goes into the windows of
+    the key only.
+    """
+
+    def __init__(
+        self, contract: EventContract, plan: StagedPlan, windows: WindowSettings, partition: int
+    ) -> None:
+        self._contract = contract
+        self._plan = plan
+        self._windows = windows
+        self.partition = partition
+        self._codec = RowCodec(contract, plan.fields, plan.digest)
+        self._places = {part.entity: place for place, part in enumerate(plan.parts)}
+        self._width = len(plan.whole.names)
+        self.begin(None)
+
+    def begin(self, position: StagePosition | None) -> None:
+        """Forget everything; the log is to be fed from its beginning.
+
+        Raises:
+            MessageError: the metadata is not of this stage.
+        """
+        local = self._plan.local
+        self._state = FeatureState(local, self._windows) if local is not None else None
+        metadata = position.metadata if position is not None else ""
+        self._answered_to = unpack(metadata, int) if metadata else 0
+        self._released_to = self._answered_to
+        self._next = 0
+        self._records: deque[list[int]] = deque()
+        self._rows: list[Any] = []
+        self._offsets = np.empty(0, np.int64)
+        self._parts = np.empty((0, self._width))
+        self._flags = np.empty((0, 2), np.bool_)
+        self._filled = np.empty((0, len(self._places)), np.bool_)
+
+    @property
+    def next_offset(self) -> int:
+        """Where reading goes on."""
+        return self._next
+
+    @property
+    def waiting(self) -> int:
+        """How many events are queued."""
+        return len(self._rows)
+
+    @property
+    def position(self) -> StagePosition:
+        """What has to be committed for what was released so far."""
+        first = self._records[0][0] if self._records else self._next
+        return StagePosition(first, pack(self._released_to))
+
+    def feed(self, records: Iterable[tuple[int, bytes | None]]) -> None:
+        """Queue records of this partition: ``(offset, value)``, ascending in offset.
+
+        Raises:
+            MessageError: one of them can't be read, or is no answer to an event.
+        """
+        for offset, value in records:
+            if offset < self._next:
+                continue  # a seek that is still under way can deliver what was read before
+            try:
+                kind, body = open_message(value)
+                if kind == EVENTS:
+                    self._queue(offset, body)
+                elif kind == FEATURES:
+                    self._fill(body)
+                else:
+                    raise MessageError(f"a record of kind {kind!r} has no business here")
+            except MessageError as error:
+                raise MessageError(f"offset {offset}: {error}") from error
+            self._next = offset + 1
+
+    def take(self, limit: int) -> Joined | None:
+        """Up to `limit` events all of whose features have come, or None if there are none."""
+        lacking = np.flatnonzero(~self._filled[:limit].all(axis=1))
+        count = int(lacking[0]) if lacking.size else min(limit, len(self._rows))
+        if not count:
+            return None
+        rows, self._rows = self._rows[:count], self._rows[count:]
+        offsets, matrix, flags = self._offsets[:count], self._parts[:count], self._flags[:count]
+        self._offsets, self._parts = self._offsets[count:], self._parts[count:]
+        self._flags, self._filled = self._flags[count:], self._filled[count:]
+        self._drop_records(count)
+        self._released_to = int(offsets[-1]) + 1
+        events, local = self._update(rows)
+        matrix[:, self._plan.local_columns] = local.matrix
+        return Joined(
+            events,
+            self.partition,
+            offsets,
+            np.array([row.arrived for row in rows], np.int64),
+            FeatureRows(matrix, flags[:, 0] | local.late, flags[:, 1] | local.approximate),
+            self.position,
+        )
+
+    def _queue(self, record: int, body: bytes) -> None:
+        mark, rows = self._codec.decode(body)
+        if mark.partition != self.partition:
+            raise MessageError(f"an event of partition {mark.partition} has no business here")
+        answered = sum(row.offset < self._answered_to for row in rows)
+        self._update(rows[:answered])
+        rows = rows[answered:]
+        count = len(rows)
+        if not count:
+            return
+        self._records.append([record, count])
+        self._rows += rows
+        self._offsets = np.append(self._offsets, [row.offset for row in rows])
+        self._parts = np.concatenate([self._parts, np.full((count, self._width), np.nan)])
+        self._flags = np.concatenate([self._flags, np.zeros((count, 2), np.bool_)])
+        empty = np.zeros((count, len(self._places)), np.bool_)
+        self._filled = np.concatenate([self._filled, empty])
+
+    def _fill(self, body: bytes) -> None:
+        message = decode_features(body)
+        place = self._places.get(message.entity)
+        if place is None or message.digest != self._plan.parts[place].digest:
+            raise MessageError(
+                f"the record holds other features of {message.entity!r} than are declared: after "
+                "a change of [[features]] begin with new stage topics and another loop.group"
+            )
+        offsets, rows = message.source_offsets, message.rows()
+        columns = self._plan.parts[place].columns
+        if rows.matrix.shape[1] != columns.size or message.partition != self.partition:
+            raise MessageError("the record holds features of another shape or partition")
+        new = offsets >= self._released_to
+        offsets = offsets[new]
+        at = np.searchsorted(self._offsets, offsets)
+        known = at < len(self._offsets)
+        if not known.all() or (self._offsets[at] != offsets).any():
+            missing = int(offsets[~known][0] if not known.all() else offsets[0])
+            raise MessageError(f"features came of event {missing}, which itself did not")
+        self._parts[np.ix_(at, columns)] = rows.matrix[new]
+        self._flags[at] |= np.stack([rows.late[new], rows.approximate[new]], axis=1)
+        self._filled[at, place] = True
+
+    def _update(self, rows: list[Any]) -> tuple[RecordBatch, FeatureRows]:
+        times = np.array([row.time for row in rows], np.int64)
+        batch = RecordBatch(self._contract, rows, times, self._codec.attributes)
+        if self._state is None:
+            nothing = np.zeros((2, len(rows)), np.bool_)
+            return batch, FeatureRows(np.empty((len(rows), 0)), nothing[0], nothing[1])
+        return batch, self._state.update(batch)
+
+    def _drop_records(self, count: int) -> None:
+        while count:
+            step = min(count, self._records[0][1])
+            self._records[0][1] -= step
+            count -= step
+            if not self._records[0][1]:
+                self._records.popleft()

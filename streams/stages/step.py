@@ -1,0 +1,65 @@
+"""What a stage hands to its loop: one transaction's records, and where its input goes on."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from streams.stages.messages import MessageError
+from streams.transactor import Outgoing
+
+MAX_METADATA = 4096
+"""What Kafka's ``offset.metadata.max.bytes`` allows by default."""
+
+T = TypeVar("T")
+
+
+class StagePosition(NamedTuple):
+    """What is committed for one input partition.
+
+    Attributes:
+        offset: of the first record that is not fully answered.
+        metadata: what of it, and of those after it, was answered; ASCII.
+    """
+
+    offset: int
+    metadata: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transaction of one input partition."""
+
+    outgoing: list[Outgoing]
+    position: StagePosition
+
+
+def pack(value: Any) -> str:
+    """Metadata of a committed offset.
+
+    Raises:
+        ValueError: it is larger than Kafka takes.
+    """
+    text = base64.b85encode(msgspec.msgpack.encode(value)).decode()
+    if len(text) > MAX_METADATA:
+        raise ValueError(
+            f"the metadata of an offset would take {len(text)} bytes, and Kafka takes "
+            f"{MAX_METADATA}: read fewer partitions with one staged scorer"
+        )
+    return text
+
+
+def unpack(metadata: str, kind: type[T]) -> T:
+    """Read what `pack` wrote.
+
+    Raises:
+        MessageError: something else was committed for this group.
+    """
+    try:
+        return msgspec.msgpack.decode(base64.b85decode(metadata), type=kind)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise MessageError(
+            f"the group's committed offset holds metadata of another program ({error}): "
+            "give this scorer another loop.group"
+        ) from error

@@ -1,0 +1,218 @@
+"""All stages in memory: logs, committed positions, workers that crash; and the fused reference."""
+
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from streams.alignment import AlignmentSettings
+from streams.contract import EventContract
+from streams.features.feature_rows import FeatureRows
+from streams.features.plan import FeaturePlan
+from streams.features.state import FeatureState
+from streams.features.window_settings import WindowSettings
+from streams.intake import Intake
+from streams.position import Position
+from streams.stages import (
+    EntityStage,
+    EventRouter,
+    Joined,
+    Joiner,
+    LabelRouter,
+    StagePosition,
+    StageTopics,
+    Step,
+    split_plan,
+)
+
+EVENTS, LABELS, DEAD = "weir.events", "weir.labels", "weir.dead-letters"
+Place = tuple[str, int]
+
+
+class SourceRecord(NamedTuple):
+    """A consumed message, as the client would give it."""
+
+    at: tuple[str, int, int]
+    raw: bytes | None
+    stamp: int
+    marks: list[tuple[str, bytes]] | None = None
+
+    def topic(self) -> str:
+        return self.at[0]
+
+    def partition(self) -> int:
+        return self.at[1]
+
+    def offset(self) -> int:
+        return self.at[2]
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self.stamp
+
+    def key(self) -> None:
+        return None
+
+    def value(self) -> bytes | None:
+        return self.raw
+
+    def headers(self) -> list[tuple[str, bytes]] | None:
+        return self.marks
+
+    def error(self) -> None:
+        return None
+
+
+Sources = dict[Place, list[SourceRecord]]
+
+
+def put(sources: Sources, place: Place, value: Any, stamp: int) -> None:
+    log = sources.setdefault(place, [])
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    log.append(SourceRecord((*place, len(log)), raw, stamp))
+
+
+class World:
+    """Runs the stages in a random order, a transaction at a time."""
+
+    def __init__(
+        self,
+        plan: FeaturePlan,
+        windows: WindowSettings,
+        sources: Sources,
+        targets: int,
+        rng: np.random.Generator,
+        *,
+        key: str | None = "customer",
+        batch: int = 12,
+    ) -> None:
+        self.rng, self.sources, self.batch = rng, sources, batch
+        self.plan, self.windows = split_plan(plan, key), windows
+        self.names = StageTopics()
+        self.contract = plan.contract
+        self.targets = {part.entity: targets for part in self.plan.parts}
+        self.now, self.steady = 10**15, 0
+        self.logs: dict[Place, list[bytes | None]] = {}
+        self.committed: dict[Place, StagePosition] = {}
+        self.joined: list[Joined] = []
+        self.events = sum(topic == EVENTS for topic, _ in sources)
+        self.labels = sum(topic == LABELS for topic, _ in sources)
+        places = [*sources, *((self.names.enriched, p) for p in range(self.events))]
+        for entity in self.targets:
+            places += [(self.names.by_entity(entity), q) for q in range(targets)]
+        self.tasks: dict[Place, Any] = {}
+        for place in places:
+            self.restart(place)
+
+    def new_task(self, place: Place) -> Any:
+        topic, partition = place
+        args = (self.plan, self.names, partition, self.targets, DEAD, lambda: self.now)
+        if topic == EVENTS:
+            return EventRouter(*args)
+        if topic == LABELS:
+            return LabelRouter(*args)
+        if topic == self.names.enriched:
+            return Joiner(self.contract, self.plan, self.windows, partition)
+        part = next(p for p in self.plan.parts if self.names.by_entity(p.entity) == topic)
+        return EntityStage(
+            self.contract,
+            part,
+            self.windows,
+            AlignmentSettings(max_idle="1s", max_hold="2s", live_within="1s"),
+            self.events,
+            self.labels,
+            self.names.enriched,
+            lambda: self.now,
+            lambda: self.steady,
+        )
+
+    def restart(self, place: Place) -> None:
+        """Lose everything that was not committed."""
+        self.tasks[place] = self.new_task(place)
+        self.tasks[place].begin(self.committed.get(place))
+
+    def commit(self, place: Place, outgoing: Iterable[Any], position: StagePosition) -> None:
+        for out in outgoing:
+            for value, partition in zip(out.values, out.partitions, strict=True):
+                self.logs.setdefault((out.topic, max(0, partition)), []).append(value)
+        self.committed[place] = position
+
+    def turn(self, place: Place, crash: bool) -> bool:
+        """Let a task read a little and commit one transaction; whether it did anything."""
+        task = self.tasks[place]
+        count = int(self.rng.integers(1, self.batch))
+        log: list[Any] = self.sources.get(place) or self.logs.get(place, [])
+        first = task.next_offset
+        read = log[first : first + count]
+        ended = first + len(read) == len(log)
+        if place in self.sources:
+            step: Step | None = task.route(read, len(log) if ended else None)
+        else:
+            task.feed(enumerate(read, first))
+            if ended and isinstance(task, EntityStage):
+                task.ended(len(log))
+            step = task.take(int(self.rng.integers(1, self.batch)))
+        if crash:
+            self.restart(place)
+            return True
+        if isinstance(step, Joined):
+            self.joined.append(step)
+            self.commit(place, [], step.position)
+        elif step is not None:
+            self.commit(place, step.outgoing, step.position)
+        return bool(read) or step is not None
+
+    def run(self, crashes: float) -> None:
+        """Until there is nothing more to do; later rounds are without crashes, so that it ends."""
+        places = list(self.tasks)
+        quiet = rounds = 0
+        while quiet < 4:
+            rounds += 1
+            crashes *= rounds < 25
+            moved = False
+            for place in self.rng.choice(len(places), 2 * len(places)).tolist():
+                moved |= self.turn(places[place], self.rng.random() < crashes)
+            if not moved:
+                for place in places:
+                    moved |= self.turn(place, False)
+            if not moved:
+                # Everything was read, and everybody waits for somebody: time goes by.
+                self.steady += 1_500
+            quiet = 0 if moved else quiet + 1
+
+    def answers(self) -> dict[int, tuple[list[int], FeatureRows]]:
+        """For each partition the offsets in the order of answers, and their features."""
+        answers = {}
+        for partition in range(self.events):
+            mine = [each for each in self.joined if each.partition == partition]
+            offsets = [offset for each in mine for offset in each.offsets.tolist()]
+            if mine:
+                columns = zip(*(each.rows for each in mine), strict=True)
+                rows = FeatureRows(*(np.concatenate(column) for column in columns))
+                answers[partition] = offsets, rows
+        return answers
+
+
+def fused(
+    plan: FeaturePlan, windows: WindowSettings, contract: EventContract, sources: Sources
+) -> tuple[dict[int, tuple[list[int], FeatureRows]], int]:
+    """The same by one state over the aligned stream; and how many records were bad."""
+    has_labels = any(topic == LABELS for topic, _ in sources)
+    intake = Intake(
+        contract, EVENTS, LABELS if has_labels else None, AlignmentSettings(), lambda: 10**15
+    )
+    intake.assign([Position(*place, 0) for place in sources])
+    for place, log in sources.items():
+        intake.feed(log)  # type: ignore[arg-type]
+        intake.finish(*place)
+    work = intake.take(1_000_000_000)
+    assert work is not None
+    rows = FeatureState(plan, windows).update(work.events, work.labels)
+    answers = {}
+    for partition in np.unique(work.partitions).tolist():
+        places = np.flatnonzero(work.partitions == partition)
+        answers[partition] = (
+            work.offsets[places].tolist(),
+            FeatureRows(*(column[places] for column in rows)),
+        )
+    return answers, len(work.bad)

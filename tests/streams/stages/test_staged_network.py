@@ -1,0 +1,143 @@
+"""Staged features equal fused ones, cell by cell, whatever the workers' order and crashes."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+from staged_world import DEAD, EVENTS, LABELS, Sources, World, fused, put
+
+from streams.contract import EventContract
+from streams.features.declarations import FeatureDeclaration
+from streams.features.plan import FeaturePlan
+from streams.features.window_settings import WindowSettings
+
+CONTRACT = EventContract(
+    id="id",
+    time="time",
+    key="customer",
+    fields={
+        "id": {"type": "int"},
+        "customer": {"type": "int"},
+        "shop": {"type": "string", "required": False},
+        "device": {"type": "int", "required": False},
+        "amount": {"type": "float", "required": False},
+    },
+)
+START = 1_700_000_000_000
+
+
+def window(name: str, entity: str, aggregate: str, **more: Any) -> dict[str, Any]:
+    table = {"name": name, "kind": "window", "entity": entity, "aggregate": aggregate}
+    return table | {"window": "40ms"} | more
+
+
+TABLES: list[dict[str, Any]] = [
+    window("shop count", "shop", "count"),
+    {"name": "amount", "kind": "field", "field": "amount"},
+    window("customer mean", "customer", "mean", field="amount"),
+    window("shop mean", "shop", "mean", field="amount", window="2s"),
+    {"name": "hour", "kind": "calendar", "part": "hour"},
+    window("shop last", "shop", "last", field="amount"),
+    window("customer gap", "customer", "time_since"),
+    window("device shops", "device", "distinct", field="shop", window="300ms"),
+    {"name": "shop frauds", "kind": "label", "entity": "shop", "aggregate": "count",
+     "window": "300ms", "delay": "20ms"},
+    {"name": "shop ratio", "kind": "history_ratio", "entity": "shop", "field": "amount",
+     "window": "100ms"},
+]  # fmt: skip
+CUSTOMER_FRAUDS = {
+    "name": "customer frauds", "kind": "label", "entity": "customer", "aggregate": "rate",
+    "window": "300ms", "delay": "20ms",
+}  # fmt: skip
+
+
+def plan_of(tables: list[dict[str, Any]]) -> FeaturePlan:
+    adapter: TypeAdapter[Any] = TypeAdapter(list[FeatureDeclaration])
+    return FeaturePlan(adapter.validate_python(tables), CONTRACT)
+
+
+def random_sources(rng: np.random.Generator, late_ms: int) -> Sources:
+    """Events of customers in their partitions, some late, some bad, some at the same time."""
+    partitions, labels = int(rng.integers(1, 4)), int(rng.integers(1, 3))
+    sources: Sources = {(EVENTS, p): [] for p in range(partitions)}
+    sources |= {(LABELS, p): [] for p in range(labels)}
+    now = START
+    known: list[tuple[int, int, int]] = []
+    ids = rng.permutation(400).tolist()
+    for _ in range(int(rng.integers(10, 150))):
+        now += int(rng.choice([0, 0, 1, 3, 10, 60]))
+        customer, event_id = int(rng.integers(0, 9)), ids.pop()
+        late = int(rng.integers(0, late_ms + 1)) if late_ms and rng.random() < 0.3 else 0
+        event = {
+            "id": event_id,
+            "time": now - late,
+            "customer": customer,
+            "shop": None if rng.random() < 0.1 else f"s{rng.integers(0, 4)}",
+            "device": None if rng.random() < 0.1 else int(rng.integers(0, 5)),
+            "amount": None if rng.random() < 0.1 else float(np.round(rng.normal(0, 100), 2)),
+        }
+        place = (EVENTS, customer % partitions)
+        if rng.random() < 0.05:
+            put(sources, place, b'{"id": "none"', now)
+        put(sources, place, event, now)
+        if rng.random() < 0.5:
+            known.append((now + int(rng.integers(0, 40)), event_id, int(rng.integers(0, 2))))
+    for time, event_id, label in sorted(known):
+        value = {"event_id": event_id, "label": label, "time": time}
+        put(sources, (LABELS, event_id % labels), value, time)
+    return sources
+
+
+MANY = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+
+
+def check_exactly_once(world: World, sources: Sources) -> tuple[Any, Any]:
+    plan = world.plan.whole
+    expected, bad = fused(plan, world.windows, CONTRACT, sources)
+    found = world.answers()
+    assert {p: offsets for p, (offsets, _) in found.items()} == {
+        p: offsets for p, (offsets, _) in expected.items()
+    }
+    assert len(world.logs.get((DEAD, 0), [])) == bad
+    return found, expected
+
+
+@MANY
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    crashes=st.sampled_from([0.0, 0.1, 0.4]),
+    key=st.sampled_from(["customer", None]),
+    tables=st.sampled_from([TABLES, [*TABLES, CUSTOMER_FRAUDS], TABLES[:1], TABLES[1:3]]),
+)
+def test_equal_to_fused_with_crashes(
+    seed: int, crashes: float, key: str | None, tables: list[dict[str, Any]]
+) -> None:
+    rng = np.random.default_rng(seed)
+    sources = random_sources(rng, late_ms=80)
+    windows = WindowSettings(allowed_lateness="1s")
+    world = World(plan_of(tables), windows, sources, int(rng.integers(1, 4)), rng, key=key)
+    world.run(crashes)
+    found, expected = check_exactly_once(world, sources)
+    for partition, (_, rows) in expected.items():
+        for ours, theirs in zip(found[partition][1], rows, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@MANY
+@given(seed=st.integers(0, 2**32 - 1), crashes=st.sampled_from([0.0, 0.2]))
+def test_what_fused_has_not_marked_late_is_equal(seed: int, crashes: float) -> None:
+    """A stage sees the time of its own events only: it forgets no earlier than fused does."""
+    rng = np.random.default_rng(seed)
+    sources = random_sources(rng, late_ms=400)
+    windows = WindowSettings(allowed_lateness="30ms")
+    world = World(plan_of(TABLES), windows, sources, int(rng.integers(1, 4)), rng)
+    world.run(crashes)
+    found, expected = check_exactly_once(world, sources)
+    for partition, (_, rows) in expected.items():
+        ours = found[partition][1]
+        assert not (ours.late & ~rows.late).any()
+        np.testing.assert_array_equal(ours.matrix[~rows.late], rows.matrix[~rows.late])
