@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tomllib
 import uuid
 from collections import defaultdict
 from pathlib import Path
@@ -17,14 +16,14 @@ import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import tomli_w
+from front_door import write_settings
 
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
 from streams.files import open_events
 from streams.kafka import KafkaSettings
 from streams.reading import read_to_end
 from weir.demo.watcher import Watcher
-from weir.settings import EXAMPLE_FILE, Settings, load_settings
+from weir.settings import Settings, load_settings
 from weir.simulator import SimulatorSettings, simulate
 from weir.training_run import train_and_register
 
@@ -33,31 +32,37 @@ RESTARTS = int(os.environ.get("WEIR_RESTARTS", "3"))
 PATIENCE_S = 120.0
 
 
-@pytest.fixture
-def config(kafka: str, tmp_path: Path) -> Path:
-    values = tomllib.loads(EXAMPLE_FILE.read_text())
-    run = uuid.uuid4().hex[:8]
-    values["data_dir"] = str(tmp_path)
-    values["kafka"] = {"bootstrap_servers": kafka}
-    values["topics"] = {
-        "partitions": 4,
-        **{role: f"{role}-{run}" for role in
-           ("events", "scores", "feature_log", "dead_letters", "labels")},
-    }  # fmt: skip
-    # Small batches, so that a stop falls between many of them.
-    values["loop"] = {"group": f"scorer-{run}", "max_batch": 500, "session_timeout": "6s"}
-    values["metrics"] = {"port": 0}
-    values["training"] = {"holdout_fraction": 0.5, "trees": {"rounds": 20, "max_bin": 255}}
-    path = tmp_path / "weir.toml"
-    path.write_text(tomli_w.dumps(values))
-    return path
-
-
-@pytest.fixture
-def events(tmp_path: Path) -> Path:
-    path = tmp_path / "events.parquet"
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("events") / "events.parquet"
     pq.write_table(simulate(SimulatorSettings.for_events(EVENTS, days=60, seed=3)), path)
     return path
+
+
+@pytest.fixture(scope="module")
+def models(events: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a champion that was trained on the events."""
+    folder = tmp_path_factory.mktemp("models")
+    training = {"holdout_fraction": 0.5, "trees": {"rounds": 20, "max_bin": 255}}
+    settings = load_settings(write_settings(folder / "weir.toml", training=training))
+    file = open_events(events, settings.event, settings.labels.field)
+    train_and_register(settings, file, None, None)
+    return settings.data_dir
+
+
+@pytest.fixture
+def config(kafka: str, models: Path, tmp_path: Path) -> Path:
+    run = uuid.uuid4().hex[:8]
+    roles = ("events", "scores", "feature_log", "dead_letters", "labels", "snapshots")
+    return write_settings(
+        tmp_path / "weir.toml",
+        data_dir=str(models),
+        kafka={"bootstrap_servers": kafka},
+        topics={"partitions": 4} | {role: f"{role}-{run}" for role in roles},
+        # Small batches, so that a stop falls between many of them.
+        loop={"group": f"scorer-{run}", "max_batch": 500, "session_timeout": "6s"},
+        metrics={"port": 0},
+    )
 
 
 def weir(*arguments: object) -> subprocess.Popen[bytes]:
@@ -80,7 +85,6 @@ def test_every_event_is_answered_exactly_once_with_exact_features(
 ) -> None:
     settings = load_settings(config)
     file = open_events(events, settings.event, settings.labels.field)
-    train_and_register(settings, file, None, None)
     restarts = RESTARTS if how == signal.SIGTERM else min(RESTARTS, 2)
     assert weir("topics", "-c", config).wait() == 0
     watcher = Watcher(settings.kafka, settings.topics.scores, settings.topics.dead_letters)
@@ -126,7 +130,7 @@ def check_answers(settings: Settings, wanted: set[int]) -> None:
 
 def check_features(settings: Settings, config: Path, events: Path) -> None:
     """What the log holds is, to the bit, what `weir features` computes from the file."""
-    out = events.with_name("features.parquet")
+    out = config.with_name("features.parquet")
     assert weir("features", events, "--out", out, "--float32", "-c", config).wait() == 0
     table = pq.read_table(out)
     row_of = {event: row for row, event in enumerate(table["transaction_id"].to_pylist())}
