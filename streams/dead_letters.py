@@ -6,9 +6,11 @@ with ``weir.``; the original headers follow them unchanged.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from gc import get_referents
 from importlib.metadata import version
 from typing import NamedTuple, Protocol
 
@@ -18,6 +20,8 @@ Header = tuple[str, bytes | None]
 
 _PREFIX = "weir."
 _HISTORY = "weir.history."
+_NUMBER = re.compile("[0-9]{1,9}")
+"""Of a rejection; a producer may have written anything in its place, of any length."""
 
 # What Kafka adds to a record's own bytes, rounded up: the batch's header and the record's
 # varints; and for each header the varints of its two lengths.
@@ -111,6 +115,20 @@ class DeadLetter:
         return Record(self.key, self.value, [*self.own_headers, *self.headers])
 
 
+def headers_of(message: Message) -> list[Header] | None:
+    """A message's headers; None if a name is no UTF-8, which Kafka's Python client can't read.
+
+    Call it in place of ``message.headers()``. That returns a tuple that lacks its name, at whose
+    touch the interpreter dies, and the first time leaves an error that surfaces somewhere later.
+    """
+    try:
+        headers = list(message.headers() or ())
+        whole = all(len(get_referents(header)) == 2 for header in headers)
+    except (SystemError, UnicodeDecodeError):
+        return None
+    return headers if whole else None
+
+
 def dead_letter(message: Message, rejected: Rejected, now_ms: int, max_bytes: int) -> Record:
     """Return the dead letter of a rejected message.
 
@@ -126,22 +144,24 @@ def dead_letter(message: Message, rejected: Rejected, now_ms: int, max_bytes: in
             record that is too large loses first the end of its value, then its headers, then its
             key; what is lost is said in ``weir.truncated_from``, ``weir.sha256`` and
             ``weir.dropped``, and the original still stands at the offset that the letter names.
+            Headers of which one's name is no UTF-8 are lost at any size.
 
     Raises:
         ValueError: ``max_bytes`` leaves no room for Weir's own headers.
     """
     key, value = message.key(), message.value()
-    given = list(message.headers() or [])
+    readable = headers_of(message)
+    given = readable or []
     kept = [*_as_history(given), *(header for header in given if not _is_own(header))]
     own = _own_headers(message, rejected, now_ms)
 
     room = max_bytes - _RECORD_OVERHEAD - _size(own)
-    if len(key or b"") + len(value or b"") + _size(kept) <= room:
+    if readable is not None and len(key or b"") + len(value or b"") + _size(kept) <= room:
         return Record(key, value, own + kept)
 
     room -= _MARKS
     dropped = []
-    if len(key or b"") + _size(kept) > room:
+    if readable is None or len(key or b"") + _size(kept) > room:
         kept = []
         dropped.append("headers")
     if len(key or b"") > room:
@@ -167,7 +187,7 @@ def read_dead_letter(message: Message) -> DeadLetter:
     Raises:
         ValueError: the message is no dead letter.
     """
-    given = list(message.headers() or [])
+    given = headers_of(message) or []
     added = [header for header in given if _is_own(header)]
     own = {
         name.removeprefix(_PREFIX): (value or b"").decode(errors="replace") for name, value in added
@@ -241,14 +261,14 @@ def _as_history(headers: list[Header]) -> list[Header]:
 
 def _number(name: str) -> int:
     digits = name.removeprefix(_HISTORY).partition(".")[0]
-    return int(digits) if digits.isdecimal() else 0
+    return int(digits) if _NUMBER.fullmatch(digits) else 0
 
 
 def _history(own: Mapping[str, str]) -> list[Mapping[str, str]]:
     rejections: dict[int, dict[str, str]] = {}
     for name, text in own.items():
         match name.split(".", 2):
-            case ["history", digits, inner] if digits.isdecimal():
+            case ["history", digits, inner] if _NUMBER.fullmatch(digits):
                 rejections.setdefault(int(digits), {})[inner] = text
     return [rejections[number] for number in sorted(rejections)]
 

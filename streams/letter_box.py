@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 
 from confluent_kafka import Message
 
-from streams.dead_letters import DeadLetter, Header, read_dead_letter
+from streams.dead_letters import DeadLetter, Header, headers_of, read_dead_letter
 from streams.kafka import KafkaSettings
 from streams.reading import read_to_end
 
@@ -178,10 +178,10 @@ def _read_mark(message: Message) -> tuple[list[int], int] | None:
 
     No letter can pass for one: what a producer wrote into ``weir.`` headers is history in it.
     """
-    headers = message.headers() or []
+    headers = headers_of(message) or []
     if len(headers) != 1 or headers[0][0] != REQUEUED_HEADER:
         return None
     try:
-        return [int(offset) for offset in json.loads(message.value())], int(headers[0][1])
+        return [int(offset) for offset in json.loads(message.value())], int(headers[0][1] or b"")
     except (TypeError, ValueError):
         return None

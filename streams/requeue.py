@@ -151,7 +151,6 @@ class Requeuer:
             self._send(batch)
             for stored in batch:
                 report.count(self._target(stored)[0], stored.letter.reason)
-        self._producer.close()
         return report
 
     def _sendable(

@@ -1,10 +1,11 @@
 import hashlib
 
 import pytest
-from confluent_kafka import Message
+from confluent_kafka import Consumer, Message, TopicPartition
 
-from streams.dead_letters import dead_letter, read_dead_letter
+from streams.dead_letters import dead_letter, headers_of, read_dead_letter
 from streams.rejection import Reason, Rejected
+from tests.streams.raw_producer import produce
 
 REJECTED = Rejected(4, Reason.OUT_OF_BOUNDS, "ämount", "'ämount' = -1 is below min = 0")
 
@@ -127,3 +128,32 @@ def test_forged_headers_of_a_producer_do_not_break_the_letter():
     assert letter.reason == Reason.OUT_OF_BOUNDS
     assert letter.value == b'{"a":1}'
     assert letter.requeue().value == b'{"a":1}'
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "9" * 10, "\u0663", "\u00b2", "-1", "x", ""])
+def test_a_forged_history_is_no_disaster(number):
+    forged = [(f"weir.history.{number}.reason", b"empty"), ("weir.offset", b"9" * 5_000)]
+    letter = read_dead_letter(as_sent(dead_letter(message(headers=forged), REJECTED, 1, 100_000)))
+    assert (letter.reason, letter.offset) == (Reason.OUT_OF_BOUNDS, 2**40)
+    assert letter.attempts == 2  # the forged offset looks like an earlier rejection
+    again = dead_letter(as_sent(letter.requeue()), REJECTED, 2, 100_000)
+    assert read_dead_letter(as_sent(again)).attempts == 3
+
+
+def test_a_header_name_that_is_no_utf8_costs_the_headers_and_nothing_else(kafka, make_topics):
+    """Kafka takes it from any client that does not look, and Confluent's can't read it."""
+    [topic] = make_topics("raw")
+    produce(kafka, topic, b"x", [(b"good", b"1")])
+    produce(kafka, topic, b"y", [(b"\xff\xfe", b"1"), (b"good", b"1")])
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "raw"})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    good, bad = consumer.poll(60), consumer.poll(60)
+    consumer.close()
+    assert headers_of(good) == [("good", b"1")]
+    for _ in range(3):
+        assert headers_of(bad) is None
+    letter = read_dead_letter(as_sent(dead_letter(bad, REJECTED, 1, 10_000)))
+    assert (letter.value, letter.headers, letter.dropped) == (b"y", [], "headers")
+    assert letter.is_partial
+    with pytest.raises(ValueError, match="is no dead letter"):
+        read_dead_letter(bad)
