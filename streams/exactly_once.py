@@ -26,7 +26,7 @@ from streams.position import Position
 from streams.restoring import Restorer
 from streams.snapshots import Pointer, SnapshotSettings, SnapshotTaker
 from streams.task import Task
-from streams.transactor import Aborted, Committed, FencedError, Transactor
+from streams.transactor import Aborted, Committed, FencedError, OutlivedError, Transactor
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +85,7 @@ class ExactlyOnceLoop:
 
         Raises:
             FencedError: another process has taken over; nothing of ours was committed since.
+            OutlivedError: a transaction took too long; a new start mends it.
             MissingHistoryError: the state can't be restored, for want of input that has expired.
             KafkaException: the cluster failed in a way that a new attempt can't mend.
         """
@@ -109,6 +110,15 @@ class ExactlyOnceLoop:
         try:
             self._loop(stop)
             self._settle(wait=True)
+        except FencedError as error:
+            if self._member.is_replaced():
+                raise
+            # To the client, both look alike.
+            raise OutlivedError(
+                "a transaction took longer than loop.transaction_timeout "
+                f"({settings.transaction_timeout / 1_000:g} s), so the cluster gave it up: start "
+                "again; nothing of it was committed"
+            ) from error
         finally:
             self._transactor.close()
             if self._taker is not None:
@@ -136,7 +146,7 @@ class ExactlyOnceLoop:
                 self._member.note_readiness(self._ready)
             if not self._ready:
                 note_errors(messages)
-                self._member.wait_or_give_way()
+                self._member.wait_or_give_way(self._probe)
                 timeout = _IDLE_POLL_S
                 continue
             self._intake.feed(messages)
@@ -230,6 +240,9 @@ class ExactlyOnceLoop:
             self._settle(wait=True)
             if not self._mend:
                 self._taker.take(self._task.dump, self._committed)
+
+    def _probe(self, position: TopicPartition) -> None:
+        self._transactor.probe(position, self._member.group_metadata())
 
     def _on_assign(self) -> None:
         self._mend = _Mend.REBUILD

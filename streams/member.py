@@ -6,12 +6,12 @@ from time import monotonic, sleep
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from streams.kafka import KafkaSettings
 from streams.loop_settings import LoopSettings
 from streams.position import Position
 from streams.reading import consume_ready
-from streams.transactor import FencedError
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +19,7 @@ _TIMEOUT_S = 30
 _WAIT_NOTICE_S = 10.0
 _LAG_S = 0.2
 _SEEK_RETRY_S = 0.01
+_REPLACED_POLL_S = 0.5
 _SEEK_PATIENCE_S = 30.0
 
 Place = tuple[str, int]
@@ -44,6 +45,7 @@ class GroupMember:
         revoked: Callable[[], None],
     ) -> None:
         self._settings = settings
+        self._admin = AdminClient(kafka.client_config())
         self._topics = topics
         self._consumer: Any = Consumer(
             kafka.consumer_config(queued_min_messages=4 * settings.max_batch, **settings.member())
@@ -54,16 +56,19 @@ class GroupMember:
             on_revoke=lambda *_: revoked(),
             on_lost=lambda *_: revoked(),
         )
+        self._closed = False
         self._paused: set[Place] = set()
         self._last_notice = 0.0
-        self._was_ready = False
-        self._incomplete_since: float | None = None
+        self._ready = False
+        self._incomplete_since = monotonic()
         self._lag: dict[Place, int] = {}
         self._lag_at = 0.0
 
     def close(self) -> None:
         """Leave the group."""
-        self._consumer.close()
+        if not self._closed:
+            self._closed = True
+            self._consumer.close()
 
     def poll(self, timeout_s: float) -> list[Message]:
         """What has come, waiting for the first message only."""
@@ -92,20 +97,19 @@ class GroupMember:
 
     def note_readiness(self, ready: bool) -> None:
         """Remember since when work could not go on."""
-        if ready:
-            self._incomplete_since = None
-        elif self._incomplete_since is None and self._was_ready:
+        if self._ready and not ready:
             self._incomplete_since = monotonic()
-        self._was_ready |= ready
+        self._ready = ready
 
-    def wait_or_give_way(self) -> None:
-        """Say now and then what is waited for; end if what was ours stays with somebody else.
+    def wait_or_give_way(self, probe: Callable[[TopicPartition], None]) -> None:
+        """Say now and then what is waited for; end if another process is to have it all.
 
-        A newcomer waits until it owns everything; if nobody gave way, both would wait for ever, and
-        having nothing to commit, the elder would not even learn that it was fenced off.
+        Of several scorers the last to start is to remain. While each holds a share of the
+        partitions nobody commits, so the others would not learn that they were fenced off, and all
+        would wait for ever: hence the probe.
 
-        Raises:
-            FencedError: it has stayed there for longer than a session lasts.
+        Args:
+            probe: raises `FencedError` if another process has taken over; given a place of ours.
         """
         if monotonic() - self._last_notice > _WAIT_NOTICE_S:
             self._last_notice = monotonic()
@@ -115,12 +119,28 @@ class GroupMember:
                 ", ".join(self._topics),
                 ", ".join(ours) or "none",
             )
-        patience_s = self._settings.session_timeout / 1_000
-        if self._incomplete_since and monotonic() - self._incomplete_since > patience_s:
-            raise FencedError(
-                f"another member of group {self._settings.group!r} took partitions over and kept "
-                "them: run one scorer per group, or give this one another loop.group"
-            )
+        if monotonic() - self._incomplete_since < self._settings.session_timeout / 1_000:
+            return
+        self._incomplete_since = monotonic()
+        for each in self.committed()[:1]:
+            metadata = each.metadata or ""
+            probe(TopicPartition(each.topic, each.partition, max(0, each.offset), metadata))
+
+    def is_replaced(self) -> bool:
+        """Leave the group, and see whether somebody else is in it, or comes while a session lasts.
+
+        A process that takes over fences us off first and joins the group then.
+        """
+        self.close()
+        group = self._settings.group
+        deadline = monotonic() + self._settings.session_timeout / 1_000
+        while True:
+            described = self._admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)
+            if described[group].result().members:
+                return True
+            if monotonic() > deadline:
+                return False
+            sleep(_REPLACED_POLL_S)
 
     def pause_all(self) -> None:
         """Read nothing until `go_on_from`."""

@@ -32,6 +32,10 @@ class FencedError(Exception):
     """Another process with the same transactional id has taken over."""
 
 
+class OutlivedError(Exception):
+    """The cluster gave up a transaction that took too long, and this producer with it."""
+
+
 @dataclass(frozen=True)
 class Outgoing:
     """Records for one topic, in columns of equal length; partition -1 leaves it to the key."""
@@ -113,6 +117,18 @@ class Transactor:
         assert self._in_flight is None, "settle the transaction before first"
         self._in_flight = self._thread.submit(self._transact, answers, positions, group)
 
+    def probe(self, position: TopicPartition, group: Any) -> None:
+        """Find out whether this transactional id is still ours; leaves no trace.
+
+        Args:
+            position: of a partition that the group has given to us.
+
+        Raises:
+            FencedError: another process has taken over.
+            KafkaException: it failed in a way that a new attempt can't mend.
+        """
+        self._thread.submit(self._probe, position, group).result()
+
     def settle(self, *, wait: bool) -> Committed | Aborted | None:
         """What became of the transaction in flight; None without one, or if it is still on its way.
 
@@ -143,7 +159,19 @@ class Transactor:
             self._patiently(self._producer.commit_transaction)
         except KafkaException as error:
             return self._abort(error)
+        except SystemError as error:  # how the client's `poll` raises a fatal one
+            if not isinstance(error.__cause__, KafkaException):
+                raise
+            return self._abort(error.__cause__)
         return Committed(produced - start, perf_counter() - produced)
+
+    def _probe(self, position: TopicPartition, group: Any) -> None:
+        try:
+            self._producer.begin_transaction()
+            self._patiently(self._producer.send_offsets_to_transaction, [position], group)
+            self._patiently(self._producer.abort_transaction)
+        except KafkaException as error:
+            self._abort(error)
 
     def _produce(self, out: Outgoing) -> None:
         topic, produce = out.topic, self._producer.produce

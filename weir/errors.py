@@ -52,7 +52,7 @@ def _exit_code(error: Exception) -> int | None:
     from streams.replay import ReplayError
     from streams.restoring import MissingHistoryError
     from streams.topics import TopicError
-    from streams.transactor import FencedError
+    from streams.transactor import FencedError, OutlivedError
     from weir.demo.errors import DemoError
 
     codes: list[tuple[int, tuple[type[Exception], ...]]] = [
@@ -60,7 +60,7 @@ def _exit_code(error: Exception) -> int | None:
         (UNAVAILABLE, (KafkaUnavailableError, KafkaException)),
         (FENCED, (FencedError,)),
         (HISTORY_MISSING, (MissingHistoryError,)),
-        (FAILED, (InferenceError, BrokerError, TopicError, DemoError)),
+        (FAILED, (OutlivedError, InferenceError, BrokerError, TopicError, DemoError)),
         (FAILED, (EventFileError, ReplayError, PublishError, OSError, ValueError)),
     ]
     return next((code for code, kinds in codes if isinstance(error, kinds)), None)

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, Producer
 from loop_world import PARTITIONS, START, MakeTopics, Running, World, running, wait
 from running_sum import RunningSum, make_loop
 
-from streams.transactor import FencedError, Outgoing
+from streams.transactor import FencedError, Outgoing, OutlivedError
 
 
 @pytest.fixture
@@ -121,6 +121,21 @@ def test_a_second_loop_fences_an_idle_first(world: World) -> None:
         wait(lambda: second.loop.ready)
         world.send(10)
         wait(lambda: world.answered() >= 20)
+    world.check()
+
+
+def test_of_several_that_start_at_once_one_remains(world: World) -> None:
+    """None of them ever owned everything; the last to start has fenced off the others."""
+    world.send(100)
+    runners = [Running(world.loop()) for _ in range(3)]
+    try:
+        wait(lambda: sum(runner.ended(0.02) for runner in runners) >= 2)
+        wait(lambda: world.answered() >= 100)
+    finally:
+        for runner in runners:
+            runner.stop()
+    assert sum(isinstance(runner.error, FencedError) for runner in runners) == 2
+    assert [runner.error for runner in runners].count(None) == 1
     world.check()
 
 
@@ -267,3 +282,29 @@ def test_a_missing_broker_is_no_reason_to_hang(world: World) -> None:
     assert runner.ended(20)
     assert runner.error is not None
     assert runner.error.args[0].code() == KafkaError._TIMED_OUT
+
+
+def test_a_transaction_that_outlives_its_time_is_not_taken_for_a_rival(world: World) -> None:
+    task = RunningSum(world.answers)
+    task.extra = lambda work: [Slow(world.answers, 4.0)] if len(work.events) else []
+    world.send(10)
+    runner = Running(world.loop(task, transaction_timeout="1s"))
+    assert runner.ended(60)
+    assert isinstance(runner.error, OutlivedError)
+    assert "loop.transaction_timeout (1 s)" in str(runner.error)
+    with running(world.loop()):
+        wait(lambda: world.answered() == 10)
+    world.check()
+
+
+class Slow(Outgoing):
+    """Records that take their time to be produced."""
+
+    def __init__(self, topic: str, seconds: float) -> None:
+        super().__init__(topic, [b"{}", b"{}"], self._pause(seconds), [0, 0])
+
+    @staticmethod
+    def _pause(seconds: float) -> Any:
+        yield None
+        sleep(seconds)
+        yield None
