@@ -22,6 +22,7 @@ from streams.alignment import (
     monotonic_ms,
 )
 from streams.contract import EventContract
+from streams.dead_letters import headers_of
 from streams.decode import Decoder
 from streams.events import RecordBatch
 from streams.features.state import LabelBatch
@@ -248,7 +249,7 @@ class Intake:
             for message, offset, stamp in zip(
                 messages, offsets.tolist(), arrived.tolist(), strict=True
             )
-            if message.value() is None and (time := read_progress(message.headers())) is not None
+            if message.value() is None and (time := read_progress(headers_of(message))) is not None
         ]
         return np.array(marks, np.int64).reshape(-1, 2).T
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from inference.scorer import Score
 from streams.columns import UNLABELLED
 from streams.contract import EventContract
+from streams.dead_letters import headers_of
 from streams.decode import Decoder
 from streams.kafka import KafkaSettings
 from streams.labels import label_contract, read_progress
@@ -76,7 +77,9 @@ def read_labels(
     decoder = Decoder(label_contract(contract))
     labels: dict[Any, int] = {}
     for batch in read_to_end(kafka, topic, progress):
-        records = [m for m in batch if m.value() is not None or read_progress(m.headers()) is None]
+        records = [
+            m for m in batch if m.value() is not None or read_progress(headers_of(m)) is None
+        ]
         arrived = np.array([message.timestamp()[1] for message in records], np.int64)
         known = decoder.decode([message.value() for message in records], arrived).events
         labels.update(zip(known.ids, map(int, known.values("label")), strict=True))

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from streams.dead_letters import Header, headers_of
 from streams.position import Position
 from streams.reading import consume_ready
 from streams.snapshots.parts import (
@@ -77,7 +78,7 @@ def read_snapshot(config: dict[str, Any], topic: str, pointer: Pointer) -> Snaps
                 if reached == pointer.last:
                     manifest = _manifest(value)
                 else:
-                    parts.setdefault(_snapshot_of(message.headers()), []).append(value)
+                    parts.setdefault(_snapshot_of(headers_of(message)), []).append(value)
             if time.monotonic() > deadline:
                 raise SnapshotGoneError(f"{topic}[{pointer.partition}] can't be read")
     finally:
@@ -87,9 +88,9 @@ def read_snapshot(config: dict[str, Any], topic: str, pointer: Pointer) -> Snaps
     return _assemble(manifest, parts.get(manifest.snapshot, []))
 
 
-def _snapshot_of(headers: list[tuple[str, bytes | None]] | None) -> str:
+def _snapshot_of(headers: list[Header] | None) -> str:
     found = dict(headers or []).get(SNAPSHOT_HEADER)
-    return (found or b"").decode("utf-8", "replace")
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else ""
 
 
 def _manifest(value: bytes) -> Manifest:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.contract import EventContract
-from streams.dead_letters import Message, dead_letter
+from streams.dead_letters import Message, dead_letter, headers_of
 from streams.decode import Decoded, Decoder
 from streams.labels import label_contract, read_progress
 from streams.position import NO_TIME
@@ -325,7 +325,7 @@ class LabelRouter(_Router):
 
 def _progress(message: Message, latest: int) -> int:
     if message.value() is None:
-        time = read_progress(list(message.headers() or []))
+        time = read_progress(headers_of(message))
         if time is not None:
             return min(time, latest)
     return NO_TIME
