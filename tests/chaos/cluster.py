@@ -48,8 +48,6 @@ class Cluster:
                     "group.consumer.session.timeout.ms": f"{SESSION_S * 1_000:.0f}",
                     "group.consumer.min.heartbeat.interval.ms": "500",
                     "group.consumer.heartbeat.interval.ms": "1000",
-                    # A transaction whose process was killed does not block readers for long.
-                    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
                 },
             )
         )

@@ -19,7 +19,7 @@ LABEL_DELAY_MS = DAY_MS
 MAX_BYTES = 20_000
 MAX_CARD = 40
 SESSION_S = 4.0
-TRANSACTION_S = 8.0
+TRANSACTION_S = 15.0
 
 _CARD = {"kind": "window", "entity": "card"}
 _TERMINAL = {"kind": "window", "entity": "terminal"}
