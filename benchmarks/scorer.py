@@ -53,9 +53,9 @@ class Recorder:
         self.seen = 0
         self.batches: list[tuple[int, list[Outgoing]]] = []
         self.started = self.ended = 0.0
-        self.reset = scorer.reset
-        self.restore = scorer.restore
-        self.aborted = scorer.aborted
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scorer, name)
 
     def process(self, work: Work) -> Answers:
         """Pass on, and remember."""

@@ -157,7 +157,10 @@ def test_the_log_is_bounded() -> None:
 # The data folder
 
 
-@pytest.mark.parametrize("content", ["", "no number", "99999999", str(os.getpid()), "0"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "no number", "99999999", pytest.param(str(os.getpid()), id="this process"), "0"],
+)
 def test_a_stale_pid_file_is_no_broker(tmp_path: Path, content: str) -> None:
     layout = Layout(tmp_path)
     layout.pid.write_text(content)
