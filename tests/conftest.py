@@ -28,7 +28,9 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     All tests of a run share it: use topics of your own (`make_topics`), and group and
     transactional ids that nobody else has.
     """
-    settings = BrokerSettings(data_dir=tmp_path_factory.mktemp("kafka"), port=0)
+    # Looked for every ten seconds by default: what a test lets time out would take as long.
+    looks = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000"}
+    settings = BrokerSettings(data_dir=tmp_path_factory.mktemp("kafka"), port=0, properties=looks)
     with LocalBroker(settings) as broker:
         yield broker.bootstrap_servers
 

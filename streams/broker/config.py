@@ -25,8 +25,6 @@ _ONE_NODE = {
     "share.coordinator.state.topic.num.partitions": "4",
     # Nobody else is coming: do not wait for them.
     "group.initial.rebalance.delay.ms": "0",
-    # How soon what a killed process left open is given up once its time is over.
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
     "broker.heartbeat.interval.ms": "200",
     # A killed broker may register again only when this is over.
     "broker.session.timeout.ms": "3000",
