@@ -24,11 +24,19 @@ class ForkedWriter:
 
     Attributes:
         stream: what it writes; ends early where the child did.
+
+    Raises:
+        OSError: no memory for it, or too many processes.
     """
 
     def __init__(self, contents: Callable[[], Iterable[Buffer]]) -> None:
         readable, writable = os.pipe()
-        self._pid = os.fork()
+        try:
+            self._pid = os.fork()
+        except OSError:
+            os.close(readable)
+            os.close(writable)
+            raise
         if self._pid == 0:
             _write_and_exit(contents, readable, writable)
         os.close(writable)

@@ -90,12 +90,17 @@ class SnapshotTaker:
             dump: gives the state's contents; called in a copy of this process.
             positions: the committed positions that the state belongs to.
         """
-        start = monotonic()
-        writer = ForkedWriter(lambda: frame(dump()))
-        pause = monotonic() - start
-        self._sequence += 1
         self._events = 0
         self._due_at = self._next_due()
+        start = monotonic()
+        try:
+            writer = ForkedWriter(lambda: frame(dump()))
+        except OSError as error:  # no memory, or too many processes
+            logger.warning("no snapshot this time: %s", error)
+            self._observe("failed", monotonic() - start, 0.0, 0)
+            return
+        pause = monotonic() - start
+        self._sequence += 1
         self._thread = threading.Thread(
             target=self._write, args=(writer, positions, pause), name="snapshot", daemon=True
         )
