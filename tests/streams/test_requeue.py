@@ -16,6 +16,7 @@ from streams.reading import read_to_end
 from streams.rejection import Reason, Rejected
 from streams.requeue import RequeueError, Requeuer
 from streams.transactor import FencedError
+from tests.streams.settled import wait_until_settled
 
 
 class _Original:
@@ -70,6 +71,7 @@ def world(kafka, make_topics):
 
 
 def contents(box, topic):
+    wait_until_settled(AdminClient({"bootstrap.servers": box.kafka.bootstrap_servers}), topic)
     return [m for batch in read_to_end(box.kafka, topic) for m in batch]
 
 
@@ -97,6 +99,7 @@ def test_letters_go_back_once_with_their_history_and_are_known_to_have_gone(worl
     assert (again.sent, again.already) == ({events: 3}, 7)
     assert Requeuer(box, admin, EVERYTHING).run(Event()).total == 0
     assert len(contents(box, events)) == 10
+    wait_until_settled(admin, box.topic)
     stored = list(box.letters(box.marks()))
     assert len(stored) == 10
     assert all(each.requeued_ms > 1_000_000_000_000 for each in stored)

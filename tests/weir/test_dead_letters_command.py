@@ -8,10 +8,12 @@ import uuid
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from front_door import write_settings
 
 from streams.dead_letters import dead_letter
 from streams.rejection import Reason, Rejected
+from tests.streams.settled import wait_until_settled
 from weir.main import main
 
 GOOD, BINARY, HUGE = b'{"amount": -1}', b"\xff\x00\x1b[31m", b"{" + b"x" * 20_000
@@ -66,6 +68,7 @@ def config(kafka, make_topics, tmp_path):
 
 
 def events_in(kafka, topic):
+    wait_until_settled(AdminClient({"bootstrap.servers": kafka}), topic)
     consumer = Consumer(
         {"bootstrap.servers": kafka, "group.id": "test", "enable.partition.eof": True}
     )
