@@ -268,7 +268,8 @@ def _anytime(body: Body, rng: np.random.Generator) -> bytes:
 
 def _strange_headers(rng: np.random.Generator) -> Headers:
     names = ("", "weir.reason", "weir.offset", "weir.requeued", "weir.history.1.at",
-             "weir.history.x", "weir.progress", "weir.", "h" * 300, "naïve")  # fmt: skip
+             "weir.history.x", f"weir.history.{'9' * 5_000}.x", "weir.progress",
+             "weir.", "h" * 300, "naïve")  # fmt: skip
     values = (None, b"", b"\xff\xfe", b"1", b"empty", b"9" * 2_000)
     return [(_pick(rng, names), _pick(rng, values)) for _ in range(int(rng.integers(1, 6)))]
 
