@@ -1,6 +1,8 @@
 """The `weir` command."""
 
+import atexit
 import logging
+import os
 import sys
 
 import typer
@@ -120,4 +122,18 @@ def main() -> None:
         code = STOPPED
     except Exception as error:
         code = explain(error)
+    if code == STOPPED:
+        _leave(STOPPED)
     sys.exit(code or 0)
+
+
+def _leave(code: int) -> None:
+    """End now, with this exit code.
+
+    Python would end by SIGINT, whatever code it is given, where Ctrl-C came while a string was
+    being executed (as in making a dataclass), although the interrupt was caught.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
