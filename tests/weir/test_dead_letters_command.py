@@ -14,6 +14,7 @@ from front_door import write_settings
 from streams.dead_letters import dead_letter
 from streams.rejection import Reason, Rejected
 from tests.streams.settled import wait_until_settled
+from weir import console
 from weir.main import main
 
 GOOD, BINARY, HUGE = b'{"amount": -1}', b"\xff\x00\x1b[31m", b"{" + b"x" * 20_000
@@ -24,7 +25,7 @@ def run(monkeypatch, capfdbinary):
     """Run the front door in this process: (exit code, stdout, stderr)."""
     for name in [name for name in os.environ if name.startswith("WEIR_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(console.stdout, "width", 200)  # whatever it was when it was imported
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run(*arguments):
