@@ -11,6 +11,7 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from inference.scorer import Score
+from streams.dead_letters import headers_of
 from streams.kafka import KafkaSettings
 
 _BATCH = 5_000
@@ -100,9 +101,10 @@ class Watcher:
                     elif message.topic() == self._scores_topic:
                         self._see(decode(message.value()), now)
                     else:
-                        headers = dict(message.headers() or ())
-                        self.seen.dead_letters[headers["weir.reason"].decode()] += 1
-                        self.seen.last_answer = now
+                        reason = dict(headers_of(message) or ()).get("weir.reason")
+                        if isinstance(reason, bytes):  # else it marks letters as sent back
+                            self.seen.dead_letters[reason.decode()] += 1
+                            self.seen.last_answer = now
         except KafkaException as error:
             self._failure = error
 
