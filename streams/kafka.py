@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pydantic import Field, SecretStr, field_serializer, model_validator
 
+from streams.secrets import check_secret_file, hide, read_secret
 from streams.section import Section
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class KafkaSettings(Section):
 
     Attributes:
         bootstrap_servers: the cluster; empty means the local broker of `weir broker`.
-        sasl_password_file, ssl_key_password: secrets come from a file or from the environment
+        sasl_password_file, ssl_key_password_file: secrets come from a file or from the environment
             (``WEIR_KAFKA__SASL_PASSWORD``), not from the settings file.
         properties: further librdkafka settings for every client, such as
             ``{"client.rack" = "a"}``; `consumer` and `producer` are for one kind only.
@@ -52,16 +53,20 @@ class KafkaSettings(Section):
     ssl_certificate_location: Path | None = None
     ssl_key_location: Path | None = None
     ssl_key_password: SecretStr | None = None
+    ssl_key_password_file: Path | None = None
     properties: dict[str, Scalar] = Field(default_factory=dict)
     consumer: dict[str, Scalar] = Field(default_factory=dict)
     producer: dict[str, Scalar] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _files_exist(self) -> "KafkaSettings":
-        if self.sasl_password is not None and self.sasl_password_file is not None:
-            raise ValueError("give sasl_password or sasl_password_file, not both")
-        for name in ("sasl_password_file", "ssl_ca_location", "ssl_certificate_location",
-                     "ssl_key_location"):  # fmt: skip
+        for name in ("sasl_password", "ssl_key_password"):
+            file: Path | None = getattr(self, f"{name}_file")
+            if file is not None and getattr(self, name) is not None:
+                raise ValueError(f"give {name} or {name}_file, not both")
+            if file is not None:
+                check_secret_file(f"{name}_file", file)
+        for name in ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location"):
             path: Path | None = getattr(self, name)
             if path is not None and not path.is_file():
                 raise ValueError(f"{name}: there is no file {str(path)!r}")
@@ -69,9 +74,7 @@ class KafkaSettings(Section):
 
     @field_serializer("properties", "consumer", "producer")
     def _hide_secrets(self, properties: dict[str, Scalar]) -> dict[str, Scalar]:
-        return {
-            name: "**********" if _is_secret(name) else value for name, value in properties.items()
-        }
+        return hide(properties)
 
     def __repr__(self) -> str:
         return f"KafkaSettings({self.model_dump(exclude_defaults=True)!r})"
@@ -93,9 +96,11 @@ class KafkaSettings(Section):
         if self.sasl_password is not None:
             config["sasl.password"] = self.sasl_password.get_secret_value()
         elif self.sasl_password_file is not None:
-            config["sasl.password"] = self.sasl_password_file.read_text().strip()
+            config["sasl.password"] = read_secret(self.sasl_password_file)
         if self.ssl_key_password is not None:
             config["ssl.key.password"] = self.ssl_key_password.get_secret_value()
+        elif self.ssl_key_password_file is not None:
+            config["ssl.key.password"] = read_secret(self.ssl_key_password_file)
         return config | self.properties
 
     def consumer_config(self, **more: Scalar) -> dict[str, Any]:
@@ -127,10 +132,6 @@ class KafkaSettings(Section):
 
 def _dotted(settings: dict[str, Scalar]) -> dict[str, Scalar]:
     return {name.replace("_", "."): value for name, value in settings.items()}
-
-
-def _is_secret(name: str) -> bool:
-    return any(word in name for word in ("password", "secret", "key.pem", "token"))
 
 
 def connect(settings: KafkaSettings, timeout_s: float = 15.0) -> AdminClient:

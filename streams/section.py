@@ -51,4 +51,9 @@ Defaults are written in milliseconds: pydantic does not validate them.
 class Section(BaseModel):
     """A frozen part of the settings; a key that it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        str_strip_whitespace=True,
+        hide_input_in_errors=True,  # it may be a secret
+    )

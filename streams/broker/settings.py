@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_serializer, field_validator
 
+from streams.secrets import hide
 from streams.section import Section
 
 _SET_ELSEWHERE = {
@@ -75,6 +76,15 @@ class BrokerSettings(Section):
         if url is not None and not url.startswith(("http://", "https://", "file://")):
             raise ValueError("write a URL that begins with https://, http:// or file://")
         return url
+
+    @field_serializer("properties", "client")
+    def _hide_secrets(self, properties: dict[str, str]) -> dict[str, str]:
+        return hide(properties)
+
+    def __repr__(self) -> str:
+        return f"BrokerSettings({self.model_dump(exclude_defaults=True)!r})"
+
+    __str__ = __repr__
 
     @field_validator("properties")
     @classmethod
