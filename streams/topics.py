@@ -1,6 +1,7 @@
 """The topics of Weir, and how they are made."""
 
 import logging
+from collections.abc import Sequence
 from time import monotonic, sleep
 from typing import Literal, get_args
 
@@ -77,36 +78,18 @@ def ensure_topics(admin: AdminClient, topics: TopicSettings) -> list[str]:
         TopicError: a topic can't be made, or has fewer partitions than the events.
         KafkaException: the cluster failed.
     """
-    counts = partition_counts(admin, topics)
-    events = counts.get("events", topics.partitions)
-    missing: list[Role] = [role for role in ROLES if role not in counts]
-    wanted = []
-    for role in missing:
-        settings = {"max.message.bytes": _LARGE_MESSAGES}
-        if role in ("events", "labels"):
-            # Replayed history may be years old by its timestamps; deleting it is the user's choice.
-            settings["retention.ms"] = _FOREVER
-        elif role == "snapshots":
-            settings |= _SNAPSHOT_CONFIG
-        wanted.append(
-            NewTopic(
-                topics.name(role),
-                num_partitions=events,
-                replication_factor=topics.replication_factor,
-                config=settings | topics.config.get(role, {}),
-            )
-        )
-    made = [topics.name(role) for role in missing]
-    if wanted:
-        for name, future in admin.create_topics(wanted, operation_timeout=15).items():
-            try:
-                future.result()
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise TopicError(f"can't make topic {name!r}: {error.args[0].str()}") from error
-                made.remove(name)
+    missing: list[Role] = [role for role in ROLES if role not in partition_counts(admin, topics)]
+    made = []
+    if "events" in missing:
+        # First: it may be there already, made just now and not known everywhere, with other counts.
+        made += _make(admin, topics, ["events"], topics.partitions)
+        missing.remove("events")
+    if missing:
+        counts = _wait_until_known(admin, topics, ["events"])
+        made += _make(admin, topics, missing, counts["events"])
+    if made:
         logger.info("made topics %s", ", ".join(made))
-    counts = _wait_until_known(admin, topics)
+    counts = _wait_until_known(admin, topics, ROLES)
     events = counts["events"]
     for role in ("scores", "feature_log"):
         if counts[role] < events:
@@ -117,12 +100,45 @@ def ensure_topics(admin: AdminClient, topics: TopicSettings) -> list[str]:
     return made
 
 
-def _wait_until_known(admin: AdminClient, topics: TopicSettings) -> dict[Role, int]:
-    """Partitions of all topics; a broker may take a moment to know one that was just made."""
+def _make(
+    admin: AdminClient, topics: TopicSettings, roles: Sequence[Role], partitions: int
+) -> list[str]:
+    """Make topics; the names of those that were not there."""
+    wanted = []
+    for role in roles:
+        settings = {"max.message.bytes": _LARGE_MESSAGES}
+        if role in ("events", "labels"):
+            # Replayed history may be years old by its timestamps; deleting it is the user's choice.
+            settings["retention.ms"] = _FOREVER
+        elif role == "snapshots":
+            settings |= _SNAPSHOT_CONFIG
+        wanted.append(
+            NewTopic(
+                topics.name(role),
+                num_partitions=partitions,
+                replication_factor=topics.replication_factor,
+                config=settings | topics.config.get(role, {}),
+            )
+        )
+    made = []
+    for name, future in admin.create_topics(wanted, operation_timeout=15).items():
+        try:
+            future.result()
+            made.append(name)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise TopicError(f"can't make topic {name!r}: {error.args[0].str()}") from error
+    return made
+
+
+def _wait_until_known(
+    admin: AdminClient, topics: TopicSettings, roles: Sequence[Role]
+) -> dict[Role, int]:
+    """Partitions of all topics, once these are known; a broker may take a moment to know one that was just made."""
     deadline = monotonic() + _KNOWN_WITHIN_S
     while True:
         counts = partition_counts(admin, topics)
-        unknown = [topics.name(role) for role in ROLES if role not in counts]
+        unknown = [topics.name(role) for role in roles if role not in counts]
         if not unknown:
             return counts
         if monotonic() > deadline:
