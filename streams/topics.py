@@ -134,7 +134,7 @@ def _make(
 def _wait_until_known(
     admin: AdminClient, topics: TopicSettings, roles: Sequence[Role]
 ) -> dict[Role, int]:
-    """Partitions of all topics, once these are known; a broker may take a moment to know one that was just made."""
+    """Partitions of all topics, once these are known: a broker may take a moment for new ones."""
     deadline = monotonic() + _KNOWN_WITHIN_S
     while True:
         counts = partition_counts(admin, topics)
