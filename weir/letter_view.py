@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from streams.dead_letters import DeadLetter
 from streams.letter_box import StoredLetter
+from streams.rejection import Reason
 
 _EXCERPT = 60
 _HEX_COLUMNS = 16
@@ -68,9 +70,13 @@ class Counts:
 
 def letters_table(letters: Sequence[StoredLetter]) -> Table:
     """One line per letter."""
+    longest = max((len(str(stored.source)) for stored in letters), default=0)
+    # Where it is narrow, only the detail is cut.
     table = Table(
-        Column("id", no_wrap=True, overflow="fold"), Column("rejected", no_wrap=True), "reason",
-        Column("key", max_width=20), Column("bytes", justify="right"), "detail", "state",
+        Column("id", min_width=longest), Column("rejected", min_width=len("2026-11-21 09:22:35")),
+        Column("reason", min_width=max(map(len, Reason))), Column("key", max_width=20),
+        Column("bytes", justify="right", min_width=5), Column("detail", no_wrap=True),
+        Column("state", min_width=len("requeued")), box=box.SIMPLE, pad_edge=False, padding=(0, 1),
     )  # fmt: skip
     for stored in letters:
         letter = stored.letter
