@@ -35,6 +35,7 @@ from streams.transactor import Committed, Outgoing
 
 TARGET_MS = 50.0
 _ENTITIES = 500_000
+_WARM_UP_S = 3.0
 _CONTRACT = EventContract(
     id="id", time="at", key="card",
     fields={"id": Field(type="int"), "card": Field(type="int"), "amount": Field(type="float")},
@@ -133,6 +134,8 @@ def measure(
     thread.start()
     while not loop.ready:
         sleep(0.05)
+    _send(kafka, topics.events, entities, rate, _WARM_UP_S)
+    sleep(1.0)
     task.latency.clear()
     _send(kafka, topics.events, entities, rate, seconds)
     sleep(1.0)
@@ -166,7 +169,7 @@ def _send(kafka: KafkaSettings, topic: str, entities: int, rate: int, seconds: f
 def main() -> None:
     """Measure off, on, off."""
     args = arguments(__doc__ or "")
-    entities, seconds = (100_000, 8.0) if args.quick else (_ENTITIES, 40.0)
+    entities, seconds = (100_000, 8.0) if args.quick else (_ENTITIES, 20.0)
     off = SnapshotSettings(enabled=False)
     on = SnapshotSettings(every_events=1, every="1s")
     details: dict[str, Any] = {"entities": entities, "rate": 1_000}
