@@ -2,10 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -35,10 +34,6 @@ class Reason(StrEnum):
     TOO_LONG = "too_long"
     BAD_TIME = "bad_time"
     FROM_THE_FUTURE = "from_the_future"
-    BAD_FRAME = "bad_frame"
-    UNKNOWN_SCHEMA = "unknown_schema"
-    WRONG_SCHEMA = "wrong_schema"
-    BAD_BODY = "bad_body"
     FAILED = "failed"
     """It is an event, and answering it failed twice; everything around it was answered."""
 
@@ -51,7 +46,7 @@ class Rejected:
         position: its index in the batch.
         reason: the first thing found wrong: the record as a whole, then its time, then the fields
             in the contract's order.
-        field: the field at fault, ``None`` where it is the record as a whole.
+        field: the JSON field at fault, ``None`` where it is the record as a whole.
         detail: a sentence for a human, with at most a short excerpt of the record.
     """
 
@@ -75,9 +70,14 @@ def classify(contract: EventContract, value: bytes | None, now_ms: int) -> Findi
     It reads the record again with Python's own JSON parser, which, unlike the fast one, can tell
     ``NaN`` from noise; so it is for records that already failed to decode.
     """
-    if (finding := check_size(contract, value)) is not None:
-        return finding
-    assert value is not None
+    if value is None:
+        return Finding(Reason.EMPTY, None, "the record has no value (a tombstone)")
+    if len(value) > contract.max_bytes:
+        return Finding(
+            Reason.TOO_LARGE,
+            None,
+            f"the record has {len(value):,} bytes; event.max_bytes allows {contract.max_bytes:,}",
+        )
     if not value.strip():
         return Finding(Reason.EMPTY, None, "the record's value is empty")
     try:
@@ -104,27 +104,6 @@ def classify(contract: EventContract, value: bytes | None, now_ms: int) -> Findi
             Reason.NOT_AN_OBJECT, None, f"the record is no JSON object but {_describe(pairs)}"
         )
     return next(_findings(contract, pairs, now_ms), None)
-
-
-def check_size(contract: EventContract, value: bytes | None) -> Finding | None:
-    """Return what is wrong with a record as it came, before anyone looks into it."""
-    if value is None:
-        return Finding(Reason.EMPTY, None, "the record has no value (a tombstone)")
-    if len(value) > contract.max_bytes:
-        return Finding(
-            Reason.TOO_LARGE,
-            None,
-            f"the record has {len(value):,} bytes; event.max_bytes allows {contract.max_bytes:,}",
-        )
-    if not value:
-        return Finding(Reason.EMPTY, None, "the record's value is empty")
-    return None
-
-
-def check_fields(contract: EventContract, fields: Mapping[str, Any], now_ms: int) -> Finding | None:
-    """Return what is wrong with a record that was parsed, whatever the format it came in."""
-    own = ((name, fields[name]) for name in (contract.time, *contract.fields) if name in fields)
-    return next(_findings(contract, own, now_ms), None)
 
 
 def undecodable(error: Exception) -> Finding:
@@ -160,9 +139,7 @@ _parse = json.JSONDecoder(
 ).decode
 
 
-def _findings(
-    contract: EventContract, pairs: Iterable[tuple[str, Any]], now_ms: int
-) -> Iterator[Finding]:
+def _findings(contract: EventContract, pairs: _Pairs, now_ms: int) -> Iterator[Finding]:
     found: dict[str, list[Any]] = {}
     for name, value in pairs:
         found.setdefault(name, []).append(value)
@@ -245,7 +222,7 @@ def _check_field(name: str, field: Field, value: Any) -> Finding | None:
                 return Finding(Reason.OUT_OF_BOUNDS, name, detail)
             return finding or _check_bounds(name, field, value)
         case "float":
-            if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+            if isinstance(value, bool) or not isinstance(value, int | float):
                 return _wrong_type(name, "a number", value)
             try:
                 value = float(value)
@@ -296,7 +273,7 @@ def _wrong_type(name: str, wanted: str, value: Any) -> Finding:
 
 
 def _describe(value: Any) -> str:
-    """Return how a human would call a value, with a short excerpt of a plain one."""
+    """Return how a human would call a JSON value, with a short excerpt of a plain one."""
     match value:
         case None:
             return "null"
@@ -306,11 +283,7 @@ def _describe(value: Any) -> str:
             return f"the string {_excerpt(value)}"
         case int() | float():
             return f"the number {_number(value)}"
-        case bytes():
-            return f"{len(value):,} bytes"
-        case Decimal():
-            return f"the decimal {f'{value:f}'[:_EXCERPT]}"
-        case _Pairs() | dict():
+        case _Pairs():
             return "an object"
         case _:
             return "an array"
