@@ -26,7 +26,11 @@ def _silent(done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class ScoredEvents:
-    """All answers, in the order read; `duplicates` counts ids that were answered again."""
+    """All answers, in the order of event time and id; `duplicates` counts further ones to an id.
+
+    Partitions are read in any order, and what is computed from answers must not depend on it, not
+    even in the last digit.
+    """
 
     ids: list[Any]
     keys: list[Any]
@@ -58,9 +62,9 @@ def read_scores(kafka: KafkaSettings, topic: str, progress: Progress = _silent) 
                 ) from error
             total += 1
             seen.setdefault(score.event_id, score)
-    scores = list(seen.values())
+    scores = sorted(seen.values(), key=lambda score: (score.event_time, str(score.event_id)))
     return ScoredEvents(
-        ids=list(seen),
+        ids=[score.event_id for score in scores],
         keys=[score.key for score in scores],
         times=np.array([score.event_time for score in scores], np.int64),
         scores=np.array([score.score for score in scores]),

@@ -62,16 +62,15 @@ def wait_for_leaders(settings, topic, partitions):
 
 def test_the_first_answer_counts_and_others_are_duplicates(publish, settings, make_topics):
     (topic,) = make_topics("scores", partitions=2)
-    publish(topic, answer(1, 0.1), answer(2, 0.9, "decline"), answer(1, 0.7))
-    publish(topic, answer(3, 0.4, "review"), partition=1)
+    publish(topic, answer(3, 0.1), answer(1, 0.9, "decline"), answer(3, 0.7))
+    publish(topic, answer(2, 0.4, "review"), partition=1)
     progress = []
     scored = read_scores(settings, topic, lambda done, total: progress.append((done, total)))
-    assert sorted(scored.ids) == [1, 2, 3]
-    order = np.argsort(scored.ids)
-    assert scored.probabilities[order].tolist() == [0.1, 0.9, 0.4]
-    assert scored.scores[order].tolist() == [0.05, 0.45, 0.2]
-    assert scored.decisions[order].tolist() == ["approve", "decline", "review"]
-    assert scored.times[order].tolist() == [1_001, 1_002, 1_003]
+    assert scored.ids == [1, 2, 3]
+    assert scored.probabilities.tolist() == [0.9, 0.4, 0.1]
+    assert scored.scores.tolist() == [0.45, 0.2, 0.05]
+    assert scored.decisions.tolist() == ["decline", "review", "approve"]
+    assert scored.times.tolist() == [1_001, 1_002, 1_003]
     assert scored.keys == [7, 7, 7]
     assert scored.duplicates == 1
     assert progress[-1] == (4, 4)
