@@ -34,10 +34,12 @@ logger = logging.getLogger(__name__)
 
 _HOPELESS = {
     KafkaError._FATAL,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.INCONSISTENT_GROUP_PROTOCOL,
     KafkaError.INVALID_SESSION_TIMEOUT,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
 
 

@@ -1,6 +1,7 @@
 """How to reach Kafka: settings, client configurations, and errors that a user can act on."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Literal
@@ -26,6 +27,8 @@ _NO_LEADER = {
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 }
+_LOGIN = ("sasl.", "ssl.certificate.", "ssl.key.", "ssl.keystore.")
+"""What librdkafka's settings of who we are begin with."""
 
 
 class KafkaUnavailableError(Exception):
@@ -80,6 +83,23 @@ class KafkaSettings(Section):
         return f"KafkaSettings({self.model_dump(exclude_defaults=True)!r})"
 
     __str__ = __repr__
+
+    def at(self, servers: str, client: Mapping[str, Scalar]) -> "KafkaSettings":
+        """These settings for a broker that comes with settings of its own for its clients.
+
+        What is said here wins. Whoever names a login here gets no part of that broker's: it is its
+        administrator's.
+        """
+        said = {name.replace("_", ".") for name in self.model_fields_set} | set(self.properties)
+        own_login = any(name.startswith(_LOGIN) for name in said)
+        borrowed = {
+            name: value
+            for name, value in client.items()
+            if name not in said and not (own_login and name.startswith(_LOGIN))
+        }
+        return self.model_copy(
+            update={"bootstrap_servers": servers, "properties": {**borrowed, **self.properties}}
+        )
 
     def client_config(self) -> dict[str, Any]:
         """librdkafka settings that every client shares; holds secrets: never log it."""

@@ -41,12 +41,7 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
             "kafka.bootstrap_servers is empty and the local broker does not run: start it with "
             "`weir broker start`, or name your cluster there"
         )
-    return settings.kafka.model_copy(
-        update={
-            "bootstrap_servers": status.bootstrap_servers,
-            "properties": {**settings.broker.client, **settings.kafka.properties},
-        }
-    )
+    return settings.kafka.at(status.bootstrap_servers, settings.broker.client)
 
 
 def open_registry(settings: Settings) -> Registry:

@@ -75,6 +75,46 @@ def test_security_settings_reach_the_client(tmp_path: Path) -> None:
         assert "SCRAM-SHA-512" in shown
 
 
+ADMIN = {
+    "security.protocol": "SASL_SSL",
+    "ssl.ca.location": "/ca.pem",
+    "sasl.mechanism": "SCRAM-SHA-512",
+    "sasl.username": "admin",
+    "sasl.password": SECRET,
+}
+
+
+def test_who_names_no_login_takes_that_of_the_local_broker() -> None:
+    config = KafkaSettings(properties={"client.id": "mine"}).at("a:1", ADMIN).client_config()
+    assert config == {"bootstrap.servers": "a:1", "client.id": "mine"} | ADMIN
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"sasl_username": "scorer"},
+        {"sasl_username": "scorer", "sasl_password": "own", "sasl_mechanism": "SCRAM-SHA-256"},
+        {"properties": {"sasl.username": "scorer"}},
+        {"properties": {"ssl.certificate.pem": "mine"}},
+    ],
+)
+def test_who_names_a_login_gets_nothing_of_the_administrators(own: dict[str, Any]) -> None:
+    config = KafkaSettings.model_validate(own).at("a:1", ADMIN).client_config()
+    assert SECRET not in config.values()
+    assert "admin" not in config.values()
+    assert config["security.protocol"] == "SASL_SSL"
+    assert config["ssl.ca.location"] == "/ca.pem"
+    assert config.get("sasl.mechanism") == own.get("sasl_mechanism")
+
+
+def test_explicit_settings_win_over_those_of_the_local_broker(tmp_path: Path) -> None:
+    (tmp_path / "ca").write_text("x")
+    own = KafkaSettings(security_protocol="SSL", ssl_ca_location=tmp_path / "ca")
+    config = own.at("a:1", ADMIN).client_config()
+    assert config["security.protocol"] == "SSL"
+    assert config["ssl.ca.location"] == str(tmp_path / "ca")
+
+
 def test_a_password_file_is_read_without_its_line_end(tmp_path: Path) -> None:
     (tmp_path / "password").write_text(f"{SECRET}\n")
     settings = KafkaSettings(sasl_password_file=tmp_path / "password")
