@@ -38,6 +38,7 @@ def _read_arguments() -> tuple[campaign.Order, bool]:
     parser.add_argument("--only", action="append", default=[], choices=sorted(FAULTS),
                         help="inject only this kind; may be given again")  # fmt: skip
     parser.add_argument("--group-protocol", choices=("classic", "consumer"), default="classic")
+    parser.add_argument("--keep", action="store_true", help="the run's folder, whatever comes out")
     parser.add_argument("--folder", type=Path, default=Path("var/chaos"))
     parser.add_argument("--json", action="store_true", help="the report on stdout as JSON")
     given = parser.parse_args()
@@ -51,6 +52,7 @@ def _read_arguments() -> tuple[campaign.Order, bool]:
             events=given.events or round(_EVENTS_PER_MINUTE * given.minutes),
             only=tuple(given.only),
             group_protocol=given.group_protocol,
+            keep=given.keep,
         ),
         given.json,
     )

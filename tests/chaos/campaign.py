@@ -39,6 +39,7 @@ class Order:
         only: kinds of faults, all if empty.
         group_protocol: ``classic``, or ``consumer`` for that of KIP-848.
         topology, workers: of the scorers, and how many are wanted when no fault says otherwise.
+        keep: the run's folder also where no promise was broken.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class Order:
     topology: str = "fused"
     workers: int = 1
     group_protocol: str = "classic"
+    keep: bool = False
 
     @property
     def replay(self) -> str:
@@ -82,7 +84,7 @@ def run(order: Order, progress: Progress) -> Report:
         model.train(config, order.folder, order.seed)
         _disturb(order, cluster, values, report, found, progress)
         _check(cluster.bootstrap_servers, report, found, progress)
-        keep = bool(found)
+        keep = bool(found) or order.keep
     finally:
         cluster.close(keep=keep)
     if not keep:
