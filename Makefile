@@ -1,5 +1,5 @@
 # make setup | demo | test | lint | bench | chaos | fuzz  ARGS="…" passes options on to the demo, the tests
-#                                                 and the fault campaign (MINUTES=20, SEED=N).
+#                 and the fault campaign (MINUTES=20, SEED=N, TOPOLOGY=staged, WORKERS=3).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,7 +44,8 @@ bench: setup
 # The fault campaign of docs/chaos.md: faults for MINUTES, then every answer is checked.
 MINUTES ?= 20
 chaos: setup
-	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(TOPOLOGY),--topology $(TOPOLOGY)) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
 # The fuzz campaign of docs/dead-letters.md: malformed records between good ones; SEED=N replays.
 RECORDS ?= 1000000

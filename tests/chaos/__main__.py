@@ -37,6 +37,8 @@ def _read_arguments() -> tuple[campaign.Order, bool]:
     parser.add_argument("--events", type=int, help=f"{_EVENTS_PER_MINUTE} a minute if left out")
     parser.add_argument("--only", action="append", default=[], choices=sorted(FAULTS),
                         help="inject only this kind; may be given again")  # fmt: skip
+    parser.add_argument("--topology", choices=("fused", "staged"), default="fused")
+    parser.add_argument("--workers", type=int, help="wanted at a time: 1, or 3 if staged")
     parser.add_argument("--group-protocol", choices=("classic", "consumer"), default="classic")
     parser.add_argument("--keep", action="store_true", help="the run's folder, whatever comes out")
     parser.add_argument("--folder", type=Path, default=Path("var/chaos"))
@@ -51,6 +53,8 @@ def _read_arguments() -> tuple[campaign.Order, bool]:
             faults=given.faults or round(_FAULTS_PER_MINUTE * given.minutes),
             events=given.events or round(_EVENTS_PER_MINUTE * given.minutes),
             only=tuple(given.only),
+            topology=given.topology,
+            workers=given.workers or (3 if given.topology == "staged" else 1),
             group_protocol=given.group_protocol,
             keep=given.keep,
         ),

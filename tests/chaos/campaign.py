@@ -57,10 +57,16 @@ class Order:
     def replay(self) -> str:
         """The command that does the same again."""
         options = [f"--faults {self.faults}", f"--events {self.events}"]
+        if self.keep:
+            options.append("--keep")
         if self.group_protocol != "classic":
             options.append(f"--group-protocol {self.group_protocol}")
         options += [f'--only "{kind}"' for kind in self.only]
-        return f"make chaos SEED={self.seed} MINUTES={self.minutes:g} ARGS='{' '.join(options)}'"
+        topology = f" TOPOLOGY={self.topology} WORKERS={self.workers}" * (self.topology != "fused")
+        return (
+            f"make chaos SEED={self.seed} MINUTES={self.minutes:g}{topology} "
+            f"ARGS='{' '.join(options)}'"
+        )
 
 
 def run(order: Order, progress: Progress) -> Report:
@@ -79,11 +85,11 @@ def run(order: Order, progress: Progress) -> Report:
             order.folder, cluster.bootstrap_servers, order.group_protocol
         )
         config = configuration.write(order.folder / "weir.toml", values)
-        _weir("topics", "-c", str(config))
+        _weir("topics", "-c", str(config), *configuration.TOPICS_TOO[order.topology])
         progress("training the model", 0.0)
         model.train(config, order.folder, order.seed)
         _disturb(order, cluster, values, report, found, progress)
-        _check(cluster.bootstrap_servers, report, found, progress)
+        _check(cluster.bootstrap_servers, order.topology, report, found, progress)
         keep = bool(found) or order.keep
     finally:
         cluster.close(keep=keep)
@@ -103,32 +109,35 @@ def _disturb(
     progress: Progress,
 ) -> None:
     seconds = order.minutes * 60
-    monitor = Monitor(cluster.bootstrap_servers)
+    staged = order.topology == "staged"
+    monitor = Monitor(cluster.bootstrap_servers, configuration.SOURCE_GROUP[order.topology])
     feeder = Feeder(cluster.bootstrap_servers, World(order.seed, order.events), order.events,
                     seconds)  # fmt: skip
     clock = Clock(order.folder / "clock")
-    scorers = Scorers(order.folder / "weir.toml", order.folder, clock.environment)
+    scorers = Scorers(order.folder / "weir.toml", order.folder, clock.environment,
+                      configuration.SCORE[order.topology], shared=staged)  # fmt: skip
     injected: Counter[str] = report.plan
     doing = ["no fault yet"]
 
     def on_step() -> None:
         progress(
-            f"{injected.total()} faults, {feeder.sent:,} events sent, {monitor.events:,} taken, "
-            f"{scorers.started} scorers: {doing[0]}",
+            f"{injected.total()} faults, {feeder.sent:,} events sent, "
+            f"{monitor.answers.total():,} answers, {scorers.started} scorers: {doing[0]}",
             (monotonic() - begun) / seconds,
         )
 
     rng = np.random.default_rng([order.seed, 3])
-    stage = Stage(order.folder, values, cluster, scorers, feeder, clock, order.workers, rng,
-                  found, lambda: monitor.events, on_step)  # fmt: skip
+    stage = Stage(order.folder, values, cluster, scorers, feeder, clock, order.workers, staged,
+                  rng, found, monitor.answers.total, on_step)  # fmt: skip
     kinds = [kind for kind in faults.possible(stage) if not order.only or kind in order.only]
-    report.not_possible = [kind for kind in faults.FAULTS if kind not in faults.possible(stage)]
+    known = faults.kinds_of(order.topology)
+    report.not_possible = [kind for kind in known if kind not in faults.possible(stage)]
     planned = faults.plan(np.random.default_rng([order.seed, 4]), order.faults, seconds, kinds)
     monitor.start()
     feeder.start()
     scorers.wanted = order.workers
     begun = monotonic()
-    stage.until(lambda: monitor.events > 0, 120.0)
+    stage.until(lambda: monitor.answers.total() > 0, 120.0)
     begun = monotonic()
     try:
         for fault in planned:
@@ -160,20 +169,27 @@ def _wait_for_the_rest(stage: Stage, monitor: Monitor, found: Violations) -> Non
     seen, since = -1, monotonic()
     while True:
         stage.pause(0.2)
-        if not feeder.is_alive() and monitor.reached(feeder.last_offset_before_closing):
+        if not feeder.is_alive() and monitor.reached(
+            feeder.last_offset_before_closing, feeder.answerable
+        ):
             return
         if feeder.failure is not None:
             return
-        now = monitor.events + feeder.sent
+        now = monitor.answers.total() + feeder.sent
         if now != seen:
             seen, since = now, monotonic()
         if monotonic() - since > _STUCK_S:
-            detail = f"no progress for {_STUCK_S:.0f} s; committed {monitor.committed}"
+            detail = (
+                f"no progress for {_STUCK_S:.0f} s; committed {monitor.committed}, "
+                f"answers {dict(monitor.answers)} of {dict(feeder.answerable)}"
+            )
             found.add("stuck", detail)
             return
 
 
-def _check(bootstrap: str, report: Report, found: Violations, progress: Progress) -> None:
+def _check(
+    bootstrap: str, topology: str, report: Report, found: Violations, progress: Progress
+) -> None:
     progress("reading what was asked", 0.0)
     inputs = transcript.read_inputs(bootstrap)
     progress("reading the scores", 0.2)
@@ -188,7 +204,11 @@ def _check(bootstrap: str, report: Report, found: Violations, progress: Progress
     checker.check_offsets_in_log(inputs, log, found)
     checker.check_scores(scores, log, found)
     checker.check_dead_letters(inputs, letters, found)
-    checker.check_committed(inputs, transcript.read_committed(bootstrap), found)
+    committed = transcript.read_committed(bootstrap, configuration.SOURCE_GROUP[topology])
+    if topology == "fused":
+        checker.check_committed(inputs, committed, found)
+    else:
+        checker.check_all_committed(committed, transcript.read_ends(bootstrap), found)
     progress("computing every feature by brute force", 0.7)
     report.compared, report.late = checker.check_features(inputs, log, found)
     report.features = sum(matrix.size for part in log for _, matrix in part.features)

@@ -56,7 +56,7 @@ def check_set_and_order(
 
 
 def check_offsets_in_log(inputs: Inputs, log: Sequence[Answers], found: Violations) -> None:
-    """The feature log has each event's offset once, ascending per key."""
+    """The feature log has each event's offset once, ascending in each partition."""
     for partition, n in enumerate(without_closing(inputs)):
         wanted = np.array(inputs.events[partition].offsets[:n], np.int64)
         actual = np.array(log[partition].offsets, np.int64)
@@ -68,6 +68,10 @@ def check_offsets_in_log(inputs: Inputs, log: Sequence[Answers], found: Violatio
             found.add("invented", f"{place}: offset {offset} is no event to be answered")
         for offset, count in zip(values[counts > 1].tolist(), counts[counts > 1], strict=True):
             found.add("duplicated", f"{place}: offset {offset} stands there {count} times")
+        back = np.flatnonzero(np.diff(actual) < 0)
+        if back.size:
+            detail = f"{place}: offset {actual[back[0] + 1]} comes after {actual[back[0]]}"
+            found.add("order", detail, back.size)
 
 
 def check_scores(scores: Sequence[Answers], log: Sequence[Answers], found: Violations) -> None:
@@ -184,6 +188,18 @@ def check_committed(
         if not last < offset <= closing:
             detail = f"{topic}[{partition}]: committed {offset}, not within {last + 1} … {closing}"
             found.add("committed offset", detail)
+
+
+def check_all_committed(
+    committed: dict[tuple[str, int], int], ends: dict[tuple[str, int], int], found: Violations
+) -> None:
+    """The group that routes stands at the end of all there is to be routed."""
+    for (topic, partition), end in ends.items():
+        offset = committed[topic, partition]
+        if offset != end:
+            found.add(
+                "committed offset", f"{topic}[{partition}]: committed {offset}, ends at {end}"
+            )
 
 
 def check_dead_letters(inputs: Inputs, letters: Sequence[Any], found: Violations) -> None:

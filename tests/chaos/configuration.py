@@ -7,6 +7,11 @@ import tomli_w
 
 PARTITIONS = 4
 GROUP = "chaos"
+SOURCE_GROUP = {"fused": GROUP, "staged": f"{GROUP}-route"}
+"""The group whose committed offsets are those of events and labels, by topology."""
+SCORE = {"fused": (), "staged": ("--topology", "staged")}
+TOPICS_TOO = {"fused": (), "staged": ("--topology", "staged")}
+"""What the topology adds to ``weir score`` and to ``weir topics``."""
 TOPICS = {
     role: f"chaos.{role.replace('_', '-')}"
     for role in ("events", "scores", "feature_log", "dead_letters", "labels", "snapshots")

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer
 
 from tests.chaos.configuration import PARTITIONS, TOPICS
-from tests.chaos.world import Habits, Record, World
+from tests.chaos.world import REASON_HEADER, Habits, Record, World
 
 IN_TRANSACTIONS = range(PARTITIONS // 2, PARTITIONS)
 _TICK_S = 0.1
@@ -30,6 +30,7 @@ class Feeder(threading.Thread):
         lagging: while it is set, nothing goes to the partitions written in transactions.
         sent: events so far, closing ones not counted.
         delivered: records that the broker acknowledged (and, in a transaction, committed).
+        answerable: events among them, by partition, closing ones not counted.
         last_offset: of the last record of each place that is to be answered or rejected.
         failure: what ended it early.
     """
@@ -39,6 +40,7 @@ class Feeder(threading.Thread):
         self.habits = Habits()
         self.sent = 0
         self.delivered: Counter[Place] = Counter()
+        self.answerable = Counter(dict.fromkeys(range(PARTITIONS), 0))
         self.last_offset: dict[Place, int] = {}
         self.failure: str | None = None
         self.last_offset_before_closing: dict[Place, int] = {}
@@ -92,8 +94,10 @@ class Feeder(threading.Thread):
             self._send(self._world.tick(1, Habits()))
             self._settle()
             self.last_offset_before_closing = dict(self.last_offset)
+            answerable = self.answerable.copy()
             self._send(self._world.closing())
             self._settle()
+            self.answerable = answerable
         except KafkaException as error:
             self.failure = f"the feeder failed: {error.args[0].str()}"
 
@@ -107,7 +111,7 @@ class Feeder(threading.Thread):
         self._withheld += [each for each in tick.events if each.partition in IN_TRANSACTIONS]
         for record in tick.events:
             if record.partition not in IN_TRANSACTIONS:
-                self._produce(self._steady, events, record, self._note)
+                self._produce(self._steady, events, record, self._note_event(record))
         if not self.lagging:
             withheld, self._withheld = self._withheld, []
             self._transact(events, withheld)
@@ -140,6 +144,8 @@ class Feeder(threading.Thread):
                 continue
             for partition, offset in reports:
                 self._count(topic, partition, offset)
+            for record in records:
+                self.answerable[record.partition] += _is_event(record)
             return
 
     def _send_ghosts(self) -> None:
@@ -170,6 +176,13 @@ class Feeder(threading.Thread):
             except BufferError:
                 producer.poll(0.1)
 
+    def _note_event(self, record: Record) -> Any:
+        return self._note_answerable if _is_event(record) else self._note
+
+    def _note_answerable(self, error: Any, message: Any) -> None:
+        self._note(error, message)
+        self.answerable[message.partition()] += error is None
+
     def _note(self, error: Any, message: Any) -> None:
         if error is not None:
             self.failure = f"the feeder lost a record: {error.str()}"
@@ -189,6 +202,10 @@ class Feeder(threading.Thread):
             except KafkaException as error:
                 if not error.args[0].retriable():
                     raise
+
+
+def _is_event(record: Record) -> bool:
+    return all(name != REASON_HEADER for name, _ in record.headers)
 
 
 def _ignore(error: Any, message: Any) -> None:

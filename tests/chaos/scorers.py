@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -23,17 +23,24 @@ _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 @dataclass
 class Scorer:
-    """One `weir score`; `stopped` while it is suspended by SIGSTOP."""
+    """One `weir score`.
+
+    Attributes:
+        stopped: suspended by SIGSTOP.
+        ending: it was told to.
+    """
 
     process: subprocess.Popen[bytes]
     log: Path
     stopped: bool = False
+    ending: bool = False
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal; a process that has ended takes none."""
         if self.process.poll() is None:
             self.process.send_signal(number)
             self.stopped = number == signal.SIGSTOP or (self.stopped and number != signal.SIGCONT)
+            self.ending |= number in (signal.SIGTERM, signal.SIGKILL)
 
     def last_words(self) -> str:
         """The end of its log."""
@@ -42,6 +49,11 @@ class Scorer:
 
 class Scorers:
     """As many scorers as are wanted; `step` is to be called often.
+
+    Args:
+        arguments: for each of them.
+        shared: whether they share the work, so that those beyond the wanted number must be told to
+            end; else the last to start makes the others end.
 
     Attributes:
         config: the settings file that the next one gets.
@@ -53,7 +65,15 @@ class Scorers:
         broken: what no scorer should ever do, in words.
     """
 
-    def __init__(self, config: Path, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        config: Path,
+        folder: Path,
+        environment: Mapping[str, str],
+        arguments: Sequence[str] = (),
+        *,
+        shared: bool = False,
+    ) -> None:
         self.config = config
         self.wanted = 0
         self.running: list[Scorer] = []
@@ -64,16 +84,18 @@ class Scorers:
         self.broken: list[str] = []
         self._folder = folder
         self._environment = {**os.environ, **_ENVIRONMENT, **environment}
+        self._arguments = arguments
+        self._shared = shared
         self._not_before = 0.0
 
-    def start(self, config: Path | None = None, *arguments: str) -> Scorer:
+    def start(self, config: Path | None = None) -> Scorer:
         """Start one now, beside those that run."""
         self.started += 1
         log = self._folder / f"scorer-{self.started}.log"
         command = [sys.executable, "-m", "weir", "score", "-c", str(config or self.config)]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*command, "--metrics-port", "0", *arguments],
+                [*command, "--metrics-port", "0", *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -93,6 +115,10 @@ class Scorers:
         if len(self.awake) < self.wanted and monotonic() >= self._not_before:
             self._not_before = monotonic() + _BACK_OFF_S
             self.start()
+        if self._shared:
+            serving = [each for each in self.awake if not each.ending]
+            for scorer in serving[self.wanted :]:
+                scorer.send(signal.SIGTERM)
 
     @property
     def awake(self) -> list[Scorer]:

@@ -11,10 +11,17 @@ import numpy as np
 from tests.chaos.clock import Clock
 from tests.chaos.cluster import Cluster
 from tests.chaos.feeder import Feeder
-from tests.chaos.scorers import Scorers
+from tests.chaos.scorers import Scorer, Scorers
 from tests.chaos.violations import Violations
 
 _STEP_S = 0.05
+_SOMEONE_S = 15.0
+LIVELY_S = 60.0
+"""Within this time after a fault something has to be answered."""
+
+
+class NotNowError(Exception):
+    """The fault has nobody to hit."""
 
 
 @dataclass
@@ -26,8 +33,9 @@ class Stage:
         settings: what the settings file of the campaign holds.
         clock: the scorers' wall clock.
         workers: how many scorers are wanted when nothing else is said.
+        staged: whether all of them share the work; else the last to start takes over.
         found: faults note here what breaks a promise at once, such as a refusal that is none.
-        taken: how many records of the events topic the group has committed.
+        answered: how many answers are visible.
         on_step: called often while time passes.
     """
 
@@ -38,9 +46,10 @@ class Stage:
     feeder: Feeder
     clock: Clock
     workers: int
+    staged: bool
     rng: np.random.Generator
     found: Violations
-    taken: Callable[[], int]
+    answered: Callable[[], int]
     on_step: Callable[[], None]
 
     def pause(self, seconds: float) -> None:
@@ -64,3 +73,19 @@ class Stage:
             self.step()
             sleep(_STEP_S)
         return True
+
+    def someone(self) -> Scorer:
+        """A running scorer; it may not have come far.
+
+        Raises:
+            NotNowError: there is none, and none comes.
+        """
+        if not self.until(lambda: bool(self.scorers.awake), _SOMEONE_S):
+            raise NotNowError
+        awake = self.scorers.awake
+        return awake[int(self.rng.integers(len(awake)))]
+
+    def answers_again(self) -> bool:
+        """Wait until something is answered; not for ever, and not if nothing is left to be."""
+        before, sent = self.answered(), self.feeder.answerable.total()
+        return self.until(lambda: self.answered() > before or before >= sent, LIVELY_S)

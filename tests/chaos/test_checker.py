@@ -101,6 +101,15 @@ def test_answers_of_one_key_out_of_order_are_found(inputs, log) -> None:
     assert "order" in kinds(inputs, scores, log)
 
 
+def test_a_partition_out_of_order_is_found(inputs, log) -> None:
+    """Two keys: each of them in order, the partition is not."""
+    for column in ("ids", "times", "keys", "offsets"):
+        setattr(log[0], column, getattr(log[0], column)[::-1])
+    names, matrix = log[0].features[0]
+    log[0].features[0] = (names, matrix[::-1])
+    assert kinds(inputs, log, log) == {"order"}
+
+
 def test_a_wrong_feature_is_found(inputs, log) -> None:
     log[0].features[0][1][1, 1] = 2.0  # forgot the event of the other partition
     assert kinds(inputs, log, log) == {"wrong feature"}
@@ -126,6 +135,15 @@ def test_committed_offsets_stand_between_the_last_record_and_the_closing_one(
     committed = {(EVENTS, partition): 20 for partition in range(PARTITIONS)}
     checker.check_committed(inputs, committed | {(EVENTS, 0): offset}, found)
     assert bool(found) is not right
+
+
+def test_the_group_that_routes_stands_at_the_end() -> None:
+    found = Violations()
+    ends = {(EVENTS, 0): 7, (LABELS, 0): 3}
+    checker.check_all_committed(dict(ends), ends, found)
+    assert not found
+    checker.check_all_committed(ends | {(LABELS, 0): 2}, ends, found)
+    assert found.counts == {"committed offset": 1}
 
 
 def letter(**changes):

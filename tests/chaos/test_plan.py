@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.chaos.faults import FAULTS, WEIGHTS, plan
+from tests.chaos.faults import FAULTS, OF_FUSED, OF_STAGED, WEIGHTS, kinds_of, plan
 from tests.chaos.world import Habits, Tick, World
 
 
@@ -17,6 +17,13 @@ def test_a_full_plan_has_every_kind_as_often_as_its_weight_says() -> None:
     for kind, weight in WEIGHTS.items():
         count = sum(fault.kind == kind for fault in planned)
         assert rounds * weight <= count <= (rounds + 1) * weight
+
+
+def test_a_topology_has_faults_of_its_own() -> None:
+    fused, staged = set(kinds_of("fused")), set(kinds_of("staged"))
+    assert fused | staged == set(FAULTS)
+    assert fused - staged == OF_FUSED
+    assert staged - fused == OF_STAGED
 
 
 def test_a_seed_replays_the_plan() -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 from numpy.typing import NDArray
 
-from tests.chaos.configuration import GROUP, PARTITIONS, TOPICS
+from tests.chaos.configuration import PARTITIONS, TOPICS
 from tests.chaos.world import REASON_HEADER
 
 _BATCH = 10_000
@@ -181,16 +181,31 @@ def read_feature_log(bootstrap_servers: str, cards: dict[str, int]) -> list[Answ
     return answers
 
 
-def read_committed(bootstrap_servers: str) -> dict[tuple[str, int], int]:
+def read_committed(bootstrap_servers: str, group: str) -> dict[tuple[str, int], int]:
     """The group's committed offsets; -1001 where it has none."""
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": GROUP})
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": group})
     try:
-        places = [
-            TopicPartition(TOPICS[role], partition)
-            for role in ("events", "labels")
-            for partition in range(PARTITIONS)
-        ]
-        found = consumer.committed(places, timeout=_ANSWER_S)
+        found = consumer.committed(_sources(), timeout=_ANSWER_S)
         return {(each.topic, each.partition): each.offset for each in found}
     finally:
         consumer.close()
+
+
+def read_ends(bootstrap_servers: str) -> dict[tuple[str, int], int]:
+    """Where each partition of events and labels ends."""
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "chaos-checker"})
+    try:
+        return {
+            (each.topic, each.partition): consumer.get_watermark_offsets(each, _ANSWER_S)[1]
+            for each in _sources()
+        }
+    finally:
+        consumer.close()
+
+
+def _sources() -> list[TopicPartition]:
+    return [
+        TopicPartition(TOPICS[role], partition)
+        for role in ("events", "labels")
+        for partition in range(PARTITIONS)
+    ]
