@@ -114,6 +114,17 @@ class ScorerMetrics:
         self.batch = Histograms("weir_batch_records", "Records in one transaction", "kind",
                                 ("events", "labels"), _SIZES, registry)  # fmt: skip
         self._registry = registry
+        self._schema_registry: Gauge | None = None
+
+    def observe_schema_registry(self, available: bool) -> None:
+        """Show whether the schema registry answered; without one there is no such metric."""
+        if self._schema_registry is None:
+            self._schema_registry = Gauge(
+                "weir_schema_registry_up",
+                "1 when the schema registry answered the last request; at 0, records may wait",
+                registry=self._registry,
+            )
+        self._schema_registry.set(available)
 
     def observe_snapshot(self, outcome: str, pause: float, write: float, size: int) -> None:
         """Count a snapshot; see `streams.snapshots.SnapshotTaker`."""

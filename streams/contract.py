@@ -64,14 +64,15 @@ class Field(Section):
 class EventContract(Section):
     """The ``[event]`` section: names of the id, time and key fields, and every field's bounds.
 
-    Fields are named as in the record's JSON object, whatever the characters. Fields that a
-    record has beyond these are ignored.
+    Any ``format`` but plain JSON needs a schema registry. Fields are named as in the record,
+    whatever the characters. Fields that a record has beyond these are ignored.
     """
 
     id: str
     time: str
     key: str
     time_format: Literal["s", "ms", "us", "iso"] = "ms"
+    format: Literal["json", "avro", "protobuf", "json_schema"] = "json"
     max_future: Duration = 300_000
     max_bytes: int = PydanticField(default=1_000_000, ge=1)
     fields: dict[str, Field] = PydanticField(min_length=1)

@@ -1,7 +1,7 @@
 """From raw Kafka values to a batch of events, and a reason for each record that is none."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -16,7 +16,20 @@ from streams.contract import EARLIEST_MS, LATEST_MS, EventContract, Field
 from streams.events import RecordBatch
 from streams.rejection import Rejected, classify, from_the_future, undecodable
 
-_time_of = attrgetter("time")
+time_of = attrgetter("time")
+"""The time of a record that a decoder made, as the record gave it."""
+
+
+class TryAgainLaterError(Exception):
+    """A batch can't be decoded now, for a reason that is not in it and will pass; nothing is lost.
+
+    Attributes:
+        position: the first record that can't be decoded yet; those before it can.
+    """
+
+    def __init__(self, position: int, why: str) -> None:
+        super().__init__(why)
+        self.position = position
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +66,8 @@ class Decoder:
     def __init__(self, contract: EventContract, now_ms: Callable[[], int] | None = None) -> None:
         self._contract = contract
         self._now_ms = now_ms or _wall_clock_ms
-        self._attributes = {name: f"f{index}" for index, name in enumerate(contract.fields)}
-        # Untracked by the garbage collector: records hold only plain values, so no cycles.
-        record_type = msgspec.defstruct(
-            "Event",
-            [
-                ("time", _time_type(contract), msgspec.field(name=contract.time)),
-                *(
-                    _attribute(self._attributes[name], name, field)
-                    for name, field in contract.fields.items()
-                ),
-            ],
-            kw_only=True,
-            gc=False,
-        )
-        self._decode_one = msgspec.json.Decoder(record_type).decode
+        self._attributes = attributes(contract)
+        self._decode_one = msgspec.json.Decoder(record_type(contract)).decode
 
     def batch(self, records: Sequence[Any], times: NDArray[np.int64]) -> RecordBatch:
         """Return records that this decoder made, from one batch or many, as a batch."""
@@ -82,39 +82,27 @@ class Decoder:
     ) -> Decoded:
         """Decode a batch of record values, ``None`` for a tombstone.
 
-        Never raises for what a record holds: what is wrong with one is in ``rejected``.
+        Never raises for what a record holds: what is wrong with one is in ``rejected``. Plain JSON
+        can always be decoded.
 
         Args:
             values: the records.
             arrived_ms: when each arrived; an event is in the future if it is later than that.
                 Told by the clock instead, a record that is read a second time could be judged
                 otherwise than the first time.
+
+        Raises:
+            TryAgainLaterError: a record's schema can't be had yet; nothing was decoded.
         """
         contract = self._contract
         if arrived_ms is None:
             arrived_ms = np.full(len(values), self._now_ms(), np.int64)
         # A producer may stamp a record with any int64; a year that no calendar has is one too far.
         arrived_ms = np.clip(arrived_ms, EARLIEST_MS, LATEST_MS)
-        records: list[Any] = []
-        rejected: list[Rejected] = []
-        remaining = iter(self._without_unreadable(values))
-        while True:
-            try:
-                # On an error the list keeps what was decoded before it, and the iterator stands
-                # behind the bad record: so a bad one costs no more than itself.
-                records.extend(map(self._decode_one, remaining))
-                break
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                position = len(records) + len(rejected)
-                finding = classify(
-                    contract, values[position], int(arrived_ms[position])
-                ) or undecodable(error)
-                rejected.append(Rejected(position, *finding))
-
+        records, times, rejected = self._read(values, arrived_ms)
         positions = np.arange(len(values), dtype=np.intp)
         if rejected:
             positions = np.delete(positions, [bad.position for bad in rejected])
-        times = contract.times_ms(list(map(_time_of, records)))
         events = self.batch(records, times)
         latest = arrived_ms[positions] + contract.max_future
         early = times > latest
@@ -129,6 +117,27 @@ class Decoder:
             events = events.take(np.flatnonzero(~early))
         return Decoded(events, positions, rejected)
 
+    def _read(
+        self, values: Sequence[bytes | None], arrived_ms: NDArray[np.int64]
+    ) -> tuple[list[Any], NDArray[np.int64], list[Rejected]]:
+        """Records that keep the contract, their times (ms), and the others, all in order."""
+        records: list[Any] = []
+        rejected: list[Rejected] = []
+        remaining = iter(self._without_unreadable(values))
+        while True:
+            try:
+                # On an error the list keeps what was decoded before it, and the iterator stands
+                # behind the bad record: so a bad one costs no more than itself.
+                records.extend(map(self._decode_one, remaining))
+                break
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                position = len(records) + len(rejected)
+                finding = classify(
+                    self._contract, values[position], int(arrived_ms[position])
+                ) or undecodable(error)
+                rejected.append(Rejected(position, *finding))
+        return records, self._contract.times_ms(list(map(time_of, records))), rejected
+
     def _without_unreadable(self, values: Sequence[bytes | None]) -> Sequence[bytes]:
         """Return the values, with an empty one for each that must not reach the parser."""
         limit = self._contract.max_bytes
@@ -142,6 +151,39 @@ class Decoder:
 
 def _wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def attributes(contract: EventContract) -> dict[str, str]:
+    """The attribute of a record that holds each field: names need not be Python identifiers."""
+    return {name: f"f{index}" for index, name in enumerate(contract.fields)}
+
+
+def record_type(contract: EventContract, names: Mapping[str, str] | None = None) -> Any:
+    """Return the `msgspec` struct of a record that keeps a contract.
+
+    Args:
+        contract: gives types and bounds.
+        names: what the record calls a field, where not as the contract does.
+    """
+    names = names or {}
+    own = attributes(contract)
+    # Untracked by the garbage collector: records hold only plain values, so no cycles.
+    return msgspec.defstruct(
+        "Event",
+        [
+            (
+                "time",
+                _time_type(contract),
+                msgspec.field(name=names.get(contract.time, contract.time)),
+            ),
+            *(
+                _attribute(own[name], names.get(name, name), field)
+                for name, field in contract.fields.items()
+            ),
+        ],
+        kw_only=True,
+        gc=False,
+    )
 
 
 def _time_type(contract: EventContract) -> Any:

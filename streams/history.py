@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
+from time import sleep
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -63,6 +64,9 @@ def read_history(
                     unread.discard(place)
                     consumer.incremental_unassign([TopicPartition(*place)])
             intake.feed(ours)
+            while intake.holding and go_on():
+                sleep(_POLL_S)  # state is complete or it is nothing, so all wait
+                intake.feed([])
             for topic, partition in ends.keys() - unread:
                 intake.finish(topic, partition)
             while work := intake.take(_BATCH):

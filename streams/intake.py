@@ -23,7 +23,7 @@ from streams.alignment import (
 )
 from streams.contract import EventContract
 from streams.dead_letters import headers_of
-from streams.decode import Decoder
+from streams.decode import Decoder, TryAgainLaterError
 from streams.events import RecordBatch
 from streams.features.state import LabelBatch
 from streams.labels import label_contract, read_progress
@@ -42,6 +42,9 @@ _HOPELESS = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
 
+
+_HOLD_MS = 250
+"""After how long records that could not be decoded yet are tried again."""
 
 _NO_MARKS = np.empty((2, 0), np.int64)
 
@@ -87,6 +90,7 @@ class Intake:
         labels_topic: where labels are, or None if no feature needs them.
         now_ms: the wall clock, UTC milliseconds.
         steady_ms: what waiting is measured by: a clock that nobody sets.
+        decoder: decodes events, where they are not plain JSON.
     """
 
     def __init__(
@@ -97,18 +101,22 @@ class Intake:
         settings: AlignmentSettings,
         now_ms: Callable[[], int],
         steady_ms: Callable[[], int] = monotonic_ms,
+        decoder: Decoder | None = None,
     ) -> None:
         self.events_topic = events_topic
         self.labels_topic = labels_topic
         self._contract = contract
         self._now_ms = now_ms
-        self._decoders = {events_topic: Decoder(contract)}
+        self._decoders = {events_topic: decoder or Decoder(contract)}
         if labels_topic is not None:
             self._decoders[labels_topic] = Decoder(label_contract(contract))
         self._id_of = self._decoders[events_topic].getter(contract.id)
         self._alignment = Alignment(settings, now_ms, self._id_of, steady_ms)
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._bad: list[BadRecord] = []
+        self._steady_ms = steady_ms
+        self._held: dict[tuple[str, int], list[Message]] = {}
+        self._held_until_ms = 0
         self._condemned: dict[tuple[str, int, int], str] = {}
         self._taken_to: dict[tuple[str, int], int] = {}
         self._decode_s = 0.0
@@ -123,9 +131,17 @@ class Intake:
         """How many records are queued."""
         return self._alignment.waiting
 
+    @property
+    def holding(self) -> bool:
+        """Whether records can't be decoded yet: they are tried again when `feed` is called."""
+        return bool(self._held)
+
     def queued(self) -> dict[tuple[str, int], int]:
-        """How many records each partition has queued."""
-        return {place: len(lane.items) for place, lane in self._lanes.items()}
+        """How many records each partition has queued, or holds until they can be decoded."""
+        return {
+            place: len(lane.items) + len(self._held.get(place, ()))
+            for place, lane in self._lanes.items()
+        }
 
     def positions(self, with_queued: bool = False) -> dict[tuple[str, int], int]:
         """Next offset of each partition: to be taken, or behind what is queued."""
@@ -155,6 +171,7 @@ class Intake:
         }
         self._taken_to = {place: lane.next_offset for place, lane in self._lanes.items()}
         self._bad = []
+        self._held = {}
         self._alignment.set_lanes(self._lanes.values())
 
     def began_at(self, topic: str, partition: int) -> int | None:
@@ -172,37 +189,53 @@ class Intake:
     def feed(self, messages: Sequence[Message]) -> None:
         """Decode what was consumed and queue it; what is not ours any more is dropped.
 
+        A record that can't be decoded yet is held, with all behind it in its partition, and tried
+        again by a later call; the other partitions go on.
+
         Raises:
             KafkaException: the consumer is of no further use.
         """
         start = perf_counter()
         note_errors(messages)
-        by_lane: dict[tuple[str, int], list[Message]] = {}
+        runs: dict[tuple[str, int], list[Message]] = {}
         for message in messages:
             place = (message.topic(), message.partition())
-            if message.error() is not None:
-                if message.error().code() == KafkaError._PARTITION_EOF and place in self._lanes:
-                    self._feed_lane(place, by_lane.pop(place, []))
-                    lane = self._lanes[place]
-                    lane.caught_up = True
-                    # The end may lie behind markers of transactions, which nobody sees.
-                    lane.next_offset = max(lane.next_offset, message.offset())
-                continue
-            by_lane.setdefault(place, []).append(message)
-        for place, run in by_lane.items():
-            if place in self._lanes:
-                self._feed_lane(place, run)
+            if place in self._lanes and (message.error() is None or _is_end(message)):
+                runs.setdefault(place, []).append(message)
+        if self._held:
+            for place, held in self._held.items():
+                held += runs.pop(place, [])
+            if self._steady_ms() >= self._held_until_ms:
+                runs |= self._held
+                self._held = {}
+        for place, run in runs.items():
+            self._feed_lane(place, run)
         self._decode_s += perf_counter() - start
 
-    def _feed_lane(self, place: tuple[str, int], messages: list[Message]) -> None:
+    def _feed_lane(self, place: tuple[str, int], run: list[Message]) -> None:
         lane = self._lanes[place]
+        messages = [message for message in run if message.error() is None]
         offsets = np.array([message.offset() for message in messages], np.int64)
         if len(messages) and offsets[0] < lane.next_offset:
             # A seek that is still under way can deliver what was read before.
             fresh = int(np.searchsorted(offsets, lane.next_offset))
             messages, offsets = messages[fresh:], offsets[fresh:]
-        if not messages:
-            return
+        queued = self._queue(lane, messages, offsets) if messages else 0
+        end = run[-1:] if _is_end(run[-1]) else []
+        if queued < len(messages):
+            self._held[place] = messages[queued:] + end
+            self._held_until_ms = self._steady_ms() + _HOLD_MS
+            # It has nothing to give for now, which live events don't wait for; but it is not
+            # silent, so that history does.
+            lane.caught_up, lane.spoke, lane.idle = True, True, False
+        elif end:
+            lane.caught_up = True
+            # The end may lie behind markers of transactions, which nobody sees.
+            lane.next_offset = max(lane.next_offset, end[0].offset())
+
+    def _queue(self, lane: Lane, messages: list[Message], offsets: NDArray[np.int64]) -> int:
+        """Queue records; returns how many, the others can't be decoded yet."""
+        given, given_offsets = messages, offsets
         next_offset = int(offsets[-1]) + 1
         arrived = np.array([message.timestamp()[1] for message in messages], np.int64)
         arrived[arrived <= 0] = self._now_ms()  # stamped by nobody
@@ -211,9 +244,17 @@ class Intake:
             labels = np.flatnonzero(~np.isin(offsets, marks[0]))
             messages = [messages[i] for i in labels.tolist()]
             offsets, arrived = offsets[labels], arrived[labels]
+        condemned: list[BadRecord] = []
         if self._condemned:
-            messages, offsets, arrived = self._without_condemned(messages, offsets, arrived)
-        decoded = self._decoders[lane.topic].decode([m.value() for m in messages], arrived)
+            kept, condemned = self._without_condemned(messages)
+            messages = [messages[i] for i in kept]
+            offsets, arrived = offsets[kept], arrived[kept]
+        try:
+            decoded = self._decoders[lane.topic].decode([m.value() for m in messages], arrived)
+        except TryAgainLaterError as later:
+            ready = int(np.searchsorted(given_offsets, offsets[later.position]))
+            return self._queue(lane, given[:ready], given_offsets[:ready]) if ready else 0
+        self._bad += condemned
         self._bad += [BadRecord(messages[bad.position], bad) for bad in decoded.rejected]
         numbers = np.empty((3, len(decoded.events)), np.int64)
         numbers[TIME] = decoded.events.times
@@ -221,23 +262,23 @@ class Intake:
         numbers[ARRIVED] = arrived[decoded.positions]
         if not marks.size:
             lane.add(decoded.events.records, numbers, next_offset)
-            return
+            return len(given)
         reached = np.maximum.accumulate(np.insert(marks[1] + 1, 0, NO_TIME))
         floors = reached[np.searchsorted(marks[0], numbers[OFFSET])]
         lane.add(decoded.events.records, numbers, next_offset, floors)
         lane.completed_to(int(reached[-1]) - 1)
+        return len(given)
 
-    def _without_condemned(
-        self, messages: list[Message], offsets: NDArray[np.int64], arrived: NDArray[np.int64]
-    ) -> tuple[list[Message], NDArray[np.int64], NDArray[np.int64]]:
-        kept = []
+    def _without_condemned(self, messages: list[Message]) -> tuple[list[int], list[BadRecord]]:
+        """Positions of the messages that were not condemned, and those that were."""
+        kept, condemned = [], []
         for i, message in enumerate(messages):
             place = (message.topic(), message.partition(), message.offset())
             if (why := self._condemned.get(place)) is None:
                 kept.append(i)
             else:
-                self._bad.append(BadRecord(message, Rejected(i, Reason.FAILED, None, why)))
-        return [messages[i] for i in kept], offsets[kept], arrived[kept]
+                condemned.append(BadRecord(message, Rejected(i, Reason.FAILED, None, why)))
+        return kept, condemned
 
     def _marks(
         self, messages: list[Message], offsets: NDArray[np.int64], arrived: NDArray[np.int64]
@@ -305,6 +346,11 @@ class Intake:
             (reached if ready else later).append(bad)
         self._bad = later
         return reached
+
+
+def _is_end(message: Message) -> bool:
+    error = message.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
 
 
 def note_errors(messages: Sequence[Message]) -> None:

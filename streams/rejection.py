@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -34,6 +34,10 @@ class Reason(StrEnum):
     TOO_LONG = "too_long"
     BAD_TIME = "bad_time"
     FROM_THE_FUTURE = "from_the_future"
+    BAD_FRAME = "bad_frame"
+    UNKNOWN_SCHEMA = "unknown_schema"
+    WRONG_SCHEMA = "wrong_schema"
+    BAD_BODY = "bad_body"
     FAILED = "failed"
     """It is an event, and answering it failed twice; everything around it was answered."""
 
@@ -46,7 +50,7 @@ class Rejected:
         position: its index in the batch.
         reason: the first thing found wrong: the record as a whole, then its time, then the fields
             in the contract's order.
-        field: the JSON field at fault, ``None`` where it is the record as a whole.
+        field: the field at fault, ``None`` where it is the record as a whole.
         detail: a sentence for a human, with at most a short excerpt of the record.
     """
 
@@ -70,14 +74,9 @@ def classify(contract: EventContract, value: bytes | None, now_ms: int) -> Findi
     It reads the record again with Python's own JSON parser, which, unlike the fast one, can tell
     ``NaN`` from noise; so it is for records that already failed to decode.
     """
-    if value is None:
-        return Finding(Reason.EMPTY, None, "the record has no value (a tombstone)")
-    if len(value) > contract.max_bytes:
-        return Finding(
-            Reason.TOO_LARGE,
-            None,
-            f"the record has {len(value):,} bytes; event.max_bytes allows {contract.max_bytes:,}",
-        )
+    if (finding := check_size(contract, value)) is not None:
+        return finding
+    assert value is not None
     if not value.strip():
         return Finding(Reason.EMPTY, None, "the record's value is empty")
     try:
@@ -104,6 +103,27 @@ def classify(contract: EventContract, value: bytes | None, now_ms: int) -> Findi
             Reason.NOT_AN_OBJECT, None, f"the record is no JSON object but {_describe(pairs)}"
         )
     return next(_findings(contract, pairs, now_ms), None)
+
+
+def check_size(contract: EventContract, value: bytes | None) -> Finding | None:
+    """Return what is wrong with a record as it came, before anyone looks into it."""
+    if value is None:
+        return Finding(Reason.EMPTY, None, "the record has no value (a tombstone)")
+    if len(value) > contract.max_bytes:
+        return Finding(
+            Reason.TOO_LARGE,
+            None,
+            f"the record has {len(value):,} bytes; event.max_bytes allows {contract.max_bytes:,}",
+        )
+    if not value:
+        return Finding(Reason.EMPTY, None, "the record's value is empty")
+    return None
+
+
+def check_fields(contract: EventContract, fields: Mapping[str, Any], now_ms: int) -> Finding | None:
+    """Return what is wrong with a record that was parsed, whatever the format it came in."""
+    own = ((name, fields[name]) for name in (contract.time, *contract.fields) if name in fields)
+    return next(_findings(contract, own, now_ms), None)
 
 
 def undecodable(error: Exception) -> Finding:
@@ -139,7 +159,9 @@ _parse = json.JSONDecoder(
 ).decode
 
 
-def _findings(contract: EventContract, pairs: _Pairs, now_ms: int) -> Iterator[Finding]:
+def _findings(
+    contract: EventContract, pairs: Iterable[tuple[str, Any]], now_ms: int
+) -> Iterator[Finding]:
     found: dict[str, list[Any]] = {}
     for name, value in pairs:
         found.setdefault(name, []).append(value)
@@ -273,7 +295,7 @@ def _wrong_type(name: str, wanted: str, value: Any) -> Finding:
 
 
 def _describe(value: Any) -> str:
-    """Return how a human would call a JSON value, with a short excerpt of a plain one."""
+    """Return how a human would call a value, with a short excerpt of a plain one."""
     match value:
         case None:
             return "null"
@@ -283,7 +305,9 @@ def _describe(value: Any) -> str:
             return f"the string {_excerpt(value)}"
         case int() | float():
             return f"the number {_number(value)}"
-        case _Pairs():
+        case bytes():
+            return f"{len(value):,} bytes"
+        case _Pairs() | dict():
             return "an object"
         case _:
             return "an array"

@@ -97,6 +97,11 @@ class Replayer:
         stop_ms: int | None = None,
         limit: int | None = None,
     ) -> None:
+        if file.contract.format != "json":
+            raise ReplayError(
+                f"event.format is {file.contract.format!r}, and a replay publishes JSON: "
+                "set event.format to 'json', or publish with your own producer"
+            )
         self._file = file
         self._kafka = kafka
         self._topics = topics

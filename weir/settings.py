@@ -23,6 +23,7 @@ from streams.contract import EventContract
 from streams.features import FeatureDeclaration, FeaturePlan
 from streams.features.offline import check_label_delays
 from streams.features.state import WindowSettings
+from streams.formats import SchemaRegistrySettings
 from streams.kafka import KafkaSettings
 from streams.labels import LabelSettings
 from streams.loop_settings import LoopSettings
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     windows: WindowSettings = WindowSettings()
     alignment: AlignmentSettings = AlignmentSettings()
     kafka: KafkaSettings = KafkaSettings()
+    schema_registry: SchemaRegistrySettings = SchemaRegistrySettings()
     topics: TopicSettings = TopicSettings()
     loop: LoopSettings = LoopSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
@@ -101,6 +103,10 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _features_fit(self) -> "Settings":
         check_label_delays(self.plan(), self.labels.delay)
+        if self.event.format != "json" and not self.schema_registry.url:
+            raise ValueError(
+                f"event.format = {self.event.format!r} needs a registry: set schema_registry.url"
+            )
         if self.labels.field in self.event.fields:
             raise ValueError(
                 f"labels.field {self.labels.field!r} is among event.fields: an event must not "

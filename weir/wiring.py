@@ -17,6 +17,7 @@ from inference.scorer import Scorer
 from streams.broker import LocalBroker
 from streams.exactly_once import ExactlyOnceLoop
 from streams.features import FeaturePlan
+from streams.formats import event_decoder
 from streams.intake import Intake
 from streams.kafka import KafkaSettings, KafkaUnavailableError
 from weir.settings import Settings
@@ -85,6 +86,10 @@ def build_scorer(settings: Settings, kafka: KafkaSettings, model: ModelPackage) 
 
     scorer.warm_up()
 
+    decoder = event_decoder(
+        settings.event, settings.schema_registry, metrics.observe_schema_registry
+    )
+
     def new_intake() -> Intake:
         return Intake(
             settings.event,
@@ -92,6 +97,7 @@ def build_scorer(settings: Settings, kafka: KafkaSettings, model: ModelPackage) 
             settings.topics.labels if plan.reads_labels else None,
             settings.alignment,
             now_ms,
+            decoder=decoder,
         )
 
     loop = ExactlyOnceLoop(

@@ -1,0 +1,42 @@
+"""Formats whose schemas are in a registry: Avro, Protobuf and JSON Schema."""
+
+from collections.abc import Callable
+
+from streams.contract import EventContract
+from streams.decode import Decoder
+from streams.formats.settings import SchemaRegistrySettings
+
+__all__ = ["MissingFormatError", "SchemaRegistrySettings", "event_decoder"]
+
+
+class MissingFormatError(ValueError):
+    """The libraries of a format are not installed."""
+
+
+def event_decoder(
+    contract: EventContract,
+    settings: SchemaRegistrySettings,
+    observe: Callable[[bool], None] = lambda available: None,
+) -> Decoder:
+    """Return the decoder for the contract's format.
+
+    Args:
+        observe: told after each request whether the registry answered.
+
+    Raises:
+        MissingFormatError: its libraries are not installed; says how to.
+        ValueError: the registry's settings are of no use.
+    """
+    if contract.format == "json":
+        return Decoder(contract)
+    try:
+        # Here, because these need libraries that plain JSON does not.
+        from streams.formats.framed import FramedDecoder
+        from streams.formats.registry import SchemaRegistry
+
+        return FramedDecoder(contract, SchemaRegistry(settings, observe))
+    except ImportError as error:
+        raise MissingFormatError(
+            f"event.format = {contract.format!r} needs {error.name}: "
+            "install Weir with its extra, `pip install 'weir[schema-registry]'`"
+        ) from error

@@ -1,0 +1,184 @@
+"""Decodes records in Confluent's wire format: a zero byte, the schema's id, and the body."""
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.contract import EventContract
+from streams.decode import Decoder, TryAgainLaterError, time_of
+from streams.formats.reader import (
+    HEADER_BYTES,
+    BadIndexError,
+    CompiledSchema,
+    SchemaReader,
+    WrongSchemaError,
+    bad_body,
+)
+from streams.formats.registry import (
+    RegistryUnavailableError,
+    Schema,
+    SchemaRegistry,
+    UnknownSchemaError,
+)
+from streams.rejection import Finding, Reason, Rejected, check_size
+
+
+class FramedDecoder(Decoder):
+    """A `Decoder` of records whose schemas are in a registry.
+
+    Each schema is compiled once and kept. At the first record whose schema can't be had yet,
+    `decode` raises `TryAgainLaterError`: decode those before it, and the others later.
+
+    Args:
+        contract: what a record must hold, and its format.
+        registry: is asked once for each id.
+        now_ms: as for `Decoder`.
+    """
+
+    def __init__(
+        self,
+        contract: EventContract,
+        registry: SchemaRegistry,
+        now_ms: Callable[[], int] | None = None,
+    ) -> None:
+        super().__init__(contract, now_ms)
+        self._registry = registry
+        self._kind, self._new_schema = _format(contract.format)
+        self._schemas: dict[bytes, CompiledSchema | Finding] = {}
+        self._floats = [
+            self.getter(name) for name, field in contract.fields.items() if field.type == "float"
+        ]
+
+    def _read(
+        self, values: Sequence[bytes | None], arrived_ms: NDArray[np.int64]
+    ) -> tuple[list[Any], NDArray[np.int64], list[Rejected]]:
+        records: list[Any] = []
+        times = [np.empty(0, np.int64)]
+        rejected: list[Rejected] = []
+        readers = enumerate(self._readers(values))
+        for reader, run in groupby(readers, key=itemgetter(1)):
+            positions = [position for position, _ in run]
+            if isinstance(reader, Finding):
+                rejected += [Rejected(position, *reader) for position in positions]
+                continue
+            good, bad = self._read_run(reader, values, positions)
+            rejected += [
+                _explained(reader, values[i], i, int(arrived_ms[i]), bad[i]) for i in sorted(bad)
+            ]
+            records += good
+            times.append(reader.contract.times_ms(list(map(time_of, good))))
+        return records, np.concatenate(times), rejected
+
+    def _read_run(
+        self, reader: SchemaReader, values: Sequence[Any], positions: list[int]
+    ) -> tuple[list[Any], dict[int, Exception | None]]:
+        """Records that one reader reads, and the positions where it can't."""
+        good: list[Any] = []
+        bad: dict[int, Exception | None] = {}
+        remaining = map(values.__getitem__, positions)
+        while True:
+            try:
+                # As in `Decoder`: the list keeps what was read before the bad one.
+                good.extend(map(reader.record, remaining))
+                break
+            except Exception as error:  # whatever the libraries make of garbage
+                bad[positions[len(good) + len(bad)]] = error
+        infinite = self._not_finite(good)
+        if infinite:
+            places = [position for position in positions if position not in bad]
+            bad |= {places[i]: None for i in infinite}
+            good = [record for i, record in enumerate(good) if i not in infinite]
+        return good, bad
+
+    def _not_finite(self, records: list[Any]) -> set[int]:
+        """Which records hold a NaN or an infinity, which no contract allows."""
+        found: set[int] = set()
+        for get in self._floats:
+            column = list(map(get, records))
+            unusual = np.flatnonzero(~np.isfinite(np.array(column, np.float64)))
+            found.update(i for i in unusual.tolist() if column[i] is not None)
+        return found
+
+    def _readers(self, values: Sequence[bytes | None]) -> list[SchemaReader | Finding]:
+        """What reads each record, or what is wrong with it before it is read."""
+        readers: list[SchemaReader | Finding] = []
+        largest = self._contract.max_bytes
+        for value in values:
+            if value is None or not HEADER_BYTES < len(value) <= largest or value[0] != 0:
+                readers.append(check_size(self._contract, value) or _bad_frame(value))
+                continue
+            header = value[:HEADER_BYTES]
+            try:
+                schema = self._schemas.get(header) or self._fetch(header)
+                wrong = isinstance(schema, Finding)
+                readers.append(schema if wrong else schema.reader_of(value))  # type: ignore[union-attr, arg-type]
+            except BadIndexError as error:
+                readers.append(bad_body(error))
+            except RegistryUnavailableError as error:
+                raise TryAgainLaterError(len(readers), str(error)) from error
+        return readers
+
+    def _fetch(self, header: bytes) -> CompiledSchema | Finding:
+        schema_id = int.from_bytes(header[1:], "big")
+        try:
+            schema = self._registry.schema(schema_id)
+        except UnknownSchemaError:
+            # Not kept here: the registry's client forgets it after a while, and asks again.
+            detail = f"the schema registry knows no schema {schema_id}"
+            return Finding(Reason.UNKNOWN_SCHEMA, None, detail)
+        compiled = self._schemas[header] = self._compile(schema_id, schema)
+        return compiled
+
+    def _compile(self, schema_id: int, schema: Schema) -> CompiledSchema | Finding:
+        wrong = f"schema {schema_id} is no schema of events"
+        if schema.kind != self._kind:
+            detail = f"{wrong}: it is {schema.kind}, and event.format says {self._contract.format}"
+            return Finding(Reason.WRONG_SCHEMA, None, detail)
+        try:
+            return self._new_schema(schema, self._contract)
+        except WrongSchemaError as error:
+            return Finding(Reason.WRONG_SCHEMA, None, f"{wrong}: {error}"[:240])
+
+
+def _explained(
+    reader: SchemaReader, frame: Any, position: int, now_ms: int, error: Exception | None
+) -> Rejected:
+    finding = reader.explain(frame, now_ms)
+    if finding is None:
+        detail = f"the record breaks the contract: {error}"[:150]
+        finding = Finding(Reason.WRONG_TYPE, None, detail)
+    return Rejected(position, *finding)
+
+
+def _bad_frame(value: bytes | None) -> Finding:
+    assert value is not None
+    if value[0] != 0:
+        detail = f"the record begins with 0x{value[0]:02x}, not with the zero byte of a framed one"
+    elif len(value) < HEADER_BYTES:
+        detail = f"the record has {len(value)} bytes, too few for a schema id"
+    else:
+        detail = "the record ends after its schema id"
+    return Finding(Reason.BAD_FRAME, None, detail)
+
+
+def _format(name: str) -> tuple[str, Callable[[Schema, EventContract], CompiledSchema]]:
+    """What a registry calls a format, and what reads it; imported only when it is asked for."""
+    match name:
+        case "avro":
+            from streams.formats.avro import AvroReader
+
+            return "AVRO", AvroReader
+        case "protobuf":
+            from streams.formats.protobuf import ProtobufSchema
+
+            return "PROTOBUF", ProtobufSchema
+        case "json_schema":
+            from streams.formats.json_schema import JsonSchemaReader
+
+            return "JSON", JsonSchemaReader
+        case _:
+            raise ValueError(f"{name!r} is no format with schemas")

@@ -1,0 +1,104 @@
+"""The ``[schema_registry]`` section: where the schemas of framed records are."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, field_serializer, model_validator
+
+from streams.secrets import HIDDEN, check_secret_file, read_secret
+from streams.section import Duration, Section
+
+_OWN_SETTING = {
+    "url": "url",
+    "basic.auth.user.info": "username and password",
+    "timeout": "timeout",
+    "ssl.ca.location": "ssl_ca_location",
+    "ssl.certificate.location": "ssl_certificate_location",
+    "ssl.key.location": "ssl_key_location",
+    "ssl.key.password": "ssl_key_password",
+}
+
+
+class SchemaRegistrySettings(Section):
+    """Needed for every ``event.format`` but ``"json"``.
+
+    Attributes:
+        url: root of an API like Confluent's, such as ``http://localhost:8081``; several, with
+            commas between, are tried in turn.
+        username, password: for HTTP basic authentication, such as an API key and its secret.
+        password_file, ssl_key_password_file: secrets come from a file or from the environment
+            (``WEIR_SCHEMA_REGISTRY__PASSWORD``), not from the settings file.
+        timeout: how long connecting, and then each part of the answer, may take. The stream does
+            not stand meanwhile.
+        properties: further settings of Confluent's Python client, such as
+            ``"bearer.auth.token"`` or ``proxy``; all of them are kept secret.
+    """
+
+    url: str = Field(default="", pattern=r"^(https?://[^@,\s]+(, *https?://[^@,\s]+)*)?$")
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    ssl_ca_location: Path | None = None
+    ssl_certificate_location: Path | None = None
+    ssl_key_location: Path | None = None
+    ssl_key_password: SecretStr | None = None
+    ssl_key_password_file: Path | None = None
+    timeout: Duration = Field(default=5_000, ge=1, le=60_000)
+    properties: dict[str, str | int] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "SchemaRegistrySettings":
+        for name in ("password", "ssl_key_password"):
+            file: Path | None = getattr(self, f"{name}_file")
+            if file is not None and getattr(self, name) is not None:
+                raise ValueError(f"give {name} or {name}_file, not both")
+            if file is not None:
+                check_secret_file(f"{name}_file", file)
+        if (self.username is None) != (self.password is None and self.password_file is None):
+            raise ValueError("username and password go together: set both, or neither")
+        if self.ssl_key_location is not None and self.ssl_certificate_location is None:
+            raise ValueError("ssl_key_location is for a certificate: set ssl_certificate_location")
+        for name in ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location"):
+            path: Path | None = getattr(self, name)
+            if path is not None and not path.is_file():
+                raise ValueError(f"{name}: there is no file {str(path)!r}")
+        for name in self.properties.keys() & _OWN_SETTING.keys():
+            raise ValueError(
+                f"properties: {name!r} has a setting of its own: use {_OWN_SETTING[name]}"
+            )
+        return self
+
+    @field_serializer("properties")
+    def _hide_secrets(self, properties: dict[str, str | int]) -> dict[str, str]:
+        return dict.fromkeys(properties, HIDDEN)
+
+    def __repr__(self) -> str:
+        return f"SchemaRegistrySettings({self.model_dump(exclude_defaults=True)!r})"
+
+    __str__ = __repr__
+
+    def client_config(self) -> dict[str, Any]:
+        """Settings of Confluent's client; holds secrets: never log it."""
+        # Trying again is our own affair: the client's would keep its caller waiting.
+        config: dict[str, Any] = {
+            "url": self.url,
+            "timeout": self.timeout / 1_000,
+            "max.retries": 0,
+        }
+        if self.username is not None:
+            secret = _secret(self.password, self.password_file)
+            config["basic.auth.user.info"] = f"{self.username}:{secret}"
+        for name in ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location"):
+            path: Path | None = getattr(self, name)
+            if path is not None:
+                config[name.replace("_", ".")] = str(path)
+        if self.ssl_key_password is not None or self.ssl_key_password_file is not None:
+            config["ssl.key.password"] = _secret(self.ssl_key_password, self.ssl_key_password_file)
+        return config | self.properties
+
+
+def _secret(value: SecretStr | None, file: Path | None) -> str:
+    if value is not None:
+        return value.get_secret_value()
+    assert file is not None
+    return read_secret(file)
