@@ -24,6 +24,7 @@ from streams.alignment import (
 from streams.contract import EventContract
 from streams.dead_letters import headers_of
 from streams.decode import Decoder, TryAgainLaterError
+from streams.denied import DeniedError, is_denial
 from streams.events import RecordBatch
 from streams.features.state import LabelBatch
 from streams.labels import label_contract, read_progress
@@ -34,12 +35,8 @@ logger = logging.getLogger(__name__)
 
 _HOPELESS = {
     KafkaError._FATAL,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.INCONSISTENT_GROUP_PROTOCOL,
     KafkaError.INVALID_SESSION_TIMEOUT,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
 
 
@@ -357,12 +354,15 @@ def note_errors(messages: Sequence[Message]) -> None:
     """Log errors among messages: the client goes on trying, and somebody may look for the reason.
 
     Raises:
+        DeniedError: we may not read a topic.
         KafkaException: trying on is of no use.
     """
     for message in messages:
         error = message.error()
         if error is None or error.code() == KafkaError._PARTITION_EOF:
             continue
-        if error.code() in _HOPELESS:
+        if is_denial(error) and message.topic():
+            raise DeniedError([f"Read on topic {message.topic()!r}"])
+        if error.code() in _HOPELESS or is_denial(error):
             raise KafkaException(error)
         logger.warning("Kafka: %s", error.str())

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pydantic import Field, SecretStr, field_serializer, model_validator
 
+from streams.refusal import explain_refusal, explain_settings
 from streams.secrets import check_secret_file, hide, read_secret
 from streams.section import Section
 
@@ -33,6 +34,10 @@ _LOGIN = ("sasl.", "ssl.certificate.", "ssl.key.", "ssl.keystore.")
 
 class KafkaUnavailableError(Exception):
     """The cluster did not answer; the message says what the client saw last."""
+
+
+class ClientSettingsError(ValueError):
+    """The settings make no client; the message names the one to change."""
 
 
 class KafkaSettings(Section):
@@ -83,6 +88,16 @@ class KafkaSettings(Section):
         return f"KafkaSettings({self.model_dump(exclude_defaults=True)!r})"
 
     __str__ = __repr__
+
+    @property
+    def who(self) -> str:
+        """Whom the cluster takes us for, in words."""
+        config = self.client_config()
+        if self.security_protocol.startswith("SASL") or "sasl.username" in config:
+            return f"user {config.get('sasl.username', '')!r}"
+        if "ssl.certificate.location" in config:
+            return f"the owner of certificate {config['ssl.certificate.location']!r}"
+        return "an unnamed user (there is no login in [kafka])"
 
     def at(self, servers: str, client: Mapping[str, Scalar]) -> "KafkaSettings":
         """These settings for a broker that comes with settings of its own for its clients.
@@ -158,11 +173,18 @@ def connect(settings: KafkaSettings, timeout_s: float = 15.0) -> AdminClient:
     """Return an admin client of a cluster that answers.
 
     Raises:
+        ClientSettingsError: the settings contradict each other, or a key or certificate in them
+            can't be read.
         KafkaUnavailableError: no broker answered in time, or credentials were refused; that comes
             at once, and that nobody listens comes after a few seconds.
     """
     seen: list[KafkaError] = []
-    admin = AdminClient(settings.client_config() | {"error_cb": seen.append, "log_level": 0})
+    config = settings.client_config()
+    try:
+        admin = AdminClient(config | {"error_cb": seen.append, "log_level": 0})
+    except KafkaException as error:
+        said = error.args[0].str()
+        raise ClientSettingsError(f"[kafka]: {explain_settings(said) or said}") from error
     start = monotonic()
     while True:
         try:
@@ -171,14 +193,18 @@ def connect(settings: KafkaSettings, timeout_s: float = 15.0) -> AdminClient:
         except KafkaException as error:
             admin.poll(0)  # calls error_cb
             codes = {each.code() for each in seen}
-            patience_s = _REFUSED_S if KafkaError._ALL_BROKERS_DOWN in codes else timeout_s
-            if not codes & _FINAL and monotonic() - start < patience_s:
-                continue
             telling = [each for each in seen if each.code() != KafkaError._ALL_BROKERS_DOWN]
             reason = (telling or seen or [error.args[0]])[-1].str()
+            all_down, final = KafkaError._ALL_BROKERS_DOWN in codes, bool(codes & _FINAL)
+            fix = explain_refusal(config, reason) if all_down or final else ""
+            patience_s = _REFUSED_S if all_down else timeout_s
+            if not (fix or final) and monotonic() - start < patience_s:
+                continue
+            place = f"Kafka at {settings.bootstrap_servers!r} ({config['security.protocol']})"
+            if fix:
+                raise KafkaUnavailableError(f"{place}: {fix}. The client said: {reason}") from error
             raise KafkaUnavailableError(
-                f"no answer from Kafka at {settings.bootstrap_servers!r} "
-                f"({settings.security_protocol}): {reason}. Check kafka.bootstrap_servers and the "
+                f"no answer from {place}: {reason}. Check kafka.bootstrap_servers and the "
                 "security settings, or start a local broker with `weir broker start`"
             ) from error
 

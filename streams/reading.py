@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from streams.denied import DeniedError, is_denial
 from streams.kafka import KafkaSettings, watermarks
 
 _BATCH = 10_000
@@ -32,12 +33,15 @@ def read_to_end(
 
     Raises:
         ValueError: there is no such topic.
+        DeniedError: we may not see it.
         KafkaException: the cluster failed.
     """
     consumer = Consumer(kafka.consumer_config(group_id="weir-reader"))
     try:
         metadata = consumer.list_topics(topic, timeout=15).topics[topic]
         if metadata.error is not None:
+            if is_denial(metadata.error):
+                raise DeniedError([f"Read on topic {topic!r}"], kafka.who)
             raise ValueError(f"there is no topic {topic!r}: make it with `weir topics`")
         starts, total = [], 0
         for partition in metadata.partitions:

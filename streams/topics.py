@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 from pydantic import Field
 
+from streams.denied import DeniedError, is_denial
 from streams.section import Section
 
 logger = logging.getLogger(__name__)
@@ -68,17 +69,21 @@ def partition_counts(admin: AdminClient, topics: TopicSettings) -> dict[Role, in
     }
 
 
-def ensure_topics(admin: AdminClient, topics: TopicSettings) -> list[str]:
-    """Make the topics that are missing and return their names.
+def ensure_topics(
+    admin: AdminClient, topics: TopicSettings, roles: Sequence[Role] = ROLES
+) -> list[str]:
+    """Make the topics that are missing of some roles, `events` among them; return their names.
 
     Answers go to the partition of their event, so ``scores`` and ``feature_log`` get as many
     partitions as ``events`` has.
 
     Raises:
         TopicError: a topic can't be made, or has fewer partitions than the events.
+        DeniedError: a topic is missing, or hidden from us, and we may not make it.
         KafkaException: the cluster failed.
     """
-    missing: list[Role] = [role for role in ROLES if role not in partition_counts(admin, topics)]
+    known = partition_counts(admin, topics)
+    missing = [role for role in roles if role not in known]
     made = []
     if "events" in missing:
         # First: it may be there already, made just now and not known everywhere, with other counts.
@@ -89,9 +94,9 @@ def ensure_topics(admin: AdminClient, topics: TopicSettings) -> list[str]:
         made += _make(admin, topics, missing, counts["events"])
     if made:
         logger.info("made topics %s", ", ".join(made))
-    counts = _wait_until_known(admin, topics, ROLES)
+    counts = _wait_until_known(admin, topics, roles)
     events = counts["events"]
-    for role in ("scores", "feature_log"):
+    for role in (each for each in roles if each in ("scores", "feature_log")):
         if counts[role] < events:
             raise TopicError(
                 f"topic {topics.name(role)!r} has {counts[role]} partitions, and "
@@ -120,14 +125,18 @@ def _make(
                 config=settings | topics.config.get(role, {}),
             )
         )
-    made = []
+    made, denied = [], []
     for name, future in admin.create_topics(wanted, operation_timeout=15).items():
         try:
             future.result()
             made.append(name)
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            if is_denial(error.args[0]):
+                denied.append(f"Describe on topic {name!r} or, if it is not there, Create")
+            elif error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise TopicError(f"can't make topic {name!r}: {error.args[0].str()}") from error
+    if denied:
+        raise DeniedError(denied)
     return made
 
 

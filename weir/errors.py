@@ -46,8 +46,9 @@ def _exit_code(error: Exception) -> int | None:
 
     from inference.errors import InferenceError
     from streams.broker import BrokerError
+    from streams.denied import DeniedError
     from streams.files import EventFileError
-    from streams.kafka import KafkaUnavailableError
+    from streams.kafka import ClientSettingsError, KafkaUnavailableError
     from streams.publisher import PublishError
     from streams.replay import ReplayError
     from streams.restoring import MissingHistoryError
@@ -56,8 +57,8 @@ def _exit_code(error: Exception) -> int | None:
     from weir.demo.errors import DemoError
 
     codes: list[tuple[int, tuple[type[Exception], ...]]] = [
-        (WRONG_USE, (SettingsError,)),
-        (UNAVAILABLE, (KafkaUnavailableError, KafkaException)),
+        (WRONG_USE, (SettingsError, ClientSettingsError)),
+        (UNAVAILABLE, (KafkaUnavailableError, DeniedError, KafkaException)),
         (FENCED, (FencedError,)),
         (HISTORY_MISSING, (MissingHistoryError,)),
         (FAILED, (OutlivedError, InferenceError, BrokerError, TopicError, DemoError)),
@@ -69,7 +70,11 @@ def _exit_code(error: Exception) -> int | None:
 def _message(error: Exception) -> str:
     from confluent_kafka import KafkaException
 
+    from streams.denied import denial, is_denial
+
     if isinstance(error, KafkaException):
+        if is_denial(error.args[0]):
+            return denial(error.args[0])
         return f"Kafka: {error.args[0].str()}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"

@@ -71,6 +71,11 @@ class Commands(LazyGroup):
             "Look at rejected records, send them again, or delete them.",
         ),
         (
+            "acls",
+            "weir.commands.acls:acls",
+            "Print the ACLs that each process needs, with the names of these settings.",
+        ),
+        (
             "broker",
             "weir.commands.broker:app",
             "Run Apache Kafka on this machine: one node, for development and tests.",

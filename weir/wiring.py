@@ -1,10 +1,12 @@
 """Builds the running parts from the settings."""
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import time
 from typing import Any
 
+from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
 from inference.engine import EngineError
@@ -14,12 +16,14 @@ from inference.package import ModelPackage
 from inference.policy import Policy
 from inference.registry import Registry
 from inference.scorer import Scorer
+from streams.acls import Acl, Process, Usage, acls_of
 from streams.broker import LocalBroker
 from streams.exactly_once import ExactlyOnceLoop
 from streams.features import FeaturePlan
 from streams.formats import event_decoder
 from streams.intake import Intake
-from streams.kafka import KafkaSettings, KafkaUnavailableError
+from streams.kafka import KafkaSettings, KafkaUnavailableError, connect
+from streams.rights import check_rights
 from weir.settings import Settings
 
 
@@ -45,6 +49,31 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
     return settings.kafka.at(status.bootstrap_servers, settings.broker.client)
 
 
+def usage(settings: Settings) -> Usage:
+    """Which names the processes' rights are about."""
+    return Usage(
+        settings.topics,
+        settings.loop.group,
+        reads_labels=settings.plan().reads_labels,
+        snapshots=settings.snapshots.enabled,
+    )
+
+
+def admitted(
+    settings: Settings, needed: Callable[[Usage], Iterable[Acl]]
+) -> tuple[KafkaSettings, AdminClient]:
+    """How to reach Kafka, and a client of it, once it answers and lets us do what is needed.
+
+    Raises:
+        KafkaUnavailableError: it does not answer, or does not let us in.
+        DeniedError: rights are missing.
+    """
+    kafka = kafka_settings(settings)
+    admin = connect(kafka)
+    check_rights(admin, list(needed(usage(settings))), kafka.who)
+    return kafka, admin
+
+
 def open_registry(settings: Settings) -> Registry:
     """The registry of models."""
     return Registry(settings.registry, settings.data_dir)
@@ -67,7 +96,9 @@ def build_scorer(settings: Settings, kafka: KafkaSettings, model: ModelPackage) 
     Raises:
         EngineError: the model reads a feature that is not declared, or is declared otherwise.
         PolicyError: the policy's bounds contradict each other.
+        DeniedError: the cluster does not let us do what a scorer does.
     """
+    check_rights(connect(kafka), acls_of(Process.SCORER, usage(settings)), kafka.who)
     plan = settings.plan()
     check_same_meaning(plan, model)
     engine = OnnxRuntimeEngine(model, plan.names)

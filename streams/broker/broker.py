@@ -3,7 +3,7 @@
 import signal
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -48,6 +48,9 @@ class BrokerStatus:
     java: str | None
     uptime: float | None
     """Seconds."""
+
+    listeners: dict[str, str] = field(default_factory=dict)
+    """Host and port of further listeners, by name."""
 
 
 class LocalBroker:
@@ -138,12 +141,18 @@ class LocalBroker:
                 process = None
         if process is None:
             return BrokerStatus(False, False, None, None, version, root, java=None, uptime=None)
-        servers, ready = None, False
+        servers, ready, listeners = None, False, {}
         if state is not None:
+            listeners = {
+                name: bootstrap_servers(self.settings, port)
+                for name, port in state.ports.more.items()
+            }
             servers = bootstrap_servers(self.settings, state.ports.client)
             client = client_settings(self.settings, state.ports)
             ready = answers(client, self._layout.cluster_id, _ANSWER_TIMEOUT_S)
-        return BrokerStatus(True, ready, process.pid, servers, version, root, java, uptime)
+        return BrokerStatus(
+            True, ready, process.pid, servers, version, root, java, uptime, listeners
+        )
 
     def run(
         self,

@@ -45,11 +45,16 @@ _ONE_NODE = {
 def server_properties(settings: BrokerSettings, ports: Ports, log_dir: Path) -> str:
     """Return the text of ``server.properties`` for topics in `log_dir`."""
     controller = f"127.0.0.1:{ports.controller}"
+    for_clients = {"CLIENT": ports.client, **ports.more}
+
+    def listen(host: str) -> str:
+        return ",".join(f"{name}://{_in_url(host)}:{port}" for name, port in for_clients.items())
+
     values = {
         **_ONE_NODE,
         "log.dirs": str(log_dir),
-        "listeners": f"CLIENT://{_in_url(settings.host)}:{ports.client},CONTROLLER://{controller}",
-        "advertised.listeners": f"CLIENT://{_in_url(advertised_host(settings))}:{ports.client}",
+        "listeners": f"{listen(settings.host)},CONTROLLER://{controller}",
+        "advertised.listeners": listen(advertised_host(settings)),
         "controller.quorum.voters": f"{_NODE_ID}@{controller}",
         **settings.properties,
     }

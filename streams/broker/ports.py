@@ -14,28 +14,37 @@ def choose_ports(settings: BrokerSettings, remembered: Ports | None) -> Ports:
         PortInUseError: a port that the settings name is taken.
         BrokerError: `settings.host` is no address of this machine.
     """
-    client = _choose(settings.host, settings.port, remembered.client if remembered else 0, "port")
+    before = remembered or Ports(0, 0)
+    taken: set[int] = set()
+    client = _choose(settings.host, settings.port, before.client, "port", taken)
     controller = _choose(
-        "127.0.0.1",
-        settings.controller_port,
-        remembered.controller if remembered else 0,
-        "controller_port",
-        taken=client,
+        "127.0.0.1", settings.controller_port, before.controller, "controller_port", taken
     )
-    return Ports(client, controller)
+    more = {
+        name: _choose(settings.host, port, before.more.get(name, 0), f"listeners.{name}", taken)
+        for name, port in settings.listeners.items()
+    }
+    return Ports(client, controller, more)
 
 
-def _choose(host: str, wanted: int, remembered: int, key: str, taken: int = 0) -> int:
+def _choose(host: str, wanted: int, remembered: int, key: str, taken: set[int]) -> int:
+    """Choose a port that is free and not in `taken`, and add it there."""
+    port = _free_port(host, wanted, remembered, key, taken)
+    taken.add(port)
+    return port
+
+
+def _free_port(host: str, wanted: int, remembered: int, key: str, taken: set[int]) -> int:
     if wanted:
-        if wanted == taken or not is_free(host, wanted):
+        if wanted in taken or not is_free(host, wanted):
             raise PortInUseError(
                 f"port {wanted} of {host} is in use by another program: stop it, "
                 f"or set `broker.{key}` to another port (0 chooses a free one)"
             )
         return wanted
-    if remembered and remembered != taken and is_free(host, remembered):
+    if remembered and remembered not in taken and is_free(host, remembered):
         return remembered
-    while (free := _any_free(host)) == taken:
+    while (free := _any_free(host)) in taken:
         pass
     return free
 

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from pydantic import Field, field_serializer, field_validator
+from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
 
-from streams.secrets import hide
+from streams.secrets import check_secret_file, hide, read_secret
 from streams.section import Section
 
 _SET_ELSEWHERE = {
@@ -14,11 +14,15 @@ _SET_ELSEWHERE = {
     "log.dir": "data_dir",
     "log.dirs": "data_dir",
     "metadata.log.dir": "data_dir",
-    "listeners": "host, port and controller_port",
+    "listeners": "host, port, listeners and controller_port",
     "controller.listener.names": "controller_port",
     "controller.quorum.voters": "controller_port",
     "controller.quorum.bootstrap.servers": "controller_port",
 }
+
+
+_NOT_IN_SCRAM = set(',"[]\r\n')
+_OUR_LISTENERS = ("CLIENT", "CONTROLLER")
 
 
 def _default_cache_dir() -> Path:
@@ -38,6 +42,10 @@ class BrokerSettings(Section):
     controller_port: int = Field(default=0, ge=0, le=65535)
     """Port of the KRaft controller, always on the loopback; 0 as for `port`."""
 
+    listeners: dict[str, int] = Field(default_factory=dict)
+    """More listeners for clients, each with its port (0 as for `port`), such as one for mutual TLS
+    beside one for passwords."""
+
     heap: str = Field(default="512m", pattern=r"^[1-9]\d*[kKmMgG]$")
     """Java heap, as after ``-Xmx``."""
 
@@ -52,11 +60,18 @@ class BrokerSettings(Section):
 
     properties: dict[str, str] = Field(default_factory=dict)
     """More of Kafka's ``server.properties``; they win over ours. Listeners are named CLIENT and
-    CONTROLLER, for ``listener.security.protocol.map``."""
+    CONTROLLER, besides those of `listeners`, for ``listener.security.protocol.map``."""
 
     client: dict[str, str] = Field(default_factory=dict)
     """What a client needs besides ``bootstrap.servers`` (librdkafka's names) once `properties`
     turn on TLS or SASL; the readiness probe connects with it."""
+
+    scram_passwords: dict[str, SecretStr] = Field(default_factory=dict)
+    """Users who may log in with SCRAM-SHA-512; each start sets their passwords. A user who is
+    removed here goes on to exist."""
+
+    scram_password_files: dict[str, Path] = Field(default_factory=dict)
+    """The same, from a file per user."""
 
     @field_validator("data_dir", "cache_dir", "java")
     @classmethod
@@ -76,6 +91,40 @@ class BrokerSettings(Section):
         if url is not None and not url.startswith(("http://", "https://", "file://")):
             raise ValueError("write a URL that begins with https://, http:// or file://")
         return url
+
+    @field_validator("listeners")
+    @classmethod
+    def _have_names_of_their_own(cls, listeners: dict[str, int]) -> dict[str, int]:
+        for name, port in listeners.items():
+            if name in _OUR_LISTENERS or not (name.isalnum() and name.isupper()):
+                raise ValueError(
+                    f"{name!r} is no name for a listener: choose one of capital letters and digits "
+                    "that is neither CLIENT nor CONTROLLER"
+                )
+            if not 0 <= port <= 65_535:
+                raise ValueError(f"{name}: {port} is no port: choose one up to 65535, or 0")
+        return listeners
+
+    @model_validator(mode="after")
+    def _kafka_can_read_users(self) -> "BrokerSettings":
+        for name, file in self.scram_password_files.items():
+            check_secret_file(f"scram_password_files.{name}", file)
+            if name in self.scram_passwords:
+                raise ValueError(f"{name!r} has a password in scram_passwords and one in a file")
+        for name, password in self.scram_users().items():
+            if not name or not password:
+                raise ValueError("scram_passwords: neither a name nor a password may be empty")
+            if _NOT_IN_SCRAM & set(name + password):
+                raise ValueError(
+                    f"scram_passwords: {name!r}: Kafka's tool takes no comma, quote, bracket or "
+                    "line end in a name or password: choose one without"
+                )
+        return self
+
+    def scram_users(self) -> dict[str, str]:
+        """Passwords by user: never log it."""
+        given = {user: word.get_secret_value() for user, word in self.scram_passwords.items()}
+        return given | {user: read_secret(file) for user, file in self.scram_password_files.items()}
 
     @field_serializer("properties", "client")
     def _hide_secrets(self, properties: dict[str, str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from streams.broker.progress import Progress
 from streams.broker.settings import BrokerSettings
 from streams.broker.state import Layout, Ports, State, write_whole
 from streams.broker.storage import format_storage
+from streams.broker.users import set_passwords
 
 _ATTEMPTS = 3
 _PROBE_TIMEOUT_S = 10.0
@@ -48,7 +49,8 @@ def start_process(
             state = layout.read_state()
             ports = choose_ports(settings, state.ports if state else None)
             write_whole(layout.log4j2, log4j2_properties(layout.log))
-            if not layout.is_formatted:
+            is_new = not layout.is_formatted
+            if is_new:
                 progress("formatting the storage")
                 format_storage(settings, ports, layout, java.path, paths)
             write_whole(layout.properties, server_properties(settings, ports, layout.topics))
@@ -61,6 +63,8 @@ def start_process(
             wait_until_ready(
                 settings, layout, ports, timeout, log_start, partial(_is_alive, process)
             )
+            if not is_new:
+                set_passwords(client_settings(settings, ports), settings.scram_users())
         except BaseException as error:
             process.kill()
             process.wait()

@@ -2,16 +2,17 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Ports:
-    """The two ports of the node."""
+    """The ports of the node; `more` are those of further listeners, by name."""
 
     client: int
     controller: int
+    more: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Layout:
         self.log4j2 = data_dir / "log4j2.properties"
         self.log = data_dir / "server.log"
         self.output = data_dir / "java.log"
+        self.users = data_dir / "users.args"
         self.topics = data_dir / "topics"
         self.unfinished_topics = data_dir / "topics.unfinished"
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from streams.broker.config import server_properties
@@ -13,6 +13,7 @@ from streams.broker.errors import BrokerError
 from streams.broker.settings import BrokerSettings
 from streams.broker.state import Layout, Ports, write_whole
 
+SCRAM = "SCRAM-SHA-512"
 _TIMEOUT_S = 120.0
 
 
@@ -42,17 +43,31 @@ def format_storage(
         "--config",
         str(layout.properties),
     ]
+    if users := settings.scram_users():
+        # Through a file: everybody on the machine can read a command line.
+        write_whole(layout.users, _scram_arguments(users))
+        command.append(f"@{layout.users}")
     try:
         answer = subprocess.run(
             command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise BrokerError(f"formatting {layout.topics} took over {_TIMEOUT_S:.0f} s") from error
+    finally:
+        layout.users.unlink(missing_ok=True)
     if answer.returncode != 0:
         raise BrokerError(
             f"Kafka cannot format {layout.topics}:\n{(answer.stderr or answer.stdout).strip()}"
         )
     os.replace(layout.unfinished_topics, layout.topics)
+
+
+def _scram_arguments(users: Mapping[str, str]) -> str:
+    """Return what makes these users, an argument of Kafka's tool per line."""
+    return "".join(
+        f"--add-scram\n{SCRAM}=[name={name},password={password}]\n"
+        for name, password in users.items()
+    )
 
 
 def _new_cluster_id() -> str:

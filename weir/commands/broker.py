@@ -137,6 +137,8 @@ def _show(status: BrokerStatus, as_json: bool) -> None:
     state = "ready" if status.ready else "running, but it does not answer yet"
     stdout.print(f"Apache Kafka {status.version} is {state}")
     stdout.print(f"  bootstrap servers  {status.bootstrap_servers}")
+    for name, address in status.listeners.items():
+        stdout.print(f"  listener {name:<9} {address}")
     stdout.print(f"  data directory     {status.data_dir}", soft_wrap=True)
     stdout.print(f"  process            {status.pid}, up {status.uptime or 0:.0f} s")
 

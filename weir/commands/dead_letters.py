@@ -4,12 +4,14 @@ import heapq
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from streams.kafka import connect
+from streams.acls import Acl, Process, Usage, acls_of, requeue_acls
 from streams.letter_box import LetterBox, Marks, Place, Selection, StoredLetter
 from streams.purge import plan_purge
 from streams.purge import purge as purge_letters
@@ -39,7 +41,7 @@ from weir.letter_options import (
 from weir.letter_options import selection as make_selection
 from weir.letter_view import Counts, as_json, letters_table, show_letter
 from weir.settings import load_settings
-from weir.wiring import kafka_settings
+from weir.wiring import admitted
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -66,10 +68,14 @@ class _Desk:
             return self.box.marks(step)
 
 
-def _open(config: Any, as_json: bool, no_progress: bool) -> _Desk:
+def _open(
+    config: Any,
+    as_json: bool,
+    no_progress: bool,
+    needed: Callable[[Usage], Iterable[Acl]] = partial(acls_of, Process.LETTERS),
+) -> _Desk:
     settings = load_settings(config)
-    kafka = kafka_settings(settings)
-    admin = connect(kafka)
+    kafka, admin = admitted(settings, needed)
     return _Desk(
         LetterBox(kafka, settings.topics.dead_letters), admin, not (as_json or no_progress)
     )
@@ -203,7 +209,8 @@ def requeue(
     dead-letter topic) can't be sent again; the exit code is then 1, and all others are sent.
     """
     selection = make_selection(reason, topic, partition, key, start, stop, ids, None)
-    desk = _open(config, as_json_, no_progress)
+    targets = [target] if (target := to_topic or topic) else None
+    desk = _open(config, as_json_, no_progress, partial(requeue_acls, targets=targets))
     stopping = threading.Event()
     if yes:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -251,7 +258,8 @@ def purge(
     selection = make_selection(reason, topic, partition, key, start, stop, ids, requeued)
     if everything == (selection != Selection()):
         raise typer.BadParameter("choose letters, such as with --to TIME, or give --all")
-    desk = _open(config, as_json_, no_progress)
+    process = Process.PURGE if yes else Process.LETTERS
+    desk = _open(config, as_json_, no_progress, partial(acls_of, process))
     with (
         progress_bar("reading what was requeued", desk.show_progress) as marks,
         progress_bar("reading letters", desk.show_progress) as letters,

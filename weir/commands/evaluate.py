@@ -1,5 +1,6 @@
 """`weir evaluate`: how good the scores were, now that labels are known."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,12 +10,13 @@ from rich.table import Table
 
 from inference.evaluation import Evaluation
 from inference.evaluation import evaluate as evaluate_scores
+from streams.acls import Process, acls_of
 from streams.id_file import read_ids
 from weir.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
 from weir.dates import FromOption, ToOption, time_range_ms
 from weir.scores import join_labels, read_labels, read_scores
 from weir.settings import load_settings
-from weir.wiring import kafka_settings
+from weir.wiring import admitted
 
 
 def evaluate(
@@ -35,7 +37,7 @@ def evaluate(
     a day. k and the capacity stand under [evaluation] in the settings.
     """
     settings = load_settings(config)
-    kafka = kafka_settings(settings)
+    kafka, _ = admitted(settings, partial(acls_of, Process.EVALUATION))
     with progress_bar("reading scores", not (no_progress or as_json)) as step:
         scored = read_scores(kafka, settings.topics.scores, step)
     with progress_bar("reading labels", not (no_progress or as_json)) as step:

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
+from streams.acls import Process, acls_of
 from streams.files import open_events
-from streams.kafka import connect
 from streams.pace import Pace
 from streams.replay import Replayer
-from streams.topics import ensure_topics
+from streams.topics import Role, ensure_topics
 from weir.commands.features import report_rejected
 from weir.console import (
     STOPPED,
@@ -26,7 +26,7 @@ from weir.console import (
 )
 from weir.dates import FromOption, ToOption, time_range_ms
 from weir.settings import load_settings
-from weir.wiring import kafka_settings
+from weir.wiring import admitted
 
 
 def replay(
@@ -63,8 +63,13 @@ def replay(
     if rate is not None and speed != "max":
         raise typer.BadParameter("give --speed or --rate, not both")
     first, last = time_range_ms(start, stop)
-    kafka = kafka_settings(settings)
-    ensure_topics(connect(kafka), settings.topics)
+    roles: list[Role] = ["events", "labels"] if labels else ["events"]
+    names = [settings.topics.name(role) for role in roles]
+    kafka, admin = admitted(
+        settings,
+        lambda usage: [acl for acl in acls_of(Process.PRODUCER, usage) if acl.name in names],
+    )
+    ensure_topics(admin, settings.topics, roles)
     events = open_events(file, settings.event, settings.labels.field if labels else None)
     report_rejected(events)
     replayer = Replayer(

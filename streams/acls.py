@@ -1,0 +1,202 @@
+"""What each process has to be allowed on a cluster with ACLs, and no more."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from streams.topics import ROLES, TopicSettings
+
+Operation = Literal["Create", "Delete", "Describe", "Read", "Write"]
+Resource = Literal["topic", "group", "transactional-id"]
+Pattern = Literal["literal", "prefixed"]
+
+
+class Process(StrEnum):
+    """What gets rights of its own."""
+
+    TOPICS = "topics"
+    PRODUCER = "producer"
+    SCORER = "scorer"
+    EVALUATION = "evaluation"
+    LETTERS = "dead-letters-reader"
+    REQUEUE = "dead-letters-requeue"
+    PURGE = "dead-letters-purge"
+
+
+COMMANDS: dict[Process, list[str]] = {
+    Process.TOPICS: ["weir topics"],
+    Process.PRODUCER: ["weir replay"],
+    Process.SCORER: ["weir score", "weir up"],
+    Process.EVALUATION: ["weir evaluate"],
+    Process.LETTERS: ["weir dead-letters list", "weir dead-letters show"],
+    Process.REQUEUE: ["weir dead-letters requeue"],
+    Process.PURGE: ["weir dead-letters purge"],
+}
+"""What runs with the rights of each process."""
+
+_RESOURCE_TYPES = {
+    "topic": ResourceType.TOPIC,
+    "group": ResourceType.GROUP,
+    "transactional-id": ResourceType.TRANSACTIONAL_ID,
+}
+_OPERATIONS = {
+    "Create": AclOperation.CREATE,
+    "Delete": AclOperation.DELETE,
+    "Describe": AclOperation.DESCRIBE,
+    "Read": AclOperation.READ,
+    "Write": AclOperation.WRITE,
+}
+
+
+@dataclass(frozen=True)
+class Acl:
+    """One thing that a process has to be allowed.
+
+    Attributes:
+        pattern: with ``prefixed``, all resources whose names begin with `name`.
+        why: what the process does with it.
+    """
+
+    operation: Operation
+    resource: Resource
+    name: str
+    pattern: Pattern = "literal"
+    why: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        kind = self.resource.replace("-", " ")
+        like = "whose name begins with " if self.pattern == "prefixed" else ""
+        return f"{self.operation} on {kind} {like}{self.name!r}"
+
+    @property
+    def kafka_operation(self) -> AclOperation:
+        """The operation in the client's words."""
+        return _OPERATIONS[self.operation]
+
+    def binding(self, principal: str) -> AclBinding:
+        """What the client grants to a principal such as ``User:scorer``, from any host."""
+        patterns = {
+            "literal": ResourcePatternType.LITERAL,
+            "prefixed": ResourcePatternType.PREFIXED,
+        }
+        return AclBinding(
+            _RESOURCE_TYPES[self.resource],
+            self.name,
+            patterns[self.pattern],
+            principal,
+            "*",
+            self.kafka_operation,
+            AclPermissionType.ALLOW,
+        )
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the settings say about who uses what.
+
+    Attributes:
+        group: consumer group of the scorer.
+        reads_labels: whether a feature needs labels.
+        snapshots: whether state is written down.
+    """
+
+    topics: TopicSettings
+    group: str
+    reads_labels: bool = True
+    snapshots: bool = True
+
+
+def acls_of(process: Process, usage: Usage) -> list[Acl]:
+    """The ACLs that a process needs; Kafka takes Read, Write and Delete to include Describe."""
+    return _TABLE[process](usage)
+
+
+def _topics(usage: Usage) -> list[Acl]:
+    names = [usage.topics.name(role) for role in ROLES]
+    return [Acl("Create", "topic", name, why="makes it") for name in names] + [
+        Acl("Describe", "topic", name, why="sees whether it is there") for name in names
+    ]
+
+
+def _producer(usage: Usage) -> list[Acl]:
+    return [
+        Acl("Write", "topic", usage.topics.events, why="events"),
+        Acl("Write", "topic", usage.topics.labels, why="labels, and how far they are complete"),
+    ]
+
+
+def _scorer(usage: Usage) -> list[Acl]:
+    topics = usage.topics
+    acls = [Acl("Read", "topic", topics.events, why="events to answer")]
+    if usage.reads_labels:
+        acls.append(Acl("Read", "topic", topics.labels, why="labels that features read"))
+    else:
+        acls.append(Acl("Describe", "topic", topics.labels, why="sees whether it is there"))
+    acls += [
+        Acl("Write", "topic", topics.scores, why="answers"),
+        Acl("Write", "topic", topics.feature_log, why="what the model saw"),
+        Acl("Write", "topic", topics.dead_letters, why="rejected records"),
+    ]
+    if usage.snapshots:
+        acls += [
+            Acl("Read", "topic", topics.snapshots, why="state, at a start"),
+            Acl("Write", "topic", topics.snapshots, why="state, now and then"),
+        ]
+    else:
+        acls.append(Acl("Describe", "topic", topics.snapshots, why="sees whether it is there"))
+    return [
+        *acls,
+        Acl("Read", "group", usage.group, why="membership and committed offsets"),
+        Acl("Write", "transactional-id", f"{usage.group}-fused", why="exactly once"),
+    ]
+
+
+def _evaluation(usage: Usage) -> list[Acl]:
+    return [
+        Acl("Read", "topic", usage.topics.scores, why="answers"),
+        Acl("Read", "topic", usage.topics.labels, why="what became known"),
+    ]
+
+
+def _reader(usage: Usage) -> list[Acl]:
+    return [Acl("Read", "topic", usage.topics.dead_letters, why="letters and marks")]
+
+
+def requeue_acls(usage: Usage, targets: Sequence[str] | None = None) -> list[Acl]:
+    """What sending letters again needs; `targets` are the topics that they go to.
+
+    Without `targets`, to wherever a scorer's letters can come from.
+    """
+    topics = usage.topics
+    if targets is None:
+        targets = [topics.events, *([topics.labels] if usage.reads_labels else [])]
+    return [
+        *_reader(usage),
+        Acl("Write", "topic", topics.dead_letters, why="marks what was sent"),
+        *(Acl("Write", "topic", target, why="sends records again") for target in targets),
+        Acl("Write", "transactional-id", f"{topics.dead_letters}-requeue", why="each only once"),
+    ]
+
+
+def _purge(usage: Usage) -> list[Acl]:
+    return [*_reader(usage), Acl("Delete", "topic", usage.topics.dead_letters, why="letters")]
+
+
+_TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
+    Process.TOPICS: _topics,
+    Process.PRODUCER: _producer,
+    Process.SCORER: _scorer,
+    Process.EVALUATION: _evaluation,
+    Process.LETTERS: _reader,
+    Process.REQUEUE: requeue_acls,
+    Process.PURGE: _purge,
+}

@@ -1,0 +1,38 @@
+"""What a cluster with ACLs does not let us do, in words that name the right and who grants it."""
+
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaError
+
+_KINDS = {
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "the cluster",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "a consumer group",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "a topic",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "a transactional id",
+}
+HOW = (
+    "`weir acls` prints what each process needs; someone who may change ACLs grants it, with "
+    "kafka-acls.sh or `weir acls --grant`"
+)
+
+
+class DeniedError(Exception):
+    """The cluster does not let us do something; the message names the rights and how to get them.
+
+    Args:
+        missing: the rights.
+        who: we, as the cluster knows us.
+    """
+
+    def __init__(self, missing: Sequence[object], who: str = "this user") -> None:
+        super().__init__(f"Kafka denies {who}: {'; '.join(map(str, missing))}. {HOW}")
+
+
+def is_denial(error: KafkaError) -> bool:
+    """Whether it says that a right is missing; waiting does not mend that."""
+    return error.code() in _KINDS
+
+
+def denial(error: KafkaError) -> str:
+    """A denial whose resource is not known any more, in words."""
+    return f"Kafka denies the use of {_KINDS[error.code()]}: {error.str()}. {HOW}"
