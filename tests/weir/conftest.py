@@ -1,12 +1,13 @@
 """A small world with a champion, which several tests of the scorer share."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from front_door import write_events, write_settings
+from secured import Secured
 
 from streams.files import open_events
 from weir.settings import load_settings
@@ -47,3 +48,10 @@ def config(kafka: str, trained: Trained, tmp_path: Path) -> Callable[..., Path]:
         return write_settings(tmp_path / "weir.toml", **(defaults | sections))
 
     return write
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """A broker with passwords, mutual TLS and ACLs; all tests of a run share it."""
+    with Secured(tmp_path_factory.mktemp("secured")).running() as broker:
+        yield broker
