@@ -30,9 +30,11 @@ from tests.chaos.content_faults import (
 from tests.chaos.scorer_faults import (
     contention,
     fewer_workers,
+    kill_all,
     kill_scorer,
     more_workers,
     outlived_transaction,
+    rolling_restart,
     second_scorer,
     suspend_scorer,
     terminate_scorer,
@@ -70,6 +72,8 @@ FAULTS: dict[str, tuple[int, Callable[[Stage], None]]] = {
     "outlived transaction": (1, outlived_transaction),
     "second scorer": (2, second_scorer),
     "contention": (1, contention),
+    "kill all scorers": (1, kill_all),
+    "rolling restart": (1, rolling_restart),
     "fewer workers": (2, fewer_workers),
     "more workers": (2, more_workers),
     "kill broker": (1, kill_broker),
@@ -104,7 +108,8 @@ WEIGHTS = {kind: weight for kind, (weight, _) in FAULTS.items()}
 OF_FUSED = {"second scorer", "contention", "more features", "garbage in snapshots",
             "snapshots gone"}  # fmt: skip
 """Staged workers do not fence each other off, take no snapshots, and begin anew with features."""
-OF_STAGED = {"fewer workers", "more workers"}
+OF_STAGED = {"kill all scorers", "rolling restart", "fewer workers", "more workers"}
+"""One that is alone is killed and ended anyway."""
 
 
 def kinds_of(topology: str) -> list[str]:

@@ -5,6 +5,7 @@ import signal
 from tests.chaos.configuration import SESSION_S, TRANSACTION_S
 from tests.chaos.stage import LIVELY_S, Stage
 
+_REPLACED_S = 15.0
 _ABORTED_S = 11.0
 """How often the broker looks for transactions that have outlived their time, and a second."""
 
@@ -64,6 +65,22 @@ def contention(stage: Stage) -> None:
     if not stage.answers_again():
         detail = f"nothing answered {LIVELY_S:.0f} s after the last start: all wait for all"
         stage.found.add("livelock", detail)
+
+
+def kill_all(stage: Stage) -> None:
+    """SIGKILL for all of them at once."""
+    for scorer in stage.scorers.running:
+        scorer.send(signal.SIGKILL)
+    if not stage.answers_again():
+        stage.found.add("stuck", f"all workers killed: nothing answered for {LIVELY_S:.0f} s")
+
+
+def rolling_restart(stage: Stage) -> None:
+    """SIGTERM for one after another, each when the one before has been replaced."""
+    for scorer in stage.scorers.awake:
+        started = stage.scorers.started
+        scorer.send(signal.SIGTERM)
+        stage.until(lambda started=started: stage.scorers.started > started, _REPLACED_S)
 
 
 def fewer_workers(stage: Stage) -> None:
