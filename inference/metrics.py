@@ -9,6 +9,8 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from streams.features.state import FeatureState
+
 STAGES = ("decode", "features", "inference", "encode", "produce", "commit")
 
 _SECONDS = tuple(m * 10.0**e for e in range(-4, 2) for m in (1.0, 2.5, 5.0))
@@ -125,6 +127,23 @@ class ScorerMetrics:
                 registry=self._registry,
             )
         self._schema_registry.set(available)
+
+    def observe_state(self, states: Iterable[FeatureState]) -> None:
+        """Show what windows hold and how much memory they take, all of these states together."""
+        size = 0
+        totals: dict[str, list[int]] = {}
+        for state in states:
+            size += state.nbytes
+            for entity, count in state.entities.items():
+                total = totals.setdefault(entity, [0, 0, 0])
+                total[0] += count
+                total[1] += state.dropped_events[entity]
+                total[2] += state.evicted_entities[entity]
+        self.state_bytes.set(size)
+        for entity, (count, dropped, evicted) in totals.items():
+            self.entities.labels(entity).set(count)
+            self.forgotten.labels(entity).set(dropped)
+            self.evicted.labels(entity).set(evicted)
 
     def observe_snapshot(self, outcome: str, pause: float, write: float, size: int) -> None:
         """Count a snapshot; see `streams.snapshots.SnapshotTaker`."""

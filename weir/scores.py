@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.scorer import Score
+from inference.answerer import Score
 from streams.columns import UNLABELLED
 from streams.contract import EventContract
 from streams.dead_letters import headers_of

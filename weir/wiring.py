@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
+from inference.answerer import Answerer
 from inference.engine import EngineError
 from inference.metrics import ScorerMetrics
 from inference.onnxruntime_engine import OnnxRuntimeEngine
@@ -104,17 +105,16 @@ def build_scorer(settings: Settings, kafka: KafkaSettings, model: ModelPackage) 
     engine = OnnxRuntimeEngine(model, plan.names)
     prometheus = CollectorRegistry()
     metrics = ScorerMetrics(prometheus)
-    scorer = Scorer(
+    answerer = Answerer(
         settings.event,
         plan,
-        settings.windows,
         engine,
         model.short_id,
         Policy(settings.policy, model.thresholds),
         settings.topics,
         metrics,
     )
-
+    scorer = Scorer(plan, settings.windows, answerer, metrics)
     scorer.warm_up()
 
     decoder = event_decoder(

@@ -13,13 +13,14 @@ from prometheus_client import CollectorRegistry
 from pydantic import TypeAdapter
 from test_metrics import samples
 
-from inference import scorer as scorer_module
+from inference import answerer as answerer_module
+from inference.answerer import Answerer, Score
 from inference.engine import Outputs
 from inference.metrics import ScorerMetrics
 from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.package import ModelPackage
 from inference.policy import DECISIONS, Policy, PolicySettings
-from inference.scorer import Score, Scorer
+from inference.scorer import Scorer
 from inference.training import TrainingSet, train
 from streams.contract import EventContract, Field
 from streams.dead_letters import read_dead_letter
@@ -83,10 +84,11 @@ class Desk:
         self.registry = CollectorRegistry()
         self.engine = OnnxRuntimeEngine(model, PLAN.names)
         self.policy = Policy(PolicySettings(version="7", **policy), model.thresholds)
-        self.scorer = Scorer(
-            CONTRACT, PLAN, windows or WindowSettings(), self.engine, model.short_id, self.policy,
-            TOPICS, ScorerMetrics(self.registry),
-        )  # fmt: skip
+        metrics = ScorerMetrics(self.registry)
+        answerer = Answerer(
+            CONTRACT, PLAN, self.engine, model.short_id, self.policy, TOPICS, metrics
+        )
+        self.scorer = Scorer(PLAN, windows or WindowSettings(), answerer, metrics)
 
     def process(self, work: Work) -> dict[str, Outgoing]:
         return {each.topic: each for each in self.answer(work).outgoing}
@@ -235,7 +237,7 @@ def test_the_feature_log_is_one_record_per_partition_with_what_was_scored(
 def test_a_long_feature_log_is_cut_below_the_limit(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scorer_module, "FEATURE_LOG_BYTES", 6_000)
+    monkeypatch.setattr(answerer_module, "FEATURE_LOG_BYTES", 6_000)
     work = work_of(500, partitions=2)
     log = desk.process(work)[TOPICS.feature_log]
     assert len(log.values) > 8
