@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import tarfile
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from jgo.constants import MAVEN_CENTRAL_URL
 from streams.broker import BrokerSettings
 from streams.broker.download import fetch
 from streams.broker.java import find_java
+from streams.broker.lock import exclusive
 
 _VERSION = "2.6.13.Final"
 _NAME = f"apicurio-registry-app-{_VERSION}"
@@ -28,8 +30,8 @@ _SHA256 = "3cda1b34aa020fb4ac4dd6a66018d757e81e437f97e20a1f92d366b70091c6ba"
 class Registry:
     """The registry's process; it keeps everything in memory."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, program: Path, folder: Path) -> None:
+        self._program, self._folder = program, folder
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -43,7 +45,7 @@ class Registry:
                 find_java().path,
                 *("-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
                 *("-Dquarkus.http.host=127.0.0.1", f"-Dquarkus.http.port={self.port}"),
-                *("-jar", str(self._folder / f"{_NAME}-runner.jar")),
+                *("-jar", str(self._program / f"{_NAME}-runner.jar")),
             ],
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
@@ -83,20 +85,31 @@ class Registry:
         return self.client().register_schema(f"subject-{uuid.uuid4().hex}", schema)
 
 
-@pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A real schema registry, shared by the run; fetched once (142 MB), verified, and cached."""
+def _server() -> Path:
+    """The folder of the registry's program: fetched once (142 MB), verified, and cached."""
     cache = BrokerSettings().cache_dir.expanduser().absolute() / "schema-registry"
     cache.mkdir(parents=True, exist_ok=True)
-    archive = cache / f"{_NAME}-all.tar.gz"
-    if not archive.is_file():
-        local = Path.home() / ".m2" / "repository" / _PATH
-        repository = os.environ.get("WEIR_BROKER__MAVEN_REPOSITORY", MAVEN_CENTRAL_URL)
-        url = local.as_uri() if local.is_file() else f"{repository.rstrip('/')}/{_PATH}"
-        fetch(url, archive, _SHA256, lambda size: None)
-    folder = tmp_path_factory.mktemp("registry")
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
-    server = Registry(folder)
+    with exclusive(cache / "lock", 600):
+        folder = cache / _NAME
+        if not folder.is_dir():
+            archive = cache / f"{_NAME}-all.tar.gz"
+            fetch(_url(), archive, _SHA256, lambda size: None)
+            unpacked = tempfile.TemporaryDirectory(dir=cache, ignore_cleanup_errors=True)
+            with unpacked as inside, tarfile.open(archive) as packed:
+                packed.extractall(inside, filter="data")
+                Path(inside).rename(folder)
+            archive.unlink()
+    return folder
+
+
+def _url() -> str:
+    repository = os.environ.get("WEIR_BROKER__MAVEN_REPOSITORY", MAVEN_CENTRAL_URL)
+    return f"{repository.rstrip('/')}/{_PATH}"
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A real schema registry, shared by the run."""
+    server = Registry(_server(), tmp_path_factory.mktemp("registry"))
     yield server
     server.close()
