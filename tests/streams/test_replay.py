@@ -415,3 +415,9 @@ def test_settings_that_make_no_producer_are_an_error(
     settings = KafkaSettings(bootstrap_servers=kafka, producer={"compression.level": "soon"})
     with pytest.raises(PublishError, match=r"\[kafka\]: .*compression\.level"):
         Replayer(file, settings, topics, LABELS, Pace()).run(threading.Event())
+
+
+def test_another_format_than_json_is_refused(file: EventFile) -> None:
+    avro = open_events(file.path, CONTRACT.model_copy(update={"format": "avro"}), "fraud")
+    with pytest.raises(ReplayError, match=r"event\.format is 'avro'.*set event\.format to 'json'"):
+        Replayer(avro, KafkaSettings(), TopicSettings(), LABELS, Pace())

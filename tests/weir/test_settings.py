@@ -98,6 +98,10 @@ def test_the_example_is_right_and_frozen(file: Path) -> None:
         ("kafka.security_protocol", "TLS", "kafka.security_protocol", "'SASL_SSL'"),
         ("kafka.ssl_ca_location", "/no/such.pem", "ssl_ca_location", "no file '/no/such.pem'"),
         ("alignment.max_idle", "1", "alignment.max_idle", "a unit of ms"),
+        ("event.format", "avro", "event.format = 'avro'", "set schema_registry.url"),
+        ("event.format", "xml", "event.format", "'json_schema'"),
+        ("schema_registry.url", "registry:8081", "schema_registry.url", "https?://"),
+        ("schema_registry.username", "me", "schema_registry", "set both, or neither"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_answered_with_file_key_and_fix(

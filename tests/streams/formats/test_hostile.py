@@ -190,7 +190,7 @@ def test_any_bytes_are_an_event_or_a_reason(kind):
     )
     bodies = st.lists(st.binary(max_size=60) | cut | mutated | st.just(good), max_size=8)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(bodies)
     def check(bodies):
         frames = [frame(1, body) for body in bodies]
