@@ -4,6 +4,7 @@ import json
 import uuid
 from functools import cache
 from io import BytesIO
+from time import monotonic, sleep
 from typing import Any
 
 import fastavro
@@ -11,6 +12,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf import message_factory
 
 from streams.contract import EventContract
+from streams.decode import Decoded, TryAgainLaterError
 from streams.formats import SchemaRegistrySettings
 from streams.formats.framed import FramedDecoder
 from streams.formats.protoc import compile_schema
@@ -80,11 +82,24 @@ class OneSchema:
         return self._schema
 
 
+class PatientDecoder(FramedDecoder):
+    """Waits for a registry that is slow to answer, as the machine may be busy."""
+
+    def decode(self, *args: Any) -> Decoded:
+        deadline = monotonic() + 60
+        while True:
+            try:
+                return super().decode(*args)
+            except TryAgainLaterError:
+                assert monotonic() < deadline, "the registry does not answer"
+                sleep(0.05)
+
+
 def decoder(registry: Any, format: str, **more: Any) -> FramedDecoder:
     """A decoder at a real registry, or of the one schema that is given."""
     if not isinstance(registry, OneSchema):
         registry = SchemaRegistry(SchemaRegistrySettings(url=registry.url))
-    return FramedDecoder(contract(format, **more), registry, lambda: NOW)
+    return PatientDecoder(contract(format, **more), registry, lambda: NOW)
 
 
 def avro_schema(drop: Any = (), **types: Any) -> str:
