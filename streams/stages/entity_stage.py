@@ -80,6 +80,8 @@ class EntityStage:
         self._windows = windows
         self._codec = RowCodec(contract, part.fields, part.digest)
         self._enriched = enriched
+        self._now_ms = now_ms
+        self._live_within = alignment.live_within
         self._sources = [(True, each) for each in range(events)]
         if part.plan.reads_labels:
             self._sources += [(False, each) for each in range(labels)]
@@ -96,8 +98,7 @@ class EntityStage:
         """
         self._state = FeatureState(self._part.plan, self._windows)
         self._committed = position.offset if position is not None else 0
-        metadata = position.metadata if position is not None else ""
-        taken = unpack(metadata, _Taken) if metadata else _Taken(0, {})
+        taken = unpack(position.metadata, _Taken) if position is not None else _Taken(0, {})
         self._read_to = self._committed + taken.read_to
         self._taken = {(not key % 2, key // 2): offset for key, offset in taken.lanes.items()}
         self._next = 0
@@ -121,9 +122,15 @@ class EntityStage:
         return self._present.waiting
 
     @property
-    def nbytes(self) -> int:
-        """Memory of the windows, in bytes."""
-        return self._state.nbytes
+    def state(self) -> FeatureState:
+        """The windows."""
+        return self._state
+
+    @property
+    def holds_history(self) -> bool:
+        """Whether an event waits that is too old to go on without waiting for silent partitions."""
+        turns = [int(lane.turns[0]) for lane in self._lanes.values() if lane.items]
+        return min(turns, default=_NEVER_LIVE) < self._now_ms() - self._live_within
 
     @property
     def position(self) -> StagePosition:

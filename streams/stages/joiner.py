@@ -73,8 +73,7 @@ class Joiner:
         """
         local = self._plan.local
         self._state = FeatureState(local, self._windows) if local is not None else None
-        metadata = position.metadata if position is not None else ""
-        self._answered_to = unpack(metadata, int) if metadata else 0
+        self._answered_to = unpack(position.metadata, int) if position is not None else 0
         self._released_to = self._answered_to
         self._next = 0
         self._records: deque[list[int]] = deque()
@@ -93,6 +92,11 @@ class Joiner:
     def waiting(self) -> int:
         """How many events are queued."""
         return len(self._rows)
+
+    @property
+    def state(self) -> FeatureState | None:
+        """The windows of the key, if any feature reads them."""
+        return self._state
 
     @property
     def position(self) -> StagePosition:

@@ -25,6 +25,11 @@ MARK_EVERY_MS = 1_000
 """Of event time or of the clock: how far a place is left without word of a partition."""
 
 _Place = tuple[str, int]
+CountRejected = Callable[[Sequence[Rejected]], None]
+
+
+def count_nothing(rejected: Sequence[Rejected]) -> None:
+    """Nobody counts."""
 
 
 class _Progress(msgspec.Struct, array_like=True):
@@ -47,6 +52,7 @@ class _Router:
         partition: the source partition.
         dead_letters: topic of the dead letters.
         now_ms: the wall clock, UTC milliseconds.
+        count: told which records were rejected, once that is visible.
     """
 
     def __init__(
@@ -56,8 +62,10 @@ class _Router:
         targets: Sequence[_Place],
         dead_letters: str,
         now_ms: Callable[[], int],
+        count: CountRejected,
     ) -> None:
         self.partition = partition
+        self._count = count
         self._contract = contract
         self._targets = targets
         self._dead_letters = dead_letters
@@ -67,8 +75,7 @@ class _Router:
     def begin(self, position: StagePosition | None) -> None:
         """Go on where a router of this partition has committed; None for nowhere yet."""
         self._next = position.offset if position is not None else 0
-        metadata = position.metadata if position is not None else ""
-        self._progress = unpack(metadata, _Progress) if metadata else _Progress()
+        self._progress = _Progress() if position is None else unpack(position.metadata, _Progress)
         self._told: dict[_Place, tuple[Mark, int]] = {}
 
     @property
@@ -111,7 +118,11 @@ class _Router:
             outgoing.append(self._letters(messages, bad))
         if not outgoing and not messages:
             return None
-        return Step(outgoing, StagePosition(self._next, pack(self._progress)))
+        return Step(
+            outgoing,
+            StagePosition(self._next, pack(self._progress)),
+            lambda _: self._count(bad),
+        )
 
     def _letters(self, messages: Sequence[Message], bad: list[Rejected]) -> Outgoing:
         now = self._now_ms()
@@ -146,6 +157,7 @@ class EventRouter(_Router):
 
     Args:
         targets: how many partitions the topic of each entity has, by entity.
+        decoder: decodes events, where they are not plain JSON.
     """
 
     def __init__(
@@ -156,6 +168,8 @@ class EventRouter(_Router):
         targets: dict[str, int],
         dead_letters: str,
         now_ms: Callable[[], int],
+        count: CountRejected = count_nothing,
+        decoder: Decoder | None = None,
     ) -> None:
         contract = plan.whole.contract
         places = [
@@ -163,8 +177,8 @@ class EventRouter(_Router):
             for part in plan.parts
             for target in range(targets[part.entity])
         ]
-        super().__init__(contract, partition, places, dead_letters, now_ms)
-        self._decoder = Decoder(contract)
+        super().__init__(contract, partition, places, dead_letters, now_ms, count)
+        self._decoder = decoder or Decoder(contract)
         self._enriched = topics.enriched
         self._scored = RowCodec(contract, plan.fields, plan.digest)
         self._fields = plan.fields
@@ -187,6 +201,9 @@ class EventRouter(_Router):
 
         Returns:
             One transaction, or None if there is nothing to tell anybody.
+
+        Raises:
+            TryAgainLaterError: a record's schema can't be had yet; nothing has changed.
         """
         arrived = self._stamps(messages)
         decoded = self._decoder.decode([message.value() for message in messages], arrived)
@@ -270,6 +287,7 @@ class LabelRouter(_Router):
         targets: dict[str, int],
         dead_letters: str,
         now_ms: Callable[[], int],
+        count: CountRejected = count_nothing,
     ) -> None:
         places = [
             (topics.by_entity(part.entity), target)
@@ -277,7 +295,7 @@ class LabelRouter(_Router):
             if part.plan.reads_labels
             for target in range(targets[part.entity])
         ]
-        super().__init__(plan.whole.contract, partition, places, dead_letters, now_ms)
+        super().__init__(plan.whole.contract, partition, places, dead_letters, now_ms, count)
         self._decoder = Decoder(label_contract(self._contract))
 
     def route(self, messages: Sequence[Message], end: int | None = None) -> Step | None:

@@ -1,13 +1,14 @@
 """What a stage hands to its loop: one transaction's records, and where its input goes on."""
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from streams.stages.messages import MessageError
-from streams.transactor import Outgoing
+from streams.transactor import Committed, Outgoing
 
 MAX_METADATA = 4096
 """What Kafka's ``offset.metadata.max.bytes`` allows by default."""
@@ -27,12 +28,21 @@ class StagePosition(NamedTuple):
     metadata: str
 
 
+def _nothing(committed: Committed) -> None:
+    """Nobody is to be told."""
+
+
 @dataclass(frozen=True)
 class Step:
-    """One transaction of one input partition."""
+    """What one input partition has to say in one transaction.
+
+    Attributes:
+        when_visible: called once it is committed.
+    """
 
     outgoing: list[Outgoing]
     position: StagePosition
+    when_visible: Callable[[Committed], None] = _nothing
 
 
 def pack(value: Any) -> str:
@@ -56,6 +66,11 @@ def unpack(metadata: str, kind: type[T]) -> T:
     Raises:
         MessageError: something else was committed for this group.
     """
+    if not metadata:
+        raise MessageError(
+            "the group's committed offsets are not those of a staged scorer: give this scorer "
+            "another loop.group"
+        )
     try:
         return msgspec.msgpack.decode(base64.b85decode(metadata), type=kind)
     except (ValueError, msgspec.DecodeError) as error:
