@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.intake import Intake, Work
 from streams.position import Position
-from streams.reading import consume_ready
+from streams.reading import read_ready
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def read_history(
             [TopicPartition(*each.place, each.offset) for each in begins if each.place in unread]
         )
         while unread and go_on():
-            messages = consume_ready(consumer, _BATCH, _POLL_S)
+            messages = read_ready(consumer, _BATCH, _POLL_S)
             ours = []
             for message in messages:
                 place = (message.topic(), message.partition())

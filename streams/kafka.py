@@ -20,6 +20,7 @@ Scalar = str | int | float | bool
 
 
 _REFUSED_S = 3.0
+_LOOK_S = 0.5
 _AGAIN_S = 0.1
 _FINAL = {KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._RESOLVE}
 """What waiting does not mend."""
@@ -188,7 +189,7 @@ def connect(settings: KafkaSettings, timeout_s: float = 15.0) -> AdminClient:
     start = monotonic()
     while True:
         try:
-            admin.list_topics(timeout=1.0)
+            admin.list_topics(timeout=_LOOK_S)
             return admin
         except KafkaException as error:
             admin.poll(0)  # calls error_cb

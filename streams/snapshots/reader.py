@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.dead_letters import Header, headers_of
 from streams.position import Position
-from streams.reading import consume_ready
+from streams.reading import read_ready
 from streams.snapshots.parts import (
     FORMAT,
     SNAPSHOT_HEADER,
@@ -61,7 +61,7 @@ def read_snapshot(config: dict[str, Any], topic: str, pointer: Pointer) -> Snaps
         reached = pointer.first - 1
         deadline = time.monotonic() + _PATIENCE_S
         while reached < pointer.last:
-            for message in consume_ready(consumer, _BATCH, _POLL_S):
+            for message in read_ready(consumer, _BATCH, _POLL_S):
                 deadline = time.monotonic() + _PATIENCE_S
                 error = message.error()
                 if error is not None:

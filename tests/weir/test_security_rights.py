@@ -1,0 +1,167 @@
+"""Each process works with just the rights that `weir acls` names, and says which one is missing."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, NamedTuple
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from confluent_kafka import Producer
+from conftest import Trained
+from secured import Secured
+from security_world import World
+
+from streams.acls import Process
+from streams.kafka import KafkaSettings
+from weir.main import main
+
+COUNT, MORE = 1_200, 100
+LONGEST_S = 60
+
+
+class Said(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture(scope="module")
+def world(secured: Secured, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(secured, tmp_path_factory.mktemp("world"), trained.folder / "data")
+
+
+@pytest.fixture
+def run(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """Run the front door in this process as a user, with the password from the environment."""
+    for name in [name for name in os.environ if name.startswith("WEIR_")]:
+        monkeypatch.delenv(name)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+
+    def too_long(*_: object) -> None:
+        raise TimeoutError(f"no end within {LONGEST_S} s")
+
+    def run(user: str, *arguments: object, **sections: Any) -> Said:
+        config = world.write(user, **sections)
+        monkeypatch.setenv("WEIR_KAFKA__SASL_PASSWORD", world.secured.passwords[user])
+        monkeypatch.setattr(sys, "argv", ["weir", *map(str, arguments), "-c", str(config)])
+        capfd.readouterr()
+        signal.signal(signal.SIGALRM, too_long)
+        signal.alarm(LONGEST_S)
+        with pytest.raises(SystemExit) as end:
+            main()
+        signal.alarm(0)
+        said = capfd.readouterr()
+        world.check_silence(said.out + said.err)
+        assert "Traceback" not in said.err
+        assert isinstance(end.value.code, int)
+        return Said(end.value.code, said.out, " ".join(said.err.split()))
+
+    yield run
+    signal.alarm(0)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def done(said: Said) -> Any:
+    assert said.code == 0, said.err
+    return json.loads(said.out)
+
+
+def replay_more(run: Run, trained: Trained, before: dict[str, Any]) -> dict[str, Any]:
+    """Send the next events of the file."""
+    start = datetime.fromtimestamp(before["resume_from_ms"] / 1_000, UTC)
+    sent: dict[str, Any] = done(
+        run("producer", "replay", trained.events, "--limit", MORE, "--json",
+            "--from", start.isoformat(timespec="milliseconds").replace("+00:00", ""))
+    )  # fmt: skip
+    assert sent["events"] == MORE
+    return sent
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = monotonic() + LONGEST_S
+    while not condition():
+        assert monotonic() < deadline, "it did not happen in time"
+        sleep(0.1)
+
+
+def test_a_stream_is_scored_by_users_with_just_their_rights(
+    world: World, trained: Trained, run: Run, tmp_path: Path
+) -> None:
+    assert len(done(run("admin", "topics", "--json"))["topics"]) == 6
+    for user, process in [
+        ("scorer", "scorer"),
+        ("producer", "producer"),
+        ("analyst", "evaluation"),
+        ("analyst", "dead-letters-requeue"),
+        ("analyst", "dead-letters-purge"),
+    ]:
+        granted = run("admin", "acls", "--process", process, "--principal", f"User:{user}",
+                      "--grant", "--json")  # fmt: skip
+        assert done(granted)["granted"] is True
+
+    sent = done(run("producer", "replay", trained.events, "--limit", COUNT, "--json"))
+    assert sent["events"] == COUNT
+    own = world.secured.with_password("producer", sasl_password=world.secured.passwords["producer"])
+    producer = Producer(KafkaSettings.model_validate(own).producer_config())
+    producer.produce(world.settings.topics.events, b"noise", partition=0)
+    assert producer.flush(30) == 0
+
+    # First with a password that comes from a file, then with a certificate instead.
+    secret = tmp_path / "password"
+    secret.write_text(world.secured.passwords["scorer"] + "\n")
+    kafka = world.secured.with_password("scorer", sasl_password_file=str(secret))
+    first, second = tmp_path / "first.log", tmp_path / "second.log"
+    with world.scorer(world.write("scorer", kafka=kafka), first) as scorer:
+        world.wait_for(COUNT, scorer, first)
+        for part in psutil.Process(scorer.pid).cmdline():
+            assert world.secured.passwords["scorer"] not in part
+        wait_until(lambda: "snapshot of" in first.read_text())
+        # Its place goes with the next commit.
+        sent = replay_more(run, trained, sent)
+        world.wait_for(COUNT + MORE, scorer, first)
+    with world.scorer(world.write("scorer", certificate=True), second) as scorer:
+        replay_more(run, trained, sent)
+        scores = world.wait_for(COUNT + 2 * MORE, scorer, second)
+    assert "from a snapshot" in second.read_text()
+    world.check_silence(first.read_text() + second.read_text())
+    expected = pq.read_table(trained.events)["transaction_id"].to_pylist()[: COUNT + 2 * MORE]
+    assert (sorted(scores.ids), scores.duplicates) == (sorted(expected), 0)
+
+    assert done(run("analyst", "evaluate", "--json"))["events"] == COUNT + 2 * MORE
+    assert done(run("analyst", "dead-letters", "list", "--json"))["letters"] == 1
+    assert done(run("analyst", "dead-letters", "requeue", "--yes", "--json"))["total"] == 1
+    assert done(run("analyst", "dead-letters", "purge", "--all", "--yes", "--json"))["done"]
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_a_scorer_without_a_right_says_which(world: World, run: Run, number: int) -> None:
+    acls = world.needs(Process.SCORER)
+    assert len(acls) == 9
+    assert run("admin", "topics").code == 0
+    world.grant("scorer", acls)
+    acl = acls[number]
+    world.take_away("scorer", acl)
+    try:
+        said = run("scorer", "score")
+    finally:
+        world.grant("scorer", [acl])
+    assert said.code == 3
+    assert "weir acls" in said.err
+    if acl.resource == "transactional-id":
+        assert "transactional id" in said.err
+    else:
+        assert repr(acl.name) in said.err
