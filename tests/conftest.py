@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.broker import BrokerSettings, LocalBroker
+from tests.registry_server import Registry, fetch_registry
 
 MakeTopics = Callable[..., list[str]]
 
@@ -54,6 +55,14 @@ def make_topics(kafka: str) -> MakeTopics:
         return unique
 
     return make
+
+
+@pytest.fixture(scope="session")
+def schema_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A real schema registry, started when a test first asks for it, and shared by the run."""
+    server = Registry(fetch_registry(), tmp_path_factory.mktemp("registry"))
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

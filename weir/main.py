@@ -114,7 +114,7 @@ def options(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    for noisy in ("numba", "mlflow", "alembic", "urllib3", "git"):
+    for noisy in ("numba", "mlflow", "alembic", "urllib3", "git", "httpx", "httpx2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

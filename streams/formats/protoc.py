@@ -17,7 +17,7 @@ from streams.formats.reader import WrongSchemaError
 from streams.formats.registry import Schema
 
 _ROOT = "weir_record.proto"
-_TIMEOUT_S = 60
+_TIMEOUT_S = 20
 
 
 def compile_schema(schema: Schema) -> FileDescriptor:
@@ -46,18 +46,18 @@ def compile_schema(schema: Schema) -> FileDescriptor:
         given, out = root / "weir_given.bin", root / "weir_descriptors.bin"
         given.write_bytes(serialized.SerializeToString())
         well_known = files("grpc_tools") / "_proto"
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "grpc_tools.protoc"),
-                *(f"-I{root}", f"-I{well_known}", "--include_imports"),
-                *(f"--descriptor_set_in={given}", f"--descriptor_set_out={out}", _ROOT),
-            ],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
+        command = [
+            *(sys.executable, "-m", "grpc_tools.protoc"),
+            *(f"-I{root}", f"-I{well_known}", "--include_imports"),
+            *(f"--descriptor_set_in={given}", f"--descriptor_set_out={out}", _ROOT),
+        ]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S,
+                check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise WrongSchemaError(f"it keeps protoc busy for {_TIMEOUT_S} s") from error
         if done.returncode != 0:
             raise WrongSchemaError(f"it does not compile: {_complaint(done.stderr, root)}")
         compiled = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes())

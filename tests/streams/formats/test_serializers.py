@@ -1,5 +1,6 @@
 """Records of Confluent's own serializers, through a real registry, into events."""
 
+import json
 import math
 import uuid
 
@@ -13,14 +14,18 @@ from framed_records import (
     JSON_SCHEMA,
     NOW,
     PROTO,
+    OneSchema,
     avro_body,
     avro_schema,
     context,
+    contract,
     decoder,
     frame,
     message_type,
     payment,
 )
+
+from streams.decode import Decoder
 
 BARE = GOOD | {"count": None, "online": None}
 
@@ -65,6 +70,36 @@ def test_protobuf_registered_as_text(registry):
     second = b"\x02\x02"  # one index, 1, as zigzag varints
     values = [frame(schema_id, second + each.SerializeToString()) for each in (full, payment())]
     check(decoder(registry, "protobuf").decode(values))
+
+
+def test_the_same_events_are_the_same_in_every_format():
+    rng = np.random.default_rng(20261121)
+    events = [
+        {"id": i, "time": NOW - int(rng.integers(10**9)), "card": f"c{rng.integers(9)}é",
+         "amount": float(rng.uniform(0, 1000)), "count": int(rng.integers(-(2**31), 2**31))}
+        | ({"online": bool(rng.integers(2))} if rng.random() < 0.5 else {})
+        for i in range(200)
+    ]  # fmt: skip
+    avro = avro_schema()
+    text = """syntax = "proto3"; message P { int64 id = 1; int64 time = 2; string card = 3;
+        double amount = 4; optional sint32 count = 5; optional bool online = 6; }"""
+    bodies = {
+        "avro": ("AVRO", avro, lambda event: avro_body(avro, {"online": None} | event)),
+        "protobuf": (
+            "PROTOBUF",
+            text,
+            lambda event: b"\0" + message_type(text, "P")(**event).SerializeToString(),
+        ),
+        "json_schema": ("JSON", "{}", lambda event: json.dumps(event).encode()),
+    }
+    plain = Decoder(contract("json"), lambda: NOW).decode([json.dumps(e).encode() for e in events])
+    assert len(plain.events) == 200
+    for format, (kind, schema, body) in bodies.items():
+        values = [frame(1, body(event)) for event in events]
+        same = decoder(OneSchema(kind, schema), format).decode(values).events
+        assert same.times.tolist() == plain.events.times.tolist()
+        for name in contract("json").fields:
+            assert same.values(name) == plain.events.values(name)
 
 
 def test_avro_schemas_that_refer_to_others(registry):
