@@ -13,6 +13,8 @@ import fastavro
 from streams.formats.reader import WrongSchemaError
 from streams.formats.registry import Schema
 
+_MOST_OF_NOTHING = 1_000
+
 
 def parse(schema: Schema) -> tuple[dict[str, dict[str, Any]], Any]:
     """Return the fields of a record's schema by name, and the schema as `fastavro` reads by it.
@@ -30,7 +32,7 @@ def parse(schema: Schema) -> tuple[dict[str, dict[str, Any]], Any]:
         parsed = fastavro.parse_schema(_plain(written), named_schemas=named)
         if not isinstance(written, dict) or written["type"] != "record":
             raise WrongSchemaError("it is an Avro schema, but of no record")
-        _Walk(named).can_be_empty(parsed)
+        _Walk(named).values_of_nothing(parsed)
         fields = {field["name"]: field for field in written["fields"]}
     except WrongSchemaError:
         raise
@@ -51,51 +53,57 @@ class _Walk:
     """Looks through a schema for what can be read without end.
 
     A type within itself nests as deep as a record has bytes, which overflows the stack of the
-    process. An array of what takes no bytes has as many items as a record says.
+    process. An array of what takes no bytes has as many items as a record says. Records of nothing
+    but records of nothing, each twice in the next, are doubled by every level.
     """
 
     def __init__(self, named: Mapping[str, Any]) -> None:
         self._named = named
-        self._empty: dict[str, bool] = {}
+        self._of_records: dict[str, int] = {}
         self._open: set[str] = set()
 
-    def can_be_empty(self, schema: Any) -> bool:
-        """Whether a value may take no bytes at all.
+    def values_of_nothing(self, schema: Any) -> int:
+        """How many values are read where none takes a byte; 0 if one does.
 
         Raises:
             WrongSchemaError: it can be read without end.
         """
         if isinstance(schema, str):
-            named = self._named.get(schema)
-            return schema == "null" if named is None else self.can_be_empty(named)
+            if schema in self._named:
+                return self.values_of_nothing(self._named[schema])
+            return int(schema == "null")
         if isinstance(schema, list):
             for branch in schema:
-                self.can_be_empty(branch)
-            return False  # the number of the branch takes a byte
+                self.values_of_nothing(branch)
+            return 0  # the number of the branch takes a byte
         match schema["type"]:
             case "array":
-                if self.can_be_empty(schema["items"]):
+                if self.values_of_nothing(schema["items"]):
                     raise WrongSchemaError("it has an array of what takes no bytes")
-                return False
+                return 0
             case "map":
-                self.can_be_empty(schema["values"])
-                return False
+                self.values_of_nothing(schema["values"])
+                return 0
             case "fixed":
-                return bool(schema["size"] == 0)
+                return int(schema["size"] == 0)
             case "enum":
-                return False
+                return 0
             case "record" | "error":
-                return self._record_can_be_empty(schema)
+                return self._of_record(schema)
             case inner:
-                return self.can_be_empty(inner)
+                return self.values_of_nothing(inner)
 
-    def _record_can_be_empty(self, schema: Mapping[str, Any]) -> bool:
+    def _of_record(self, schema: Mapping[str, Any]) -> int:
         name = schema["name"]
         if name in self._open:
             raise WrongSchemaError(f"{name!r} holds itself, and would nest without end")
-        if name not in self._empty:
+        if name not in self._of_records:
             self._open.add(name)
-            fields = [self.can_be_empty(field["type"]) for field in schema["fields"]]
-            self._empty[name] = all(fields)
+            fields = [self.values_of_nothing(field["type"]) for field in schema["fields"]]
             self._open.discard(name)
-        return self._empty[name]
+            self._of_records[name] = 1 + sum(fields) if all(fields) else 0
+        if self._of_records[name] > _MOST_OF_NOTHING:
+            raise WrongSchemaError(
+                f"{name!r} has more than {_MOST_OF_NOTHING:,} values of no bytes"
+            )
+        return self._of_records[name]

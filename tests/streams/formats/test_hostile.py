@@ -73,9 +73,18 @@ VIA = {
 NOTHING = {"type": "record", "name": "E", "fields": [{"name": "x", "type": "null"}]}
 
 
+def doubled(levels):
+    kind = NOTHING
+    for level in range(levels):
+        fields = [{"name": "a", "type": kind}, {"name": "b", "type": kind["name"]}]
+        kind = {"type": "record", "name": f"D{level}", "fields": fields}
+    return kind
+
+
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
+        (doubled(50), b""),
         (NESTED, b"\x02" * LARGE + b"\0"),
         (VIA, b"\x02\x02a" * LARGE),
         ({"type": "array", "items": "null"}, number(2**60) + b"\0"),
@@ -83,7 +92,15 @@ NOTHING = {"type": "record", "name": "E", "fields": [{"name": "x", "type": "null
         ({"type": "array", "items": {"type": "fixed", "name": "f", "size": 0}}, number(2**60)),
         ({"type": "map", "values": {"type": "array", "items": "null"}}, b"\0"),
     ],
-    ids=["itself", "itself by way of another", "nulls", "empty records", "empty fixed", "deeper"],
+    ids=[
+        "doubled",
+        "itself",
+        "itself by way of another",
+        "nulls",
+        "empty records",
+        "empty fixed",
+        "deeper",
+    ],
 )
 def test_schemas_whose_records_have_no_bounds(kind, body):
     assert one_reason(avro_with(kind, body)) == (Reason.WRONG_SCHEMA, None)
@@ -106,6 +123,11 @@ def test_schemas_whose_records_have_no_bounds(kind, body):
 )
 def test_avro_lengths_and_counts(kind, body):
     assert one_reason(avro_with(kind, body)) == (Reason.BAD_BODY, None)
+
+
+def test_a_little_nothing_is_allowed():
+    assert avro_with(NOTHING, b"").rejected == []
+    assert avro_with(doubled(5), b"").rejected == []
 
 
 def test_a_decimal_of_a_megabyte():
