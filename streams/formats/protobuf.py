@@ -17,7 +17,6 @@ from streams.rejection import Finding, check_fields
 
 _TIMESTAMP = "google.protobuf.Timestamp"
 _MOST_INDEXES = 32  # messages nested deeper than that are none
-_MOST_READERS = 1_000
 
 
 class ProtobufSchema:
@@ -45,9 +44,7 @@ class ProtobufSchema:
         written = frame[HEADER_BYTES:start]
         reader = self._readers.get(written)
         if reader is None:
-            reader = self._message(indexes, start)
-            if len(self._readers) < _MOST_READERS:  # an index can be written in many ways
-                self._readers[written] = reader
+            reader = self._readers[written] = self._message(indexes, start)
         return reader
 
     def _message(self, indexes: tuple[int, ...], start: int) -> "ProtobufReader":
@@ -155,7 +152,7 @@ def _read_indexes(frame: bytes) -> tuple[tuple[int, ...], int]:
 
 
 def _read_varint(frame: bytes, at: int) -> tuple[int, int]:
-    """A zigzag varint, and where it ends."""
+    """A zigzag varint, and where it ends; only its shortest form, so that none has many."""
     value = shift = 0
     while True:
         if at >= len(frame) or shift > 28:
@@ -164,5 +161,7 @@ def _read_varint(frame: bytes, at: int) -> tuple[int, int]:
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
+            if byte == 0 and shift:
+                raise BadIndexError("the record's message indexes are not in their shortest form")
             return (value >> 1) ^ -(value & 1), at
         shift += 7

@@ -40,11 +40,22 @@ def test_a_nested_message_with_an_enum():
         (b"\xff\xff\xff\xff\xff\xff", Reason.BAD_FRAME),
         (b"\x02\x01", Reason.BAD_FRAME),
         (b"\x7e" + b"\x02" * 63, Reason.BAD_FRAME),
+        (b"\x82\x00" + PAYMENT[1:], Reason.BAD_FRAME),
         (PAYMENT + b"\x08", Reason.BAD_BODY),
         (PAYMENT + b"\x1a\x7fx", Reason.BAD_BODY),
         (b"\x00\x08\x01", Reason.MISSING_FIELD),
     ],
-    ids=["no index", "no such message", "endless", "negative", "deep", "cut off", "short", "other"],
+    ids=[
+        "no index",
+        "no such message",
+        "endless",
+        "negative",
+        "deep",
+        "long form",
+        "cut off",
+        "short",
+        "other",
+    ],
 )
 def test_bad_frames(body, reason):
     good = frame(1, PAYMENT + payment().SerializeToString())
