@@ -29,10 +29,11 @@ from streams.replay import Replayer
 from streams.task import Answers
 from streams.topics import TopicSettings, ensure_topics
 from streams.transactor import Committed, Outgoing
+from weir.scoring import ScorerProcess, build_scorer
 from weir.settings import EXAMPLE_FILE, Settings, load_settings
 from weir.simulator import SimulatorSettings, simulate
 from weir.training_run import train_and_register
-from weir.wiring import ScorerProcess, build_scorer, open_registry
+from weir.wiring import open_registry
 
 TARGET = 0.25
 

@@ -155,8 +155,7 @@ class Answerer:
         metrics.approximate.inc(flagged[1])
         for name, count in zip(DECISIONS, decided, strict=True):
             metrics.decisions.labels(name).inc(count)
-        for bad in work.bad:
-            metrics.dead_letters.labels(bad.rejected.reason.value).inc()
+        metrics.count_rejected(bad.rejected for bad in work.bad)
         stages |= {"produce": committed.produce_s, "commit": committed.commit_s}
         for stage, seconds in stages.items():
             metrics.stage.observe(stage, seconds)

@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from streams.features.state import FeatureState
+from streams.rejection import Rejected
 
 STAGES = ("decode", "features", "inference", "encode", "produce", "commit")
 
@@ -127,6 +128,11 @@ class ScorerMetrics:
                 registry=self._registry,
             )
         self._schema_registry.set(available)
+
+    def count_rejected(self, rejected: Iterable[Rejected]) -> None:
+        """Count records that went to the dead letters."""
+        for each in rejected:
+            self.dead_letters.labels(each.reason.value).inc()
 
     def observe_state(self, states: Iterable[FeatureState]) -> None:
         """Show what windows hold and how much memory they take, all of these states together."""

@@ -91,7 +91,7 @@ class ExactlyOnceLoop:
         """
         settings = self._settings
         self._transactor = Transactor(
-            self._kafka, f"{settings.group}-fused", settings.transaction_timeout
+            self._kafka, settings.transactional_id(), settings.transaction_timeout
         )
         # First of all: this ends what a killed predecessor left open, so that the offsets and the
         # history read below are final.
@@ -244,10 +244,10 @@ class ExactlyOnceLoop:
     def _probe(self, position: TopicPartition) -> None:
         self._transactor.probe(position, self._member.group_metadata())
 
-    def _on_assign(self) -> None:
+    def _on_assign(self, _: object) -> None:
         self._mend = _Mend.REBUILD
 
-    def _on_revoke(self) -> None:
+    def _on_revoke(self, _: object) -> None:
         # Offsets can be committed for as long as the partitions are ours, which is until we return.
         self._settle(wait=True)
         self._mend = _Mend.REBUILD

@@ -1,5 +1,7 @@
 """How the exactly-once loop joins its group and cuts its work."""
 
+import os
+from socket import gethostname
 from typing import Literal
 
 from pydantic import Field
@@ -13,7 +15,10 @@ class LoopSettings(Section):
     """The ``[loop]`` section.
 
     Attributes:
+        topology: ``fused``, or ``staged``; see docs/topology.md.
         group: consumer group; also the base of the transactional id.
+        worker: names this one of several staged scorers for as long as it lives, such as a pod's
+            name; empty for the machine's name and the process's number.
         group_protocol: ``classic``, or ``consumer`` for the protocol of KIP-848, which brokers
             speak from Kafka 4.0; there the group's own settings on the broker take the place of
             `session_timeout`.
@@ -23,7 +28,9 @@ class LoopSettings(Section):
         session_timeout: after this the group takes a silent member's partitions away.
     """
 
+    topology: Literal["fused", "staged"] = "fused"
     group: str = "weir-scorer"
+    worker: str = ""
     group_protocol: Literal["classic", "consumer"] = "classic"
     max_batch: int = Field(default=2_000, ge=1)
     max_queued: int = Field(default=50_000, ge=1)
@@ -40,3 +47,13 @@ class LoopSettings(Section):
             "session_timeout_ms": self.session_timeout,
             "heartbeat_interval_ms": min(_MAX_HEARTBEAT_MS, self.session_timeout // 3),
         }
+
+    def transactional_id(self) -> str:
+        """Under which this process commits.
+
+        A staged worker that comes again under the same id ends at once what it left open; others
+        wait for its transaction to time out.
+        """
+        if self.topology == "fused":
+            return f"{self.group}-fused"
+        return f"{self.group}-staged-{self.worker or f'{gethostname()}-{os.getpid()}'}"

@@ -1,14 +1,14 @@
 """A member of a consumer group: what is ours, where reading goes on, and how far behind it is."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from time import monotonic, sleep
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from streams.kafka import KafkaSettings
+from streams.kafka import KafkaSettings, watermarks
 from streams.loop_settings import LoopSettings
 from streams.position import Position
 from streams.reading import consume_ready
@@ -23,6 +23,7 @@ _REPLACED_POLL_S = 0.5
 _SEEK_PATIENCE_S = 30.0
 
 Place = tuple[str, int]
+Places = Collection[Place]
 
 
 class GroupMember:
@@ -32,8 +33,8 @@ class GroupMember:
 
     Args:
         topics: what to read.
-        assigned: called when partitions have come.
-        revoked: called when partitions go; until it returns, their offsets can be committed.
+        assigned: told which partitions have come.
+        revoked: told which go; until it returns, their offsets can be committed.
     """
 
     def __init__(
@@ -41,8 +42,8 @@ class GroupMember:
         kafka: KafkaSettings,
         settings: LoopSettings,
         topics: list[str],
-        assigned: Callable[[], None],
-        revoked: Callable[[], None],
+        assigned: Callable[[Places], None],
+        revoked: Callable[[Places], None],
     ) -> None:
         self._settings = settings
         self._admin = AdminClient(kafka.client_config())
@@ -52,9 +53,9 @@ class GroupMember:
         )
         self._consumer.subscribe(
             topics,
-            on_assign=lambda *_: assigned(),
-            on_revoke=lambda *_: revoked(),
-            on_lost=lambda *_: revoked(),
+            on_assign=lambda _, partitions: assigned(_places(partitions)),
+            on_revoke=lambda _, partitions: revoked(_places(partitions)),
+            on_lost=lambda _, partitions: revoked(_places(partitions)),
         )
         self._closed = False
         self._paused: set[Place] = set()
@@ -78,12 +79,27 @@ class GroupMember:
         """What a transaction needs to commit offsets as this member."""
         return self._consumer.consumer_group_metadata()
 
-    def committed(self) -> list[TopicPartition]:
-        """What the group has committed of our partitions, with its metadata; -1001 is nothing."""
-        committed: list[TopicPartition] = self._consumer.committed(
-            self._consumer.assignment(), timeout=_TIMEOUT_S
-        )
+    def committed(
+        self, places: Places | None = None, timeout_s: float = _TIMEOUT_S
+    ) -> list[TopicPartition]:
+        """What the group has committed, with its metadata, of some or all of our partitions.
+
+        An offset of -1001 is nothing.
+
+        Raises:
+            KafkaException: the cluster does not say; also where a transaction of somebody who
+                died is still open.
+        """
+        if places is None:
+            wanted = self._consumer.assignment()
+        else:
+            wanted = [TopicPartition(*place) for place in places]
+        committed: list[TopicPartition] = self._consumer.committed(wanted, timeout=timeout_s)
         return committed
+
+    def first_offset(self, place: Place) -> int:
+        """The first offset of a partition that has not expired."""
+        return watermarks(self._consumer, TopicPartition(*place))[0]
 
     def owns_everything(self) -> bool:
         """Whether every partition of every topic is ours."""
@@ -149,16 +165,16 @@ class GroupMember:
     def go_on_from(self, positions: Iterable[Position]) -> None:
         """Read on from these positions, all of them: what was read behind them is read again."""
         for each in positions:
-            self._seek(TopicPartition(each.topic, each.partition, each.offset))
+            self.seek(each.place, each.offset)
         self._paused = set()
         self._consumer.resume([TopicPartition(*each.place) for each in positions])
 
-    def _seek(self, place: TopicPartition) -> None:
+    def seek(self, place: Place, offset: int) -> None:
         """Read on from there; a partition that was just assigned takes a moment to allow it."""
         deadline = monotonic() + _SEEK_PATIENCE_S
         while True:
             try:
-                self._consumer.seek(place)
+                self._consumer.seek(TopicPartition(*place, offset))
                 return
             except KafkaException as error:
                 if error.args[0].code() != KafkaError._STATE or monotonic() > deadline:
@@ -192,6 +208,15 @@ class GroupMember:
         self._lag = lag
 
     @property
+    def assignment(self) -> Places:
+        """What is ours."""
+        return _places(self._consumer.assignment())
+
+    @property
     def lag(self) -> dict[Place, int]:
         """Records of each partition that were not answered when last looked at; any thread."""
         return self._lag
+
+
+def _places(partitions: Iterable[TopicPartition]) -> Places:
+    return [(each.topic, each.partition) for each in partitions]

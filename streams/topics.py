@@ -1,7 +1,7 @@
 """The topics of Weir, and how they are made."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic, sleep
 from typing import Literal, get_args
 
@@ -59,14 +59,21 @@ class TopicError(Exception):
     """A topic is missing, or its shape does not fit."""
 
 
-def partition_counts(admin: AdminClient, topics: TopicSettings) -> dict[Role, int]:
-    """Number of partitions of each topic that exists."""
+def partitions_of(admin: AdminClient, names: Iterable[str]) -> dict[str, int]:
+    """Number of partitions of each of these topics that exists."""
     known = admin.list_topics(timeout=15).topics
     return {
-        role: len(known[topics.name(role)].partitions)
-        for role in ROLES
-        if topics.name(role) in known and known[topics.name(role)].error is None
+        name: len(known[name].partitions)
+        for name in names
+        if name in known and known[name].error is None
     }
+
+
+def partition_counts(admin: AdminClient, topics: TopicSettings) -> dict[Role, int]:
+    """Number of partitions of each topic that exists, by role."""
+    names = {role: topics.name(role) for role in ROLES}
+    counts = partitions_of(admin, names.values())
+    return {role: counts[name] for role, name in names.items() if name in counts}
 
 
 def ensure_topics(
@@ -90,16 +97,16 @@ def ensure_topics(
         made += _make(admin, topics, ["events"], topics.partitions)
         missing.remove("events")
     if missing:
-        counts = _wait_until_known(admin, topics, ["events"])
-        made += _make(admin, topics, missing, counts["events"])
+        counts = wait_until_known(admin, [topics.events])
+        made += _make(admin, topics, missing, counts[topics.events])
     if made:
         logger.info("made topics %s", ", ".join(made))
-    counts = _wait_until_known(admin, topics, roles)
-    events = counts["events"]
-    for role in (each for each in roles if each in ("scores", "feature_log")):
-        if counts[role] < events:
+    counts = wait_until_known(admin, [topics.name(role) for role in roles])
+    events = counts[topics.events]
+    for name in (topics.name(role) for role in roles if role in ("scores", "feature_log")):
+        if counts[name] < events:
             raise TopicError(
-                f"topic {topics.name(role)!r} has {counts[role]} partitions, and "
+                f"topic {name!r} has {counts[name]} partitions, and "
                 f"{topics.events!r} has {events}: give it at least as many"
             )
     return made
@@ -109,22 +116,44 @@ def _make(
     admin: AdminClient, topics: TopicSettings, roles: Sequence[Role], partitions: int
 ) -> list[str]:
     """Make topics; the names of those that were not there."""
-    wanted = []
+    configs = {}
     for role in roles:
-        settings = {"max.message.bytes": _LARGE_MESSAGES}
+        config = {}
         if role in ("events", "labels"):
             # Replayed history may be years old by its timestamps; deleting it is the user's choice.
-            settings["retention.ms"] = _FOREVER
+            config = {"retention.ms": _FOREVER}
         elif role == "snapshots":
-            settings |= _SNAPSHOT_CONFIG
-        wanted.append(
-            NewTopic(
-                topics.name(role),
-                num_partitions=partitions,
-                replication_factor=topics.replication_factor,
-                config=settings | topics.config.get(role, {}),
-            )
+            config = _SNAPSHOT_CONFIG
+        configs[topics.name(role)] = config | topics.config.get(role, {})
+    return make_topics(admin, configs, partitions, topics.replication_factor)
+
+
+def make_topics(
+    admin: AdminClient,
+    configs: Mapping[str, Mapping[str, str]],
+    partitions: int,
+    replication_factor: int,
+) -> list[str]:
+    """Make topics that take large records; the names of those that were not there.
+
+    Args:
+        configs: each topic's further settings, by its name.
+
+    Raises:
+        TopicError: one can't be made.
+        DeniedError: we may not make one, or see it.
+    """
+    wanted = [
+        NewTopic(
+            name,
+            num_partitions=partitions,
+            replication_factor=replication_factor,
+            config={"max.message.bytes": _LARGE_MESSAGES, **config},
         )
+        for name, config in configs.items()
+    ]
+    if not wanted:
+        return []
     made, denied = [], []
     for name, future in admin.create_topics(wanted, operation_timeout=15).items():
         try:
@@ -140,14 +169,16 @@ def _make(
     return made
 
 
-def _wait_until_known(
-    admin: AdminClient, topics: TopicSettings, roles: Sequence[Role]
-) -> dict[Role, int]:
-    """Partitions of all topics, once these are known: a broker may take a moment for new ones."""
+def wait_until_known(admin: AdminClient, names: Sequence[str]) -> dict[str, int]:
+    """Partitions of all these topics, once they are known: a broker may take a moment for new ones.
+
+    Raises:
+        TopicError: some are not known for long.
+    """
     deadline = monotonic() + _KNOWN_WITHIN_S
     while True:
-        counts = partition_counts(admin, topics)
-        unknown = [topics.name(role) for role in roles if role not in counts]
+        counts = partitions_of(admin, names)
+        unknown = [name for name in names if name not in counts]
         if not unknown:
             return counts
         if monotonic() > deadline:

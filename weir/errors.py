@@ -52,12 +52,14 @@ def _exit_code(error: Exception) -> int | None:
     from streams.publisher import PublishError
     from streams.replay import ReplayError
     from streams.restoring import MissingHistoryError
+    from streams.staged_loop import RecordRefusedError
+    from streams.stages.messages import MessageError
     from streams.topics import TopicError
     from streams.transactor import FencedError, OutlivedError
     from weir.demo.errors import DemoError
 
     codes: list[tuple[int, tuple[type[Exception], ...]]] = [
-        (WRONG_USE, (SettingsError, ClientSettingsError)),
+        (WRONG_USE, (SettingsError, ClientSettingsError, MessageError, RecordRefusedError)),
         (UNAVAILABLE, (KafkaUnavailableError, DeniedError, KafkaException)),
         (FENCED, (FencedError,)),
         (HISTORY_MISSING, (MissingHistoryError,)),

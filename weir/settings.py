@@ -29,6 +29,9 @@ from streams.labels import LabelSettings
 from streams.loop_settings import LoopSettings
 from streams.section import Section
 from streams.snapshots import SnapshotSettings
+from streams.stages.names import StageTopics
+from streams.stages.split import StagedPlan, split_plan
+from streams.stages.stage_topics import stage_topic_names
 from streams.topics import TopicSettings
 from weir.errors import SettingsError as SettingsError
 from weir.simulator import SimulatorSettings
@@ -79,6 +82,7 @@ class Settings(BaseSettings):
     schema_registry: SchemaRegistrySettings = SchemaRegistrySettings()
     topics: TopicSettings = TopicSettings()
     loop: LoopSettings = LoopSettings()
+    stages: StageTopics = StageTopics()
     snapshots: SnapshotSettings = SnapshotSettings()
     policy: PolicySettings = PolicySettings()
     training: TrainingSettings = TrainingSettings()
@@ -117,6 +121,14 @@ class Settings(BaseSettings):
     def plan(self) -> FeaturePlan:
         """The declared features, compiled."""
         return FeaturePlan(self.features, self.event)
+
+    def staged_plan(self) -> StagedPlan:
+        """The declared features, by stage."""
+        return split_plan(self.plan(), self.event.key if self.stages.keyed else None)
+
+    def stage_topics(self) -> list[str]:
+        """Names of the topics between the stages."""
+        return stage_topic_names(self.staged_plan(), self.stages)
 
 
 def find_settings_file(path: Path | None) -> Path:

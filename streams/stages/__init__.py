@@ -12,16 +12,21 @@ from streams.stages.names import StageTopics
 from streams.stages.router import EventRouter, LabelRouter
 from streams.stages.split import EntityPart, StagedPlan, split_plan
 from streams.stages.step import StagePosition, Step
+from streams.stages.tasks import EntityTask, JoinTask, RouteTask, StageTask
 
 __all__ = [
     "EntityPart",
     "EntityStage",
+    "EntityTask",
     "EventRouter",
+    "JoinTask",
     "Joined",
     "Joiner",
     "LabelRouter",
     "MessageError",
+    "RouteTask",
     "StagePosition",
+    "StageTask",
     "StageTopics",
     "StagedPlan",
     "Step",

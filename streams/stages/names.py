@@ -11,13 +11,16 @@ _LONGEST = 180
 
 
 class StageTopics(Section):
-    """Topics between the stages.
+    """The ``[stages]`` section: topics between the stages.
 
     Attributes:
         prefix: what their names begin with: ``weir.by-terminal_id``, ``weir.enriched``.
+        keyed: whether all events of a key are in one partition, as producers do by default. If
+            not, the key gets a stage as any other entity.
     """
 
     prefix: str = "weir"
+    keyed: bool = True
 
     def by_entity(self, entity: str) -> str:
         """Where the events of an entity are brought together.

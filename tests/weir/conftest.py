@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from front_door import write_events, write_settings
+from running_scorer import Scorer
 from secured import Secured
 
 from streams.files import open_events
@@ -55,3 +56,18 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     """A broker with passwords, mutual TLS and ACLs; all tests of a run share it."""
     with Secured(tmp_path_factory.mktemp("secured")).running() as broker:
         yield broker
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Scorer]]:
+    """Return a function that starts a scorer; none outlives the test."""
+    started: list[Scorer] = []
+
+    def run(config: Path, *options: str) -> Scorer:
+        started.append(Scorer(config, *options))
+        return started[-1]
+
+    yield run
+    for scorer in started:
+        scorer.process.kill()
+        scorer.process.wait()

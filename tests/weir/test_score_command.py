@@ -1,110 +1,27 @@
 """`weir score` as a process: what it serves, how it ends, and what it says then."""
 
 import os
-import re
 import signal
 import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from time import monotonic, sleep
-from urllib.request import urlopen
 
-import pytest
 from confluent_kafka import Producer
 from conftest import Trained
-from front_door import environment, weir
-from prometheus_client.parser import text_string_to_metric_families
+from front_door import weir
+from running_scorer import Samples, Scorer, replay
 
 from streams.dead_letters import read_dead_letter
-from streams.files import open_events
-from streams.pace import Pace
 from streams.reading import read_to_end
-from streams.replay import Replayer
 from weir.scores import read_scores
 from weir.settings import load_settings
 
 Config = Callable[..., Path]
-Samples = dict[str, float]
 COUNT = 3_000
 
 
-class Scorer:
-    """A running `weir score`."""
-
-    def __init__(self, config: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "weir", "score", "--config", str(config)],
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(PYTHONPATH=str(Path(__file__).parents[2])),
-        )
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        self.lines.extend(iter(self.process.stderr.readline, ""))
-
-    @property
-    def log(self) -> str:
-        return "".join(self.lines)
-
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        deadline = monotonic() + seconds
-        while not condition():
-            assert self.process.poll() is None, f"it ended:\n{self.log}"
-            assert monotonic() < deadline, f"waited in vain:\n{self.log}"
-            sleep(0.05)
-
-    def metrics(self) -> Samples:
-        """Sums over all labels, by name and by name with its labels' values."""
-        self.wait_for(lambda: "metrics on" in self.log)
-        address = re.search(r"http://\S+/metrics", self.log)
-        assert address is not None
-        with urlopen(address[0], timeout=2) as response:
-            text = response.read().decode()
-        sums: Samples = {}
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                for name in {sample.name, ":".join([sample.name, *sample.labels.values()])}:
-                    sums[name] = sums.get(name, 0.0) + sample.value
-        return sums
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        code = self.process.wait(30)
-        self._reader.join(10)
-        return code
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[[Path], Scorer]]:
-    """Return a function that starts a scorer; none outlives the test."""
-    started: list[Scorer] = []
-
-    def run(config: Path) -> Scorer:
-        started.append(Scorer(config))
-        return started[-1]
-
-    yield run
-    for scorer in started:
-        scorer.process.kill()
-        scorer.process.wait()
-
-
-def replay(config: Path, events: Path, limit: int = COUNT) -> None:
-    settings = load_settings(config)
-    file = open_events(events, settings.event, settings.labels.field)
-    replayer = Replayer(file, settings.kafka, settings.topics, settings.labels, Pace(), limit=limit)
-    assert replayer.run(threading.Event()).events == limit
-
-
 def test_metrics_are_served_while_events_are_scored(
-    config: Config, trained: Trained, start: Callable[[Path], Scorer]
+    config: Config, trained: Trained, start: Callable[..., Scorer]
 ) -> None:
     path = config(loop={"group": f"group-{os.urandom(4).hex()}", "max_batch": 200})
     settings = load_settings(path)
@@ -114,7 +31,7 @@ def test_metrics_are_served_while_events_are_scored(
     for partition in range(4):
         producer.produce(settings.topics.events, b"noise", b"k", partition, headers={"a": "b"})
     assert producer.flush(30) == 0
-    replay(path, trained.events)
+    replay(path, trained.events, COUNT)
     seen: list[Samples] = []
 
     def caught_up() -> bool:
@@ -151,7 +68,7 @@ def test_metrics_are_served_while_events_are_scored(
 
 
 def test_a_second_scorer_takes_over_and_the_first_says_so(
-    config: Config, trained: Trained, start: Callable[[Path], Scorer]
+    config: Config, trained: Trained, start: Callable[..., Scorer]
 ) -> None:
     path = config()
     first = start(path)

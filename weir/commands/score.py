@@ -11,12 +11,19 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from inference.registry import CHAMPION
 from streams.kafka import connect
-from streams.topics import ensure_topics
 from weir.console import ConfigOption
+from weir.scoring import build_scorer
 from weir.settings import MetricsSettings, load_settings
-from weir.wiring import build_scorer, kafka_settings, open_registry
+from weir.wiring import ensure_all_topics, kafka_settings, open_registry
 
 logger = logging.getLogger(__name__)
+
+
+class Topology(StrEnum):
+    """See `streams.loop_settings.LoopSettings`."""
+
+    FUSED = "fused"
+    STAGED = "staged"
 
 
 class MissingHistory(StrEnum):
@@ -34,6 +41,10 @@ def score(
     metrics_port: Annotated[
         int | None, typer.Option(help="Port for Prometheus; 0 chooses a free one.")
     ] = None,
+    topology: Annotated[
+        Topology | None,
+        typer.Option(help="One scorer for everything, or any number that share the work."),
+    ] = None,
     on_missing_history: Annotated[
         MissingHistory | None,
         typer.Option(help="What to do where input that the windows look back on has expired."),
@@ -45,6 +56,9 @@ def score(
     feature log and dead letters, all in one Kafka transaction per batch. On SIGTERM it finishes
     the transaction at hand and leaves the group. A start restores the state from the last snapshot
     and the input after it.
+
+    With --topology staged, start as many as you like: they share the partitions of all stages, and
+    a stage's state is restored from its topic. `weir topology` shows what runs where.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -54,9 +68,11 @@ def score(
         overrides["metrics"] = {"port": metrics_port}
     if on_missing_history is not None:
         overrides["snapshots"] = {"on_missing_history": on_missing_history.value}
+    if topology is not None:
+        overrides["loop"] = {"topology": topology.value}
     settings = load_settings(config, **overrides)
     kafka = kafka_settings(settings)
-    ensure_topics(connect(kafka), settings.topics)
+    ensure_all_topics(connect(kafka), settings)
     scorer = build_scorer(settings, kafka, open_registry(settings).resolve(model))
     with scorer.engine:
         server = _serve_metrics(settings.metrics, scorer.prometheus)

@@ -1,29 +1,28 @@
 """`weir topics`: make the topics."""
 
 from streams.kafka import connect
-from streams.topics import ROLES, ensure_topics, partition_counts
+from streams.topics import ROLES, partitions_of
 from weir.console import ConfigOption, JsonOption, print_json, stdout
 from weir.settings import load_settings
-from weir.wiring import kafka_settings
+from weir.wiring import ensure_all_topics, kafka_settings
 
 
 def topics(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Make the topics that are missing, and list them all.
 
-    The other commands do so too; this one is for a cluster where only you may make topics.
+    The other commands do so too; this one is for a cluster where only you may make topics. With
+    loop.topology = "staged", the topics between the stages are among them.
     """
     settings = load_settings(config)
     admin = connect(kafka_settings(settings))
-    made = ensure_topics(admin, settings.topics)
-    counts = partition_counts(admin, settings.topics)
+    made = ensure_all_topics(admin, settings)
+    names = [(str(role), settings.topics.name(role)) for role in ROLES]
+    if settings.loop.topology == "staged":
+        names += [("stage", name) for name in settings.stage_topics()]
+    counts = partitions_of(admin, [name for _, name in names])
     rows = [
-        {
-            "role": role,
-            "topic": settings.topics.name(role),
-            "partitions": counts[role],
-            "made": settings.topics.name(role) in made,
-        }
-        for role in ROLES
+        {"role": role, "topic": name, "partitions": counts[name], "made": name in made}
+        for role, name in names
     ]
     if as_json:
         print_json({"topics": rows})

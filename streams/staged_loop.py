@@ -1,0 +1,232 @@
+"""The loop of a staged worker: any share of the partitions of all stages, exactly once.
+
+What a worker's partitions have to say at a moment, and where their input goes on, is one Kafka
+transaction. Partitions come and go one by one. When one comes, or its part of a transaction was
+aborted, its state is made anew from what the group has committed for it; the others go on.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from threading import Event
+from time import monotonic
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+
+from streams.denied import is_denial
+from streams.features.state import FeatureState
+from streams.intake import note_errors
+from streams.kafka import KafkaSettings
+from streams.loop_settings import LoopSettings
+from streams.member import GroupMember, Place, Places
+from streams.restoring import MissingHistoryError
+from streams.stages import StagePosition, StageTask, Step
+from streams.transactor import Aborted, Committed, FencedError, OutlivedError, Transactor
+
+logger = logging.getLogger(__name__)
+
+_BUSY_POLL_S = 0.002
+_HELD_POLL_S = 0.01
+_IDLE_POLL_S = 0.1
+_COMMITTED_S = 2.0
+_OBSERVE_S = 1.0
+_COMPLAIN_S = 10.0
+
+
+class RecordRefusedError(Exception):
+    """The cluster does not take what was made of a record, and would not the next time."""
+
+
+class StagedLoop:
+    """Runs a task for each partition that the group gives to this worker.
+
+    Args:
+        topics: of all stages.
+        new_task: makes the task of a topic's partition.
+        committed, aborted: told of each transaction's end.
+        observe: told now and then which windows there are.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        settings: LoopSettings,
+        topics: Sequence[str],
+        new_task: Callable[[str, int], StageTask],
+        committed: Callable[[], None],
+        aborted: Callable[[str], None],
+        observe: Callable[[list[FeatureState]], None],
+    ) -> None:
+        self._kafka = kafka
+        self._settings = settings
+        self._topics = list(topics)
+        self._new_task = new_task
+        self._note_committed = committed
+        self._note_aborted = aborted
+        self._observe = observe
+        self._member: Any = None  # these two from `run` on
+        self._transactor: Any = None
+        self._tasks: dict[Place, StageTask] = {}
+        self._new: set[Place] = set()
+        self._in_flight: dict[Place, Step] = {}
+        self._complain_at = self._observe_at = 0.0
+
+    def run(self, stop: Event) -> None:
+        """Run until `stop` is set, then finish the transaction at hand and leave the group.
+
+        Raises:
+            FencedError: another process has taken over this worker's name.
+            OutlivedError: a transaction took too long; a new start mends it.
+            MissingHistoryError: records expired before they were answered.
+            MessageError: the topics between the stages hold what this program can't read.
+            KafkaException: the cluster failed in a way that a new attempt can't mend.
+        """
+        settings = self._settings
+        self._transactor = Transactor(
+            self._kafka, settings.transactional_id(), settings.transaction_timeout
+        )
+        self._transactor.start()
+        self._member = GroupMember(self._kafka, settings, self._topics, self._come, self._go)
+        try:
+            while not stop.is_set():
+                self._round()
+            self._settle(wait=True)
+        except FencedError as error:
+            if settings.worker:
+                raise
+            raise OutlivedError(
+                "a transaction took longer than loop.transaction_timeout "
+                f"({settings.transaction_timeout / 1_000:g} s), so the cluster gave it up: start "
+                "again; nothing of it was committed"
+            ) from error
+        finally:
+            self._transactor.close()
+            self._member.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are partitions, and the state of each is complete."""
+        tasks = dict(self._tasks)
+        return bool(tasks) and not self._new and all(task.ready for task in tasks.values())
+
+    def lag(self) -> dict[Place, int]:
+        """Records of each partition that were not read a moment ago; any thread may ask."""
+        lag: dict[Place, int] = self._member.lag if self._member is not None else {}
+        return lag
+
+    def _round(self) -> None:
+        waits = any(task.waiting for task in self._tasks.values())
+        timeout = _HELD_POLL_S if waits or self._new else _IDLE_POLL_S
+        messages = self._member.poll(_BUSY_POLL_S if self._transactor.busy else timeout)
+        self._settle(wait=False)
+        note_errors(messages)
+        self._feed(messages)  # before any task is made anew: these were read for those of before
+        self._begin_new()
+        self._member.note_lag({place: task.next_offset for place, task in self._tasks.items()})
+        if not self._transactor.busy:
+            self._settle(wait=True)
+            self._submit()
+
+    def _feed(self, messages: Sequence[Message]) -> None:
+        by_place: dict[Place, list[Message]] = {}
+        for message in messages:
+            error = message.error()
+            if error is None or error.code() == KafkaError._PARTITION_EOF:
+                place = (message.topic() or "", message.partition() or 0)
+                by_place.setdefault(place, []).append(message)
+        for place, run in by_place.items():
+            if place in self._tasks:
+                self._tasks[place].feed(run)
+
+    def _submit(self) -> None:
+        """Begin a transaction of what all tasks have to say."""
+        steps = {}
+        for place, task in self._tasks.items():
+            step = task.take(self._settings.max_batch)
+            if step is not None:
+                steps[place] = step
+        if not steps:
+            return
+        self._in_flight = steps
+        outgoing = [out for step in steps.values() for out in step.outgoing]
+        offsets = [
+            TopicPartition(*place, step.position.offset, step.position.metadata)
+            for place, step in steps.items()
+        ]
+        self._transactor.submit(outgoing, offsets, self._member.group_metadata())
+
+    def _settle(self, *, wait: bool) -> None:
+        """Take note of what became of the transaction in flight."""
+        outcome: Committed | Aborted | None = self._transactor.settle(wait=wait)
+        if outcome is None:
+            return
+        steps, self._in_flight = self._in_flight, {}
+        if isinstance(outcome, Committed):
+            for step in steps.values():
+                step.when_visible(outcome)
+            self._note_committed()
+            if monotonic() >= self._observe_at:
+                self._observe_at = monotonic() + _OBSERVE_S
+                self._observe([state for task in self._tasks.values() for state in task.states])
+            return
+        if outcome.records_at_fault:
+            raise RecordRefusedError(
+                f"the cluster refuses what was made of some records ({outcome.reason}): see "
+                "max.message.bytes of the topics that this process writes to"
+            )
+        logger.warning("transaction aborted, back to the last commit: %s", outcome.reason)
+        self._note_aborted(outcome.reason)
+        for place in steps.keys() & self._tasks.keys():
+            del self._tasks[place]
+            self._new.add(place)
+
+    def _come(self, places: Places) -> None:
+        self._new |= set(places)
+
+    def _go(self, places: Places) -> None:
+        # Offsets can be committed for as long as the partitions are ours, which is until we return.
+        self._settle(wait=True)
+        for place in places:
+            self._new.discard(place)
+            self._tasks.pop(place, None)
+
+    def _begin_new(self) -> None:
+        """Make tasks for partitions that have come, once the group says what is committed."""
+        if not self._new:
+            return
+        try:
+            committed = self._member.committed(self._new, _COMMITTED_S)
+        except KafkaException as error:
+            if is_denial(error.args[0]):
+                raise
+            # So it is as long as the transaction of a worker that died is still open.
+            if monotonic() >= self._complain_at:
+                self._complain_at = monotonic() + _COMPLAIN_S
+                logger.warning("committed offsets are not to be had yet: %s", error.args[0].str())
+            return
+        for each in committed:
+            if each.error is None:
+                self._begin((each.topic, each.partition), each)
+            elif is_denial(each.error) or not each.error.retriable():
+                raise KafkaException(each.error)
+
+    def _begin(self, place: Place, committed: TopicPartition) -> None:
+        task = self._new_task(*place)
+        position = None
+        first = self._member.first_offset(place)
+        if committed.offset >= 0:
+            position = StagePosition(committed.offset, committed.metadata or "")
+            if committed.offset < first:
+                raise MissingHistoryError(
+                    f"records expired before they were answered: {first - committed.offset} of "
+                    f"{place[0]}[{place[1]}]. Set a longer retention.ms on this topic, and begin "
+                    "anew with other stage topics and another loop.group"
+                )
+        task.begin(position)
+        self._member.seek(place, position.offset if position and not task.from_beginning else first)
+        self._tasks[place] = task
+        self._new.discard(place)
+        logger.info(
+            "%s[%d] from offset %d%s", *place, task.next_offset,
+            ", restoring" if not task.ready else "",
+        )  # fmt: skip

@@ -1,0 +1,78 @@
+"""A scorer as a process, for tests to watch and to end."""
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, sleep
+from urllib.request import urlopen
+
+from front_door import environment
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams.files import open_events
+from streams.pace import Pace
+from streams.replay import Replayer
+from weir.settings import load_settings
+
+Samples = dict[str, float]
+
+
+class Scorer:
+    """A running `weir score`."""
+
+    def __init__(self, config: Path, *options: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "weir", "score", "--config", str(config), *options],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(PYTHONPATH=str(Path(__file__).parents[2])),
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.lines.extend(iter(self.process.stderr.readline, ""))
+
+    @property
+    def log(self) -> str:
+        return "".join(self.lines)
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        deadline = monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, f"it ended:\n{self.log}"
+            assert monotonic() < deadline, f"waited in vain:\n{self.log}"
+            sleep(0.05)
+
+    def metrics(self) -> Samples:
+        """Sums over all labels, by name and by name with its labels' values."""
+        self.wait_for(lambda: "metrics on" in self.log)
+        address = re.search(r"http://\S+/metrics", self.log)
+        assert address is not None
+        with urlopen(address[0], timeout=2) as response:
+            text = response.read().decode()
+        sums: Samples = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                for name in {sample.name, ":".join([sample.name, *sample.labels.values()])}:
+                    sums[name] = sums.get(name, 0.0) + sample.value
+        return sums
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        self._reader.join(10)
+        return code
+
+
+def replay(config: Path, events: Path, limit: int) -> None:
+    settings = load_settings(config)
+    file = open_events(events, settings.event, settings.labels.field)
+    replayer = Replayer(file, settings.kafka, settings.topics, settings.labels, Pace(), limit=limit)
+    assert replayer.run(threading.Event()).events == limit
