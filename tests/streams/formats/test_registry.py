@@ -3,6 +3,7 @@
 import logging
 import socket
 import ssl
+import sys
 import threading
 from functools import partial
 from itertools import pairwise
@@ -13,7 +14,7 @@ from framed_records import GOOD, NOW, PatientDecoder, avro, contract, frame, one
 
 from streams.contract import EventContract
 from streams.decode import TryAgainLaterError
-from streams.formats import SchemaRegistrySettings, event_decoder
+from streams.formats import MissingFormatError, SchemaRegistrySettings, event_decoder
 from streams.formats.framed import FramedDecoder
 from streams.formats.registry import SchemaRegistry
 from streams.rejection import Reason
@@ -166,3 +167,17 @@ def test_plain_json_needs_no_registry():
     decode = event_decoder(plain, SchemaRegistrySettings()).decode
     body = b'{"id":1,"time":%d,"card":"c1","amount":2}' % NOW
     assert decode([body]).events.ids == [1]
+
+
+@pytest.mark.parametrize(
+    ("format", "module"),
+    [("avro", "fastavro"), ("protobuf", "google.protobuf"), ("json_schema", "certifi")],
+)
+def test_a_library_that_is_missing(format, module, monkeypatch):
+    for name in list(sys.modules):
+        if name.startswith(("streams.formats.", "confluent_kafka.schema_registry")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    settings = SchemaRegistrySettings(url="https://registry")
+    with pytest.raises(MissingFormatError, match=rf"{module}.*weir\[schema-registry\]"):
+        event_decoder(contract(format), settings)
