@@ -15,7 +15,7 @@ from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from conftest import Trained
 from front_door import write_settings
-from test_score_command import Scorer
+from running_scorer import Scorer
 
 from tests.registry_server import Registry
 from weir.scores import read_scores
@@ -109,7 +109,7 @@ def test_events_in_avro_are_scored(
     trained: Trained,
     schema_registry: Registry,
     door: Door,
-    request: pytest.FixtureRequest,
+    start: Callable[..., Scorer],
 ) -> None:
     event = load_settings(write_settings(trained.folder / "weir.toml")).event
     path = config(
@@ -118,8 +118,7 @@ def test_events_in_avro_are_scored(
     )
     settings = load_settings(path)
     assert "hush" not in f"{settings} {settings!r}"
-    scorer = Scorer(path)
-    request.addfinalizer(scorer.process.kill)
+    scorer = start(path)
     scorer.wait_for(lambda: scorer.metrics().get("weir_ready") == 1)
     assert "weir_schema_registry_up" not in scorer.metrics()  # nobody has asked it yet
     write = AvroSerializer(schema_registry.client(), SCHEMA)
