@@ -107,12 +107,14 @@ class Usage:
         group: consumer group of the scorer.
         reads_labels: whether a feature needs labels.
         snapshots: whether state is written down.
+        stages: topics between the stages of a staged topology; none where it is fused.
     """
 
     topics: TopicSettings
     group: str
     reads_labels: bool = True
     snapshots: bool = True
+    stages: Sequence[str] = ()
 
 
 def acls_of(process: Process, usage: Usage) -> list[Acl]:
@@ -121,7 +123,7 @@ def acls_of(process: Process, usage: Usage) -> list[Acl]:
 
 
 def _topics(usage: Usage) -> list[Acl]:
-    names = [usage.topics.name(role) for role in ROLES]
+    names = [*(usage.topics.name(role) for role in ROLES), *usage.stages]
     return [Acl("Create", "topic", name, why="makes it") for name in names] + [
         Acl("Describe", "topic", name, why="sees whether it is there") for name in names
     ]
@@ -153,11 +155,18 @@ def _scorer(usage: Usage) -> list[Acl]:
         ]
     else:
         acls.append(Acl("Describe", "topic", topics.snapshots, why="sees whether it is there"))
-    return [
-        *acls,
-        Acl("Read", "group", usage.group, why="membership and committed offsets"),
-        Acl("Write", "transactional-id", f"{usage.group}-fused", why="exactly once"),
-    ]
+    for stage in usage.stages:
+        acls += [
+            Acl("Read", "topic", stage, why="what another stage passes on"),
+            Acl("Write", "topic", stage, why="what is passed on to another stage"),
+        ]
+    acls.append(Acl("Read", "group", usage.group, why="membership and committed offsets"))
+    if usage.stages:
+        # Each worker has a transactional id of its own.
+        own = Acl("Write", "transactional-id", f"{usage.group}-staged-", "prefixed", "exactly once")
+    else:
+        own = Acl("Write", "transactional-id", f"{usage.group}-fused", why="exactly once")
+    return [*acls, own]
 
 
 def _evaluation(usage: Usage) -> list[Acl]:

@@ -12,8 +12,8 @@ from streams.acls import Acl
 from streams.denied import DeniedError, is_denial
 
 _TIMEOUT_S = 30.0
-_SETTLED_S = 1.0
-_AGAIN_S = 0.2
+_SETTLED_S = 0.5
+_AGAIN_S = 0.1
 
 
 class RightsError(ValueError):

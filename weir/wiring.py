@@ -34,7 +34,7 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
             "kafka.bootstrap_servers is empty and the local broker does not run: start it with "
             "`weir broker start`, or name your cluster there"
         )
-    return settings.kafka.at(status.bootstrap_servers, settings.broker.client)
+    return settings.kafka.at(status.bootstrap_servers, settings.broker.client_config())
 
 
 def usage(settings: Settings) -> Usage:

@@ -28,6 +28,9 @@ _TOPICS = {
 }
 
 
+_REFUSED = (KafkaError._AUTHENTICATION, KafkaError._SSL)
+
+
 class NotReadyError(Exception):
     """The broker does not answer as a ready one does; the message says how far it got."""
 
@@ -69,7 +72,8 @@ def round_trip(client: Mapping[str, str], cluster_id: str, deadline: float) -> N
     Raises:
         NotReadyError: it did not go through in time, or another cluster answers.
     """
-    admin = AdminClient(_quiet(client))
+    seen: list[KafkaError] = []
+    admin = AdminClient({**_quiet(client), "error_cb": seen.append})
     try:
         metadata = admin.list_topics(timeout=_left(deadline))
         if metadata.cluster_id != cluster_id:
@@ -80,7 +84,9 @@ def round_trip(client: Mapping[str, str], cluster_id: str, deadline: float) -> N
         nonce = uuid.uuid4().bytes
         _consume(client, _produce(client, nonce, deadline), nonce, deadline)
     except KafkaException as error:
-        raise NotReadyError(error.args[0].str()) from error
+        admin.poll(0)  # calls error_cb
+        refused = [each for each in seen if each.code() in _REFUSED]
+        raise NotReadyError((refused or [error.args[0]])[-1].str()) from error
 
 
 def _create_topics(admin: AdminClient, existing: set[str], deadline: float) -> None:

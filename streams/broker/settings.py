@@ -64,7 +64,8 @@ class BrokerSettings(Section):
 
     client: dict[str, str] = Field(default_factory=dict)
     """What a client needs besides ``bootstrap.servers`` (librdkafka's names) once `properties`
-    turn on TLS or SASL; the readiness probe connects with it."""
+    turn on TLS or SASL; the readiness probe connects with it. The password of a user named below
+    need not be said again."""
 
     scram_passwords: dict[str, SecretStr] = Field(default_factory=dict)
     """Users who may log in with SCRAM-SHA-512; each start sets their passwords. A user who is
@@ -125,6 +126,12 @@ class BrokerSettings(Section):
         """Passwords by user: never log it."""
         given = {user: word.get_secret_value() for user, word in self.scram_passwords.items()}
         return given | {user: read_secret(file) for user, file in self.scram_password_files.items()}
+
+    def client_config(self) -> dict[str, str]:
+        """What a client needs besides ``bootstrap.servers``; holds secrets: never log it."""
+        user = self.client.get("sasl.username", "")
+        known = self.scram_users().get(user)
+        return ({"sasl.password": known} if known else {}) | self.client
 
     @field_serializer("properties", "client")
     def _hide_secrets(self, properties: dict[str, str]) -> dict[str, str]:

@@ -118,7 +118,10 @@ def _is_alive(process: subprocess.Popen[bytes]) -> bool:
 
 def client_settings(settings: BrokerSettings, ports: Ports) -> dict[str, str]:
     """Return librdkafka's settings to connect with."""
-    return {"bootstrap.servers": bootstrap_servers(settings, ports.client), **settings.client}
+    return {
+        "bootstrap.servers": bootstrap_servers(settings, ports.client),
+        **settings.client_config(),
+    }
 
 
 def check_same_port(settings: BrokerSettings, ports: Ports) -> None:

@@ -25,6 +25,19 @@ def test_passwords_come_from_settings_and_files_and_are_not_shown(tmp_path: Path
         assert "admin" in text
 
 
+def test_a_client_need_not_say_a_password_again() -> None:
+    client = {"sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "admin"}
+    settings = BrokerSettings.model_validate(
+        {"scram_passwords": {"admin": SECRET}, "client": client}
+    )
+    assert settings.client_config() == client | {"sasl.password": SECRET}
+    assert BrokerSettings(client=client).client_config() == client
+    own = BrokerSettings.model_validate(
+        {"scram_passwords": {"admin": SECRET}, "client": client | {"sasl.password": "own"}}
+    )
+    assert own.client_config()["sasl.password"] == "own"
+
+
 def test_two_passwords_for_one_user_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text(SECRET)

@@ -57,7 +57,6 @@ class Secured:
                 "ssl.ca.location": str(self.authority.certificate),
                 "sasl.mechanism": "SCRAM-SHA-512",
                 "sasl.username": "admin",
-                "sasl.password": self.passwords["admin"],
             },
             scram_passwords=self.passwords,
         )
@@ -72,9 +71,8 @@ class Secured:
 
     def admin(self) -> AdminClient:
         """May do everything."""
-        return AdminClient(
-            {"bootstrap.servers": self._broker.bootstrap_servers, **self.settings.client}
-        )
+        servers = self._broker.bootstrap_servers
+        return AdminClient({"bootstrap.servers": servers, **self.settings.client_config()})
 
     def with_password(self, user: str, **other: Any) -> Mapping[str, Any]:
         """The ``[kafka]`` section of a user, but for the password."""

@@ -10,6 +10,8 @@ import pytest
 from authority import Authority, Certificate
 from secured import Secured
 
+from streams.broker import BrokerError
+from streams.broker.users import set_passwords
 from streams.kafka import ClientSettingsError, KafkaSettings, KafkaUnavailableError, connect
 
 PASSWORD = "not-the-right-one"
@@ -158,3 +160,16 @@ def test_a_locked_key_with_its_password_is_let_in(secured: Secured, tmp_path: Pa
         "scorer", **own(files), ssl_key_password_file=str(tmp_path / "password")
     )
     assert connect(KafkaSettings.model_validate(section)).list_topics(timeout=10).brokers
+
+
+def test_a_user_who_is_added_later_is_let_in(secured: Secured) -> None:
+    servers = secured.with_password("admin")["bootstrap_servers"]
+    admin = {"bootstrap.servers": servers, **secured.settings.client_config()}
+    for password in ("first", "second"):
+        set_passwords(admin, {"newcomer": password})
+        section = secured.with_password("newcomer", sasl_password=password)
+        assert connect(KafkaSettings.model_validate(section)).list_topics(timeout=10).brokers
+    complaint(secured.with_password("newcomer", sasl_password="first"))
+    newcomer = admin | {"sasl.username": "newcomer", "sasl.password": "second"}
+    with pytest.raises(BrokerError, match=r"let broker\.client log in as one of super\.users"):
+        set_passwords(newcomer, {"admin": "mine"})

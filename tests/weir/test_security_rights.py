@@ -165,3 +165,52 @@ def test_a_scorer_without_a_right_says_which(world: World, run: Run, number: int
         assert "transactional id" in said.err
     else:
         assert repr(acl.name) in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rights"),
+    [
+        (["replay", "{events}"], ["Write on topic 'events", "Write on topic 'labels"]),
+        (["replay", "{events}", "--no-labels"], ["Write on topic 'events"]),
+        (["evaluate"], ["Read on topic 'scores", "Read on topic 'labels"]),
+        (["dead-letters", "list"], ["Read on topic 'dead_letters"]),
+        (
+            ["dead-letters", "requeue", "--yes"],
+            ["Read on topic 'dead_letters", "Write on topic 'dead_letters", "Write on topic 'ev"],
+        ),
+        (
+            ["dead-letters", "purge", "--all", "--yes"],
+            ["Read on topic 'dead_letters", "Delete on topic 'dead_letters"],
+        ),
+    ],
+)
+def test_who_has_no_rights_is_told_all_that_are_missing(
+    world: World, trained: Trained, run: Run, arguments: list[str], rights: list[str]
+) -> None:
+    assert run("admin", "topics").code == 0
+    said = run("nobody", *(each.format(events=trained.events) for each in arguments))
+    assert said.code == 3
+    for right in rights:
+        assert right in said.err
+    assert "Kafka denies user 'nobody'" in said.err
+    assert "weir acls" in said.err
+
+
+def test_who_may_not_change_acls_is_told(run: Run) -> None:
+    said = run("nobody", "acls", "--process", "scorer", "--principal", "User:nobody", "--grant")
+    assert said.code == 3
+    assert "Alter on the cluster" in said.err
+
+
+def test_the_broker_shows_no_password(world: World) -> None:
+    folder = world.secured.settings.data_dir
+    for password in world.secured.passwords.values():
+        for file in folder.rglob("*"):
+            assert not (file.is_file() and password.encode() in file.read_bytes()), file
+    pid = int((folder / "broker.pid").read_text().split()[0])
+    assert not any(
+        password in part
+        for part in psutil.Process(pid).cmdline()
+        for password in world.secured.passwords.values()
+    )
+    assert (folder / "server.properties").stat().st_mode & 0o077 == 0

@@ -60,7 +60,7 @@ def acls(
             connect(kafka_settings(settings)),
             [acl.binding(owners[each]) for each, some in needed.items() for acl in some],
         )
-    lines = {each: _lines(settings, owners[each], some) for each, some in needed.items()}
+    lines = {each: script_lines(settings, owners[each], some) for each, some in needed.items()}
     if as_json:
         print_json({"granted": do_grant, "processes": [
             {"process": each, "commands": COMMANDS[each], "principal": owners[each],
@@ -101,7 +101,7 @@ def _table(process: Process, owner: str, acls: Sequence[Acl]) -> Table:
     return table
 
 
-def _lines(settings: Settings, owner: str, acls: Sequence[Acl]) -> list[str]:
+def script_lines(settings: Settings, owner: str, acls: Sequence[Acl]) -> list[str]:
     """Lines for kafka-acls.sh: one for each operation on resources of one type and pattern."""
     names: dict[tuple[str, str, Pattern], list[str]] = {}
     for acl in acls:
