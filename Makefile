@@ -1,11 +1,11 @@
-# make setup | demo | test | lint | bench | chaos | fuzz  ARGS="…" passes options on to the demo, the tests
+# make setup | demo | test | test-all | lint | bench | chaos | fuzz  ARGS="…" passes options on to the demo, the tests
 #                 and the fault campaign (MINUTES=20, SEED=N, TOPOLOGY=staged, WORKERS=3).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
 
-.PHONY: setup demo test lint bench chaos fuzz clean
+.PHONY: setup demo test test-all lint bench chaos fuzz clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -30,6 +30,10 @@ demo: setup
 
 test: setup
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# With the tests that the others leave out: all variants of what these show.
+test-all: setup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "exhaustive or not exhaustive" $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -39,11 +39,13 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
 
 def usage(settings: Settings) -> Usage:
     """Which names the processes' rights are about."""
+    staged = settings.loop.topology == "staged"
     return Usage(
         settings.topics,
         settings.loop.group,
         reads_labels=settings.plan().reads_labels,
-        snapshots=settings.snapshots.enabled,
+        snapshots=settings.snapshots.enabled and not staged,
+        stages=settings.stage_topics() if staged else (),
     )
 
 

@@ -28,11 +28,14 @@ PATIENCE_S = 60.0
 class World:
     """Each user has settings of its own; no password stands in them."""
 
-    def __init__(self, secured: Secured, folder: Path, data_dir: Path) -> None:
+    def __init__(
+        self, secured: Secured, folder: Path, data_dir: Path, topology: str = "fused"
+    ) -> None:
         self.secured = secured
         self._admin = secured.admin()
         self._folder = folder
         self._data_dir = data_dir
+        self._topology = topology
         self._run = uuid.uuid4().hex[:8]
         self.settings: Settings = load_settings(self.write("admin"))
         self.kafka = KafkaSettings.model_validate(
@@ -46,7 +49,12 @@ class World:
             "kafka": way(user),
             "data_dir": str(self._data_dir),
             "topics": {"partitions": 2} | {role: f"{role}-{self._run}" for role in ROLES},
-            "loop": {"group": f"scorer-{self._run}", "session_timeout": "6s"},
+            "stages": {"prefix": f"stage-{self._run}"},
+            "loop": {
+                "topology": self._topology,
+                "group": f"scorer-{self._run}",
+                "session_timeout": "6s",
+            },
             "snapshots": {"every_events": 200},
             "metrics": {"port": 0},
         } | sections

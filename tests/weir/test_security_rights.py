@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ class Said(NamedTuple):
 
 
 Run = Callable[..., Said]
+RunIn = Callable[[World], Run]
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +43,7 @@ def world(secured: Secured, trained: Trained, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def run(
-    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Run]:
+def run_in(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[RunIn]:
     """Run the front door in this process as a user, with the password from the environment."""
     for name in [name for name in os.environ if name.startswith("WEIR_")]:
         monkeypatch.delenv(name)
@@ -53,9 +53,9 @@ def run(
     def too_long(*_: object) -> None:
         raise TimeoutError(f"no end within {LONGEST_S} s")
 
-    def run(user: str, *arguments: object, **sections: Any) -> Said:
-        config = world.write(user, **sections)
+    def run(world: World, user: str, *arguments: object) -> Said:
         monkeypatch.setenv("WEIR_KAFKA__SASL_PASSWORD", world.secured.passwords[user])
+        config = world.write(user)
         monkeypatch.setattr(sys, "argv", ["weir", *map(str, arguments), "-c", str(config)])
         capfd.readouterr()
         signal.signal(signal.SIGALRM, too_long)
@@ -69,10 +69,15 @@ def run(
         assert isinstance(end.value.code, int)
         return Said(end.value.code, said.out, " ".join(said.err.split()))
 
-    yield run
+    yield lambda world: partial(run, world)
     signal.alarm(0)
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def run(run_in: RunIn, world: World) -> Run:
+    return run_in(world)
 
 
 def done(said: Said) -> Any:
@@ -145,6 +150,37 @@ def test_a_stream_is_scored_by_users_with_just_their_rights(
     assert done(run("analyst", "dead-letters", "list", "--json"))["letters"] == 1
     assert done(run("analyst", "dead-letters", "requeue", "--yes", "--json"))["total"] == 1
     assert done(run("analyst", "dead-letters", "purge", "--all", "--yes", "--json"))["done"]
+
+
+@pytest.mark.exhaustive
+def test_staged_workers_score_with_just_their_rights(
+    secured: Secured, trained: Trained, run_in: RunIn, tmp_path: Path
+) -> None:
+    world = World(secured, tmp_path, trained.folder / "data", "staged")
+    run = run_in(world)
+    assert run("admin", "topics").code == 0
+    world.grant("producer", world.needs(Process.PRODUCER))
+    acls = world.needs(Process.SCORER)
+    world.grant("scorer", acls)
+    assert done(run("producer", "replay", trained.events, "--limit", COUNT, "--json"))
+    log, other = tmp_path / "log", tmp_path / "other"
+    secret = {"WEIR_KAFKA__SASL_PASSWORD": secured.passwords["scorer"]}
+    with (
+        world.scorer(world.write("scorer"), log, **secret) as scorer,
+        world.scorer(world.write("scorer", certificate=True), other),
+    ):
+        scores = world.wait_for(COUNT, scorer, log)
+    assert (len(scores.ids), scores.duplicates) == (COUNT, 0)
+    for acl in acls:
+        world.take_away("scorer", acl)
+        try:
+            said = run("scorer", "score")
+        finally:
+            world.grant("scorer", [acl])
+        assert said.code == 3, said.err
+        assert "weir acls" in said.err
+        if acl.resource != "transactional-id":
+            assert repr(acl.name) in said.err
 
 
 @pytest.mark.parametrize("number", range(9))
