@@ -82,10 +82,10 @@ def run(order: Order, progress: Progress) -> Report:
     keep = True
     try:
         values = configuration.settings(
-            order.folder, cluster.bootstrap_servers, order.group_protocol
+            order.folder, cluster.bootstrap_servers, order.group_protocol, order.topology
         )
         config = configuration.write(order.folder / "weir.toml", values)
-        _weir("topics", "-c", str(config), *configuration.TOPICS_TOO[order.topology])
+        _weir("topics", "-c", str(config))
         progress("training the model", 0.0)
         model.train(config, order.folder, order.seed)
         _disturb(order, cluster, values, report, found, progress)
@@ -110,12 +110,12 @@ def _disturb(
 ) -> None:
     seconds = order.minutes * 60
     staged = order.topology == "staged"
-    monitor = Monitor(cluster.bootstrap_servers, configuration.SOURCE_GROUP[order.topology])
+    monitor = Monitor(cluster.bootstrap_servers)
     feeder = Feeder(cluster.bootstrap_servers, World(order.seed, order.events), order.events,
                     seconds)  # fmt: skip
     clock = Clock(order.folder / "clock")
     scorers = Scorers(order.folder / "weir.toml", order.folder, clock.environment,
-                      configuration.SCORE[order.topology], shared=staged)  # fmt: skip
+                      shared=staged)  # fmt: skip
     injected: Counter[str] = report.plan
     doing = ["no fault yet"]
 
@@ -204,7 +204,7 @@ def _check(
     checker.check_offsets_in_log(inputs, log, found)
     checker.check_scores(scores, log, found)
     checker.check_dead_letters(inputs, letters, found)
-    committed = transcript.read_committed(bootstrap, configuration.SOURCE_GROUP[topology])
+    committed = transcript.read_committed(bootstrap)
     if topology == "fused":
         checker.check_committed(inputs, committed, found)
     else:

@@ -7,11 +7,6 @@ import tomli_w
 
 PARTITIONS = 4
 GROUP = "chaos"
-SOURCE_GROUP = {"fused": GROUP, "staged": f"{GROUP}-route"}
-"""The group whose committed offsets are those of events and labels, by topology."""
-SCORE = {"fused": (), "staged": ("--topology", "staged")}
-TOPICS_TOO = {"fused": (), "staged": ("--topology", "staged")}
-"""What the topology adds to ``weir score`` and to ``weir topics``."""
 TOPICS = {
     role: f"chaos.{role.replace('_', '-')}"
     for role in ("events", "scores", "feature_log", "dead_letters", "labels", "snapshots")
@@ -62,7 +57,10 @@ MORE_FEATURES: list[dict[str, Any]] = [
 
 
 def settings(
-    folder: Path, bootstrap_servers: str, group_protocol: str = "classic"
+    folder: Path,
+    bootstrap_servers: str,
+    group_protocol: str = "classic",
+    topology: str = "fused",
 ) -> dict[str, Any]:
     """What ``weir.toml`` holds: small batches and short sessions, so that much happens."""
     return {
@@ -91,6 +89,7 @@ def settings(
         "alignment": {"max_idle": "30m", "max_hold": "30m"},
         "loop": {
             "group": GROUP,
+            "topology": topology,
             "group_protocol": group_protocol,
             "max_batch": 1_000,
             "session_timeout": f"{SESSION_S:.0f}s",

@@ -6,7 +6,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
-from tests.chaos.configuration import PARTITIONS, TOPICS
+from tests.chaos.configuration import GROUP, PARTITIONS, TOPICS
 
 _EVERY_S = 0.5
 _ANSWER_S = 3.0
@@ -16,15 +16,12 @@ _BATCH = 10_000
 class Monitor(threading.Thread):
     """Reads a group's committed offsets, without joining it, and counts the visible answers.
 
-    Args:
-        group: what reads events and labels.
-
     Attributes:
         committed: the latest answer, by ``(topic, partition)``.
         answers: records in the scores topic, by partition.
     """
 
-    def __init__(self, bootstrap_servers: str, group: str) -> None:
+    def __init__(self, bootstrap_servers: str) -> None:
         super().__init__(name="monitor", daemon=True)
         self.committed: dict[tuple[str, int], int] = {}
         self.answers = Counter(dict.fromkeys(range(PARTITIONS), 0))
@@ -35,7 +32,7 @@ class Monitor(threading.Thread):
             "log_level": 0,
             "enable.auto.commit": False,
         }
-        self._group: Any = Consumer(common | {"group.id": group})
+        self._group: Any = Consumer(common | {"group.id": GROUP})
         self._scores: Any = Consumer(
             common | {"group.id": "chaos-monitor", "isolation.level": "read_committed"}
         )

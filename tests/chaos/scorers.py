@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -18,6 +18,7 @@ _BACK_OFF_S = 1.0
 _QUOTED = 20
 _EXPECTED = {0, 1, 3, FENCED, -signal.SIGKILL, -signal.SIGTERM}
 _RESTORED = re.compile(r"restored in [0-9.]+ s: (.+), [0-9]+ events read again")
+_RESTORING = re.compile(r"from offset [0-9]+, restoring")
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 
@@ -28,12 +29,14 @@ class Scorer:
     Attributes:
         stopped: suspended by SIGSTOP.
         ending: it was told to.
+        extra: nobody counts on it.
     """
 
     process: subprocess.Popen[bytes]
     log: Path
     stopped: bool = False
     ending: bool = False
+    extra: bool = False
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal; a process that has ended takes none."""
@@ -51,7 +54,6 @@ class Scorers:
     """As many scorers as are wanted; `step` is to be called often.
 
     Args:
-        arguments: for each of them.
         shared: whether they share the work, so that those beyond the wanted number must be told to
             end; else the last to start makes the others end.
 
@@ -60,8 +62,8 @@ class Scorers:
         wanted: how many are kept running; more may run for a while.
         exits: exit codes and how often each came.
         last_words: of some that ended by themselves, by exit code.
-        restored: how their state came back, ``"from a snapshot"`` or ``"from all input"``, as they
-            tell in their logs.
+        restored: how their state came back, such as ``"from a snapshot"``, as they tell in their
+            logs.
         broken: what no scorer should ever do, in words.
     """
 
@@ -70,7 +72,6 @@ class Scorers:
         config: Path,
         folder: Path,
         environment: Mapping[str, str],
-        arguments: Sequence[str] = (),
         *,
         shared: bool = False,
     ) -> None:
@@ -84,7 +85,6 @@ class Scorers:
         self.broken: list[str] = []
         self._folder = folder
         self._environment = {**os.environ, **_ENVIRONMENT, **environment}
-        self._arguments = arguments
         self._shared = shared
         self._not_before = 0.0
 
@@ -95,14 +95,14 @@ class Scorers:
         command = [sys.executable, "-m", "weir", "score", "-c", str(config or self.config)]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*command, "--metrics-port", "0", *self._arguments],
+                [*command, "--metrics-port", "0"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=self._environment,
                 preexec_fn=die_with_parent(),
             )
-        scorer = Scorer(process, log)
+        scorer = Scorer(process, log, extra=config is not None)
         self.running.append(scorer)
         return scorer
 
@@ -116,7 +116,7 @@ class Scorers:
             self._not_before = monotonic() + _BACK_OFF_S
             self.start()
         if self._shared:
-            serving = [each for each in self.awake if not each.ending]
+            serving = [each for each in self.awake if not (each.ending or each.extra)]
             for scorer in serving[self.wanted :]:
                 scorer.send(signal.SIGTERM)
 
@@ -151,6 +151,8 @@ class Scorers:
             self.last_words[code].append(scorer.last_words())
         for how in _RESTORED.findall(said):
             self.restored["from all input" if how == "no snapshot" else "from a snapshot"] += 1
+        if found := len(_RESTORING.findall(said)):
+            self.restored["a partition of an entity from its topic"] += found
         if code not in _EXPECTED:
             self.broken.append(f"{scorer.log}: exit code {code}: {scorer.last_words()}")
         elif "Traceback (most recent call last)" in said:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 from numpy.typing import NDArray
 
-from tests.chaos.configuration import PARTITIONS, TOPICS
+from tests.chaos.configuration import GROUP, PARTITIONS, TOPICS
 from tests.chaos.world import REASON_HEADER
 
 _BATCH = 10_000
@@ -181,9 +181,9 @@ def read_feature_log(bootstrap_servers: str, cards: dict[str, int]) -> list[Answ
     return answers
 
 
-def read_committed(bootstrap_servers: str, group: str) -> dict[tuple[str, int], int]:
+def read_committed(bootstrap_servers: str) -> dict[tuple[str, int], int]:
     """The group's committed offsets; -1001 where it has none."""
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": group})
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": GROUP})
     try:
         found = consumer.committed(_sources(), timeout=_ANSWER_S)
         return {(each.topic, each.partition): each.offset for each in found}
