@@ -7,7 +7,9 @@ batch can be computed. Its answers are handed over only when the one before has 
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
+from math import inf
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -19,6 +21,7 @@ from streams.kafka import KafkaSettings
 logger = logging.getLogger(__name__)
 
 
+_OVERDUE_S = 10.0
 _REFUSED_RECORDS = {
     KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.INVALID_MSG,
@@ -92,6 +95,10 @@ class Transactor:
         self._refused: KafkaError | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="transactor")
         self._in_flight: Future[Committed | Aborted] | None = None
+        # Each of its calls may take as long as a transaction; the cluster gives it up after one.
+        self._overdue_s = 2 * self._timeout_s + _OVERDUE_S
+        self._overdue_at = inf
+        self._hangs = False
 
     def start(self) -> None:
         """End what a killed predecessor left open, and fence it off.
@@ -115,6 +122,7 @@ class Transactor:
     ) -> None:
         """Begin a transaction of answers and input offsets; the one before must be settled."""
         assert self._in_flight is None, "settle the transaction before first"
+        self._overdue_at = monotonic() + self._overdue_s
         self._in_flight = self._thread.submit(self._transact, answers, positions, group)
 
     def probe(self, position: TopicPartition, group: Any) -> None:
@@ -134,16 +142,35 @@ class Transactor:
 
         Raises:
             FencedError: another process has taken over; nothing of ours was committed since.
+            OutlivedError: a call of the client does not come back; a new start mends it.
             KafkaException: it failed in a way that a new attempt can't mend.
         """
-        if self._in_flight is None or not (wait or self._in_flight.done()):
+        if self._in_flight is None:
+            return None
+        left = self._overdue_at - monotonic()
+        if not self._in_flight.done() and (wait or left <= 0):
+            self._await(self._in_flight, left)
+        if not self._in_flight.done():
             return None
         in_flight, self._in_flight = self._in_flight, None
         return in_flight.result()
 
+    def _await(self, in_flight: "Future[Committed | Aborted]", seconds: float) -> None:
+        """Wait for its end, but not for ever: the client can forget the timeouts it was given.
+
+        It does where a connection breaks in the midst of sending offsets (librdkafka issue 5456).
+        """
+        if not wait_for([in_flight], max(0.0, seconds)).not_done:
+            return
+        self._hangs = True
+        raise OutlivedError(
+            f"a call of Kafka's client has not come back for over {self._overdue_s:.0f} s: start "
+            "again; nothing of its transaction is committed unless it was about to end"
+        )
+
     def close(self) -> None:
-        """Wait for the thread; an unsettled transaction runs to its end."""
-        self._thread.shutdown()
+        """Wait for the thread, unless it hangs; an unsettled transaction runs to its end."""
+        self._thread.shutdown(wait=not self._hangs)
 
     def _transact(
         self, answers: Sequence[Outgoing], positions: list[TopicPartition], group: Any
