@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from streams.contract import EARLIEST_MS, LATEST_MS, EventContract, Field
 from streams.events import RecordBatch
-from streams.rejection import Rejected, classify, from_the_future, undecodable
+from streams.field_checks import from_the_future
+from streams.json_faults import classify, undecodable
+from streams.rejection import Rejected
 
 time_of = attrgetter("time")
 """The time of a record that a decoder made, as the record gave it."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from streams.contract import EventContract
 from streams.decode import Decoder, TryAgainLaterError, time_of
+from streams.field_checks import check_size
 from streams.formats.reader import (
     HEADER_BYTES,
     BadIndexError,
@@ -24,7 +25,7 @@ from streams.formats.registry import (
     SchemaRegistry,
     UnknownSchemaError,
 )
-from streams.rejection import Finding, Reason, Rejected, check_size
+from streams.rejection import Finding, Reason, Rejected
 
 
 class FramedDecoder(Decoder):

@@ -8,7 +8,8 @@ from streams.contract import EventContract
 from streams.decode import record_type
 from streams.formats.reader import HEADER_BYTES
 from streams.formats.registry import Schema
-from streams.rejection import Finding, classify
+from streams.json_faults import classify
+from streams.rejection import Finding
 
 
 class JsonSchemaReader:

@@ -10,10 +10,11 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescript
 
 from streams.contract import EventContract
 from streams.decode import record_type
+from streams.field_checks import check_fields
 from streams.formats.protoc import compile_schema
 from streams.formats.reader import HEADER_BYTES, BadIndexError, bad_body
 from streams.formats.registry import Schema
-from streams.rejection import Finding, check_fields
+from streams.rejection import Finding
 
 _TIMESTAMP = "google.protobuf.Timestamp"
 _MOST_INDEXES = 32  # messages nested deeper than that are none

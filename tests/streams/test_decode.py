@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from streams.contract import EventContract
 from streams.decode import Decoder
-from streams.rejection import Reason, classify
+from streams.json_faults import classify
+from streams.rejection import Reason
 
 NOW = 1_700_000_000_000
 
