@@ -30,7 +30,9 @@ _NO_LEADER = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 }
 _LOGIN = ("sasl.", "ssl.certificate.", "ssl.key.", "ssl.keystore.")
-"""What librdkafka's settings of who we are begin with."""
+"""What librdkafka's settings of who we are begin with, ..."""
+_MECHANISM = {"sasl.mechanism", "sasl.mechanisms"}
+"""... but these only say how that is proved."""
 
 
 class KafkaUnavailableError(Exception):
@@ -107,11 +109,14 @@ class KafkaSettings(Section):
         administrator's.
         """
         said = {name.replace("_", ".") for name in self.model_fields_set} | set(self.properties)
-        own_login = any(name.startswith(_LOGIN) for name in said)
+        if said & _MECHANISM:
+            said |= _MECHANISM
+        own_login = any(name.startswith(_LOGIN) for name in said - _MECHANISM)
         borrowed = {
             name: value
             for name, value in client.items()
-            if name not in said and not (own_login and name.startswith(_LOGIN))
+            if name not in said
+            and (name in _MECHANISM or not (own_login and name.startswith(_LOGIN)))
         }
         return self.model_copy(
             update={"bootstrap_servers": servers, "properties": {**borrowed, **self.properties}}

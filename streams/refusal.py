@@ -54,6 +54,8 @@ def explain_settings(reason: str) -> str:
     """What is wrong with settings that make no client; empty if nothing more is known."""
     if "sasl.username and sasl.password must be set" in reason:
         return "set kafka.sasl_username, and WEIR_KAFKA__SASL_PASSWORD or kafka.sasl_password_file"
+    if "No provider for SASL mechanism GSSAPI" in reason:
+        return "set kafka.sasl_mechanism, such as SCRAM-SHA-512: without it, it is Kerberos"
     if "key values mismatch" in reason:
         return "kafka.ssl_key_location is not the key of kafka.ssl_certificate_location"
     if "ssl.key.location failed" in reason:

@@ -56,6 +56,12 @@ def test_no_password(secured: Secured) -> None:
     assert "set kafka.sasl_username, and WEIR_KAFKA__SASL_PASSWORD" in message
 
 
+def test_no_mechanism(secured: Secured) -> None:
+    section = {**secured.with_password("scorer", sasl_password=PASSWORD)}
+    del section["sasl_mechanism"]
+    assert "set kafka.sasl_mechanism, such as" in complaint(section, ClientSettingsError)
+
+
 def test_a_mechanism_that_the_cluster_does_not_know(secured: Secured) -> None:
     section = secured.with_password("scorer", sasl_password=PASSWORD, sasl_mechanism="PLAIN")
     message = complaint(section)
