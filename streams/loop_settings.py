@@ -39,7 +39,10 @@ class LoopSettings(Section):
 
     def member(self) -> dict[str, str | int]:
         """How a consumer joins the group, for `KafkaSettings.consumer_config`."""
-        member: dict[str, str | int] = {"group_id": self.group}
+        member: dict[str, str | int] = {
+            "group_id": self.group,
+            "client_id": f"weir-{self.worker_name}",
+        }
         if self.group_protocol == "consumer":
             return member | {"group_protocol": "consumer"}
         return member | {
@@ -56,4 +59,9 @@ class LoopSettings(Section):
         """
         if self.topology == "fused":
             return f"{self.group}-fused"
-        return f"{self.group}-staged-{self.worker or f'{gethostname()}-{os.getpid()}'}"
+        return f"{self.group}-staged-{self.worker_name}"
+
+    @property
+    def worker_name(self) -> str:
+        """Who we are among several."""
+        return self.worker or f"{gethostname()}-{os.getpid()}"

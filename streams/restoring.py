@@ -31,6 +31,10 @@ class MissingHistoryError(Exception):
     """Input that the state needs has expired."""
 
 
+class ForeignOffsetsError(Exception):
+    """The group's offsets were committed by something else than such a scorer."""
+
+
 class Restorer:
     """Brings a task's state to where a group's committed offsets are.
 
@@ -69,6 +73,7 @@ class Restorer:
 
         Raises:
             MissingHistoryError: input that the windows need is gone, and the settings say `fail`.
+            ForeignOffsetsError: a staged scorer, or somebody else, committed the offsets.
             KafkaException: the cluster failed.
         """
         start = monotonic()
@@ -79,6 +84,12 @@ class Restorer:
                 raise KafkaException(each.error)
             place = (each.topic, each.partition)
             ends[place] = each.offset if each.offset >= 0 else lows[place]
+            if each.metadata and Pointer.parse(each.metadata) is None:
+                raise ForeignOffsetsError(
+                    f"the group's committed offset of {each.topic}[{each.partition}] is not that "
+                    "of a fused scorer: give this scorer another loop.group, or set loop.topology "
+                    "to what it was"
+                )
         self._refuse_unanswered_loss(ends, lows)
         self.pointer = newest_pointer(each.metadata for each in committed)
         snapshot = self._load_snapshot(ends)

@@ -51,7 +51,7 @@ def _exit_code(error: Exception) -> int | None:
     from streams.kafka import ClientSettingsError, KafkaUnavailableError
     from streams.publisher import PublishError
     from streams.replay import ReplayError
-    from streams.restoring import MissingHistoryError
+    from streams.restoring import ForeignOffsetsError, MissingHistoryError
     from streams.staged_loop import RecordRefusedError
     from streams.stages.messages import MessageError
     from streams.topics import TopicError
@@ -59,7 +59,8 @@ def _exit_code(error: Exception) -> int | None:
     from weir.demo.errors import DemoError
 
     codes: list[tuple[int, tuple[type[Exception], ...]]] = [
-        (WRONG_USE, (SettingsError, ClientSettingsError, MessageError, RecordRefusedError)),
+        (WRONG_USE, (SettingsError, ClientSettingsError, ForeignOffsetsError)),
+        (WRONG_USE, (MessageError, RecordRefusedError)),
         (UNAVAILABLE, (KafkaUnavailableError, DeniedError, KafkaException)),
         (FENCED, (FencedError,)),
         (HISTORY_MISSING, (MissingHistoryError,)),

@@ -50,6 +50,11 @@ class Commands(LazyGroup):
             "Score events exactly once, until SIGTERM or Ctrl-C.",
         ),
         (
+            "topology",
+            "weir.commands.topology:topology",
+            "Print what runs where: the stages, their topics, and the scorers that share them now.",
+        ),
+        (
             "up",
             "weir.commands.up:up",
             "Keep `weir score` running: start it again when it fails, with a growing pause in "

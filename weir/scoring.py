@@ -28,6 +28,8 @@ from streams.topics import partitions_of
 from weir.settings import Settings
 from weir.wiring import now_ms, usage
 
+_RESTORING_MS = 60_000
+
 
 class Loop(Protocol):
     """What runs until it is told to stop."""
@@ -119,6 +121,9 @@ def _staged_loop(
     plan, topics = settings.staged_plan(), settings.topics
     FeatureState(plan.whole, settings.windows).warm_up()
     answerer.warm_up()
+    loop, alignment = settings.loop, settings.alignment
+    # Nobody else has the partitions of a worker that died before this has passed.
+    back_after = loop.session_timeout + loop.transaction_timeout + _RESTORING_MS
     network = StageNetwork(
         kafka,
         plan,
@@ -126,7 +131,7 @@ def _staged_loop(
         settings.stages,
         partitions_of(connect(kafka), [topics.events, topics.labels, *settings.stage_topics()]),
         settings.windows,
-        settings.alignment,
+        alignment.model_copy(update={"max_hold": max(alignment.max_hold, back_after)}),
         _event_decoder(settings, metrics),
         answerer.answer,
         answerer.check,

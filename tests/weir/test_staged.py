@@ -1,5 +1,6 @@
 """Staged scorers as processes: any number share the work, and all features are those of one."""
 
+import json
 import os
 import signal
 import tomllib
@@ -20,7 +21,7 @@ from weir.scores import read_scores
 from weir.settings import load_settings
 
 Config = Callable[..., Path]
-COUNT = 6_000
+COUNT = 3_000
 
 
 def feature_rows(config: Path) -> dict[tuple[int, int], dict[str, object]]:
@@ -55,12 +56,12 @@ def test_three_workers_one_of_them_killed_answer_as_one_scorer_does(
 
     workers = [start(staged) for _ in range(3)]
     workers[0].wait_for(lambda: sum(answered(each) for each in workers) > COUNT / 10, 120)
+    check_topology(staged, workers=3)
     workers[1].process.send_signal(signal.SIGKILL)
     workers[1].process.wait()
-    workers.append(start(staged))
     workers[0].wait_for(lambda: len(read_scores(settings.kafka, settings.topics.scores).ids)
                         == COUNT, 180)  # fmt: skip
-    for worker in (workers[0], workers[2], workers[3]):
+    for worker in (workers[0], workers[2]):
         assert worker.end() == 0, worker.log
         assert "Traceback" not in worker.log
 
@@ -70,6 +71,9 @@ def test_three_workers_one_of_them_killed_answer_as_one_scorer_does(
     assert sorted((letter.partition, letter.reason) for letter in letters) == [
         (partition, "not_json") for partition in range(4)
     ]
+    refused = weir("score", "-c", staged, "--topology", "fused")
+    assert refused.returncode == 2
+    assert "not that of a fused scorer: give this scorer another loop.group" in refused.stderr
     fused = as_fused(staged)
     scorer = start(fused)
     scorer.wait_for(lambda: scorer.metrics()["weir_events_total"] == COUNT, 120)
@@ -84,6 +88,25 @@ def test_three_workers_one_of_them_killed_answer_as_one_scorer_does(
         np.testing.assert_array_equal(row["features"], theirs[place]["features"], str(place))
     scores = read_scores(settings.kafka, settings.topics.scores)
     assert (len(scores.ids), scores.duplicates) == (COUNT, 0)
+
+
+def check_topology(config: Path, workers: int) -> None:
+    """The command says that these share all partitions of all stages, each of one of them."""
+    settings = load_settings(config)
+    said = json.loads(weir("topology", "-c", config, "--json").stdout)
+    assert said["topology"] == "staged"
+    assert [stage["name"] for stage in said["stages"]] == [
+        "route", "route", "entity", "join and score"
+    ]  # fmt: skip
+    assert sum(len(stage["features"]) for stage in said["stages"]) == len(settings.features)
+    assert len(said["workers"]) == workers
+    owned = [(topic, partition) for worker in said["workers"]
+             for topic, partitions in worker["partitions"].items()
+             for partition in partitions]  # fmt: skip
+    read = {
+        topic: count for stage in said["stages"] for topic, count in stage["partitions"].items()
+    }
+    assert sorted(owned) == sorted((t, p) for t, count in read.items() for p in range(count))
 
 
 def answered(worker: Scorer) -> float:
