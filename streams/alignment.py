@@ -123,6 +123,14 @@ class Lane:
         self.turns = self.turns[count:]
         self.numbers = self.numbers[:, count:]
 
+    def put_back(
+        self, items: Sequence[Any], numbers: NDArray[np.int64], turns: NDArray[np.int64]
+    ) -> None:
+        """Queue again, in front, what was dropped last."""
+        self.items[:0] = items
+        self.turns = np.concatenate([turns, self.turns])
+        self.numbers = np.concatenate([numbers, self.numbers], axis=1)
+
     @property
     def position(self) -> int:
         """Where reading goes on if what waits here is forgotten."""

@@ -1,8 +1,9 @@
 """The loop of a staged worker: any share of the partitions of all stages, exactly once.
 
 What a worker's partitions have to say at a moment, and where their input goes on, is one Kafka
-transaction. Partitions come and go one by one. When one comes, or its part of a transaction was
-aborted, its state is made anew from what the group has committed for it; the others go on.
+transaction. If it is aborted, they take back what they saw of it. Partitions come and go one by
+one: when one comes, its state is made anew from its own records, up to what the group has committed
+for it, while the others go on.
 """
 
 import logging
@@ -68,6 +69,7 @@ class StagedLoop:
         self._transactor: Any = None
         self._tasks: dict[Place, StageTask] = {}
         self._new: set[Place] = set()
+        self._positions: dict[Place, StagePosition | None] = {}
         self._in_flight: dict[Place, Step] = {}
         self._complain_at = self._observe_at = 0.0
 
@@ -162,8 +164,11 @@ class StagedLoop:
             return
         steps, self._in_flight = self._in_flight, {}
         if isinstance(outcome, Committed):
-            for step in steps.values():
+            for place, step in steps.items():
                 step.when_visible(outcome)
+                if place in self._tasks:
+                    self._tasks[place].release()
+                    self._positions[place] = step.position
             self._note_committed()
             if monotonic() >= self._observe_at:
                 self._observe_at = monotonic() + _OBSERVE_S
@@ -176,9 +181,24 @@ class StagedLoop:
             )
         logger.warning("transaction aborted, back to the last commit: %s", outcome.reason)
         self._note_aborted(outcome.reason)
-        for place in steps.keys() & self._tasks.keys():
-            del self._tasks[place]
-            self._new.add(place)
+        self._undo(steps.keys() & self._tasks.keys())
+
+    def _undo(self, places: Places) -> None:
+        """Take back what was not committed; begin anew where the group remembers something else."""
+        try:
+            committed = {
+                (each.topic, each.partition): _position(each)
+                for each in self._member.committed(places, _COMMITTED_S)
+                if each.error is None
+            }
+        except KafkaException:
+            committed = {}
+        for place in places:
+            if place in committed and committed[place] == self._positions[place]:
+                self._tasks[place].undo()
+            else:
+                del self._tasks[place]
+                self._new.add(place)
 
     def _come(self, places: Places) -> None:
         self._new |= set(places)
@@ -212,21 +232,26 @@ class StagedLoop:
 
     def _begin(self, place: Place, committed: TopicPartition) -> None:
         task = self._new_task(*place)
-        position = None
+        position = _position(committed)
         first = self._member.first_offset(place)
-        if committed.offset >= 0:
-            position = StagePosition(committed.offset, committed.metadata or "")
-            if committed.offset < first:
-                raise MissingHistoryError(
-                    f"records expired before they were answered: {first - committed.offset} of "
-                    f"{place[0]}[{place[1]}]. Set a longer retention.ms on this topic, and begin "
-                    "anew with other stage topics and another loop.group"
-                )
+        if position is not None and position.offset < first:
+            raise MissingHistoryError(
+                f"records expired before they were answered: {first - position.offset} of "
+                f"{place[0]}[{place[1]}]. Set a longer retention.ms on this topic, and begin "
+                "anew with other stage topics and another loop.group"
+            )
         task.begin(position)
         self._member.seek(place, position.offset if position and not task.from_beginning else first)
         self._tasks[place] = task
+        self._positions[place] = position
         self._new.discard(place)
         logger.info(
             "%s[%d] from offset %d%s", *place, task.next_offset,
             ", restoring" if not task.ready else "",
         )  # fmt: skip
+
+
+def _position(committed: TopicPartition) -> StagePosition | None:
+    if committed.offset < 0:
+        return None
+    return StagePosition(committed.offset, committed.metadata or "")

@@ -6,13 +6,15 @@ the partitions that it reads; see docs/topology.md.
 """
 
 from streams.stages.entity_stage import EntityStage
+from streams.stages.join_task import JoinTask
 from streams.stages.joiner import Joined, Joiner
+from streams.stages.label_router import LabelRouter
 from streams.stages.messages import MessageError
 from streams.stages.names import StageTopics
-from streams.stages.router import EventRouter, LabelRouter
+from streams.stages.router import EventRouter
 from streams.stages.split import EntityPart, StagedPlan, split_plan
 from streams.stages.step import StagePosition, Step
-from streams.stages.tasks import EntityTask, JoinTask, RouteTask, StageTask
+from streams.stages.tasks import EntityTask, RouteTask, StageTask
 
 __all__ = [
     "EntityPart",

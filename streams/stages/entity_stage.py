@@ -1,11 +1,11 @@
 """The entity stage: the windows of one entity, for the values that one partition keeps."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from streams.alignment import ARRIVED, OFFSET, TIME, Alignment, AlignmentSettings, Lane, Turn
 from streams.alignment import monotonic_ms as _monotonic_ms
@@ -26,6 +26,7 @@ from streams.stages.messages import (
     encode_features,
     open_message,
 )
+from streams.stages.record_queue import RecordQueue
 from streams.stages.split import EntityPart
 from streams.stages.step import StagePosition, Step, pack, unpack
 from streams.transactor import Outgoing
@@ -105,7 +106,8 @@ class EntityStage:
         self._lanes = {key: _lane(key) for key in self._sources}
         self._past_lanes = {key: _lane(key) for key in self._sources}
         self._marks: dict[_LaneKey, Mark] = {}
-        self._records: dict[_LaneKey, deque[list[int]]] = {key: deque() for key in self._sources}
+        self._records = {key: RecordQueue() for key in self._sources}
+        self._last: list[_Removed] = []
         self._present.set_lanes(self._lanes.values())
         self._past.set_lanes(self._past_lanes.values())
         self.ready = False
@@ -136,7 +138,8 @@ class EntityStage:
     def position(self) -> StagePosition:
         """What has to be committed for what was taken so far."""
         waiting = {key: lane.position for key, lane in self._lanes.items() if lane.items}
-        first = min((self._records[key][0][0] for key in waiting), default=self._next)
+        firsts = [self._records[key].first for key in waiting]
+        first = min((offset for offset in firsts if offset is not None), default=self._next)
         lanes = {2 * number + (not event): offset for (event, number), offset in waiting.items()}
         return StagePosition(first, pack(_Taken(self._next - first, lanes)))
 
@@ -175,13 +178,30 @@ class EntityStage:
         """Features of up to `limit` rows whose turn has come, or None if there are none."""
         if not self.ready:
             return None
-        before = {key: len(lane.items) for key, lane in self._lanes.items()}
+        before = {key: _Waiting.of(lane, limit) for key, lane in self._lanes.items()}
         turn = self._present.take(limit)
         if turn is None:
             return None
-        for key, lane in self._lanes.items():
-            self._drop_records(key, before[key] - len(lane.items))
+        self._state.mark()
+        for key, waiting in before.items():
+            taken = waiting.total - len(self._lanes[key].items)
+            self._last.append(_Removed(key, waiting, taken, self._records[key].take(taken)))
         return Step(self._answers(turn, self._update(turn)), self.position)
+
+    def release(self) -> None:
+        """What was taken last is committed."""
+        self._state.release()
+        self._last = []
+
+    def undo(self) -> None:
+        """Put back what was taken last: nothing of it was committed."""
+        self._state.undo()
+        for key, waiting, taken, records in self._last:
+            self._lanes[key].put_back(
+                waiting.items[:taken], waiting.numbers[:, :taken], waiting.turns[:taken]
+            )
+            self._records[key].put_back(records)
+        self._last = []
 
     def _queue(self, offset: int, value: bytes | None) -> None:
         kind, body = open_message(value)
@@ -213,8 +233,7 @@ class EntityStage:
             lane.idle = mark.caught_up and lane.reached == NO_TIME
         self._marks[key] = mark
         _add(self._lanes[key], rows[answered:], mark)
-        if len(rows) > answered:
-            self._records[key].append([offset, len(rows) - answered])
+        self._records[key].add(offset, len(rows) - answered)
 
     def _look_ready(self) -> None:
         if self.ready or self._next < self._read_to:
@@ -257,14 +276,27 @@ class EntityStage:
             return []
         return [Outgoing(self._enriched, values, [None] * len(values), partitions)]
 
-    def _drop_records(self, key: _LaneKey, count: int) -> None:
-        records = self._records[key]
-        while count:
-            step = min(count, records[0][1])
-            records[0][1] -= step
-            count -= step
-            if not records[0][1]:
-                records.popleft()
+
+class _Waiting(NamedTuple):
+    """What stood at the front of a lane, and how much in all."""
+
+    items: list[Any]
+    numbers: NDArray[np.int64]
+    turns: NDArray[np.int64]
+    total: int
+
+    @classmethod
+    def of(cls, lane: Lane, limit: int) -> Self:
+        return cls(lane.items[:limit], lane.numbers[:, :limit], lane.turns[:limit], len(lane.items))
+
+
+class _Removed(NamedTuple):
+    """What was taken of a lane: the first of those that waited."""
+
+    lane: _LaneKey
+    waiting: _Waiting
+    taken: int
+    records: list[tuple[int, int]]
 
 
 def _lane(key: _LaneKey) -> Lane:

@@ -1,9 +1,8 @@
 """The join: events of one partition with all their features, in the order of their offsets."""
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from streams.stages.messages import (
     decode_features,
     open_message,
 )
+from streams.stages.record_queue import RecordQueue
 from streams.stages.split import StagedPlan
 from streams.stages.step import StagePosition, pack, unpack
 
@@ -76,7 +76,8 @@ class Joiner:
         self._answered_to = unpack(position.metadata, int) if position is not None else 0
         self._released_to = self._answered_to
         self._next = 0
-        self._records: deque[list[int]] = deque()
+        self._records = RecordQueue()
+        self._last: _Removed | None = None
         self._rows: list[Any] = []
         self._offsets = np.empty(0, np.int64)
         self._parts = np.empty((0, self._width))
@@ -101,8 +102,8 @@ class Joiner:
     @property
     def position(self) -> StagePosition:
         """What has to be committed for what was released so far."""
-        first = self._records[0][0] if self._records else self._next
-        return StagePosition(first, pack(self._released_to))
+        first = self._records.first
+        return StagePosition(self._next if first is None else first, pack(self._released_to))
 
     def feed(self, records: Iterable[tuple[int, bytes | None]]) -> None:
         """Queue records of this partition: ``(offset, value)``, ascending in offset.
@@ -135,8 +136,11 @@ class Joiner:
         offsets, matrix, flags = self._offsets[:count], self._parts[:count], self._flags[:count]
         self._offsets, self._parts = self._offsets[count:], self._parts[count:]
         self._flags, self._filled = self._flags[count:], self._filled[count:]
-        self._drop_records(count)
+        records = self._records.take(count)
+        self._last = _Removed(rows, offsets, matrix, flags, records, self._released_to)
         self._released_to = int(offsets[-1]) + 1
+        if self._state is not None:
+            self._state.mark()
         events, local = self._update(rows)
         matrix[:, self._plan.local_columns] = local.matrix
         return Joined(
@@ -148,6 +152,27 @@ class Joiner:
             self.position,
         )
 
+    def release(self) -> None:
+        """What was taken last is committed."""
+        if self._state is not None:
+            self._state.release()
+        self._last = None
+
+    def undo(self) -> None:
+        """Put back what was taken last: nothing of it was committed."""
+        assert self._last is not None, "nothing was taken"
+        rows, offsets, parts, flags, records, self._released_to = self._last
+        self._last = None
+        if self._state is not None:
+            self._state.undo()
+        self._rows = rows + self._rows
+        self._offsets = np.concatenate([offsets, self._offsets])
+        self._parts = np.concatenate([parts, self._parts])
+        self._flags = np.concatenate([flags, self._flags])
+        filled = np.ones((len(rows), len(self._places)), np.bool_)
+        self._filled = np.concatenate([filled, self._filled])
+        self._records.put_back(records)
+
     def _queue(self, record: int, body: bytes) -> None:
         mark, rows = self._codec.decode(body)
         if mark.partition != self.partition:
@@ -158,7 +183,7 @@ class Joiner:
         count = len(rows)
         if not count:
             return
-        self._records.append([record, count])
+        self._records.add(record, count)
         self._rows += rows
         self._offsets = np.append(self._offsets, [row.offset for row in rows])
         self._parts = np.concatenate([self._parts, np.full((count, self._width), np.nan)])
@@ -197,10 +222,13 @@ class Joiner:
             return batch, FeatureRows(np.empty((len(rows), 0)), nothing[0], nothing[1])
         return batch, self._state.update(batch)
 
-    def _drop_records(self, count: int) -> None:
-        while count:
-            step = min(count, self._records[0][1])
-            self._records[0][1] -= step
-            count -= step
-            if not self._records[0][1]:
-                self._records.popleft()
+
+class _Removed(NamedTuple):
+    """Events that were taken, all that was known of them, and where they began."""
+
+    rows: list[Any]
+    offsets: NDArray[np.int64]
+    parts: NDArray[np.float64]
+    flags: NDArray[np.bool_]
+    records: list[tuple[int, int]]
+    released_to: int

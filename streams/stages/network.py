@@ -15,11 +15,14 @@ from streams.features.window_settings import WindowSettings
 from streams.intake import Work
 from streams.kafka import KafkaSettings
 from streams.stages.entity_stage import EntityStage
+from streams.stages.join_task import JoinTask
 from streams.stages.joiner import Joiner
+from streams.stages.label_router import LabelRouter
 from streams.stages.names import StageTopics
-from streams.stages.router import CountRejected, EventRouter, LabelRouter
+from streams.stages.router import EventRouter
+from streams.stages.routing import CountRejected
 from streams.stages.split import StagedPlan
-from streams.stages.tasks import EntityTask, JoinTask, RouteTask, StageTask
+from streams.stages.tasks import EntityTask, RouteTask, StageTask
 from streams.task import Answers
 from streams.topics import TopicSettings
 

@@ -1,26 +1,18 @@
 """What a worker does with one partition, whatever stage it is of."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from time import monotonic, perf_counter
+from time import monotonic
 from typing import Protocol
 
-import numpy as np
 from confluent_kafka import Message
-from numpy.typing import NDArray
 
 from streams.decode import TryAgainLaterError
-from streams.features.feature_rows import FeatureRows
-from streams.features.label_batch import LabelBatch
 from streams.features.state import FeatureState
-from streams.intake import BadRecord, Work
-from streams.rejection import Reason, Rejected
 from streams.stages.entity_stage import EntityStage
-from streams.stages.joiner import Joined, Joiner
-from streams.stages.router import MARK_EVERY_MS, EventRouter, LabelRouter
+from streams.stages.label_router import LabelRouter
+from streams.stages.router import EventRouter
+from streams.stages.routing import MARK_EVERY_MS
 from streams.stages.step import StagePosition, Step
-from streams.task import Answers
-from streams.transactor import Committed
 
 _HOLD_S = 0.25
 
@@ -69,7 +61,16 @@ class StageTask(Protocol):
         """
 
     def take(self, limit: int) -> Step | None:
-        """What up to `limit` records come to, or None if nothing is to be said."""
+        """What up to `limit` records come to, or None if nothing is to be said.
+
+        To be followed by `release` or `undo` before it is asked again, if it was something.
+        """
+
+    def release(self) -> None:
+        """What was taken last is committed."""
+
+    def undo(self) -> None:
+        """Put back what was taken last: nothing of it was committed."""
 
 
 class RouteTask:
@@ -90,6 +91,7 @@ class RouteTask:
         """See `StageTask`."""
         self._router.begin(position)
         self._read: list[Message] = []
+        self._last: list[Message] = []
         self._end: int | None = None
         self._held_until = self._word_at = 0.0
 
@@ -132,8 +134,19 @@ class RouteTask:
             messages = messages[: error.position]
             step = self._router.route(messages)
         del self._read[: len(messages)]
+        self._last = messages
         self._word_at = now + MARK_EVERY_MS / 1_000
         return step
+
+    def release(self) -> None:
+        """See `StageTask`."""
+        self._last = []
+
+    def undo(self) -> None:
+        """See `StageTask`."""
+        self._router.undo()
+        self._read[:0], self._last = self._last, []
+        self._word_at = 0.0
 
 
 class EntityTask:
@@ -175,7 +188,7 @@ class EntityTask:
 
     def feed(self, messages: Sequence[Message]) -> None:
         """See `StageTask`."""
-        records, end = _records(messages)
+        records, end = records_and_end(messages)
         self._stage.feed(records)
         if end is not None:
             ends = self._source_ends() if self._stage.holds_history else None
@@ -185,108 +198,18 @@ class EntityTask:
         """See `StageTask`."""
         return self._stage.take(limit)
 
-
-class JoinTask:
-    """A partition of events with their features, which are answered here.
-
-    Args:
-        topic: of the events.
-        answer: answers events by their features; given the seconds spent on these.
-        check: answers something known, and raises if nothing can be answered any more.
-        refetch: reads a record of the events topic again: partition and offset; None if it has
-            expired.
-    """
-
-    from_beginning = True
-    ready = True
-
-    def __init__(
-        self,
-        joiner: Joiner,
-        answer: Callable[[Work, FeatureRows, float], Answers],
-        check: Callable[[], None],
-        refetch: Callable[[int, int], Message | None],
-    ) -> None:
-        self._joiner = joiner
-        self._answer = answer
-        self._check = check
-        self._refetch = refetch
-        self._feed_s = 0.0
-
-    def begin(self, position: StagePosition | None) -> None:
+    def release(self) -> None:
         """See `StageTask`."""
-        self._joiner.begin(position)
+        self._stage.release()
 
-    @property
-    def next_offset(self) -> int:
+    def undo(self) -> None:
         """See `StageTask`."""
-        return self._joiner.next_offset
-
-    @property
-    def waiting(self) -> int:
-        """See `StageTask`."""
-        return self._joiner.waiting
-
-    @property
-    def states(self) -> list[FeatureState]:
-        """See `StageTask`."""
-        return [self._joiner.state] if self._joiner.state is not None else []
-
-    def feed(self, messages: Sequence[Message]) -> None:
-        """See `StageTask`."""
-        start = perf_counter()
-        records, _ = _records(messages)
-        self._joiner.feed(records)
-        self._feed_s += perf_counter() - start
-
-    def take(self, limit: int) -> Step | None:
-        """See `StageTask`."""
-        start = perf_counter()
-        joined = self._joiner.take(limit)
-        if joined is None:
-            return None
-        feed_s, self._feed_s = self._feed_s, 0.0
-        answers = self._answers(joined, feed_s, perf_counter() - start)
-
-        def when_visible(committed: Committed) -> None:
-            for each in answers:
-                each.when_visible(committed)
-
-        outgoing = [out for each in answers for out in each.outgoing]
-        return Step(outgoing, joined.position, when_visible)
-
-    def _answers(self, joined: Joined, feed_s: float, features_s: float) -> list[Answers]:
-        """Answer events; of those that can't be answered, only the one to blame is a dead letter.
-
-        Windows hold it nevertheless: it has been taken in before anybody could know.
-        """
-        try:
-            return [self._answer(_work(joined, feed_s), joined.rows, features_s)]
-        except Exception as error:
-            self._check()
-            count = len(joined.events)
-            if count == 1:
-                return [self._condemn(joined, error)]
-            first, second = np.arange(count // 2), np.arange(count // 2, count)
-            return [
-                *self._answers(_part(joined, first), feed_s, features_s),
-                *self._answers(_part(joined, second), 0.0, 0.0),
-            ]
-
-    def _condemn(self, joined: Joined, error: Exception) -> Answers:
-        message = self._refetch(joined.partition, int(joined.offsets[0]))
-        if message is None:
-            raise RuntimeError(
-                f"event {joined.events.ids[0]!r} can't be answered, and has expired before it "
-                "could go to the dead letters"
-            ) from error
-        nothing = _part(joined, np.empty(0, np.intp))
-        rejected = Rejected(0, Reason.FAILED, None, f"{type(error).__name__}: {error}")
-        work = _work(nothing, 0.0, [BadRecord(message, rejected)])
-        return self._answer(work, nothing.rows, 0.0)
+        self._stage.undo()
 
 
-def _records(messages: Sequence[Message]) -> tuple[list[tuple[int, bytes | None]], int | None]:
+def records_and_end(
+    messages: Sequence[Message],
+) -> tuple[list[tuple[int, bytes | None]], int | None]:
     """Offset and value of each record, and where the partition ends if that comes last."""
     records: list[tuple[int, bytes | None]] = []
     end = None
@@ -298,27 +221,3 @@ def _records(messages: Sequence[Message]) -> tuple[list[tuple[int, bytes | None]
         else:
             end = offset
     return records, end
-
-
-def _work(joined: Joined, decode_s: float, bad: list[BadRecord] | None = None) -> Work:
-    return Work(
-        events=joined.events,
-        partitions=np.full(len(joined.events), joined.partition, np.int64),
-        offsets=joined.offsets,
-        arrived=joined.arrived,
-        labels=LabelBatch(),
-        bad=bad or [],
-        positions=[],
-        decode_s=decode_s,
-    )
-
-
-def _part(joined: Joined, places: NDArray[np.intp]) -> Joined:
-    rows = joined.rows
-    return replace(
-        joined,
-        events=joined.events.take(places),
-        offsets=joined.offsets[places],
-        arrived=joined.arrived[places],
-        rows=FeatureRows(rows.matrix[places], rows.late[places], rows.approximate[places]),
-    )

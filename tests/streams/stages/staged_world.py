@@ -22,7 +22,6 @@ from streams.stages import (
     LabelRouter,
     StagePosition,
     StageTopics,
-    Step,
     split_plan,
 )
 
@@ -146,15 +145,20 @@ class World:
         read = log[first : first + count]
         ended = first + len(read) == len(log)
         if place in self.sources:
-            step: Step | None = task.route(read, len(log) if ended else None)
+            step: Any = task.route(read, len(log) if ended else None)
         else:
             task.feed(enumerate(read, first))
             if ended and isinstance(task, EntityStage):
                 task.ended(len(log))
             step = task.take(int(self.rng.integers(1, self.batch)))
         if crash:
-            self.restart(place)
+            if step is not None and self.rng.random() < 0.5:
+                task.undo()  # the transaction was aborted
+            else:
+                self.restart(place)
             return True
+        if step is not None and place not in self.sources:
+            task.release()
         if isinstance(step, Joined):
             self.joined.append(step)
             self.commit(place, [], step.position)
