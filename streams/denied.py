@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from confluent_kafka import KafkaError
 
 _KINDS = {
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "the cluster",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "a consumer group",
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "a topic",
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "a transactional id",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "cluster",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "group",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "transactional-id",
 }
 HOW = (
     "`weir acls` prints what each process needs; someone who may change ACLs grants it, with "
@@ -33,6 +33,12 @@ def is_denial(error: KafkaError) -> bool:
     return error.code() in _KINDS
 
 
+def denied_resource(error: KafkaError) -> str:
+    """The type of resource that a denial is about, as ACLs spell it."""
+    return _KINDS[error.code()]
+
+
 def denial(error: KafkaError) -> str:
     """A denial whose resource is not known any more, in words."""
-    return f"Kafka denies the use of {_KINDS[error.code()]}: {error.str()}. {HOW}"
+    kind = denied_resource(error).replace("-", " ")
+    return f"Kafka denies the use of a {kind}: {error.str()}. {HOW}"

@@ -1,7 +1,8 @@
 """Asking the cluster, before anything is begun, whether we have the rights that we need."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from time import monotonic, sleep
 from typing import Any
 
@@ -9,7 +10,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclBinding, AdminClient
 
 from streams.acls import Acl
-from streams.denied import DeniedError, is_denial
+from streams.denied import DeniedError, denied_resource, is_denial
+from streams.kafka import KafkaSettings
 
 _TIMEOUT_S = 30.0
 _SETTLED_S = 0.5
@@ -36,6 +38,28 @@ def check_rights(admin: AdminClient, acls: Sequence[Acl], who: str) -> None:
         if monotonic() > deadline:
             raise DeniedError(missing, who)
         sleep(_AGAIN_S)
+
+
+@contextmanager
+def named_denials(kafka: KafkaSettings, acls: Sequence[Acl]) -> Iterator[None]:
+    """Name the right where one is taken away in the midst of work that needs `acls`.
+
+    Raises:
+        DeniedError: in place of the client's own error.
+    """
+    try:
+        yield
+    except KafkaException as error:
+        if not is_denial(error.args[0]):
+            raise
+        kind = denied_resource(error.args[0])
+        lost: list[Acl] = []
+        with suppress(KafkaException):
+            lost = _missing(AdminClient(kafka.client_config()), acls)
+        if kind not in {acl.resource for acl in lost}:
+            # What can't be asked for, or was granted again meanwhile.
+            lost += [acl for acl in acls if acl.resource == kind]
+        raise DeniedError(lost or [error.args[0].str()], kafka.who) from error
 
 
 def _missing(admin: AdminClient, acls: Sequence[Acl]) -> list[Acl]:

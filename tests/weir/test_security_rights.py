@@ -232,6 +232,22 @@ def test_who_has_no_rights_is_told_all_that_are_missing(
     assert "weir acls" in said.err
 
 
+def test_requeuing_without_the_right_to_its_transactional_id_says_so(
+    world: World, run: Run
+) -> None:
+    assert run("admin", "topics").code == 0
+    acls = world.needs(Process.REQUEUE)
+    (own,) = [acl for acl in acls if acl.resource == "transactional-id"]
+    world.grant("analyst", acls)
+    world.take_away("analyst", own)
+    try:
+        said = run("analyst", "dead-letters", "requeue", "--yes")
+    finally:
+        world.grant("analyst", [own])
+    assert said.code == 3
+    assert f"Kafka denies user 'analyst': {own}." in said.err
+
+
 def test_who_may_not_change_acls_is_told(run: Run) -> None:
     said = run("nobody", "acls", "--process", "scorer", "--principal", "User:nobody", "--grant")
     assert said.code == 3

@@ -16,6 +16,7 @@ from streams.letter_box import LetterBox, Marks, Place, Selection, StoredLetter
 from streams.purge import plan_purge
 from streams.purge import purge as purge_letters
 from streams.requeue import Requeuer, RequeueReport
+from streams.rights import named_denials
 from weir.console import (
     FAILED,
     STOPPED,
@@ -41,7 +42,7 @@ from weir.letter_options import (
 from weir.letter_options import selection as make_selection
 from weir.letter_view import Counts, as_json, letters_table, show_letter
 from weir.settings import load_settings
-from weir.wiring import admitted
+from weir.wiring import admitted, usage
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -60,6 +61,7 @@ class _Desk:
     """The letters, and how their reading is shown."""
 
     box: LetterBox
+    usage: Usage
     admin: Any
     show_progress: bool
 
@@ -76,9 +78,8 @@ def _open(
 ) -> _Desk:
     settings = load_settings(config)
     kafka, admin = admitted(settings, needed)
-    return _Desk(
-        LetterBox(kafka, settings.topics.dead_letters), admin, not (as_json or no_progress)
-    )
+    box = LetterBox(kafka, settings.topics.dead_letters)
+    return _Desk(box, usage(settings), admin, not (as_json or no_progress))
 
 
 @app.command("list")
@@ -210,13 +211,15 @@ def requeue(
     """
     selection = make_selection(reason, topic, partition, key, start, stop, ids, None)
     targets = [target] if (target := to_topic or topic) else None
-    desk = _open(config, as_json_, no_progress, partial(requeue_acls, targets=targets))
+    needed = partial(requeue_acls, targets=targets)
+    desk = _open(config, as_json_, no_progress, needed)
     stopping = threading.Event()
     if yes:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
     requeuer = Requeuer(desk.box, desk.admin, selection, to_topic, limit)
     with (
+        named_denials(desk.box.kafka, needed(desk.usage)),
         progress_bar("reading what was requeued", desk.show_progress) as marks,
         progress_bar("requeuing" if yes else "reading letters", desk.show_progress) as letters,
     ):
