@@ -35,6 +35,7 @@ class GroupMember:
         topics: what to read.
         assigned: told which partitions have come.
         revoked: told which go; until it returns, their offsets can be committed.
+        lost: told which are gone already; by default as `revoked`.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class GroupMember:
         topics: list[str],
         assigned: Callable[[Places], None],
         revoked: Callable[[Places], None],
+        lost: Callable[[Places], None] | None = None,
     ) -> None:
         self._settings = settings
         self._admin = AdminClient(kafka.client_config())
@@ -55,7 +57,7 @@ class GroupMember:
             topics,
             on_assign=lambda _, partitions: assigned(_places(partitions)),
             on_revoke=lambda _, partitions: revoked(_places(partitions)),
-            on_lost=lambda _, partitions: revoked(_places(partitions)),
+            on_lost=lambda _, partitions: (lost or revoked)(_places(partitions)),
         )
         self._closed = False
         self._paused: set[Place] = set()

@@ -70,7 +70,7 @@ class StagedLoop:
         self._tasks: dict[Place, StageTask] = {}
         self._new: set[Place] = set()
         self._positions: dict[Place, StagePosition | None] = {}
-        self._in_flight: dict[Place, Step] = {}
+        self._in_flight: dict[Place, tuple[StageTask, Step]] = {}
         self._complain_at = self._observe_at = 0.0
 
     def run(self, stop: Event) -> None:
@@ -88,7 +88,9 @@ class StagedLoop:
             self._kafka, settings.transactional_id(), settings.transaction_timeout
         )
         self._transactor.start()
-        self._member = GroupMember(self._kafka, settings, self._topics, self._come, self._go)
+        self._member = GroupMember(
+            self._kafka, settings, self._topics, self._come, self._go, self._lose
+        )
         try:
             while not stop.is_set():
                 self._round()
@@ -149,7 +151,7 @@ class StagedLoop:
                 steps[place] = step
         if not steps:
             return
-        self._in_flight = steps
+        self._in_flight = {place: (self._tasks[place], step) for place, step in steps.items()}
         outgoing = [out for step in steps.values() for out in step.outgoing]
         offsets = [
             TopicPartition(*place, step.position.offset, step.position.metadata)
@@ -162,12 +164,14 @@ class StagedLoop:
         outcome: Committed | Aborted | None = self._transactor.settle(wait=wait)
         if outcome is None:
             return
-        steps, self._in_flight = self._in_flight, {}
+        in_flight, self._in_flight = self._in_flight, {}
+        # A partition may be gone by now, and even back, with another task.
+        ours = {place for place, (task, _) in in_flight.items() if self._tasks.get(place) is task}
         if isinstance(outcome, Committed):
-            for place, step in steps.items():
+            for place, (task, step) in in_flight.items():
                 step.when_visible(outcome)
-                if place in self._tasks:
-                    self._tasks[place].release()
+                if place in ours:
+                    task.release()
                     self._positions[place] = step.position
             self._note_committed()
             if monotonic() >= self._observe_at:
@@ -181,7 +185,7 @@ class StagedLoop:
             )
         logger.warning("transaction aborted, back to the last commit: %s", outcome.reason)
         self._note_aborted(outcome.reason)
-        self._undo(steps.keys() & self._tasks.keys())
+        self._undo(ours)
 
     def _undo(self, places: Places) -> None:
         """Take back what was not committed; begin anew where the group remembers something else."""
@@ -206,6 +210,10 @@ class StagedLoop:
     def _go(self, places: Places) -> None:
         # Offsets can be committed for as long as the partitions are ours, which is until we return.
         self._settle(wait=True)
+        self._lose(places)
+
+    def _lose(self, places: Places) -> None:
+        # What is in flight may hang, and the others wait for us to join them again.
         for place in places:
             self._new.discard(place)
             self._tasks.pop(place, None)

@@ -95,8 +95,8 @@ class Transactor:
         self._refused: KafkaError | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="transactor")
         self._in_flight: Future[Committed | Aborted] | None = None
-        # Each of its calls may take as long as a transaction; the cluster gives it up after one.
-        self._overdue_s = 2 * self._timeout_s + _OVERDUE_S
+        # By then the cluster has given it up.
+        self._overdue_s = self._timeout_s + _OVERDUE_S
         self._overdue_at = inf
         self._hangs = False
 
