@@ -191,6 +191,8 @@ def _check(
     bootstrap: str, topology: str, report: Report, found: Violations, progress: Progress
 ) -> None:
     progress("reading what was asked", 0.0)
+    for topic, partition, begins, end in transcript.read_open(bootstrap):
+        found.add("transaction left open", f"{topic}[{partition}]: from {begins}, ends at {end}")
     inputs = transcript.read_inputs(bootstrap)
     progress("reading the scores", 0.2)
     scores = transcript.read_scores(bootstrap, inputs.cards)

@@ -203,6 +203,30 @@ def read_ends(bootstrap_servers: str) -> dict[tuple[str, int], int]:
         consumer.close()
 
 
+def read_open(bootstrap_servers: str) -> list[tuple[str, int, int, int]]:
+    """Partitions with a transaction that nobody ends: topic, number, where it begins, and the end.
+
+    Nobody who reads what was committed will ever get beyond it.
+    """
+    common = {"bootstrap.servers": bootstrap_servers, "group.id": "chaos-checker"}
+    stable = Consumer(common | {"isolation.level": "read_committed"})
+    whole = Consumer(common | {"isolation.level": "read_uncommitted"})
+    found = []
+    try:
+        for topic, metadata in stable.list_topics(timeout=_ANSWER_S).topics.items():
+            for partition in metadata.partitions:
+                place = TopicPartition(topic, partition)
+                begins, end = (
+                    each.get_watermark_offsets(place, _ANSWER_S)[1] for each in (stable, whole)
+                )
+                if begins < end:
+                    found.append((topic, partition, begins, end))
+    finally:
+        stable.close()
+        whole.close()
+    return found
+
+
 def _sources() -> list[TopicPartition]:
     return [
         TopicPartition(TOPICS[role], partition)
