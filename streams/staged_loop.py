@@ -85,7 +85,10 @@ class StagedLoop:
         """
         settings = self._settings
         self._transactor = Transactor(
-            self._kafka, settings.transactional_id(), settings.transaction_timeout
+            self._kafka,
+            settings.transactional_id(),
+            settings.transaction_timeout,
+            only_ours=not settings.worker,
         )
         self._transactor.start()
         self._member = GroupMember(

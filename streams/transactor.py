@@ -21,7 +21,9 @@ from streams.kafka import KafkaSettings
 logger = logging.getLogger(__name__)
 
 
-_OVERDUE_S = 10.0
+_OVERDUE_S = 5.0
+_GRACE_S = 2.0
+_MOST_ABANDONED = 10
 _REFUSED_RECORDS = {
     KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.INVALID_MSG,
@@ -75,30 +77,42 @@ class Transactor:
 
     Args:
         timeout_ms: how long a transaction may take.
+        only_ours: whether nobody else may take over this transactional id. Then a call that does
+            not come back is fenced off; otherwise that could fence off who took over.
     """
 
-    def __init__(self, kafka: KafkaSettings, transactional_id: str, timeout_ms: int) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        transactional_id: str,
+        timeout_ms: int,
+        *,
+        only_ours: bool = False,
+    ) -> None:
         self._id = transactional_id
         self._timeout_s = timeout_ms / 1_000
-        self._producer: Any = Producer(
-            kafka.producer_config(
-                transactional_id=transactional_id,
-                transaction_timeout_ms=timeout_ms,
-                linger_ms=0,
-                # A transaction can begin only when the markers of the one before are written. The
-                # default would then sleep 100 ms; this grows to a second where it is an outage.
-                retry_backoff_ms=2,
-                delivery_report_only_error=True,
-            )
-            | {"on_delivery": self._note_refusal}
+        self._config = kafka.producer_config(
+            transactional_id=transactional_id,
+            transaction_timeout_ms=timeout_ms,
+            linger_ms=0,
+            # A transaction can begin only when the markers of the one before are written. The
+            # default would then sleep 100 ms; this grows to a second where it is an outage.
+            retry_backoff_ms=2,
+            delivery_report_only_error=True,
         )
-        self._refused: KafkaError | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="transactor")
-        self._in_flight: Future[Committed | Aborted] | None = None
-        # By then the cluster has given it up.
-        self._overdue_s = self._timeout_s + _OVERDUE_S
+        self._only_ours = only_ours
+        # Where we can't help ourselves, not before the cluster has given the transaction up.
+        patience = self._timeout_s / 2 if only_ours else self._timeout_s
+        self._overdue_s = patience + _OVERDUE_S
         self._overdue_at = inf
-        self._hangs = False
+        self._abandoned: list[object] = []
+        self._refused: KafkaError | None = None
+        self._in_flight: Future[Committed | Aborted] | None = None
+        self._renew()
+
+    def _renew(self) -> None:
+        self._producer: Any = Producer(self._config | {"on_delivery": self._note_refusal})
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="transactor")
 
     def start(self) -> None:
         """End what a killed predecessor left open, and fence it off.
@@ -123,7 +137,9 @@ class Transactor:
         """Begin a transaction of answers and input offsets; the one before must be settled."""
         assert self._in_flight is None, "settle the transaction before first"
         self._overdue_at = monotonic() + self._overdue_s
-        self._in_flight = self._thread.submit(self._transact, answers, positions, group)
+        self._in_flight = self._thread.submit(
+            self._transact, self._producer, answers, positions, group
+        )
 
     def probe(self, position: TopicPartition, group: Any) -> None:
         """Find out whether this transactional id is still ours; leaves no trace.
@@ -135,73 +151,92 @@ class Transactor:
             FencedError: another process has taken over.
             KafkaException: it failed in a way that a new attempt can't mend.
         """
-        self._thread.submit(self._probe, position, group).result()
+        self._thread.submit(self._probe, self._producer, position, group).result()
 
     def settle(self, *, wait: bool) -> Committed | Aborted | None:
         """What became of the transaction in flight; None without one, or if it is still on its way.
 
         Raises:
             FencedError: another process has taken over; nothing of ours was committed since.
-            OutlivedError: a call of the client does not come back; a new start mends it.
+            OutlivedError: calls of the client don't come back; a new start mends it.
             KafkaException: it failed in a way that a new attempt can't mend.
         """
         if self._in_flight is None:
             return None
         left = self._overdue_at - monotonic()
         if not self._in_flight.done() and (wait or left <= 0):
-            self._await(self._in_flight, left)
+            # This process may have been stopped for long: then the call comes back now.
+            wait_for([self._in_flight], max(_GRACE_S, left))
+            if not self._in_flight.done():
+                return self._abandon()
         if not self._in_flight.done():
             return None
         in_flight, self._in_flight = self._in_flight, None
         return in_flight.result()
 
-    def _await(self, in_flight: "Future[Committed | Aborted]", seconds: float) -> None:
-        """Wait for its end, but not for ever: the client can forget the timeouts it was given.
+    def _abandon(self) -> Aborted:
+        """Fence off our own producer, one of whose calls does not come back, with a new one.
 
-        It does where a connection breaks in the midst of sending offsets (librdkafka issue 5456).
+        The client forgets the timeout it was given where a connection breaks in the midst of
+        sending offsets (librdkafka issue 5456). What became of the transaction is final then; if
+        it was about to end, it may have been committed.
         """
-        if not wait_for([in_flight], max(0.0, seconds)).not_done:
-            return
-        self._hangs = True
-        raise OutlivedError(
-            f"a call of Kafka's client has not come back for over {self._overdue_s:.0f} s: start "
-            "again; nothing of its transaction is committed unless it was about to end"
-        )
+        if not self._only_ours:
+            raise OutlivedError(
+                f"a call of Kafka's client has not come back for {self._overdue_s:g} s: start again"
+            )
+        self._in_flight = None
+        # Kept, since the client waits for the call before it forgets a producer.
+        self._abandoned.append((self._producer, self._thread))
+        if len(self._abandoned) > _MOST_ABANDONED:
+            raise OutlivedError(
+                "calls of Kafka's client do not come back, again and again: start again"
+            )
+        self._thread.shutdown(wait=False)
+        self._renew()
+        self._thread.submit(self.start).result()
+        return Aborted(f"a call of Kafka's client has not come back for {self._overdue_s:g} s")
 
     def close(self) -> None:
-        """Wait for the thread, unless it hangs; an unsettled transaction runs to its end."""
-        self._thread.shutdown(wait=not self._hangs)
+        """Wait for the thread; an unsettled transaction runs to its end."""
+        if self._in_flight is not None:
+            wait_for([self._in_flight], max(0.0, self._overdue_at - monotonic()))
+        self._thread.shutdown(wait=self._in_flight is None or self._in_flight.done())
 
     def _transact(
-        self, answers: Sequence[Outgoing], positions: list[TopicPartition], group: Any
+        self,
+        producer: Any,
+        answers: Sequence[Outgoing],
+        positions: list[TopicPartition],
+        group: Any,
     ) -> Committed | Aborted:
         start = perf_counter()
         self._refused = None
         try:
-            self._producer.begin_transaction()
+            producer.begin_transaction()
             for out in answers:
-                self._produce(out)
+                self._produce(producer, out)
             produced = perf_counter()
-            self._patiently(self._producer.send_offsets_to_transaction, positions, group)
-            self._patiently(self._producer.commit_transaction)
+            self._patiently(producer.send_offsets_to_transaction, positions, group)
+            self._patiently(producer.commit_transaction)
         except KafkaException as error:
-            return self._abort(error)
+            return self._abort(producer, error)
         except SystemError as error:  # how the client's `poll` raises a fatal one
             if not isinstance(error.__cause__, KafkaException):
                 raise
-            return self._abort(error.__cause__)
+            return self._abort(producer, error.__cause__)
         return Committed(produced - start, perf_counter() - produced)
 
-    def _probe(self, position: TopicPartition, group: Any) -> None:
+    def _probe(self, producer: Any, position: TopicPartition, group: Any) -> None:
         try:
-            self._producer.begin_transaction()
-            self._patiently(self._producer.send_offsets_to_transaction, [position], group)
-            self._patiently(self._producer.abort_transaction)
+            producer.begin_transaction()
+            self._patiently(producer.send_offsets_to_transaction, [position], group)
+            self._patiently(producer.abort_transaction)
         except KafkaException as error:
-            self._abort(error)
+            self._abort(producer, error)
 
-    def _produce(self, out: Outgoing) -> None:
-        topic, produce = out.topic, self._producer.produce
+    def _produce(self, producer: Any, out: Outgoing) -> None:
+        topic, produce = out.topic, producer.produce
         headers: Sequence[list[Header] | None] = out.headers or [None] * len(out.values)
         records = zip(out.values, out.keys, out.partitions, headers, strict=True)
         for value, key, partition, header in records:
@@ -213,10 +248,10 @@ class Transactor:
                         produce(topic, value, key, partition, headers=header)
                     break
                 except BufferError:
-                    self._producer.poll(0.1)
-        self._producer.poll(0)
+                    producer.poll(0.1)
+        producer.poll(0)
 
-    def _abort(self, error: KafkaException) -> Aborted:
+    def _abort(self, producer: Any, error: KafkaException) -> Aborted:
         cause = error.args[0]
         if cause.fatal():
             raise FencedError(
@@ -227,7 +262,7 @@ class Transactor:
             self._refused = cause
         elif not cause.txn_requires_abort():
             raise error
-        self._patiently(self._producer.abort_transaction)
+        self._patiently(producer.abort_transaction)
         return Aborted((self._refused or cause).str(), self._refused is not None)
 
     def _patiently(self, call: Callable[..., None], *args: Any) -> None:
