@@ -125,14 +125,14 @@ class RouteTask:
             return None
         messages = self._read[:limit]
         end = self._end if len(messages) == len(self._read) else None
-        try:
-            step = self._router.route(messages, end)
-        except TryAgainLaterError as error:
-            self._held_until = now + _HOLD_S
-            if not error.position:
-                return None
-            messages = messages[: error.position]
-            step = self._router.route(messages)
+        step = None
+        while messages or end is not None:
+            try:
+                step = self._router.route(messages, end)
+                break
+            except TryAgainLaterError as error:
+                self._held_until = now + _HOLD_S
+                messages, end = messages[: error.position], None
         del self._read[: len(messages)]
         self._last = messages
         self._word_at = now + MARK_EVERY_MS / 1_000
