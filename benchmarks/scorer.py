@@ -22,13 +22,13 @@ from benchmarks.harness import arguments, report
 from inference.metrics import STAGES
 from streams.broker import BrokerSettings, LocalBroker
 from streams.files import open_events
-from streams.intake import Work
 from streams.kafka import KafkaSettings, connect
 from streams.pace import Pace
 from streams.replay import Replayer
 from streams.task import Answers
 from streams.topics import TopicSettings, ensure_topics
 from streams.transactor import Committed, Outgoing
+from streams.work import Work
 from weir.scoring import ScorerProcess, build_scorer
 from weir.settings import EXAMPLE_FILE, Settings, load_settings
 from weir.simulator import SimulatorSettings, simulate

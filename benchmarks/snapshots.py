@@ -25,13 +25,14 @@ from streams.broker import BrokerSettings, LocalBroker
 from streams.contract import EventContract, Field
 from streams.exactly_once import ExactlyOnceLoop
 from streams.features import FeatureDeclaration, FeaturePlan, FeatureState
-from streams.intake import Intake, Work
+from streams.intake import Intake
 from streams.kafka import KafkaSettings, connect
 from streams.loop_settings import LoopSettings
 from streams.snapshots import SnapshotSettings
 from streams.task import Answers
 from streams.topics import ROLES, TopicSettings, ensure_topics
 from streams.transactor import Committed, Outgoing
+from streams.work import Work
 
 TARGET_MS = 50.0
 _ENTITIES = 500_000

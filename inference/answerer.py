@@ -17,10 +17,10 @@ from streams.dead_letters import dead_letter
 from streams.feature_log import FeatureLogWriter, ScoredEvents
 from streams.features.feature_rows import FeatureRows
 from streams.features.plan import FeaturePlan
-from streams.intake import Work
 from streams.task import Answers
 from streams.topics import TopicSettings
 from streams.transactor import Committed, Outgoing
+from streams.work import Work
 
 DEAD_LETTER_BYTES = 1_000_000
 FEATURE_LOG_BYTES = 900_000

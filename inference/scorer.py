@@ -9,9 +9,9 @@ from streams.features.dumps import CorruptStateError
 from streams.features.dumps import StateMismatchError as WrongState
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureState, WindowSettings
-from streams.intake import Work
 from streams.task import Answers, StateMismatchError
 from streams.transactor import Committed
+from streams.work import Work
 
 
 class Scorer:

@@ -17,16 +17,18 @@ from typing import Any
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from streams.intake import Intake, Work, note_errors
+from streams.intake import Intake
 from streams.isolation import Isolation
 from streams.kafka import KafkaSettings
 from streams.loop_settings import LoopSettings
 from streams.member import GroupMember
 from streams.position import Position
+from streams.reading import note_errors
 from streams.restoring import Restorer
 from streams.snapshots import Pointer, SnapshotSettings, SnapshotTaker
 from streams.task import Task
 from streams.transactor import Aborted, Committed, FencedError, OutlivedError, Transactor
+from streams.work import Work
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from streams.intake import Intake, Work
+from streams.intake import Intake
 from streams.position import Position
 from streams.reading import read_ready
+from streams.work import Work
 
 logger = logging.getLogger(__name__)
 

@@ -1,13 +1,10 @@
 """From consumed messages to work: decoding, dead letters, and the order of event time."""
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from time import perf_counter
-from typing import NamedTuple
 
 import numpy as np
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, Message, TopicPartition
 from numpy.typing import NDArray
 
 from streams.alignment import (
@@ -24,58 +21,17 @@ from streams.alignment import (
 from streams.contract import EventContract
 from streams.dead_letters import headers_of
 from streams.decode import Decoder, TryAgainLaterError
-from streams.denied import DeniedError, is_denial
-from streams.events import RecordBatch
 from streams.features.state import LabelBatch
 from streams.labels import label_contract, read_progress
 from streams.position import NO_TIME, Position
+from streams.reading import note_errors
 from streams.rejection import Reason, Rejected
-
-logger = logging.getLogger(__name__)
-
-_HOPELESS = {
-    KafkaError._FATAL,
-    KafkaError.INCONSISTENT_GROUP_PROTOCOL,
-    KafkaError.INVALID_SESSION_TIMEOUT,
-}
-
+from streams.work import BadRecord, Work
 
 _HOLD_MS = 250
 """After how long records that could not be decoded yet are tried again."""
 
 _NO_MARKS = np.empty((2, 0), np.int64)
-
-
-class BadRecord(NamedTuple):
-    """A record that is no event or label, and why."""
-
-    message: Message
-    rejected: Rejected
-
-
-@dataclass(frozen=True)
-class Work:
-    """What one transaction takes in.
-
-    Attributes:
-        events: n events in the order in which they count.
-        partitions: the partition of each, shape (n,).
-        offsets: the offset of each, shape (n,).
-        arrived: when each was stamped by producer or broker, ms, shape (n,).
-        labels: labels that became known before or between them.
-        bad: records that go to the dead letters.
-        positions: where each partition goes on afterwards: the offsets to commit.
-        decode_s: time spent on decoding since the work before this, in seconds.
-    """
-
-    events: RecordBatch
-    partitions: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-    arrived: NDArray[np.int64]
-    labels: LabelBatch
-    bad: list[BadRecord]
-    positions: list[TopicPartition]
-    decode_s: float
 
 
 class Intake:
@@ -348,21 +304,3 @@ class Intake:
 def _is_end(message: Message) -> bool:
     error = message.error()
     return error is not None and error.code() == KafkaError._PARTITION_EOF
-
-
-def note_errors(messages: Sequence[Message]) -> None:
-    """Log errors among messages: the client goes on trying, and somebody may look for the reason.
-
-    Raises:
-        DeniedError: we may not read a topic.
-        KafkaException: trying on is of no use.
-    """
-    for message in messages:
-        error = message.error()
-        if error is None or error.code() == KafkaError._PARTITION_EOF:
-            continue
-        if is_denial(error) and message.topic():
-            raise DeniedError([f"Read on topic {message.topic()!r}"])
-        if error.code() in _HOPELESS or is_denial(error):
-            raise KafkaException(error)
-        logger.warning("Kafka: %s", error.str())

@@ -1,11 +1,20 @@
-"""Reading a topic from its beginning to its present end."""
+"""Reading what a consumer has, or a topic to its present end; and what errors among it mean."""
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.denied import DeniedError, is_denial
 from streams.kafka import KafkaSettings, watermarks
+
+logger = logging.getLogger(__name__)
+
+_HOPELESS = {
+    KafkaError._FATAL,
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+    KafkaError.INVALID_SESSION_TIMEOUT,
+}
 
 _BATCH = 10_000
 _POLL_S = 0.5
@@ -84,3 +93,21 @@ def read_to_end(
                 yield batch
     finally:
         consumer.close()
+
+
+def note_errors(messages: Sequence[Message]) -> None:
+    """Log errors among messages: the client goes on trying, and somebody may look for the reason.
+
+    Raises:
+        DeniedError: we may not read a topic.
+        KafkaException: trying on is of no use.
+    """
+    for message in messages:
+        error = message.error()
+        if error is None or error.code() == KafkaError._PARTITION_EOF:
+            continue
+        if is_denial(error) and message.topic():
+            raise DeniedError([f"Read on topic {message.topic()!r}"])
+        if error.code() in _HOPELESS or is_denial(error):
+            raise KafkaException(error)
+        logger.warning("Kafka: %s", error.str())

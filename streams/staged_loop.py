@@ -16,10 +16,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from streams.denied import is_denial
 from streams.features.state import FeatureState
-from streams.intake import note_errors
 from streams.kafka import KafkaSettings
 from streams.loop_settings import LoopSettings
 from streams.member import GroupMember, Place, Places
+from streams.reading import note_errors
 from streams.restoring import MissingHistoryError
 from streams.stages import StagePosition, StageTask, Step
 from streams.transactor import Aborted, Committed, FencedError, OutlivedError, Transactor

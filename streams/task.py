@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from streams.intake import Work
 from streams.transactor import Committed, Outgoing
+from streams.work import Work
 
 
 class StateMismatchError(Exception):

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from streams.features.feature_rows import FeatureRows
 from streams.features.label_batch import LabelBatch
 from streams.features.state import FeatureState
-from streams.intake import BadRecord, Work
 from streams.rejection import Reason, Rejected
 from streams.stages.joiner import Joined, Joiner
 from streams.stages.step import StagePosition, Step
 from streams.stages.tasks import records_and_end
 from streams.task import Answers
 from streams.transactor import Committed
+from streams.work import BadRecord, Work
 
 
 class JoinTask:

@@ -12,7 +12,6 @@ from streams.alignment import AlignmentSettings
 from streams.decode import Decoder
 from streams.features.feature_rows import FeatureRows
 from streams.features.window_settings import WindowSettings
-from streams.intake import Work
 from streams.kafka import KafkaSettings
 from streams.stages.entity_stage import EntityStage
 from streams.stages.join_task import JoinTask
@@ -25,6 +24,7 @@ from streams.stages.split import StagedPlan
 from streams.stages.tasks import EntityTask, RouteTask, StageTask
 from streams.task import Answers
 from streams.topics import TopicSettings
+from streams.work import Work
 
 logger = logging.getLogger(__name__)
 

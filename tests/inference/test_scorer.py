@@ -28,11 +28,11 @@ from streams.decode import Decoder
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
 from streams.features import FeatureDeclaration, FeaturePlan, FeatureState
 from streams.features.state import LabelBatch, WindowSettings
-from streams.intake import BadRecord, Work
 from streams.rejection import Reason, Rejected
 from streams.task import Answers
 from streams.topics import TopicSettings
 from streams.transactor import Committed, Outgoing
+from streams.work import BadRecord, Work
 
 START = 1_750_000_000_000
 TOPICS = TopicSettings()

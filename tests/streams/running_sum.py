@@ -15,12 +15,13 @@ from typing import Any
 from streams.alignment import AlignmentSettings
 from streams.contract import EventContract, Field
 from streams.exactly_once import ExactlyOnceLoop
-from streams.intake import Intake, Work
+from streams.intake import Intake
 from streams.kafka import KafkaSettings
 from streams.loop_settings import LoopSettings
 from streams.snapshots import SnapshotSettings
 from streams.task import Answers, StateMismatchError
 from streams.transactor import Committed, Outgoing
+from streams.work import Work
 
 CONTRACT = EventContract(
     id="id",

@@ -11,9 +11,10 @@ from running_sum import CONTRACT
 
 from streams.alignment import AlignmentSettings
 from streams.history import read_history
-from streams.intake import Intake, Work
+from streams.intake import Intake
 from streams.kafka import KafkaSettings
 from streams.position import Position
+from streams.work import Work
 
 MakeTopics = Callable[..., list[str]]
 START = 1_600_000_000_000

@@ -10,11 +10,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from streams.alignment import AlignmentSettings
 from streams.contract import EventContract, Field
-from streams.intake import Intake, Work
+from streams.intake import Intake
 from streams.kafka import KafkaSettings
 from streams.labels import progress_header
 from streams.position import Position
 from streams.rejection import Reason
+from streams.work import Work
 
 CONTRACT = EventContract(
     id="id",

@@ -9,11 +9,11 @@ from test_staged_network import TABLES, plan_of, random_sources
 
 from streams.features.feature_rows import FeatureRows
 from streams.features.window_settings import WindowSettings
-from streams.intake import Work
 from streams.rejection import Reason
 from streams.stages import JoinTask, StagePosition
 from streams.task import Answers
 from streams.transactor import Committed, Outgoing
+from streams.work import Work
 
 
 class Desk:
