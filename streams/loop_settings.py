@@ -9,6 +9,7 @@ from pydantic import Field
 from streams.section import Duration, Section
 
 _MAX_HEARTBEAT_MS = 3_000
+_SPARE_MS = 10_000
 
 
 class LoopSettings(Section):
@@ -43,6 +44,11 @@ class LoopSettings(Section):
             "group_id": self.group,
             "client_id": f"weir-{self.worker_name}",
         }
+        if self.topology == "staged":
+            # A rebalance waits this long for a member that does not come; the default of five
+            # minutes is for those that do their work between two polls.
+            longest = max(self.session_timeout, self.transaction_timeout)
+            member["max_poll_interval_ms"] = longest + _SPARE_MS
         if self.group_protocol == "consumer":
             return member | {"group_protocol": "consumer"}
         return member | {
