@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from time import monotonic, perf_counter
@@ -16,6 +17,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from streams.dead_letters import Header
+from streams.denied import is_denial
 from streams.kafka import KafkaSettings
 
 logger = logging.getLogger(__name__)
@@ -24,6 +26,7 @@ logger = logging.getLogger(__name__)
 _OVERDUE_S = 5.0
 _GRACE_S = 2.0
 _MOST_ABANDONED = 10
+_DENIED_ABORT_S = 5.0
 _REFUSED_RECORDS = {
     KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.INVALID_MSG,
@@ -253,6 +256,11 @@ class Transactor:
 
     def _abort(self, producer: Any, error: KafkaException) -> Aborted:
         cause = error.args[0]
+        if is_denial(cause):
+            # Somebody has to grant the right: the next attempt would end as this one did.
+            with suppress(KafkaException):
+                producer.abort_transaction(_DENIED_ABORT_S)
+            raise error
         if cause.fatal():
             raise FencedError(
                 f"another process with transactional id {self._id!r} took over ({cause.str()}): "
@@ -260,8 +268,10 @@ class Transactor:
             ) from error
         if cause.code() in _REFUSED_RECORDS:
             self._refused = cause
-        elif not cause.txn_requires_abort():
+        elif cause.code() != KafkaError._STATE and not cause.txn_requires_abort():
             raise error
+        # While records are produced, _STATE says that the transaction has failed, and not why: if
+        # that lasts, the next attempt will tell.
         self._patiently(producer.abort_transaction)
         return Aborted((self._refused or cause).str(), self._refused is not None)
 

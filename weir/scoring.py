@@ -14,19 +14,17 @@ from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.package import ModelPackage
 from inference.policy import Policy
 from inference.scorer import Scorer
-from streams.acls import Process, acls_of
 from streams.decode import Decoder
 from streams.exactly_once import ExactlyOnceLoop
 from streams.features import FeaturePlan, FeatureState
 from streams.formats import event_decoder
 from streams.intake import Intake
 from streams.kafka import KafkaSettings, connect
-from streams.rights import check_rights
 from streams.staged_loop import StagedLoop
 from streams.stages.network import StageNetwork
 from streams.topics import partitions_of
 from weir.settings import Settings
-from weir.wiring import now_ms, usage
+from weir.wiring import now_ms
 
 _RESTORING_MS = 60_000
 
@@ -62,9 +60,7 @@ def build_scorer(settings: Settings, kafka: KafkaSettings, model: ModelPackage) 
     Raises:
         EngineError: the model reads a feature that is not declared, or is declared otherwise.
         PolicyError: the policy's bounds contradict each other.
-        DeniedError: the cluster does not let us do what a scorer does.
     """
-    check_rights(connect(kafka), acls_of(Process.SCORER, usage(settings)), kafka.who)
     plan = settings.plan()
     check_same_meaning(plan, model)
     engine = OnnxRuntimeEngine(model, plan.names)

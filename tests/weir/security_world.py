@@ -87,6 +87,14 @@ class World:
     @contextmanager
     def scorer(self, config: Path, log: Path, **secrets: str) -> Iterator["subprocess.Popen[str]"]:
         """A running `weir score`, which is to end well."""
+        with self.started(config, log, **secrets) as process:
+            yield process
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_S) == 0, log.read_text()
+
+    @contextmanager
+    def started(self, config: Path, log: Path, **secrets: str) -> Iterator["subprocess.Popen[str]"]:
+        """A running `weir score`."""
         with log.open("w") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "weir", "score", "-c", str(config)],
@@ -96,8 +104,6 @@ class World:
             )
         try:
             yield process
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE_S) == 0, log.read_text()
         finally:
             process.kill()
             process.wait()

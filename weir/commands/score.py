@@ -10,11 +10,12 @@ import typer
 from prometheus_client import CollectorRegistry, start_http_server
 
 from inference.registry import CHAMPION
-from streams.kafka import connect
+from streams.acls import Process, acls_of
+from streams.rights import named_denials
 from weir.console import ConfigOption
 from weir.scoring import build_scorer
 from weir.settings import MetricsSettings, load_settings
-from weir.wiring import ensure_all_topics, kafka_settings, open_registry
+from weir.wiring import admitted, ensure_all_topics, open_registry, usage
 
 logger = logging.getLogger(__name__)
 
@@ -71,10 +72,11 @@ def score(
     if topology is not None:
         overrides["loop"] = {"topology": topology.value}
     settings = load_settings(config, **overrides)
-    kafka = kafka_settings(settings)
-    ensure_all_topics(connect(kafka), settings)
+    rights = acls_of(Process.SCORER, usage(settings))
+    kafka, admin = admitted(settings, lambda _: rights)
+    ensure_all_topics(admin, settings)
     scorer = build_scorer(settings, kafka, open_registry(settings).resolve(model))
-    with scorer.engine:
+    with named_denials(kafka, rights), scorer.engine:
         server = _serve_metrics(settings.metrics, scorer.prometheus)
         logger.info(
             "scoring %s with model %s, policy %s; metrics on http://%s:%d/metrics",
