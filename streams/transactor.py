@@ -1,4 +1,4 @@
-"""Kafka transactions, one at a time, in a thread of their own.
+"""Kafka transactions, one at a time, each in a thread of its own.
 
 While one transaction is written and committed, which is mostly waiting for the broker, the next
 batch can be computed. Its answers are handed over only when the one before has been settled.
@@ -6,13 +6,14 @@ batch can be computed. Its answers are handed over only when the one before has 
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
+from threading import Thread
 from time import monotonic, perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
@@ -21,6 +22,8 @@ from streams.denied import is_denial
 from streams.kafka import KafkaSettings
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 _OVERDUE_S = 5.0
@@ -115,7 +118,6 @@ class Transactor:
 
     def _renew(self) -> None:
         self._producer: Any = Producer(self._config | {"on_delivery": self._note_refusal})
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="transactor")
 
     def start(self) -> None:
         """End what a killed predecessor left open, and fence it off.
@@ -140,9 +142,7 @@ class Transactor:
         """Begin a transaction of answers and input offsets; the one before must be settled."""
         assert self._in_flight is None, "settle the transaction before first"
         self._overdue_at = monotonic() + self._overdue_s
-        self._in_flight = self._thread.submit(
-            self._transact, self._producer, answers, positions, group
-        )
+        self._in_flight = _in_thread(self._transact, self._producer, answers, positions, group)
 
     def probe(self, position: TopicPartition, group: Any) -> None:
         """Find out whether this transactional id is still ours; leaves no trace.
@@ -154,7 +154,13 @@ class Transactor:
             FencedError: another process has taken over.
             KafkaException: it failed in a way that a new attempt can't mend.
         """
-        self._thread.submit(self._probe, self._producer, position, group).result()
+        producer = self._producer
+        try:
+            producer.begin_transaction()
+            self._patiently(producer.send_offsets_to_transaction, [position], group)
+            self._patiently(producer.abort_transaction)
+        except KafkaException as error:
+            self._abort(producer, error)
 
     def settle(self, *, wait: bool) -> Committed | Aborted | None:
         """What became of the transaction in flight; None without one, or if it is still on its way.
@@ -190,21 +196,19 @@ class Transactor:
             )
         self._in_flight = None
         # Kept, since the client waits for the call before it forgets a producer.
-        self._abandoned.append((self._producer, self._thread))
+        self._abandoned.append(self._producer)
         if len(self._abandoned) > _MOST_ABANDONED:
             raise OutlivedError(
                 "calls of Kafka's client do not come back, again and again: start again"
             )
-        self._thread.shutdown(wait=False)
         self._renew()
-        self._thread.submit(self.start).result()
+        self.start()
         return Aborted(f"a call of Kafka's client has not come back for {self._overdue_s:g} s")
 
     def close(self) -> None:
-        """Wait for the thread; an unsettled transaction runs to its end."""
+        """Wait for an unsettled transaction to run to its end, unless it hangs."""
         if self._in_flight is not None:
             wait_for([self._in_flight], max(0.0, self._overdue_at - monotonic()))
-        self._thread.shutdown(wait=self._in_flight is None or self._in_flight.done())
 
     def _transact(
         self,
@@ -229,14 +233,6 @@ class Transactor:
                 raise
             return self._abort(producer, error.__cause__)
         return Committed(produced - start, perf_counter() - produced)
-
-    def _probe(self, producer: Any, position: TopicPartition, group: Any) -> None:
-        try:
-            producer.begin_transaction()
-            self._patiently(producer.send_offsets_to_transaction, [position], group)
-            self._patiently(producer.abort_transaction)
-        except KafkaException as error:
-            self._abort(producer, error)
 
     def _produce(self, producer: Any, out: Outgoing) -> None:
         topic, produce = out.topic, producer.produce
@@ -286,3 +282,17 @@ class Transactor:
                 if not error.args[0].retriable() or monotonic() > deadline:
                     raise
                 logger.warning("trying again: %s", error.args[0].str())
+
+
+def _in_thread(call: Callable[..., T], *args: Any) -> "Future[T]":
+    """Call in a thread for which nobody waits when the process ends, since the call may hang."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call(*args))
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=run, name="transactor", daemon=True).start()
+    return future

@@ -4,7 +4,6 @@ import atexit
 import logging
 import os
 import sys
-import threading
 
 import typer
 
@@ -133,15 +132,9 @@ def main() -> None:
         code = STOPPED
     except Exception as error:
         code = explain(error)
-    if code == STOPPED or _somebody_hangs():
-        _leave(code or 0)
+    if code == STOPPED:
+        _leave(STOPPED)
     sys.exit(code or 0)
-
-
-def _somebody_hangs() -> bool:
-    """Whether Python would wait for a thread before it ends, which may be for ever."""
-    mine = threading.current_thread()
-    return any(each is not mine and not each.daemon for each in threading.enumerate())
 
 
 def _leave(code: int) -> None:

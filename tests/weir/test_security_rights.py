@@ -22,7 +22,6 @@ from security_world import World
 
 from streams.acls import Acl, Process
 from streams.kafka import KafkaSettings
-from weir import main as front_door_main
 from weir.main import main
 
 COUNT, MORE = 1_200, 100
@@ -53,8 +52,6 @@ def run_in(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
     """Run the front door in this process as a user, with the password from the environment."""
     for name in [name for name in os.environ if name.startswith("WEIR_")]:
         monkeypatch.delenv(name)
-    # It would end this process, with whatever threads others have left in it.
-    monkeypatch.setattr(front_door_main, "_leave", sys.exit)
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
     handlers = {number: signal.getsignal(number) for number in numbers}
 
