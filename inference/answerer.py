@@ -13,19 +13,17 @@ from inference.engine import Engine, Outputs
 from inference.metrics import ScorerMetrics
 from inference.policy import DECISIONS, Policy
 from streams.contract import EventContract
-from streams.dead_letters import dead_letter
 from streams.feature_log import FeatureLogWriter, ScoredEvents
 from streams.features.feature_rows import FeatureRows
 from streams.features.plan import FeaturePlan
+from streams.letter_writer import dead_letters_of
 from streams.task import Answers
 from streams.topics import TopicSettings
 from streams.transactor import Committed, Outgoing
 from streams.work import Work
 
-DEAD_LETTER_BYTES = 1_000_000
 FEATURE_LOG_BYTES = 900_000
-"""Records of the two stay below what a topic takes that others have made: the broker's refusal
-would void the transaction, and the same one again, for ever."""
+"""As for dead letters, below what a topic takes that others have made."""
 
 _ARROW_TYPES = {"int": pa.int64(), "string": pa.string()}
 
@@ -133,7 +131,8 @@ class Answerer:
             self._log_features(work, rows, features, outputs, decisions),
         ]
         if work.bad:
-            outgoing.append(self._dead_letters(work))
+            now_ms = round(time() * 1_000)
+            outgoing.append(dead_letters_of(self._topics.dead_letters, work.bad, now_ms))
         stages["encode"] = perf_counter() - inferred
         counts = np.bincount(decisions, minlength=len(DECISIONS)).tolist()
         flagged = (int(rows.late.sum()), int(rows.approximate.sum()))
@@ -230,16 +229,3 @@ class Answerer:
                 values.append(self._feature_log.encode(scored))
                 partitions.append(partition)
         return Outgoing(self._topics.feature_log, values, [None] * len(values), partitions)
-
-    def _dead_letters(self, work: Work) -> Outgoing:
-        now = round(time() * 1_000)
-        letters = [
-            dead_letter(bad.message, bad.rejected, now, DEAD_LETTER_BYTES) for bad in work.bad
-        ]
-        return Outgoing(
-            topic=self._topics.dead_letters,
-            values=[letter.value for letter in letters],
-            keys=[letter.key for letter in letters],
-            partitions=[-1] * len(letters),
-            headers=[letter.headers for letter in letters],
-        )

@@ -116,11 +116,7 @@ class ExactlyOnceLoop:
             if self._member.is_replaced():
                 raise
             # To the client, both look alike.
-            raise OutlivedError(
-                "a transaction took longer than loop.transaction_timeout "
-                f"({settings.transaction_timeout / 1_000:g} s), so the cluster gave it up: start "
-                "again; nothing of it was committed"
-            ) from error
+            raise OutlivedError.after(settings.transaction_timeout) from error
         finally:
             self._transactor.close()
             if self._taker is not None:

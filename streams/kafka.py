@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from pydantic import Field, SecretStr, field_serializer, model_validator
 
 from streams.refusal import explain_refusal, explain_settings
-from streams.secrets import check_secret_file, hide, read_secret
+from streams.secrets import check_files, check_one_source, hide, secret_of
 from streams.section import Section
 
 logger = logging.getLogger(__name__)
@@ -71,16 +71,8 @@ class KafkaSettings(Section):
 
     @model_validator(mode="after")
     def _files_exist(self) -> "KafkaSettings":
-        for name in ("sasl_password", "ssl_key_password"):
-            file: Path | None = getattr(self, f"{name}_file")
-            if file is not None and getattr(self, name) is not None:
-                raise ValueError(f"give {name} or {name}_file, not both")
-            if file is not None:
-                check_secret_file(f"{name}_file", file)
-        for name in ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location"):
-            path: Path | None = getattr(self, name)
-            if path is not None and not path.is_file():
-                raise ValueError(f"{name}: there is no file {str(path)!r}")
+        check_one_source(self, "sasl_password", "ssl_key_password")
+        check_files(self, "ssl_ca_location", "ssl_certificate_location", "ssl_key_location")
         return self
 
     @field_serializer("properties", "consumer", "producer")
@@ -134,14 +126,10 @@ class KafkaSettings(Section):
             value = getattr(self, name)
             if value is not None:
                 config[name.replace("_", ".")] = str(value)
-        if self.sasl_password is not None:
-            config["sasl.password"] = self.sasl_password.get_secret_value()
-        elif self.sasl_password_file is not None:
-            config["sasl.password"] = read_secret(self.sasl_password_file)
-        if self.ssl_key_password is not None:
-            config["ssl.key.password"] = self.ssl_key_password.get_secret_value()
-        elif self.ssl_key_password_file is not None:
-            config["ssl.key.password"] = read_secret(self.ssl_key_password_file)
+        for name in ("sasl_password", "ssl_key_password"):
+            secret = secret_of(self, name)
+            if secret is not None:
+                config[name.replace("_", ".")] = secret
         return config | self.properties
 
     def consumer_config(self, **more: Scalar) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, SecretStr
+
 HIDDEN = "**********"
 _TELLING = ("password", "secret", "key.pem", "token", "jaas.config", "oauthbearer.config")
 
@@ -14,6 +16,41 @@ def hide(properties: Mapping[str, Any]) -> dict[str, Any]:
         name: HIDDEN if any(word in name for word in _TELLING) else value
         for name, value in properties.items()
     }
+
+
+def check_one_source(settings: BaseModel, *names: str) -> None:
+    """Refuse a secret that is given both as `name` and by a file, or by a file that holds none.
+
+    Raises:
+        ValueError: names the keys.
+    """
+    for name in names:
+        file: Path | None = getattr(settings, f"{name}_file")
+        if file is not None and getattr(settings, name) is not None:
+            raise ValueError(f"give {name} or {name}_file, not both")
+        if file is not None:
+            check_secret_file(f"{name}_file", file)
+
+
+def check_files(settings: BaseModel, *names: str) -> None:
+    """Refuse a path to a file that is not there.
+
+    Raises:
+        ValueError: names key and file.
+    """
+    for name in names:
+        path: Path | None = getattr(settings, name)
+        if path is not None and not path.is_file():
+            raise ValueError(f"{name}: there is no file {str(path)!r}")
+
+
+def secret_of(settings: BaseModel, name: str) -> str | None:
+    """The secret `name`, from wherever it is given; None if it is not."""
+    value: SecretStr | None = getattr(settings, name)
+    file: Path | None = getattr(settings, f"{name}_file")
+    if value is not None:
+        return value.get_secret_value()
+    return read_secret(file) if file is not None else None
 
 
 def check_secret_file(key: str, path: Path) -> None:

@@ -101,11 +101,7 @@ class StagedLoop:
         except FencedError as error:
             if settings.worker:
                 raise
-            raise OutlivedError(
-                "a transaction took longer than loop.transaction_timeout "
-                f"({settings.transaction_timeout / 1_000:g} s), so the cluster gave it up: start "
-                "again; nothing of it was committed"
-            ) from error
+            raise OutlivedError.after(settings.transaction_timeout) from error
         finally:
             self._transactor.close()
             self._member.close()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import inf
 from threading import Thread
 from time import monotonic, perf_counter
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
@@ -45,6 +45,15 @@ class FencedError(Exception):
 
 class OutlivedError(Exception):
     """The cluster gave up a transaction that took too long, and this producer with it."""
+
+    @classmethod
+    def after(cls, timeout_ms: int) -> Self:
+        """Say that a transaction was fenced off by nobody but its own time."""
+        return cls(
+            "a transaction took longer than loop.transaction_timeout "
+            f"({timeout_ms / 1_000:g} s), so the cluster gave it up: start "
+            "again; nothing of it was committed"
+        )
 
 
 @dataclass(frozen=True)

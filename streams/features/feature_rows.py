@@ -21,3 +21,7 @@ class FeatureRows(NamedTuple):
     matrix: NDArray[np.float64]
     late: NDArray[np.bool_]
     approximate: NDArray[np.bool_]
+
+    def take(self, places: NDArray[np.intp]) -> "FeatureRows":
+        """The rows at these places, in their order."""
+        return FeatureRows(self.matrix[places], self.late[places], self.approximate[places])

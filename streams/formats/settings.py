@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, SecretStr, field_serializer, model_validator
 
-from streams.secrets import HIDDEN, check_secret_file, read_secret
+from streams.secrets import HIDDEN, check_files, check_one_source, secret_of
 from streams.section import Duration, Section
 
 _OWN_SETTING = {
@@ -48,20 +48,12 @@ class SchemaRegistrySettings(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "SchemaRegistrySettings":
-        for name in ("password", "ssl_key_password"):
-            file: Path | None = getattr(self, f"{name}_file")
-            if file is not None and getattr(self, name) is not None:
-                raise ValueError(f"give {name} or {name}_file, not both")
-            if file is not None:
-                check_secret_file(f"{name}_file", file)
+        check_one_source(self, "password", "ssl_key_password")
         if (self.username is None) != (self.password is None and self.password_file is None):
             raise ValueError("username and password go together: set both, or neither")
         if self.ssl_key_location is not None and self.ssl_certificate_location is None:
             raise ValueError("ssl_key_location is for a certificate: set ssl_certificate_location")
-        for name in ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location"):
-            path: Path | None = getattr(self, name)
-            if path is not None and not path.is_file():
-                raise ValueError(f"{name}: there is no file {str(path)!r}")
+        check_files(self, "ssl_ca_location", "ssl_certificate_location", "ssl_key_location")
         for name in self.properties.keys() & _OWN_SETTING.keys():
             raise ValueError(
                 f"properties: {name!r} has a setting of its own: use {_OWN_SETTING[name]}"
@@ -86,19 +78,12 @@ class SchemaRegistrySettings(Section):
             "max.retries": 0,
         }
         if self.username is not None:
-            secret = _secret(self.password, self.password_file)
-            config["basic.auth.user.info"] = f"{self.username}:{secret}"
+            config["basic.auth.user.info"] = f"{self.username}:{secret_of(self, 'password')}"
         for name in ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location"):
             path: Path | None = getattr(self, name)
             if path is not None:
                 config[name.replace("_", ".")] = str(path)
-        if self.ssl_key_password is not None or self.ssl_key_password_file is not None:
-            config["ssl.key.password"] = _secret(self.ssl_key_password, self.ssl_key_password_file)
+        key_password = secret_of(self, "ssl_key_password")
+        if key_password is not None:
+            config["ssl.key.password"] = key_password
         return config | self.properties
-
-
-def _secret(value: SecretStr | None, file: Path | None) -> str:
-    if value is not None:
-        return value.get_secret_value()
-    assert file is not None
-    return read_secret(file)

@@ -268,7 +268,7 @@ class EntityStage:
                 self._part.digest,
                 partition,
                 turn.numbers[OFFSET][places],
-                FeatureRows(rows.matrix[places], rows.late[places], rows.approximate[places]),
+                rows.take(places),
             )
             values += encoded
             partitions += [partition] * len(encoded)

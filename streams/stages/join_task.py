@@ -24,7 +24,6 @@ class JoinTask:
     """A partition of events with their features, which are answered here.
 
     Args:
-        topic: of the events.
         answer: answers events by their features; given the seconds spent on these.
         check: answers something known, and raises if nothing can be answered any more.
         refetch: reads a record of the events topic again: partition and offset; None if it has
@@ -142,11 +141,10 @@ def _work(joined: Joined, decode_s: float, bad: list[BadRecord] | None = None) -
 
 
 def _part(joined: Joined, places: NDArray[np.intp]) -> Joined:
-    rows = joined.rows
     return replace(
         joined,
         events=joined.events.take(places),
         offsets=joined.offsets[places],
         arrived=joined.arrived[places],
-        rows=FeatureRows(rows.matrix[places], rows.late[places], rows.approximate[places]),
+        rows=joined.rows.take(places),
     )

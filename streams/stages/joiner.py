@@ -32,7 +32,7 @@ class Joined:
     Attributes:
         events: n events of one partition, ascending in offset, with the fields of
             `StagedPlan.fields`.
-        offsets, arrived: see `streams.intake.Work`, shape (n,).
+        offsets, arrived: see `streams.work.Work`, shape (n,).
         rows: their features, in the order of the whole plan.
         position: what to commit with their answers.
     """

@@ -63,7 +63,6 @@ class StageNetwork:
         self._plan = plan
         self._topics = topics
         self._stages = stages
-        self._counts = counts
         self._windows = windows
         self._alignment = alignment
         self._decoder = decoder

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.contract import EventContract
-from streams.dead_letters import Message, dead_letter
+from streams.dead_letters import Message
+from streams.letter_writer import dead_letters_of
 from streams.position import NO_TIME
 from streams.rejection import Rejected
 from streams.stages.messages import Mark
 from streams.stages.step import StagePosition, Step, pack, unpack
 from streams.transactor import Outgoing
 
-DEAD_LETTER_BYTES = 1_000_000
 MARK_EVERY_MS = 1_000
 """Of event time or of the clock: how far a place is left without word of a partition."""
 
@@ -118,26 +118,14 @@ class Router:
         outgoing = rows(mark, self._marks_due(mark))
         self._note_told({(out.topic, place) for out in outgoing for place in out.partitions}, mark)
         if bad:
-            outgoing.append(self._letters(messages, bad))
+            rejected = [(messages[each.position], each) for each in bad]
+            outgoing.append(dead_letters_of(self._dead_letters, rejected, self._now_ms()))
         if not outgoing and not messages:
             return None
         return Step(
             outgoing,
             StagePosition(self._next, pack(self._progress)),
             lambda _: self._count(bad),
-        )
-
-    def _letters(self, messages: Sequence[Message], bad: list[Rejected]) -> Outgoing:
-        now = self._now_ms()
-        letters = [
-            dead_letter(messages[each.position], each, now, DEAD_LETTER_BYTES) for each in bad
-        ]
-        return Outgoing(
-            self._dead_letters,
-            [letter.value for letter in letters],
-            [letter.key for letter in letters],
-            [-1] * len(letters),
-            [letter.headers for letter in letters],
         )
 
     def _stamps(self, messages: Sequence[Message]) -> NDArray[np.int64]:
