@@ -1,8 +1,9 @@
 """The engine seam: a package's graph, loaded and ready to answer batches."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,11 @@ from inference.errors import InferenceError
 
 BATCH_BUCKETS = (1, 8, 32, 128, 512, 2048, 4096)
 """Batch sizes that engines warm up (and, where shapes are compiled, build for)."""
+
+Precision = Literal["float32", "tf32", "float16"]
+
+TOLERANCE: dict[Precision, float] = {"float32": 1e-5, "tf32": 2e-3, "float16": 5e-3}
+"""How far an answer, which is in 0..1, may lie from the one that float64 arithmetic gives."""
 
 
 class EngineError(InferenceError):
@@ -30,14 +36,43 @@ class Outputs(NamedTuple):
     anomaly: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class EngineInfo:
+    """What an engine is and offers; it does not change while the engine lives.
+
+    Attributes:
+        backend: what computes, such as ``onnxruntime`` or ``tensorrt``.
+        device: where, such as ``cpu`` or ``cuda:0 NVIDIA H200``.
+        precision: of its arithmetic; `TOLERANCE` says what that means for answers.
+        width: columns of the matrices that `Engine.infer` takes.
+        buckets: batch sizes that it is made ready for, ascending. A batch is padded to the next
+            one where shapes are compiled, and cut into parts of the last one where it is larger.
+        routes: what answers a batch of each bucket, where the engine has a choice.
+    """
+
+    backend: str
+    device: str
+    precision: Precision
+    width: int
+    buckets: tuple[int, ...] = BATCH_BUCKETS
+    routes: tuple[str, ...] = ()
+
+
 class Engine(Protocol):
     """A loaded model. Every backend passes ``tests/inference/test_engine_conformance.py``."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What it is and offers; also after `close`."""
 
     def warm_up(self) -> None:
         """Answer one batch of every bucket, so that the first real one is not slow."""
 
     def infer(self, matrix: NDArray[Any]) -> Outputs:
         """Score the rows of a (n, width) matrix; any n, also 0; ``NaN`` is a missing value.
+
+        The input is left as it is, and the answers are the caller's to keep. Any number of threads
+        may ask at once; `close` waits for those that are being answered.
 
         Raises:
             EngineError: wrong shape, or the engine is closed.

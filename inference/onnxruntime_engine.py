@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from inference.engine import BATCH_BUCKETS, EngineError, FeatureSelection, Outputs
+from inference.engine import EngineError, EngineInfo, FeatureSelection, Outputs
 from inference.package import ModelPackage
 
 _CHUNK = 8192
@@ -38,17 +38,24 @@ class OnnxRuntimeEngine:
         self._session: onnxruntime.InferenceSession | None = load_session(
             package.model, f"model package {package.short_id} ({package.folder})"
         )
+        self._info = EngineInfo("onnxruntime", "cpu", "float32", self._select.width)
+
+    @property
+    def info(self) -> EngineInfo:
+        """What it is and offers."""
+        return self._info
 
     def warm_up(self) -> None:
         """Answer one batch of every bucket."""
-        for size in BATCH_BUCKETS:
+        for size in self._info.buckets:
             self.infer(np.zeros((size, self._select.width), np.float32))
 
     def infer(self, matrix: NDArray[Any]) -> Outputs:
         """Score the rows of a (n, width) matrix; see `inference.engine.Engine.infer`."""
-        if self._session is None:
+        session = self._session  # it lives on while we use it, if `close` comes between
+        if session is None:
             raise EngineError("the engine is closed")
-        return run_session(self._session, self._select(matrix))
+        return run_session(session, self._select(matrix))
 
     def close(self) -> None:
         """Free the model; a second call does nothing."""

@@ -1,9 +1,11 @@
 """What every engine must do; a new backend joins by one line in `ENGINES`."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
-from inference.engine import BATCH_BUCKETS, EngineError
+from inference.engine import TOLERANCE, EngineError
 from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.package import PackageError
 
@@ -123,10 +125,33 @@ def test_loads_from_a_folder(engine_type, package, data, tmp_path):
         engine_type(tmp_path)
 
 
-def test_warm_up_covers_a_single_row_and_is_silent(engine):
-    assert BATCH_BUCKETS[0] == 1
-    assert list(BATCH_BUCKETS) == sorted(BATCH_BUCKETS)
+def test_it_says_what_it_offers(engine, data):
+    info = engine.info
+    assert info.width == data.matrix.shape[1]
+    assert info.precision in TOLERANCE
+    assert info.buckets[0] == 1
+    assert list(info.buckets) == sorted(set(info.buckets))
     engine.warm_up()
+    engine.close()
+    assert engine.info == info
+
+
+def test_many_threads_get_the_answers_of_one(engine, data):
+    expected = engine.infer(data.matrix)
+    slices = [slice(start, start + 37) for start in range(0, 3_000, 37)]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda rows: engine.infer(data.matrix[rows]), slices))
+    for rows, answer in zip(slices, answers, strict=True):
+        for values, whole in zip(answer, expected, strict=True):
+            np.testing.assert_allclose(values, whole[rows], rtol=1e-5, atol=1e-6)
+
+
+def test_answers_are_the_callers_to_keep(engine, data):
+    first = engine.infer(data.matrix[:32])
+    kept = [values.copy() for values in first]
+    engine.infer(data.matrix[32:64])
+    for values, copy in zip(first, kept, strict=True):
+        np.testing.assert_array_equal(values, copy)
 
 
 def test_legitimate_rows_reach_every_level_of_anomaly(engine_type, package, data):
