@@ -5,11 +5,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from time import sleep
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams.intake import Intake
 from streams.position import Position
-from streams.reading import read_ready
+from streams.reading import is_end, read_ready
 from streams.work import Work
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def read_history(
             for message in messages:
                 place = (message.topic(), message.partition())
                 error = message.error()
-                if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                if error is not None and not is_end(message):
                     raise KafkaException(error)
                 if place not in unread:
                     continue

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 
 import numpy as np
-from confluent_kafka import KafkaError, Message, TopicPartition
+from confluent_kafka import Message, TopicPartition
 from numpy.typing import NDArray
 
 from streams.alignment import (
@@ -24,7 +24,7 @@ from streams.decode import Decoder, TryAgainLaterError
 from streams.features.state import LabelBatch
 from streams.labels import label_contract, read_progress
 from streams.position import NO_TIME, Position
-from streams.reading import note_errors
+from streams.reading import is_end, note_errors
 from streams.rejection import Reason, Rejected
 from streams.work import BadRecord, Work
 
@@ -153,7 +153,7 @@ class Intake:
         runs: dict[tuple[str, int], list[Message]] = {}
         for message in messages:
             place = (message.topic(), message.partition())
-            if place in self._lanes and (message.error() is None or _is_end(message)):
+            if place in self._lanes and (message.error() is None or is_end(message)):
                 runs.setdefault(place, []).append(message)
         if self._held:
             for place, held in self._held.items():
@@ -174,7 +174,7 @@ class Intake:
             fresh = int(np.searchsorted(offsets, lane.next_offset))
             messages, offsets = messages[fresh:], offsets[fresh:]
         queued = self._queue(lane, messages, offsets) if messages else 0
-        end = run[-1:] if _is_end(run[-1]) else []
+        end = run[-1:] if is_end(run[-1]) else []
         if queued < len(messages):
             self._held[place] = messages[queued:] + end
             self._held_until_ms = self._steady_ms() + _HOLD_MS
@@ -299,8 +299,3 @@ class Intake:
             (reached if ready else later).append(bad)
         self._bad = later
         return reached
-
-
-def _is_end(message: Message) -> bool:
-    error = message.error()
-    return error is not None and error.code() == KafkaError._PARTITION_EOF

@@ -20,6 +20,12 @@ _BATCH = 10_000
 _POLL_S = 0.5
 
 
+def is_end(message: Message) -> bool:
+    """Whether this is no record, but word that a partition has no more of them for now."""
+    error = message.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
+
+
 def consume_ready(consumer: Consumer, limit: int, timeout_s: float) -> list[Message]:
     """Up to `limit` messages that have come, waiting for the first one only.
 
@@ -78,7 +84,7 @@ def read_to_end(
             batch = []
             for message in read_ready(consumer, _BATCH, _POLL_S):
                 partition, error = message.partition(), message.error()
-                if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                if error is not None and not is_end(message):
                     raise KafkaException(error)
                 if partition not in unread:
                     continue
@@ -104,7 +110,7 @@ def note_errors(messages: Sequence[Message]) -> None:
     """
     for message in messages:
         error = message.error()
-        if error is None or error.code() == KafkaError._PARTITION_EOF:
+        if error is None or is_end(message):
             continue
         if is_denial(error) and message.topic():
             raise DeniedError([f"Read on topic {message.topic()!r}"])

@@ -12,14 +12,14 @@ from threading import Event
 from time import monotonic
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaException, Message, TopicPartition
 
 from streams.denied import is_denial
 from streams.features.state import FeatureState
 from streams.kafka import KafkaSettings
 from streams.loop_settings import LoopSettings
 from streams.member import GroupMember, Place, Places
-from streams.reading import note_errors
+from streams.reading import is_end, note_errors
 from streams.restoring import MissingHistoryError
 from streams.stages import StagePosition, StageTask, Step
 from streams.transactor import Aborted, Committed, FencedError, OutlivedError, Transactor
@@ -133,8 +133,7 @@ class StagedLoop:
     def _feed(self, messages: Sequence[Message]) -> None:
         by_place: dict[Place, list[Message]] = {}
         for message in messages:
-            error = message.error()
-            if error is None or error.code() == KafkaError._PARTITION_EOF:
+            if message.error() is None or is_end(message):
                 place = (message.topic() or "", message.partition() or 0)
                 by_place.setdefault(place, []).append(message)
         for place, run in by_place.items():

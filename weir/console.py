@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,14 @@ STOPPED = 130
 """Exit codes: something went wrong; wrong settings or arguments; Kafka does not answer; another
 scorer took over; input that the state needs has expired; stopped by Ctrl-C or SIGTERM before the
 end."""
+
+
+class Topology(StrEnum):
+    """See `streams.loop_settings.LoopSettings`."""
+
+    FUSED = "fused"
+    STAGED = "staged"
+
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams.dead_letters import Header, headers_of
 from streams.position import Position
-from streams.reading import read_ready
+from streams.reading import is_end, read_ready
 from streams.snapshots.parts import (
     FORMAT,
     SNAPSHOT_HEADER,
@@ -65,7 +65,7 @@ def read_snapshot(config: dict[str, Any], topic: str, pointer: Pointer) -> Snaps
                 deadline = time.monotonic() + _PATIENCE_S
                 error = message.error()
                 if error is not None:
-                    if error.code() == KafkaError._PARTITION_EOF:
+                    if is_end(message):
                         reached = max(reached, message.offset() - 1)
                         if reached < pointer.last:
                             raise SnapshotGoneError("its topic ends before it")

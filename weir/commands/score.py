@@ -12,19 +12,12 @@ from prometheus_client import CollectorRegistry, start_http_server
 from inference.registry import CHAMPION
 from streams.acls import Process, acls_of
 from streams.rights import named_denials
-from weir.console import ConfigOption
+from weir.console import ConfigOption, Topology
 from weir.scoring import build_scorer
 from weir.settings import MetricsSettings, load_settings
 from weir.wiring import admitted, ensure_all_topics, open_registry, usage
 
 logger = logging.getLogger(__name__)
-
-
-class Topology(StrEnum):
-    """See `streams.loop_settings.LoopSettings`."""
-
-    FUSED = "fused"
-    STAGED = "staged"
 
 
 class MissingHistory(StrEnum):

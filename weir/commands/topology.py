@@ -9,8 +9,7 @@ from rich.table import Table
 from streams.kafka import connect
 from streams.stages.overview import Stage, Worker, fused_stages, staged_stages, workers_of
 from streams.topics import partitions_of
-from weir.commands.score import Topology
-from weir.console import ConfigOption, JsonOption, print_json, stdout
+from weir.console import ConfigOption, JsonOption, Topology, print_json, stdout
 from weir.settings import load_settings
 from weir.wiring import kafka_settings
 
