@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inference.registry import CHAMPION, RegisteredModel
-from inference.training import TrainingError, TrainingSet, train
+from inference.training import train
+from inference.training_set import TrainingError, TrainingSet
 from streams.features.offline import training_matrix
 from streams.files import EventFile
 from weir.settings import Settings

@@ -4,7 +4,8 @@ import pytest
 from payments import payments, quick_settings
 
 from inference.package import ModelPackage
-from inference.training import TrainingSet, train
+from inference.training import train
+from inference.training_set import TrainingSet
 
 
 @pytest.fixture(scope="session")

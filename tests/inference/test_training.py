@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from inference.boosting import TreeSettings, fit_trees, margin
 from inference.calibration import CalibrationError
 from inference.onnxruntime_engine import OnnxRuntimeEngine
-from inference.training import TrainingError, TrainingSettings, train
+from inference.training import TrainingSettings, train
+from inference.training_set import TrainingError
 
 
 def silent(stage: str, share: float) -> None:

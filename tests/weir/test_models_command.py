@@ -11,7 +11,8 @@ import pytest
 from inference.autoencoder import AutoencoderSettings
 from inference.boosting import TreeSettings
 from inference.registry import RegisteredModel, Registry, RegistrySettings
-from inference.training import TrainingSet, TrainingSettings, train
+from inference.training import TrainingSettings, train
+from inference.training_set import TrainingSet
 from weir import console
 from weir.main import main
 from weir.settings import EXAMPLE_FILE

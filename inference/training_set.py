@@ -1,0 +1,93 @@
+"""Labelled feature vectors: what models are trained and measured on."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.errors import InferenceError
+
+_LEAST_FRAUDS = 10
+
+
+class TrainingError(InferenceError):
+    """The data cannot train a model; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Labelled feature vectors in order of time.
+
+    Attributes:
+        matrix: float32 (n, k), ``NaN`` where missing.
+        labels: 1 for fraud and 0 for legitimate, (n,).
+        times: event times, UTC milliseconds, never falling, (n,).
+        feature_names: names of the columns, k of them.
+        feature_definitions: the declarations that the columns were computed from.
+        feature_schema_hash: their hash.
+        data_sha256: names the data that this was computed from.
+    """
+
+    matrix: NDArray[np.float32]
+    labels: NDArray[np.int8]
+    times: NDArray[np.int64]
+    feature_names: tuple[str, ...]
+    feature_definitions: dict[str, Any]
+    feature_schema_hash: str
+    data_sha256: str
+
+
+def checked_labels(data: TrainingSet) -> NDArray[np.int8]:
+    """Return the labels (n,), once everything about the set is as it says.
+
+    Raises:
+        TrainingError: types, shapes, labels or the order of time are wrong.
+    """
+    n, width = data.matrix.shape
+    if data.matrix.dtype != np.float32:
+        raise TrainingError(f"the matrix is {data.matrix.dtype}, not float32, as serving computes")
+    if width != len(data.feature_names) or len(set(data.feature_names)) != width:
+        raise TrainingError(
+            f"{width} columns need as many different feature names; got {len(data.feature_names)}"
+        )
+    if len(data.labels) != n or len(data.times) != n:
+        raise TrainingError(
+            f"{n} rows, {len(data.labels)} labels and {len(data.times)} times do not match"
+        )
+    unknown = ~np.isin(data.labels, (0, 1))
+    if unknown.any():
+        raise TrainingError(
+            f"{np.count_nonzero(unknown)} labels are neither 0 nor 1, the first in row "
+            f"{np.argmax(unknown)}: leave out events whose label is not known yet"
+        )
+    if (np.diff(data.times) < 0).any():
+        raise TrainingError("rows are not in order of time: sort them by event time")
+    return np.asarray(data.labels, dtype=np.int8)
+
+
+def split_by_time(data: TrainingSet, labels: NDArray[np.int8], fraction: float) -> int:
+    """Return the first held-out row, for the latest `fraction` of them.
+
+    Rows of one time are on the same side.
+
+    Raises:
+        TrainingError: either side has too few frauds or legitimate events.
+    """
+    n = len(labels)
+    at = int(np.searchsorted(data.times, data.times[int(n * (1 - fraction))])) if n else 0
+    for name, part in (("earlier", labels[:at]), ("held-out", labels[at:])):
+        frauds = int(np.count_nonzero(part))
+        if frauds < _LEAST_FRAUDS or len(part) - frauds < _LEAST_FRAUDS:
+            day = f" from {_day(data.times[at])} on" if name == "held-out" and n else ""
+            raise TrainingError(
+                f"the {len(part)} {name} rows{day} have {frauds} frauds and {len(part) - frauds} "
+                f"legitimate events; {_LEAST_FRAUDS} of each are needed. Train on a longer period, "
+                "or change training.holdout_fraction"
+            )
+    return at
+
+
+def _day(time: np.int64) -> str:
+    return datetime.fromtimestamp(int(time) / 1000, UTC).date().isoformat()
