@@ -2,16 +2,21 @@
 
 from functools import partial
 from itertools import repeat
+from threading import Lock
 from time import perf_counter, time
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from inference.engine import Engine, Outputs
+from inference.deadline import Deadlines
+from inference.engine import Outputs
 from inference.metrics import ScorerMetrics
-from inference.policy import DECISIONS, Policy
+from inference.policy import DECISIONS
+from inference.score import Score, Timings
+from inference.serving import Serving
 from streams.contract import EventContract
 from streams.feature_log import FeatureLogWriter, ScoredEvents
 from streams.features.feature_rows import FeatureRows
@@ -25,81 +30,70 @@ from streams.work import Work
 FEATURE_LOG_BYTES = 900_000
 """As for dead letters, below what a topic takes that others have made."""
 
+_DEADLINE = "deadline"
+
 _ARROW_TYPES = {"int": pa.int64(), "string": pa.string()}
 
 
-class Timings(msgspec.Struct, gc=False):
-    """When and how fast a batch of events was answered."""
+class _Verdicts(NamedTuple):
+    """What is said of n events.
 
-    scored: int
-    batch: int
-    decode_us: int
-    features_us: int
-    inference_us: int
-
-
-class Score(msgspec.Struct, gc=False):
-    """One record of ``weir.scores``; times are UTC milliseconds.
-
-    ``arrived`` is the event's Kafka timestamp; ``late`` and ``approximate`` say that its windows
-    may not be whole, see `streams.features.FeatureRows`.
+    Attributes:
+        outputs: ``NaN`` where the policy's fallback answered.
+        decisions: codes, shape (n,).
+        fallback: the fallback answered, shape (n,).
     """
 
-    event_id: int | str
-    key: int | str
-    event_time: int
-    score: float
-    probability: float
-    anomaly: float
-    decision: str
-    model: str
-    policy: str
-    feature_schema: str
-    arrived: int
-    timings: Timings
-    late: bool = False
-    approximate: bool = False
+    outputs: Outputs
+    decisions: NDArray[np.int8]
+    fallback: NDArray[np.bool_]
 
 
 class Answerer:
     """Puts events with their features before model and policy, and writes down what these say.
 
     Args:
-        engine: answers feature vectors in the order of `plan.names`.
-        model: id of its package.
+        serving: the model and policy that answer first; its engine's vectors are in the order of
+            `plan.names`.
+        live_within_ms: see `inference.deadline.Deadlines`.
     """
 
     def __init__(
         self,
         contract: EventContract,
         plan: FeaturePlan,
-        engine: Engine,
-        model: str,
-        policy: Policy,
+        serving: Serving,
         topics: TopicSettings,
         metrics: ScorerMetrics,
+        live_within_ms: int = 60_000,
     ) -> None:
-        self._width = len(plan.names)
-        self._engine = engine
-        self._model = model
-        self._policy = policy
-        self._schema = plan.schema_hash
+        self._contract = contract
+        self._plan = plan
         self._topics = topics
         self._metrics = metrics
+        self._deadlines = Deadlines(live_within_ms)
         self._encode = msgspec.json.Encoder().encode
-        self._feature_log = FeatureLogWriter(
-            plan.names,
-            _ARROW_TYPES[contract.fields[contract.id].type],
-            _ARROW_TYPES[contract.fields[contract.key].type],
-            DECISIONS,
-            {"model": model, "policy": policy.version, "feature_schema": plan.schema_hash,
-             "events_topic": topics.events},
-        )  # fmt: skip
-        metrics.model.labels(model, policy.version, plan.schema_hash).set(1)
+        self._lock = Lock()
+        self._take_up(serving)
+
+    @property
+    def serving(self) -> Serving:
+        """What answers now."""
+        return self._serving
+
+    def swap(self, serving: Serving) -> None:
+        """Let another model or policy answer from the next batch on; any thread may call.
+
+        On return nothing uses what served before, so that its engine can be closed.
+        """
+        with self._lock:
+            before = self._serving
+            self._metrics.model.remove(*self._name_of(before))
+            self._take_up(serving)
 
     def warm_up(self) -> None:
         """Make ready what is slow the first time."""
-        self._engine.warm_up()
+        self._serving.warm_up()
 
     def check(self) -> None:
         """Answer the feature vector of nothing.
@@ -107,7 +101,8 @@ class Answerer:
         Raises:
             Exception: no event can be answered any more, whatever it holds.
         """
-        self._engine.infer(np.zeros((1, self._width), np.float32))
+        with self._lock:
+            self._serving.engine.infer(np.zeros((1, len(self._plan.names)), np.float32))
 
     def answer(self, work: Work, rows: FeatureRows, features_s: float) -> Answers:
         """Answer a batch: scores in order, one feature log record per partition, dead letters.
@@ -116,10 +111,14 @@ class Answerer:
             rows: the features of the n events.
             features_s: seconds that it took to compute them.
         """
+        with self._lock:
+            return self._answer(work, rows, features_s)
+
+    def _answer(self, work: Work, rows: FeatureRows, features_s: float) -> Answers:
         start = perf_counter()
+        queued_ms = time() * 1e3 - work.arrived
         features = rows.matrix.astype(np.float32)
-        outputs = self._engine.infer(features)
-        decisions = self._policy.decide(outputs)
+        verdicts = self._decide(work, features)
         inferred = perf_counter()
         stages = {
             "decode": work.decode_s,
@@ -127,22 +126,66 @@ class Answerer:
             "inference": inferred - start,
         }
         outgoing = [
-            self._scores(work, rows, outputs, decisions, stages),
-            self._log_features(work, rows, features, outputs, decisions),
+            self._scores(work, rows, verdicts, stages),
+            self._log_features(work, rows, features, verdicts),
         ]
         if work.bad:
             now_ms = round(time() * 1_000)
             outgoing.append(dead_letters_of(self._topics.dead_letters, work.bad, now_ms))
         stages["encode"] = perf_counter() - inferred
-        counts = np.bincount(decisions, minlength=len(DECISIONS)).tolist()
-        flagged = (int(rows.late.sum()), int(rows.approximate.sum()))
+        self._metrics.queue.observe("events", np.maximum(queued_ms / 1e3, 0.0))
+        flags = (rows.late, rows.approximate, verdicts.fallback)
+        counts = np.bincount(verdicts.decisions, minlength=len(DECISIONS)).tolist()
+        flagged = tuple(int(flag.sum()) for flag in flags)
         return Answers(outgoing, partial(self._count, work, counts, flagged, stages))
+
+    def _take_up(self, serving: Serving) -> None:
+        contract, plan = self._contract, self._plan
+        self._serving = serving
+        self._feature_log = FeatureLogWriter(
+            plan.names,
+            _ARROW_TYPES[contract.fields[contract.id].type],
+            _ARROW_TYPES[contract.fields[contract.key].type],
+            DECISIONS,
+            {"model": serving.model, "policy": serving.policy.version,
+             "feature_schema": plan.schema_hash, "events_topic": self._topics.events},
+        )  # fmt: skip
+        self._metrics.model.labels(*self._name_of(serving)).set(1)
+
+    def _name_of(self, serving: Serving) -> tuple[str, str, str]:
+        return serving.model, serving.policy.version, self._plan.schema_hash
+
+    def _decide(self, work: Work, features: NDArray[np.float32]) -> _Verdicts:
+        """Ask the model and the policy, or the policy alone where there is no time for both."""
+        policy, count = self._serving.policy, len(features)
+        missed = np.zeros(count, bool)
+        if policy.deadline is not None:
+            missed = self._deadlines.missed(
+                work.arrived, policy.deadline, time() * 1e3, self._serving.latency
+            )
+        if not missed.any():
+            outputs = self._infer(features)
+            return _Verdicts(outputs, policy.decide(outputs), missed)
+        asked = ~missed
+        outputs = Outputs(*(np.full(count, np.nan, np.float32) for _ in Outputs._fields))
+        decisions = np.full(count, policy.fallback, np.int8)
+        if asked.any():
+            answered = self._infer(features[asked])
+            for whole, part in zip(outputs, answered, strict=True):
+                whole[asked] = part
+            decisions[asked] = policy.decide(answered)
+        return _Verdicts(outputs, decisions, missed)
+
+    def _infer(self, features: NDArray[np.float32]) -> Outputs:
+        if len(features):
+            self._metrics.inference_rows.observe("rows", float(len(features)))
+        return self._serving.infer(features)
 
     def _count(
         self,
         work: Work,
         decided: list[int],
-        flagged: tuple[int, int],
+        flagged: tuple[int, ...],
         stages: dict[str, float],
         committed: Committed,
     ) -> None:
@@ -150,12 +193,16 @@ class Answerer:
         metrics = self._metrics
         metrics.events.inc(len(work.events))
         metrics.labels.inc(len(work.labels))
-        metrics.late.inc(flagged[0])
-        metrics.approximate.inc(flagged[1])
+        flag_counters = (metrics.late, metrics.approximate, metrics.fallbacks.labels(_DEADLINE))
+        for counter, flag_count in zip(flag_counters, flagged, strict=True):
+            counter.inc(flag_count)
         for name, count in zip(DECISIONS, decided, strict=True):
             metrics.decisions.labels(name).inc(count)
         metrics.count_rejected(bad.rejected for bad in work.bad)
         stages |= {"produce": committed.produce_s, "commit": committed.commit_s}
+        self._deadlines.rest.observe(
+            len(work.events), stages["encode"] + committed.produce_s + committed.commit_s
+        )
         for stage, seconds in stages.items():
             metrics.stage.observe(stage, seconds)
         metrics.batch.observe("events", float(len(work.events)))
@@ -166,8 +213,7 @@ class Answerer:
         self,
         work: Work,
         rows: FeatureRows,
-        outputs: Outputs,
-        decisions: NDArray[np.int8],
+        verdicts: _Verdicts,
         stages: dict[str, float],
     ) -> Outgoing:
         timings = Timings(
@@ -175,21 +221,25 @@ class Answerer:
             batch=len(work.events),
             **{f"{stage}_us": round(seconds * 1e6) for stage, seconds in stages.items()},
         )
+        fallbacks = None
+        if verdicts.fallback.any():
+            fallbacks = map((msgspec.UNSET, _DEADLINE).__getitem__, verdicts.fallback.tolist())
         # Column by column with C loops only: this is the most frequent code of all.
         records = map(
             Score,
             work.events.ids,
             work.events.keys,
             work.events.times.tolist(),
-            *(column.tolist() for column in outputs),
-            map(DECISIONS.__getitem__, decisions.tolist()),
-            repeat(self._model),
-            repeat(self._policy.version),
-            repeat(self._schema),
+            *(column.tolist() for column in verdicts.outputs),
+            map(DECISIONS.__getitem__, verdicts.decisions.tolist()),
+            repeat(self._serving.model),
+            repeat(self._serving.policy.version),
+            repeat(self._plan.schema_hash),
             work.arrived.tolist(),
             repeat(timings),
             rows.late.tolist(),
             rows.approximate.tolist(),
+            *([fallbacks] if fallbacks is not None else []),
         )
         return Outgoing(
             topic=self._topics.scores,
@@ -203,9 +253,9 @@ class Answerer:
         work: Work,
         flags: FeatureRows,
         features: NDArray[np.float32],
-        outputs: Outputs,
-        decisions: NDArray[np.int8],
+        verdicts: _Verdicts,
     ) -> Outgoing:
+        outputs = verdicts.outputs
         at_once = max(1, FEATURE_LOG_BYTES // (features.itemsize * features.shape[1] + 128))
         values, partitions = [], []
         for partition in np.unique(work.partitions).tolist():
@@ -222,9 +272,10 @@ class Answerer:
                     score=outputs.score[rows],
                     probability=outputs.probability[rows],
                     anomaly=outputs.anomaly[rows],
-                    decision=decisions[rows],
+                    decision=verdicts.decisions[rows],
                     late=flags.late[rows],
                     approximate=flags.approximate[rows],
+                    fallback=verdicts.fallback[rows],
                 )
                 values.append(self._feature_log.encode(scored))
                 partitions.append(partition)

@@ -78,6 +78,14 @@ class ScorerMetrics:
             "weir_approximate_events", "Events with a window that reaches into tiles",
             registry=registry,
         )  # fmt: skip
+        self.fallbacks = Counter(
+            "weir_fallbacks", "Events that the policy's fallback answered, by reason", ["reason"],
+            registry=registry,
+        )  # fmt: skip
+        self.model_changes = Counter(
+            "weir_model_changes", "Commands to change model or policy, by outcome", ["outcome"],
+            registry=registry,
+        )  # fmt: skip
         self.snapshots = Counter(
             "weir_snapshots", "Snapshots of the state by outcome", ["outcome"], registry=registry
         )
@@ -113,6 +121,14 @@ class ScorerMetrics:
         self.latency = Histograms(
             "weir_latency_seconds", "From a record's Kafka timestamp to its visible answer",
             "path", ("end_to_end",), _SECONDS, registry,
+        )  # fmt: skip
+        self.queue = Histograms(
+            "weir_queue_seconds", "From a record's Kafka timestamp to the model's turn", "kind",
+            ("events",), _SECONDS, registry,
+        )  # fmt: skip
+        self.inference_rows = Histograms(
+            "weir_inference_rows", "Rows in one call of the engine", "kind", ("rows",), _SIZES,
+            registry,
         )  # fmt: skip
         self.batch = Histograms("weir_batch_records", "Records in one transaction", "kind",
                                 ("events", "labels"), _SIZES, registry)  # fmt: skip

@@ -1,13 +1,15 @@
 """The policy: from a model's answers to approve, review or decline."""
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, field_serializer, model_validator
 
 from inference.engine import Outputs
 from inference.errors import InferenceError
 from inference.thresholds import ThresholdError, Thresholds
-from streams.section import Section
+from streams.section import Duration, Section
 
 APPROVE, REVIEW, DECLINE = 0, 1, 2
 DECISIONS = ("approve", "review", "decline")
@@ -33,6 +35,14 @@ class PolicySettings(Section):
     decline_alert_rate: float | None = Field(default=None, ge=0, lt=1)
     anomaly_review: float | None = Field(default=None, ge=0, le=1)
     """Send to review what is at least this anomalous, however low its fraud probability."""
+    deadline: Duration | None = Field(default=None)
+    """An event has to be answered within this time of its Kafka timestamp: `fallback` answers those
+    that the model would answer too late. None: the model answers all."""
+    fallback: Literal["approve", "review", "decline"] = "review"
+
+    @field_serializer("deadline")
+    def _with_its_unit(self, deadline: int | None) -> str | None:
+        return None if deadline is None else f"{deadline}ms"
 
     @model_validator(mode="after")
     def _each_bound_is_said_once(self) -> "PolicySettings":
@@ -47,10 +57,13 @@ class Policy:
     """Settings resolved against one model's thresholds.
 
     Attributes:
+        settings: what it was made of.
         version: the policy's version.
         review: probability from which an event is reviewed; ``inf`` for never.
         decline: probability from which it is declined; ``inf`` for never.
         anomaly_review: anomaly from which it is reviewed, or ``inf``.
+        deadline: within which an event has to be answered, in milliseconds; None for any.
+        fallback: code of the decision where there is no time for the model.
 
     Raises:
         PolicyError: the decline bound is below the review bound, or an alert rate is outside the
@@ -58,7 +71,10 @@ class Policy:
     """
 
     def __init__(self, settings: PolicySettings, thresholds: Thresholds) -> None:
+        self.settings = settings
         self.version = settings.version
+        self.deadline = settings.deadline
+        self.fallback = DECISIONS.index(settings.fallback)
         self.review = _bound(
             settings.review_probability, settings.review_alert_rate, "review", thresholds
         )

@@ -30,6 +30,7 @@ class Process(StrEnum):
     LETTERS = "dead-letters-reader"
     REQUEUE = "dead-letters-requeue"
     PURGE = "dead-letters-purge"
+    CONTROL = "control"
 
 
 COMMANDS: dict[Process, list[str]] = {
@@ -40,6 +41,13 @@ COMMANDS: dict[Process, list[str]] = {
     Process.LETTERS: ["weir dead-letters list", "weir dead-letters show"],
     Process.REQUEUE: ["weir dead-letters requeue"],
     Process.PURGE: ["weir dead-letters purge"],
+    Process.CONTROL: [
+        "weir models promote",
+        "weir models rollback",
+        "weir models serving",
+        "weir policy set",
+        "weir policy show",
+    ],
 }
 """What runs with the rights of each process."""
 
@@ -147,6 +155,8 @@ def _scorer(usage: Usage) -> list[Acl]:
         Acl("Write", "topic", topics.scores, why="answers"),
         Acl("Write", "topic", topics.feature_log, why="what the model saw"),
         Acl("Write", "topic", topics.dead_letters, why="rejected records"),
+        Acl("Read", "topic", topics.control, why="which model and policy shall answer"),
+        Acl("Write", "topic", topics.control, why="says what became of that"),
     ]
     if usage.snapshots:
         acls += [
@@ -200,6 +210,13 @@ def _purge(usage: Usage) -> list[Acl]:
     return [*_reader(usage), Acl("Delete", "topic", usage.topics.dead_letters, why="letters")]
 
 
+def _control(usage: Usage) -> list[Acl]:
+    return [
+        Acl("Read", "topic", usage.topics.control, why="what holds now, and who answers by it"),
+        Acl("Write", "topic", usage.topics.control, why="says what shall hold"),
+    ]
+
+
 _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.TOPICS: _topics,
     Process.PRODUCER: _producer,
@@ -208,4 +225,5 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.LETTERS: _reader,
     Process.REQUEUE: requeue_acls,
     Process.PURGE: _purge,
+    Process.CONTROL: _control,
 }

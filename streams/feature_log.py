@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-FORMAT_VERSION = "2"
-"""Raised with every change of the columns; 2 brought ``late`` and ``approximate``."""
+FORMAT_VERSION = "3"
+"""Raised with every change of columns: 2 brought ``late`` and ``approximate``, 3 ``fallback``."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class ScoredEvents:
         score, probability, anomaly: float32, shape (n,).
         decision: codes into `FeatureLogWriter.decisions`, int8, shape (n,).
         late, approximate: see `streams.features.FeatureRows`, bool, shape (n,).
+        fallback: the policy's fallback answered, and the scores are ``NaN``; bool, shape (n,).
     """
 
     ids: Sequence[Any]
@@ -42,6 +43,7 @@ class ScoredEvents:
     decision: NDArray[np.int8]
     late: NDArray[np.bool_]
     approximate: NDArray[np.bool_]
+    fallback: NDArray[np.bool_]
 
 
 class FeatureLogWriter:
@@ -82,6 +84,7 @@ class FeatureLogWriter:
                 pa.field("decision", pa.dictionary(pa.int8(), pa.string()), nullable=False),
                 pa.field("late", pa.bool_(), nullable=False),
                 pa.field("approximate", pa.bool_(), nullable=False),
+                pa.field("fallback", pa.bool_(), nullable=False),
             ],
             metadata=metadata,
         )
@@ -103,6 +106,7 @@ class FeatureLogWriter:
                 pa.DictionaryArray.from_arrays(pa.array(events.decision), self._decisions),
                 pa.array(events.late),
                 pa.array(events.approximate),
+                pa.array(events.fallback),
             ],
             schema=schema,
         )

@@ -14,7 +14,7 @@ from streams.section import Section
 
 logger = logging.getLogger(__name__)
 
-Role = Literal["events", "scores", "feature_log", "dead_letters", "labels", "snapshots"]
+Role = Literal["events", "scores", "feature_log", "dead_letters", "labels", "snapshots", "control"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _KNOWN_WITHIN_S = 15.0
@@ -28,6 +28,7 @@ _SNAPSHOT_CONFIG = {
     "min.cleanable.dirty.ratio": "0.1",
     "delete.retention.ms": "3600000",
 }
+_CONTROL_CONFIG = {"cleanup.policy": "compact"}
 
 
 class TopicSettings(Section):
@@ -45,6 +46,7 @@ class TopicSettings(Section):
     dead_letters: str = "weir.dead-letters"
     labels: str = "weir.labels"
     snapshots: str = "weir.snapshots"
+    control: str = "weir.control"
     partitions: int = Field(default=4, ge=1)
     replication_factor: int = -1
     config: dict[Role, dict[str, str]] = Field(default_factory=dict)
@@ -98,7 +100,11 @@ def ensure_topics(
         missing.remove("events")
     if missing:
         counts = wait_until_known(admin, [topics.events])
-        made += _make(admin, topics, missing, counts[topics.events])
+        as_many = [role for role in missing if role != "control"]
+        made += _make(admin, topics, as_many, counts[topics.events])
+    if "control" in missing:
+        # One partition: what is said there has an order.
+        made += _make(admin, topics, ["control"], 1)
     if made:
         logger.info("made topics %s", ", ".join(made))
     counts = wait_until_known(admin, [topics.name(role) for role in roles])
@@ -124,6 +130,8 @@ def _make(
             config = {"retention.ms": _FOREVER}
         elif role == "snapshots":
             config = _SNAPSHOT_CONFIG
+        elif role == "control":
+            config = _CONTROL_CONFIG
         configs[topics.name(role)] = config | topics.config.get(role, {})
     return make_topics(admin, configs, partitions, topics.replication_factor)
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.answerer import Score
+from inference.score import Score
 from streams.columns import UNLABELLED
 from streams.contract import EventContract
 from streams.dead_letters import headers_of
@@ -27,6 +27,8 @@ def _silent(done: int, total: int) -> None:
 @dataclass(frozen=True)
 class ScoredEvents:
     """All answers, in the order of event time and id; `duplicates` counts further ones to an id.
+
+    Scores and probabilities are ``NaN`` where the policy's fallback answered.
 
     Partitions are read in any order, and what is computed from answers must not depend on it, not
     even in the last digit.
@@ -67,8 +69,8 @@ def read_scores(kafka: KafkaSettings, topic: str, progress: Progress = _silent) 
         ids=[score.event_id for score in scores],
         keys=[score.key for score in scores],
         times=np.array([score.event_time for score in scores], np.int64),
-        scores=np.array([score.score for score in scores]),
-        probabilities=np.array([score.probability for score in scores]),
+        scores=np.array([score.score for score in scores], np.float64),
+        probabilities=np.array([score.probability for score in scores], np.float64),
         decisions=np.array([score.decision for score in scores], dtype=np.str_),
         duplicates=total - len(seen),
     )

@@ -1,32 +1,42 @@
 """Puts the scorer together, in either topology."""
 
-import json
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Event
-from typing import Any, Protocol
+from functools import partial
+from threading import Event, Thread
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
 from inference.answerer import Answerer
-from inference.engine import EngineError
+from inference.commands import ModelVersion, ScorerReport, encode, report_key
+from inference.hot_swap import HotSwap, OpenModel
 from inference.metrics import ScorerMetrics
 from inference.onnxruntime_engine import OnnxRuntimeEngine
-from inference.package import ModelPackage
-from inference.policy import Policy
+from inference.package import PackageError
+from inference.registry import CHAMPION, RegisteredModel, Registry
+from inference.same_meaning import check_same_meaning
 from inference.scorer import Scorer
+from inference.serving import Serving
+from streams.control import ControlReader, write_control
 from streams.decode import Decoder
 from streams.exactly_once import ExactlyOnceLoop
 from streams.features import FeaturePlan, FeatureState
 from streams.formats import event_decoder
 from streams.intake import Intake
 from streams.kafka import KafkaSettings, connect
+from streams.publisher import PublishError
 from streams.staged_loop import StagedLoop
 from streams.stages.network import StageNetwork
 from streams.topics import partitions_of
 from weir.settings import Settings
 from weir.wiring import now_ms
 
+logger = logging.getLogger(__name__)
+
 _RESTORING_MS = 60_000
+_FOLLOWER_ENDS_S = 10.0
 
 
 class Loop(Protocol):
@@ -45,41 +55,115 @@ class Loop(Protocol):
 
 @dataclass
 class ScorerProcess:
-    """The scorer's parts, ready to run."""
+    """The scorer's parts, ready to run.
+
+    Attributes:
+        serving: what answers first.
+        report: how it says on the control topic what became of a command; None takes its last
+            word back.
+    """
 
     loop: Loop
-    engine: OnnxRuntimeEngine
-    model: ModelPackage
+    serving: Serving
     prometheus: CollectorRegistry
     metrics: ScorerMetrics
+    answerer: Answerer
+    hot_swap: HotSwap
+    commands: ControlReader
+    report: Callable[[ScorerReport | None], None]
+
+    def run(self, stop: Event) -> None:
+        """Answer events, and carry out commands, until `stop` is set.
+
+        Raises:
+            Exception: see the loop's and `HotSwap.follow`.
+        """
+        failures: list[Exception] = []
+
+        def follow() -> None:
+            try:
+                self.hot_swap.follow(self.commands, self.answerer, stop)
+            except Exception as error:
+                failures.append(error)
+                stop.set()
+
+        follower = Thread(target=follow, name="hot-swap", daemon=True)
+        follower.start()
+        try:
+            self.loop.run(stop)
+        finally:
+            stop.set()
+            follower.join(_FOLLOWER_ENDS_S)
+        self.commands.close()
+        self.hot_swap.close()
+        if failures:
+            raise failures[0]
+        self.report(None)
 
 
-def build_scorer(settings: Settings, kafka: KafkaSettings, model: ModelPackage) -> ScorerProcess:
-    """Put the scorer of the settings' topology together around a model; its engine is warm.
+def build_scorer(
+    settings: Settings, kafka: KafkaSettings, registry: Registry, pinned: str | None = None
+) -> ScorerProcess:
+    """Put the scorer of the settings' topology together, with the model that is champion now.
+
+    Args:
+        pinned: a version or alias in the registry that answers instead, whatever the control
+            topic says of models.
 
     Raises:
-        EngineError: the model reads a feature that is not declared, or is declared otherwise.
-        PolicyError: the policy's bounds contradict each other.
+        InferenceError: there is no model that works with these settings.
+        DeniedError: we may not read the control topic.
+        KafkaException: the cluster failed.
     """
     plan = settings.plan()
-    check_same_meaning(plan, model)
-    engine = OnnxRuntimeEngine(model, plan.names)
     prometheus = CollectorRegistry()
     metrics = ScorerMetrics(prometheus)
+    report = _reporter(settings, kafka)
+    hot_swap = HotSwap(
+        plan.names, partial(_open_model, plan, registry), settings.policy, report, metrics,
+        pinned=pinned is not None,
+    )  # fmt: skip
+    commands = ControlReader(kafka, settings.topics.control)
+    serving = hot_swap.begin(
+        commands.read_to_end(), lambda: _version_of(registry.get(pinned or CHAMPION))
+    )
     answerer = Answerer(
-        settings.event,
-        plan,
-        engine,
-        model.short_id,
-        Policy(settings.policy, model.thresholds),
-        settings.topics,
-        metrics,
+        settings.event, plan, serving, settings.topics, metrics, settings.alignment.live_within
     )
     new_loop = _fused_loop if settings.loop.topology == "fused" else _staged_loop
     loop = new_loop(settings, kafka, answerer, metrics)
     metrics.watch_lag(loop.lag)
     metrics.ready.set_function(lambda: float(loop.ready))
-    return ScorerProcess(loop, engine, model, prometheus, metrics)
+    return ScorerProcess(loop, serving, prometheus, metrics, answerer, hot_swap, commands, report)
+
+
+def _open_model(plan: FeaturePlan, registry: Registry, version: ModelVersion) -> OpenModel:
+    package = registry.resolve(version.version)
+    if package.id != version.package:
+        raise PackageError(
+            f"version {version.version} in the registry is package {package.short_id}, not "
+            f"{version.package[:12]}, which was promoted: promote it again"
+        )
+    check_same_meaning(plan, package)
+    return OpenModel(version, package, OnnxRuntimeEngine(package, plan.names))
+
+
+def _version_of(model: RegisteredModel) -> ModelVersion:
+    return ModelVersion(version=model.version, package=model.package_id)
+
+
+def _reporter(settings: Settings, kafka: KafkaSettings) -> Callable[[ScorerReport | None], None]:
+    key = report_key(settings.loop.transactional_id())
+
+    def report(what: ScorerReport | None) -> None:
+        try:
+            write_control(
+                kafka, settings.topics.control, key, None if what is None else encode(what)
+            )
+        except PublishError as error:
+            logger.warning("no report of model and policy: %s", error)
+
+    return report
 
 
 def _fused_loop(
@@ -147,44 +231,3 @@ def _staged_loop(
 
 def _event_decoder(settings: Settings, metrics: ScorerMetrics) -> Decoder:
     return event_decoder(settings.event, settings.schema_registry, metrics.observe_schema_registry)
-
-
-def check_same_meaning(plan: FeaturePlan, model: ModelPackage) -> None:
-    """Refuse a model that was trained on features of the same name but another meaning.
-
-    Raises:
-        EngineError: names the features and what differs.
-    """
-    if plan.schema_hash == model.features.schema_hash:
-        return
-    declared = _by_name(plan.schema())
-    trained = _by_name(model.features.definitions)
-    different = [
-        name
-        for name in model.features.names
-        if name in declared and declared[name] != trained.get(name)
-    ]
-    if different:
-        raise EngineError(
-            f"model {model.short_id} was trained when {', '.join(map(repr, different))} "
-            "meant something else: restore these [[features]] in the settings, or train again "
-            "with `weir train`"
-        )
-
-
-def _by_name(schema: dict[str, Any]) -> dict[str, Any]:
-    fields = schema["fields"]
-    return {
-        feature["name"]: (
-            _plain(feature),
-            [fields.get(feature.get(role)) for role in ("field", "entity")],
-            schema["version"],
-        )
-        for feature in schema["features"]
-    }
-
-
-def _plain(value: Any) -> str:
-    """Text that is equal for a declaration and for what JSON made of it: NaN is null there."""
-    text = json.dumps(value, sort_keys=True)
-    return json.dumps(json.loads(text, parse_constant=lambda name: None))

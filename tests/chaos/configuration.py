@@ -9,7 +9,15 @@ PARTITIONS = 4
 GROUP = "chaos"
 TOPICS = {
     role: f"chaos.{role.replace('_', '-')}"
-    for role in ("events", "scores", "feature_log", "dead_letters", "labels", "snapshots")
+    for role in (
+        "events",
+        "scores",
+        "feature_log",
+        "dead_letters",
+        "labels",
+        "snapshots",
+        "control",
+    )
 }
 
 HOUR_MS = 3_600_000

@@ -14,13 +14,15 @@ from pydantic import TypeAdapter
 from test_metrics import samples
 
 from inference import answerer as answerer_module
-from inference.answerer import Answerer, Score
+from inference.answerer import Answerer
 from inference.engine import Outputs
 from inference.metrics import ScorerMetrics
 from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.package import ModelPackage
 from inference.policy import DECISIONS, Policy, PolicySettings
+from inference.score import Score
 from inference.scorer import Scorer
+from inference.serving import Serving
 from inference.training import TrainingSet, train
 from streams.contract import EventContract, Field
 from streams.dead_letters import read_dead_letter
@@ -85,9 +87,8 @@ class Desk:
         self.engine = OnnxRuntimeEngine(model, PLAN.names)
         self.policy = Policy(PolicySettings(version="7", **policy), model.thresholds)
         metrics = ScorerMetrics(self.registry)
-        answerer = Answerer(
-            CONTRACT, PLAN, self.engine, model.short_id, self.policy, TOPICS, metrics
-        )
+        serving = Serving.of(model.id, self.engine, self.policy)
+        answerer = Answerer(CONTRACT, PLAN, serving, TOPICS, metrics)
         self.scorer = Scorer(PLAN, windows or WindowSettings(), answerer, metrics)
 
     def process(self, work: Work) -> dict[str, Outgoing]:

@@ -6,7 +6,7 @@ from streams.acls import COMMANDS, Acl, Process, Usage, acls_of, requeue_acls
 from streams.topics import ROLES, TopicSettings
 
 TOPICS = TopicSettings(events="e", scores="s", feature_log="f", dead_letters="d", labels="l",
-                       snapshots="n")  # fmt: skip
+                       snapshots="n", control="c")  # fmt: skip
 USAGE = Usage(TOPICS, "g")
 
 
@@ -36,14 +36,14 @@ def test_only_who_makes_topics_may_make_them() -> None:
 
 
 def test_a_scorer_that_is_fused() -> None:
-    assert names("Read", Process.SCORER) == {"e", "l", "n", "group:g"}
-    assert names("Write", Process.SCORER) == {"s", "f", "d", "n", "transactional-id:g-fused"}
+    assert names("Read", Process.SCORER) == {"e", "l", "n", "c", "group:g"}
+    assert names("Write", Process.SCORER) == {"s", "f", "d", "n", "c", "transactional-id:g-fused"}
     assert not names("Describe", Process.SCORER)
 
 
 def test_a_scorer_without_labels_and_snapshots_reads_neither() -> None:
     usage = Usage(TOPICS, "g", reads_labels=False, snapshots=False)
-    assert names("Read", Process.SCORER, usage) == {"e", "group:g"}
+    assert names("Read", Process.SCORER, usage) == {"e", "c", "group:g"}
     assert "n" not in names("Write", Process.SCORER, usage)
     assert names("Describe", Process.SCORER, usage) == {"l", "n"}
 

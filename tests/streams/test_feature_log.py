@@ -39,6 +39,7 @@ def events_of(features: np.ndarray, ids: list[int] | list[str] | None = None) ->
         decision=(np.arange(n) % 3).astype(np.int8),
         late=np.arange(n) % 4 == 0,
         approximate=np.arange(n) % 5 == 1,
+        fallback=np.arange(n) % 7 == 2,
     )
 
 
@@ -59,6 +60,7 @@ def test_a_record_holds_every_bit(features: np.ndarray) -> None:
     assert table["decision"].to_pylist() == [DECISIONS[code] for code in events.decision]
     assert table["late"].to_pylist() == events.late.tolist()
     assert table["approximate"].to_pylist() == events.approximate.tolist()
+    assert table["fallback"].to_pylist() == events.fallback.tolist()
     for name in ("score", "probability", "anomaly"):
         assert table[name].to_numpy().tobytes() == getattr(events, name).tobytes()
 
@@ -69,7 +71,7 @@ def test_the_schema_says_what_it_is_about() -> None:
     assert schema.field("features").type == pa.list_(pa.float32(), 3)
     assert not any(field.nullable for field in schema)
     metadata = {name.decode(): value.decode() for name, value in schema.metadata.items()}
-    assert metadata["weir.format"] == "2"
+    assert metadata["weir.format"] == "3"
     assert (metadata["weir.model"], metadata["weir.policy"]) == ("abc", "1")
 
 
@@ -107,5 +109,5 @@ def test_a_record_of_another_format_is_refused_by_its_number() -> None:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema.with_metadata(metadata)) as stream:
             stream.write_table(table.replace_schema_metadata(metadata))
-        with pytest.raises(ValueError, match=f"format {version}: this program reads format 2"):
+        with pytest.raises(ValueError, match=f"format {version}: this program reads format 3"):
             read_feature_log(sink.getvalue().to_pybytes())

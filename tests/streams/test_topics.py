@@ -34,13 +34,14 @@ def test_missing_topics_are_made_with_their_settings(admin: AdminClient) -> None
     topics = named(partitions=3, config={"scores": {"retention.ms": "604800000"},
                                          "labels": {"retention.ms": "1000"}})  # fmt: skip
     assert ensure_topics(admin, topics) == [topics.name(role) for role in ROLES]
-    assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 3)
+    assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 3) | {"control": 1}
     for role in ROLES:
         assert config(admin, topics.name(role))["max.message.bytes"] == "16777216"
     retention = {role: config(admin, topics.name(role))["retention.ms"] for role in ROLES}
     assert (retention["events"], retention["labels"], retention["scores"]) == (
         "-1", "1000", "604800000",
     )  # fmt: skip
+    assert config(admin, topics.control)["cleanup.policy"] == "compact"
     assert ensure_topics(admin, topics) == []
 
 
@@ -48,7 +49,7 @@ def test_topics_get_as_many_partitions_as_the_events_have(admin: AdminClient) ->
     topics = named(partitions=2)
     make(admin, topics.events, 5)
     assert topics.events not in ensure_topics(admin, topics)
-    assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 5)
+    assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 5) | {"control": 1}
 
 
 def test_too_few_partitions_for_the_answers_are_refused(admin: AdminClient) -> None:
@@ -85,4 +86,4 @@ def test_two_processes_may_make_them_at_once(admin: AdminClient, kafka: str) -> 
     with ThreadPoolExecutor(4) as pool:
         admins = [AdminClient({"bootstrap.servers": kafka}) for _ in range(4)]
         list(pool.map(lambda each: ensure_topics(each, topics), admins))
-    assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 4)
+    assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 4) | {"control": 1}

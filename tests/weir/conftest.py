@@ -11,6 +11,7 @@ from running_scorer import Scorer
 from secured import Secured
 
 from streams.files import open_events
+from streams.topics import ROLES
 from weir.settings import load_settings
 from weir.training_run import train_and_register
 
@@ -36,13 +37,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def config(kafka: str, trained: Trained, tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes settings with topics and a group of their own."""
     run = uuid.uuid4().hex[:8]
-    roles = ("events", "scores", "feature_log", "dead_letters", "labels", "snapshots")
 
     def write(**sections: Any) -> Path:
         defaults = {
             "data_dir": str(trained.folder / "data"),
             "kafka": {"bootstrap_servers": kafka},
-            "topics": {"partitions": 4} | {role: f"{role}-{run}" for role in roles},
+            "topics": {"partitions": 4} | {role: f"{role}-{run}" for role in ROLES},
             "loop": {"group": f"scorer-{run}", "session_timeout": "6s"},
             "metrics": {"port": 0},
         }

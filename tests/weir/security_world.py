@@ -17,11 +17,11 @@ from secured import Secured
 from streams.acls import Acl, Process, acls_of
 from streams.kafka import KafkaSettings
 from streams.rights import grant
+from streams.topics import ROLES
 from weir.scores import ScoredEvents, read_scores
 from weir.settings import Settings, load_settings
 from weir.wiring import usage
 
-ROLES = ("events", "scores", "feature_log", "dead_letters", "labels", "snapshots")
 PATIENCE_S = 60.0
 
 

@@ -19,6 +19,7 @@ from front_door import environment, weir, write_events, write_settings
 
 from streams.features.state import FeatureState
 from streams.files import open_events
+from streams.topics import ROLES
 from weir import __version__
 from weir.main import Commands, main
 from weir.settings import EXAMPLE_FILE, load_settings
@@ -323,9 +324,8 @@ def test_a_span_without_events_is_said(given, run, tmp_path):
 
 
 def topics_of(make_topics, partitions=2):
-    roles = ("events", "scores", "feature_log", "dead_letters", "labels", "snapshots")
-    names = make_topics(*(role.replace("_", "-") for role in roles), partitions=partitions)
-    return dict(zip(roles, names, strict=True))
+    names = make_topics(*(role.replace("_", "-") for role in ROLES), partitions=partitions)
+    return dict(zip(ROLES, names, strict=True))
 
 
 def test_replay_score_and_evaluate_agree_on_every_event(given, kafka, make_topics, tmp_path):
@@ -393,8 +393,7 @@ def test_replay_score_and_evaluate_agree_on_every_event(given, kafka, make_topic
 def test_topics_are_made_once_and_listed(kafka, run, tmp_path, monkeypatch):
     monkeypatch.delenv("WEIR_KAFKA__BOOTSTRAP_SERVERS", raising=False)
     prefix = f"t{time.time_ns()}"
-    roles = ("events", "scores", "feature_log", "dead_letters", "labels", "snapshots")
-    topics = {role: f"{prefix}.{role}" for role in roles} | {"partitions": 3}
+    topics = {role: f"{prefix}.{role}" for role in ROLES} | {"partitions": 3}
     config = write_settings(
         tmp_path / "weir.toml", topics=topics, kafka={"bootstrap_servers": kafka}
     )
@@ -402,7 +401,13 @@ def test_topics_are_made_once_and_listed(kafka, run, tmp_path, monkeypatch):
         code, out, _ = run("topics", "-c", config, "--json")
         assert code == 0
         assert json.loads(out)["topics"] == [
-            {"role": role, "topic": topics[role], "partitions": 3, "made": made} for role in roles
+            {
+                "role": role,
+                "topic": topics[role],
+                "partitions": 1 if role == "control" else 3,
+                "made": made,
+            }
+            for role in ROLES
         ]
     assert f"{prefix}.scores" in run("topics", "-c", config)[1]
 

@@ -22,6 +22,7 @@ from streams.feature_log import feature_matrix, feature_names, read_feature_log
 from streams.files import open_events
 from streams.kafka import KafkaSettings
 from streams.reading import read_to_end
+from streams.topics import ROLES
 from weir.demo.watcher import Watcher
 from weir.settings import Settings, load_settings
 from weir.simulator import SimulatorSettings, simulate
@@ -53,12 +54,11 @@ def models(events: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def config(kafka: str, models: Path, tmp_path: Path) -> Path:
     run = uuid.uuid4().hex[:8]
-    roles = ("events", "scores", "feature_log", "dead_letters", "labels", "snapshots")
     return write_settings(
         tmp_path / "weir.toml",
         data_dir=str(models),
         kafka={"bootstrap_servers": kafka},
-        topics={"partitions": 4} | {role: f"{role}-{run}" for role in roles},
+        topics={"partitions": 4} | {role: f"{role}-{run}" for role in ROLES},
         # Small batches, so that a stop falls between many of them.
         loop={"group": f"scorer-{run}", "max_batch": 500, "session_timeout": "6s"},
         metrics={"port": 0},

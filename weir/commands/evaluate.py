@@ -52,6 +52,9 @@ def evaluate(
     if ids is not None:
         wanted = set(read_ids(ids, settings.event))
         chosen = chosen[[scored.ids[i] in wanted for i in chosen]]
+    scored_by_model = ~np.isnan(scored.scores[chosen])
+    fallbacks = int((~scored_by_model).sum())
+    chosen = chosen[scored_by_model]
     result = evaluate_scores(
         times_ms=scored.times[chosen],
         cards=np.array(scored.keys, dtype=object)[chosen],
@@ -63,9 +66,11 @@ def evaluate(
         capacity_per_day=settings.evaluation.events_per_day,
     )
     if as_json:
-        print_json({**result.as_dict(), "duplicates": scored.duplicates})
+        print_json({**result.as_dict(), "duplicates": scored.duplicates, "fallbacks": fallbacks})
         return
     stdout.print(quality_table(result))
+    if fallbacks:
+        stdout.print(f"{fallbacks:,} events have no score: the policy's fallback answered them")
 
 
 def quality_table(result: Evaluation) -> Table:

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 from prometheus_client import CollectorRegistry, start_http_server
 
-from inference.registry import CHAMPION
 from streams.acls import Process, acls_of
 from streams.rights import named_denials
 from weir.console import ConfigOption, Topology
@@ -30,8 +29,12 @@ class MissingHistory(StrEnum):
 def score(
     config: ConfigOption = None,
     model: Annotated[
-        str, typer.Option(help="Version or alias of the model in the registry.")
-    ] = CHAMPION,
+        str | None,
+        typer.Option(
+            help="Version or alias in the registry, to answer with it whatever is promoted.",
+            show_default="the champion",
+        ),
+    ] = None,
     metrics_port: Annotated[
         int | None, typer.Option(help="Port for Prometheus; 0 chooses a free one.")
     ] = None,
@@ -49,7 +52,8 @@ def score(
     Reads the events topic (and the labels topic, where a feature needs it), writes scores, the
     feature log and dead letters, all in one Kafka transaction per batch. On SIGTERM it finishes
     the transaction at hand and leaves the group. A start restores the state from the last snapshot
-    and the input after it.
+    and the input after it. `weir models promote` and `weir policy set` change model and policy
+    while it runs.
 
     With --topology staged, start as many as you like: they share the partitions of all stages, and
     a stage's state is restored from its topic. `weir topology` shows what runs where.
@@ -68,19 +72,19 @@ def score(
     rights = acls_of(Process.SCORER, usage(settings))
     kafka, admin = admitted(settings, lambda _: rights)
     ensure_all_topics(admin, settings)
-    scorer = build_scorer(settings, kafka, open_registry(settings).resolve(model))
-    with named_denials(kafka, rights), scorer.engine:
+    with named_denials(kafka, rights):
+        scorer = build_scorer(settings, kafka, open_registry(settings), model)
         server = _serve_metrics(settings.metrics, scorer.prometheus)
         logger.info(
             "scoring %s with model %s, policy %s; metrics on http://%s:%d/metrics",
             settings.topics.events,
-            scorer.model.short_id,
-            settings.policy.version,
+            scorer.serving.model,
+            scorer.serving.policy.version,
             settings.metrics.host,
             server.server_port,
         )
         try:
-            scorer.loop.run(stop)
+            scorer.run(stop)
         finally:
             server.shutdown()
     logger.info("stopped: the last transaction is committed")

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from inference.answerer import Score
+from inference.score import Score
 from streams.dead_letters import headers_of
 from streams.kafka import KafkaSettings
 
