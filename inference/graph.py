@@ -1,21 +1,22 @@
 """Builds a package's one ONNX graph: raw features in, score, probability and anomaly out."""
 
 from collections.abc import Mapping
-from typing import Any
 
-import onnx
 from onnx import TensorProto, helper
 
 from inference.autoencoder import Autoencoder
 from inference.calibration import PlattScaling
+from inference.forest.forest import Forest
+from inference.forest.onnx_writer import add_tree_ensemble
 from inference.graph_builder import GraphBuilder, add_autoencoder, add_calibration
+from inference.graph_nodes import serialized
 
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 IR_VERSION = 8
 
 
 def build_graph(
-    trees: Mapping[str, Any],
+    forest: Forest,
     calibration: PlattScaling,
     autoencoder: Autoencoder,
     metadata: Mapping[str, str],
@@ -23,14 +24,13 @@ def build_graph(
     """Return the serialised, checked model; the same parts give the same bytes.
 
     Args:
-        trees: attributes of the ensemble, as `inference.trees.tree_attributes` returns them.
-        calibration: from the ensemble's margin to the probability.
+        forest: the fraud model.
+        calibration: from the forest's margin to the probability.
         autoencoder: the anomaly model.
         metadata: what the model says of itself.
     """
     graph = GraphBuilder(OPSETS[""])
-    graph.add("Cast", ["features"], "features_double", to=TensorProto.DOUBLE)
-    graph.add("TreeEnsembleRegressor", ["features_double"], "margin", domain="ai.onnx.ml", **trees)
+    add_tree_ensemble(graph, forest, "features", "margin")
     graph.add("Squeeze", ["margin", "column"], "log_odds")
     graph.add_sigmoid("log_odds", "score")
     add_calibration(graph, calibration)
@@ -52,6 +52,4 @@ def build_graph(
         opset_imports=[helper.make_opsetid(domain, version) for domain, version in OPSETS.items()],
     )
     helper.set_model_props(model, dict(sorted(metadata.items())))
-    onnx.checker.check_model(model, full_check=True)
-    data: bytes = model.SerializeToString(deterministic=True)
-    return data
+    return serialized(model)

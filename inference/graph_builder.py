@@ -1,44 +1,26 @@
 """The parts that packages' graphs are made of: constants, nodes, calibration, anomaly model."""
 
-from typing import Any
-
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 
 from inference.autoencoder import Autoencoder
 from inference.calibration import PlattScaling
+from inference.graph_nodes import GraphNodes
 
 
-class GraphBuilder:
-    """Nodes and constants under construction.
+class GraphBuilder(GraphNodes):
+    """The nodes and constants of a package's graph.
 
     Args:
         opset: of the default domain, 13 or later; it decides how some nodes are written.
     """
 
     def __init__(self, opset: int) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
+        super().__init__()
         self._opset = opset
-        self.constant("zero", np.array(0.0))
-        self.constant("one", np.array(1.0))
-        self.constant("column", np.array([1]))
-
-    def add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Add a node of one output, and return that."""
-        self.nodes.append(
-            helper.make_node(operator, inputs, [output], name=f"{output}_node", **attributes)
-        )
-        return output
-
-    def constant(self, name: str, value: NDArray[Any]) -> str:
-        """Add a constant, float64 as float32, and return its name."""
-        if value.dtype == np.float64:
-            value = value.astype(np.float32)
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
+        self.constant("zero", 0.0)
+        self.constant("one", 1.0)
+        self.constant("column", [1])
 
     def add_sigmoid(self, log_odds: str, output: str) -> None:
         """Add 1 / (1 + e^-x).
@@ -61,8 +43,8 @@ class GraphBuilder:
 
 def add_calibration(graph: GraphBuilder, calibration: PlattScaling) -> None:
     """Add Platt scaling, from ``log_odds`` (n,) to ``probability`` (n,)."""
-    slope = graph.constant("platt_slope", np.array(calibration.slope))
-    intercept = graph.constant("platt_intercept", np.array(calibration.intercept))
+    slope = graph.constant("platt_slope", calibration.slope)
+    intercept = graph.constant("platt_intercept", calibration.intercept)
     graph.add("Mul", ["log_odds", slope], "scaled_log_odds")
     graph.add("Add", ["scaled_log_odds", intercept], "calibrated_log_odds")
     graph.add_sigmoid("calibrated_log_odds", "probability")
@@ -75,8 +57,8 @@ def add_autoencoder(graph: GraphBuilder, model: Autoencoder) -> None:
     graph.add("Where", ["missing", center, "features"], "imputed")
     graph.add("Sub", ["imputed", center], "centred")
     graph.add("Div", ["centred", graph.constant("scale", model.scale)], "spread")
-    low = graph.constant("clip_low", np.array(-model.clip))
-    high = graph.constant("clip_high", np.array(model.clip))
+    low = graph.constant("clip_low", -model.clip)
+    high = graph.constant("clip_high", model.clip)
     z = hidden = graph.add("Clip", ["spread", low, high], "scaled")
     for index, (weights, bias) in enumerate(model.layers):
         parameters = [

@@ -23,6 +23,7 @@ from streams.section import Section
 FORMAT = 1
 CARD = "card.json"
 MODEL = "model.onnx"
+TENSORS = "model.tensors.onnx"
 FEATURES = "features.json"
 THRESHOLDS = "thresholds.json"
 DRIFT_REFERENCE = "drift_reference.json"
@@ -60,7 +61,10 @@ class TrainingData(Section):
 
 
 class Card(Section):
-    """``card.json``: where a model comes from, how good it was, and the SHA-256 of every file."""
+    """``card.json``: where a model comes from, how good it was, and the SHA-256 of every file.
+
+    `tensors_left_out` says why the package has no tensor form, where it has none.
+    """
 
     format: int
     data: TrainingData
@@ -70,6 +74,7 @@ class Card(Section):
     seed: int
     metrics: dict[str, float]
     feature_schema_hash: str
+    tensors_left_out: str | None = None
     files: dict[str, str] = Field(default_factory=dict)
 
 
@@ -87,6 +92,8 @@ class ModelPackage:
         drift_reference: frozen histograms.
         background: training rows for the explainer, float32 (b, k), in the model's columns.
         model: the bytes of the ONNX graph, as they were checked.
+        tensors: those of a graph with the same answers by tensor operators alone, for engines
+            without trees; None where the package has none.
     """
 
     folder: Path
@@ -97,6 +104,7 @@ class ModelPackage:
     drift_reference: DriftReference = field(repr=False)
     background: NDArray[np.float32] = field(repr=False)
     model: bytes = field(repr=False)
+    tensors: bytes | None = field(default=None, repr=False)
 
     @cached_property
     def short_id(self) -> str:
@@ -145,6 +153,7 @@ class ModelPackage:
             ),
             background=_parse_background(content[BACKGROUND], features, folder / BACKGROUND),
             model=content[MODEL],
+            tensors=content.get(TENSORS),
         )
 
 
@@ -159,6 +168,7 @@ def write_package(
     *,
     card: Card,
     model: bytes,
+    tensors: bytes | None = None,
     features: FeatureColumns,
     thresholds: Thresholds,
     drift_reference: DriftReference,
@@ -181,6 +191,8 @@ def write_package(
         DRIFT_REFERENCE: _to_json(drift_reference),
         BACKGROUND: buffer.getvalue(),
     }
+    if tensors is not None:
+        content[TENSORS] = tensors
     files = {name: _sha256(data) for name, data in content.items()}
     content[CARD] = _to_json(card.model_copy(update={"files": files}))
     parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,9 @@ from pydantic import Field, model_validator
 from inference.autoencoder import AutoencoderSettings, fit_autoencoder
 from inference.boosting import TreeSettings, fit_trees, margin
 from inference.calibration import fit_platt, sigmoid
+from inference.forest.forest import Forest
+from inference.forest.graph_forms import tensor_form_or_why_not
+from inference.forest.lightgbm_reader import read_lightgbm
 from inference.graph import build_graph
 from inference.onnxruntime_engine import load_session, run_session
 from inference.package import (
@@ -24,7 +27,6 @@ from inference.package import (
 )
 from inference.thresholds import fit_thresholds
 from inference.training_set import TrainingSet, checked_labels, split_by_time
-from inference.trees import tree_attributes
 from inference.yardsticks import freeze_drift_reference, measure, sample_background
 from streams.section import Section
 
@@ -114,7 +116,7 @@ def train(
         "feature_names": ",".join(data.feature_names),
         "feature_schema_hash": data.feature_schema_hash,
     }
-    model = build_graph(_attributes(boosters), calibration, autoencoder, metadata)
+    model = build_graph(_forest(boosters), calibration, autoencoder, metadata)
     # From the graph itself: thresholds are compared with what serving computes, to the last bit.
     outputs = run_session(
         load_session(model, "the trained model"), np.ascontiguousarray(data.matrix[late])
@@ -128,12 +130,14 @@ def train(
     metrics = measure(outputs, sigmoid(margin(boosters, data.matrix[late])), labels[late])
     if settings.refit:
         boosters = fit(slice(None), "fitting trees on all rows", 0.55)
-        model = build_graph(_attributes(boosters), calibration, autoencoder, metadata)
+        model = build_graph(_forest(boosters), calibration, autoencoder, metadata)
     progress("writing the package", 0.9)
+    tensors, left_out = tensor_form_or_why_not(model)
     package = write_package(
         folder,
-        card=_card(data, labels, settings, metrics),
+        card=_card(data, labels, settings, metrics, left_out),
         model=model,
+        tensors=tensors,
         features=FeatureColumns(
             names=data.feature_names,
             schema_hash=data.feature_schema_hash,
@@ -147,8 +151,8 @@ def train(
     return package
 
 
-def _attributes(boosters: list[Any]) -> dict[str, Any]:
-    return tree_attributes([booster.dump_model() for booster in boosters])
+def _forest(boosters: list[Any]) -> Forest:
+    return read_lightgbm([booster.dump_model() for booster in boosters])
 
 
 def _card(
@@ -156,6 +160,7 @@ def _card(
     labels: NDArray[np.int8],
     settings: TrainingSettings,
     metrics: dict[str, float],
+    tensors_left_out: str | None,
 ) -> Card:
     return Card(
         format=FORMAT,
@@ -172,4 +177,5 @@ def _card(
         seed=settings.seed,
         metrics=metrics,
         feature_schema_hash=data.feature_schema_hash,
+        tensors_left_out=tensors_left_out,
     )

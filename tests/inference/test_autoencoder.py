@@ -3,31 +3,15 @@ import pytest
 
 from inference.autoencoder import AutoencoderSettings, fit_autoencoder
 from inference.calibration import PlattScaling
+from inference.forest.forest import Leaf, Split, build_forest, tree_nodes
 from inference.graph import build_graph
 from inference.onnxruntime_engine import load_session, run_session
-from inference.trees import tree_attributes
 
-STUMP = {
-    "num_tree_per_iteration": 1,
-    "average_output": False,
-    "tree_info": [
-        {
-            "tree_structure": {
-                "split_feature": 0,
-                "threshold": 0.0,
-                "decision_type": "<=",
-                "default_left": True,
-                "missing_type": "None",
-                "left_child": {"leaf_value": -1.0},
-                "right_child": {"leaf_value": 1.0},
-            }
-        }
-    ],
-}
+STUMP = build_forest(4, 0.0, [[Split(0, 0.0, True, 1, 2), Leaf(-1.0), Leaf(1.0)]])
 
 
 def anomaly(model, rows):
-    graph = build_graph(tree_attributes([STUMP]), PlattScaling(1.0, 0.0), model, {})
+    graph = build_graph(STUMP, PlattScaling(1.0, 0.0), model, {})
     return run_session(load_session(graph, "test"), rows.astype(np.float32)).anomaly
 
 
@@ -106,29 +90,21 @@ def test_empty_and_constant_columns_are_harmless():
 def test_probabilities_keep_the_order_of_margins_and_small_ones_their_size():
     """ONNX Runtime's own Sigmoid does neither."""
     margins = np.linspace(-30, 30, 2_001)
-    leaves = [{"leaf_value": float(m)} for m in margins]
 
-    def tree(low, high):
+    def describe(span):
+        low, high = span
         if high - low == 1:
-            return leaves[low]
+            return Leaf(float(margins[low]))
         middle = (low + high) // 2
-        return {
-            "split_feature": 0,
-            "threshold": middle - 0.5,
-            "decision_type": "<=",
-            "default_left": True,
-            "missing_type": "None",
-            "left_child": tree(low, middle),
-            "right_child": tree(middle, high),
-        }
+        return Split(0, middle - 0.5, True, (low, middle), (middle, high))
 
-    dump = STUMP | {"tree_info": [{"tree_structure": tree(0, len(leaves))}]}
-    rows = np.zeros((len(leaves), 4), np.float32)
-    rows[:, 0] = np.arange(len(leaves))
+    forest = build_forest(4, 0.0, [tree_nodes((0, len(margins)), describe, 2 * len(margins))])
+    rows = np.zeros((len(margins), 4), np.float32)
+    rows[:, 0] = np.arange(len(margins))
     rng = np.random.default_rng(1)
     training = correlated(rng, 200)
     autoencoder = fit_autoencoder(training, training, AutoencoderSettings(epochs=1), rng)
-    graph = build_graph(tree_attributes([dump]), PlattScaling(0.5, -1.0), autoencoder, {})
+    graph = build_graph(forest, PlattScaling(0.5, -1.0), autoencoder, {})
     outputs = run_session(load_session(graph, "test"), rows)
     np.testing.assert_allclose(outputs.score, 1 / (1 + np.exp(-margins)), rtol=2e-6)
     np.testing.assert_allclose(outputs.probability, 1 / (1 + np.exp(1 - 0.5 * margins)), rtol=2e-6)

@@ -32,7 +32,14 @@ def test_a_copy_loads_as_the_same_package(package, copy):
 
 @pytest.mark.parametrize(
     "name",
-    ["model.onnx", "features.json", "thresholds.json", "drift_reference.json", "background.npy"],
+    [
+        "model.onnx",
+        "model.tensors.onnx",
+        "features.json",
+        "thresholds.json",
+        "drift_reference.json",
+        "background.npy",
+    ],
 )
 def test_one_changed_bit_in_any_file_is_refused(copy, name):
     data = bytearray((copy / name).read_bytes())
@@ -115,6 +122,7 @@ def test_writing_again_returns_the_first_and_leaves_nothing_behind(package, tmp_
     parts = {
         "card": package.card,
         "model": package.model,
+        "tensors": package.tensors,
         "features": package.features,
         "thresholds": package.thresholds,
         "drift_reference": package.drift_reference,
@@ -132,3 +140,28 @@ def test_a_damaged_package_in_the_way_is_not_taken_for_the_new_one(package, copy
     (in_the_way / "card.json").write_text("{}")
     with pytest.raises(PackageError):
         adopt_package(copy, tmp_path, package.id)
+
+
+def test_a_package_without_the_tensor_form_is_one_of_the_same_format(package, tmp_path):
+    parts = {
+        "card": package.card.model_copy(update={"tensors_left_out": "trees of 100 levels"}),
+        "model": package.model,
+        "features": package.features,
+        "thresholds": package.thresholds,
+        "drift_reference": package.drift_reference,
+        "background": package.background,
+    }
+    without = write_package(tmp_path, **parts)
+    assert without.tensors is None
+    assert not (without.folder / "model.tensors.onnx").exists()
+    assert without.card.tensors_left_out == "trees of 100 levels"
+    assert write_package(tmp_path, **parts, tensors=package.tensors).id != without.id
+
+
+def test_a_card_of_before_the_tensor_form_is_read(package, tmp_path):
+    folder = shutil.copytree(package.folder, tmp_path / "old")
+    (folder / "model.tensors.onnx").unlink()
+    card = json.loads((folder / "card.json").read_text())
+    del card["files"]["model.tensors.onnx"], card["tensors_left_out"]
+    (folder / "card.json").write_text(json.dumps(card))
+    assert ModelPackage.load(folder).tensors is None

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from inference.boosting import TreeSettings, fit_trees, margin
 from inference.calibration import CalibrationError
-from inference.onnxruntime_engine import OnnxRuntimeEngine
+from inference.forest import tensor_writer
+from inference.onnxruntime_engine import OnnxRuntimeEngine, load_session, run_session
 from inference.training import TrainingSettings, train
 from inference.training_set import TrainingError
 
@@ -114,6 +115,25 @@ def test_the_model_says_what_it_reads(package):
         "": 17,
         "ai.onnx.ml": 3,
     }
+
+
+def test_both_forms_of_the_graph_answer_alike(data, package):
+    """The tensor form has no operator that compiled engines lack; its float32 sums are longer."""
+    operators = {node.op_type for node in onnx.load_from_string(package.tensors).graph.node}
+    assert "MatMul" in operators
+    assert not any("Tree" in operator for operator in operators)
+    rows = np.concatenate([data.matrix[:500], np.full((1, 6), np.nan, np.float32)])
+    native = run_session(load_session(package.model, "native"), rows)
+    tensors = run_session(load_session(package.tensors, "tensors"), rows)
+    for one, other in zip(native, tensors, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+
+
+def test_trees_too_deep_for_tensors_are_packaged_without_them(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(tensor_writer, "_DEEPEST", 1)
+    package = train(data, quick_settings(), tmp_path, silent)
+    assert package.tensors is None
+    assert "levels are too deep for tensor operators" in package.card.tensors_left_out
 
 
 def test_the_background_is_rows_of_the_training_data(data, package):

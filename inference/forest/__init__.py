@@ -1,0 +1,1 @@
+"""Tree ensembles of any trainer as plain arrays, and the forms in which they are answered."""

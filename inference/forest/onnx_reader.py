@@ -1,0 +1,146 @@
+"""Reads ONNX's operators of trees (``ai.onnx.ml`` 1 to 3), as any exporter writes them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from inference.forest.columns import Membership, TreeError
+from inference.forest.forest import (
+    Forest,
+    Leaf,
+    Node,
+    Split,
+    below32,
+    build_forest,
+    floor32,
+    tree_nodes,
+)
+
+OPERATORS = ("TreeEnsembleRegressor", "TreeEnsembleClassifier")
+
+# Whether the branch of "true" is the left one, which has the smaller values.
+_TRUE_IS_LEFT = {"BRANCH_LEQ": True, "BRANCH_LT": True, "BRANCH_GT": False, "BRANCH_GTE": False}
+
+
+def read_tree_ensemble(node: onnx.NodeProto, width: int) -> Forest:
+    """Return the forest of an operator over float32 rows (n, width).
+
+    Its margin is the operator's answer before any ``post_transform``: of a classifier, that of its
+    second class.
+
+    Raises:
+        TreeError: the operator has several outputs, is not a sum or an average, or is malformed.
+    """
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    try:
+        return _read(node.op_type, attributes, width)
+    except (KeyError, IndexError, ValueError) as error:
+        raise TreeError(
+            f"{node.op_type} {node.name or node.output[0]} is malformed: {error!r}"
+        ) from error
+
+
+def _read(operator: str, attributes: Mapping[str, Any], width: int) -> Forest:
+    kind = "class" if operator == "TreeEnsembleClassifier" else "target"
+    target = _target(operator, attributes)
+    share = 1.0
+    tree_ids = list(dict.fromkeys(attributes["nodes_treeids"]))
+    if (aggregate := attributes.get("aggregate_function", b"SUM")) == b"AVERAGE":
+        share = 1 / len(tree_ids)
+    elif aggregate != b"SUM":
+        raise TreeError(f"aggregate_function {aggregate.decode()} is neither SUM nor AVERAGE")
+    weights: dict[tuple[int, int], float] = {}
+    for tree, node, output, weight in zip(
+        attributes[f"{kind}_treeids"],
+        attributes[f"{kind}_nodeids"],
+        attributes[f"{kind}_ids"],
+        _numbers(attributes, f"{kind}_weights"),
+        strict=True,
+    ):
+        if output == target:
+            weights[tree, node] = weights.get((tree, node), 0.0) + weight * share
+    columns = (
+        "nodes_featureids", "nodes_modes", "nodes_truenodeids", "nodes_falsenodeids",
+    )  # fmt: skip
+    count = len(attributes["nodes_treeids"])
+    missing_true = attributes.get("nodes_missing_value_tracks_true") or [0] * count
+    nodes = dict(
+        zip(
+            zip(attributes["nodes_treeids"], attributes["nodes_nodeids"], strict=True),
+            zip(
+                *(attributes[name] for name in columns),
+                _numbers(attributes, "nodes_values"),
+                missing_true,
+                strict=True,
+            ),
+            strict=True,
+        )
+    )
+
+    def describe(key: tuple[int, int]) -> Node:
+        feature, mode, true, false, value, missing_goes_true = nodes[key]
+        if mode == b"LEAF":
+            return Leaf(weights.get(key, 0.0))
+        branches = ((key[0], true), (key[0], false))
+        return _split(mode.decode(), feature, value, bool(missing_goes_true), *branches)
+
+    children = {
+        (tree, child)
+        for (tree, _), (_, mode, *branches, _, _) in nodes.items()
+        if mode != b"LEAF"
+        for child in branches
+    }
+    roots = [key for key in nodes if key not in children]
+    if [tree for tree, _ in roots] != tree_ids:
+        raise TreeError("the nodes are no trees with one root each")
+    trees = [tree_nodes(root, describe, len(nodes)) for root in roots]
+    bases = _numbers(attributes, "base_values")
+    base = bases[min(target, len(bases) - 1)] if len(bases) else 0.0
+    return build_forest(width, float(base), trees)
+
+
+def _target(operator: str, attributes: Mapping[str, Any]) -> int:
+    """Return the number of the output that is read."""
+    if operator == "TreeEnsembleRegressor":
+        if (outputs := attributes.get("n_targets", 1)) != 1:
+            raise TreeError(f"a tree ensemble with {outputs} outputs cannot be read as one forest")
+        return 0
+    labels = attributes.get("classlabels_int64s") or attributes.get("classlabels_strings") or []
+    if len(labels) != 2:
+        raise TreeError(f"a tree classifier of {len(labels)} classes is not one of fraud or not")
+    written = set(attributes["class_ids"])
+    if len(written) == 2:
+        raise TreeError("a tree classifier with a weight for each of two classes is not supported")
+    return int(written.pop())
+
+
+def _split(
+    mode: str,
+    feature: int,
+    value: float,
+    missing_goes_true: bool,
+    true: tuple[int, int],
+    false: tuple[int, int],
+) -> Split:
+    if mode == "BRANCH_EQ":
+        if value < 0 or value != int(value):
+            raise TreeError(f"a split on equality with {value}, which is no category")
+        members = Membership(feature, exact=True, categories=(int(value),))
+        return Split(members, 0.5, not missing_goes_true, left=false, right=true)
+    if mode not in _TRUE_IS_LEFT:
+        raise TreeError(f"splits of mode {mode} are not supported")
+    # x < t and x >= t part the numbers at the one below t, x <= t and x > t at t.
+    threshold = below32(value) if mode in ("BRANCH_LT", "BRANCH_GTE") else floor32(value)
+    if _TRUE_IS_LEFT[mode]:
+        return Split(feature, threshold, missing_goes_true, left=true, right=false)
+    return Split(feature, threshold, not missing_goes_true, left=false, right=true)
+
+
+def _numbers(attributes: Mapping[str, Any], name: str) -> list[float]:
+    """Return a list of numbers that is given as doubles or as floats, in Python's doubles."""
+    if (tensor := attributes.get(f"{name}_as_tensor")) is not None:
+        return [float(number) for number in numpy_helper.to_array(tensor)]
+    return [float(np.float32(number)) for number in attributes.get(name, [])]
