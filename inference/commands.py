@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError
 
 from inference.errors import InferenceError
 from inference.policy import PolicySettings
+from inference.registry import RegisteredModel
 from streams.control import ControlRecord
 from streams.section import Section
 
@@ -31,6 +32,11 @@ class ModelVersion(Section):
 
     def __str__(self) -> str:
         return f"{self.package[:12]} (version {self.version})"
+
+
+def version_of(model: RegisteredModel) -> ModelVersion:
+    """A registered model as commands name it."""
+    return ModelVersion(version=model.version, package=model.package_id)
 
 
 class ChampionCommand(Section):

@@ -8,7 +8,7 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-_FORGET = 0.98
+_FORGET = 0.95
 _DOUBT = 0.2
 _DEVIATIONS = 2.0
 _PROBE_EVERY_S = 1.0
@@ -17,7 +17,7 @@ _PROBE_EVERY_S = 1.0
 class LatencyModel:
     """Predicts the seconds that n rows take: ``a * n + b`` for each bucket of batch sizes.
 
-    Least squares over what was observed, where each observation counts for 2 % less than the one
+    Least squares over what was observed, where each observation counts for 5 % less than the one
     after it, so that a machine which grows slower or faster is followed. To the line, two standard
     deviations of what was observed around it are added: who promises a time must keep it.
 

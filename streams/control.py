@@ -10,9 +10,11 @@ from typing import Self
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from streams.denied import DeniedError, is_denial
 from streams.kafka import KafkaSettings, watermarks
 from streams.publisher import Publisher
 from streams.reading import note_errors, read_ready
+from streams.topics import TopicError
 
 _BATCH = 1_000
 _POLL_S = 0.5
@@ -42,6 +44,7 @@ class ControlReader:
 
     Raises:
         DeniedError: we may not read it.
+        TopicError: it is not there.
         KafkaException: the cluster failed.
     """
 
@@ -49,7 +52,13 @@ class ControlReader:
         self._consumer = Consumer(
             kafka.consumer_config(group_id="weir-control", allow_auto_create_topics=False)
         )
-        partitions = self._consumer.list_topics(topic, timeout=15).topics[topic].partitions
+        metadata = self._consumer.list_topics(topic, timeout=15).topics[topic]
+        if metadata.error is not None:
+            self._consumer.close()
+            if is_denial(metadata.error):
+                raise DeniedError([f"Read on topic {topic!r}"], kafka.who)
+            raise TopicError(f"there is no topic {topic!r}: make it with `weir topics`")
+        partitions = metadata.partitions
         self._unread = {}
         for partition in partitions:
             low, high = watermarks(self._consumer, TopicPartition(topic, partition))

@@ -69,7 +69,12 @@ class Commands(LazyGroup):
             "weir.commands.evaluate:evaluate",
             "Compare what stands in the scores topic with the labels: AUC, average precision, ...",
         ),
-        ("models", "weir.commands.models:app", "Models in the registry."),
+        (
+            "models",
+            "weir.commands.models:app",
+            "Models in the registry, and which of them answers.",
+        ),
+        ("policy", "weir.commands.policy:app", "What is decided by a model's answers."),
         (
             "dead-letters",
             "weir.commands.dead_letters:app",

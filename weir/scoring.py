@@ -10,12 +10,14 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry
 
 from inference.answerer import Answerer
-from inference.commands import ModelVersion, ScorerReport, encode, report_key
+from inference.commands import ModelVersion, ScorerReport, encode, report_key, version_of
+from inference.golden import check_golden
 from inference.hot_swap import HotSwap, OpenModel
 from inference.metrics import ScorerMetrics
 from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.package import PackageError
-from inference.registry import CHAMPION, RegisteredModel, Registry
+from inference.policy import Policy, PolicySettings
+from inference.registry import CHAMPION, Registry
 from inference.same_meaning import check_same_meaning
 from inference.scorer import Scorer
 from inference.serving import Serving
@@ -125,7 +127,7 @@ def build_scorer(
     )  # fmt: skip
     commands = ControlReader(kafka, settings.topics.control)
     serving = hot_swap.begin(
-        commands.read_to_end(), lambda: _version_of(registry.get(pinned or CHAMPION))
+        commands.read_to_end(), lambda: version_of(registry.get(pinned or CHAMPION))
     )
     answerer = Answerer(
         settings.event, plan, serving, settings.topics, metrics, settings.alignment.live_within
@@ -137,6 +139,20 @@ def build_scorer(
     return ScorerProcess(loop, serving, prometheus, metrics, answerer, hot_swap, commands, report)
 
 
+def check_model(
+    plan: FeaturePlan, registry: Registry, version: ModelVersion, policy: PolicySettings
+) -> None:
+    """Do what a scorer does with a model before it answers by it.
+
+    Raises:
+        InferenceError: a scorer would refuse it.
+    """
+    model = _open_model(plan, registry, version)
+    with model.engine:
+        Policy(policy, model.package.thresholds)
+        check_golden(model.engine, model.package, plan.names)
+
+
 def _open_model(plan: FeaturePlan, registry: Registry, version: ModelVersion) -> OpenModel:
     package = registry.resolve(version.version)
     if package.id != version.package:
@@ -146,10 +162,6 @@ def _open_model(plan: FeaturePlan, registry: Registry, version: ModelVersion) ->
         )
     check_same_meaning(plan, package)
     return OpenModel(version, package, OnnxRuntimeEngine(package, plan.names))
-
-
-def _version_of(model: RegisteredModel) -> ModelVersion:
-    return ModelVersion(version=model.version, package=model.package_id)
 
 
 def _reporter(settings: Settings, kafka: KafkaSettings) -> Callable[[ScorerReport | None], None]:

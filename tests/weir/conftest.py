@@ -1,5 +1,7 @@
 """A small world with a champion, which several tests of the scorer share."""
 
+import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from secured import Secured
 
 from streams.files import open_events
 from streams.topics import ROLES
+from weir.main import main
 from weir.settings import load_settings
 from weir.training_run import train_and_register
 
@@ -56,6 +59,25 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     """A broker with passwords, mutual TLS and ACLs; all tests of a run share it."""
     with Secured(tmp_path_factory.mktemp("secured")).running() as broker:
         yield broker
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the front door in this process: (exit code, stdout, stderr)."""
+    for name in [name for name in os.environ if name.startswith("WEIR_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["weir", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capsys.readouterr()
+        return end.value.code, captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture

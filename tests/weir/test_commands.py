@@ -1,7 +1,6 @@
 """The commands as a user runs them: what they say, what they write, and their exit codes."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -21,27 +20,10 @@ from streams.features.state import FeatureState
 from streams.files import open_events
 from streams.topics import ROLES
 from weir import __version__
-from weir.main import Commands, main
+from weir.main import Commands
 from weir.settings import EXAMPLE_FILE, load_settings
 
 NAMES = [name for name, _, _ in Commands.lazy]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the front door in this process: (exit code, stdout, stderr)."""
-    for name in [name for name in os.environ if name.startswith("WEIR_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["weir", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        captured = capsys.readouterr()
-        return end.value.code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,325 @@
+"""What serves: at a start, and when commands come."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from payments import payments, quick_settings
+from prometheus_client import CollectorRegistry
+
+from inference.commands import (
+    CHAMPION,
+    POLICY,
+    ChampionCommand,
+    ModelVersion,
+    PolicyCommand,
+    ScorerReport,
+    encode,
+)
+from inference.engine import EngineError, Outputs
+from inference.hot_swap import HotSwap, OpenModel
+from inference.metrics import ScorerMetrics
+from inference.onnxruntime_engine import OnnxRuntimeEngine
+from inference.package import ModelPackage, PackageError
+from inference.policy import PolicyError, PolicySettings
+from inference.registry import RegistryError
+from inference.serving import Serving
+from inference.training import train
+from streams.control import ControlRecord
+from streams.section import Section
+
+
+class Watched(OnnxRuntimeEngine):
+    """Knows whether it was closed; `shift` makes its scores wrong."""
+
+    closed = False
+    shift = 0.0
+
+    def infer(self, matrix: NDArray[Any]) -> Outputs:
+        outputs = super().infer(matrix)
+        return outputs._replace(score=outputs.score + np.float32(self.shift))
+
+    def close(self) -> None:
+        self.closed = True
+        super().close()
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> list[ModelPackage]:
+    folder = tmp_path_factory.mktemp("packages")
+    return [
+        train(payments(4_000), quick_settings(seed=seed), folder, lambda *_: None)
+        for seed in (1, 2, 3)
+    ]
+
+
+def version(packages: Sequence[ModelPackage], number: int) -> ModelVersion:
+    return ModelVersion(version=number, package=packages[number - 1].id)
+
+
+@dataclass
+class World:
+    """A registry of three models, and one who is told what serves."""
+
+    packages: list[ModelPackage]
+    pinned: bool = False
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    opened: list[Watched] = field(default_factory=list)
+    faults: dict[int, Exception] = field(default_factory=dict)
+    shifts: dict[int, float] = field(default_factory=dict)
+    reports: list[ScorerReport] = field(default_factory=list)
+    swaps: list[Serving] = field(default_factory=list)
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.hot_swap = HotSwap(
+            self.packages[0].features.names,
+            self.open,
+            self.policy,
+            self.reports.append,
+            ScorerMetrics(self.registry),
+            self.pinned,
+        )
+
+    def open(self, wanted: ModelVersion) -> OpenModel:
+        if wanted.version in self.faults:
+            raise self.faults[wanted.version]
+        package = self.packages[wanted.version - 1]
+        if package.id != wanted.package:
+            raise PackageError("another package")
+        self.opened.append(Watched(package))
+        self.opened[-1].shift = self.shifts.get(wanted.version, 0.0)
+        return OpenModel(wanted, package, self.opened[-1])
+
+    def begin(self, *records: ControlRecord) -> Serving:
+        latest = {record.key: record for record in records}
+        return self.hot_swap.begin(latest, lambda: version(self.packages, 1))
+
+    def record(self, key: str, value: Section | bytes | None) -> ControlRecord:
+        self.offset += 1
+        encoded = encode(value) if isinstance(value, Section) else value
+        return ControlRecord(key, encoded, 0, self.offset)
+
+    def champion(self, number: int, *before: int) -> ControlRecord:
+        command = ChampionCommand(
+            model=version(self.packages, number),
+            before=tuple(version(self.packages, each) for each in before),
+            by="me",
+            at=1,
+        )
+        return self.record(CHAMPION, command)
+
+    def decides(self, **policy: Any) -> ControlRecord:
+        return self.record(POLICY, PolicyCommand(policy=PolicySettings(**policy), by="me", at=1))
+
+    def carry_out(self, *records: ControlRecord) -> ScorerReport | None:
+        count = len(self.reports)
+        self.hot_swap.carry_out(records, self)
+        return self.reports[-1] if len(self.reports) > count else None
+
+    def swap(self, serving: Serving) -> None:
+        self.swaps.append(serving)
+
+    def changes(self, outcome: str) -> float:
+        name = "weir_model_changes_total"
+        return self.registry.get_sample_value(name, {"outcome": outcome}) or 0.0
+
+
+@pytest.fixture
+def world(packages: list[ModelPackage]) -> World:
+    return World(packages)
+
+
+def test_the_registrys_champion_serves_until_somebody_promotes(world: World) -> None:
+    serving = world.begin()
+    assert serving.package == world.packages[0].id
+    assert (world.reports[-1].outcome, world.reports[-1].model) == ("serving", serving.package)
+    assert serving.latency.predict(32) > 0, "it knows how fast it is"
+
+
+def test_a_command_swaps_and_the_old_engine_is_closed(world: World) -> None:
+    world.begin()
+    report = world.carry_out(world.champion(2, 1))
+    assert report is not None
+    assert (report.outcome, report.model) == ("serving", world.packages[1].id)
+    assert [each.package for each in world.swaps] == [world.packages[1].id]
+    assert [engine.closed for engine in world.opened] == [True, False]
+    assert world.changes("serving") == 1
+    world.hot_swap.close()
+    assert world.opened[1].closed
+
+
+def test_a_policy_keeps_engine_and_what_is_known_of_its_speed(world: World) -> None:
+    first = world.begin()
+    report = world.carry_out(world.decides(version="7", deadline="150ms"))
+    assert report is not None
+    assert (report.outcome, report.policy) == ("serving", "7")
+    (second,) = world.swaps
+    assert second.engine is first.engine
+    assert second.latency is first.latency
+    assert second.policy.deadline == 150
+    assert not world.opened[0].closed
+    taken_back = world.carry_out(world.record(POLICY, None))
+    assert taken_back is not None
+    assert taken_back.policy == "1"
+
+
+def test_both_at_once_and_only_the_latest_of_each(world: World) -> None:
+    world.begin()
+    world.carry_out(world.champion(3), world.decides(version="a"), world.champion(2),
+                    world.decides(version="b"))  # fmt: skip
+    assert len(world.opened) == 2
+    assert (world.swaps[-1].package, world.swaps[-1].policy.version) == (
+        world.packages[1].id, "b",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "fault", [PackageError("damaged"), EngineError("no memory"), MemoryError("really none")]
+)
+def test_what_can_not_be_opened_is_refused_and_the_old_one_serves(
+    world: World, fault: Exception
+) -> None:
+    world.begin()
+    world.faults[2] = fault
+    report = world.carry_out(world.champion(2, 1))
+    assert report is not None
+    assert report.outcome == "refused"
+    assert (report.model, report.asked_model) == (world.packages[0].id, world.packages[1].id)
+    assert str(fault) in report.reason
+    assert world.swaps == []
+    assert not world.opened[0].closed
+    assert world.changes("refused") == 1
+    assert world.carry_out() is None, "once"
+
+
+@pytest.mark.parametrize("shift", [0.1, float("nan"), float("inf")])
+def test_an_engine_that_fails_the_golden_batch_is_refused_and_closed(
+    world: World, shift: float
+) -> None:
+    world.begin()
+    world.shifts[2] = shift
+    report = world.carry_out(world.champion(2))
+    assert report is not None
+    assert report.outcome == "refused"
+    assert "golden batch" in report.reason
+    assert [engine.closed for engine in world.opened] == [False, True]
+
+
+def test_a_policy_that_contradicts_the_model_is_refused(world: World) -> None:
+    world.begin()
+    report = world.carry_out(
+        world.decides(version="x", review_probability=0.9, decline_probability=0.1)
+    )
+    assert report is not None
+    assert (report.outcome, report.policy, report.asked_policy) == ("refused", "1", "x")
+    assert "declining from" in report.reason
+    after = world.carry_out(world.champion(2))
+    assert after is not None
+    assert (after.outcome, after.policy) == ("serving", "1")
+
+
+@pytest.mark.parametrize("value", [b"", b"\xff", b"[]", b'{"model": 1}', b"null"])
+def test_what_is_no_command_is_refused(world: World, value: bytes) -> None:
+    world.begin()
+    for key in (CHAMPION, POLICY):
+        report = world.carry_out(world.record(key, value))
+        assert report is not None
+        assert report.outcome == "refused"
+        assert "offset" in report.reason
+    assert world.swaps == []
+
+
+def test_other_keys_are_nobodys_business(world: World) -> None:
+    world.begin()
+    assert world.carry_out(world.record("scorer/me", b"x"), world.record("", b"")) is None
+
+
+def test_an_absent_registry_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("inference.hot_swap.monotonic", lambda: clock[0])
+    world.begin()
+    world.faults[2] = RegistryError("it is away")
+    report = world.carry_out(world.champion(2))
+    assert report is not None
+    assert "tried again" in report.reason
+    del world.faults[2]
+    assert world.carry_out() is None
+    clock[0] += 10.0
+    report = world.carry_out()
+    assert report is not None
+    assert (report.outcome, report.model) == ("serving", world.packages[1].id)
+
+
+def test_a_pinned_scorer_follows_the_policy_only(packages: list[ModelPackage]) -> None:
+    world = World(packages, pinned=True)
+    serving = world.begin(world.champion(2))
+    assert serving.package == packages[0].id
+    assert world.carry_out(world.champion(3)) is None
+    report = world.carry_out(world.decides(version="2"))
+    assert report is not None
+    assert report.policy == "2"
+
+
+def test_a_start_takes_the_latest_champion_that_works(world: World) -> None:
+    world.faults = {3: PackageError("damaged"), 2: EngineError("broken")}
+    serving = world.begin(world.champion(3, 1, 2))
+    assert serving.package == world.packages[0].id
+    assert [report.outcome for report in world.reports] == ["refused", "refused"]
+    assert {report.model for report in world.reports} == {serving.package}
+
+
+def test_a_start_with_an_unreadable_command_takes_the_registrys(world: World) -> None:
+    serving = world.begin(world.record(CHAMPION, b"x"), world.record(POLICY, b"y"))
+    assert (serving.package, serving.policy.version) == (world.packages[0].id, "1")
+
+
+def test_a_start_falls_back_to_the_settings_policy(world: World) -> None:
+    contradictory = world.decides(version="x", review_probability=0.9, decline_probability=0.1)
+    assert world.begin(contradictory).policy.version == "1"
+
+
+def test_nothing_that_works_is_an_error(world: World, packages: list[ModelPackage]) -> None:
+    world.faults = {1: EngineError("the first"), 2: EngineError("the second")}
+    with pytest.raises(EngineError, match="the second"):
+        world.begin(world.champion(2, 1))
+    hopeless = World(packages, policy=PolicySettings(review_probability=0.9,
+                                                     decline_probability=0.1))  # fmt: skip
+    with pytest.raises(PolicyError, match="declining from"):
+        hopeless.begin()
+
+
+def test_commands_are_followed_until_it_is_told_to_stop(world: World) -> None:
+    world.begin()
+    stop = threading.Event()
+    batches = [[world.champion(2)], [], [world.champion(3)]]
+
+    class Commands:
+        def read(self, timeout_s: float) -> list[ControlRecord]:
+            if not batches:
+                stop.set()
+                return []
+            return batches.pop(0)
+
+    world.hot_swap.follow(Commands(), world, stop)
+    assert [each.package for each in world.swaps] == [p.id for p in world.packages[1:]]
+    assert [engine.closed for engine in world.opened] == [True, True, False]
+
+
+def test_a_report_survives_the_topic(packages: list[ModelPackage], tmp_path: Path) -> None:
+    command = ChampionCommand(model=version(packages, 1), by="me", at=5)
+    for number in range(2, 30):
+        command = command.followed_by(
+            ModelVersion(version=number, package="0" * 64), "me", "why", number
+        )
+    assert len(command.before) == 20
+    assert command.before[-1].version == 28
+    assert ChampionCommand.model_validate_json(encode(command)) == command
+    policy = PolicyCommand(policy=PolicySettings(deadline="1.5s"), by="me", at=5)
+    assert PolicyCommand.model_validate_json(encode(policy)) == policy
