@@ -1,0 +1,50 @@
+"""Opens the engine that the settings and the machine allow, and says in the log which and why."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from inference.engine import Engine, EngineError
+from inference.engine_settings import EngineSettings
+from inference.onnxruntime_engine import OnnxRuntimeEngine
+from inference.package import ModelPackage
+from inference.tensorrt.driver import NoGpuError, probe
+
+logger = logging.getLogger(__name__)
+
+
+def open_engine(
+    settings: EngineSettings,
+    package: ModelPackage,
+    feature_names: Sequence[str] | None,
+    data_dir: Path,
+) -> Engine:
+    """Open the engine of the settings around a package; it is not yet warm.
+
+    Args:
+        settings: the ``[engine]`` section.
+        package: the model.
+        feature_names: columns of the matrices to come; None means those that the package reads.
+        data_dir: where Weir keeps its files; built engines go into ``engines`` there.
+
+    Raises:
+        EngineError: the GPU engine cannot be opened and `EngineSettings.allow_cpu` is off, or the
+            model reads a feature that is not given, or its graph does not load.
+    """
+    if settings.backend != "cpu":
+        try:
+            gpu = probe()
+            raise EngineError(f"there is a GPU ({gpu.name}), but no engine for it")
+        except EngineError as error:
+            if not settings.allow_cpu:
+                raise EngineError(
+                    f"engine.backend = {settings.backend!r}, engine.allow_cpu is off, and {error}"
+                ) from error
+            expected = settings.backend == "auto" and isinstance(error, NoGpuError)
+            logger.log(
+                logging.INFO if expected else logging.WARNING,
+                "model %s answers on the CPU: %s",
+                package.short_id,
+                error,
+            )
+    return OnnxRuntimeEngine(package, feature_names)

@@ -1,0 +1,1 @@
+"""The GPU engine: TensorRT or TensorRT-RTX behind the engine seam."""
