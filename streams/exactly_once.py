@@ -17,6 +17,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException, TopicPartition
 
+from streams.gathering import Gathering
 from streams.intake import Intake
 from streams.isolation import Isolation
 from streams.kafka import KafkaSettings
@@ -75,6 +76,7 @@ class ExactlyOnceLoop:
         self._taker: SnapshotTaker | None = None
         self._pointer: Pointer | None = None
         self._isolation = Isolation(settings.max_batch)
+        self._gathering = Gathering(settings.max_wait, settings.max_batch)
         self._member: Any = None  # these two from `run` on
         self._transactor: Any = None
         self._in_flight: tuple[Callable[[Committed], None], list[Position], int] | None = None
@@ -150,17 +152,20 @@ class ExactlyOnceLoop:
             self._intake.feed(messages)
             self._member.hold_back_long_queues(self._intake.queued())
             self._member.note_lag(self._intake.positions())
-            if self._transactor.busy and self._intake.waiting < self._settings.max_batch // 4:
-                # What comes until the transaction is through goes into one batch together.
+            waiting = self._intake.waiting
+            # What comes until the transaction is through goes into one batch together.
+            shares_next = self._transactor.busy and waiting < self._settings.max_batch // 4
+            if shares_next or not self._gathering.ripe(waiting):
                 timeout = _BUSY_POLL_S
                 continue
             self._snapshot_now_and_then()
             work = None if self._mend else self._intake.take(self._isolation.limit)
             if work is not None:
+                self._gathering.taken()
                 self._answer(work)
                 timeout = 0.0
             else:
-                timeout = _HELD_POLL_S if self._intake.waiting else _IDLE_POLL_S
+                timeout = _HELD_POLL_S if waiting else _IDLE_POLL_S
                 if self._transactor.busy:
                     timeout = _BUSY_POLL_S
 

@@ -24,6 +24,9 @@ class LoopSettings(Section):
             speak from Kafka 4.0; there the group's own settings on the broker take the place of
             `session_timeout`.
         max_batch: largest number of records in one transaction.
+        max_wait: how long a record waits for others to share its transaction, where there are
+            fewer than `max_batch`: more events/s for the price of latency. By default none waits:
+            what comes while a transaction is on its way shares the next.
         max_queued: a partition with this many records waiting is read no further for a while.
         transaction_timeout: after this the cluster aborts a transaction that is still open.
         session_timeout: after this the group takes a silent member's partitions away.
@@ -34,6 +37,7 @@ class LoopSettings(Section):
     worker: str = ""
     group_protocol: Literal["classic", "consumer"] = "classic"
     max_batch: int = Field(default=2_000, ge=1)
+    max_wait: Duration = 0
     max_queued: int = Field(default=50_000, ge=1)
     transaction_timeout: Duration = 30_000
     session_timeout: Duration = 10_000

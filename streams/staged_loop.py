@@ -16,6 +16,7 @@ from confluent_kafka import KafkaException, Message, TopicPartition
 
 from streams.denied import is_denial
 from streams.features.state import FeatureState
+from streams.gathering import Gathering
 from streams.kafka import KafkaSettings
 from streams.loop_settings import LoopSettings
 from streams.member import GroupMember, Place, Places
@@ -61,6 +62,7 @@ class StagedLoop:
         self._kafka = kafka
         self._settings = settings
         self._topics = list(topics)
+        self._gathering = Gathering(settings.max_wait, settings.max_batch)
         self._new_task = new_task
         self._note_committed = committed
         self._note_aborted = aborted
@@ -126,7 +128,8 @@ class StagedLoop:
         self._feed(messages)  # before any task is made anew: these were read for those of before
         self._begin_new()
         self._member.note_lag({place: task.next_offset for place, task in self._tasks.items()})
-        if not self._transactor.busy:
+        waiting = sum(task.waiting for task in self._tasks.values())
+        if not self._transactor.busy and self._gathering.ripe(waiting):
             self._settle(wait=True)
             self._submit()
 
@@ -149,6 +152,7 @@ class StagedLoop:
                 steps[place] = step
         if not steps:
             return
+        self._gathering.taken()
         self._in_flight = {place: (self._tasks[place], step) for place, step in steps.items()}
         outgoing = [out for step in steps.values() for out in step.outgoing]
         offsets = [
