@@ -94,7 +94,8 @@ def fit_autoencoder(
         residual = np.maximum(squares.mean(axis=0), np.float32(1e-3))
         other = _scaled(held_out, center, scale, settings.clip)
         errors = ((other - _reconstruct(other, layers)) ** 2 / residual).mean(axis=1)
-    knots, levels = _quantile_map(errors)
+    largest = errors.max()
+    knots, levels = quantile_map(errors, np.float32(10) * max(largest, np.float32(1)))
     return Autoencoder(center, scale, settings.clip, layers, residual, knots, levels)
 
 
@@ -137,17 +138,17 @@ def _reconstruct(
     return z
 
 
-def _quantile_map(
-    errors: NDArray[np.float32],
+def quantile_map(
+    errors: NDArray[np.float32], end: np.float32
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return knots and levels of errors (n,): empirical quantiles, and room above the largest.
 
-    The largest legitimate error is at n / (n + 1); ten times that is 1, so that frauds beyond every
+    The largest legitimate error is at n / (n + 1) and `end` is 1, so that frauds beyond every
     legitimate event are still told apart.
     """
     knots = np.quantile(errors, _LEVELS).astype(np.float32)
     levels = np.array(_LEVELS) * len(errors) / (len(errors) + 1)
-    knots = np.append(knots, np.float32(10) * max(knots[-1], np.float32(1)))
+    knots = np.append(knots, end)
     levels = np.append(levels, 1.0)
     rising = np.append(True, np.diff(np.maximum.accumulate(knots)) > 0)
     return knots[rising], levels[rising].astype(np.float32)

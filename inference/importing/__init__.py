@@ -1,0 +1,1 @@
+"""Makes model packages of ONNX files that other frameworks exported."""

@@ -1,0 +1,25 @@
+"""Why a file does not become a model package."""
+
+from inference.errors import InferenceError
+
+
+class ImportRefusedError(InferenceError):
+    """A file is refused.
+
+    Args:
+        place: where in the file it is, such as ``node 3 'drop' (Dropout)``.
+        problem: what is wrong there.
+        fix: what to do about it.
+        file: the file; who knows it fills it in.
+    """
+
+    def __init__(self, place: str, problem: str, fix: str, file: str = "") -> None:
+        super().__init__(place, problem, fix, file)
+        self.place = place
+        self.problem = problem
+        self.fix = fix
+        self.file = file
+
+    def __str__(self) -> str:
+        where = ": ".join(part for part in (self.file, self.place) if part)
+        return f"{where}: {self.problem}. {self.fix}"
