@@ -60,10 +60,26 @@ class TrainingData(Section):
     last_time: int
 
 
+class ImportedModel(Section):
+    """The file that a model was imported from, as its exporter left it.
+
+    `checks` are pairs of what was looked at and what was found, in order.
+    """
+
+    file: str
+    sha256: str
+    producer: str
+    opset: dict[str, int]
+    score: str
+    score_kind: str
+    checks: tuple[tuple[str, str], ...]
+
+
 class Card(Section):
     """``card.json``: where a model comes from, how good it was, and the SHA-256 of every file.
 
-    `tensors_left_out` says why the package has no tensor form, where it has none.
+    `tensors_left_out` says why the package has no tensor form, where it has none. `source` is
+    where an imported model comes from; the data are then those that its yardsticks were read from.
     """
 
     format: int
@@ -75,6 +91,7 @@ class Card(Section):
     metrics: dict[str, float]
     feature_schema_hash: str
     tensors_left_out: str | None = None
+    source: ImportedModel | None = Field(default=None, exclude_if=lambda source: source is None)
     files: dict[str, str] = Field(default_factory=dict)
 
 

@@ -45,6 +45,7 @@ def _exit_code(error: Exception) -> int | None:
     from confluent_kafka import KafkaException
 
     from inference.errors import InferenceError
+    from inference.importing.refusal import ImportRefusedError
     from streams.broker import BrokerError
     from streams.denied import DeniedError
     from streams.files import EventFileError
@@ -59,7 +60,7 @@ def _exit_code(error: Exception) -> int | None:
     from weir.demo.errors import DemoError
 
     codes: list[tuple[int, tuple[type[Exception], ...]]] = [
-        (WRONG_USE, (SettingsError, ClientSettingsError, ForeignOffsetsError)),
+        (WRONG_USE, (SettingsError, ClientSettingsError, ForeignOffsetsError, ImportRefusedError)),
         (WRONG_USE, (MessageError, RecordRefusedError)),
         (UNAVAILABLE, (KafkaUnavailableError, DeniedError, KafkaException)),
         (FENCED, (FencedError,)),

@@ -33,6 +33,29 @@ def train_and_register(
         TrainingError: the data is too small, or has too few frauds.
         RegistryError: the registry can't be reached or written.
     """
+    rows = training_set(settings, file, start_ms, stop_ms, progress)
+    try:
+        package = train(rows, settings.training, packages_folder(settings), progress)
+    except TrainingError as error:
+        raise TrainingError(f"{file.path}: {error}") from error
+    return open_registry(settings).register(package, alias)
+
+
+def training_set(
+    settings: Settings,
+    file: EventFile,
+    start_ms: int | None,
+    stop_ms: int | None,
+    progress: Progress,
+) -> TrainingSet:
+    """Compute the features of a file's labelled events in a span of time.
+
+    Args:
+        file: opened with its labels; events before `start_ms` are history for the windows.
+
+    Raises:
+        ValueError: the features cannot be computed from this file.
+    """
     plan = settings.plan()
     data = training_matrix(
         file,
@@ -43,7 +66,7 @@ def train_and_register(
         windows=settings.windows,
         progress=lambda done, total: progress("computing features", done / total),
     )
-    rows = TrainingSet(
+    return TrainingSet(
         matrix=data.matrix,
         labels=data.labels,
         times=data.times,
@@ -52,11 +75,6 @@ def train_and_register(
         feature_schema_hash=plan.schema_hash,
         data_sha256=file.sha256,
     )
-    try:
-        package = train(rows, settings.training, packages_folder(settings), progress)
-    except TrainingError as error:
-        raise TrainingError(f"{file.path}: {error}") from error
-    return open_registry(settings).register(package, alias)
 
 
 def packages_folder(settings: Settings) -> Path:

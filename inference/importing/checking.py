@@ -1,5 +1,6 @@
 """What is checked of a file before anything in it is executed."""
 
+import hashlib
 from pathlib import Path
 
 import onnx
@@ -17,8 +18,8 @@ from inference.importing.tensor_sizes import check_sizes, sparse_tensors
 from inference.importing.walking import scopes, tensors
 
 
-def read_checked(path: Path, limits: Limits) -> tuple[ModelProto, list[Check]]:
-    """Return the model of a file, whole and in one piece, and what was checked.
+def read_checked(path: Path, limits: Limits) -> tuple[ModelProto, str, list[Check]]:
+    """Return the model of a file, whole and in one piece, its SHA-256, and what was checked.
 
     External data are embedded, local functions written out, the default domain is ``""``.
 
@@ -45,10 +46,11 @@ def read_checked(path: Path, limits: Limits) -> tuple[ModelProto, list[Check]]:
     check_ensembles(model, limits)
     _check_format(model)
     external = f", {taken_in:,} of them from external data" if taken_in else ""
-    return model, [
+    checks = [
         Check("file", f"{len(data):,} bytes, {size:,} bytes of tensors{external}"),
         Check("operators", f"{nodes:,} nodes, all standard, none random or in training mode"),
     ]
+    return model, hashlib.sha256(data).hexdigest(), checks
 
 
 def _drop_overridable_constants(model: ModelProto) -> None:

@@ -10,6 +10,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 from inference.graph import IR_VERSION
 from inference.graph_builder import GraphBuilder
+from inference.graph_nodes import prune
 from inference.importing.opsets import opset_of, raise_opset
 from inference.importing.scores import ScoreChoice
 from inference.importing.signature import ModelInput
@@ -80,7 +81,7 @@ def build_core(
     core.graph.output.extend(
         helper.make_tensor_value_info(name, elements[name], None) for name in dict.fromkeys(wanted)
     )
-    _prune(core.graph, set(wanted))
+    _prune(core.graph)
     core = raise_opset(core, nesting)
     _rename(core.graph)
     graph = GraphBuilder(opset_of(core))
@@ -161,33 +162,15 @@ def _pick(graph: GraphBuilder, matrix: str, column: int, output: str) -> str:
     return graph.add("Squeeze", [f"{output}_matrix", "column"], output)
 
 
-def _prune(graph: GraphProto, wanted: set[str]) -> None:
-    """Keep the nodes and constants that the wanted tensors need, in their order."""
-    needed = set(wanted)
-    kept: list[NodeProto] = []
-    for node in reversed(graph.node):  # a checked graph is in topological order
-        if needed.intersection(node.output):
-            kept.append(node)
-            needed |= _read_by(node)
-    constants = [tensor for tensor in graph.initializer if tensor.name in needed]
-    sparse = [tensor for tensor in graph.sparse_initializer if tensor.values.name in needed]
-    copies = [_bare(node) for node in reversed(kept)]
-    del graph.node[:], graph.initializer[:], graph.sparse_initializer[:]
-    del graph.value_info[:], graph.quantization_annotation[:], graph.metadata_props[:]
-    graph.node.extend(copies)
-    graph.initializer.extend(constants)
+def _prune(graph: GraphProto) -> None:
+    """Keep what the outputs need, without what exporters note beside it."""
+    prune(graph)
+    read = {name for node in graph.node for name in node.input}
+    sparse = [tensor for tensor in graph.sparse_initializer if tensor.values.name in read]
+    nodes = [_bare(node) for node in graph.node]
+    del graph.node[:], graph.sparse_initializer[:], graph.value_info[:]
+    graph.node.extend(nodes)
     graph.sparse_initializer.extend(sparse)
-
-
-def _read_by(node: NodeProto) -> set[str]:
-    """Return every name that a node may read; those of tensors inside its graphs do no harm."""
-    names = set(node.input)
-    for attribute in node.attribute:
-        for graph in subgraphs(attribute):
-            names.update(value.name for value in graph.output)
-            for inner in graph.node:
-                names |= _read_by(inner)
-    return names
 
 
 def _bare(node: NodeProto) -> NodeProto:

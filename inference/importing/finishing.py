@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
@@ -131,12 +130,3 @@ def _add_bounds(graph: GraphBuilder, values: str, output: str, low: str, high: s
     graph.add("Where", [f"{output}_below", low, values], f"{output}_raised")
     graph.add("Greater", [values, high], f"{output}_above")
     graph.add("Where", [f"{output}_above", high, f"{output}_raised"], output)
-
-
-def check_graph(data: bytes) -> None:
-    """Let ONNX's own checker look at a package's graph, shapes and types too.
-
-    Raises:
-        onnx.checker.ValidationError, onnx.shape_inference.InferenceError: it is not sound.
-    """
-    onnx.checker.check_model(data, full_check=True)

@@ -55,6 +55,7 @@ class Inspection:
     """What was found.
 
     Attributes:
+        sha256: of the file.
         features: names of the columns that the model reads.
         producer: who exported it, and with which version.
         opset: of the default domain, and 0 where the file has none; with those of the others.
@@ -64,6 +65,7 @@ class Inspection:
         checks: what was looked at.
     """
 
+    sha256: str
     features: tuple[str, ...]
     producer: str
     opset: dict[str, int]
@@ -90,7 +92,7 @@ def inspect(
     Raises:
         ImportRefusedError: it can be no package; the place, the reason and the fix are named.
     """
-    model, checks = read_checked(path, request.limits)
+    model, sha256, checks = read_checked(path, request.limits)
     opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     checks.append(Check("opset", ", ".join(f"{name} {v}" for name, v in sorted(opsets.items()))))
     inputs = read_inputs(model)
@@ -128,6 +130,7 @@ def inspect(
     missing = _answers_missing(core, known, width)
     checks.append(Check("missing values", _missing_text(missing, preparation)))
     return core, Inspection(
+        sha256=sha256,
         features=features,
         producer=f"{model.producer_name} {model.producer_version}".strip() or "unknown",
         opset=opsets,

@@ -9,12 +9,14 @@ from rich.table import Column, Table
 
 from inference.package import ModelPackage
 from inference.registry import CHAMPION, RegisteredModel
+from weir.commands.models_import import import_
 from weir.commands.promote import promote, rollback, serving
 from weir.console import ConfigOption, JsonOption, print_json, stdout
 from weir.settings import load_settings
 from weir.wiring import open_registry
 
 app = typer.Typer(help="Models in the registry, and which of them answers.", no_args_is_help=True)
+app.command("import")(import_)
 app.command()(promote)
 app.command()(rollback)
 app.command()(serving)

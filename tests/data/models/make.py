@@ -50,7 +50,9 @@ def write(name, model, probability, rows=GOLDEN, **more):
     (HERE / f"{name}.onnx").write_bytes(data)
     probability = np.asarray(probability, np.float64).reshape(-1)
     np.savez_compressed(HERE / f"{name}.npz", features=rows, probability=probability, **more)
-    print(f"{name}: {len(data):,} bytes, answers {probability.min():.3g} to {probability.max():.3g}")
+    print(
+        f"{name}: {len(data):,} bytes, answers {probability.min():.3g} to {probability.max():.3g}"
+    )
 
 
 def make_torch():
@@ -137,7 +139,10 @@ def make_sklearn():
     frame = pd.DataFrame(MATRIX, columns=NAMES)[chosen]
     pipeline = make_pipeline(
         ColumnTransformer(
-            [("robust", RobustScaler(), [NAMES[0], NAMES[1]]), ("as it is", "passthrough", chosen[:1])]
+            [
+                ("robust", RobustScaler(), [NAMES[0], NAMES[1]]),
+                ("as it is", "passthrough", chosen[:1]),
+            ]
         ),
         LogisticRegression(),
     ).fit(frame, LABELS)
@@ -205,7 +210,8 @@ def make_jax():
 
     rng = np.random.default_rng(8)
     weights = [
-        jnp.asarray(rng.normal(0, 0.3, shape), jnp.float32) for shape in ((6, 12), (12,), (12, 2), (2,))
+        jnp.asarray(rng.normal(0, 0.3, shape), jnp.float32)
+        for shape in ((6, 12), (12,), (12, 2), (2,))
     ]
 
     def forward(weights, rows):

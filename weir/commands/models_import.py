@@ -1,0 +1,213 @@
+"""``weir models import``: an exported model of another framework as a package in the registry."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from inference.importing.importer import check_model, import_model
+from inference.importing.inspection import Inspection
+from inference.importing.limits import Limits
+from inference.importing.options import ImportOptions
+from inference.package import ModelPackage
+from inference.registry import RegisteredModel
+from inference.training_set import TrainingError, TrainingSet
+from streams.files import open_events
+from weir.commands.features import report_rejected
+from weir.console import ConfigOption, JsonOption, QuietOption, print_json, stdout, steps_bar
+from weir.dates import FromOption, ToOption, time_range_ms
+from weir.settings import Settings, load_settings
+from weir.training_run import Progress, packages_folder, training_set
+from weir.wiring import open_registry
+
+_FIGURES = ("roc_auc", "average_precision", "brier", "calibration_error", "anomaly_roc_auc")
+
+
+def import_(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The exported model.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Parquet or CSV file of events with their labels, as `weir train` reads.",
+                     show_default=False),
+    ] = None,
+    config: ConfigOption = None,
+    start: FromOption = None,
+    stop: ToOption = None,
+    features: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,C", show_default=False,
+                     help="The features that the model reads, in its order; else those in the "
+                     "file, else all declared ones."),
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(metavar="OUTPUT", help="The output that is the fraud score; else the only "
+                     "one that can be.", show_default=False),
+    ] = None,
+    score_kind: Annotated[
+        Literal["probability", "logit"] | None,
+        typer.Option(help="What the score is; logit for log-odds.", show_default=False),
+    ] = None,
+    fraud_class: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The class that is fraud, where that is not 1.",
+                     show_default=False),
+    ] = None,
+    anomaly: Annotated[
+        str | None,
+        typer.Option(metavar="OUTPUT", help="An output that measures anomaly; else an anomaly "
+                     "model is fitted on the data.", show_default=False),
+    ] = None,
+    anomaly_low: Annotated[
+        bool, typer.Option("--anomaly-low", help="Low values of it are the anomalous ones.")
+    ] = False,
+    scale: Annotated[
+        str | None,
+        typer.Option(metavar="data|FILE", show_default=False,
+                     help="The model wants (x - mean) / scale: those of the data, or of a JSON "
+                     'file {"feature": [mean, scale]}.'),
+    ] = None,
+    impute: Annotated[
+        str | None,
+        typer.Option(metavar="median|NUMBER", help="What stands for a missing value.",
+                     show_default=False),
+    ] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Fit Platt scaling on the held-out events.")
+    ] = False,
+    alias: Annotated[
+        str | None,
+        typer.Option(help="What the registry calls the new model; by default nothing.",
+                     show_default=False),
+    ] = None,
+    max_mb: Annotated[int, typer.Option(min=1, max=2_000, help="Refuse larger files.")] = 256,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only check; needs no data, and registers nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+    no_progress: QuietOption = False,
+) -> None:  # fmt: skip
+    """Check an exported ONNX model, and register it with all its yardsticks.
+
+    Of PyTorch, Keras, scikit-learn, LightGBM, XGBoost, JAX, whatever exports ONNX. It is tried in
+    a process of its own; thresholds, drift reference and figures come from --data, whose latest
+    fifth is held out.
+    """
+    settings = load_settings(config)
+    options = ImportOptions(
+        features=tuple(name.strip() for name in features.split(",")) if features else None,
+        score=score,
+        kind=score_kind,
+        fraud_class=fraud_class,
+        anomaly=anomaly,
+        anomaly_low=anomaly_low,
+        impute=_impute(impute),
+        scale=scale,
+        calibrate=calibrate,
+    )
+    if data is None and not dry_run:
+        raise typer.BadParameter(
+            "thresholds, drift reference and figures come from labelled events: name them with "
+            "--data FILE, or only check the model with --dry-run"
+        )
+    # A model takes several times its size while it is loaded and taken apart.
+    limits = Limits(file_mb=max_mb, memory_mb=max(Limits.memory_mb, 16 * max_mb))
+    with steps_bar(not (no_progress or as_json)) as step:
+        rows = None if data is None else _rows(settings, data, start, stop, step)
+        if dry_run:
+            step("checking the file", 0.0)
+            declared = settings.plan().names
+            seen = None if rows is None else rows.matrix
+            found = check_model(model, declared, options, limits, seen)
+        else:
+            assert data is not None
+            assert rows is not None
+            done = _import(settings, model, rows, data, options, limits, alias, step)
+    if dry_run:
+        _show_checks(model, found, as_json)
+    else:
+        _show_model(model, *done, as_json)
+
+
+def _impute(text: str | None) -> str | None:
+    if text is not None and text != "median":
+        try:
+            fits = math.isfinite(float(text))
+        except ValueError:
+            fits = False
+        if not fits:
+            raise typer.BadParameter(f"--impute takes median or a number, not {text!r}")
+    return text
+
+
+def _rows(
+    settings: Settings, data: Path, start: str | None, stop: str | None, step: Progress
+) -> TrainingSet:
+    file = open_events(data, settings.event, settings.labels.field)
+    report_rejected(file)
+    return training_set(settings, file, *time_range_ms(start, stop), step)
+
+
+def _import(
+    settings: Settings,
+    model: Path,
+    rows: TrainingSet,
+    data: Path,
+    options: ImportOptions,
+    limits: Limits,
+    alias: str | None,
+    step: Progress,
+) -> tuple[ModelPackage, RegisteredModel]:
+    folder = packages_folder(settings)
+    try:
+        package = import_model(model, rows, settings.training, options, limits, folder, step)
+    except TrainingError as error:
+        raise TrainingError(f"{data}: {error}") from error
+    return package, open_registry(settings).register(package, alias or None)
+
+
+def _show_checks(model: Path, found: Inspection, as_json: bool) -> None:
+    if as_json:
+        print_json({"file": str(model), **found.as_dict(), "checks": dict(found.checks)})
+        return
+    _table(found.checks, found.producer)
+    stdout.print("it can be imported: nothing was registered")
+
+
+def _show_model(
+    model: Path, package: ModelPackage, registered: RegisteredModel, as_json: bool
+) -> None:
+    card, source = package.card, package.card.source
+    assert source is not None
+    if as_json:
+        print_json(
+            {
+                "file": str(model),
+                **asdict(registered),
+                "source": source.model_dump(mode="json") | {"checks": dict(source.checks)},
+                "features": package.features.names,
+                "tensors_left_out": card.tensors_left_out,
+            }
+        )
+        return
+    _table(source.checks, source.producer)
+    names = f" as {', '.join(registered.aliases)}" if registered.aliases else ""
+    stdout.print(f"model {package.short_id}, version {registered.version}{names}")
+    for name in _FIGURES:
+        if name in card.metrics:
+            label = name.replace("_", " ")
+            stdout.print(f"  {label:<20} {card.metrics[name]:.4f} (hold-out)")
+    if card.tensors_left_out:
+        stdout.print(f"  no form for TensorRT: {card.tensors_left_out}", soft_wrap=True)
+
+
+def _table(checks: Iterable[tuple[str, str]], producer: str) -> None:
+    table = Table("checked", "found")
+    table.add_row("exported by", producer)
+    for name, found in checks:
+        table.add_row(name, found)
+    stdout.print(table)
