@@ -41,7 +41,8 @@ class Forest:
     """Trees over float32 rows; the margin of a row is `base` and the value of a leaf of each tree.
 
     All splits are ``x <= threshold`` to the left; ``NaN`` goes where `missing_left` says. Leaves
-    are added in float64, in the order of the trees.
+    are added in float64, in the order of the trees. The nodes of a tree stand together, each before
+    its children and its left branch before its right one; so leaves stand from left to right.
 
     Attributes:
         width: columns of the rows.
@@ -77,6 +78,11 @@ class Forest:
         return np.equal(self.column, _LEAF)
 
     @cached_property
+    def leaves(self) -> NDArray[np.int64]:
+        """Leaves of each tree (t,)."""
+        return np.diff(self.roots, append=len(self.column)) // 2 + 1
+
+    @cached_property
     def depth(self) -> int:
         """Splits on the longest way from a root to a leaf."""
         return len(self.levels()) - 1
@@ -90,12 +96,13 @@ class Forest:
 
     def tree_of(self) -> NDArray[np.int32]:
         """Return the tree that each node belongs to (m,)."""
-        tree = np.zeros(len(self.column), np.int32)
-        tree[self.roots] = np.arange(len(self.roots), dtype=np.int32)
-        for level in self.levels():
-            splits = level[~self.is_leaf[level]]
-            tree[self.left[splits]] = tree[self.right[splits]] = tree[splits]
-        return tree
+        sizes = np.diff(self.roots, append=len(self.column))
+        return np.repeat(np.arange(len(self.roots), dtype=np.int32), sizes)
+
+    def rank_in_tree(self, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return how many of the chosen nodes (m,) come before each node of its tree (m,)."""
+        before: NDArray[np.int64] = np.cumsum(chosen) - chosen
+        return before - before[self.roots[self.tree_of()]]
 
 
 def tree_nodes(root: Any, describe: Callable[[Any], Node], limit: int) -> list[Node]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from inference.forest.columns import TreeError
+from inference.forest.comparisons import HIGH, MARK, Comparisons
 from inference.forest.forest import Forest
 from inference.forest.onnx_writer import add_derived_columns
 from inference.graph_nodes import GraphNodes
@@ -42,8 +43,8 @@ def add_tensors(builder: GraphNodes, forest: Forest, source: str, output: str) -
             f"{_DEEPEST}: set training.trees.max_depth"
         )
     columns = add_derived_columns(builder, forest.derive, source)
-    comparisons = _Comparisons(forest)
-    rows = comparisons.add_rows(builder, columns)
+    comparisons = Comparisons(forest)
+    rows = _add_compared_rows(builder, comparisons, columns)
     counting = _LeafCounting(forest)
     if counting.work <= _COUNTING_WORK:
         total = counting.add(builder, comparisons, rows)
@@ -52,40 +53,18 @@ def add_tensors(builder: GraphNodes, forest: Forest, source: str, output: str) -
     builder.add_as(output, "Add", [total, builder.constant("base", forest.base)])
 
 
-class _Comparisons:
-    """Every split as ``x > threshold`` (to the right), free of ``NaN``.
-
-    Each column stands up to three times in the rows that are compared: with infinity for ``NaN``,
-    which goes right; with minus infinity, which goes left; and as a mark of ``NaN`` alone, for
-    splits that tell missing values from all others.
-
-    Attributes:
-        column: int64 (m,), place in those rows, of a node.
-        threshold: float32 (m,), infinite in leaves, so that nothing goes right there.
-    """
-
-    def __init__(self, forest: Forest) -> None:
-        width = forest.width + len(forest.derived)
-        all_present_left = np.isposinf(forest.threshold)
-        kind = np.where(forest.missing_left, 1, np.where(all_present_left, 2, 0))
-        self._kinds, block = np.unique(kind[~forest.is_leaf], return_inverse=True)
-        self.column = np.zeros(len(forest.column), np.int64)
-        self.column[~forest.is_leaf] = block * width + forest.column[~forest.is_leaf]
-        self.threshold = np.where(kind == 2, np.float32(0.5), _normal(forest.threshold))
-        self.threshold[forest.is_leaf] = np.inf
-
-    def add_rows(self, builder: GraphNodes, columns: str) -> str:
-        """Add what makes the rows that are compared, and return their name."""
-        missing = builder.add("IsNaN", [columns], "missing")
-        blocks = []
-        for kind in self._kinds:
-            if kind == 2:
-                blocks.append(builder.add("Cast", [missing], "is_missing", to=TensorProto.FLOAT))
-                continue
-            name, value = (("missing_high", np.inf), ("missing_low", -np.inf))[kind]
-            constant = builder.constant(f"{name}_value", value)
-            blocks.append(builder.add("Where", [missing, constant, columns], name))
-        return builder.add("Concat", blocks, "compared", axis=1) if len(blocks) != 1 else blocks[0]
+def _add_compared_rows(builder: GraphNodes, comparisons: Comparisons, columns: str) -> str:
+    """Add what makes the rows that are compared, and return their name."""
+    missing = builder.add("IsNaN", [columns], "missing")
+    blocks = []
+    for kind in comparisons.kinds:
+        if kind == MARK:
+            blocks.append(builder.add("Cast", [missing], "is_missing", to=TensorProto.FLOAT))
+            continue
+        name, value = ("missing_high", np.inf) if kind == HIGH else ("missing_low", -np.inf)
+        constant = builder.constant(f"{name}_value", value)
+        blocks.append(builder.add("Where", [missing, constant, columns], name))
+    return builder.add("Concat", blocks, "compared", axis=1) if len(blocks) != 1 else blocks[0]
 
 
 def _normal(threshold: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -108,14 +87,14 @@ class _LeafCounting:
         self._side = math.isqrt(len(forest.roots) - 1) + 1
         trees = self._trees = -(-len(forest.roots) // self._side) * self._side
         self._split, self._leaf = (
-            _rank_in_tree(tree, m) for m in (~forest.is_leaf, forest.is_leaf)
+            forest.rank_in_tree(m) for m in (~forest.is_leaf, forest.is_leaf)
         )
         self._tree = tree
-        self._splits = max(1, int(self._split.max()) + 1)
-        self._leaves = int(self._leaf.max()) + 1
+        self._leaves = int(forest.leaves.max())
+        self._splits = max(1, self._leaves - 1)
         self.work = trees * self._splits * self._leaves
 
-    def add(self, builder: GraphNodes, comparisons: _Comparisons, rows: str) -> str:
+    def add(self, builder: GraphNodes, comparisons: Comparisons, rows: str) -> str:
         """Add the sum of leaves (n, 1); arrays are (tree, split or leaf, row) within."""
         forest, tree, split, leaf = self._forest, self._tree, self._split, self._leaf
         inner = ~forest.is_leaf
@@ -123,7 +102,7 @@ class _LeafCounting:
         threshold = np.full((self._trees, self._splits, 1), np.inf, np.float32)
         value = np.zeros((self._trees, self._leaves, 1), np.float32)
         column[tree[inner], split[inner]] = comparisons.column[inner]
-        threshold[tree[inner], split[inner], 0] = comparisons.threshold[inner]
+        threshold[tree[inner], split[inner], 0] = _normal(comparisons.threshold[inner])
         value[tree[forest.is_leaf], leaf[forest.is_leaf], 0] = forest.value[forest.is_leaf]
         ways, needed = self._ways()
         shape = builder.constant("decided_shape", [self._trees, self._splits, -1])
@@ -172,24 +151,14 @@ class _LeafCounting:
         return ways, needed
 
 
-def _rank_in_tree(tree: NDArray[np.int32], chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return how many of the chosen nodes come before each in its tree (m,); -1 where not chosen.
-
-    Nodes of one tree stand together.
-    """
-    before: NDArray[np.int64] = np.cumsum(chosen) - chosen
-    first = np.flatnonzero(np.diff(tree, prepend=-1))
-    return np.where(chosen, before - before[first][tree], -1)
-
-
-def _add_walk(builder: GraphNodes, forest: Forest, comparisons: _Comparisons, rows: str) -> str:
+def _add_walk(builder: GraphNodes, forest: Forest, comparisons: Comparisons, rows: str) -> str:
     """Add the sum of leaves (n, 1); the places that a row has reached are (row, tree)."""
     order = np.concatenate(forest.levels())  # siblings side by side: right is left + 1
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     left = place[forest.left[order]].astype(np.int32)
     column = comparisons.column[order].astype(np.int32)
-    threshold, trees = comparisons.threshold[order], len(forest.roots)
+    threshold, trees = _normal(comparisons.threshold[order]), len(forest.roots)
     tables = [
         builder.constant("node_columns", column),
         builder.constant("node_thresholds", threshold),
