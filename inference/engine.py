@@ -38,7 +38,7 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What an engine is and offers; it does not change while the engine lives.
+    """What an engine is and offers; but for the routes it does not change while the engine lives.
 
     Attributes:
         backend: what computes, such as ``onnxruntime`` or ``tensorrt``.
@@ -47,7 +47,8 @@ class EngineInfo:
         width: columns of the matrices that `Engine.infer` takes.
         buckets: batch sizes that it is made ready for, ascending. A batch is padded to the next
             one where shapes are compiled, and cut into parts of the last one where it is larger.
-        routes: what answers a batch of each bucket, where the engine has a choice.
+        routes: what answers a batch of each bucket, where the engine has a choice, which
+            `Engine.warm_up` makes.
     """
 
     backend: str

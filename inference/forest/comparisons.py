@@ -1,7 +1,6 @@
 """Splits as ``x > threshold``, with missing values already where they go."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.forest.forest import Forest
 

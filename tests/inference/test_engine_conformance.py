@@ -1,15 +1,27 @@
 """What every engine must do; a new backend joins by one line in `ENGINES`."""
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import onnx
 import pytest
+from float64_reference import answer_in_float64
 
-from inference.engine import TOLERANCE, EngineError
+from inference.cpu_engine import CpuEngine
+from inference.engine import BATCH_BUCKETS, TOLERANCE, EngineError
 from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.package import PackageError
 
-ENGINES = [OnnxRuntimeEngine]
+ENGINES = [OnnxRuntimeEngine, CpuEngine]
+
+MOST = BATCH_BUCKETS[-1]
+
+
+def unknown_operator(model):
+    graph = onnx.load_from_string(model)
+    graph.graph.node[-1].op_type = "Guess"
+    return graph.SerializeToString()
 
 
 @pytest.fixture(params=ENGINES, ids=lambda engine: engine.__name__)
@@ -132,8 +144,10 @@ def test_it_says_what_it_offers(engine, data):
     assert info.buckets[0] == 1
     assert list(info.buckets) == sorted(set(info.buckets))
     engine.warm_up()
+    warm = engine.info
+    assert dataclasses.replace(warm, routes=info.routes) == info  # routes may be chosen by then
     engine.close()
-    assert engine.info == info
+    assert engine.info == warm
 
 
 def test_many_threads_get_the_answers_of_one(engine, data):
@@ -152,6 +166,46 @@ def test_answers_are_the_callers_to_keep(engine, data):
     engine.infer(data.matrix[32:64])
     for values, copy in zip(first, kept, strict=True):
         np.testing.assert_array_equal(values, copy)
+
+
+@pytest.fixture(scope="module")
+def random_rows(data):
+    """Rows between and beyond those of the training, with missing values anywhere."""
+    rng = np.random.default_rng(11)
+    rows = data.matrix[rng.integers(0, len(data.matrix), MOST + 1)]
+    rows *= rng.choice([0.0, 0.3, 1.0, 1.0, 1.0, 3.0, -1.0, 1e6], rows.shape).astype(np.float32)
+    rows[rng.random(rows.shape) < 0.1] = np.nan
+    return rows
+
+
+@pytest.fixture(scope="module")
+def reference(package, random_rows):
+    return answer_in_float64(package.model, random_rows)
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_answers_are_those_of_float64_at_every_border_of_the_buckets(
+    engine, reference, random_rows, warm
+):
+    if warm:
+        engine.warm_up()
+    tolerance = TOLERANCE[engine.info.precision]
+    borders = {size + step for size in engine.info.buckets for step in (-1, 0, 1)}
+    for size in sorted(borders | {MOST + 1}):
+        outputs = engine.infer(random_rows[:size])
+        for name, values in outputs._asdict().items():
+            expected = getattr(reference, name)[:size]
+            worst = np.abs(values - expected).max(initial=0.0)
+            assert worst <= tolerance, f"{name} of {size} rows is off by {worst}"
+
+
+@pytest.mark.parametrize("damage", [lambda m: b"", lambda m: m[: len(m) // 2], unknown_operator])
+def test_a_graph_that_does_not_load_is_explained(engine_type, package, damage):
+    broken = dataclasses.replace(
+        package, model=damage(package.model), tensors=damage(package.tensors)
+    )
+    with pytest.raises(EngineError, match=package.short_id):
+        engine_type(broken)
 
 
 def test_legitimate_rows_reach_every_level_of_anomaly(engine_type, package, data):

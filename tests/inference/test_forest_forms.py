@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inference.forest.columns import TreeError
+from inference.forest.compiled_forest import CompiledForest
 from inference.forest.forest import Leaf, Split, build_forest, floor32, tree_nodes
 from inference.forest.graph_forms import tensor_form
 from inference.forest.lightgbm_reader import read_lightgbm
@@ -34,9 +35,11 @@ thorough = settings(
 
 
 def assert_forms_agree(forest, rows, expected, monkeypatch, exact=1e-6):
-    """The margin `expected` from the native form, and its probability from those of tensors."""
+    """The margin `expected` from the native forms, and its probability from those of tensors."""
     native = run(native_graph(forest), rows)
     assert (np.abs(native - expected) / np.maximum(1, np.abs(expected))).max() < exact
+    compiled = CompiledForest(forest)(rows)
+    assert (np.abs(compiled - native) <= np.spacing(np.abs(native))).all()
     for form in (counted, walked):
         tensors = run(form(forest, monkeypatch), rows)
         assert np.abs(sigmoid(tensors) - sigmoid(native)).max() < 1e-6
@@ -82,6 +85,8 @@ def test_lightgbm(
         expected /= boosters[0].num_trees()  # LightGBM's raw score of a random forest is a sum
     read = read_lightgbm([booster.dump_model() for booster in boosters])
     assert_forms_agree(read, asked, expected, monkeypatch)
+    if bags == 1 and not forest:
+        np.testing.assert_array_equal(CompiledForest(read)(asked), expected)  # to the last bit
 
 
 @thorough
@@ -127,6 +132,38 @@ def test_bags_of_xgboost_are_averaged(monkeypatch):
     expected = np.mean([xgboost_margin(booster, rows) for booster in boosters], axis=0)
     forest = read_xgboost([saved(booster) for booster in boosters])
     assert_forms_agree(forest, rows, expected, monkeypatch, exact=1e-5)
+
+
+@pytest.mark.parametrize("leaves", [4, 200])
+def test_a_compiled_margin_is_the_same_bits_in_a_batch_of_any_size(leaves):
+    rng = np.random.default_rng(5)
+    rows, labels = random_rows(rng, 3_000)
+    booster = fit_lightgbm(rows, labels, 101, num_leaves=leaves, min_data_in_leaf=1)
+    forest = CompiledForest(read_lightgbm([booster.dump_model()]))
+    expected = booster.predict(rows, raw_score=True)
+    for size in (0, 1, 7, 8, 9, 23, 24, 63, 64, 65, 87, 88, 127, 128, 129, 3_000):
+        np.testing.assert_array_equal(forest(rows[:size]), expected[:size])
+
+
+def test_trees_that_need_wide_nodes_compile():
+    """More columns than 16 bits number; and a tree with more nodes than 16 bits reach over."""
+    rows = np.zeros((30, 70_000), np.float32)
+    rows[:, 69_999] = np.arange(30)
+    trees = [[Split(69_999, 14.5, False, 1, 2), Leaf(-1.0), Leaf(1.0)]]
+    answer = CompiledForest(build_forest(70_000, 0.5, trees))(rows)
+    np.testing.assert_array_equal(answer, np.where(np.arange(30) < 15, -0.5, 1.5))
+
+    def describe(span):
+        low, high = span
+        if high - low == 1:
+            return Leaf(float(low))
+        middle = (low + high) // 2
+        return Split(0, middle - 0.5, False, (low, middle), (middle, high))
+
+    leaves = 1 << 16
+    tree = tree_nodes((0, leaves), describe, 2 * leaves)
+    rows = np.arange(0, leaves, 1_001, dtype=np.float32)[:, None]
+    np.testing.assert_array_equal(CompiledForest(build_forest(1, 0.0, [tree]))(rows), rows[:, 0])
 
 
 def test_thresholds_that_float32_cannot_hold_route_alike():

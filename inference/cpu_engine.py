@@ -1,0 +1,189 @@
+"""The CPU's engine: for each batch size the fastest of the routes that give the same answers."""
+
+import logging
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.engine import (
+    BATCH_BUCKETS,
+    TOLERANCE,
+    EngineError,
+    EngineInfo,
+    FeatureSelection,
+    Outputs,
+)
+from inference.forest.columns import TreeError
+from inference.forest.compiled_forest import CompiledForest
+from inference.forest.graph_forms import margin_given
+from inference.onnxruntime_engine import load_session
+from inference.package import ModelPackage
+
+logger = logging.getLogger(__name__)
+
+Route = Callable[[NDArray[np.float32]], Outputs]
+"""From float32 rows (n, k) in the model's columns to their answers."""
+
+WHOLE_GRAPH = "onnxruntime"
+COMPILED_TREES = "compiled trees, then onnxruntime"
+
+_SECONDS_A_BUCKET = 0.015
+_ROUNDS = 2
+
+
+class CpuEngine:
+    """An `inference.engine.Engine` on one thread of the CPU.
+
+    Routes:
+
+    * the whole graph in ONNX Runtime: for any graph;
+    * the trees compiled (`inference.forest.CompiledForest`), and the rest of the graph in ONNX
+      Runtime, which gets their margin: for a graph with one tree ensemble on the raw features.
+
+    Both give the same bits, but where the order of adding leaves differs: docs/models.md. `warm_up`
+    measures them on the package's background rows; before it, the whole graph answers.
+
+    Args:
+        package: the model, or the folder of its package.
+        feature_names: names of the columns of the matrices that `infer` will get; ``None`` means
+            exactly the columns that the package reads.
+
+    Raises:
+        EngineError: the graph does not load, or reads a feature that is not among the names.
+        PackageError: the folder holds no sound package.
+    """
+
+    def __init__(
+        self, package: ModelPackage | Path, feature_names: Sequence[str] | None = None
+    ) -> None:
+        if isinstance(package, Path):
+            package = ModelPackage.load(package)
+        self._name = package.short_id
+        self._background = package.background
+        self._select = FeatureSelection(package.features.names, feature_names)
+        self._forest: CompiledForest | None = None
+        self._routes: dict[str, Route] = {WHOLE_GRAPH: _whole_graph(package)}
+        try:
+            self._forest, self._routes[COMPILED_TREES] = _compiled_trees(package)
+        except TreeError as error:
+            logger.info("model %s: its trees are not compiled: %s", self._name, error)
+        # The routes of the buckets; replaced as a whole, never changed, and None once closed.
+        self._chosen: tuple[Route, ...] | None = (self._routes[WHOLE_GRAPH],) * len(BATCH_BUCKETS)
+        routes = (WHOLE_GRAPH,) * len(BATCH_BUCKETS)
+        self._info = EngineInfo("cpu", "cpu", "float32", self._select.width, routes=routes)
+
+    @property
+    def info(self) -> EngineInfo:
+        """What it is and offers; `warm_up` chooses the routes anew."""
+        return self._info
+
+    def warm_up(self) -> None:
+        """Answer batches of every bucket by every route, and keep to the fastest of each."""
+        if self._chosen is None:
+            raise EngineError("the engine is closed")
+        if self._forest is not None:
+            self._forest.warm_up()
+            self._drop_what_differs()
+        names = tuple(self._fastest(size) for size in BATCH_BUCKETS)
+        self._chosen = tuple(self._routes[name] for name in names)
+        self._info = replace(self._info, routes=names)
+        spans = ", ".join(
+            f"{size}: {name}" for size, name in zip(BATCH_BUCKETS, names, strict=True)
+        )
+        logger.info("model %s: fastest by rows in a batch: %s", self._name, spans)
+
+    def infer(self, matrix: NDArray[Any]) -> Outputs:
+        """Score the rows of a (n, width) matrix; see `inference.engine.Engine.infer`."""
+        chosen = self._chosen  # they live on while we use them, if `close` comes between
+        if chosen is None:
+            raise EngineError("the engine is closed")
+        features = self._select(matrix)
+        n, most = len(features), BATCH_BUCKETS[-1]
+        if n <= most:
+            return chosen[bisect_left(BATCH_BUCKETS, n)](features)
+        outputs = Outputs(*(np.empty(n, np.float32) for _ in Outputs._fields))
+        for start in range(0, n, most):
+            part = features[start : start + most]
+            answers = chosen[bisect_left(BATCH_BUCKETS, len(part))](part)
+            for whole, values in zip(outputs, answers, strict=True):
+                whole[start : start + most] = values
+        return outputs
+
+    def close(self) -> None:
+        """Free the model; a second call does nothing."""
+        self._chosen = None
+        self._routes = {}
+        self._forest = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _drop_what_differs(self) -> None:
+        """Keep to the whole graph where another route does not give its answers."""
+        expected = self._routes[WHOLE_GRAPH](self._background)
+        for name, route in list(self._routes.items()):
+            pairs = zip(route(self._background), expected, strict=True)
+            worst = max(float(np.abs(values - right).max()) for values, right in pairs)
+            if not worst <= TOLERANCE["float32"]:  # also where it is no number
+                logger.warning(
+                    "model %s: not answered by %s, which is off by %g on the background rows",
+                    self._name,
+                    name,
+                    worst,
+                )
+                del self._routes[name]
+
+    def _fastest(self, size: int) -> str:
+        """Return the route with the shortest time for a batch, of as many as time allows."""
+        rows = np.resize(self._background, (size, self._background.shape[1]))
+        best = dict.fromkeys(self._routes, np.inf)
+        deadline = perf_counter() + _SECONDS_A_BUCKET
+        rounds = 0
+        while rounds < _ROUNDS or perf_counter() < deadline:
+            for name, route in self._routes.items():
+                start = perf_counter()
+                route(rows)
+                best[name] = min(best[name], perf_counter() - start)
+            rounds += 1
+        return min(best, key=best.__getitem__)
+
+
+def _whole_graph(package: ModelPackage) -> Route:
+    session = load_session(package.model, f"model package {package.short_id} ({package.folder})")
+
+    def answer(rows: NDArray[np.float32]) -> Outputs:
+        return Outputs(*session.run(Outputs._fields, {"features": rows}))
+
+    return answer
+
+
+def _compiled_trees(package: ModelPackage) -> tuple[CompiledForest, Route]:
+    """Return the trees, and the route that answers by them.
+
+    Raises:
+        TreeError: the graph has no trees that read the raw features, or they cannot be read.
+    """
+    rest, trees = margin_given(package.model)
+    session = load_session(rest, f"model package {package.short_id} without its trees")
+    forest = CompiledForest(trees.forest)
+
+    def answer(rows: NDArray[np.float32]) -> Outputs:
+        margin = forest(rows).astype(np.float32)[:, None]
+        return Outputs(*session.run(Outputs._fields, {"features": rows, trees.output: margin}))
+
+    return forest, answer
