@@ -184,7 +184,7 @@ def _bare(node: NodeProto) -> NodeProto:
 def _rename(graph: GraphProto) -> None:
     """Put `PREFIX` before every name, those inside nodes' graphs among them."""
     for node in graph.node:
-        node.name = PREFIX + node.name
+        node.name = PREFIX + node.name if node.name else ""
         node.input[:] = [PREFIX + name if name else "" for name in node.input]
         node.output[:] = [PREFIX + name if name else "" for name in node.output]
         for attribute in node.attribute:

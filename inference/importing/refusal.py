@@ -21,5 +21,5 @@ class ImportRefusedError(InferenceError):
         self.file = file
 
     def __str__(self) -> str:
-        where = ": ".join(part for part in (self.file, self.place) if part)
-        return f"{where}: {self.problem}. {self.fix}"
+        parts = (self.file, self.place, self.problem)
+        return f"{': '.join(part for part in parts if part)}. {self.fix}"

@@ -83,11 +83,10 @@ def _read(value: ValueInfoProto) -> ModelInput:
     sizes = [
         dimension.dim_value if dimension.dim_value > 0 else None for dimension in tensor.shape.dim
     ]
-    if not tensor.HasField("shape") or len(sizes) not in (1, 2):
+    if len(sizes) not in (1, 2):
         raise ImportRefusedError(
             place,
-            f"it has {len(sizes) if tensor.HasField('shape') else 'an unknown number of'} "
-            "dimensions",
+            f"it has {len(sizes)} dimensions",
             "A model of events takes (n, k): one row per event, one column per feature",
         )
     return ModelInput(
