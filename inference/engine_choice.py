@@ -30,11 +30,23 @@ def open_engine(
     Raises:
         EngineError: the GPU engine cannot be opened and `EngineSettings.allow_cpu` is off, or the
             model reads a feature that is not given, or its graph does not load.
+        DeviceLostError: the GPU is lost to this process.
     """
     if settings.backend != "cpu":
         try:
             gpu = probe()
-            raise EngineError(f"there is a GPU ({gpu.name}), but no engine for it")
+            # Imported here: it is of no use where there is no GPU.
+            from inference.tensorrt.opening import open_tensorrt
+
+            engine = open_tensorrt(settings, package, feature_names, data_dir / "engines", gpu)
+            logger.info(
+                "model %s answers on %s by %s, with %s",
+                package.short_id,
+                engine.info.device,
+                engine.info.backend,
+                engine.info.routes[0],
+            )
+            return engine
         except EngineError as error:
             if not settings.allow_cpu:
                 raise EngineError(

@@ -2,6 +2,7 @@
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -10,10 +11,10 @@ from float64_reference import answer_in_float64
 
 from inference.cpu_engine import CpuEngine
 from inference.engine import BATCH_BUCKETS, TOLERANCE, EngineError
+from inference.engine_settings import EngineSettings
 from inference.onnxruntime_engine import OnnxRuntimeEngine
-from inference.package import PackageError
-
-ENGINES = [OnnxRuntimeEngine, CpuEngine]
+from inference.package import ModelPackage, PackageError
+from inference.tensorrt.in_memory import open_in_memory
 
 MOST = BATCH_BUCKETS[-1]
 
@@ -22,6 +23,15 @@ def unknown_operator(model):
     graph = onnx.load_from_string(model)
     graph.graph.node[-1].op_type = "Guess"
     return graph.SerializeToString()
+
+
+def tensorrt_in_memory(package, feature_names=None):
+    if isinstance(package, Path):
+        package = ModelPackage.load(package)
+    return open_in_memory(EngineSettings(), package, feature_names)
+
+
+ENGINES = [OnnxRuntimeEngine, CpuEngine, tensorrt_in_memory]
 
 
 @pytest.fixture(params=ENGINES, ids=lambda engine: engine.__name__)
