@@ -4,9 +4,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from inference.cpu_engine import CpuEngine
 from inference.engine import Engine, EngineError
 from inference.engine_settings import EngineSettings
-from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.package import ModelPackage
 from inference.tensorrt.driver import NoGpuError, probe
 
@@ -59,4 +59,4 @@ def open_engine(
                 package.short_id,
                 error,
             )
-    return OnnxRuntimeEngine(package, feature_names)
+    return CpuEngine(package, feature_names)

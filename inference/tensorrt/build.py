@@ -33,6 +33,7 @@ class BuildRequest:
     """What makes one plan another than the next.
 
     Attributes:
+        name: what errors call the model; two requests that differ in it alone want the same plan.
         model: bytes of an ONNX graph from ``features`` (n, width) to `Outputs`' three.
         width: columns of ``features``.
         profiles: see `inference.tensorrt.profiles`.
@@ -42,6 +43,7 @@ class BuildRequest:
             for a GPU that is not there.
     """
 
+    name: str
     model: bytes
     width: int
     profiles: tuple[Profile, ...]
@@ -86,7 +88,7 @@ def build_plan(
             named), has other inputs or outputs, or cannot be compiled for that GPU.
         BuildCancelledError: `cancelled` said so.
     """
-    with _Build(library) as build:
+    with _Build(library, request.name) as build:
         build.parse(request.model)
         build.check_ends(request.width)
         build.configure(request, timing)
@@ -105,10 +107,10 @@ class _Build:
     after the network was made.
     """
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, model: str) -> None:
         self._library = library
         self._trt = library.module
-        self._name = f"{library.flavour} {library.version}"
+        self._name = f"{model}: {library.flavour} {library.version}"
         self._builder = self._trt.Builder(library.logger)
         self._network = self._builder.create_network(self._network_flags())
         self._recorder = error_recorder(library)
@@ -155,7 +157,7 @@ class _Build:
         outputs = {self._network.get_output(i).name for i in range(self._network.num_outputs)}
         if inputs != {INPUT: ((-1, width), "FLOAT")} or outputs != set(Outputs._fields):
             raise BuildError(
-                f"the model maps {inputs} to {sorted(outputs)}; it has to map {INPUT!r}, float32 "
+                f"{self._name} reads a graph that maps {inputs} to {sorted(outputs)}; it has to map {INPUT!r}, float32 "
                 f"of shape (n, {width}) with a free n, to {', '.join(Outputs._fields)}"
             )
 
@@ -175,7 +177,9 @@ class _Build:
         if self._library.flavour == "tensorrt_rtx":
             self._aim(request.compute_capability)
         elif request.compute_capability is not None:
-            raise BuildError("TensorRT builds for the GPU it runs on; tensorrt_rtx for others")
+            raise BuildError(
+                f"{self._name} builds for the GPU it runs on alone; tensorrt_rtx does for others"
+            )
         elif timing is not None:
             self._timing = config.create_timing_cache(timing.content)
             if not config.set_timing_cache(self._timing, False):

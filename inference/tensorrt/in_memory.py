@@ -29,6 +29,6 @@ def open_in_memory(
         plan=request.model,
         settings=settings,
         cuda=cuda,
-        runtime=MemoryRuntime(cuda, request.profiles),
+        runtime=MemoryRuntime(cuda, request.profiles, request.name),
         device="memory",
     )

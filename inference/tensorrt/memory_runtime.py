@@ -23,17 +23,19 @@ class MemoryRuntime:
     Args:
         cuda: whose streams run it and whose addresses it reads.
         profiles: those that the plan would have been built with.
+        name: what errors call the model.
     """
 
     backend = "memory"
 
-    def __init__(self, cuda: MemoryCuda, profiles: Sequence[Profile]) -> None:
+    def __init__(self, cuda: MemoryCuda, profiles: Sequence[Profile], name: str) -> None:
+        self._name = name
         self._cuda = cuda
         self._profiles = profiles
 
     def load(self, plan: bytes) -> LoadedPlan:
         """Load an ONNX graph."""
-        return _MemoryPlan(self._cuda, self._profiles, load_session(plan, "the plan"))
+        return _MemoryPlan(self._cuda, self._profiles, load_session(plan, self._name))
 
 
 class _MemoryPlan:

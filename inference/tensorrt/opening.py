@@ -95,6 +95,7 @@ def build_request(settings: EngineSettings, package: ModelPackage) -> BuildReque
             "import it again, or set engine.backend = 'cpu'"
         )
     return BuildRequest(
+        name=f"model {package.short_id} ({package.folder})",
         model=package.tensors,
         width=len(package.features.names),
         profiles=profiles_of(settings.buckets),
