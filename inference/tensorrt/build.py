@@ -157,8 +157,9 @@ class _Build:
         outputs = {self._network.get_output(i).name for i in range(self._network.num_outputs)}
         if inputs != {INPUT: ((-1, width), "FLOAT")} or outputs != set(Outputs._fields):
             raise BuildError(
-                f"{self._name} reads a graph that maps {inputs} to {sorted(outputs)}; it has to map {INPUT!r}, float32 "
-                f"of shape (n, {width}) with a free n, to {', '.join(Outputs._fields)}"
+                f"{self._name} reads a graph that maps {inputs} to {sorted(outputs)}; it has to "
+                f"map {INPUT!r}, float32 of shape (n, {width}) with a free n, to "
+                f"{', '.join(Outputs._fields)}"
             )
 
     def configure(self, request: BuildRequest, timing: TimingCache | None) -> None:
