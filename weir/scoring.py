@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from inference.answerer import Answerer
 from inference.commands import ModelVersion, ScorerReport, encode, report_key, version_of
+from inference.engine_choice import open_engine
 from inference.golden import check_golden
 from inference.hot_swap import HotSwap, OpenModel
 from inference.metrics import ScorerMetrics
-from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.package import PackageError
 from inference.policy import Policy, PolicySettings
 from inference.registry import CHAMPION, Registry
@@ -24,7 +24,7 @@ from inference.serving import Serving
 from streams.control import ControlReader, write_control
 from streams.decode import Decoder
 from streams.exactly_once import ExactlyOnceLoop
-from streams.features import FeaturePlan, FeatureState
+from streams.features import FeatureState
 from streams.formats import event_decoder
 from streams.intake import Intake
 from streams.kafka import KafkaSettings, connect
@@ -122,7 +122,7 @@ def build_scorer(
     metrics = ScorerMetrics(prometheus)
     report = _reporter(settings, kafka)
     hot_swap = HotSwap(
-        plan.names, partial(_open_model, plan, registry), settings.policy, report, metrics,
+        plan.names, partial(_open_model, settings, registry), settings.policy, report, metrics,
         pinned=pinned is not None,
     )  # fmt: skip
     commands = ControlReader(kafka, settings.topics.control)
@@ -140,20 +140,21 @@ def build_scorer(
 
 
 def check_model(
-    plan: FeaturePlan, registry: Registry, version: ModelVersion, policy: PolicySettings
+    settings: Settings, registry: Registry, version: ModelVersion, policy: PolicySettings
 ) -> None:
     """Do what a scorer does with a model before it answers by it.
 
     Raises:
         InferenceError: a scorer would refuse it.
     """
-    model = _open_model(plan, registry, version)
+    model = _open_model(settings, registry, version)
     with model.engine:
         Policy(policy, model.package.thresholds)
-        check_golden(model.engine, model.package, plan.names)
+        check_golden(model.engine, model.package, settings.plan().names)
 
 
-def _open_model(plan: FeaturePlan, registry: Registry, version: ModelVersion) -> OpenModel:
+def _open_model(settings: Settings, registry: Registry, version: ModelVersion) -> OpenModel:
+    plan = settings.plan()
     package = registry.resolve(version.version)
     if package.id != version.package:
         raise PackageError(
@@ -161,7 +162,8 @@ def _open_model(plan: FeaturePlan, registry: Registry, version: ModelVersion) ->
             f"{version.package[:12]}, which was promoted: promote it again"
         )
     check_same_meaning(plan, package)
-    return OpenModel(version, package, OnnxRuntimeEngine(package, plan.names))
+    engine = open_engine(settings.engine, package, plan.names, settings.data_dir)
+    return OpenModel(version, package, engine)
 
 
 def _reporter(settings: Settings, kafka: KafkaSettings) -> Callable[[ScorerReport | None], None]:

@@ -14,6 +14,7 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as UnreadableVariableError
 
+from inference.engine_settings import EngineSettings
 from inference.policy import PolicySettings
 from inference.registry import RegistrySettings
 from inference.training import TrainingSettings
@@ -84,6 +85,7 @@ class Settings(BaseSettings):
     loop: LoopSettings = LoopSettings()
     stages: StageTopics = StageTopics()
     snapshots: SnapshotSettings = SnapshotSettings()
+    engine: EngineSettings = EngineSettings()
     policy: PolicySettings = PolicySettings()
     training: TrainingSettings = TrainingSettings()
     registry: RegistrySettings = RegistrySettings()

@@ -48,12 +48,17 @@ def promote(
     registry = open_registry(settings)
     with control_room(settings) as room:
         version = version_of(registry.get(name))
-        before = room.champion or _registered(registry, version)
-        if room.champion is not None and before.model == version:
+        champion = room.champion
+        if champion is not None and champion.model == version:
             _say_unchanged(version, as_json)
             return
         _try(settings, registry, version, room)
-        command = before.followed_by(version, by or getpass.getuser(), note, now_ms())
+        by, at = by or getpass.getuser(), now_ms()
+        if champion is not None:
+            command = champion.followed_by(version, by, note, at)
+        else:
+            before = _registered(registry, version)
+            command = ChampionCommand(model=version, before=before, by=by, note=note, at=at)
         _make_champion(room, registry, command, wait, as_json)
 
 
@@ -152,36 +157,31 @@ def show_answers(
 
 def reports_table(reports: dict[str, ScorerReport | None]) -> Table:
     """What scorers say, for people."""
-    table = Table("scorer", "outcome", "model", "policy", "since (UTC)", "reason")
+    table = Table.grid("scorer", "outcome", "what", "since", padding=(0, 2))
     for worker, report in reports.items():
         if report is None:
-            table.add_row(worker, "no word", "", "", "", "it was killed, or is busy starting")
+            table.add_row(worker, "no word", "it was killed, or is busy starting")
             continue
-        table.add_row(
-            worker,
-            report.outcome,
-            report.model[:12],
-            report.policy,
-            _moment(report.at),
-            report.reason,
-        )
+        answers = f"{report.model[:12]}, policy {report.policy}"
+        table.add_row(worker, report.outcome, answers, _moment(report.at))
+        if report.reason:
+            table.add_row("", "", report.reason)
     return table
 
 
-def _registered(registry: Registry, version: ModelVersion) -> ChampionCommand:
-    """What was champion where the control topic names none: the registry's, if there is one."""
-    aliases = registry.aliases()
-    current = version
-    if CHAMPION_ALIAS in aliases:
-        current = version_of(registry.get(CHAMPION_ALIAS))
-    return ChampionCommand(model=current, by="the registry", at=0)
+def _registered(registry: Registry, version: ModelVersion) -> tuple[ModelVersion, ...]:
+    """What was champion where the control topic names none: the registry's, if it is another."""
+    if CHAMPION_ALIAS not in registry.aliases():
+        return ()
+    current = version_of(registry.get(CHAMPION_ALIAS))
+    return (current,) if current != version else ()
 
 
 def _try(settings: Settings, registry: Registry, version: ModelVersion, room: ControlRoom) -> None:
     # Imported here: the other commands about models must not pay for engines.
     from weir.scoring import check_model
 
-    check_model(settings.plan(), registry, version, room.policy_or(settings.policy))
+    check_model(settings, registry, version, room.policy_or(settings.policy))
 
 
 def _make_champion(
