@@ -164,9 +164,10 @@ class Restorer:
     def _refuse_unanswered_loss(self, ends: Mapping[Place, int], lows: Mapping[Place, int]) -> None:
         lost = {place: lows[place] - end for place, end in ends.items() if end < lows[place]}
         if lost:
-            self._complain(
+            complain_of_missing_history(
+                self._settings,
                 "records expired before they were answered: "
-                + ", ".join(f"{count} of {t}[{p}]" for (t, p), count in sorted(lost.items()))
+                + ", ".join(f"{count} of {t}[{p}]" for (t, p), count in sorted(lost.items())),
             )
 
     def _check_history(
@@ -188,14 +189,21 @@ class Restorer:
             if gap:
                 missing.append(f"{place[0]}[{place[1]}] before offset {low}")
         if missing:
-            self._complain(
-                "input that the windows look back on has expired: " + ", ".join(sorted(missing))
+            complain_of_missing_history(
+                self._settings,
+                "input that the windows look back on has expired: " + ", ".join(sorted(missing)),
             )
 
-    def _complain(self, what: str) -> None:
-        if self._settings.on_missing_history == "fail":
-            raise MissingHistoryError(
-                f"{what}. Set a longer retention.ms on these topics; to go on without, with "
-                "windows that are too small at first, start with `--on-missing-history warn`"
-            )
-        logger.warning("%s; going on without", what)
+
+def complain_of_missing_history(settings: SnapshotSettings, what: str) -> None:
+    """Say what is missing, and go on only if the settings want it so.
+
+    Raises:
+        MissingHistoryError: they do not.
+    """
+    if settings.on_missing_history == "fail":
+        raise MissingHistoryError(
+            f"{what}. Set a longer retention.ms on these topics; to go on without, with "
+            "windows that are too small at first, start with `--on-missing-history warn`"
+        )
+    logger.warning("%s; going on without", what)

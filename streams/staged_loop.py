@@ -47,6 +47,7 @@ class StagedLoop:
         new_task: makes the task of a topic's partition.
         committed, aborted: told of each transaction's end.
         observe: told now and then which windows there are.
+        claim: returns when the group may be joined, or its argument is set; see `Succession`.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class StagedLoop:
         committed: Callable[[], None],
         aborted: Callable[[str], None],
         observe: Callable[[list[FeatureState]], None],
+        claim: Callable[[Event], None],
     ) -> None:
         self._kafka = kafka
         self._settings = settings
@@ -67,6 +69,7 @@ class StagedLoop:
         self._note_committed = committed
         self._note_aborted = aborted
         self._observe = observe
+        self._claim = claim
         self._member: Any = None  # these two from `run` on
         self._transactor: Any = None
         self._tasks: dict[Place, StageTask] = {}
@@ -84,7 +87,11 @@ class StagedLoop:
             MissingHistoryError: records expired before they were answered.
             MessageError: the topics between the stages hold what this program can't read.
             KafkaException: the cluster failed in a way that a new attempt can't mend.
+            FeaturesChangedError, FormerWorkersError: see `Succession.claim`.
         """
+        self._claim(stop)
+        if stop.is_set():
+            return
         settings = self._settings
         self._transactor = Transactor(
             self._kafka,
@@ -247,11 +254,11 @@ class StagedLoop:
         if position is not None and position.offset < first:
             raise MissingHistoryError(
                 f"records expired before they were answered: {first - position.offset} of "
-                f"{place[0]}[{place[1]}]. Set a longer retention.ms on this topic, and begin "
-                "anew with other stage topics and another loop.group"
+                f"{place[0]}[{place[1]}]. Set a longer retention.ms on this topic; for topics "
+                "between the stages, stop all workers and start them with a new stages.prefix"
             )
         task.begin(position)
-        self._member.seek(place, position.offset if position and not task.from_beginning else first)
+        self._member.seek(place, max(first, task.next_offset))
         self._tasks[place] = task
         self._positions[place] = position
         self._new.discard(place)

@@ -55,17 +55,21 @@ def _exit_code(error: Exception) -> int | None:
     from streams.restoring import ForeignOffsetsError, MissingHistoryError
     from streams.staged_loop import RecordRefusedError
     from streams.stages.messages import MessageError
+    from streams.stages.succession import FeaturesChangedError, FormerWorkersError
     from streams.topics import TopicError
     from streams.transactor import FencedError, OutlivedError
     from weir.demo.errors import DemoError
 
     codes: list[tuple[int, tuple[type[Exception], ...]]] = [
         (WRONG_USE, (SettingsError, ClientSettingsError, ForeignOffsetsError, ImportRefusedError)),
-        (WRONG_USE, (MessageError, RecordRefusedError)),
+        (WRONG_USE, (MessageError, RecordRefusedError, FeaturesChangedError)),
         (UNAVAILABLE, (KafkaUnavailableError, DeniedError, KafkaException)),
         (FENCED, (FencedError,)),
         (HISTORY_MISSING, (MissingHistoryError,)),
-        (FAILED, (OutlivedError, InferenceError, BrokerError, TopicError, DemoError)),
+        (
+            FAILED,
+            (FormerWorkersError, OutlivedError, InferenceError, BrokerError, TopicError, DemoError),
+        ),
         (FAILED, (EventFileError, ReplayError, PublishError, OSError, ValueError)),
     ]
     return next((code for code, kinds in codes if isinstance(error, kinds)), None)

@@ -31,6 +31,7 @@ from streams.kafka import KafkaSettings, connect
 from streams.publisher import PublishError
 from streams.staged_loop import StagedLoop
 from streams.stages.network import StageNetwork
+from streams.stages.succession import Succession
 from streams.topics import partitions_of
 from weir.settings import Settings
 from weir.wiring import now_ms
@@ -218,6 +219,7 @@ def _staged_loop(
     loop, alignment = settings.loop, settings.alignment
     # Nobody else has the partitions of a worker that died before this has passed.
     back_after = loop.session_timeout + loop.transaction_timeout + _RESTORING_MS
+    decoder = _event_decoder(settings, metrics)
     network = StageNetwork(
         kafka,
         plan,
@@ -226,11 +228,21 @@ def _staged_loop(
         partitions_of(connect(kafka), [topics.events, topics.labels, *settings.stage_topics()]),
         settings.windows,
         alignment.model_copy(update={"max_hold": max(alignment.max_hold, back_after)}),
-        _event_decoder(settings, metrics),
+        decoder,
         answerer.answer,
         answerer.check,
         metrics.count_rejected,
         now_ms,
+    )
+    succession = Succession(
+        kafka,
+        loop,
+        settings.snapshots,
+        plan,
+        topics,
+        settings.stages,
+        plan.whole.history_ms + settings.windows.allowed_lateness,
+        decoder,
     )
     return StagedLoop(
         kafka,
@@ -240,6 +252,7 @@ def _staged_loop(
         metrics.transactions.labels("committed").inc,
         lambda reason: metrics.transactions.labels("aborted").inc(),
         metrics.observe_state,
+        succession.claim,
     )
 
 

@@ -30,7 +30,6 @@ class JoinTask:
             expired.
     """
 
-    from_beginning = True
     ready = True
 
     def __init__(

@@ -73,7 +73,7 @@ class Joiner:
         """
         local = self._plan.local
         self._state = FeatureState(local, self._windows) if local is not None else None
-        self._answered_to = unpack(position.metadata, int) if position is not None else 0
+        self._answered_to = answered_before(position)
         self._released_to = self._answered_to
         self._next = 0
         self._records = RecordQueue()
@@ -197,7 +197,7 @@ class Joiner:
         if place is None or message.digest != self._plan.parts[place].digest:
             raise MessageError(
                 f"the record holds other features of {message.entity!r} than are declared: after "
-                "a change of [[features]] begin with new stage topics and another loop.group"
+                "a change of [[features]] set a new stages.prefix"
             )
         offsets, rows = message.source_offsets, message.rows()
         columns = self._plan.parts[place].columns
@@ -221,6 +221,20 @@ class Joiner:
             nothing = np.zeros((2, len(rows)), np.bool_)
             return batch, FeatureRows(np.empty((len(rows), 0)), nothing[0], nothing[1])
         return batch, self._state.update(batch)
+
+
+def answered_before(position: StagePosition | None) -> int:
+    """The source offset before which all was answered.
+
+    Raises:
+        MessageError: the metadata is not of this stage.
+    """
+    return unpack(position.metadata, int) if position is not None else 0
+
+
+def answering_from(source_offset: int) -> StagePosition:
+    """What a join begins with whose topic is new, and of which some was answered elsewhere."""
+    return StagePosition(0, pack(source_offset))
 
 
 class _Removed(NamedTuple):

@@ -22,6 +22,7 @@ from streams.stages.routing import (
 )
 from streams.stages.split import StagedPlan
 from streams.stages.step import Step
+from streams.stages.version import Version
 from streams.transactor import Outgoing
 
 
@@ -44,7 +45,9 @@ class LabelRouter(Router):
             if part.plan.reads_labels
             for target in range(targets[part.entity])
         ]
-        super().__init__(plan.whole.contract, partition, places, dead_letters, now_ms, count)
+        version = Version.of(plan, topics)
+        contract = plan.whole.contract
+        super().__init__(contract, partition, places, dead_letters, now_ms, count, version)
         self._decoder = Decoder(label_contract(self._contract))
 
     def route(self, messages: Sequence[Message], end: int | None = None) -> Step | None:

@@ -125,7 +125,7 @@ class RowCodec:
         if (found := _digest_of(body)) != self._digest:
             raise MessageError(
                 f"events were routed for other features ({found}, and not {self._digest}): "
-                "after a change of [[features]] begin with new stage topics and another loop.group"
+                "after a change of [[features]] set a new stages.prefix"
             )
         _, mark, rows = _read(self._decoder, body)
         return mark, rows

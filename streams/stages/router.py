@@ -22,6 +22,7 @@ from streams.stages.routing import (
 )
 from streams.stages.split import StagedPlan
 from streams.stages.step import Step
+from streams.stages.version import Version
 from streams.transactor import Outgoing
 
 
@@ -53,7 +54,8 @@ class EventRouter(Router):
             for part in plan.parts
             for target in range(targets[part.entity])
         ]
-        super().__init__(contract, partition, places, dead_letters, now_ms, count)
+        version = Version.of(plan, topics)
+        super().__init__(contract, partition, places, dead_letters, now_ms, count, version)
         self._decoder = decoder or Decoder(contract)
         self._enriched = topics.enriched
         self._scored = RowCodec(contract, plan.fields, plan.digest)

@@ -12,8 +12,9 @@ from streams.dead_letters import Message
 from streams.letter_writer import dead_letters_of
 from streams.position import NO_TIME
 from streams.rejection import Rejected
-from streams.stages.messages import Mark
+from streams.stages.messages import Mark, MessageError
 from streams.stages.step import StagePosition, Step, pack, unpack
+from streams.stages.version import Version
 from streams.transactor import Outgoing
 
 MARK_EVERY_MS = 1_000
@@ -34,6 +35,20 @@ class Progress(msgspec.Struct, array_like=True):
     tie: int | str | None = None
 
 
+class Routed(msgspec.Struct, array_like=True):
+    """What a router commits beside its offset.
+
+    Attributes:
+        version: which features its records were made for.
+        again_from: if what lies before the offset is routed again, for these features, how far
+            that is; its dead letters have been written.
+    """
+
+    progress: Progress
+    version: Version
+    again_from: int | None = None
+
+
 class Rows(Protocol):
     """What is to be sent of some input."""
 
@@ -49,6 +64,7 @@ class Router:
         dead_letters: topic of the dead letters.
         now_ms: the wall clock, UTC milliseconds.
         count: told which records were rejected, once that is visible.
+        version: which features it routes for.
     """
 
     def __init__(
@@ -59,6 +75,7 @@ class Router:
         dead_letters: str,
         now_ms: Callable[[], int],
         count: CountRejected,
+        version: Version,
     ) -> None:
         self.partition = partition
         self._count = count
@@ -66,12 +83,28 @@ class Router:
         self._targets = targets
         self._dead_letters = dead_letters
         self._now_ms = now_ms
+        self._version = version
         self.begin(None)
 
     def begin(self, position: StagePosition | None) -> None:
-        """Go on where a router of this partition has committed; None for nowhere yet."""
-        self._next = position.offset if position is not None else 0
-        self._progress = Progress() if position is None else unpack(position.metadata, Progress)
+        """Go on where a router of this partition has committed; None for nowhere yet.
+
+        Raises:
+            MessageError: it was committed by another program, or for other features.
+        """
+        self._next = self._judged_to = 0
+        self._progress = Progress()
+        if position is not None:
+            routed = unpack(position.metadata, Routed)
+            if routed.version != self._version:
+                raise MessageError(
+                    "the group has gone on with other features, or another stages.prefix "
+                    f"({routed.version.prefix!r}), than this worker was started with: start it "
+                    "again with the settings of the others"
+                )
+            again_from, self._judged_to = routed.again_from, position.offset
+            self._next = position.offset if again_from is None else again_from
+            self._progress = routed.progress
         self._told: dict[Place, tuple[Mark, int]] = {}
         self._remember()
 
@@ -117,6 +150,7 @@ class Router:
         mark = Mark(self.partition, self._next, self._progress.reached, end is not None)
         outgoing = rows(mark, self._marks_due(mark))
         self._note_told({(out.topic, place) for out in outgoing for place in out.partitions}, mark)
+        bad = [each for each in bad if offset_of(messages[each.position]) >= self._judged_to]
         if bad:
             rejected = [(messages[each.position], each) for each in bad]
             outgoing.append(dead_letters_of(self._dead_letters, rejected, self._now_ms()))
@@ -124,9 +158,14 @@ class Router:
             return None
         return Step(
             outgoing,
-            StagePosition(self._next, pack(self._progress)),
+            self._position(),
             lambda _: self._count(bad),
         )
+
+    def _position(self) -> StagePosition:
+        again_from = self._next if self._next < self._judged_to else None
+        routed = Routed(self._progress, self._version, again_from)
+        return StagePosition(max(self._next, self._judged_to), pack(routed))
 
     def _stamps(self, messages: Sequence[Message]) -> NDArray[np.int64]:
         arrived = np.array([message.timestamp()[1] for message in messages], np.int64)

@@ -54,6 +54,6 @@ def ensure_stage_topics(
     if joined != events:
         raise TopicError(
             f"topic {stages.enriched!r} has {joined} partitions, and {topics.events!r} has "
-            f"{events}: begin with new stage topics (stages.prefix) and another loop.group"
+            f"{events}: stop all workers, and start them with a new stages.prefix"
         )
     return made

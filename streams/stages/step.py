@@ -13,6 +13,8 @@ from streams.transactor import Committed, Outgoing
 MAX_METADATA = 4096
 """What Kafka's ``offset.metadata.max.bytes`` allows by default."""
 
+_MOVED = "moved to: "  # no text that `pack` makes
+
 T = TypeVar("T")
 
 
@@ -60,12 +62,22 @@ def pack(value: Any) -> str:
     return text
 
 
+def moved_to(prefix: str) -> str:
+    """Metadata of an offset behind which nobody is to go on: `unpack` refuses it."""
+    return _MOVED + prefix
+
+
 def unpack(metadata: str, kind: type[T]) -> T:
     """Read what `pack` wrote.
 
     Raises:
-        MessageError: something else was committed for this group.
+        MessageError: something else was committed for this group, or it went on elsewhere.
     """
+    if metadata.startswith(_MOVED):
+        raise MessageError(
+            f"the group has gone on with stages.prefix = {metadata.removeprefix(_MOVED)!r}: start "
+            "this worker with the settings of the others"
+        )
     if not metadata:
         raise MessageError(
             "the group's committed offsets are not those of a staged scorer: give this scorer "

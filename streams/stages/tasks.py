@@ -21,14 +21,7 @@ SourceEnds = Callable[[], Mapping[tuple[bool, int], int]]
 
 
 class StageTask(Protocol):
-    """One partition's part of the work; its state is a function of what was committed for it.
-
-    Attributes:
-        from_beginning: whether the partition is read from its first record to restore the state,
-            and not from the committed offset.
-    """
-
-    from_beginning: bool
+    """One partition's part of the work; its state is a function of what was committed for it."""
 
     def begin(self, position: StagePosition | None) -> None:
         """Forget everything, and go on where this was committed; None for nowhere yet.
@@ -39,7 +32,7 @@ class StageTask(Protocol):
 
     @property
     def next_offset(self) -> int:
-        """Of the first record that was not fed."""
+        """Of the first record that was not fed, behind which it is to be fed."""
 
     @property
     def waiting(self) -> int:
@@ -76,7 +69,6 @@ class StageTask(Protocol):
 class RouteTask:
     """A partition of events or labels."""
 
-    from_beginning = False
     ready = True
 
     def __init__(
@@ -159,8 +151,6 @@ class EntityTask:
     Args:
         source_ends: asked only where history waits for a partition; see `EntityStage.ended`.
     """
-
-    from_beginning = True
 
     def __init__(self, stage: EntityStage, source_ends: SourceEnds) -> None:
         self._stage = stage

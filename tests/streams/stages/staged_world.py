@@ -1,7 +1,7 @@
 """All stages in memory: logs, committed positions, workers that crash; and the fused reference."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,15 +84,17 @@ class World:
         *,
         key: str | None = "customer",
         batch: int = 12,
+        prefix: str = "weir",
+        committed: Mapping[Place, StagePosition] | None = None,
     ) -> None:
         self.rng, self.sources, self.batch = rng, sources, batch
         self.plan, self.windows = split_plan(plan, key), windows
-        self.names = StageTopics()
+        self.names = StageTopics(prefix=prefix)
         self.contract = plan.contract
         self.targets = {part.entity: targets for part in self.plan.parts}
         self.now, self.steady = 10**15, 0
         self.logs: dict[Place, list[bytes | None]] = {}
-        self.committed: dict[Place, StagePosition] = {}
+        self.committed = dict(committed or {})
         self.joined: list[Joined] = []
         self.events = sum(topic == EVENTS for topic, _ in sources)
         self.labels = sum(topic == LABELS for topic, _ in sources)
@@ -183,6 +185,12 @@ class World:
                 # Everything was read, and everybody waits for somebody: time goes by.
                 self.steady += 1_500
             quiet = 0 if moved else quiet + 1
+
+    def run_a_little(self, turns: int) -> None:
+        """So many turns, then all is lost that was not committed."""
+        places = list(self.tasks)
+        for place in self.rng.choice(len(places), turns).tolist():
+            self.turn(places[place], False)
 
     def answers(self) -> dict[int, tuple[list[int], FeatureRows]]:
         """For each partition the offsets in the order of answers, and their features."""

@@ -3,15 +3,19 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from staged_world import DEAD, EVENTS, LABELS, Sources, World, fused, put
+from staged_world import DEAD, EVENTS, LABELS, Place, Sources, World, fused, put
 
 from streams.contract import EventContract
 from streams.features.declarations import FeatureDeclaration
 from streams.features.plan import FeaturePlan
 from streams.features.window_settings import WindowSettings
+from streams.stages import MessageError, StagePosition
+from streams.stages.succession import succeeding
+from streams.stages.version import Version
 
 CONTRACT = EventContract(
     id="id",
@@ -141,3 +145,58 @@ def test_what_fused_has_not_marked_late_is_equal(seed: int, crashes: float) -> N
         ours = found[partition][1]
         assert not (ours.late & ~rows.late).any()
         np.testing.assert_array_equal(ours.matrix[~rows.late], rows.matrix[~rows.late])
+
+
+def succeeded(world: World, prefix: str, plan: FeaturePlan) -> dict[Place, StagePosition]:
+    """What other features begin with, where a world was left."""
+    after = World(plan, world.windows, world.sources, 1, world.rng, prefix=prefix)
+    enriched = [(world.names.enriched, p) for p in range(world.events)]
+    return succeeding(
+        {place: world.committed.get(place) for place in [*world.sources, *enriched]},
+        dict.fromkeys(world.sources, 0),
+        world.names.enriched,
+        after.names.enriched,
+        Version.of(after.plan, after.names),
+    )
+
+
+@MANY
+@given(seed=st.integers(0, 2**32 - 1), crashes=st.sampled_from([0.0, 0.3]))
+def test_other_features_go_on_where_the_former_ended(seed: int, crashes: float) -> None:
+    """In new stage topics, twice in a row; each event is answered once, and bad ones told once."""
+    rng = np.random.default_rng(seed)
+    sources = random_sources(rng, late_ms=80)
+    windows = WindowSettings(allowed_lateness="1s")
+    worlds = [World(plan_of(TABLES[:3]), windows, sources, 2, rng)]
+    worlds[0].run_a_little(int(rng.integers(0, 120)))
+    for prefix, tables in (("other", TABLES[:8]), ("third", TABLES)):
+        committed = succeeded(worlds[-1], prefix, plan_of(tables))
+        targets = int(rng.integers(1, 4))
+        worlds.append(World(plan_of(tables), windows, sources, targets, rng, prefix=prefix,
+                            committed=committed))  # fmt: skip
+        if prefix == "other":
+            worlds[-1].run_a_little(int(rng.integers(0, 200)))
+    worlds[-1].run(crashes)
+
+    letters = sum(len(world.logs.get((DEAD, 0), [])) for world in worlds)
+    answered = [world.answers() for world in worlds]
+    for world, answers in zip(worlds, answered, strict=True):
+        expected, bad = fused(world.plan.whole, windows, CONTRACT, sources)
+        assert letters == bad
+        for partition, (offsets, rows) in expected.items():
+            ours, found = answers.get(partition, ([], None))
+            before = [each.get(partition, ([], None))[0] for each in answered]
+            assert [offset for part in before for offset in part] == offsets
+            at = np.searchsorted(offsets, ours)
+            for mine, theirs in zip(found or (), rows if found else (), strict=True):
+                np.testing.assert_array_equal(mine, theirs[at])
+
+
+def test_a_worker_with_former_features_is_refused_once_the_group_has_gone_on() -> None:
+    rng = np.random.default_rng(1)
+    world = World(plan_of(TABLES[:3]), WindowSettings(), random_sources(rng, 0), 2, rng)
+    world.run(0.0)
+    world.committed |= succeeded(world, "other", plan_of(TABLES))
+    for place in [*world.sources, (world.names.enriched, 0)]:
+        with pytest.raises(MessageError, match=r"gone on with .*'other'"):
+            world.restart(place)
