@@ -1,12 +1,12 @@
 """How to reach Kafka: settings, client configurations, and errors that a user can act on."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Literal
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pydantic import Field, SecretStr, field_serializer, model_validator
 
@@ -201,6 +201,25 @@ def connect(settings: KafkaSettings, timeout_s: float = 15.0) -> AdminClient:
                 f"no answer from {place}: {reason}. Check kafka.bootstrap_servers and the "
                 "security settings, or start a local broker with `weir broker start`"
             ) from error
+
+
+def stable_offsets(
+    admin: AdminClient, group: str, places: Iterable[tuple[str, int]], timeout_s: float
+) -> list[TopicPartition]:
+    """What a group has committed of some partitions, with its metadata; nothing is -1001.
+
+    Those that an open transaction commits to have the error ``UNSTABLE_OFFSET_COMMIT``; the
+    others do not wait for it, as they do where a consumer asks.
+
+    Raises:
+        KafkaException: the cluster does not say.
+    """
+    wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
+    asked = admin.list_consumer_group_offsets(
+        [wanted], require_stable=True, request_timeout=timeout_s
+    )
+    found: list[TopicPartition] = asked[group].result().topic_partitions
+    return found
 
 
 def watermarks(

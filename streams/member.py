@@ -5,10 +5,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from time import monotonic, sleep
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 
-from streams.kafka import KafkaSettings, watermarks
+from streams.kafka import KafkaSettings, stable_offsets, watermarks
 from streams.loop_settings import LoopSettings
 from streams.position import Position
 from streams.reading import consume_ready
@@ -48,6 +55,7 @@ class GroupMember:
         lost: Callable[[Places], None] | None = None,
     ) -> None:
         self._settings = settings
+        self._assigned = assigned
         self._admin = AdminClient(kafka.client_config())
         self._topics = topics
         self._consumer: Any = Consumer(
@@ -55,7 +63,7 @@ class GroupMember:
         )
         self._consumer.subscribe(
             topics,
-            on_assign=lambda _, partitions: assigned(_places(partitions)),
+            on_assign=lambda _, partitions: self._come(partitions),
             on_revoke=lambda _, partitions: revoked(_places(partitions)),
             on_lost=lambda _, partitions: (lost or revoked)(_places(partitions)),
         )
@@ -66,6 +74,16 @@ class GroupMember:
         self._incomplete_since = monotonic()
         self._lag: dict[Place, int] = {}
         self._lag_at = 0.0
+
+    def _come(self, partitions: list[TopicPartition]) -> None:
+        if self._settings.topology == "staged":
+            # With no offset named, the client would ask for what is committed of all of them, and
+            # read none while a transaction of one who died is open on one.
+            for each in partitions:
+                each.offset = OFFSET_BEGINNING
+            self._consumer.incremental_assign(partitions)
+            self._consumer.pause(partitions)  # until `begin`
+        self._assigned(_places(partitions))
 
     def close(self) -> None:
         """Leave the group."""
@@ -98,6 +116,10 @@ class GroupMember:
             wanted = [TopicPartition(*place) for place in places]
         committed: list[TopicPartition] = self._consumer.committed(wanted, timeout=timeout_s)
         return committed
+
+    def stable_offsets(self, places: Places, timeout_s: float) -> list[TopicPartition]:
+        """What the group has committed of these partitions; see `streams.kafka.stable_offsets`."""
+        return stable_offsets(self._admin, self._settings.group, places, timeout_s)
 
     def first_offset(self, place: Place) -> int:
         """The first offset of a partition that has not expired."""
@@ -167,11 +189,16 @@ class GroupMember:
     def go_on_from(self, positions: Iterable[Position]) -> None:
         """Read on from these positions, all of them: what was read behind them is read again."""
         for each in positions:
-            self.seek(each.place, each.offset)
+            self._seek(each.place, each.offset)
         self._paused = set()
         self._consumer.resume([TopicPartition(*each.place) for each in positions])
 
-    def seek(self, place: Place, offset: int) -> None:
+    def begin(self, place: Place, offset: int) -> None:
+        """Read a partition of a staged worker from there, whether for the first time or again."""
+        self._seek(place, offset)
+        self._consumer.resume([TopicPartition(*place)])
+
+    def _seek(self, place: Place, offset: int) -> None:
         """Read on from there; a partition that was just assigned takes a moment to allow it."""
         deadline = monotonic() + _SEEK_PATIENCE_S
         while True:

@@ -12,7 +12,7 @@ from threading import Event
 from time import monotonic
 from typing import Any
 
-from confluent_kafka import KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from streams.denied import is_denial
 from streams.features.state import FeatureState
@@ -31,6 +31,7 @@ _BUSY_POLL_S = 0.002
 _HELD_POLL_S = 0.01
 _IDLE_POLL_S = 0.1
 _COMMITTED_S = 2.0
+_ASK_AGAIN_S = 0.1
 _OBSERVE_S = 1.0
 _COMPLAIN_S = 10.0
 
@@ -76,7 +77,7 @@ class StagedLoop:
         self._new: set[Place] = set()
         self._positions: dict[Place, StagePosition | None] = {}
         self._in_flight: dict[Place, tuple[StageTask, Step]] = {}
-        self._complain_at = self._observe_at = 0.0
+        self._ask_at = self._complain_at = self._observe_at = 0.0
 
     def run(self, stop: Event) -> None:
         """Run until `stop` is set, then finish the transaction at hand and leave the group.
@@ -201,7 +202,7 @@ class StagedLoop:
         try:
             committed = {
                 (each.topic, each.partition): _position(each)
-                for each in self._member.committed(places, _COMMITTED_S)
+                for each in self._member.stable_offsets(places, _COMMITTED_S)
                 if each.error is None
             }
         except KafkaException:
@@ -215,6 +216,7 @@ class StagedLoop:
 
     def _come(self, places: Places) -> None:
         self._new |= set(places)
+        self._ask_at = 0.0
 
     def _go(self, places: Places) -> None:
         # Offsets can be committed for as long as the partitions are ours, which is until we return.
@@ -229,23 +231,29 @@ class StagedLoop:
 
     def _begin_new(self) -> None:
         """Make tasks for partitions that have come, once the group says what is committed."""
-        if not self._new:
+        if not self._new or monotonic() < self._ask_at:
             return
+        self._ask_at = monotonic() + _ASK_AGAIN_S
         try:
-            committed = self._member.committed(self._new, _COMMITTED_S)
+            committed = self._member.stable_offsets(self._new, _COMMITTED_S)
         except KafkaException as error:
             if is_denial(error.args[0]):
                 raise
-            # So it is as long as the transaction of a worker that died is still open.
-            if monotonic() >= self._complain_at:
-                self._complain_at = monotonic() + _COMPLAIN_S
-                logger.warning("committed offsets are not to be had yet: %s", error.args[0].str())
+            self._complain("any partition", error.args[0])
             return
         for each in committed:
             if each.error is None:
                 self._begin((each.topic, each.partition), each)
-            elif is_denial(each.error) or not each.error.retriable():
+            elif each.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
+                # So it is as long as the transaction of a worker that died is still open.
+                self._complain(f"{each.topic}[{each.partition}] and maybe others", each.error)
+            else:
                 raise KafkaException(each.error)
+
+    def _complain(self, where: str, error: KafkaError) -> None:
+        if monotonic() >= self._complain_at:
+            self._complain_at = monotonic() + _COMPLAIN_S
+            logger.warning("committed offsets of %s are not to be had yet: %s", where, error.str())
 
     def _begin(self, place: Place, committed: TopicPartition) -> None:
         task = self._new_task(*place)
@@ -258,7 +266,7 @@ class StagedLoop:
                 "between the stages, stop all workers and start them with a new stages.prefix"
             )
         task.begin(position)
-        self._member.seek(place, max(first, task.next_offset))
+        self._member.begin(place, max(first, task.next_offset))
         self._tasks[place] = task
         self._positions[place] = position
         self._new.discard(place)

@@ -7,24 +7,20 @@ batch can be computed. Its answers are handed over only when the one before has 
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
-from threading import Thread
 from time import monotonic, perf_counter
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from streams.dead_letters import Header
 from streams.denied import is_denial
 from streams.kafka import KafkaSettings
+from streams.waiting import comes_back, in_thread
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
 
 _OVERDUE_S = 5.0
 _GRACE_S = 2.0
@@ -37,6 +33,10 @@ _REFUSED_RECORDS = {
     KafkaError.INVALID_RECORD,
     KafkaError.RECORD_LIST_TOO_LARGE,
 }
+
+
+def _overdue(seconds: float) -> str:
+    return f"a call of Kafka's client has not come back for {seconds:g} s"
 
 
 class FencedError(Exception):
@@ -54,6 +54,11 @@ class OutlivedError(Exception):
             f"({timeout_ms / 1_000:g} s), so the cluster gave it up: start "
             "again; nothing of it was committed"
         )
+
+    @classmethod
+    def overdue(cls, seconds: float) -> Self:
+        """Say that a call can't be waited for any longer."""
+        return cls(f"{_overdue(seconds)}: start again")
 
 
 @dataclass(frozen=True)
@@ -132,9 +137,10 @@ class Transactor:
         """End what a killed predecessor left open, and fence it off.
 
         Raises:
+            OutlivedError: the call does not come back; a new start mends it.
             KafkaException: the cluster does not let us, or does not answer in time.
         """
-        self._patiently(self._producer.init_transactions)
+        self._watched(self._patiently, self._producer.init_transactions)
 
     def _note_refusal(self, error: KafkaError | None, message: object) -> None:
         if error is not None and error.code() in _REFUSED_RECORDS:
@@ -151,7 +157,7 @@ class Transactor:
         """Begin a transaction of answers and input offsets; the one before must be settled."""
         assert self._in_flight is None, "settle the transaction before first"
         self._overdue_at = monotonic() + self._overdue_s
-        self._in_flight = _in_thread(self._transact, self._producer, answers, positions, group)
+        self._in_flight = in_thread(self._transact, self._producer, answers, positions, group)
 
     def probe(self, position: TopicPartition, group: Any) -> None:
         """Find out whether this transactional id is still ours; leaves no trace.
@@ -161,9 +167,20 @@ class Transactor:
 
         Raises:
             FencedError: another process has taken over.
+            OutlivedError: a call does not come back; a new start mends it.
             KafkaException: it failed in a way that a new attempt can't mend.
         """
-        producer = self._producer
+        self._watched(self._try_out, self._producer, position, group)
+
+    def _watched(self, call: Callable[..., None], *args: Any) -> None:
+        """Call, but no longer than the cluster may take and a little more."""
+        within_s = self._timeout_s + _OVERDUE_S
+        called = in_thread(call, *args)
+        if not comes_back(called, within_s):
+            raise OutlivedError.overdue(within_s)
+        called.result()
+
+    def _try_out(self, producer: Any, position: TopicPartition, group: Any) -> None:
         try:
             producer.begin_transaction()
             self._patiently(producer.send_offsets_to_transaction, [position], group)
@@ -182,11 +199,10 @@ class Transactor:
         if self._in_flight is None:
             return None
         left = self._overdue_at - monotonic()
-        if not self._in_flight.done() and (wait or left <= 0):
-            # This process may have been stopped for long: then the call comes back now.
-            wait_for([self._in_flight], max(_GRACE_S, left))
-            if not self._in_flight.done():
-                return self._abandon()
+        # This process may have been stopped for long: then the call comes back now.
+        patience_s = max(_GRACE_S, left)
+        if (wait or left <= 0) and not comes_back(self._in_flight, patience_s):
+            return self._abandon()
         if not self._in_flight.done():
             return None
         in_flight, self._in_flight = self._in_flight, None
@@ -200,9 +216,7 @@ class Transactor:
         it was about to end, it may have been committed.
         """
         if not self._only_ours:
-            raise OutlivedError(
-                f"a call of Kafka's client has not come back for {self._overdue_s:g} s: start again"
-            )
+            raise OutlivedError.overdue(self._overdue_s)
         self._in_flight = None
         # Kept, since the client waits for the call before it forgets a producer.
         self._abandoned.append(self._producer)
@@ -212,12 +226,12 @@ class Transactor:
             )
         self._renew()
         self.start()
-        return Aborted(f"a call of Kafka's client has not come back for {self._overdue_s:g} s")
+        return Aborted(_overdue(self._overdue_s))
 
     def close(self) -> None:
         """Wait for an unsettled transaction to run to its end, unless it hangs."""
         if self._in_flight is not None:
-            wait_for([self._in_flight], max(0.0, self._overdue_at - monotonic()))
+            comes_back(self._in_flight, self._overdue_at - monotonic())
 
     def _transact(
         self,
@@ -291,17 +305,3 @@ class Transactor:
                 if not error.args[0].retriable() or monotonic() > deadline:
                     raise
                 logger.warning("trying again: %s", error.args[0].str())
-
-
-def _in_thread(call: Callable[..., T], *args: Any) -> "Future[T]":
-    """Call in a thread for which nobody waits when the process ends, since the call may hang."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(call(*args))
-        except BaseException as error:
-            future.set_exception(error)
-
-    Thread(target=run, name="transactor", daemon=True).start()
-    return future

@@ -23,6 +23,9 @@ _ONE_NODE = {
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.num.partitions": "4",
     "share.coordinator.state.topic.num.partitions": "4",
+    # There is nobody to hand partitions over to: trying it leaves them without a leader, and Kafka
+    # forgets to end the transactions of that moment.
+    "controlled.shutdown.enable": "false",
     # Nobody else is coming: do not wait for them.
     "group.initial.rebalance.delay.ms": "0",
     "broker.heartbeat.interval.ms": "200",

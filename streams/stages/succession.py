@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.decode import Decoder
 from streams.denied import is_denial
-from streams.kafka import KafkaSettings, watermarks
+from streams.kafka import KafkaSettings, stable_offsets, watermarks
 from streams.loop_settings import LoopSettings
 from streams.position import NO_TIME
 from streams.reading import is_end, read_ready
@@ -128,9 +128,9 @@ class Succession:
     def _try(self, admin: AdminClient, consumer: Any) -> str:
         """Take the group over if that is needed and can be; in words, what is in the way."""
         counts = partitions_of(admin, [*self._sources, *self._own])
-        former = self._former(consumer, counts)
+        former = self._former(admin, counts)
         if former is None and self._hold_records(consumer, counts):
-            former = self._former(consumer, counts)  # somebody may have begun just now
+            former = self._former(admin, counts)  # somebody may have begun just now
             if former is None:
                 raise FeaturesChangedError(
                     f"the topics of stages.prefix = {self._version.prefix!r} hold records, and "
@@ -157,12 +157,12 @@ class Succession:
             return ", ".join(worker.name for worker in workers)
         return self._take_over(admin, consumer, counts, former)
 
-    def _former(self, consumer: Any, counts: Mapping[str, int]) -> Version | None:
+    def _former(self, admin: AdminClient, counts: Mapping[str, int]) -> Version | None:
         """What the group's routers worked for last; None if they never did.
 
         Those of labels may have worked for features of before the last, which read labels.
         """
-        committed = self._committed(consumer, {name: counts[name] for name in self._sources})
+        committed = self._committed(admin, {name: counts[name] for name in self._sources})
         for source in self._sources:
             versions = [
                 _routed(position).version
@@ -190,7 +190,7 @@ class Succession:
                 "grant Read on it; if it was deleted, another loop.group answers all retained "
                 "events again, with a new prefix"
             )
-        committed = self._committed(consumer, places | joins)
+        committed = self._committed(admin, places | joins)
         firsts = {
             (topic, each): watermarks(consumer, TopicPartition(topic, each))[0]
             for topic, count in places.items()
@@ -218,10 +218,10 @@ class Succession:
         )  # fmt: skip
         return ""
 
-    def _committed(self, consumer: Any, counts: Mapping[str, int]) -> Committed:
-        wanted = [TopicPartition(name, each) for name, n in counts.items() for each in range(n)]
+    def _committed(self, admin: AdminClient, counts: Mapping[str, int]) -> Committed:
+        wanted = [(name, each) for name, n in counts.items() for each in range(n)]
         committed: Committed = {}
-        for each in consumer.committed(wanted, timeout=_TIMEOUT_S):
+        for each in stable_offsets(admin, self._loop.group, wanted, _TIMEOUT_S):
             if each.error is not None:
                 raise KafkaException(each.error)
             position = StagePosition(each.offset, each.metadata or "")

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, TopicPartition
 
 from streams import transactor as transactor_module
 from streams.kafka import KafkaSettings
@@ -70,3 +70,36 @@ def test_a_call_that_never_comes_back_ends_a_process_that_may_be_replaced(
         assert not released.is_set()
     finally:
         released.set()
+
+
+class Hanging:
+    """A producer in the state of librdkafka's issue 5456, whose calls outlive their timeouts."""
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+
+    def init_transactions(self, timeout: float) -> None:
+        self.released.wait()
+
+    def begin_transaction(self) -> None:
+        pass
+
+    def send_offsets_to_transaction(self, *_: object) -> None:
+        self.released.wait()
+
+
+@pytest.mark.parametrize("only_ours", [True, False])
+def test_a_start_and_a_probe_that_never_come_back_end_the_process(
+    only_ours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactor_module, "_OVERDUE_S", 0.1)
+    nowhere = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+    transactor = Transactor(nowhere, "hanging", 1_000, only_ours=only_ours)
+    transactor._producer = hanging = Hanging()
+    try:
+        with pytest.raises(OutlivedError, match=r"not come back for 1.1 s: start again"):
+            transactor.start()
+        with pytest.raises(OutlivedError, match=r"not come back for 1.1 s: start again"):
+            transactor.probe(TopicPartition("a", 0, 0), None)
+    finally:
+        hanging.released.set()

@@ -1,0 +1,108 @@
+"""The loop of a staged worker: partitions begin one by one."""
+
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from time import monotonic, sleep
+
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from streams.features.state import FeatureState
+from streams.kafka import KafkaSettings
+from streams.loop_settings import LoopSettings
+from streams.reading import read_to_end
+from streams.staged_loop import StagedLoop
+from streams.stages import StagePosition, Step
+from streams.transactor import Outgoing
+
+MakeTopics = Callable[..., list[str]]
+
+
+class Copy:
+    """A task that says what it reads."""
+
+    ready = True
+    waiting = 0
+    states: tuple[FeatureState, ...] = ()
+
+    def __init__(self, target: str, partition: int) -> None:
+        self._target, self._partition = target, partition
+        self._queue: list[Message] = []
+
+    def begin(self, position: StagePosition | None) -> None:
+        self.next_offset = position.offset if position else 0
+
+    def feed(self, messages: Sequence[Message]) -> None:
+        self._queue += [each for each in messages if each.error() is None]
+
+    def take(self, limit: int) -> Step | None:
+        if not self._queue:
+            return None
+        taken, self._queue = self._queue, []
+        self.next_offset = taken[-1].offset() + 1
+        values = [each.value() for each in taken]
+        count = len(values)
+        out = Outgoing(self._target, values, [None] * count, [self._partition] * count)
+        return Step([out], StagePosition(self.next_offset, "copied"))
+
+    def release(self) -> None:
+        pass
+
+    def undo(self) -> None:
+        raise AssertionError("nothing was aborted")
+
+
+def test_a_dead_workers_open_transaction_keeps_its_own_partitions_only(
+    kafka: str, make_topics: MakeTopics
+) -> None:
+    source, target = make_topics("source", "target", partitions=2)
+    settings = KafkaSettings(bootstrap_servers=kafka)
+    group = f"group-{uuid.uuid4().hex[:8]}"
+    producer = Producer(settings.producer_config())
+    for partition in range(2):
+        producer.produce(source, b"%d" % partition, partition=partition)
+    assert producer.flush(30) == 0
+    dead = Producer(settings.producer_config(transactional_id=group, transaction_timeout_ms=60_000))
+    dead.init_transactions(30)
+    dead.begin_transaction()
+    member = Consumer(settings.consumer_config(group_id=group))
+    member.subscribe([source])
+    while not member.assignment():
+        member.poll(0.1)
+    offset = TopicPartition(source, 0, 1)
+    dead.send_offsets_to_transaction([offset], member.consumer_group_metadata(), 30)
+    member.close()
+
+    stop = threading.Event()
+    loop = StagedLoop(
+        settings,
+        LoopSettings(group=group, topology="staged"),
+        [source],
+        lambda _, partition: Copy(target, partition),  # type: ignore[arg-type, return-value]
+        committed=lambda: None,
+        aborted=lambda reason: None,
+        observe=lambda states: None,
+        claim=lambda stop: None,
+    )
+    thread = threading.Thread(target=loop.run, args=[stop])
+    thread.start()
+
+    def copied() -> set[bytes | None]:
+        return {each.value() for batch in read_to_end(settings, target) for each in batch}
+
+    def wait_for(expected: set[bytes | None]) -> None:
+        deadline = monotonic() + 50
+        while copied() != expected and monotonic() < deadline:
+            sleep(0.1)
+        assert copied() == expected
+
+    try:
+        wait_for({b"1"})
+        assert not loop.ready
+        dead.abort_transaction(30)
+        wait_for({b"0", b"1"})
+        assert loop.ready
+    finally:
+        stop.set()
+        thread.join(60)
+    assert not thread.is_alive()
