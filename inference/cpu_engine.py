@@ -178,12 +178,12 @@ def _compiled_trees(package: ModelPackage) -> tuple[CompiledForest, Route]:
     Raises:
         TreeError: the graph has no trees that read the raw features, or they cannot be read.
     """
-    rest, trees = margin_given(package.model)
+    rest, trees, name = margin_given(package.model)
     session = load_session(rest, f"model package {package.short_id} without its trees")
     forest = CompiledForest(trees.forest)
 
     def answer(rows: NDArray[np.float32]) -> Outputs:
         margin = forest(rows).astype(np.float32)[:, None]
-        return Outputs(*session.run(Outputs._fields, {"features": rows, trees.output: margin}))
+        return Outputs(*session.run(Outputs._fields, {"features": rows, name: margin}))
 
     return forest, answer

@@ -21,9 +21,13 @@ class GraphNodes:
         self.constants: list[onnx.TensorProto] = []
         self._prefix = prefix
 
+    def name(self, name: str) -> str:
+        """Return a name with the prefix."""
+        return self._prefix + name
+
     def add(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """Add a node with one output, and return the output's full name."""
-        return self.add_as(self._prefix + output, operator, inputs, **attributes)
+        return self.add_as(self.name(output), operator, inputs, **attributes)
 
     def add_as(self, output: str, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
         """Add a node whose output has this very name."""
@@ -37,8 +41,8 @@ class GraphNodes:
         array = np.asarray(value, order="C")
         if array.dtype == np.float64:
             array = array.astype(np.float32)
-        self.constants.append(numpy_helper.from_array(array, self._prefix + name))
-        return self._prefix + name
+        self.constants.append(numpy_helper.from_array(array, self.name(name)))
+        return self.name(name)
 
 
 def serialized(model: onnx.ModelProto) -> bytes:

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 import onnx
 from onnx import TensorProto, helper
 
+from inference.forest.class_scores import add_class_scores
 from inference.forest.columns import TreeError
 from inference.forest.forest import Forest
 from inference.forest.onnx_reader import OPERATORS, read_tree_ensemble
 from inference.forest.tensor_writer import add_tensors
-from inference.graph_nodes import GraphNodes, prune, serialized
+from inference.graph_nodes import GraphNodes, names_read_by, prune, serialized
+
+_LEAST_OPSET = 13
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,12 +22,12 @@ class TreesInGraph:
     Attributes:
         forest: its trees.
         source: name of the float32 rows (n, k) that it reads, before any conversion to double.
-        output: name of its answer, the margin (n, 1).
+        node: the operator.
     """
 
     forest: Forest
     source: str
-    output: str
+    node: onnx.NodeProto
 
 
 def tensor_form(model: bytes) -> bytes:
@@ -39,11 +42,9 @@ def tensor_form(model: bytes) -> bytes:
     if not has_trees(graph):
         return model
     trees = find_trees(graph)
-    builder = GraphNodes(_free_prefix(graph.graph))
-    add_tensors(builder, trees.forest, trees.source, trees.output)
-    _replace(graph.graph, trees.output, builder)
-    prune(graph.graph)
-    _drop_unused_domains(graph)
+    nodes = GraphNodes(_free_prefix(graph.graph))
+    add_tensors(nodes, trees.forest, trees.source, _margin(trees, nodes))
+    _replace_trees(graph, trees, nodes)
     return serialized(graph)
 
 
@@ -55,10 +56,8 @@ def tensor_form_or_why_not(model: bytes) -> tuple[bytes | None, str | None]:
         return None, str(error)
 
 
-def margin_given(model: bytes) -> tuple[bytes, TreesInGraph]:
-    """Return the graph without its trees, which takes their margin as an input; and the trees.
-
-    The input has the name and the shape (n, 1) of the trees' answer.
+def margin_given(model: bytes) -> tuple[bytes, TreesInGraph, str]:
+    """Return the graph with its trees' margin (n, 1) as an input; the trees; the input's name.
 
     Raises:
         TreeError: the graph has no trees that read its input as it is, or they cannot be read.
@@ -67,15 +66,14 @@ def margin_given(model: bytes) -> tuple[bytes, TreesInGraph]:
     trees = find_trees(graph)
     if trees.source != graph.graph.input[0].name:
         raise TreeError(f"the trees read {trees.source}, which is computed from the features")
-    _replace(graph.graph, trees.output, GraphNodes())
-    rows = graph.graph.input[0].type.tensor_type.shape.dim[0]
-    name = rows.dim_param or "n"
+    nodes = GraphNodes(_free_prefix(graph.graph))
+    margin = _margin(trees, nodes)
+    rows = graph.graph.input[0].type.tensor_type.shape.dim[0].dim_param
     graph.graph.input.append(
-        helper.make_tensor_value_info(trees.output, TensorProto.FLOAT, [name, 1])
+        helper.make_tensor_value_info(margin, TensorProto.FLOAT, [rows or None, 1])
     )
-    prune(graph.graph)
-    _drop_unused_domains(graph)
-    return serialized(graph), trees
+    _replace_trees(graph, trees, nodes)
+    return serialized(graph), trees, margin
 
 
 def has_trees(model: onnx.ModelProto) -> bool:
@@ -94,15 +92,50 @@ def find_trees(model: onnx.ModelProto) -> TreesInGraph:
     if len(nodes) != 1:
         raise TreeError(f"the graph has {len(nodes)} tree ensembles, not one")
     (node,) = nodes
-    if node.op_type == "TreeEnsembleClassifier" or _post_transform(node) != "NONE":
-        raise TreeError("a tree classifier or post_transform is not supported yet")
+    if (opset := _opset(model)) < _LEAST_OPSET:
+        raise TreeError(f"the graph is of opset {opset}; {_LEAST_OPSET} or later is needed")
+    if node.op_type == "TreeEnsembleClassifier" and _reads(graph, node.output[0]):
+        raise TreeError(f"the graph reads {node.output[0]}, the label that trees choose")
     source = _before_conversion(graph, node.input[0])
-    return TreesInGraph(read_tree_ensemble(node, _width(model, source)), source, node.output[0])
+    return TreesInGraph(read_tree_ensemble(node, _width(model, source)), source, node)
 
 
-def _post_transform(node: onnx.NodeProto) -> str:
-    values = [a.s.decode() for a in node.attribute if a.name == "post_transform"]
-    return values[0] if values else "NONE"
+def _margin(trees: TreesInGraph, nodes: GraphNodes) -> str:
+    """Return the name for the margin: a regressor's answer is the margin itself."""
+    if trees.node.op_type == "TreeEnsembleRegressor":
+        return str(trees.node.output[0])
+    return nodes.name("margin")
+
+
+def _replace_trees(model: onnx.ModelProto, trees: TreesInGraph, nodes: GraphNodes) -> None:
+    """Put other nodes, and what makes a classifier's answers of the margin, in the trees' place."""
+    if trees.node.op_type == "TreeEnsembleClassifier":
+        add_class_scores(nodes, trees.node, _margin(trees, nodes))
+    graph = model.graph
+    kept: list[onnx.NodeProto] = []
+    for node in graph.node:
+        kept.extend(nodes.nodes if node.output == trees.node.output else [node])
+    del graph.node[:]
+    graph.node.extend(kept)
+    graph.initializer.extend(nodes.constants)
+    prune(graph)
+    used = {node.domain for node in graph.node} | {""}
+    domains = [entry for entry in model.opset_import if entry.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(domains)
+
+
+def _reads(graph: onnx.GraphProto, name: str) -> bool:
+    """Say whether a node or an output of a graph reads a value."""
+    read = {output.name for output in graph.output}
+    for node in graph.node:
+        read.update(node.input, *(names_read_by(attribute) for attribute in node.attribute))
+    return name in read
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    return versions[0] if versions else 0
 
 
 def _before_conversion(graph: onnx.GraphProto, name: str) -> str:
@@ -125,16 +158,6 @@ def _width(model: onnx.ModelProto, source: str) -> int:
     raise TreeError(f"the trees read {source}, whose number of columns the graph does not say")
 
 
-def _replace(graph: onnx.GraphProto, output: str, builder: GraphNodes) -> None:
-    """Put nodes in the place of the one that gives an output."""
-    nodes = []
-    for node in graph.node:
-        nodes.extend(builder.nodes if output in node.output else [node])
-    del graph.node[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(builder.constants)
-
-
 def _free_prefix(graph: onnx.GraphProto) -> str:
     """Return a prefix that no name in the graph begins with."""
     names = {name for node in graph.node for name in (*node.input, *node.output)}
@@ -142,10 +165,3 @@ def _free_prefix(graph: onnx.GraphProto) -> str:
     while any(name.startswith(prefix) for name in names):
         prefix = "_" + prefix
     return prefix
-
-
-def _drop_unused_domains(model: onnx.ModelProto) -> None:
-    used = {node.domain for node in model.graph.node} | {""}
-    kept = [entry for entry in model.opset_import if entry.domain in used]
-    del model.opset_import[:]
-    model.opset_import.extend(kept)

@@ -1,5 +1,6 @@
 """Reads ONNX's operators of trees (``ai.onnx.ml`` 1 to 3), as any exporter writes them."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,8 +29,8 @@ _TRUE_IS_LEFT = {"BRANCH_LEQ": True, "BRANCH_LT": True, "BRANCH_GT": False, "BRA
 def read_tree_ensemble(node: onnx.NodeProto, width: int) -> Forest:
     """Return the forest of an operator over float32 rows (n, width).
 
-    Its margin is the operator's answer before any ``post_transform``: of a classifier, that of its
-    second class.
+    Its margin is the operator's answer before any ``post_transform``: of a classifier of two
+    classes, whose weights exporters write as those of number 0, that of the second one.
 
     Raises:
         TreeError: the operator has several outputs, is not a sum or an average, or is malformed.
@@ -45,7 +46,7 @@ def read_tree_ensemble(node: onnx.NodeProto, width: int) -> Forest:
 
 def _read(operator: str, attributes: Mapping[str, Any], width: int) -> Forest:
     kind = "class" if operator == "TreeEnsembleClassifier" else "target"
-    target = _target(operator, attributes)
+    _check_one_output(operator, attributes)
     share = 1.0
     tree_ids = list(dict.fromkeys(attributes["nodes_treeids"]))
     if (aggregate := attributes.get("aggregate_function", b"SUM")) == b"AVERAGE":
@@ -53,15 +54,13 @@ def _read(operator: str, attributes: Mapping[str, Any], width: int) -> Forest:
     elif aggregate != b"SUM":
         raise TreeError(f"aggregate_function {aggregate.decode()} is neither SUM nor AVERAGE")
     weights: dict[tuple[int, int], float] = {}
-    for tree, node, output, weight in zip(
+    for tree, node, weight in zip(
         attributes[f"{kind}_treeids"],
         attributes[f"{kind}_nodeids"],
-        attributes[f"{kind}_ids"],
         _numbers(attributes, f"{kind}_weights"),
         strict=True,
     ):
-        if output == target:
-            weights[tree, node] = weights.get((tree, node), 0.0) + weight * share
+        weights[tree, node] = weights.get((tree, node), 0.0) + weight * share
     columns = (
         "nodes_featureids", "nodes_modes", "nodes_truenodeids", "nodes_falsenodeids",
     )  # fmt: skip
@@ -97,24 +96,21 @@ def _read(operator: str, attributes: Mapping[str, Any], width: int) -> Forest:
     if [tree for tree, _ in roots] != tree_ids:
         raise TreeError("the nodes are no trees with one root each")
     trees = [tree_nodes(root, describe, len(nodes)) for root in roots]
-    bases = _numbers(attributes, "base_values")
-    base = bases[min(target, len(bases) - 1)] if len(bases) else 0.0
-    return build_forest(width, float(base), trees)
+    return build_forest(width, math.fsum(_numbers(attributes, "base_values")), trees)
 
 
-def _target(operator: str, attributes: Mapping[str, Any]) -> int:
-    """Return the number of the output that is read."""
+def _check_one_output(operator: str, attributes: Mapping[str, Any]) -> None:
     if operator == "TreeEnsembleRegressor":
         if (outputs := attributes.get("n_targets", 1)) != 1:
             raise TreeError(f"a tree ensemble with {outputs} outputs cannot be read as one forest")
-        return 0
+        if (transform := attributes.get("post_transform", b"NONE")) != b"NONE":
+            raise TreeError(f"post_transform {transform.decode()} of a regressor is not supported")
+        return
     labels = attributes.get("classlabels_int64s") or attributes.get("classlabels_strings") or []
     if len(labels) != 2:
         raise TreeError(f"a tree classifier of {len(labels)} classes is not one of fraud or not")
-    written = set(attributes["class_ids"])
-    if len(written) == 2:
-        raise TreeError("a tree classifier with a weight for each of two classes is not supported")
-    return int(written.pop())
+    if set(attributes["class_ids"]) != {0} or len(_numbers(attributes, "base_values")) > 1:
+        raise TreeError("only a tree classifier with one weight for both classes is supported")
 
 
 def _split(
