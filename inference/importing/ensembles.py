@@ -28,7 +28,7 @@ def check_ensembles(model: ModelProto, limits: Limits) -> None:
 
 
 def _check(place: str, children: NDArray[np.int64], starts: NDArray[np.int64], nodes: int) -> None:
-    """Walk down from all roots at once; more levels than nodes mean a circle.
+    """Refuse branches to nowhere, and circles.
 
     Args:
         children: positions of the two children, (nodes, 2); -1 where a walk ends.
@@ -62,6 +62,8 @@ def _attributes(place: str, node: NodeProto, names: tuple[str, ...]) -> dict[str
         if name not in found:
             raise ImportRefusedError(place, f"it has no attribute {name}", _DAMAGED)
         arrays[name] = np.asarray(helper.get_attribute_value(found[name]))
+        if arrays[name].ndim != 1:
+            raise ImportRefusedError(place, f"its attribute {name} is no list", _DAMAGED)
     if len({len(array) for array in arrays.values()}) > 1:
         lengths = ", ".join(f"{name} {len(array)}" for name, array in arrays.items())
         raise ImportRefusedError(place, f"its attributes differ in length: {lengths}", _DAMAGED)
@@ -70,15 +72,16 @@ def _attributes(place: str, node: NodeProto, names: tuple[str, ...]) -> dict[str
 
 def _by_ids(place: str, node: NodeProto) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """Children of the older operators, whose branches name (tree, node)."""
-    names = ("treeids", "nodeids", "truenodeids", "falsenodeids", "modes")
+    names = ("treeids", "nodeids", "truenodeids", "falsenodeids", "modes", "featureids")
     found = _attributes(place, node, tuple(f"nodes_{name}" for name in names))
-    trees, ids, true, false, modes = found.values()
+    trees, ids, true, false, modes, features = found.values()
     own = _codes(trees, ids)
     order = np.argsort(own, kind="stable")
     ranked = own[order]
     if (ranked[1:] == ranked[:-1]).any():
         raise ImportRefusedError(place, "two nodes of a tree have the same id", _DAMAGED)
     branch = modes != b"LEAF"
+    _check_features(place, features[branch])
     children = np.full((len(ids), 2), -1, np.int64)
     for column, wanted in enumerate((true, false)):
         codes = _codes(trees[branch], wanted[branch])
@@ -87,6 +90,12 @@ def _by_ids(place: str, node: NodeProto) -> tuple[NDArray[np.int64], NDArray[np.
             raise ImportRefusedError(place, "a branch leads to a node that is not there", _DAMAGED)
         children[branch, column] = order[at] if len(codes) else -1
     return children, np.empty(0, np.int64), len(ids)
+
+
+def _check_features(place: str, features: NDArray[Any]) -> None:
+    """Refuse columns before the first; those beyond the last the golden batch finds."""
+    if len(features) and features.min() < 0:
+        raise ImportRefusedError(place, "a branch reads a column before the first", _DAMAGED)
 
 
 def _codes(trees: NDArray[Any], ids: NDArray[Any]) -> NDArray[Any]:
@@ -98,14 +107,14 @@ def _codes(trees: NDArray[Any], ids: NDArray[Any]) -> NDArray[Any]:
 
 def _by_places(place: str, node: NodeProto) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """Children of ``TreeEnsemble``, whose branches name positions among the nodes or the leaves."""
-    names = ("truenodeids", "falsenodeids", "trueleafs", "falseleafs")
+    names = ("truenodeids", "falsenodeids", "trueleafs", "falseleafs", "featureids")
     found = _attributes(place, node, tuple(f"nodes_{name}" for name in names))
-    true, false, true_leaf, false_leaf = found.values()
+    true, false, true_leaf, false_leaf, features = found.values()
+    _check_features(place, features)
     children = np.column_stack(
         [np.where(true_leaf != 0, -1, true), np.where(false_leaf != 0, -1, false)]
     ).astype(np.int64)
-    negative = ((true < 0) | (false < 0)).any() if len(true) else False
-    if negative:
+    if min(true.min(initial=0), false.min(initial=0)) < 0:
         raise ImportRefusedError(place, "a branch leads to a node that is not there", _DAMAGED)
     roots = _attributes(place, node, ("tree_roots",))["tree_roots"]
     return children, roots.astype(np.int64), len(true)

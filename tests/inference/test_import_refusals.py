@@ -399,8 +399,10 @@ def test_a_sound_stump_is_taken(check):
         ({"nodes_truenodeids": [7, 0, 0]}, "not there"),
         ({"nodes_nodeids": [0, 1, 1]}, "same id"),
         ({"nodes_falsenodeids": [2, 0]}, "differ in length"),
+        ({"nodes_featureids": [-1, 0, 0]}, "before the first"),
+        ({"nodes_featureids": [3, 0, 0]}, "does not answer"),
     ],
-    ids=["circle", "itself", "nowhere", "twice", "too few"],
+    ids=["circle", "itself", "nowhere", "twice", "too few", "before", "beyond"],
 )  # fmt: skip
 def test_trees_whose_walks_do_not_end_are_refused(refusal, changes, said):
     assert said in refusal(model([trees(**changes)], opsets=ML)).problem

@@ -79,6 +79,9 @@ def show(
         ("folder", str(package.folder)),
     ):
         facts.add_row(label, value)
+    if card.source is not None:
+        facts.add_row("imported from", f"{card.source.file}, exported by {card.source.producer}")
+        facts.add_row("its SHA-256", card.source.sha256)
     stdout.print(facts)
     figures = Table("figure on the hold-out rows", "value")
     for label, figure in sorted(card.metrics.items()):
