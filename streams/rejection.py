@@ -27,6 +27,7 @@ class Reason(StrEnum):
     UNKNOWN_SCHEMA = "unknown_schema"
     WRONG_SCHEMA = "wrong_schema"
     BAD_BODY = "bad_body"
+    BREAKS_SCHEMA = "breaks_schema"
     FAILED = "failed"
     """It is an event, and answering it failed twice; everything around it was answered."""
 

@@ -34,7 +34,9 @@ def event_decoder(
         from streams.formats.framed import FramedDecoder
         from streams.formats.registry import SchemaRegistry
 
-        return FramedDecoder(contract, SchemaRegistry(settings, observe))
+        return FramedDecoder(
+            contract, SchemaRegistry(settings, observe), validate_json=settings.validate_json
+        )
     except ImportError as error:
         raise MissingFormatError(
             f"event.format = {contract.format!r} needs {error.name}: "

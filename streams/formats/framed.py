@@ -1,6 +1,7 @@
 """Decodes records in Confluent's wire format: a zero byte, the schema's id, and the body."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -38,6 +39,7 @@ class FramedDecoder(Decoder):
         contract: what a record must hold, and its format.
         registry: is asked once for each id.
         now_ms: as for `Decoder`.
+        validate_json: whether bodies are held against their JSON Schema.
     """
 
     def __init__(
@@ -45,10 +47,12 @@ class FramedDecoder(Decoder):
         contract: EventContract,
         registry: SchemaRegistry,
         now_ms: Callable[[], int] | None = None,
+        *,
+        validate_json: bool = True,
     ) -> None:
         super().__init__(contract, now_ms)
         self._registry = registry
-        self._kind, self._new_schema = _format(contract.format)
+        self._kind, self._new_schema = _format(contract.format, validate_json)
         self._schemas: dict[bytes, CompiledSchema | Finding] = {}
         self._floats = [
             self.getter(name) for name, field in contract.fields.items() if field.type == "float"
@@ -166,7 +170,9 @@ def _bad_frame(value: bytes | None) -> Finding:
     return Finding(Reason.BAD_FRAME, None, detail)
 
 
-def _format(name: str) -> tuple[str, Callable[[Schema, EventContract], CompiledSchema]]:
+def _format(
+    name: str, validate_json: bool
+) -> tuple[str, Callable[[Schema, EventContract], CompiledSchema]]:
     """What a registry calls a format, and what reads it; imported only when it is asked for."""
     match name:
         case "avro":
@@ -180,6 +186,6 @@ def _format(name: str) -> tuple[str, Callable[[Schema, EventContract], CompiledS
         case "json_schema":
             from streams.formats.json_schema import JsonSchemaReader
 
-            return "JSON", JsonSchemaReader
+            return "JSON", partial(JsonSchemaReader, validate=validate_json)
         case _:
             raise ValueError(f"{name!r} is no format with schemas")

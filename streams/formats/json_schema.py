@@ -1,4 +1,4 @@
-"""JSON Schema: the JSON of each record is held to the contract, and the schema must exist."""
+"""JSON Schema: the JSON of each record is held to the contract, and to the schema it names."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import msgspec
 
 from streams.contract import EventContract
 from streams.decode import record_type
+from streams.formats.json_validator import Validator
 from streams.formats.reader import HEADER_BYTES
 from streams.formats.registry import Schema
 from streams.json_faults import classify
@@ -15,13 +16,20 @@ from streams.rejection import Finding
 class JsonSchemaReader:
     """Reads JSON records behind a header.
 
-    The schema's own constraints were the producer's to check; here the contract's count, so that
-    a record is judged alike in whatever format it comes.
+    The contract judges first, so that a record is judged alike in whatever format it comes.
+
+    Args:
+        validate: whether a record has to keep its schema's own constraints too, or those were the
+            producer's to check.
+
+    Raises:
+        WrongSchemaError: the schema is of no use, and `validate` needs it.
     """
 
-    def __init__(self, schema: Schema, contract: EventContract) -> None:
+    def __init__(self, schema: Schema, contract: EventContract, *, validate: bool = True) -> None:
         self.contract = contract
         self._decode = msgspec.json.Decoder(record_type(contract)).decode
+        self._validator = Validator(schema) if validate else None
 
     def reader_of(self, frame: bytes) -> "JsonSchemaReader":
         """Every record of a JSON Schema is read alike."""
@@ -29,8 +37,16 @@ class JsonSchemaReader:
 
     def record(self, frame: bytes) -> Any:
         """Return the record in a frame."""
-        return self._decode(memoryview(frame)[HEADER_BYTES:])
+        body = memoryview(frame)[HEADER_BYTES:]
+        record = self._decode(body)
+        if self._validator is not None and not self._validator.keeps(body):
+            raise ValueError("it breaks its schema")
+        return record
 
     def explain(self, frame: bytes, now_ms: int) -> Finding | None:
         """Return what is wrong with a frame."""
-        return classify(self.contract, frame[HEADER_BYTES:], now_ms)
+        body = frame[HEADER_BYTES:]
+        finding = classify(self.contract, body, now_ms)
+        if finding is None and self._validator is not None:
+            return self._validator.breach(body)
+        return finding

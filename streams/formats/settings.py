@@ -30,6 +30,8 @@ class SchemaRegistrySettings(Section):
             (``WEIR_SCHEMA_REGISTRY__PASSWORD``), not from the settings file.
         timeout: how long connecting, and then each part of the answer, may take. The stream does
             not stand meanwhile.
+        validate_json: whether a record of ``event.format = "json_schema"`` has to keep the schema
+            that it names, beside the contract.
         properties: further settings of Confluent's Python client, such as
             ``"bearer.auth.token"`` or ``proxy``; all of them are kept secret.
     """
@@ -44,6 +46,7 @@ class SchemaRegistrySettings(Section):
     ssl_key_password: SecretStr | None = None
     ssl_key_password_file: Path | None = None
     timeout: Duration = Field(default=5_000, ge=1, le=60_000)
+    validate_json: bool = True
     properties: dict[str, str | int] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -52,7 +52,7 @@ class Scorer:
 
     def metrics(self) -> Samples:
         """Sums over all labels, by name and by name with its labels' values."""
-        self.wait_for(lambda: "metrics on" in self.log)
+        self.wait_for(lambda: "metrics on" in self.log, 180)  # a busy machine compiles for long
         address = re.search(r"http://\S+/metrics", self.log)
         assert address is not None
         with urlopen(address[0], timeout=2) as response:
