@@ -85,6 +85,7 @@ class Commands(LazyGroup):
             "weir.commands.acls:acls",
             "Print the ACLs that each process needs, with the names of these settings.",
         ),
+        ("bench", "weir.commands.bench:app", "How fast this machine is."),
         (
             "broker",
             "weir.commands.broker:app",
