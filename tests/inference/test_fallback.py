@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from test_scorer import PLAN, TOPICS, Desk, model, work_of  # noqa: F401
+from scorer_desk import PLAN, TOPICS, Desk, work_of
 
 from inference.engine import Outputs
 from inference.onnxruntime_engine import OnnxRuntimeEngine
@@ -37,7 +37,7 @@ class Slow(OnnxRuntimeEngine):
         return super().infer(matrix)
 
 
-def desk_of(model: ModelPackage, seconds: float, **policy: Any) -> tuple[Desk, Slow]:  # noqa: F811
+def desk_of(model: ModelPackage, seconds: float, **policy: Any) -> tuple[Desk, Slow]:
     desk = Desk(model, **policy)
     engine = Slow(model, PLAN.names)
     engine.seconds = seconds
@@ -48,7 +48,7 @@ def desk_of(model: ModelPackage, seconds: float, **policy: Any) -> tuple[Desk, S
     return desk, engine
 
 
-def test_only_those_that_would_be_late_get_the_fallback(model: ModelPackage) -> None:  # noqa: F811
+def test_only_those_that_would_be_late_get_the_fallback(model: ModelPackage) -> None:
     desk, engine = desk_of(model, 0.05, deadline="10s", fallback="decline")
     engine.calls = 0
     work = arriving(work_of(20), 1_000, 30_000)
@@ -79,7 +79,7 @@ def test_only_those_that_would_be_late_get_the_fallback(model: ModelPackage) -> 
     assert desk.registry.get_sample_value(*counter) == 10
 
 
-def test_an_engine_that_is_too_slow_is_left_out(model: ModelPackage) -> None:  # noqa: F811
+def test_an_engine_that_is_too_slow_is_left_out(model: ModelPackage) -> None:
     desk, engine = desk_of(model, 0.2, deadline="100ms", fallback="approve")
     engine.calls = 0
     scores = desk.process(arriving(work_of(20), 1))[TOPICS.scores]
@@ -88,14 +88,14 @@ def test_an_engine_that_is_too_slow_is_left_out(model: ModelPackage) -> None:  #
     assert decisions == ["approve"] * 20
 
 
-def test_without_a_deadline_the_slowest_model_answers(model: ModelPackage) -> None:  # noqa: F811
+def test_without_a_deadline_the_slowest_model_answers(model: ModelPackage) -> None:
     desk, _ = desk_of(model, 0.05)
     scores = desk.process(arriving(work_of(20), 50_000))[TOPICS.scores]
     assert not any("fallback" in json.loads(value or b"") for value in scores.values)
 
 
 @pytest.mark.parametrize("age_ms", [61_000, 86_400_000])
-def test_history_is_scored_by_the_model(model: ModelPackage, age_ms: int) -> None:  # noqa: F811
+def test_history_is_scored_by_the_model(model: ModelPackage, age_ms: int) -> None:
     desk, _ = desk_of(model, 0.01, deadline="50ms")
     scores = desk.process(arriving(work_of(20), age_ms))[TOPICS.scores]
     assert all(json.loads(value or b"")["score"] is not None for value in scores.values)

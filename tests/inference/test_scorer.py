@@ -8,157 +8,25 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from payments import payments, quick_settings
-from prometheus_client import CollectorRegistry
-from pydantic import TypeAdapter
-from test_metrics import samples
+from scorer_desk import CONTRACT, PLAN, START, TOPICS, Bad, Desk, work_of
 
 from inference import answerer as answerer_module
-from inference.answerer import Answerer
 from inference.engine import Outputs
-from inference.metrics import ScorerMetrics
-from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.package import ModelPackage
-from inference.policy import DECISIONS, Policy, PolicySettings
+from inference.policy import DECISIONS
 from inference.score import Score
-from inference.scorer import Scorer
-from inference.serving import Serving
-from inference.training import TrainingSet, train
-from streams.contract import EventContract, Field
 from streams.dead_letters import read_dead_letter
 from streams.decode import Decoder
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
-from streams.features import FeatureDeclaration, FeaturePlan, FeatureState
+from streams.features import FeatureState
 from streams.features.state import LabelBatch, WindowSettings
-from streams.rejection import Reason, Rejected
-from streams.task import Answers
-from streams.topics import TopicSettings
-from streams.transactor import Committed, Outgoing
-from streams.work import BadRecord, Work
-
-START = 1_750_000_000_000
-TOPICS = TopicSettings()
-CONTRACT = EventContract(
-    id="id",
-    time="at",
-    key="card",
-    fields={
-        "id": Field(type="string"),
-        "card": Field(type="int"),
-        "amount": Field(type="float", required=False),
-    },
-)
-PLAN = FeaturePlan(
-    TypeAdapter(list[FeatureDeclaration]).validate_python(
-        [
-            {"name": "amount", "kind": "field", "field": "amount"},
-            {"name": "count_1d", "kind": "window", "entity": "card", "aggregate": "count",
-             "window": "1d"},
-            {"name": "risk", "kind": "label", "entity": "card", "aggregate": "rate",
-             "window": "30d", "delay": "1d"},
-        ]
-    ),
-    CONTRACT,
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
-    data = payments(4_000)
-    wanted = TrainingSet(
-        matrix=data.matrix[:, [0, 1, 4]],
-        labels=data.labels,
-        times=data.times,
-        feature_names=PLAN.names,
-        feature_definitions=PLAN.schema(),
-        feature_schema_hash=PLAN.schema_hash,
-        data_sha256=data.data_sha256,
-    )
-    return train(wanted, quick_settings(), tmp_path_factory.mktemp("model"), lambda *_: None)
-
-
-class Desk:
-    """A scorer with its metrics."""
-
-    def __init__(
-        self, model: ModelPackage, windows: WindowSettings | None = None, **policy: Any
-    ) -> None:
-        self.registry = CollectorRegistry()
-        self.engine = OnnxRuntimeEngine(model, PLAN.names)
-        self.policy = Policy(PolicySettings(version="7", **policy), model.thresholds)
-        metrics = ScorerMetrics(self.registry)
-        serving = Serving.of(model.id, self.engine, self.policy)
-        answerer = Answerer(CONTRACT, PLAN, serving, TOPICS, metrics)
-        self.scorer = Scorer(PLAN, windows or WindowSettings(), answerer, metrics)
-
-    def process(self, work: Work) -> dict[str, Outgoing]:
-        return {each.topic: each for each in self.answer(work).outgoing}
-
-    def answer(self, work: Work) -> Answers:
-        return self.scorer.process(work)
-
-    def samples(self) -> dict[Any, float]:
-        return samples(self.registry)
+from streams.transactor import Committed
+from streams.work import Work
 
 
 @pytest.fixture
 def desk(model: ModelPackage) -> Desk:
     return Desk(model)
-
-
-def work_of(
-    count: int, first: int = 0, labels: LabelBatch | None = None, bad: int = 0, partitions: int = 3
-) -> Work:
-    """Events of 5 cards, a minute apart; card c is in partition c % partitions."""
-    rows = range(first, first + count)
-    values = [
-        {"id": f"e{i}", "card": i % 5, "at": START + 60_000 * i}
-        | ({} if i % 7 == 0 else {"amount": 10.5 * i})
-        for i in rows
-    ]
-    events = Decoder(CONTRACT).decode([json.dumps(value).encode() for value in values]).events
-    return Work(
-        events=events,
-        partitions=np.array([i % 5 % partitions for i in rows], np.int64),
-        offsets=np.array([1_000 + 2 * i for i in rows], np.int64),
-        arrived=np.array([START + 60_000 * i + 40 for i in rows], np.int64),
-        labels=labels or LabelBatch(),
-        bad=[BadRecord(Bad(i), rejected(i)) for i in range(bad)],
-        positions=[],
-        decode_s=0.125,
-    )
-
-
-class Bad:
-    """A message that is no event."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    def topic(self) -> str:
-        return TOPICS.events
-
-    def partition(self) -> int:
-        return 2
-
-    def offset(self) -> int:
-        return 500 + self._number
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, START
-
-    def key(self) -> bytes:
-        return b"17"
-
-    def value(self) -> bytes:
-        return b"noise %d" % self._number
-
-    def headers(self) -> list[tuple[str, bytes]]:
-        return [("trace", b"abc")]
-
-
-def rejected(position: int) -> Rejected:
-    return Rejected(position, Reason.NOT_JSON, None, "the record is no JSON: it is noise")
 
 
 def expected(desk: Desk, *works: Work) -> tuple[NDArray[np.float32], Outputs]:
