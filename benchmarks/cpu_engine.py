@@ -48,7 +48,7 @@ def main() -> None:
     args = arguments(
         "CPU engine", settings={"action": "store_true", "help": "ONNX Runtime's settings too"}
     )
-    rounds = 20 if args.quick else 200
+    rounds = 40 if args.quick else 200
     data = payments(10_000 if args.quick else 40_000)
     with tempfile.TemporaryDirectory() as folder:
         settings = TrainingSettings(threads=1, refit=False)
@@ -115,7 +115,7 @@ def measure(
     result: dict[str, dict[int, dict[str, float]]] = {name: {} for name in contenders}
     for size in BATCH_BUCKETS:
         times: dict[str, list[float]] = {name: [] for name in contenders}
-        for round_ in range(max(rounds * 8 // size, rounds // 4, 5)):
+        for round_ in range(max(rounds * 32 // size, rounds // 4, 5)):
             rows = np.ascontiguousarray(matrix[rng.integers(0, len(matrix), size)])
             for name in rng.permutation(list(contenders)):
                 start = time.perf_counter()

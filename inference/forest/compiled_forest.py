@@ -10,7 +10,7 @@ from inference.forest.comparisons import Comparisons
 from inference.forest.forest import Forest
 
 _SMALL_TREE = 32
-"""Leaves that fit into the bits which `kernels.count_out` strikes out."""
+"""Leaves that fit into the bits which `kernels.strike_out` strikes out."""
 
 _WORTH_A_BLOCK = 24
 """Rows from which striking out a whole block of 64 is faster than walking these (measured)."""
@@ -50,7 +50,7 @@ class CompiledForest:
             struck = len(rows) if rest >= _WORTH_A_BLOCK else len(rows) - rest
             columns = np.empty((self._compared, kernels.BLOCK), np.float32)
             left = np.empty(kernels.BLOCK, np.uint32)
-            kernels.count_out(
+            kernels.strike_out(
                 compared[:struck], *self._strike, self._base, columns, left, margin[:struck]
             )
         if struck < len(rows):
@@ -58,9 +58,16 @@ class CompiledForest:
         return margin
 
     def warm_up(self) -> None:
-        """Compile the kernels, or load them from disk, for this forest's layout."""
-        for rows in (1, kernels.BLOCK):
-            self(np.zeros((rows, self._width), np.float32))
+        """Compile the kernels, or load them from disk, for this forest's layout.
+
+        Also for rows that may not be written to, which numba takes for another type: whoever has
+        such rows would wait for the compiler at the first event.
+        """
+        for size in (1, kernels.BLOCK):
+            rows = np.zeros((size, self._width), np.float32)
+            self(rows)
+            rows.flags.writeable = False
+            self(rows)
 
 
 def _walk_layout(forest: Forest, comparisons: Comparisons) -> tuple[NDArray[Any], ...]:

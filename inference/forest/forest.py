@@ -136,10 +136,12 @@ def build_forest(width: int, base: float, trees: Sequence[Sequence[Node]]) -> Fo
     """Return the forest of trees as `tree_nodes` gives them.
 
     Raises:
-        TreeError: a split reads a feature that rows of this width do not have.
+        TreeError: no tree has a split, or one reads a feature that rows of this width do not have.
     """
     nodes = [node for tree in trees for node in tree]
     splits = [node for node in nodes if isinstance(node, Split)]
+    if not splits:
+        raise TreeError("no tree has a split: every row would get the same answer")
     columns = {split.column for split in splits}
     derived = sorted(
         (column for column in columns if not isinstance(column, int)),

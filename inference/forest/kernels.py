@@ -1,7 +1,7 @@
 """Compiled: rows through trees. Self-contained, so that numba sees from this file what is new.
 
 The processor spends a walk down one tree waiting for memory. `walk` keeps eight walks going at a
-time; `count_out` does not walk at all: it decides every split of a small tree for 64 rows at once,
+time; `strike_out` does not walk at all: it decides every split of a small tree for 64 rows at once,
 in vectors, and each decision strikes out the leaves that can't be reached any more (Lucchese et
 al., "QuickScorer", SIGIR 2015; Ye et al., "RapidScorer", KDD 2018).
 
@@ -134,7 +134,7 @@ def _walk_one(rows, i, nodes, values, roots, depths, base):  # type: ignore[no-u
 
 
 @_kernel
-def count_out(rows, splits, first_split, leaves, first_leaf, base, columns, left, margin):  # type: ignore[no-untyped-def]
+def strike_out(rows, splits, first_split, leaves, first_leaf, base, columns, left, margin):  # type: ignore[no-untyped-def]
     """Add up the leaves of compared rows, in blocks, of trees with up to 32 leaves.
 
     Args:

@@ -130,8 +130,8 @@ class _LeafCounting:
     def _ways(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return what each leaf counts (t, leaves, splits), and what it needs (t, leaves).
 
-        It counts 1 for a turn to the right on its way that is made, and -1 for one that is not on
-        its way; so it reaches its number of turns to the right by its own way alone.
+        A turn to the right counts 1 where its way turns right, and -1 where its way turns left; so
+        only its own way reaches the number of its turns to the right.
         """
         forest = self._forest
         ways = np.zeros((self._trees, self._leaves, self._splits), np.float32)

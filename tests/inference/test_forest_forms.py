@@ -19,6 +19,7 @@ from boosters import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from inference.forest import kernels
 from inference.forest.columns import TreeError
 from inference.forest.compiled_forest import CompiledForest
 from inference.forest.forest import Leaf, Split, build_forest, floor32, tree_nodes
@@ -143,6 +144,25 @@ def test_a_compiled_margin_is_the_same_bits_in_a_batch_of_any_size(leaves):
     expected = booster.predict(rows, raw_score=True)
     for size in (0, 1, 7, 8, 9, 23, 24, 63, 64, 65, 87, 88, 127, 128, 129, 3_000):
         np.testing.assert_array_equal(forest(rows[:size]), expected[:size])
+
+
+def test_nothing_is_compiled_after_the_warm_up():
+    rng = np.random.default_rng(6)
+    rows, labels = random_rows(rng, 500)
+    plain = read_lightgbm([fit_lightgbm(rows, labels, 5).dump_model()])
+    derived = read_lightgbm([fit_lightgbm(rows, labels, 5, zero_as_missing=True).dump_model()])
+    large = read_lightgbm([fit_lightgbm(rows, labels, 5, num_leaves=64).dump_model()])
+    entries = (kernels.compare_rows, kernels.walk, kernels.strike_out)
+    for forest in map(CompiledForest, (plain, derived, large)):
+        forest.warm_up()
+        compiled = [len(entry.signatures) for entry in entries]
+        for size in (0, 1, 9, 64, 500):
+            part = rows[:size]
+            forest(part)
+            part.flags.writeable = False
+            forest(part)
+            forest(np.frombuffer(part.tobytes(), np.float32).reshape(size, 5))
+        assert [len(entry.signatures) for entry in entries] == compiled
 
 
 def test_trees_that_need_wide_nodes_compile():
@@ -282,6 +302,11 @@ def test_nodes_that_are_no_tree_are_refused():
         tree_nodes(0, lambda node: Split(0, 0.0, False, 0, 0), 3)
     with pytest.raises(TreeError, match="feature 7; rows have those from 0 to 1"):
         build_forest(2, 0.0, [[Split(7, 0.0, True, 1, 2), Leaf(0.0), Leaf(1.0)]])
+
+
+def test_trees_without_any_split_are_refused():
+    with pytest.raises(TreeError, match="no tree has a split"):
+        build_forest(2, 0.0, [[Leaf(1.0)], [Leaf(2.0)]])
 
 
 def test_categories_without_number_are_refused():
