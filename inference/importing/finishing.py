@@ -17,7 +17,7 @@ from inference.graph_builder import (
 )
 from inference.importing.core import used_constants
 from inference.importing.opsets import opset_of
-from inference.importing.scores import ScoreKind
+from inference.importing.options import ScoreKind
 
 _LEAST = 1e-7
 """Probabilities nearer to 0 or 1 than this count as this far: their log-odds are finite."""

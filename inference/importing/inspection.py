@@ -12,11 +12,12 @@ from inference.importing.checking import read_checked
 from inference.importing.core import Preparation, build_core, free_batch
 from inference.importing.golden import check_repeatable, check_row_by_row, difference, golden_rows
 from inference.importing.limits import Limits
+from inference.importing.options import ScoreKind
 from inference.importing.outputs import ModelOutput, expose, read_outputs
 from inference.importing.refusal import ImportRefusedError
 from inference.importing.report import Check
 from inference.importing.running import Answers, Runner
-from inference.importing.scores import ScoreChoice, ScoreKind, choose_score
+from inference.importing.scores import ScoreChoice, choose_score
 from inference.importing.signature import ModelInput, choose_features, names_in, read_inputs
 
 _TOLERANCE = 1e-5

@@ -1,8 +1,10 @@
 """What a user may say of a model that is to be imported."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from inference.importing.scores import ScoreKind
+ScoreKind = Literal["probability", "logit"]
+"""What a score is; logit for log-odds."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from inference.importing.golden import difference
 from inference.importing.inspection import Inspection
 from inference.importing.limits import Limits
 from inference.importing.options import ImportOptions
+from inference.importing.plain_operators import with_plain_operators
 from inference.importing.sandbox import run_apart
 from inference.package import FORMAT, Card, ImportedModel, TrainingData
 from inference.training import TrainingSettings
@@ -35,6 +36,7 @@ def tensor_form(
     tensors, reason = tensor_form_or_why_not(model)
     if tensors is None:
         return None, reason
+    tensors = with_plain_operators(tensors)
     if others := _other_operators(tensors):
         return None, f"no tensor form is known of {', '.join(others)}"
     again = Outputs(**run_apart(tensors, rows, Outputs._fields, limits, str(path)))

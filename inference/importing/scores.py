@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.importing.options import ScoreKind
 from inference.importing.outputs import ModelOutput
 from inference.importing.refusal import ImportRefusedError
 from inference.importing.running import Answers
-
-ScoreKind = Literal["probability", "logit"]
 
 _FRAUD = {"1", "true", "fraud", "fraudulent"}
 _NEGATIVE = {"0", "-1", "false"}

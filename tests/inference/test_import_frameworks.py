@@ -4,16 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from payments import NAMES, payments, quick_settings
 
 from inference.autoencoder import Autoencoder, AutoencoderSettings, fit_autoencoder
 from inference.calibration import PlattScaling, sigmoid
+from inference.forest.graph_forms import tensor_form
 from inference.importing.finishing import finish_graph, margins
 from inference.importing.importer import import_model
 from inference.importing.inspection import Request, inspect
 from inference.importing.limits import Limits
 from inference.importing.options import ImportOptions
+from inference.importing.plain_operators import with_plain_operators
 from inference.importing.refusal import ImportRefusedError
 from inference.onnxruntime_engine import OnnxRuntimeEngine, load_session, run_session
 from inference.package import ModelPackage
@@ -79,6 +82,10 @@ def test_a_package_answers_as_the_framework_does(name: str, autoencoders: Any) -
     inner = np.abs(own["probability"] - 0.5) < 0.4999
     np.testing.assert_allclose(answers.probability[inner], calibrated[inner], atol=1e-5)
     assert ((answers.anomaly >= 0) & (answers.anomaly <= 1)).all()
+    plain = with_plain_operators(tensor_form(model))
+    assert {node.domain for node in onnx.load_from_string(plain).graph.node} == {""}
+    for one, other in zip(run_session(load_session(plain, name), rows), answers, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
 
-from inference.importing.importer import check_model, import_model
-from inference.importing.inspection import Inspection
 from inference.importing.limits import Limits
 from inference.importing.options import ImportOptions
 from inference.package import ModelPackage
@@ -23,6 +21,13 @@ from weir.dates import FromOption, ToOption, time_range_ms
 from weir.settings import Settings, load_settings
 from weir.training_run import Progress, packages_folder, training_set
 from weir.wiring import open_registry
+
+# The importer is imported by the functions that need it: `weir models list` does not.
+if TYPE_CHECKING:
+    from inference.importing.inspection import Inspection
+
+Span = tuple[int | None, int | None]
+"""From and to, UTC milliseconds."""
 
 _FIGURES = ("roc_auc", "average_precision", "brier", "calibration_error", "anomaly_roc_auc")
 
@@ -109,28 +114,21 @@ def import_(
         scale=scale,
         calibrate=calibrate,
     )
-    if data is None and not dry_run:
+    # A model takes several times its size while it is loaded and taken apart.
+    limits = Limits(file_mb=max_mb, memory_mb=max(Limits.memory_mb, 16 * max_mb))
+    show = not (no_progress or as_json)
+    span = time_range_ms(start, stop)
+    if dry_run:
+        _show_checks(model, _check(settings, model, data, span, options, limits, show), as_json)
+    elif data is None:
         raise typer.BadParameter(
             "thresholds, drift reference and figures come from labelled events: name them with "
             "--data FILE, or only check the model with --dry-run"
         )
-    # A model takes several times its size while it is loaded and taken apart.
-    limits = Limits(file_mb=max_mb, memory_mb=max(Limits.memory_mb, 16 * max_mb))
-    with steps_bar(not (no_progress or as_json)) as step:
-        rows = None if data is None else _rows(settings, data, start, stop, step)
-        if dry_run:
-            step("checking the file", 0.0)
-            declared = settings.plan().names
-            seen = None if rows is None else rows.matrix
-            found = check_model(model, declared, options, limits, seen)
-        else:
-            assert data is not None
-            assert rows is not None
-            done = _import(settings, model, rows, data, options, limits, alias, step)
-    if dry_run:
-        _show_checks(model, found, as_json)
     else:
-        _show_model(model, *done, as_json)
+        package = _import(settings, model, data, span, options, limits, show)
+        registered = open_registry(settings).register(package, alias or None)
+        _show_model(model, package, registered, as_json)
 
 
 def _impute(text: str | None) -> str | None:
@@ -144,33 +142,50 @@ def _impute(text: str | None) -> str | None:
     return text
 
 
-def _rows(
-    settings: Settings, data: Path, start: str | None, stop: str | None, step: Progress
-) -> TrainingSet:
+def _rows(settings: Settings, data: Path, span: Span, step: Progress) -> TrainingSet:
     file = open_events(data, settings.event, settings.labels.field)
     report_rejected(file)
-    return training_set(settings, file, *time_range_ms(start, stop), step)
+    return training_set(settings, file, *span, step)
+
+
+def _check(
+    settings: Settings,
+    model: Path,
+    data: Path | None,
+    span: Span,
+    options: ImportOptions,
+    limits: Limits,
+    show: bool,
+) -> "Inspection":
+    from inference.importing.importer import check_model
+
+    with steps_bar(show) as step:
+        rows = None if data is None else _rows(settings, data, span, step).matrix
+        step("checking the file", 0.0)
+        return check_model(model, settings.plan().names, options, limits, rows)
 
 
 def _import(
     settings: Settings,
     model: Path,
-    rows: TrainingSet,
     data: Path,
+    span: Span,
     options: ImportOptions,
     limits: Limits,
-    alias: str | None,
-    step: Progress,
-) -> tuple[ModelPackage, RegisteredModel]:
-    folder = packages_folder(settings)
-    try:
-        package = import_model(model, rows, settings.training, options, limits, folder, step)
-    except TrainingError as error:
-        raise TrainingError(f"{data}: {error}") from error
-    return package, open_registry(settings).register(package, alias or None)
+    show: bool,
+) -> ModelPackage:
+    from inference.importing.importer import import_model
+
+    with steps_bar(show) as step:
+        rows = _rows(settings, data, span, step)
+        folder = packages_folder(settings)
+        try:
+            return import_model(model, rows, settings.training, options, limits, folder, step)
+        except TrainingError as error:
+            raise TrainingError(f"{data}: {error}") from error
 
 
-def _show_checks(model: Path, found: Inspection, as_json: bool) -> None:
+def _show_checks(model: Path, found: "Inspection", as_json: bool) -> None:
     if as_json:
         print_json({"file": str(model), **found.as_dict(), "checks": dict(found.checks)})
         return
