@@ -28,7 +28,8 @@ from streams.reading import note_errors
 from streams.restoring import Restorer
 from streams.snapshots import Pointer, SnapshotSettings, SnapshotTaker
 from streams.task import Task
-from streams.transactor import Aborted, Committed, FencedError, OutlivedError, Transactor
+from streams.transaction_errors import FencedError, OutlivedError
+from streams.transactor import Aborted, Committed, Transactor
 from streams.work import Work
 
 logger = logging.getLogger(__name__)

@@ -7,22 +7,13 @@ import numpy as np
 from confluent_kafka import Message, TopicPartition
 from numpy.typing import NDArray
 
-from streams.alignment import (
-    ARRIVED,
-    NOTHING,
-    OFFSET,
-    TIME,
-    Alignment,
-    AlignmentSettings,
-    Lane,
-    Turn,
-    monotonic_ms,
-)
+from streams.alignment import NOTHING, Alignment, AlignmentSettings, Turn, monotonic_ms
 from streams.contract import EventContract
 from streams.dead_letters import headers_of
 from streams.decode import Decoder, TryAgainLaterError
 from streams.features.state import LabelBatch
 from streams.labels import label_contract, read_progress
+from streams.lane import ARRIVED, OFFSET, TIME, Lane
 from streams.position import NO_TIME, Position
 from streams.reading import is_end, note_errors
 from streams.rejection import Reason, Rejected

@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.dead_letters import Header
 from streams.letter_box import LetterBox, Marks, Progress, Selection, StoredLetter, mark, silent
-from streams.transactor import FencedError
+from streams.transaction_errors import FencedError
 
 logger = logging.getLogger(__name__)
 

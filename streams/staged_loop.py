@@ -23,7 +23,8 @@ from streams.member import GroupMember, Place, Places
 from streams.reading import is_end, note_errors
 from streams.restoring import MissingHistoryError
 from streams.stages import StagePosition, StageTask, Step
-from streams.transactor import Aborted, Committed, FencedError, OutlivedError, Transactor
+from streams.transaction_errors import FencedError, OutlivedError
+from streams.transactor import Aborted, Committed, Transactor
 
 logger = logging.getLogger(__name__)
 

@@ -11,13 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from time import monotonic, perf_counter
-from typing import Any, Self
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from streams.dead_letters import Header
 from streams.denied import is_denial
 from streams.kafka import KafkaSettings
+from streams.transaction_errors import FencedError, OutlivedError, overdue
 from streams.waiting import comes_back, in_thread
 
 logger = logging.getLogger(__name__)
@@ -33,32 +34,6 @@ _REFUSED_RECORDS = {
     KafkaError.INVALID_RECORD,
     KafkaError.RECORD_LIST_TOO_LARGE,
 }
-
-
-def _overdue(seconds: float) -> str:
-    return f"a call of Kafka's client has not come back for {seconds:g} s"
-
-
-class FencedError(Exception):
-    """Another process with the same transactional id has taken over."""
-
-
-class OutlivedError(Exception):
-    """The cluster gave up a transaction that took too long, and this producer with it."""
-
-    @classmethod
-    def after(cls, timeout_ms: int) -> Self:
-        """Say that a transaction was fenced off by nobody but its own time."""
-        return cls(
-            "a transaction took longer than loop.transaction_timeout "
-            f"({timeout_ms / 1_000:g} s), so the cluster gave it up: start "
-            "again; nothing of it was committed"
-        )
-
-    @classmethod
-    def overdue(cls, seconds: float) -> Self:
-        """Say that a call can't be waited for any longer."""
-        return cls(f"{_overdue(seconds)}: start again")
 
 
 @dataclass(frozen=True)
@@ -226,7 +201,7 @@ class Transactor:
             )
         self._renew()
         self.start()
-        return Aborted(_overdue(self._overdue_s))
+        return Aborted(overdue(self._overdue_s))
 
     def close(self) -> None:
         """Wait for an unsettled transaction to run to its end, unless it hangs."""

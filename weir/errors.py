@@ -57,7 +57,7 @@ def _exit_code(error: Exception) -> int | None:
     from streams.stages.messages import MessageError
     from streams.stages.succession import FeaturesChangedError, FormerWorkersError
     from streams.topics import TopicError
-    from streams.transactor import FencedError, OutlivedError
+    from streams.transaction_errors import FencedError, OutlivedError
     from weir.demo.errors import DemoError
 
     codes: list[tuple[int, tuple[type[Exception], ...]]] = [

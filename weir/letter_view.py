@@ -12,8 +12,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from streams.dead_letters import DeadLetter
-from streams.letter_box import StoredLetter
+from streams.letter_box import LetterBox, StoredLetter
 from streams.rejection import Reason
+from streams.requeue import RequeueReport
+from weir.console import stdout
 
 _EXCERPT = 60
 _HEX_COLUMNS = 16
@@ -259,3 +261,35 @@ def _bytes_as_json(name: str, value: bytes | None) -> dict[str, str | None]:
     if value is not None and text is None:
         return {f"{name}_base64": base64.b64encode(value).decode()}
     return {name: text}
+
+
+def say_foreign(letters: LetterBox) -> None:
+    """Say that records were passed over, if any were."""
+    if letters.foreign:
+        stdout.print(
+            f"{letters.foreign:,} records of {letters.topic} are no dead letters, and passed over: "
+            "is topics.dead_letters the right topic?"
+        )
+
+
+def say_requeued(report: RequeueReport, *, done: bool) -> None:
+    """Say what was sent again, or would be."""
+    verb = "requeued" if done else "would requeue"
+    for topic, count in sorted(report.sent.items()):
+        stdout.print(f"{verb} {count:,} letters to {topic}", markup=False)
+    for reason, count in sorted(report.reasons.items(), key=lambda item: -item[1]):
+        stdout.print(f"  {count:,} {reason}", markup=False)
+    if not report.total:
+        stdout.print("nothing to requeue" if not done else "nothing was requeued")
+    if report.already:
+        stdout.print(f"{report.already:,} were requeued before, and are passed over")
+    if report.partial:
+        stdout.print(
+            f"{report.partial:,} hold only a part of their record and can't be requeued, such as "
+            f"{report.partial_example}: send the original at that place",
+            markup=False,
+        )
+    if report.stopped:
+        stdout.print("stopped; the same command goes on from here")
+    elif report.total and not done:
+        stdout.print("nothing was done: --yes does it")

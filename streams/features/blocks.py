@@ -8,6 +8,9 @@ full moves to one of twice the size; the place that it leaves is chained into th
 size. The chunks that a block fills are summed.
 """
 
+import numpy as np
+from numpy.typing import NDArray
+
 from streams.features.chunk_sums import CHUNK, sum_chunks
 from streams.features.compiled import inlined, kernel
 from streams.features.id_index import NEVER
@@ -170,3 +173,10 @@ def free_places(times, free, used):  # type: ignore[no-untyped-def]
             total += 1 << size_class
             place = times[place]
     return total
+
+
+def new_blocks(count: int) -> NDArray[np.int64]:
+    """Return blocks without events."""
+    blocks = np.zeros((count, BLOCK), np.int64)
+    blocks[:, LOST] = NEVER
+    return blocks

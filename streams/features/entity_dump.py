@@ -4,10 +4,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.features.blocks import BLOCK, LOST, TILE_ROW, free_places, sum_blocks
+from streams.features.blocks import BLOCK, LOST, TILE_ROW, free_places, new_blocks, sum_blocks
 from streams.features.dumps import CorruptStateError, EntityHeader, Reader, describe
-from streams.features.entity_state import EntityState, new_blocks, new_index
-from streams.features.id_index import NEVER, SLOT, WAITING_FRAUD, collect, refill
+from streams.features.entity_state import EntityState
+from streams.features.id_index import NEVER, SLOT, WAITING_FRAUD, collect, new_index, refill
 from streams.features.slots import Slots
 from streams.features.statistics import Counter
 

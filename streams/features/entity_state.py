@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.events import EventBatch
-from streams.features.blocks import BLOCK, LOST, TILE_ROW, free_blocks
+from streams.features.blocks import TILE_ROW, free_blocks, new_blocks
 from streams.features.chunk_sums import CHUNK, CHUNK_SUMS
 from streams.features.eviction import find_idle, forget_blocks
 from streams.features.feature_rows import FeatureRows
-from streams.features.id_index import EMPTY, NEVER, SLOT, count_kept, rebuild
-from streams.features.identity import hash_integers, hash_texts
+from streams.features.id_index import NEVER, count_kept, new_index, rebuild
 from streams.features.journal import forgotten_words, undo
 from streams.features.kernels import NO_TILES, update_entity
 from streams.features.label_batch import LabelBatch
-from streams.features.plan import LABEL_COLUMN, EntityPlan
+from streams.features.numbers import numbers_of
+from streams.features.plan import EntityPlan
 from streams.features.recording import Recording, Recordings
 from streams.features.slots import Slots
 from streams.features.statistics import Counter, Group, Stat
@@ -115,7 +115,7 @@ class EntityState:
             self.slots.fresh.clear()
         known_before = len(self.slots.fresh)
         slots = self._find_slots(batch.values(self.plan.entity))
-        rows = self._rows(batch)
+        rows = numbers_of(batch, self.plan.columns)
         if self.has_labels:
             # Before the batch counts as seen: it may itself reach further than the windows.
             self._reserve_index(len(batch) + len(labels))
@@ -250,19 +250,6 @@ class EntityState:
             self.blocks = blocks
         return slots
 
-    def _rows(self, batch: EventBatch) -> NDArray[np.float64]:
-        rows = np.empty((len(self.plan.columns), len(batch)))
-        for row, (how, name) in zip(rows, self.plan.columns, strict=True):
-            if how == "number":
-                row[:] = batch.numbers(name)
-            elif how == "text":
-                row[:] = hash_texts(batch.values(name))
-            elif how == "integer":
-                row[:] = hash_integers(batch.values(name), batch.numbers(name))
-            elif how == LABEL_COLUMN:
-                row[:] = 0.0
-        return rows
-
     def new_arena(self, places: int) -> Arena:
         """Return an arena with room for so many events."""
         columns = max(1, len(self.plan.columns))
@@ -311,17 +298,3 @@ class EntityState:
         if self._recordings:
             self._recordings[-1].indexes.append((int(self._recordings.journal[0]), self.index))
         self.index = index
-
-
-def new_blocks(count: int) -> NDArray[np.int64]:
-    """Return blocks without events."""
-    blocks = np.zeros((count, BLOCK), np.int64)
-    blocks[:, LOST] = NEVER
-    return blocks
-
-
-def new_index(places: int) -> NDArray[np.int64]:
-    """Return an empty id index; `places` is a power of two."""
-    index = np.empty((places, 3), np.int64)
-    index[:, SLOT] = EMPTY
-    return index

@@ -5,6 +5,7 @@ one of the marks below, and the event's time.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streams.features.compiled import inlined, kernel
 from streams.features.prefetch import prefetch
@@ -107,3 +108,10 @@ def refill(entries, index):  # type: ignore[no-untyped-def]
         place = find_place(index, entries[row, KEY])
         for column in range(index.shape[1]):
             index[place, column] = entries[row, column]
+
+
+def new_index(places: int) -> NDArray[np.int64]:
+    """Return an empty id index; `places` is a power of two."""
+    index = np.empty((places, 3), np.int64)
+    index[:, SLOT] = EMPTY
+    return index

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.alignment import ARRIVED, OFFSET, TIME, Alignment, AlignmentSettings, Lane, Turn
+from streams.alignment import Alignment, AlignmentSettings, Turn
 from streams.alignment import monotonic_ms as _monotonic_ms
 from streams.contract import EventContract
 from streams.events import RecordBatch
@@ -15,6 +15,7 @@ from streams.features.feature_rows import FeatureRows
 from streams.features.label_batch import LabelBatch
 from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
+from streams.lane import ARRIVED, OFFSET, TIME, Lane
 from streams.position import NO_TIME
 from streams.stages.messages import (
     EVENTS,

@@ -24,13 +24,13 @@ from streams.position import NO_TIME
 from streams.reading import is_end, read_ready
 from streams.restoring import complain_of_missing_history
 from streams.snapshots import SnapshotSettings
-from streams.stages.joiner import answered_before, answering_from
 from streams.stages.names import StageTopics
 from streams.stages.overview import workers_of
-from streams.stages.routing import Progress, Routed
+from streams.stages.routing import Routed
 from streams.stages.split import StagedPlan
 from streams.stages.stage_topics import stage_topic_names
-from streams.stages.step import StagePosition, moved_to, pack, unpack
+from streams.stages.step import StagePosition, unpack
+from streams.stages.succeeding import succeeding
 from streams.stages.version import Version
 from streams.topics import TopicSettings, partitions_of
 
@@ -276,35 +276,6 @@ class Succession:
         arrived = np.array([each.timestamp()[1] for each in messages], np.int64)
         times = self._decoder.decode([each.value() for each in messages], arrived).events.times
         return bool(times.size) and int(times[0]) <= now - self._memory_ms
-
-
-def succeeding(
-    committed: Mapping[Place, StagePosition | None],
-    firsts: Mapping[Place, int],
-    former: str,
-    enriched: str,
-    version: Version,
-) -> dict[Place, StagePosition]:
-    """What to commit so that a group goes on with new stage topics.
-
-    Args:
-        committed: positions of the sources, and of the topic whose events were answered so far.
-        firsts: of each source partition, the first offset that has not expired.
-        former: that topic.
-        enriched: the topic whose events are answered from now on.
-    """
-    new = {}
-    for place, first in firsts.items():
-        position = committed[place]
-        offset = position.offset if position is not None else first
-        routed = Routed(Progress(), version, again_from=0)
-        new[place] = StagePosition(offset, pack(routed))
-    for (topic, partition), position in committed.items():
-        if topic == former:
-            new[enriched, partition] = answering_from(answered_before(position))
-            offset = position.offset if position is not None else 0
-            new[topic, partition] = StagePosition(offset, moved_to(version.prefix))
-    return new
 
 
 def _routed(position: StagePosition) -> Routed:

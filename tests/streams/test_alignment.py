@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.alignment import ARRIVED, OFFSET, TIME, Alignment, AlignmentSettings, Lane, Turn
+from streams.alignment import Alignment, AlignmentSettings, Turn
+from streams.lane import ARRIVED, OFFSET, TIME, Lane
 
 MAX_IDLE, MAX_HOLD, LIVE = 1_000, 30_000, 60_000
 NOW = 10_000_000_000

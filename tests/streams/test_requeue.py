@@ -15,7 +15,7 @@ from streams.purge import PurgeError, plan_purge, purge
 from streams.reading import read_to_end
 from streams.rejection import Reason, Rejected
 from streams.requeue import RequeueError, Requeuer
-from streams.transactor import FencedError
+from streams.transaction_errors import FencedError
 from tests.streams.settled import wait_until_settled
 
 

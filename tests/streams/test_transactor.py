@@ -9,7 +9,8 @@ from confluent_kafka import Consumer, TopicPartition
 from streams import transactor as transactor_module
 from streams.kafka import KafkaSettings
 from streams.reading import read_to_end
-from streams.transactor import Aborted, Committed, Outgoing, OutlivedError, Transactor
+from streams.transaction_errors import OutlivedError
+from streams.transactor import Aborted, Committed, Outgoing, Transactor
 
 MakeTopics = Callable[..., tuple[str, ...]]
 

@@ -15,7 +15,7 @@ from streams.acls import Acl, Process, Usage, acls_of, requeue_acls
 from streams.letter_box import LetterBox, Marks, Place, Selection, StoredLetter
 from streams.purge import plan_purge
 from streams.purge import purge as purge_letters
-from streams.requeue import Requeuer, RequeueReport
+from streams.requeue import Requeuer
 from streams.rights import named_denials
 from weir.console import (
     FAILED,
@@ -40,7 +40,14 @@ from weir.letter_options import (
     parse_place,
 )
 from weir.letter_options import selection as make_selection
-from weir.letter_view import Counts, as_json, letters_table, show_letter
+from weir.letter_view import (
+    Counts,
+    as_json,
+    letters_table,
+    say_foreign,
+    say_requeued,
+    show_letter,
+)
 from weir.settings import load_settings
 from weir.wiring import admitted, usage
 
@@ -123,7 +130,7 @@ def list_letters(
              "by_reason": by_reason, "latest": [as_json(stored) for stored in shown]}
         )  # fmt: skip
         return
-    _say_foreign(desk.box)
+    say_foreign(desk.box)
     if not counts.letters:
         stdout.print("no such dead letters" if selection != Selection() else "no dead letters")
         return
@@ -227,8 +234,8 @@ def requeue(
     if as_json_:
         print_json({"done": yes, "total": report.total, **asdict(report)})
     else:
-        _say_foreign(desk.box)
-        _print_requeued(report, done=yes)
+        say_foreign(desk.box)
+        say_requeued(report, done=yes)
     if report.stopped:
         raise typer.Exit(STOPPED)
     if report.partial:
@@ -273,7 +280,7 @@ def purge(
     if as_json_:
         print_json({"done": yes, **asdict(plan)})
         return
-    _say_foreign(desk.box)
+    say_foreign(desk.box)
     if not plan.letters:
         stdout.print("no such dead letters: nothing to delete")
         return
@@ -281,33 +288,3 @@ def purge(
     stdout.print(f"{verb} {plan.letters:,} letters, {plan.never_requeued:,} of them never requeued")
     if not yes:
         stdout.print("nothing was done: --yes does it, and there is no way back")
-
-
-def _say_foreign(box: LetterBox) -> None:
-    if box.foreign:
-        stdout.print(
-            f"{box.foreign:,} records of {box.topic} are no dead letters, and passed over: "
-            "is topics.dead_letters the right topic?"
-        )
-
-
-def _print_requeued(report: RequeueReport, *, done: bool) -> None:
-    verb = "requeued" if done else "would requeue"
-    for topic, count in sorted(report.sent.items()):
-        stdout.print(f"{verb} {count:,} letters to {topic}", markup=False)
-    for reason, count in sorted(report.reasons.items(), key=lambda item: -item[1]):
-        stdout.print(f"  {count:,} {reason}", markup=False)
-    if not report.total:
-        stdout.print("nothing to requeue" if not done else "nothing was requeued")
-    if report.already:
-        stdout.print(f"{report.already:,} were requeued before, and are passed over")
-    if report.partial:
-        stdout.print(
-            f"{report.partial:,} hold only a part of their record and can't be requeued, such as "
-            f"{report.partial_example}: send the original at that place",
-            markup=False,
-        )
-    if report.stopped:
-        stdout.print("stopped; the same command goes on from here")
-    elif report.total and not done:
-        stdout.print("nothing was done: --yes does it")

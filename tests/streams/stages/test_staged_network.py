@@ -14,7 +14,7 @@ from streams.features.declarations import FeatureDeclaration
 from streams.features.plan import FeaturePlan
 from streams.features.window_settings import WindowSettings
 from streams.stages import MessageError, StagePosition
-from streams.stages.succession import succeeding
+from streams.stages.succeeding import succeeding
 from streams.stages.version import Version
 
 CONTRACT = EventContract(

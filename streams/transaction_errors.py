@@ -1,0 +1,30 @@
+"""How a producer of transactions ends for good."""
+
+from typing import Self
+
+
+def overdue(seconds: float) -> str:
+    """In words, how long a call has not come back."""
+    return f"a call of Kafka's client has not come back for {seconds:g} s"
+
+
+class FencedError(Exception):
+    """Another process with the same transactional id has taken over."""
+
+
+class OutlivedError(Exception):
+    """The cluster gave up a transaction that took too long, and this producer with it."""
+
+    @classmethod
+    def after(cls, timeout_ms: int) -> Self:
+        """Say that a transaction was fenced off by nobody but its own time."""
+        return cls(
+            "a transaction took longer than loop.transaction_timeout "
+            f"({timeout_ms / 1_000:g} s), so the cluster gave it up: start "
+            "again; nothing of it was committed"
+        )
+
+    @classmethod
+    def overdue(cls, seconds: float) -> Self:
+        """Say that a call can't be waited for any longer."""
+        return cls(f"{overdue(seconds)}: start again")
