@@ -22,6 +22,9 @@ from inference.forest.forest import (
 
 OPERATORS = ("TreeEnsembleRegressor", "TreeEnsembleClassifier")
 
+_Key = tuple[int, int]
+"""What the operator knows a node by: its tree and its number there."""
+
 # Whether the branch of "true" is the left one, which has the smaller values.
 _TRUE_IS_LEFT = {"BRANCH_LEQ": True, "BRANCH_LT": True, "BRANCH_GT": False, "BRANCH_GTE": False}
 
@@ -45,58 +48,63 @@ def read_tree_ensemble(node: onnx.NodeProto, width: int) -> Forest:
 
 
 def _read(operator: str, attributes: Mapping[str, Any], width: int) -> Forest:
-    kind = "class" if operator == "TreeEnsembleClassifier" else "target"
     _check_one_output(operator, attributes)
-    share = 1.0
     tree_ids = list(dict.fromkeys(attributes["nodes_treeids"]))
-    if (aggregate := attributes.get("aggregate_function", b"SUM")) == b"AVERAGE":
-        share = 1 / len(tree_ids)
-    elif aggregate != b"SUM":
-        raise TreeError(f"aggregate_function {aggregate.decode()} is neither SUM nor AVERAGE")
-    weights: dict[tuple[int, int], float] = {}
+    aggregate = attributes.get("aggregate_function", b"SUM").decode()
+    if aggregate not in ("SUM", "AVERAGE"):
+        raise TreeError(f"aggregate_function {aggregate} is neither SUM nor AVERAGE")
+    share = 1.0 if aggregate == "SUM" else 1 / len(tree_ids)
+    weights = _weights("class" if operator == "TreeEnsembleClassifier" else "target", attributes)
+    nodes = _nodes(attributes)
+
+    def describe(key: _Key) -> Node:
+        node = nodes[key]
+        return Leaf(weights.get(key, 0.0) * share) if node is None else node
+
+    splits = [node for node in nodes.values() if node is not None]
+    children = {child for split in splits for child in (split.left, split.right)}
+    roots = [key for key in nodes if key not in children]
+    if [tree for tree, _ in roots] != tree_ids:
+        raise TreeError("the nodes are no trees with one root each")
+    trees = [tree_nodes(root, describe, len(nodes)) for root in roots]
+    return build_forest(width, math.fsum(_numbers(attributes, "base_values")), trees)
+
+
+def _weights(kind: str, attributes: Mapping[str, Any]) -> dict[_Key, float]:
+    """Return what each leaf adds."""
+    weights: dict[_Key, float] = {}
     for tree, node, weight in zip(
         attributes[f"{kind}_treeids"],
         attributes[f"{kind}_nodeids"],
         _numbers(attributes, f"{kind}_weights"),
         strict=True,
     ):
-        weights[tree, node] = weights.get((tree, node), 0.0) + weight * share
-    columns = (
-        "nodes_featureids", "nodes_modes", "nodes_truenodeids", "nodes_falsenodeids",
-    )  # fmt: skip
-    count = len(attributes["nodes_treeids"])
-    missing_true = attributes.get("nodes_missing_value_tracks_true") or [0] * count
-    nodes = dict(
-        zip(
-            zip(attributes["nodes_treeids"], attributes["nodes_nodeids"], strict=True),
-            zip(
-                *(attributes[name] for name in columns),
-                _numbers(attributes, "nodes_values"),
-                missing_true,
-                strict=True,
-            ),
-            strict=True,
+        weights[tree, node] = weights.get((tree, node), 0.0) + weight
+    return weights
+
+
+def _nodes(attributes: Mapping[str, Any]) -> dict[_Key, Split | None]:
+    """Return the splits by tree and node; None is a leaf."""
+    trees = attributes["nodes_treeids"]
+    nodes: dict[_Key, Split | None] = {}
+    for tree, node, mode, feature, value, missing_goes_true, true, false in zip(
+        trees,
+        attributes["nodes_nodeids"],
+        attributes["nodes_modes"],
+        attributes["nodes_featureids"],
+        _numbers(attributes, "nodes_values"),
+        attributes.get("nodes_missing_value_tracks_true") or [0] * len(trees),
+        attributes["nodes_truenodeids"],
+        attributes["nodes_falsenodeids"],
+        strict=True,
+    ):
+        branches = ((tree, true), (tree, false))
+        nodes[tree, node] = (
+            None
+            if mode == b"LEAF"
+            else _split(mode.decode(), feature, value, bool(missing_goes_true), *branches)
         )
-    )
-
-    def describe(key: tuple[int, int]) -> Node:
-        feature, mode, true, false, value, missing_goes_true = nodes[key]
-        if mode == b"LEAF":
-            return Leaf(weights.get(key, 0.0))
-        branches = ((key[0], true), (key[0], false))
-        return _split(mode.decode(), feature, value, bool(missing_goes_true), *branches)
-
-    children = {
-        (tree, child)
-        for (tree, _), (_, mode, *branches, _, _) in nodes.items()
-        if mode != b"LEAF"
-        for child in branches
-    }
-    roots = [key for key in nodes if key not in children]
-    if [tree for tree, _ in roots] != tree_ids:
-        raise TreeError("the nodes are no trees with one root each")
-    trees = [tree_nodes(root, describe, len(nodes)) for root in roots]
-    return build_forest(width, math.fsum(_numbers(attributes, "base_values")), trees)
+    return nodes
 
 
 def _check_one_output(operator: str, attributes: Mapping[str, Any]) -> None:
@@ -118,8 +126,8 @@ def _split(
     feature: int,
     value: float,
     missing_goes_true: bool,
-    true: tuple[int, int],
-    false: tuple[int, int],
+    true: _Key,
+    false: _Key,
 ) -> Split:
     if mode == "BRANCH_EQ":
         if value < 0 or value != int(value):

@@ -29,7 +29,7 @@ from inference.forest.xgboost_reader import read_xgboost
 
 # The patched limits are set anew by every example.
 thorough = settings(
-    max_examples=15,
+    max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
