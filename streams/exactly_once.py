@@ -287,7 +287,13 @@ class ExactlyOnceLoop:
             return not (stop.is_set() or self._mend)
 
         restorer = Restorer(
-            self._kafka, self._snapshots, self._snapshot_topic, self._new_intake, self._task, go_on
+            self._kafka,
+            self._snapshots,
+            self._snapshot_topic,
+            self._settings.group,
+            self._new_intake,
+            self._task,
+            go_on,
         )
         positions = restorer.restore(self._member.committed())
         self._pointer = restorer.pointer

@@ -40,6 +40,7 @@ class Restorer:
 
     Args:
         snapshot_topic: where snapshots are.
+        group: whose they are.
         new_intake: makes an empty intake, to read history through.
         go_on: asked again and again; False ends the work early.
 
@@ -53,6 +54,7 @@ class Restorer:
         kafka: KafkaSettings,
         settings: SnapshotSettings,
         snapshot_topic: str,
+        group: str,
         new_intake: Callable[[], Intake],
         task: Task,
         go_on: Callable[[], bool],
@@ -60,6 +62,7 @@ class Restorer:
         self._kafka = kafka
         self._settings = settings
         self._topic = snapshot_topic
+        self._group = group
         self._new_intake = new_intake
         self._task = task
         self._go_on = go_on
@@ -145,7 +148,9 @@ class Restorer:
         if self.pointer is None or not self._settings.enabled:
             return None
         try:
-            snapshot = read_snapshot(self._kafka.consumer_config(), self._topic, self.pointer)
+            snapshot = read_snapshot(
+                self._kafka.consumer_config(), self._topic, self.pointer, self._group
+            )
         except SnapshotGoneError as error:
             logger.warning("a snapshot is of no use (%s): reading retained input", error)
             return None

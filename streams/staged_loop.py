@@ -2,27 +2,32 @@
 
 What a worker's partitions have to say at a moment, and where their input goes on, is one Kafka
 transaction. If it is aborted, they take back what they saw of it. Partitions come and go one by
-one: when one comes, its state is made anew from its own records, up to what the group has committed
-for it, while the others go on.
+one: when one comes, its state is restored from its last snapshot and its own records, up to what
+the group has committed for it, while the others go on.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from threading import Event
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaException, Message, TopicPartition
 
-from streams.denied import is_denial
 from streams.features.state import FeatureState
 from streams.gathering import Gathering
-from streams.kafka import KafkaSettings
+from streams.kafka import KafkaSettings, connect
 from streams.loop_settings import LoopSettings
 from streams.member import GroupMember, Place, Places
 from streams.reading import is_end, note_errors
-from streams.restoring import MissingHistoryError
+from streams.snapshots import Pointer, SnapshotSettings
+from streams.snapshots.writer import Observe, observe_nothing
 from streams.stages import StagePosition, StageTask, Step
+from streams.stages.newcomers import COMMITTED_S, Newcomers
+from streams.stages.snapshot_keeper import SnapshotKeeper
+from streams.stages.stage_restorer import StageRestorer
+from streams.stages.step import position_of, with_pointer
+from streams.topics import partitions_of
 from streams.transaction_errors import FencedError, OutlivedError
 from streams.transactor import Aborted, Committed, Transactor
 
@@ -31,10 +36,7 @@ logger = logging.getLogger(__name__)
 _BUSY_POLL_S = 0.002
 _HELD_POLL_S = 0.01
 _IDLE_POLL_S = 0.1
-_COMMITTED_S = 2.0
-_ASK_AGAIN_S = 0.1
 _OBSERVE_S = 1.0
-_COMPLAIN_S = 10.0
 
 
 class RecordRefusedError(Exception):
@@ -50,6 +52,9 @@ class StagedLoop:
         committed, aborted: told of each transaction's end.
         observe: told now and then which windows there are.
         claim: returns when the group may be joined, or its argument is set; see `Succession`.
+        snapshots, snapshot_topic: when windows are written down, and where.
+        observe_snapshot: see `streams.snapshots.writer.Observe`.
+        note_restored: told how many events were read again to restore windows.
     """
 
     def __init__(
@@ -62,6 +67,10 @@ class StagedLoop:
         aborted: Callable[[str], None],
         observe: Callable[[list[FeatureState]], None],
         claim: Callable[[Event], None],
+        snapshots: SnapshotSettings,
+        snapshot_topic: str,
+        observe_snapshot: Observe = observe_nothing,
+        note_restored: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._kafka = kafka
         self._settings = settings
@@ -72,13 +81,20 @@ class StagedLoop:
         self._note_aborted = aborted
         self._observe = observe
         self._claim = claim
-        self._member: Any = None  # these two from `run` on
+        self._snapshots = snapshots
+        self._snapshot_topic = snapshot_topic
+        self._observe_snapshot = observe_snapshot
+        self._restorer = StageRestorer(
+            kafka, snapshots, snapshot_topic, settings.group, note_restored
+        )
+        self._member: Any = None  # these four from `run` on
         self._transactor: Any = None
+        self._keeper: Any = None
+        self._newcomers: Any = None
         self._tasks: dict[Place, StageTask] = {}
-        self._new: set[Place] = set()
         self._positions: dict[Place, StagePosition | None] = {}
-        self._in_flight: dict[Place, tuple[StageTask, Step]] = {}
-        self._ask_at = self._complain_at = self._observe_at = 0.0
+        self._in_flight: dict[Place, _InFlight] = {}
+        self._observe_at = 0.0
 
     def run(self, stop: Event) -> None:
         """Run until `stop` is set, then finish the transaction at hand and leave the group.
@@ -105,6 +121,8 @@ class StagedLoop:
         self._member = GroupMember(
             self._kafka, settings, self._topics, self._come, self._go, self._lose
         )
+        self._keeper = self._new_keeper()
+        self._newcomers = Newcomers(self._member, self._new_task, self._restorer)
         try:
             while not stop.is_set():
                 self._round()
@@ -115,13 +133,14 @@ class StagedLoop:
             raise OutlivedError.after(settings.transaction_timeout) from error
         finally:
             self._transactor.close()
+            self._keeper.close()
+            self._restorer.close()
             self._member.close()
 
     @property
     def ready(self) -> bool:
         """Whether there are partitions, and the state of each is complete."""
-        tasks = dict(self._tasks)
-        return bool(tasks) and not self._new and all(task.ready for task in tasks.values())
+        return bool(self._tasks) and not self._newcomers.any
 
     def lag(self) -> dict[Place, int]:
         """Records of each partition that were not read a moment ago; any thread may ask."""
@@ -130,16 +149,19 @@ class StagedLoop:
 
     def _round(self) -> None:
         waits = any(task.waiting for task in self._tasks.values())
-        timeout = _HELD_POLL_S if waits or self._new else _IDLE_POLL_S
+        timeout = _HELD_POLL_S if waits or self._newcomers.any else _IDLE_POLL_S
         messages = self._member.poll(_BUSY_POLL_S if self._transactor.busy else timeout)
         self._settle(wait=False)
         note_errors(messages)
         self._feed(messages)  # before any task is made anew: these were read for those of before
-        self._begin_new()
+        self._newcomers.begin()
+        self._take_up_newcomers()
         self._member.note_lag({place: task.next_offset for place, task in self._tasks.items()})
-        waiting = sum(task.waiting for task in self._tasks.values())
-        if not self._transactor.busy and self._gathering.ripe(waiting):
-            self._settle(wait=True)
+        if self._transactor.busy:
+            return
+        self._settle(wait=True)
+        self._keeper.write_one(self._tasks)
+        if self._gathering.ripe(sum(task.waiting for task in self._tasks.values())):
             self._submit()
 
     def _feed(self, messages: Sequence[Message]) -> None:
@@ -162,10 +184,16 @@ class StagedLoop:
         if not steps:
             return
         self._gathering.taken()
-        self._in_flight = {place: (self._tasks[place], step) for place, step in steps.items()}
         outgoing = [out for step in steps.values() for out in step.outgoing]
+        pointers = {place: self._keeper.pointer(place) for place in steps}
+        self._in_flight = {
+            place: _InFlight(self._tasks[place], step, pointers[place])
+            for place, step in steps.items()
+        }
         offsets = [
-            TopicPartition(*place, step.position.offset, step.position.metadata)
+            TopicPartition(
+                *place, step.position.offset, with_pointer(step.position, pointers[place])
+            )
             for place, step in steps.items()
         ]
         self._transactor.submit(outgoing, offsets, self._member.group_metadata())
@@ -177,13 +205,14 @@ class StagedLoop:
             return
         in_flight, self._in_flight = self._in_flight, {}
         # A partition may be gone by now, and even back, with another task.
-        ours = {place for place, (task, _) in in_flight.items() if self._tasks.get(place) is task}
+        ours = {place for place, one in in_flight.items() if self._tasks.get(place) is one.task}
         if isinstance(outcome, Committed):
-            for place, (task, step) in in_flight.items():
+            for place, (task, step, pointer) in in_flight.items():
                 step.when_visible(outcome)
                 if place in ours:
                     task.release()
                     self._positions[place] = step.position
+                    self._keeper.note_committed(place, pointer, step.rows)
             self._note_committed()
             if monotonic() >= self._observe_at:
                 self._observe_at = monotonic() + _OBSERVE_S
@@ -202,8 +231,8 @@ class StagedLoop:
         """Take back what was not committed; begin anew where the group remembers something else."""
         try:
             committed = {
-                (each.topic, each.partition): _position(each)
-                for each in self._member.stable_offsets(places, _COMMITTED_S)
+                (each.topic, each.partition): position_of(each)[0]
+                for each in self._member.stable_offsets(places, COMMITTED_S)
                 if each.error is None
             }
         except KafkaException:
@@ -212,12 +241,11 @@ class StagedLoop:
             if place in committed and committed[place] == self._positions[place]:
                 self._tasks[place].undo()
             else:
-                del self._tasks[place]
-                self._new.add(place)
+                self._lose([place])
+                self._come([place])
 
     def _come(self, places: Places) -> None:
-        self._new |= set(places)
-        self._ask_at = 0.0
+        self._newcomers.come(places)
 
     def _go(self, places: Places) -> None:
         # Offsets can be committed for as long as the partitions are ours, which is until we return.
@@ -227,57 +255,38 @@ class StagedLoop:
     def _lose(self, places: Places) -> None:
         # What is in flight may hang, and the others wait for us to join them again.
         for place in places:
-            self._new.discard(place)
+            self._newcomers.forget(place)
+            self._keeper.forget(place)
             self._tasks.pop(place, None)
 
-    def _begin_new(self) -> None:
-        """Make tasks for partitions that have come, once the group says what is committed."""
-        if not self._new or monotonic() < self._ask_at:
-            return
-        self._ask_at = monotonic() + _ASK_AGAIN_S
-        try:
-            committed = self._member.stable_offsets(self._new, _COMMITTED_S)
-        except KafkaException as error:
-            if is_denial(error.args[0]):
-                raise
-            self._complain("any partition", error.args[0])
-            return
-        for each in committed:
-            if each.error is None:
-                self._begin((each.topic, each.partition), each)
-            elif each.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
-                # So it is as long as the transaction of a worker that died is still open.
-                self._complain(f"{each.topic}[{each.partition}] and maybe others", each.error)
-            else:
-                raise KafkaException(each.error)
+    def _take_up_newcomers(self) -> None:
+        for restoring in self._newcomers.loaded():
+            self._tasks[restoring.place] = restoring.task
+            self._positions[restoring.place] = restoring.position
+        for restoring in self._newcomers.complete():
+            windowed = restoring.task.windowed
+            if windowed is not None:
+                self._keeper.begin(restoring.place, restoring.pointer, windowed.restored)
 
-    def _complain(self, where: str, error: KafkaError) -> None:
-        if monotonic() >= self._complain_at:
-            self._complain_at = monotonic() + _COMPLAIN_S
-            logger.warning("committed offsets of %s are not to be had yet: %s", where, error.str())
-
-    def _begin(self, place: Place, committed: TopicPartition) -> None:
-        task = self._new_task(*place)
-        position = _position(committed)
-        first = self._member.first_offset(place)
-        if position is not None and position.offset < first:
-            raise MissingHistoryError(
-                f"records expired before they were answered: {first - position.offset} of "
-                f"{place[0]}[{place[1]}]. Set a longer retention.ms on this topic; for topics "
-                "between the stages, stop all workers and start them with a new stages.prefix"
-            )
-        task.begin(position)
-        self._member.begin(place, max(first, task.next_offset))
-        self._tasks[place] = task
-        self._positions[place] = position
-        self._new.discard(place)
-        logger.info(
-            "%s[%d] from offset %d%s", *place, task.next_offset,
-            ", restoring" if not task.ready else "",
-        )  # fmt: skip
+    def _new_keeper(self) -> SnapshotKeeper:
+        settings, topic = self._settings, self._snapshot_topic
+        partitions = partitions_of(connect(self._kafka), [topic]).get(topic, 0)
+        return SnapshotKeeper(
+            self._kafka,
+            self._snapshots,
+            topic,
+            partitions,
+            settings.group,
+            settings.transactional_id(),
+            settings.transaction_timeout,
+            self._member.group_metadata,
+            self._observe_snapshot,
+        )
 
 
-def _position(committed: TopicPartition) -> StagePosition | None:
-    if committed.offset < 0:
-        return None
-    return StagePosition(committed.offset, committed.metadata or "")
+class _InFlight(NamedTuple):
+    """What a task has to say in the transaction in flight, and the snapshot it commits."""
+
+    task: StageTask
+    step: Step
+    pointer: Pointer | None

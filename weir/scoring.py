@@ -253,6 +253,10 @@ def _staged_loop(
         lambda reason: metrics.transactions.labels("aborted").inc(),
         metrics.observe_state,
         succession.claim,
+        settings.snapshots,
+        topics.snapshots,
+        metrics.observe_snapshot,
+        metrics.restored.inc,
     )
 
 

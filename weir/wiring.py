@@ -44,7 +44,7 @@ def usage(settings: Settings) -> Usage:
         settings.topics,
         settings.loop.group,
         reads_labels=settings.plan().reads_labels,
-        snapshots=settings.snapshots.enabled and not staged,
+        snapshots=settings.snapshots.enabled,
         stages=settings.stage_topics() if staged else (),
     )
 

@@ -41,12 +41,15 @@ class ForkedWriter:
             _write_and_exit(contents, readable, writable)
         os.close(writable)
         self.stream: BinaryIO = open(readable, "rb", buffering=0)  # noqa: SIM115 (see close)
+        self._exit_code: int | None = None
 
     def close(self) -> bool:
         """End the child, if it has not; whether it wrote all there was."""
         self.stream.close()  # a child that still writes gets EPIPE
-        _, status = os.waitpid(self._pid, 0)
-        return os.waitstatus_to_exitcode(status) == 0
+        if self._exit_code is None:
+            _, status = os.waitpid(self._pid, 0)
+            self._exit_code = os.waitstatus_to_exitcode(status)
+        return self._exit_code == 0
 
 
 def _write_and_exit(contents: Callable[[], Iterable[Buffer]], readable: int, writable: int) -> None:

@@ -1,7 +1,8 @@
 """What a snapshot is made of on its topic: numbered parts, then a manifest that proves them whole.
 
-The keys of two snapshots of a group alternate, so compaction removes each one only when the one
-after the next is written; the one in between stays whole.
+The keys of two snapshots of an owner alternate, so compaction removes each one only when the one
+after the next is written; the one in between stays whole. An owner is a group, or of a group in
+stages one partition.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     Attributes:
         snapshot: its id; all its parts carry it.
+        group: whose state it is: the owner.
         taken: UTC milliseconds.
         hashes: xxh3_64 of each part, in order.
     """
@@ -43,10 +45,15 @@ FORMAT = 1
 SNAPSHOT_HEADER = "weir.snapshot"
 
 
-def part_key(group: str, sequence: int, part: int | None) -> bytes:
+def part_key(owner: str, sequence: int, part: int | None) -> bytes:
     """Key of a part, or of the manifest."""
     name = "manifest" if part is None else f"{part:06d}"
-    return f"{group}/{sequence % _SLOTS}/{name}".encode()
+    return f"{owner}/{sequence % _SLOTS}/{name}".encode()
+
+
+def is_key_of(owner: str, key: bytes | None) -> bool:
+    """Whether this is the key of a record of the owner's snapshots."""
+    return key is not None and key.rsplit(b"/", 2)[0] == owner.encode()
 
 
 def hash_part(part: Buffer) -> int:

@@ -38,6 +38,11 @@ class Pointer:
             return None
         return cls(*map(int, words[1:]))
 
+    @classmethod
+    def found_in(cls, metadata: str) -> "Pointer | None":
+        """What stands behind other metadata and a blank; None if it is no pointer."""
+        return cls.parse(" ".join(metadata.split(" ")[-5:]))
+
 
 def newest_pointer(metadata: Iterable[str | None]) -> Pointer | None:
     """The latest snapshot that any of the committed offsets knows."""

@@ -16,6 +16,7 @@ from streams.snapshots.parts import (
     SNAPSHOT_HEADER,
     Manifest,
     hash_part,
+    is_key_of,
     unframe,
 )
 from streams.snapshots.pointer import Pointer
@@ -42,11 +43,12 @@ class Snapshot:
     positions: Mapping[tuple[str, int], Position]
 
 
-def read_snapshot(config: dict[str, Any], topic: str, pointer: Pointer) -> Snapshot:
+def read_snapshot(config: dict[str, Any], topic: str, pointer: Pointer, owner: str) -> Snapshot:
     """Read the snapshot that a pointer names.
 
     Args:
         config: settings of a consumer; it joins no group.
+        owner: whose state it is.
 
     Raises:
         SnapshotGoneError: parts are missing or damaged; the message says which.
@@ -54,8 +56,14 @@ def read_snapshot(config: dict[str, Any], topic: str, pointer: Pointer) -> Snaps
     """
     parts: dict[str, list[bytes]] = {}
     manifest: Manifest | None = None
-    # Aborted or not is no question here: snapshots are written without transactions.
-    consumer = Consumer(config | {"group.id": "weir-snapshots", "auto.offset.reset": "earliest"})
+    # Whoever committed the pointer knew that the snapshot is whole; transactions of others that are
+    # still open need not be waited for.
+    ours = {
+        "group.id": "weir-snapshots",
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_uncommitted",
+    }
+    consumer = Consumer(config | ours)
     try:
         consumer.assign([TopicPartition(topic, pointer.partition, pointer.first)])
         reached = pointer.first - 1
@@ -73,7 +81,7 @@ def read_snapshot(config: dict[str, Any], topic: str, pointer: Pointer) -> Snaps
                     raise KafkaException(error)
                 reached = message.offset()
                 value = message.value()
-                if reached > pointer.last or value is None:
+                if reached > pointer.last or value is None or not is_key_of(owner, message.key()):
                     continue
                 if reached == pointer.last:
                     manifest = _manifest(value)

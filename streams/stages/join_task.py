@@ -15,6 +15,7 @@ from streams.rejection import Reason, Rejected
 from streams.stages.joiner import Joined, Joiner
 from streams.stages.step import StagePosition, Step
 from streams.stages.tasks import records_and_end
+from streams.stages.windowed import Windowed
 from streams.task import Answers
 from streams.transactor import Committed
 from streams.work import BadRecord, Work
@@ -29,8 +30,6 @@ class JoinTask:
         refetch: reads a record of the events topic again: partition and offset; None if it has
             expired.
     """
-
-    ready = True
 
     def __init__(
         self,
@@ -60,6 +59,16 @@ class JoinTask:
         return self._joiner.waiting
 
     @property
+    def ready(self) -> bool:
+        """See `StageTask`."""
+        return self._joiner.ready
+
+    @property
+    def windowed(self) -> Windowed | None:
+        """See `StageTask`."""
+        return self._joiner if self._joiner.keeps_windows else None
+
+    @property
     def states(self) -> list[FeatureState]:
         """See `StageTask`."""
         return [self._joiner.state] if self._joiner.state is not None else []
@@ -85,7 +94,7 @@ class JoinTask:
                 each.when_visible(committed)
 
         outgoing = [out for each in answers for out in each.outgoing]
-        return Step(outgoing, joined.position, when_visible)
+        return Step(outgoing, joined.position, when_visible, len(joined.events))
 
     def release(self) -> None:
         """See `StageTask`."""

@@ -1,6 +1,6 @@
 """The join: events of one partition with all their features, in the order of their offsets."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from streams.contract import EventContract
 from streams.events import RecordBatch
+from streams.features.dumps import Buffer
 from streams.features.feature_rows import FeatureRows
 from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
+from streams.position import NO_TIME
 from streams.stages.messages import (
     EVENTS,
     FEATURES,
@@ -23,6 +25,8 @@ from streams.stages.messages import (
 from streams.stages.record_queue import RecordQueue
 from streams.stages.split import StagedPlan
 from streams.stages.step import StagePosition, pack, unpack
+from streams.stages.windowed import StageDump
+from streams.task import StateMismatchError
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,13 @@ class Joined:
 class Joiner:
     """Joins the events of one partition with the features that the entity stages computed.
 
-    Its state is a function of the partition's log, up to what was committed: to restore it, call
-    `begin` and feed the log from its beginning. What was answered before goes into the windows of
-    the key only.
+    A `streams.stages.windowed.Windowed`: its state is a function of the partition's log, up to
+    what was committed. What was answered before goes into the windows of the key only, and what a
+    snapshot holds not even there.
+
+    Attributes:
+        keeps_windows: whether any feature reads windows of the key; if none does, nothing has to be
+            read again.
     """
 
     def __init__(
@@ -63,19 +71,34 @@ class Joiner:
         self._codec = RowCodec(contract, plan.fields, plan.digest)
         self._places = {part.entity: place for place, part in enumerate(plan.parts)}
         self._width = len(plan.whole.names)
+        local = plan.local
+        self.keeps_windows = local is not None and bool(local.entities)
+        stage = ["join", str(partition), plan.digest]
+        self._dumps = StageDump(stage, [], local, windows) if local is not None else None
         self.begin(None)
 
-    def begin(self, position: StagePosition | None) -> None:
-        """Forget everything; the log is to be fed from its beginning.
-
-        Raises:
-            MessageError: the metadata is not of this stage.
-        """
+    def begin(
+        self, position: StagePosition | None, dumped: Sequence[memoryview] | None = None
+    ) -> None:
+        """See `Windowed`."""
         local = self._plan.local
         self._state = FeatureState(local, self._windows) if local is not None else None
-        self._answered_to = answered_before(position)
-        self._released_to = self._answered_to
-        self._next = 0
+        answered_to = answered_before(position)
+        committed = position.offset if position is not None else 0
+        self._next = 0 if self.keeps_windows else committed
+        self._held_to = self._updated_to = 0
+        if dumped is not None and self._dumps is not None:
+            held, _, self._state = self._dumps.read(dumped)
+            self._next = held.offset
+            self._held_to = self._updated_to = answered_before(held)
+            if held.offset > committed or self._held_to > answered_to:
+                raise StateMismatchError("it is of a later position than the committed one")
+        self.settled = position
+        self.restored = 0
+        self.began_at: int | None = None
+        self.reached = NO_TIME
+        self._answered_to = self._released_to = answered_to
+        self._taking = position
         self._records = RecordQueue()
         self._last: _Removed | None = None
         self._rows: list[Any] = []
@@ -90,6 +113,12 @@ class Joiner:
         return self._next
 
     @property
+    def ready(self) -> bool:
+        """Whether the windows hold all that was answered."""
+        complete = self._updated_to >= self._answered_to or bool(self._rows)
+        return complete or not self.keeps_windows
+
+    @property
     def waiting(self) -> int:
         """How many events are queued."""
         return len(self._rows)
@@ -98,6 +127,12 @@ class Joiner:
     def state(self) -> FeatureState | None:
         """The windows of the key, if any feature reads them."""
         return self._state
+
+    @property
+    def memory_ms(self) -> int:
+        """See `Windowed`."""
+        local = self._plan.local
+        return local.history_ms + self._windows.allowed_lateness if local is not None else 0
 
     @property
     def position(self) -> StagePosition:
@@ -138,11 +173,12 @@ class Joiner:
         self._flags, self._filled = self._flags[count:], self._filled[count:]
         records = self._records.take(count)
         self._last = _Removed(rows, offsets, matrix, flags, records, self._released_to)
-        self._released_to = int(offsets[-1]) + 1
+        self._released_to = self._updated_to = int(offsets[-1]) + 1
         if self._state is not None:
             self._state.mark()
         events, local = self._update(rows)
         matrix[:, self._plan.local_columns] = local.matrix
+        self._taking = self.position
         return Joined(
             events,
             self.partition,
@@ -157,6 +193,7 @@ class Joiner:
         if self._state is not None:
             self._state.release()
         self._last = None
+        self.settled = self._taking
 
     def undo(self) -> None:
         """Put back what was taken last: nothing of it was committed."""
@@ -173,12 +210,27 @@ class Joiner:
         self._filled = np.concatenate([filled, self._filled])
         self._records.put_back(records)
 
+    def dump(self) -> list[Buffer]:
+        """See `Windowed`."""
+        assert self._dumps is not None, "there are no windows"
+        assert self._state is not None, "there are no windows"
+        assert self.ready, "the windows are not complete"
+        assert self.settled is not None, "nothing is committed"
+        return self._dumps.write(self.settled, {}, self._state)
+
     def _queue(self, record: int, body: bytes) -> None:
         mark, rows = self._codec.decode(body)
         if mark.partition != self.partition:
             raise MessageError(f"an event of partition {mark.partition} has no business here")
+        if rows and self.began_at is None:
+            self.began_at = rows[0].turn
+        self.reached = max(self.reached, mark.reached)
+        held = sum(row.offset < self._held_to for row in rows)
         answered = sum(row.offset < self._answered_to for row in rows)
-        self._update(rows[:answered])
+        if self.keeps_windows and answered > held:
+            self._update(rows[held:answered])
+            self._updated_to = rows[answered - 1].offset + 1
+            self.restored += answered - held
         rows = rows[answered:]
         count = len(rows)
         if not count:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+from confluent_kafka import TopicPartition
 
+from streams.snapshots.pointer import Pointer
 from streams.stages.messages import MessageError
 from streams.transactor import Committed, Outgoing
 
@@ -14,6 +16,8 @@ MAX_METADATA = 4096
 """What Kafka's ``offset.metadata.max.bytes`` allows by default."""
 
 _MOVED = "moved to: "  # no text that `pack` makes
+_POINTER_BYTES = 128
+"""What of it is left to the place of a snapshot: see `with_pointer`."""
 
 T = TypeVar("T")
 
@@ -40,11 +44,13 @@ class Step:
 
     Attributes:
         when_visible: called once it is committed.
+        rows: how many rows it takes into windows.
     """
 
     outgoing: list[Outgoing]
     position: StagePosition
     when_visible: Callable[[Committed], None] = _nothing
+    rows: int = 0
 
 
 def pack(value: Any) -> str:
@@ -54,10 +60,10 @@ def pack(value: Any) -> str:
         ValueError: it is larger than Kafka takes.
     """
     text = base64.b85encode(msgspec.msgpack.encode(value)).decode()
-    if len(text) > MAX_METADATA:
+    if len(text) + _POINTER_BYTES > MAX_METADATA:
         raise ValueError(
-            f"the metadata of an offset would take {len(text)} bytes, and Kafka takes "
-            f"{MAX_METADATA}: read fewer partitions with one staged scorer"
+            f"the metadata of an offset would take {len(text) + _POINTER_BYTES} bytes, and Kafka "
+            f"takes {MAX_METADATA}: read fewer partitions with one staged scorer"
         )
     return text
 
@@ -65,6 +71,21 @@ def pack(value: Any) -> str:
 def moved_to(prefix: str) -> str:
     """Metadata of an offset behind which nobody is to go on: `unpack` refuses it."""
     return _MOVED + prefix
+
+
+def with_pointer(position: StagePosition, pointer: Pointer | None) -> str:
+    """The metadata of a committed offset: the stage's own, and where its last snapshot lies."""
+    return position.metadata if pointer is None else f"{position.metadata} {pointer.metadata()}"
+
+
+def position_of(committed: TopicPartition) -> tuple[StagePosition | None, Pointer | None]:
+    """What is committed for a partition, and where its last snapshot lies; None for nothing."""
+    if committed.offset < 0:
+        return None, None
+    metadata = committed.metadata or ""
+    pointer = Pointer.found_in(metadata)
+    own = metadata.removesuffix(f" {pointer.metadata()}") if pointer is not None else metadata
+    return StagePosition(committed.offset, own), pointer
 
 
 def unpack(metadata: str, kind: type[T]) -> T:

@@ -29,7 +29,7 @@ from streams.stages.overview import workers_of
 from streams.stages.routing import Routed
 from streams.stages.split import StagedPlan
 from streams.stages.stage_topics import stage_topic_names
-from streams.stages.step import StagePosition, unpack
+from streams.stages.step import StagePosition, position_of, unpack
 from streams.stages.succeeding import succeeding
 from streams.stages.version import Version
 from streams.topics import TopicSettings, partitions_of
@@ -224,8 +224,7 @@ class Succession:
         for each in stable_offsets(admin, self._loop.group, wanted, _TIMEOUT_S):
             if each.error is not None:
                 raise KafkaException(each.error)
-            position = StagePosition(each.offset, each.metadata or "")
-            committed[each.topic, each.partition] = position if each.offset >= 0 else None
+            committed[each.topic, each.partition], _ = position_of(each)
         return committed
 
     def _hold_records(self, consumer: Any, counts: Mapping[str, int]) -> bool:

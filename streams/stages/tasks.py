@@ -13,6 +13,7 @@ from streams.stages.label_router import LabelRouter
 from streams.stages.router import EventRouter
 from streams.stages.routing import MARK_EVERY_MS
 from streams.stages.step import StagePosition, Step
+from streams.stages.windowed import Windowed
 
 _HOLD_S = 0.25
 
@@ -46,6 +47,10 @@ class StageTask(Protocol):
     def states(self) -> list[FeatureState]:
         """Windows that it keeps."""
 
+    @property
+    def windowed(self) -> Windowed | None:
+        """What keeps windows that have to be restored; None: reading goes on where it ended."""
+
     def feed(self, messages: Sequence[Message]) -> None:
         """Queue what was read; one with an error is the partition's present end.
 
@@ -69,6 +74,7 @@ class StageTask(Protocol):
 class RouteTask:
     """A partition of events or labels."""
 
+    windowed = None
     ready = True
 
     def __init__(
@@ -179,6 +185,11 @@ class EntityTask:
     def states(self) -> list[FeatureState]:
         """See `StageTask`."""
         return [self._stage.state]
+
+    @property
+    def windowed(self) -> Windowed:
+        """See `StageTask`."""
+        return self._stage
 
     def feed(self, messages: Sequence[Message]) -> None:
         """See `StageTask`."""

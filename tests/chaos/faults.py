@@ -105,9 +105,8 @@ FAULTS: dict[str, tuple[int, Callable[[Stage], None]]] = {
 
 WEIGHTS = {kind: weight for kind, (weight, _) in FAULTS.items()}
 
-OF_FUSED = {"second scorer", "contention", "more features", "garbage in snapshots",
-            "snapshots gone"}  # fmt: skip
-"""Staged workers do not fence each other off, take no snapshots, and begin anew with features."""
+OF_FUSED = {"second scorer", "contention", "more features"}
+"""Staged workers do not fence each other off, and begin anew with features."""
 OF_STAGED = {"kill all scorers", "rolling restart", "fewer workers", "more workers"}
 """One that is alone is killed and ended anyway."""
 

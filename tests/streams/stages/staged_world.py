@@ -27,6 +27,7 @@ from streams.stages import (
 
 EVENTS, LABELS, DEAD = "weir.events", "weir.labels", "weir.dead-letters"
 Place = tuple[str, int]
+Dump = tuple[int, list[bytes]]
 
 
 class SourceRecord(NamedTuple):
@@ -86,8 +87,12 @@ class World:
         batch: int = 12,
         prefix: str = "weir",
         committed: Mapping[Place, StagePosition] | None = None,
+        snapshots: float = 0.0,
     ) -> None:
         self.rng, self.sources, self.batch = rng, sources, batch
+        self.snapshots = snapshots
+        self.dumps: dict[Place, list[Dump]] = {}
+        self.resumed = 0
         self.plan, self.windows = split_plan(plan, key), windows
         self.names = StageTopics(prefix=prefix)
         self.contract = plan.contract
@@ -128,9 +133,25 @@ class World:
         )
 
     def restart(self, place: Place) -> None:
-        """Lose everything that was not committed."""
-        self.tasks[place] = self.new_task(place)
-        self.tasks[place].begin(self.committed.get(place))
+        """Lose everything that was not committed; begin with any of the snapshots, or with none."""
+        task = self.tasks[place] = self.new_task(place)
+        dumps = self.dumps.get(place, [])
+        if dumps and self.rng.random() < 0.8:
+            offset, dump = dumps[int(self.rng.integers(len(dumps)))]
+            task.begin(self.committed.get(place), [memoryview(buffer) for buffer in dump])
+            assert task.next_offset == offset
+            self.resumed += 1
+        else:
+            task.begin(self.committed.get(place))
+
+    def write_down(self, place: Place) -> None:
+        """Now and then keep what a forked child would write at this moment."""
+        task = self.tasks[place]
+        if getattr(task, "keeps_windows", place not in self.sources) and (
+            self.rng.random() < self.snapshots
+        ):
+            dump = [bytes(buffer) for buffer in task.dump()]
+            self.dumps.setdefault(place, []).append((self.committed[place].offset, dump))
 
     def commit(self, place: Place, outgoing: Iterable[Any], position: StagePosition) -> None:
         for out in outgoing:
@@ -166,6 +187,8 @@ class World:
             self.commit(place, [], step.position)
         elif step is not None:
             self.commit(place, step.outgoing, step.position)
+        if step is not None:
+            self.write_down(place)
         return bool(read) or step is not None
 
     def run(self, crashes: float) -> None:

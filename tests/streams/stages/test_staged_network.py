@@ -116,14 +116,18 @@ def check_exactly_once(world: World, sources: Sources) -> tuple[Any, Any]:
     crashes=st.sampled_from([0.0, 0.1, 0.4]),
     key=st.sampled_from(["customer", None]),
     tables=st.sampled_from([TABLES, [*TABLES, CUSTOMER_FRAUDS], TABLES[:1], TABLES[1:3]]),
+    snapshots=st.sampled_from([0.0, 0.2]),
 )
 def test_equal_to_fused_with_crashes(
-    seed: int, crashes: float, key: str | None, tables: list[dict[str, Any]]
+    seed: int, crashes: float, key: str | None, tables: list[dict[str, Any]], snapshots: float
 ) -> None:
     rng = np.random.default_rng(seed)
     sources = random_sources(rng, late_ms=80)
     windows = WindowSettings(allowed_lateness="1s")
-    world = World(plan_of(tables), windows, sources, int(rng.integers(1, 4)), rng, key=key)
+    world = World(
+        plan_of(tables), windows, sources, int(rng.integers(1, 4)), rng, key=key,
+        snapshots=snapshots,
+    )  # fmt: skip
     world.run(crashes)
     found, expected = check_exactly_once(world, sources)
     for partition, (_, rows) in expected.items():
@@ -132,13 +136,21 @@ def test_equal_to_fused_with_crashes(
 
 
 @MANY
-@given(seed=st.integers(0, 2**32 - 1), crashes=st.sampled_from([0.0, 0.2]))
-def test_what_fused_has_not_marked_late_is_equal(seed: int, crashes: float) -> None:
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    crashes=st.sampled_from([0.0, 0.2]),
+    snapshots=st.sampled_from([0.0, 0.2]),
+)
+def test_what_fused_has_not_marked_late_is_equal(
+    seed: int, crashes: float, snapshots: float
+) -> None:
     """A stage sees the time of its own events only: it forgets no earlier than fused does."""
     rng = np.random.default_rng(seed)
     sources = random_sources(rng, late_ms=400)
     windows = WindowSettings(allowed_lateness="30ms")
-    world = World(plan_of(TABLES), windows, sources, int(rng.integers(1, 4)), rng)
+    world = World(
+        plan_of(TABLES), windows, sources, int(rng.integers(1, 4)), rng, snapshots=snapshots
+    )
     world.run(crashes)
     found, expected = check_exactly_once(world, sources)
     for partition, (_, rows) in expected.items():
