@@ -52,7 +52,7 @@ class StagedLoop:
         committed, aborted: told of each transaction's end.
         observe: told now and then which windows there are.
         claim: returns when the group may be joined, or its argument is set; see `Succession`.
-        snapshots, snapshot_topic: when windows are written down, and where.
+        snapshots, snapshot_topic: when windows are written down, and where; without, never.
         observe_snapshot: see `streams.snapshots.writer.Observe`.
         note_restored: told how many events were read again to restore windows.
     """
@@ -67,8 +67,8 @@ class StagedLoop:
         aborted: Callable[[str], None],
         observe: Callable[[list[FeatureState]], None],
         claim: Callable[[Event], None],
-        snapshots: SnapshotSettings,
-        snapshot_topic: str,
+        snapshots: SnapshotSettings | None = None,
+        snapshot_topic: str = "",
         observe_snapshot: Observe = observe_nothing,
         note_restored: Callable[[int], None] = lambda _: None,
     ) -> None:
@@ -81,11 +81,11 @@ class StagedLoop:
         self._note_aborted = aborted
         self._observe = observe
         self._claim = claim
-        self._snapshots = snapshots
+        self._snapshots = snapshots or SnapshotSettings(enabled=False)
         self._snapshot_topic = snapshot_topic
         self._observe_snapshot = observe_snapshot
         self._restorer = StageRestorer(
-            kafka, snapshots, snapshot_topic, settings.group, note_restored
+            kafka, self._snapshots, snapshot_topic, settings.group, note_restored
         )
         self._member: Any = None  # these four from `run` on
         self._transactor: Any = None

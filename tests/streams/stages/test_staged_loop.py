@@ -22,6 +22,7 @@ class Copy:
     """A task that says what it reads."""
 
     ready = True
+    windowed = None
     waiting = 0
     states: tuple[FeatureState, ...] = ()
 
