@@ -72,7 +72,7 @@ class CpuEngine:
         self._routes: dict[str, Route] = {WHOLE_GRAPH: _whole_graph(package)}
         try:
             self._forest, self._routes[COMPILED_TREES] = _compiled_trees(package)
-        except TreeError as error:
+        except (TreeError, EngineError) as error:
             logger.info("model %s: its trees are not compiled: %s", self._name, error)
         # The routes of the buckets; replaced as a whole, never changed, and None once closed.
         self._chosen: tuple[Route, ...] | None = (self._routes[WHOLE_GRAPH],) * len(BATCH_BUCKETS)
@@ -177,6 +177,7 @@ def _compiled_trees(package: ModelPackage) -> tuple[CompiledForest, Route]:
 
     Raises:
         TreeError: the graph has no trees that read the raw features, or they cannot be read.
+        EngineError: the graph does not load without them.
     """
     rest, trees, name = margin_given(package.model)
     session = load_session(rest, f"model package {package.short_id} without its trees")

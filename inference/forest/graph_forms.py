@@ -44,8 +44,7 @@ def tensor_form(model: bytes) -> bytes:
     trees = find_trees(graph)
     nodes = GraphNodes(_free_prefix(graph.graph))
     add_tensors(nodes, trees.forest, trees.source, _margin(trees, nodes))
-    _replace_trees(graph, trees, nodes)
-    return serialized(graph)
+    return _with_trees_replaced(graph, trees, nodes)
 
 
 def tensor_form_or_why_not(model: bytes) -> tuple[bytes | None, str | None]:
@@ -72,8 +71,7 @@ def margin_given(model: bytes) -> tuple[bytes, TreesInGraph, str]:
     graph.graph.input.append(
         helper.make_tensor_value_info(margin, TensorProto.FLOAT, [rows or None, 1])
     )
-    _replace_trees(graph, trees, nodes)
-    return serialized(graph), trees, margin
+    return _with_trees_replaced(graph, trees, nodes), trees, margin
 
 
 def has_trees(model: onnx.ModelProto) -> bool:
@@ -96,8 +94,8 @@ def find_trees(model: onnx.ModelProto) -> TreesInGraph:
         raise TreeError(f"the graph is of opset {opset}; {_LEAST_OPSET} or later is needed")
     if node.op_type == "TreeEnsembleClassifier" and _reads(graph, node.output[0]):
         raise TreeError(f"the graph reads {node.output[0]}, the label that trees choose")
-    source = _before_conversion(graph, node.input[0])
-    return TreesInGraph(read_tree_ensemble(node, _width(model, source)), source, node)
+    source, width = _source(model, node.input[0])
+    return TreesInGraph(read_tree_ensemble(node, width), source, node)
 
 
 def _margin(trees: TreesInGraph, nodes: GraphNodes) -> str:
@@ -107,7 +105,7 @@ def _margin(trees: TreesInGraph, nodes: GraphNodes) -> str:
     return nodes.name("margin")
 
 
-def _replace_trees(model: onnx.ModelProto, trees: TreesInGraph, nodes: GraphNodes) -> None:
+def _with_trees_replaced(model: onnx.ModelProto, trees: TreesInGraph, nodes: GraphNodes) -> bytes:
     """Put other nodes, and what makes a classifier's answers of the margin, in the trees' place."""
     if trees.node.op_type == "TreeEnsembleClassifier":
         add_class_scores(nodes, trees.node, _margin(trees, nodes))
@@ -123,6 +121,10 @@ def _replace_trees(model: onnx.ModelProto, trees: TreesInGraph, nodes: GraphNode
     domains = [entry for entry in model.opset_import if entry.domain in used]
     del model.opset_import[:]
     model.opset_import.extend(domains)
+    try:
+        return serialized(model)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise TreeError(f"the graph is not valid with other trees: {error}") from error
 
 
 def _reads(graph: onnx.GraphProto, name: str) -> bool:
@@ -138,24 +140,28 @@ def _opset(model: onnx.ModelProto) -> int:
     return versions[0] if versions else 0
 
 
-def _before_conversion(graph: onnx.GraphProto, name: str) -> str:
-    """Return what a value was before it was cast or merely handed on."""
-    producers = {output: node for node in graph.node for output in node.output}
-    while name in producers and producers[name].op_type in ("Cast", "Identity"):
-        name = producers[name].input[0]
-    return name
+def _source(model: onnx.ModelProto, name: str) -> tuple[str, int]:
+    """Return the first float32 value that is the same numbers as one, and its number of columns.
 
-
-def _width(model: onnx.ModelProto, source: str) -> int:
-    """Return the number of columns of a value, which has to be float32."""
+    From float32 to double and back no number changes; to whole numbers they would.
+    """
     inferred = onnx.shape_inference.infer_shapes(model).graph
-    for value in (*inferred.input, *inferred.value_info):
-        kind = value.type.tensor_type
-        if value.name == source and len(kind.shape.dim) == 2 and kind.shape.dim[1].dim_value:
-            if kind.elem_type != TensorProto.FLOAT:
-                raise TreeError(f"the trees read {source}, which is not float32")
-            return int(kind.shape.dim[1].dim_value)
-    raise TreeError(f"the trees read {source}, whose number of columns the graph does not say")
+    known = (*inferred.input, *inferred.output, *inferred.value_info)
+    kinds = {value.name: value.type.tensor_type for value in known}
+    producers = {output: node for node in model.graph.node for output in node.output}
+    source = None
+    while name in kinds and kinds[name].elem_type in (TensorProto.FLOAT, TensorProto.DOUBLE):
+        if kinds[name].elem_type == TensorProto.FLOAT:
+            source = name
+        if name not in producers or producers[name].op_type not in ("Cast", "Identity"):
+            break
+        name = producers[name].input[0]
+    if source is None:
+        raise TreeError(f"the trees read {name}, which is not float32")
+    dimensions = kinds[source].shape.dim
+    if len(dimensions) != 2 or not dimensions[1].dim_value:
+        raise TreeError(f"the trees read {source}, whose number of columns the graph does not say")
+    return source, int(dimensions[1].dim_value)
 
 
 def _free_prefix(graph: onnx.GraphProto) -> str:

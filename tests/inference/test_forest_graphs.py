@@ -147,6 +147,25 @@ def test_a_label_that_is_read_and_other_classifiers_are_refused():
         tensor_form(model.SerializeToString())
 
 
+def test_a_cast_that_changes_numbers_is_no_detour():
+    """To double and back nothing is lost; to whole numbers, what stands behind the point."""
+    model = onnx.load_from_string(regressor())
+    model.graph.node[0].input[0] = "whole"
+    for through in (TensorProto.DOUBLE, TensorProto.INT64):
+        casts = [("features", "between", through), ("between", "whole", TensorProto.FLOAT)]
+        del model.graph.node[:-1]
+        for source, name, kind in reversed(casts):
+            model.graph.node.insert(0, helper.make_node("Cast", [source], [name], to=kind))
+        rows = INTEGERS[~np.isnan(INTEGERS[:, 0])] + np.float32(0.9)
+        expected = run(model.SerializeToString(), rows)
+        np.testing.assert_array_equal(run(tensor_form(model.SerializeToString()), rows), expected)
+        if through == TensorProto.INT64:
+            with pytest.raises(TreeError, match="computed from the features"):
+                margin_given(model.SerializeToString())
+        else:
+            assert margin_given(model.SerializeToString())[1].source == "features"
+
+
 def test_a_graph_without_trees_has_no_other_form():
     model = tensor_form(regressor())
     assert tensor_form(model) == model
