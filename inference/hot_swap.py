@@ -89,7 +89,7 @@ class HotSwap:
         self._pinned = pinned
         self._model: OpenModel
         self._serving: Serving
-        self._postponed: dict[str, ControlRecord] = {}
+        self._postponed: list[ControlRecord] = []
         self._again_at = 0.0
 
     def begin(
@@ -145,34 +145,47 @@ class HotSwap:
         self._serving.engine.close()
 
     def carry_out(self, records: Iterable[ControlRecord], answering: Answering) -> None:
-        """Carry out commands, of each kind the latest, and those again that had to wait."""
+        """Carry out commands, of each kind the latest that works, and those that had to wait.
+
+        Where the latest is bad, the one before it counts, though both came at once: two scorers
+        that read the same topic at different times come to the same end.
+        """
         for record in records:
             if record.key in (CHAMPION, POLICY):
-                self._postponed[record.key] = record
+                self._postponed.append(record)
                 self._again_at = 0.0
         if not self._postponed or monotonic() < self._again_at:
             return
-        waiting, self._postponed = self._postponed, {}
-        for record in sorted(waiting.values(), key=lambda each: each.offset):
-            version, policy = self._model.version, self._serving.policy.settings
-            try:
-                if record.key == POLICY:
-                    said = read_command(PolicyCommand, record)
-                    policy = said.policy if said else self._first_policy
-                elif (champion := read_command(ChampionCommand, record)) and not self._pinned:
-                    version = champion.model
-                self._change(version, policy, answering)
-            except RegistryError as error:
-                logger.error("model %s has to wait: %s; trying again", version, error)
-                self._postpone(record)
-                self._metrics.model_changes.labels("postponed").inc()
-                self._say("refused", version, policy.version, f"{error}; it is tried again")
-            except Exception as error:
-                logger.error(
-                    "refused: %s; model %s, policy %s go on answering",
-                    error, self._serving.model, self._serving.policy.version,
-                )  # fmt: skip
-                self._refuse(version, policy, str(error) or type(error).__name__)
+        waiting, self._postponed = self._postponed, []
+        newest = {record.key: record.offset for record in waiting}
+        for key in sorted(newest, key=newest.__getitem__):
+            for record in reversed([each for each in waiting if each.key == key]):
+                if self._carried_out(record, answering):
+                    break
+
+    def _carried_out(self, record: ControlRecord, answering: Answering) -> bool:
+        version, policy = self._model.version, self._serving.policy.settings
+        try:
+            if record.key == POLICY:
+                said = read_command(PolicyCommand, record)
+                policy = said.policy if said else self._first_policy
+            elif (champion := read_command(ChampionCommand, record)) and not self._pinned:
+                version = champion.model
+            self._change(version, policy, answering)
+        except RegistryError as error:
+            logger.error("model %s has to wait: %s; trying again", version, error)
+            self._postpone(record)
+            self._metrics.model_changes.labels("postponed").inc()
+            self._say("refused", version, policy.version, f"{error}; it is tried again")
+            return False
+        except Exception as error:
+            logger.error(
+                "refused: %s; model %s, policy %s go on answering",
+                error, self._serving.model, self._serving.policy.version,
+            )  # fmt: skip
+            self._refuse(version, policy, str(error) or type(error).__name__)
+            return False
+        return True
 
     def _change(self, version: ModelVersion, policy: PolicySettings, answering: Answering) -> None:
         before = self._model
@@ -234,7 +247,8 @@ class HotSwap:
         return [champion.model, *reversed(champion.before)]
 
     def _postpone(self, record: ControlRecord) -> None:
-        self._postponed[record.key] = record
+        if record not in self._postponed:
+            self._postponed.append(record)
         self._again_at = monotonic() + _AGAIN_S
 
     def _refuse(self, version: ModelVersion, policy: PolicySettings, reason: str) -> None:

@@ -6,15 +6,17 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import numpy as np
 
-from tests.chaos import checker, configuration, faults, model, transcript
+from tests.chaos import checker, configuration, faults, model, served, transcript
 from tests.chaos.clock import Clock
 from tests.chaos.cluster import Cluster
+from tests.chaos.commander import Commander
 from tests.chaos.feeder import Feeder
 from tests.chaos.monitor import Monitor
 from tests.chaos.report import Report
@@ -22,11 +24,14 @@ from tests.chaos.scorers import Scorers
 from tests.chaos.stage import Stage
 from tests.chaos.violations import Violations
 from tests.chaos.world import World
+from weir.settings import load_settings
+from weir.wiring import open_registry
 
 Progress = Callable[[str, float], None]
 """Called with what is going on, and the share of it that is done, 0 to 1."""
 
 _STUCK_S = 180.0
+_OBEYED_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,10 @@ def run(order: Order, progress: Progress) -> Report:
         )
         config = configuration.write(order.folder / "weir.toml", values)
         _weir("topics", "-c", str(config))
-        progress("training the model", 0.0)
-        model.train(config, order.folder, order.seed)
-        _disturb(order, cluster, values, report, found, progress)
-        _check(cluster.bootstrap_servers, order.topology, report, found, progress)
+        progress("training the models", 0.0)
+        models, damaged = model.train(config, order.folder, order.seed)
+        given = _disturb(order, cluster, values, (models, damaged), report, found, progress)
+        _check(order, cluster.bootstrap_servers, given, report, found, progress)
         keep = bool(found) or order.keep
     finally:
         cluster.close(keep=keep)
@@ -100,14 +105,27 @@ def run(order: Order, progress: Progress) -> Report:
     return report
 
 
+@dataclass(frozen=True)
+class _Given:
+    """What the checker must know of a campaign.
+
+    Attributes:
+        first_of_last: id of the first event that was sent when all obeyed the last commands.
+    """
+
+    commander: Commander
+    first_of_last: int
+
+
 def _disturb(
     order: Order,
     cluster: Cluster,
     values: dict[str, Any],
+    models: tuple[list[model.Model], model.Model],
     report: Report,
     found: Violations,
     progress: Progress,
-) -> None:
+) -> _Given:
     seconds = order.minutes * 60
     staged = order.topology == "staged"
     monitor = Monitor(cluster.bootstrap_servers)
@@ -127,8 +145,15 @@ def _disturb(
         )
 
     rng = np.random.default_rng([order.seed, 3])
-    stage = Stage(order.folder, values, cluster, scorers, feeder, clock, order.workers, staged,
-                  rng, found, monitor.answers.total, on_step)  # fmt: skip
+    registry = open_registry(load_settings(order.folder / "weir.toml"))
+    commander = Commander(
+        cluster.bootstrap_servers, *models,
+        set_alias=partial(registry.set_alias, "champion"),
+        until=lambda done, limit: stage.until(done, limit),
+        rng=np.random.default_rng([order.seed, 5]),
+    )  # fmt: skip
+    stage = Stage(order.folder, values, cluster, scorers, feeder, commander, clock, order.workers,
+                  staged, rng, found, monitor.answers.total, on_step)  # fmt: skip
     kinds = [kind for kind in faults.possible(stage) if not order.only or kind in order.only]
     known = faults.kinds_of(order.topology)
     report.not_possible = [kind for kind in known if kind not in faults.possible(stage)]
@@ -147,12 +172,14 @@ def _disturb(
         doing[0] = "calm, until all is answered"
         clock.jump(0.0)
         cluster.start()
+        _give_the_last_commands(stage)
         _wait_for_the_rest(stage, monitor, found)
     finally:
         feeder.stop()
         scorers.stop_all()
         feeder.join(60.0)
         monitor.close()
+    commander.close()
     report.exits, report.started = scorers.exits, scorers.started
     report.restored, report.last_words = scorers.restored, dict(scorers.last_words)
     report.aborted_inputs, report.resent_transactions = feeder.aborted, feeder.resent
@@ -161,6 +188,19 @@ def _disturb(
     if feeder.failure is not None or feeder.is_alive():
         raise RuntimeError(feeder.failure or "the feeder does not end")
     report.delivered = dict(feeder.delivered)
+    return _Given(commander, feeder.first_of_last)
+
+
+def _give_the_last_commands(stage: Stage) -> None:
+    """Change model and policy once more; when all scorers obey, the last events may come."""
+    feeder, commander = stage.feeder, stage.commander
+    stage.until(lambda: feeder.waiting.is_set() or not feeder.is_alive(), _STUCK_S)
+    commander.promote()
+    commander.decide()
+    if not stage.until(lambda: len(commander.served_by()) >= stage.workers, _OBEYED_S):
+        detail = f"within {_OBEYED_S:.0f} s only by {sorted(commander.served_by())}"
+        stage.found.add("last command not obeyed", detail)
+    feeder.may_end.set()
 
 
 def _wait_for_the_rest(stage: Stage, monitor: Monitor, found: Violations) -> None:
@@ -188,7 +228,12 @@ def _wait_for_the_rest(stage: Stage, monitor: Monitor, found: Violations) -> Non
 
 
 def _check(
-    bootstrap: str, topology: str, report: Report, found: Violations, progress: Progress
+    order: Order,
+    bootstrap: str,
+    given: _Given,
+    report: Report,
+    found: Violations,
+    progress: Progress,
 ) -> None:
     progress("reading what was asked", 0.0)
     for topic, partition, begins, end in transcript.read_open(bootstrap):
@@ -207,12 +252,22 @@ def _check(
     checker.check_scores(scores, log, found)
     checker.check_dead_letters(inputs, letters, found)
     committed = transcript.read_committed(bootstrap)
-    if topology == "fused":
+    if order.topology == "fused":
         checker.check_committed(inputs, committed, found)
     else:
         checker.check_all_committed(committed, transcript.read_ends(bootstrap), found)
     progress("computing every feature by brute force", 0.7)
     report.compared, report.late = checker.check_features(inputs, log, found)
+    progress("asking every model again", 0.9)
+    commander = given.commander
+    registered = {
+        each.name: served.Registered.load(order.folder / model.PACKAGES / each.name)
+        for each in commander.models
+    }
+    report.served = served.check_served(log, registered, commander.policies, commander.given, found)
+    report.commands = commander.count
+    last = commander.champion.name, commander.policy
+    report.by_the_last = served.check_last(log, given.first_of_last, *last, found)
     report.features = sum(matrix.size for part in log for _, matrix in part.features)
     report.events = sum(checker.without_closing(inputs))
     report.answers = sum(len(part.ids) for part in scores)

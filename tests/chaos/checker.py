@@ -75,12 +75,17 @@ def check_offsets_in_log(inputs: Inputs, log: Sequence[Answers], found: Violatio
 
 
 def check_scores(scores: Sequence[Answers], log: Sequence[Answers], found: Violations) -> None:
-    """Score topic and feature log say the same of each event."""
+    """Score topic and feature log say the same of each event, model and policy among it."""
+    known: dict[tuple[str, str], int] = {}
+
+    def codes_of(pairs: Sequence[tuple[str, str]]) -> list[int]:
+        return [known.setdefault(pair, len(known)) for pair in pairs]
+
     for partition in range(PARTITIONS):
         left, right = (
             _by_key(
-                _rows(part.ids, part.times, part.keys, _bits(part.scores), part.late,
-                      part.approximate)
+                _rows(part.ids, part.times, part.keys, *map(_bits, _outputs(part)),
+                      part.decisions, codes_of(part.served), part.late, part.approximate)
             )
             for part in (scores[partition], log[partition])
         )  # fmt: skip
@@ -245,6 +250,10 @@ def _rows(*columns: Any) -> NDArray[np.int64]:
 
 def _by_key(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[np.argsort(rows[:, 2], kind="stable")]
+
+
+def _outputs(part: Answers) -> tuple[Any, ...]:
+    return part.scores, part.probabilities, part.anomalies
 
 
 def _bits(values: Any) -> NDArray[np.int64]:

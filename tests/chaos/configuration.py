@@ -108,7 +108,8 @@ def settings(
         "training": {
             "holdout_fraction": 0.3,
             "trees": {"rounds": 10, "max_bin": 63},
-            "autoencoder": {},
+            "autoencoder": {"epochs": 2},
+            "threads": 1,
         },
         "features": FEATURES,
     }

@@ -27,6 +27,17 @@ from tests.chaos.content_faults import (
     snapshots_gone,
     unusual,
 )
+from tests.chaos.control_faults import (
+    bad_model,
+    bad_policy,
+    burst,
+    model_swap,
+    policy_change,
+    rollback,
+    swap_and_kill,
+    swap_and_lose_broker,
+    swap_and_suspend,
+)
 from tests.chaos.scorer_faults import (
     contention,
     fewer_workers,
@@ -92,6 +103,15 @@ FAULTS: dict[str, tuple[int, Callable[[Stage], None]]] = {
     "lagging partitions": (1, lagging_partitions),
     "garbage in snapshots": (1, garbage_in_snapshots),
     "snapshots gone": (1, snapshots_gone),
+    "model swap": (4, model_swap),
+    "rollback": (1, rollback),
+    "policy change": (2, policy_change),
+    "bad model": (2, bad_model),
+    "bad policy": (1, bad_policy),
+    "burst of commands": (1, burst),
+    "swap and kill": (2, swap_and_kill),
+    "swap and suspend": (1, swap_and_suspend),
+    "swap and lose broker": (1, swap_and_lose_broker),
     "malformed events": (2, unusual(malformed=0.3)),
     "duplicated events": (1, unusual(twice=0.5)),
     "disordered events": (1, unusual(late=0.5)),

@@ -15,6 +15,7 @@ IN_TRANSACTIONS = range(PARTITIONS // 2, PARTITIONS)
 _TICK_S = 0.1
 _LARGEST_TICK = 1_500
 _GHOSTS_EVERY = 25
+_LAST = 400
 _CALL_S = 5.0
 _PROGRESS = "weir.progress"
 _GHOST = b'{"id": -1, "at": 1, "card": "ghost", "amount": 1}'
@@ -23,7 +24,7 @@ Place = tuple[str, int]
 
 
 class Feeder(threading.Thread):
-    """Sends `events` events within `seconds`, then one closing event per partition.
+    """Sends `events` events within `seconds`, waits, and sends a last few and the closing ones.
 
     Attributes:
         habits: how unusual the records are now; faults replace it for a while.
@@ -33,6 +34,9 @@ class Feeder(threading.Thread):
         answerable: events among them, by partition, closing ones not counted.
         last_offset: of the last record of each place that is to be answered or rejected.
         failure: what ended it early.
+        waiting: all but the last few and the closing events, one per partition, are sent.
+        may_end: set it to have these sent, too.
+        first_of_last: id of the first of the last few.
     """
 
     def __init__(self, bootstrap_servers: str, world: World, events: int, seconds: float) -> None:
@@ -51,6 +55,9 @@ class Feeder(threading.Thread):
         self._world = world
         self._events = events
         self._rate = events / seconds
+        self.waiting = threading.Event()
+        self.may_end = threading.Event()
+        self.first_of_last = 0
         self._ending = threading.Event()
         common = {
             "bootstrap.servers": bootstrap_servers,
@@ -73,6 +80,7 @@ class Feeder(threading.Thread):
     def stop(self) -> None:
         """Send the closing events now."""
         self._ending.set()
+        self.may_end.set()
 
     def run(self) -> None:
         """Send all."""
@@ -92,6 +100,11 @@ class Feeder(threading.Thread):
                     sleep(_TICK_S)
             self.lagging = False
             self._send(self._world.tick(1, Habits()))
+            self._settle()
+            self.waiting.set()
+            self.may_end.wait()
+            self.first_of_last = self._world.next_id
+            self._send(self._world.tick(_LAST, Habits()))
             self._settle()
             self.last_offset_before_closing = dict(self.last_offset)
             answerable = self.answerable.copy()

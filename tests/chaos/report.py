@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos.served import Served
+
 
 @dataclass
 class Report:
@@ -19,6 +21,9 @@ class Report:
         compared: events whose features all agree with brute force or are among the violations.
         late: events flagged as late, whose windows nobody promises.
         rejected: malformed records.
+        commands: records on the control topic that change a model or a policy, or should not.
+        served: what is known of who answered.
+        by_the_last: events that were sent when the last commands were obeyed.
         delivered: input records that the broker acknowledged, by topic and partition.
         restored: how their state came back, and how often each way.
         exits: scorers' exit codes and how often each came.
@@ -40,6 +45,9 @@ class Report:
     rejected: int = 0
     labels: int = 0
     started: int = 0
+    commands: int = 0
+    served: Served = field(default_factory=Served)
+    by_the_last: int = 0
     restored: Counter[str] = field(default_factory=Counter)
     exits: Counter[int] = field(default_factory=Counter)
     last_words: dict[int, list[str]] = field(default_factory=dict)
@@ -90,6 +98,11 @@ def show(report: Report, console: Console) -> None:
         f"state restored: {restored or 'never'}\n"
         f"features of {report.compared:,} events compared with brute force, "
         f"{report.features:,} values; {report.late:,} flagged as late\n"
+        f"{report.commands} commands; {report.served.recomputed:,} answers computed again by "
+        f"{len(report.served.models)} models and {len(report.served.policies)} policies; "
+        f"{report.served.changes} changes in the partitions' answers, {report.served.went_back} "
+        f"back by a scorer that was behind; obeyed after {report.served.lag_ms / 1e3:.1f} s at "
+        f"most; {report.by_the_last} events after the last\n"
         f"{report.aborted_inputs} transactions of events aborted, {report.resent_transactions} "
         f"sent again; {report.seconds:.0f} s in all"
     )
@@ -100,4 +113,6 @@ def show(report: Report, console: Console) -> None:
     if report.violations:
         console.print(f"kept in {report.folder}; again with: {report.replay}", markup=False)
     else:
-        console.print("[bold green]0 lost, 0 duplicated, 0 wrong features[/]")
+        console.print(
+            "[bold green]0 lost, 0 duplicated, 0 wrong features, 0 answers of another model[/]"
+        )

@@ -10,6 +10,7 @@ import numpy as np
 
 from tests.chaos.clock import Clock
 from tests.chaos.cluster import Cluster
+from tests.chaos.commander import Commander
 from tests.chaos.feeder import Feeder
 from tests.chaos.scorers import Scorer, Scorers
 from tests.chaos.violations import Violations
@@ -44,6 +45,7 @@ class Stage:
     cluster: Cluster
     scorers: Scorers
     feeder: Feeder
+    commander: Commander
     clock: Clock
     workers: int
     staged: bool

@@ -48,6 +48,9 @@ def log(inputs: Inputs) -> list[Answers]:
         part.ids, part.times = asked.ids[:n], asked.times[:n]
         part.keys, part.offsets = asked.cards[:n], asked.offsets[:n]
         part.scores = array("f", [0.5] * n)
+        part.probabilities = part.anomalies = array("f", [0.25] * n)
+        part.decisions, part.served = array("b", [1] * n), [("a", "1")] * n
+        part.written = array("q", [START_MS] * n)
         part.late = part.approximate = array("b", [0] * n)
         part.features = [(NAMES, np.array([[2.25, count] for count in counts], np.float32))]
     return answers
@@ -65,7 +68,7 @@ def kinds(inputs: Inputs, scores: list[Answers], log: list[Answers]) -> set[str]
 
 def without(part: Answers, row: int) -> Answers:
     """A copy that lacks one answer."""
-    columns = {name: array(values.typecode, [*values[:row], *values[row + 1 :]])
+    columns = {name: values[:row] + values[row + 1 :]
                for name, values in vars(part).items() if name != "features"}  # fmt: skip
     (names, matrix), *_ = part.features
     return Answers(**columns, features=[(names, np.delete(matrix, row, axis=0))])
@@ -118,6 +121,22 @@ def test_a_wrong_feature_is_found(inputs, log) -> None:
 def test_a_score_that_differs_from_the_log_is_found(inputs, log) -> None:
     scores = [Answers(**vars(log[0])), *log[1:]]
     scores[0].scores = array("f", [0.5, np.nextafter(np.float32(0.5), np.float32(1))])
+    assert kinds(inputs, scores, log) == {"scores differ from log"}
+
+
+@pytest.mark.parametrize(
+    ("column", "other"),
+    [
+        ("probabilities", array("f", [0.25, 0.26])),
+        ("anomalies", array("f", [0.26, 0.25])),
+        ("decisions", array("b", [1, 2])),
+        ("served", [("a", "1"), ("b", "1")]),
+        ("served", [("a", "2"), ("a", "1")]),
+    ],
+)
+def test_whatever_else_differs_from_the_log_is_found(inputs, log, column, other) -> None:
+    scores = [Answers(**vars(log[0])), *log[1:]]
+    setattr(scores[0], column, other)
     assert kinds(inputs, scores, log) == {"scores differ from log"}
 
 

@@ -19,6 +19,8 @@ _BATCH = 10_000
 _POLL_S = 0.5
 _ANSWER_S = 30.0
 
+DECISIONS = ("approve", "review", "decline")
+
 Headers = list[tuple[str, bytes | None]]
 Ints: TypeAlias = "array[int]"
 Floats: TypeAlias = "array[float]"
@@ -76,6 +78,14 @@ class Answers:
     times: Ints = field(default_factory=_ints)
     keys: Ints = field(default_factory=_ints)
     scores: Floats = field(default_factory=lambda: array("f"))
+    probabilities: Floats = field(default_factory=lambda: array("f"))
+    anomalies: Floats = field(default_factory=lambda: array("f"))
+    decisions: Ints = field(default_factory=_flags)
+    """Places in `DECISIONS`."""
+    served: list[tuple[str, str]] = field(default_factory=list)
+    """Model and policy."""
+    written: Ints = field(default_factory=_ints)
+    """When the record was written, by the clock of Kafka's client, UTC milliseconds."""
     late: Ints = field(default_factory=_flags)
     approximate: Ints = field(default_factory=_flags)
     offsets: Ints = field(default_factory=_ints)
@@ -157,6 +167,11 @@ def read_scores(bootstrap_servers: str, cards: dict[str, int]) -> list[Answers]:
         key = body["key"] if body["key"].encode() == message.key() else ""
         part.keys.append(cards.get(key, -1))
         part.scores.append(body["score"])
+        part.probabilities.append(body["probability"])
+        part.anomalies.append(body["anomaly"])
+        part.decisions.append(DECISIONS.index(body["decision"]))
+        part.served.append((body["model"], body["policy"]))
+        part.written.append(message.timestamp()[1])
         part.late.append(body["late"])
         part.approximate.append(body["approximate"])
     return answers
@@ -168,11 +183,17 @@ def read_feature_log(bootstrap_servers: str, cards: dict[str, int]) -> list[Answ
     for message in read_topic(bootstrap_servers, TOPICS["feature_log"]):
         part = answers[message.partition()]
         table = pa.ipc.open_stream(io.BytesIO(message.value())).read_all()
-        names = tuple(json.loads(table.schema.metadata[b"weir.feature_names"]))
+        metadata = {name.decode(): text.decode() for name, text in table.schema.metadata.items()}
+        names = tuple(json.loads(metadata["weir.feature_names"]))
         part.ids.extend(table["event_id"].to_pylist())
         part.times.extend(table["event_time"].cast(pa.int64()).to_pylist())
         part.keys.extend(cards.get(key, -1) for key in table["key"].to_pylist())
         part.scores.extend(table["score"].to_pylist())
+        part.probabilities.extend(table["probability"].to_pylist())
+        part.anomalies.extend(table["anomaly"].to_pylist())
+        part.decisions.extend(map(DECISIONS.index, table["decision"].to_pylist()))
+        part.served.extend([(metadata["weir.model"], metadata["weir.policy"])] * len(table))
+        part.written.extend([message.timestamp()[1]] * len(table))
         part.late.extend(table["late"].to_pylist())
         part.approximate.extend(table["approximate"].to_pylist())
         part.offsets.extend(table["offset"].to_pylist())

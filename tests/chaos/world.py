@@ -107,6 +107,11 @@ class World:
         self._clock = time
         return Tick(events, self._due(Habits(bad_labels=0.0)), time + DAY_MS)
 
+    @property
+    def next_id(self) -> int:
+        """The id of the next event."""
+        return self._next_id
+
     def _new_id(self) -> int:
         self._next_id += 1
         return self._next_id - 1

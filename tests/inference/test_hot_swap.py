@@ -257,6 +257,41 @@ def test_an_absent_registry_is_asked_again(world: World, monkeypatch: pytest.Mon
     assert (report.outcome, report.model) == ("serving", world.packages[1].id)
 
 
+def test_of_commands_that_come_at_once_the_latest_that_works_counts(world: World) -> None:
+    """Whoever reads them one by one, and whoever starts later, comes to the same end."""
+    world.begin()
+    world.carry_out(
+        world.champion(3), world.champion(2, 1, 3), world.record(CHAMPION, b"garbage"),
+        world.decides(version="a"), world.decides(version="x", review_alert_rate=1e-9),
+    )  # fmt: skip
+    assert [(each.package, each.policy.version) for each in world.swaps] == [
+        (world.packages[1].id, "1"), (world.packages[1].id, "a"),
+    ]  # fmt: skip
+    assert world.changes("refused") == 2
+
+
+def test_while_the_latest_has_to_wait_the_one_before_serves(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("inference.hot_swap.monotonic", lambda: clock[0])
+    world.begin()
+    world.faults[3] = RegistryError("it is away")
+    world.carry_out(world.champion(2), world.champion(3, 1, 2))
+    assert world.swaps[-1].package == world.packages[1].id
+    clock[0] += 10.0
+    del world.faults[3]
+    world.carry_out()
+    assert world.swaps[-1].package == world.packages[2].id
+    clock[0] += 10.0
+    assert world.carry_out() is None
+    world.faults[1] = RegistryError("it is away")
+    world.carry_out(world.champion(1))
+    world.carry_out(world.champion(2))
+    clock[0] += 10.0
+    assert world.carry_out() is None, "a later command worked"
+
+
 def test_a_pinned_scorer_follows_the_policy_only(packages: list[ModelPackage]) -> None:
     world = World(packages, pinned=True)
     serving = world.begin(world.champion(2))
