@@ -159,7 +159,7 @@ class Commander:
 
     def write_noise(self) -> None:
         """Records under keys that are nobody's business."""
-        for key in (b"\xff\xfe", b"Champion", b"scorer/", None):
+        for key in (b"\xff\xfe", b"Champion", b"scorer/", b""):
             self._producer.produce(TOPICS["control"], self._rng.bytes(20), key)
 
     def served_by(self) -> set[str]:
