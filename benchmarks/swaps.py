@@ -196,7 +196,9 @@ def prepare(folder: Path, events: int, servers: str) -> tuple[Path, EventFile, l
     registry = open_registry(settings)
     models = []
     for seed in range(1, _MODELS + 1):
-        training = settings.training.model_copy(update={"seed": seed})
+        # Its quality is of no interest here, its size is: only the autoencoder learns for a moment.
+        autoencoder = settings.training.autoencoder.model_copy(update={"epochs": 1})
+        training = settings.training.model_copy(update={"seed": seed, "autoencoder": autoencoder})
         package = train(rows, training, settings.data_dir / "packages", silent)
         models.append(version_of(registry.register(package, None if models else CHAMPION)))
     ensure_all_topics(connect(settings.kafka), settings)

@@ -5,7 +5,7 @@ Nothing here calls Weir: a registered graph runs in a plain session of ONNX Runt
 
 import json
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -100,8 +100,8 @@ class Served:
     """
 
     recomputed: int = 0
-    models: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    policies: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    models: Counter[str] = field(default_factory=Counter)
+    policies: Counter[str] = field(default_factory=Counter)
     changes: int = 0
     went_back: int = 0
     lag_ms: int = 0
