@@ -27,6 +27,10 @@ def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[N
             except BlockingIOError:
                 waiting()
                 sleep(_AGAIN_S)
-        yield
+        try:
+            yield
+        finally:
+            # Said, since a process forked meanwhile has the file open, too.
+            fcntl.flock(file, fcntl.LOCK_UN)
     finally:
         os.close(file)

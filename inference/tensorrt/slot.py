@@ -87,10 +87,10 @@ class Slot:
         self._cuda.begin_capture(self._stream)
         try:
             self._enqueue(bucket)
+            self._graphs[bucket] = self._cuda.end_capture(self._stream)
         except BaseException:
             self._cuda.abandon_capture(self._stream)
             raise
-        self._graphs[bucket] = self._cuda.end_capture(self._stream)
 
     def submit(self, rows: NDArray[np.float32], bucket: int) -> None:
         """Send a batch on its way.
