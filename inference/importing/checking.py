@@ -39,9 +39,8 @@ def read_checked(path: Path, limits: Limits) -> tuple[ModelProto, str, list[Chec
         (part for scope in all_scopes for part in sparse_tensors(scope)),
         limits,
     )
-    opsets = normalise_domains(model)
     model = inline_functions(model)
-    opsets = normalise_domains(model) if model.opset_import else opsets
+    opsets = normalise_domains(model, limits.nesting)
     check_operators(model, opsets.get("", 0), limits)
     check_ensembles(model, limits)
     _check_format(model)

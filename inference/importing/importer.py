@@ -85,11 +85,11 @@ def import_model(
     request = _request(path, data.feature_names, options, limits, data.matrix[:split])
     core, found = inspect_apart(path, request, data.matrix)
     data = _with_columns(data, found.features)
-    late = np.ascontiguousarray(data.matrix[split:])
+    late = data.matrix[split:]
     progress("asking the model", 0.2)
-    raw = _raw_answers(path, core, late, options, limits)
-    _check_ranking(path, raw["model_score"], labels[split:], found, options)
+    raw = {n: v[split:] for n, v in _raw_answers(path, core, data.matrix, options, limits).items()}
     score = raw["model_score"].astype(np.float64)
+    _check_ranking(path, score, labels[split:], found, options)
     calibration = (
         fit_platt(margins(score, found.kind), labels[split:]) if options.calibrate else None
     )
@@ -197,7 +197,7 @@ def _raw_answers(
             missing = int(np.isnan(rows[unanswered]).any(axis=1).sum())
             raise ImportRefusedError(
                 "answers" if name == "model_score" else f"output {options.anomaly!r}",
-                f"{np.count_nonzero(unanswered):,} of {len(rows):,} held-out events have none, "
+                f"{np.count_nonzero(unanswered):,} of {len(rows):,} events have none, "
                 f"{missing:,} of these with missing features",
                 "Say what stands for a missing value: --impute median, or --impute 0"
                 if missing
@@ -209,7 +209,7 @@ def _raw_answers(
 
 def _check_ranking(
     path: Path,
-    score: NDArray[np.float32],
+    score: NDArray[np.float64],
     labels: NDArray[np.int8],
     found: Inspection,
     options: ImportOptions,

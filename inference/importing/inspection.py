@@ -59,7 +59,7 @@ class Inspection:
         sha256: of the file.
         features: names of the columns that the model reads.
         producer: who exported it, and with which version.
-        opset: of the default domain, and 0 where the file has none; with those of the others.
+        opset: of each domain that the file names.
         score: name of the output that is the score.
         kind: what it is.
         missing: whether rows with missing values have an answer.
@@ -101,7 +101,7 @@ def inspect(
     width = len(features)
     columns = [request.declared.index(name) for name in features]
     checks.append(Check("signature", _describe(inputs, width)))
-    outputs, _ = read_outputs(model)
+    outputs = read_outputs(model)
     anomaly = _anomaly_output(outputs, request.anomaly)
     expose(model, outputs)
     preparation = _preparation(request, columns, inputs)
@@ -149,8 +149,8 @@ def _run_golden(
     tolerance: float,
 ) -> tuple[Answers, ModelProto, str]:
     """Return the answers to the golden batch, the model with a free batch, and what was found."""
-    batch = inputs[0].batch
-    if batch is not None and len(rows) % batch:
+    batch, count = inputs[0].batch, len(rows)
+    if batch is not None and count % batch:
         rows = np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % batch, axis=0)])
     answers = check_repeatable(Runner(model, inputs), rows)
     free = ModelProto()
@@ -163,7 +163,7 @@ def _run_golden(
     else:
         found = f"was fixed at {batch}, freed: the same answers in batches of any size"
         _check_freed(free, inputs, rows, answers, tolerance, batch)
-    return {name: values[: len(rows)] for name, values in answers.items()}, free, found
+    return {name: values[:count] for name, values in answers.items()}, free, found
 
 
 def _check_freed(
@@ -202,11 +202,11 @@ def _compare(
 ) -> None:
     """Check that the core of the package answers as the model did, also the largest batch."""
     runner = Runner(core, [_features(width)])
-    worst = difference(runner(rows)["model_score"], raw[: len(rows)].astype(np.float32))
+    worst = difference(runner(rows)["model_score"], raw.astype(np.float32))
     if worst > tolerance:
         raise ImportRefusedError(
-            "opset_import",
-            f"taken into a package, its answers differ by up to {worst:.3g}",
+            "answers",
+            f"taken into a package they differ by up to {worst:.3g}",
             "Export it with opset_version=17",
         )
     runner(np.resize(rows, (_LARGE_BATCH, width)))

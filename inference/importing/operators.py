@@ -21,8 +21,10 @@ _RANDOM = {
 _EVAL = "Export in evaluation mode: model.eval() in PyTorch, training=False in Keras"
 
 
-def normalise_domains(model: ModelProto) -> dict[str, int]:
+def normalise_domains(model: ModelProto, nesting: int) -> dict[str, int]:
     """Write the default domain as ``""`` everywhere, and return the opset of each domain.
+
+    Local functions are written out before.
 
     Raises:
         ImportRefusedError: a domain is there in two versions, or the opset is too old or too new.
@@ -36,6 +38,9 @@ def normalise_domains(model: ModelProto) -> dict[str, int]:
             )
     del model.opset_import[:]
     model.opset_import.extend(onnx.helper.make_opsetid(d, v) for d, v in opsets.items())
+    for scope in scopes(model, nesting):
+        for node in scope.nodes:
+            node.domain = "" if node.domain == "ai.onnx" else node.domain
     newest = onnx.defs.onnx_opset_version()
     if "" in opsets and not LEAST_OPSET <= opsets[""] <= newest:
         raise ImportRefusedError(
@@ -56,8 +61,6 @@ def check_operators(model: ModelProto, opset: int, limits: Limits) -> None:
     for scope in scopes(model, limits.nesting):
         for number, node in enumerate(scope.nodes):
             place = scope.at(number, node)
-            if node.domain == "ai.onnx":
-                node.domain = ""
             if node.domain not in STANDARD:
                 raise ImportRefusedError(
                     place,

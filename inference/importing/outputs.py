@@ -24,11 +24,14 @@ class ModelOutput:
     classes: tuple[str, ...] | None
 
 
-def read_outputs(model: ModelProto) -> tuple[tuple[ModelOutput, ...], tuple[str, ...]]:
-    """Return the outputs of floating-point numbers, and the names of the others.
+def read_outputs(model: ModelProto) -> tuple[ModelOutput, ...]:
+    """Return the outputs of floating-point numbers.
 
     ``ZipMap``, with which scikit-learn's and others' converters turn probabilities into a list of
     maps, is looked through.
+
+    Raises:
+        ImportRefusedError: there is none.
     """
     made = {name: node for node in model.graph.node for name in node.output}
     classes = _classes(list(model.graph.node))
@@ -47,7 +50,7 @@ def read_outputs(model: ModelProto) -> tuple[tuple[ModelOutput, ...], tuple[str,
             f"none of {', '.join(others)} holds floating-point numbers: a label is no score",
             "Export the probability too (predict_proba)",
         )
-    return tuple(floats), tuple(others)
+    return tuple(floats)
 
 
 def expose(model: ModelProto, outputs: tuple[ModelOutput, ...]) -> None:
@@ -72,6 +75,6 @@ def _labels(node: NodeProto) -> tuple[str, ...] | None:
     for attribute in node.attribute:
         if attribute.name in ("classlabels_int64s", "classlabels_ints") and attribute.ints:
             return tuple(map(str, attribute.ints))
-        if attribute.name in ("classlabels_strings",) and attribute.strings:
+        if attribute.name == "classlabels_strings" and attribute.strings:
             return tuple(text.decode("utf-8", "replace") for text in attribute.strings)
     return None

@@ -77,8 +77,8 @@ class Runner:
             raise ImportRefusedError(
                 "",
                 f"it does not answer {len(rows)} row(s): {first_line(error)}",
-                "Export it with a dynamic batch: dynamic_shapes or dynamic_axes in PyTorch, "
-                "None in Keras and scikit-learn",
+                "A model has to answer any number of events, with any number in any column, a "
+                "category that it has never seen too",
             ) from error
         answers = {}
         for name, value in zip(self._outputs, values, strict=True):

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +60,13 @@ def run_apart(
     """Check a graph that reads ``features``, and return outputs of it for rows (n, k), n > 0.
 
     Args:
+        limits: of which the time grows by a second for each thousand rows.
         file: what messages call it.
 
     Raises:
         ImportRefusedError: it does not answer.
     """
+    limits = replace(limits, seconds=limits.seconds + len(rows) // 1_000)
     task = {"do": "run", "outputs": list(outputs), "chunk": _CHUNK}
     with tempfile.TemporaryDirectory(prefix="weir-import-") as temporary:
         folder = Path(temporary)

@@ -91,10 +91,16 @@ def _choose(
         chosen = kind or _kind_of_single(place, values, output)
         column = None if values.ndim == 1 else 0
         return ScoreChoice(output.name, output.tensor, column, None, chosen)
-    pair = values.shape[1] == 2
     column = _fraud_column(place, output, values.shape[1], fraud_class)
+    if kind == "logit" and values.shape[1] > 2:
+        raise ImportRefusedError(
+            place,
+            f"log-odds of one among {values.shape[1]} classes are not in its columns",
+            "Export probabilities (softmax), and use --score-kind probability",
+        )
     if kind == "logit":
-        return ScoreChoice(output.name, output.tensor, column, 1 - column if pair else None, kind)
+        against = 1 - column if values.shape[1] == 2 else None
+        return ScoreChoice(output.name, output.tensor, column, against, kind)
     if kind is None and not _is_pair(values):
         raise ImportRefusedError(
             place,
