@@ -19,7 +19,7 @@ def main(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (limits["seconds"], limits["seconds"] + 1))
     try:
-        result = {"done": _inspect(folder, task) if task["do"] == "inspect" else _run(folder, task)}
+        result = {"done": _TASKS[task["do"]](folder, task)}
     except MemoryError:
         result = _refusal(
             "", f"it needs more than {limits['memory_mb']:,} MiB of memory", "Export a smaller one"
@@ -71,6 +71,17 @@ def _run(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
         np.save(folder / f"{name}.npy", np.concatenate(values), allow_pickle=False)
     return {}
 
+
+def _tensors(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
+    from inference.importing.plain_operators import plain_form_or_why_not
+
+    tensors, reason = plain_form_or_why_not((folder / "model.onnx").read_bytes())
+    if tensors is not None:
+        (folder / "tensors.onnx").write_bytes(tensors)
+    return {"reason": reason}
+
+
+_TASKS = {"inspect": _inspect, "run": _run, "tensors": _tensors}
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))

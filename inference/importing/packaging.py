@@ -6,16 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto
 
 from inference.engine import Outputs
-from inference.forest.graph_forms import tensor_form_or_why_not
 from inference.importing.golden import difference
 from inference.importing.inspection import Inspection
 from inference.importing.limits import Limits
 from inference.importing.options import ImportOptions
-from inference.importing.plain_operators import with_plain_operators
-from inference.importing.sandbox import run_apart
+from inference.importing.sandbox import run_apart, tensor_form_apart
 from inference.package import FORMAT, Card, ImportedModel, TrainingData
 from inference.training import TrainingSettings
 from inference.training_set import TrainingSet
@@ -31,26 +28,14 @@ def tensor_form(
 
     Neither: the graph itself is one of tensor operators alone.
     """
-    if not _other_operators(model):
-        return None, None
-    tensors, reason = tensor_form_or_why_not(model)
+    tensors, reason = tensor_form_apart(model, limits, str(path))
     if tensors is None:
         return None, reason
-    tensors = with_plain_operators(tensors)
-    if others := _other_operators(tensors):
-        return None, f"no tensor form is known of {', '.join(others)}"
     again = Outputs(**run_apart(tensors, rows, Outputs._fields, limits, str(path)))
     worst = max(difference(a, b) for a, b in zip(again, answers, strict=True))
     if worst > _TENSOR_TOLERANCE:
         return None, f"the tensor form's answers differ by up to {worst:.3g}"
     return tensors, None
-
-
-def _other_operators(model: bytes) -> list[str]:
-    """Return the operators of a graph that are not of the default domain."""
-    graph = ModelProto()
-    graph.ParseFromString(model)
-    return sorted({node.op_type for node in graph.graph.node if node.domain})
 
 
 def make_card(

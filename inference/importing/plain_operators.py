@@ -1,4 +1,4 @@
-"""Writes scikit-learn's operators as tensor operators, for engines without ``ai.onnx.ml``."""
+"""Writes graphs without the operators of ``ai.onnx.ml``, for engines that have none of them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
+from inference.forest.graph_forms import tensor_form_or_why_not
 from inference.graph_builder import GraphBuilder
 from inference.graph_nodes import serialized
 from inference.importing.core import used_constants
@@ -14,6 +15,22 @@ from inference.importing.opsets import opset_of
 _Attributes = dict[str, Any]
 _Writer = Callable[[GraphBuilder, NodeProto, _Attributes, str], bool]
 """Adds nodes for one, whose names begin with the last argument; says whether it could."""
+
+
+def plain_form_or_why_not(model: bytes) -> tuple[bytes | None, str | None]:
+    """Return a graph with tensor operators alone, or why there is none.
+
+    Neither, where the graph is one already.
+    """
+    if not _other_operators(model):
+        return None, None
+    tensors, reason = tensor_form_or_why_not(model)
+    if tensors is None:
+        return None, reason
+    plain = with_plain_operators(tensors)
+    if others := _other_operators(plain):
+        return None, f"no tensor form is known of {', '.join(others)}"
+    return plain, None
 
 
 def with_plain_operators(model: bytes) -> bytes:
@@ -46,6 +63,13 @@ def with_plain_operators(model: bytes) -> bytes:
         del graph.opset_import[:]
         graph.opset_import.append(version)
     return serialized(graph)
+
+
+def _other_operators(model: bytes) -> list[str]:
+    """Return the operators of a graph that are not of the default domain."""
+    graph = ModelProto()
+    graph.ParseFromString(model)
+    return sorted({node.op_type for node in graph.graph.node if node.domain})
 
 
 def _scaler(graph: GraphBuilder, node: NodeProto, attributes: _Attributes, name: str) -> bool:

@@ -76,6 +76,23 @@ def run_apart(
         return {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in outputs}
 
 
+def tensor_form_apart(model: bytes, limits: Limits, file: str) -> tuple[bytes | None, str | None]:
+    """Do what `plain_form_or_why_not` of `plain_operators` does, in a process that may die of it.
+
+    Args:
+        file: what messages call the model.
+
+    Raises:
+        ImportRefusedError: that process ended otherwise.
+    """
+    with tempfile.TemporaryDirectory(prefix="weir-import-") as temporary:
+        folder = Path(temporary)
+        (folder / "model.onnx").write_bytes(model)
+        reason = _do(folder, {"do": "tensors"}, limits, file)["reason"]
+        made = folder / "tensors.onnx"
+        return (made.read_bytes() if made.exists() else None), reason
+
+
 def _do(folder: Path, task: dict[str, Any], limits: Limits, file: str) -> dict[str, Any]:
     (folder / "task.json").write_text(json.dumps(task | {"limits": asdict(limits)}))
     # One thread: those of BLAS would each take a part of the address space.

@@ -149,6 +149,8 @@ def test_an_imported_package_has_every_yardstick(boosted: ModelPackage) -> None:
     assert boosted.thresholds.rows == 1_200
     assert boosted.card.metrics["roc_auc"] > 0.6
     assert boosted.card.data.rows == 6_000
+    assert boosted.card.tensors_left_out is None
+    assert boosted.tensors is not None
 
 
 def test_the_card_says_where_an_imported_model_is_from(boosted: ModelPackage) -> None:
