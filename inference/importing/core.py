@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 from inference.graph import IR_VERSION
 from inference.graph_builder import GraphBuilder
 from inference.graph_nodes import prune
+from inference.importing.operators import STANDARD
 from inference.importing.opsets import opset_of, raise_opset
 from inference.importing.scores import ScoreChoice
 from inference.importing.signature import ModelInput
@@ -107,7 +107,7 @@ def build_core(
         whole,
         producer_name="weir",
         ir_version=max(IR_VERSION, core.ir_version),
-        opset_imports=list(core.opset_import),
+        opset_imports=[entry for entry in core.opset_import if entry.domain in STANDARD],
     )
 
 
@@ -126,9 +126,8 @@ def _add_front(graph: GraphBuilder, inputs: Sequence[ModelInput], preparation: P
         fill = graph.constant("input_fill", preparation.fill)
         prepared = graph.add("Where", ["input_missing", fill, prepared], "input_filled")
     if preparation.mean is not None and preparation.scale is not None:
-        graph.add(
-            "Sub", [prepared, graph.constant("input_mean", preparation.mean)], "input_centred"
-        )
+        mean = graph.constant("input_mean", preparation.mean)
+        graph.add("Sub", [prepared, mean], "input_centred")
         scale = graph.constant("input_scale", preparation.scale)
         prepared = graph.add("Div", ["input_centred", scale], "input_scaled")
     column = 0
@@ -163,35 +162,30 @@ def _pick(graph: GraphBuilder, matrix: str, column: int, output: str) -> str:
 
 
 def _prune(graph: GraphProto) -> None:
-    """Keep what the outputs need, without what exporters note beside it."""
+    """Keep what the outputs need."""
     prune(graph)
     read = {name for node in graph.node for name in node.input}
     sparse = [tensor for tensor in graph.sparse_initializer if tensor.values.name in read]
-    nodes = [_bare(node) for node in graph.node]
-    del graph.node[:], graph.sparse_initializer[:], graph.value_info[:]
-    graph.node.extend(nodes)
+    del graph.sparse_initializer[:], graph.value_info[:]
     graph.sparse_initializer.extend(sparse)
 
 
-def _bare(node: NodeProto) -> NodeProto:
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
-    copy.ClearField("doc_string")
-    del copy.metadata_props[:]
-    return copy
-
-
 def _rename(graph: GraphProto) -> None:
-    """Put `PREFIX` before every name, those inside nodes' graphs among them."""
+    """Put `PREFIX` before every name, and take out notes, inside nodes' graphs too."""
     for node in graph.node:
+        node.ClearField("doc_string")
+        del node.metadata_props[:]
         node.name = PREFIX + node.name if node.name else ""
         node.input[:] = [PREFIX + name if name else "" for name in node.input]
         node.output[:] = [PREFIX + name if name else "" for name in node.output]
         for attribute in node.attribute:
+            attribute.ClearField("doc_string")
             for inner in subgraphs(attribute):
-                del inner.value_info[:]
+                inner.ClearField("doc_string")
+                del inner.value_info[:], inner.metadata_props[:]
                 _rename(inner)
     for named in (*graph.initializer, *graph.input, *graph.output):
+        named.ClearField("doc_string")
         named.name = PREFIX + named.name
     for sparse in graph.sparse_initializer:
         sparse.values.name = PREFIX + sparse.values.name

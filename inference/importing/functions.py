@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-import onnx
 from onnx import FunctionProto, ModelProto, NodeProto
 
 from inference.importing.limits import Limits
 from inference.importing.refusal import ImportRefusedError
+from inference.importing.running import first_line
 from inference.importing.walking import subgraphs
 
 _Key = tuple[str, str, str]
@@ -76,21 +76,17 @@ def inline_functions(model: ModelProto) -> ModelProto:
     except Exception as error:  # of the C++ code, whose classes are not documented
         raise ImportRefusedError(
             "functions",
-            f"the model's functions cannot be written out: {_first_line(error)}",
+            f"the model's functions cannot be written out: {first_line(error)}",
             "Export it without functions",
         ) from error
     return inlined
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _key(node: NodeProto) -> _Key:
     return (node.domain, node.op_type, node.overload)
 
 
-def _all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterable[NodeProto]:
+def _all_nodes(nodes: Iterable[NodeProto]) -> Iterable[NodeProto]:
     stack = list(nodes)
     while stack:
         node = stack.pop()

@@ -18,6 +18,9 @@ _RANDOM = {
     "RandomUniform",
     "RandomUniformLike",
 }
+_OPEN = {"Scan", "SequenceMap"}
+"""Loops that are as long as what they are given."""
+_ROUNDS = _OPEN | {"Loop"}
 _EVAL = "Export in evaluation mode: model.eval() in PyTorch, training=False in Keras"
 
 
@@ -88,6 +91,13 @@ def _check_standard(place: str, node: NodeProto, scope: Scope, opset: int, limit
             raise ImportRefusedError(
                 place, "the batch normalisation is in training mode: it mixes events", _EVAL
             )
+    around = {outer.op_type for outer in scope.within}
+    if node.op_type in _ROUNDS and (around & _OPEN or (node.op_type in _OPEN and around & _ROUNDS)):
+        raise ImportRefusedError(
+            place,
+            "it is a loop in a loop, one of which is as long as a tensor",
+            "Export a model without loops in one another",
+        )
     if node.op_type == "Loop":
         _check_loop(place, node, scope, limits)
 

@@ -313,6 +313,18 @@ def test_loops_in_loops_multiply(refusal):
     assert "110 times" in error.problem
 
 
+def test_scans_in_loops_are_refused(refusal):
+    body = helper.make_graph(
+        [node("Identity", ["s"], ["t"])],
+        "scan",
+        [value("s", FLOAT, None)],
+        [value("t", FLOAT, None)],
+    )
+    scan = node("Scan", ["v0"], ["o0"], body=body, num_scan_inputs=1)
+    made = model([loop("ten", [scan]), *logistic("r")], constants={"ten": np.array(10)})
+    assert "a loop in a loop" in refusal(made).problem
+
+
 def test_graphs_deep_in_one_another_are_refused(refusal):
     inner = loop("one", number=3)
     for number in (2, 1, 0):
