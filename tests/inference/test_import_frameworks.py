@@ -95,6 +95,12 @@ def test_whether_missing_values_have_an_answer_is_found_out(name: str, missing: 
     assert inspect(MODELS / f"{name}.onnx", asked(name))[1].missing is missing
 
 
+def test_stack_traces_of_the_exporter_stay_out() -> None:
+    assert b"site-packages" in (MODELS / "torch_dynamo.onnx").read_bytes()
+    core, _ = inspect(MODELS / "torch_dynamo.onnx", asked("torch_dynamo"))
+    assert b"site-packages" not in core.SerializeToString()
+
+
 def test_a_fixed_batch_is_freed() -> None:
     core, found = inspect(MODELS / "torch_fixed_batch.onnx", Request(NAMES))
     assert core.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "n"
