@@ -1,5 +1,7 @@
 """How fast the feature state of a million entities is saved and loaded, and how large it is.
 
+And how long a partition of an entity stage takes to come back: from its snapshot, or from its log.
+
 Cards with text names make 5 payments each over 30 days, in 15 windows of 1, 7 and 30 days: number,
 sum, mean and largest amount, and the rate of frauds once their labels are known after 7 days. The
 state is dumped as a snapshot dumps it, and loaded into a new one, which must then answer the same.
@@ -20,9 +22,13 @@ from pydantic import TypeAdapter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
+from streams.alignment import AlignmentSettings
 from streams.column_batch import ColumnBatch
 from streams.contract import EventContract
 from streams.features import FeatureDeclaration, FeaturePlan, FeatureState, LabelBatch
+from streams.features.window_settings import WindowSettings
+from streams.stages import EntityStage, split_plan
+from streams.stages.messages import Mark, RowCodec
 
 DAY = 86_400_000
 DAYS = 30
@@ -31,6 +37,8 @@ PAYMENTS_PER_CARD = 5
 BATCH = 100_000
 ENTITIES = 1_000_000
 TARGET_S = 10.0
+STAGE_EVENTS = 1_000_000
+EVENTS_PER_RECORD = 500
 
 CONTRACT = EventContract.model_validate(
     {
@@ -144,6 +152,65 @@ def measure(cards: int) -> dict[str, Any]:
     }
 
 
+def measure_stage(events: int) -> dict[str, Any]:
+    """Return seconds that one partition of a stage takes to come back, both ways, in memory."""
+    declared = [each for each in declarations() if each["kind"] == "window"]
+    plan = FeaturePlan(TypeAdapter(list[FeatureDeclaration]).validate_python(declared), CONTRACT)
+    (part,) = split_plan(plan, None).parts
+    codec = RowCodec(CONTRACT, part.fields, part.digest)
+    rng = np.random.default_rng(3)
+    times = np.sort(rng.integers(0, DAYS * DAY, events)) + 1_700_000_000_000
+    log = []
+    for first in range(0, events, EVENTS_PER_RECORD):
+        rows = [
+            codec.new_row(i, time, time, time, None, i, f"card-{card:08d}", amount)
+            for i, (time, card, amount) in enumerate(
+                zip(
+                    times[first : first + EVENTS_PER_RECORD].tolist(),
+                    rng.integers(events // PAYMENTS_PER_CARD, size=EVENTS_PER_RECORD).tolist(),
+                    rng.lognormal(3.5, 1.0, EVENTS_PER_RECORD).tolist(),
+                    strict=False,
+                ),
+                first,
+            )
+        ]
+        mark = Mark(0, first + len(rows), rows[-1].turn, False)
+        log += codec.encode(rows, mark)
+
+    def stage() -> EntityStage:
+        return EntityStage(
+            CONTRACT, part, WindowSettings(), AlignmentSettings(), 1, 0, "enriched", lambda: 0
+        )
+
+    worker = stage()
+    worker.feed(enumerate(log))
+    while worker.take(BATCH) is not None:
+        worker.release()
+    assert worker.settled is not None
+    dumped = [memoryview(bytes(buffer)) for buffer in worker.dump()]
+    start = perf_counter()
+    from_log = stage()
+    from_log.begin(worker.settled)
+    from_log.feed(enumerate(log))
+    log_s = perf_counter() - start
+    start = perf_counter()
+    from_snapshot = stage()
+    from_snapshot.begin(worker.settled, dumped)
+    from_snapshot.feed(enumerate(log[from_snapshot.next_offset :], from_snapshot.next_offset))
+    snapshot_s = perf_counter() - start
+    if not from_log.ready or not from_snapshot.ready:
+        raise SystemExit("the stage did not come back: the benchmark measures nothing")
+    return {
+        "events": events,
+        "windows": len(plan.names),
+        "from_log_seconds": log_s,
+        "from_snapshot_seconds": snapshot_s,
+        "from_log_events_per_second": round(events / log_s),
+        "ratio": round(log_s / snapshot_s, 1),
+        "snapshot_bytes": sum(map(len, dumped)),
+    }
+
+
 def fork_milliseconds() -> float:
     """How long this process, with all its state, stands still while it is forked."""
     start = perf_counter()
@@ -159,6 +226,7 @@ def main() -> None:
     """Measure and report."""
     args = arguments(__doc__)
     result = measure(ENTITIES // 10 if args.quick else ENTITIES)
+    result["stage"] = measure_stage(STAGE_EVENTS // 10 if args.quick else STAGE_EVENTS)
     million = result["load_seconds"] / result["entities"] * 1e6
     report(
         args,
@@ -185,6 +253,9 @@ def _table(result: dict[str, Any]) -> str:
             f"  replay {result['replay_seconds']:6.2f} s   of the same events, without decoding",
             f"  memory            {megabytes['memory']:8.1f} MB   {each['memory']:8.1f} MB per "
             "million entities",
+            f"  stage  {result['stage']['from_snapshot_seconds']:6.2f} s   from its snapshot, and "
+            f"{result['stage']['from_log_seconds']:.2f} s from its log of "
+            f"{result['stage']['events']:,} events: {result['stage']['ratio']} times as long",
             f"  fork   {result['fork_milliseconds']:6.1f} ms  that a snapshot stops the stream for",
         ]
     )

@@ -18,7 +18,6 @@ _BACK_OFF_S = 1.0
 _QUOTED = 20
 _EXPECTED = {0, 1, 3, FENCED, -signal.SIGKILL, -signal.SIGTERM}
 _RESTORED = re.compile(r"restored in [0-9.]+ s: (.+), [0-9]+ events read again")
-_RESTORING = re.compile(r"from offset [0-9]+, restoring")
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 
@@ -151,8 +150,6 @@ class Scorers:
             self.last_words[code].append(scorer.last_words())
         for how in _RESTORED.findall(said):
             self.restored["from all input" if how == "no snapshot" else "from a snapshot"] += 1
-        if found := len(_RESTORING.findall(said)):
-            self.restored["a partition of an entity from its topic"] += found
         if code not in _EXPECTED:
             self.broken.append(f"{scorer.log}: exit code {code}: {scorer.last_words()}")
         elif "Traceback (most recent call last)" in said:
