@@ -1,7 +1,7 @@
 """Times engines beside each other, on the same rows and in turns."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -23,12 +23,23 @@ class Timing:
         calls: how many were timed.
         p50_us, p99_us: of the time of a call, in microseconds.
         rows_per_s: batch size over the median.
+        turns_us: the median of each turn; turns of the same place were next to each other in time.
     """
 
     calls: int
     p50_us: float
     p99_us: float
     rows_per_s: float
+    turns_us: tuple[float, ...] = field(repr=False)
+
+
+def ratio(timing: Timing, peers: Sequence[Timing]) -> float:
+    """Time over that of the fastest peer: the median over turns, each compared with its own.
+
+    What slows the machine for a while slows neighbours alike, and so says nothing here.
+    """
+    fastest = np.min([peer.turns_us for peer in peers], axis=0)
+    return float(np.median(np.array(timing.turns_us) / fastest))
 
 
 def bench_engines(
@@ -51,17 +62,22 @@ def bench_engines(
     total = len(sizes) * _ROUNDS
     for number, size in enumerate(sizes):
         batches = _batches(rows, size)
-        taken: dict[str, list[float]] = {name: [] for name in contestants}
+        turns: dict[str, list[list[float]]] = {name: [] for name in contestants}
         for contestant in contestants.values():
             contestant(batches[0])
         for turn in range(_ROUNDS):
             for name, contestant in contestants.items():
-                taken[name] += _turn(contestant, batches, seconds / _ROUNDS)
+                turns[name].append(_turn(contestant, batches, seconds / _ROUNDS))
             progress(number * _ROUNDS + turn + 1, total)
-        for name, times in taken.items():
+        for name, taken in turns.items():
+            times = np.concatenate(taken)
             p50, p99 = np.percentile(times, [50, 99])
             timings[name][size] = Timing(
-                len(times), round(p50 * 1e6, 2), round(p99 * 1e6, 2), round(size / p50)
+                len(times),
+                round(p50 * 1e6, 2),
+                round(p99 * 1e6, 2),
+                round(size / p50),
+                tuple(round(float(np.median(turn)) * 1e6, 2) for turn in taken),
             )
     return timings
 

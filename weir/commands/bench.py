@@ -18,7 +18,7 @@ from rich.table import Table
 from inference.boosting import fit_trees
 from inference.cpu_engine import CpuEngine
 from inference.engine import BATCH_BUCKETS, Engine, EngineError
-from inference.engine_bench import Contestant, Timing, bench_engines
+from inference.engine_bench import Contestant, Timing, bench_engines, ratio
 from inference.engine_choice import open_engine
 from inference.onnxruntime_engine import load_session, run_session
 from inference.package import ModelPackage
@@ -82,7 +82,7 @@ def engine(
     Beside them, on the same rows and in turns: plain ONNX Runtime on one thread, as the engines
     are, and with the threads that it takes by itself; and, for the model that is trained here,
     LightGBM on one thread, which computes the trees alone. A ratio is time over the faster of
-    those two with one thread: below 1 is faster.
+    those two with one thread, turn by turn: below 1 is faster.
     """
     show = not (no_progress or as_json)
     settings = _settings(config)
@@ -105,12 +105,12 @@ def engine(
                 "features": len(subject.package.features.names),
                 "engines": about,
                 "timings": {
-                    name: {size: asdict(timing) for size, timing in by_size.items()}
+                    name: {size: _as_dict(timing) for size, timing in by_size.items()}
                     for name, by_size in timings.items()
                 },
                 "time_over_the_faster_peer": ratios,
                 "never_slower": all(
-                    ratio <= _SLOWER for by_size in ratios.values() for ratio in by_size.values()
+                    each <= _SLOWER for by_size in ratios.values() for each in by_size.values()
                 ),
             }
         )
@@ -214,13 +214,19 @@ def _contestants(
             each.close()
 
 
+def _as_dict(timing: Timing) -> dict[str, Any]:
+    facts = asdict(timing)
+    del facts["turns_us"]
+    return facts
+
+
 def _ratios(
     timings: dict[str, dict[int, Timing]], engines: list[str]
 ) -> dict[str, dict[int, float]]:
     peers = [timings[name] for name in (_PLAIN, _NATIVE) if name in timings]
     return {
         name: {
-            size: round(timing.p50_us / min(peer[size].p50_us for peer in peers), 3)
+            size: round(ratio(timing, [peer[size] for peer in peers]), 3)
             for size, timing in timings[name].items()
         }
         for name in engines
@@ -234,10 +240,10 @@ def _table(timings: dict[str, dict[int, Timing]], ratios: dict[str, dict[int, fl
     for size in BATCH_BUCKETS:
         for name, by_size in timings.items():
             timing = by_size[size]
-            ratio = f"{ratios[name][size]:.2f}" if name in ratios else ""
+            over = f"{ratios[name][size]:.2f}" if name in ratios else ""
             table.add_row(
                 name, f"{size:,}", f"{timing.p50_us:,.1f}", f"{timing.p99_us:,.1f}",
-                f"{timing.rows_per_s:,}", ratio,
+                f"{timing.rows_per_s:,}", over,
             )  # fmt: skip
         table.add_section()
     return table
