@@ -16,6 +16,12 @@ POLICY = "policy"
 _WORKER = "scorer/"
 _REMEMBERED = 20
 
+ALIVE_EVERY_S = 60.0
+"""How often a scorer repeats its report."""
+
+SILENT_AFTER_MS = 150_000
+"""A scorer whose report is older than this was killed."""
+
 Outcome = Literal["serving", "refused"]
 PackageId = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -78,6 +84,7 @@ class ScorerReport(Section):
         asked_model, asked_policy: what the command asked for.
         reason: why it was refused.
         at: UTC milliseconds.
+        alive: when it was last said, and so when the scorer was known to live; UTC milliseconds.
     """
 
     outcome: Outcome
@@ -87,6 +94,11 @@ class ScorerReport(Section):
     asked_policy: str
     reason: str = ""
     at: int
+    alive: int
+
+    def lives(self, now_ms: int) -> bool:
+        """Whether the scorer may still be there: killed, it can't say that it is not."""
+        return now_ms - self.alive < SILENT_AFTER_MS
 
 
 _Command = TypeVar("_Command", ChampionCommand, PolicyCommand, ScorerReport)

@@ -13,6 +13,7 @@ from time import monotonic, time
 from typing import Protocol
 
 from inference.commands import (
+    ALIVE_EVERY_S,
     CHAMPION,
     POLICY,
     ChampionCommand,
@@ -89,6 +90,8 @@ class HotSwap:
         self._pinned = pinned
         self._model: OpenModel
         self._serving: Serving
+        self._said: ScorerReport
+        self._said_at = 0.0
         self._postponed: list[ControlRecord] = []
         self._again_at = 0.0
 
@@ -139,6 +142,8 @@ class HotSwap:
         """
         while not stop.is_set():
             self.carry_out(commands.read(_READ_S), answering)
+            if monotonic() - self._said_at >= ALIVE_EVERY_S:
+                self._repeat()
 
     def close(self) -> None:
         """Free the engine that serves."""
@@ -256,15 +261,19 @@ class HotSwap:
         self._say("refused", version, policy.version, reason)
 
     def _say(self, outcome: Outcome, version: ModelVersion, policy: str, reason: str = "") -> None:
-        serving = self._serving
-        self._report(
-            ScorerReport(
-                outcome=outcome,
-                model=serving.package,
-                policy=serving.policy.version,
-                asked_model=version.package,
-                asked_policy=policy,
-                reason=reason,
-                at=round(time() * 1_000),
-            )
+        serving, now_ms = self._serving, round(time() * 1_000)
+        self._said = ScorerReport(
+            outcome=outcome,
+            model=serving.package,
+            policy=serving.policy.version,
+            asked_model=version.package,
+            asked_policy=policy,
+            reason=reason,
+            at=now_ms,
+            alive=now_ms,
         )
+        self._repeat()
+
+    def _repeat(self) -> None:
+        self._said_at = monotonic()
+        self._report(self._said.model_copy(update={"alive": round(time() * 1_000)}))

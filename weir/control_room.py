@@ -20,6 +20,7 @@ from inference.policy import PolicySettings
 from streams.control import ControlReader, ControlRecord, write_control
 from streams.kafka import KafkaSettings
 from streams.section import Section
+from weir.wiring import now_ms
 
 _READ_S = 0.2
 
@@ -87,12 +88,16 @@ class ControlRoom:
     def answers(
         self, patience_s: float, waiting: Callable[[int, int], None] = lambda done, of: None
     ) -> dict[str, ScorerReport | None]:
-        """What those scorers that reported before say now; None for those that keep silent.
+        """What the scorers that live say now; None for those that keep silent.
 
         Args:
             waiting: told how many of how many have answered.
         """
-        before = {worker: each.offset for worker, each in self.reports.items()}
+        before = {
+            worker: each.offset
+            for worker, each in self.reports.items()
+            if each.report is not None and each.report.lives(now_ms())
+        }
         until = monotonic() + patience_s
         while True:
             now = self.reports

@@ -347,6 +347,30 @@ def test_commands_are_followed_until_it_is_told_to_stop(world: World) -> None:
     assert [engine.closed for engine in world.opened] == [True, True, False]
 
 
+def test_a_report_is_repeated_while_the_scorer_lives(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("inference.hot_swap.monotonic", lambda: clock[0])
+    world.begin()
+    stop = threading.Event()
+
+    class Commands:
+        def read(self, timeout_s: float) -> list[ControlRecord]:
+            clock[0] += 30.0
+            if clock[0] >= 150.0:
+                stop.set()
+            return []
+
+    world.hot_swap.follow(Commands(), world, stop)
+    assert len(world.reports) == 1 + 2, "after 60 and 120 s"
+    first, *_, last = world.reports
+    assert last == first.model_copy(update={"alive": last.alive})
+    assert last.alive >= first.alive
+    assert last.lives(last.alive + 149_000)
+    assert not last.lives(last.alive + 151_000)
+
+
 def test_a_report_survives_the_topic(packages: list[ModelPackage], tmp_path: Path) -> None:
     command = ChampionCommand(model=version(packages, 1), by="me", at=5)
     for number in range(2, 30):

@@ -94,7 +94,7 @@ def rollback(
 def serving(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show which model and policy shall answer, and which do, scorer by scorer.
 
-    A scorer that was killed leaves its last word.
+    A scorer that was killed leaves its last word, which says so after a while.
     """
     settings = load_settings(config)
     with control_room(settings) as room:
@@ -163,7 +163,8 @@ def reports_table(reports: dict[str, ScorerReport | None]) -> Table:
             table.add_row(worker, "no word", "it was killed, or is busy starting")
             continue
         answers = f"{report.model[:12]}, policy {report.policy}"
-        table.add_row(worker, report.outcome, answers, _moment(report.at))
+        outcome = report.outcome if report.lives(now_ms()) else "killed"
+        table.add_row(worker, outcome, answers, _moment(report.at))
         if report.reason:
             table.add_row("", "", report.reason)
     return table
