@@ -139,7 +139,7 @@ def onnxruntime_cuda(package: ModelPackage) -> dict[str, Contender]:
 
 
 def flops_per_row(package: ModelPackage) -> int:
-    """Twice the elements of the matrices that a row is multiplied with; walking trees is no product."""
+    """Twice the elements of the matrices that a row is multiplied with; trees are walked."""
     assert package.tensors is not None  # the engine was opened from it
     graph = onnx.load_from_string(package.tensors).graph
     shapes = {tensor.name: numpy_helper.to_array(tensor).shape for tensor in graph.initializer}
