@@ -201,7 +201,3 @@ def test_a_model_without_missing_values_and_unscaled_is_given_both(tmp_path: Pat
     np.testing.assert_allclose(whole.score, own["probability"], atol=1e-5)
     assert np.isfinite(holed.score).all()
     assert package.card.parameters["import"]["impute"] == "median"
-
-
-def test_the_same_import_gives_the_same_package(boosted: ModelPackage, tmp_path: Path) -> None:
-    assert imported(tmp_path, "lightgbm", calibrate=True).id == boosted.id
