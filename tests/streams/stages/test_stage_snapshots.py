@@ -23,6 +23,7 @@ from streams.snapshots import Pointer, SnapshotSettings
 from streams.snapshots.senders import MemberSender
 from streams.snapshots.writer import SnapshotWriter, observe_nothing
 from streams.stages import EntityStage, EntityTask, Joiner, StagePosition, split_plan
+from streams.stages.messages import Mark, RowCodec
 from streams.stages.stage_restorer import StageRestorer
 from streams.stages.step import position_of, with_pointer
 from streams.task import StateMismatchError
@@ -82,6 +83,40 @@ def test_a_snapshot_is_of_its_own_stage_only(world: World) -> None:
     join = Joiner(CONTRACT, world.plan, WINDOWS, 0)
     with pytest.raises(StateMismatchError, match="other features, another version, or other"):
         join.begin(StagePosition(0, "00"), views(dump))
+
+
+def test_a_partition_that_has_come_far_is_not_waited_for_after_a_restore() -> None:
+    """What the sources had said before the snapshot is not said again."""
+    (part,) = split_plan(plan_of(TABLES[:1]), "customer").parts
+    codec = RowCodec(CONTRACT, part.fields, part.digest)
+
+    def record(offset: int, time: int) -> bytes:
+        row = codec.new_row(offset, time, time, time, None, offset, "shop")
+        (value,) = codec.encode([row], Mark(0, offset + 1, time, False))
+        return value
+
+    def stage() -> EntityStage:
+        return EntityStage(
+            CONTRACT, part, WINDOWS, AlignmentSettings(), 2, 0, "enriched",
+            lambda: 10**15, lambda: 0,
+        )  # fmt: skip
+
+    (far,) = codec.encode([], Mark(1, 7, 2_000, False))
+    log = [far, record(0, 1_000), record(1, 1_500)]
+    undisturbed = stage()
+    undisturbed.feed(enumerate(log[:2]))
+    assert undisturbed.take(10) is not None
+    undisturbed.release()
+    restored = stage()
+    restored.begin(undisturbed.settled, views([bytes(each) for each in undisturbed.dump()]))
+    assert (restored.next_offset, restored.ready, restored.reached) == (2, True, 2_000)
+    answers = []
+    for each in (undisturbed, restored):
+        each.feed([(2, log[2])])
+        step = each.take(10)
+        assert step is not None, "it waits for a partition that has come further"
+        answers.append([(out.values, out.partitions) for out in step.outgoing])
+    assert answers[0] == answers[1]
 
 
 @given(data=st.data())
