@@ -4,8 +4,10 @@ import hashlib
 import logging
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from time import time
 
 from inference.engine import EngineError
 
@@ -14,6 +16,9 @@ logger = logging.getLogger(__name__)
 _MAGIC = b"WEIR-BLOB-1\n"
 _DIGEST = hashlib.sha256().digest_size
 _LENGTH = 8
+_TEMPORARY = ".tmp"
+_ABANDONED_S = 3_600.0
+"""Nobody writes a file for an hour."""
 _HEADER = len(_MAGIC) + 2 * _DIGEST + _LENGTH
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -66,7 +71,7 @@ class BlobStore:
         Raises:
             OSError: it cannot be written; what was there before still is.
         """
-        temporary = self.folder / f"{name}.{os.getpid()}.tmp"
+        temporary = self.folder / f"{name}.{os.getpid()}{_TEMPORARY}"
         try:
             with open(temporary, "wb", opener=_open_private) as file:
                 file.write(_wrap(content, identity))
@@ -90,22 +95,27 @@ class BlobStore:
         """Remove a file, if it is there."""
         (self.folder / name).unlink(missing_ok=True)
 
-    def evict(self, pattern: str, limit: int, keep: str) -> None:
-        """Remove the longest unused files until those of a pattern hold at most `limit` bytes.
+    def evict(self, suffixes: Sequence[str], limit: int, keep: str) -> None:
+        """Remove the longest unused files until those of some kinds hold at most `limit` bytes.
+
+        What processes left behind that died while they were writing goes, too.
 
         Args:
-            pattern: of names, such as ``*.plan``.
+            suffixes: of names, such as ``.plan``.
             limit: bytes.
-            keep: a name that stays, however large.
+            keep: files of this stem stay, however large.
         """
         files = []
-        for path in self.folder.glob(pattern):
-            with suppress(FileNotFoundError):
+        for path in self.folder.iterdir():
+            with suppress(FileNotFoundError):  # another process may remove files, too
                 state = path.stat()
-                files.append((state.st_mtime_ns, path, state.st_size))
+                if path.suffix == _TEMPORARY and state.st_mtime < time() - _ABANDONED_S:
+                    path.unlink(missing_ok=True)
+                elif path.suffix in suffixes:
+                    files.append((state.st_mtime_ns, path, state.st_size))
         total = sum(size for _, _, size in files)
         for _, path, size in sorted(files):
-            if total > limit and path.name != keep:
+            if total > limit and path.stem != keep:
                 path.unlink(missing_ok=True)
                 total -= size
                 logger.info("%s was removed: the longest unused of the built engines", path)

@@ -52,7 +52,7 @@ class PlanCache:
 
     Attributes:
         store: where they lie.
-        limit: bytes that plans may take; the longest unused go first.
+        limit: bytes that plans and their compiled kernels may take; the longest unused go first.
     """
 
     store: BlobStore
@@ -82,7 +82,7 @@ class PlanCache:
             plan = build()
             try:
                 self.store.write(name, key, plan)
-                self.store.evict("*.plan", self.limit, keep=name)
+                self.store.evict((".plan", ".kernels"), self.limit, keep=key)
             except OSError as error:
                 logger.warning(
                     "the built engine cannot be kept in %s: %s", self.store.folder, error

@@ -65,7 +65,7 @@ class Slot:
         self._event = cuda.new_event()
         stack.callback(cuda.free_event, self._event)
         self._graphs: dict[int, int] = {}
-        # Not a list that the caller could see: contexts are freed before the plan is.
+        # Emptied by the stack: contexts have to be freed before the plan is.
         self._contexts: list[Context] = []
         stack.callback(self._contexts.clear)
         for profile in range(len(profiles)):

@@ -1,6 +1,7 @@
 """Files that are read only whole, unchanged, and as this user's own."""
 
 import os
+import time
 
 import pytest
 
@@ -103,14 +104,23 @@ def test_a_write_that_fails_leaves_what_was_there(store, monkeypatch):
     assert [path.name for path in store.folder.iterdir()] == ["a"]
 
 
+def test_what_a_killed_process_left_behind_goes(store):
+    for age, name in ((7_200, "left.tmp"), (0, "being_written.tmp")):
+        (store.folder / name).write_bytes(b"half")
+        now = time.time()
+        os.utime(store.folder / name, (now - age, now - age))
+    store.evict((".plan",), 1_000, keep="")
+    assert [path.name for path in store.folder.iterdir()] == ["being_written.tmp"]
+
+
 def test_the_longest_unused_go_first(store):
     for age, name in enumerate(("old.plan", "used.plan", "new.plan")):
         store.write(name, name, bytes(1000))
         os.utime(store.folder / name, (age, age))
     store.write("other.lock", "other", bytes(5000))
     store.touch("used.plan")
-    store.evict("*.plan", 2_500, keep="new.plan")
+    store.evict((".plan",), 2_500, keep="new")
     assert store.read("old.plan", "old.plan") is None
     assert store.read("used.plan", "used.plan") is not None
-    store.evict("*.plan", 0, keep="new.plan")
+    store.evict((".plan",), 0, keep="new")
     assert sorted(path.name for path in store.folder.iterdir()) == ["new.plan", "other.lock"]
