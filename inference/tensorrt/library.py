@@ -3,6 +3,7 @@
 import importlib
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +16,8 @@ Flavour = Literal["tensorrt", "tensorrt_rtx"]
 
 _OLDEST: dict[Flavour, tuple[int, int]] = {"tensorrt": (10, 13), "tensorrt_rtx": (1, 2)}
 _EXTRA: dict[Flavour, str] = {"tensorrt": "gpu", "tensorrt_rtx": "gpu-rtx"}
+
+_MOST_ERRORS = 16
 
 _loggers: dict[Flavour, Any] = {}
 _loggers_lock = threading.Lock()
@@ -32,7 +35,7 @@ class Library:
         flavour: which of the two.
         version: its own.
         module: the Python module; typed loosely, since it is not installed everywhere.
-        logger: what its objects are made with.
+        logger: what its objects are made with; `take_errors` of it returns this thread's errors.
     """
 
     flavour: Flavour
@@ -78,12 +81,22 @@ def _new_logger(flavour: Flavour, module: Any) -> Any:
     }
 
     class Forward(module.ILogger):  # type: ignore[misc]
-        """Hands the library's messages to Python's logging."""
+        """Hands the library's messages to Python's logging, and keeps a thread's errors."""
 
         def __init__(self) -> None:
             super().__init__()
+            self._kept = threading.local()
 
         def log(self, severity: Any, message: str) -> None:
-            logger.log(levels.get(severity, logging.DEBUG), "%s: %s", flavour, message)
+            level = levels.get(severity, logging.DEBUG)
+            logger.log(level, "%s: %s", flavour, message)
+            if level == logging.WARNING:
+                kept = self._kept.__dict__.setdefault("errors", deque(maxlen=_MOST_ERRORS))
+                kept.append(message)
+
+        def take_errors(self) -> str:
+            """Return this thread's errors since the last time as one line."""
+            errors = self._kept.__dict__.pop("errors", ())
+            return "; ".join(dict.fromkeys(errors)) or "it does not say why"
 
     return Forward()

@@ -11,7 +11,6 @@ from typing import Any
 from inference.engine import EngineError
 from inference.tensorrt.blob_store import BlobStore
 from inference.tensorrt.build import INPUT
-from inference.tensorrt.callbacks import error_recorder, errors_in
 from inference.tensorrt.cuda import Cuda
 from inference.tensorrt.library import Library
 from inference.tensorrt.runtime import Context, LoadedPlan
@@ -68,14 +67,15 @@ class _TensorRtPlan:
         self._store = store
         self._identity = identity
         self._width = width
-        self._recorder = error_recorder(library)
+        # Without an error recorder, which the engine would inherit: see `inference.tensorrt.build`
+        # on what can crash then. The errors come through the logger.
+        library.logger.take_errors()
         self._runtime = library.module.Runtime(library.logger)
-        self._runtime.error_recorder = self._recorder
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         self._config: Any = None
         self._kernels: Any = None
         if self._engine is None:
-            reason = errors_in(self._recorder)
+            reason = library.logger.take_errors()
             self.close()
             cuda.check()
             raise PlanRefusedError(
@@ -108,8 +108,6 @@ class _TensorRtPlan:
     def close(self) -> None:
         self._config = self._kernels = None
         self._engine = None
-        if self._runtime is not None:
-            self._runtime.error_recorder = None
         self._runtime = None
 
     def _configure_kernels(self) -> None:
@@ -129,7 +127,7 @@ class _TensorRtPlan:
 
     def _failure(self, what: str) -> Exception:
         """The error to raise; raises what CUDA itself says, if it says anything."""
-        reason = errors_in(self._recorder)
+        reason = self._library.logger.take_errors()
         self._cuda.check()
         return EngineError(f"{self._library.flavour}: {what}: {reason}")
 
