@@ -16,6 +16,7 @@ _TICK_S = 0.1
 _LARGEST_TICK = 1_500
 _GHOSTS_EVERY = 25
 _LAST = 400
+_TRICKLE = 10
 _CALL_S = 5.0
 _PROGRESS = "weir.progress"
 _GHOST = b'{"id": -1, "at": 1, "card": "ghost", "amount": 1}'
@@ -24,7 +25,7 @@ Place = tuple[str, int]
 
 
 class Feeder(threading.Thread):
-    """Sends `events` events within `seconds`, waits, and sends a last few and the closing ones.
+    """Sends `events` events within `seconds`, then a few until it may send the last ones.
 
     Attributes:
         habits: how unusual the records are now; faults replace it for a while.
@@ -34,8 +35,8 @@ class Feeder(threading.Thread):
         answerable: events among them, by partition, closing ones not counted.
         last_offset: of the last record of each place that is to be answered or rejected.
         failure: what ended it early.
-        waiting: all but the last few and the closing events, one per partition, are sent.
-        may_end: set it to have these sent, too.
+        waiting: `events` are sent.
+        may_end: set it to have the last few sent, and the closing events, one per partition.
         first_of_last: id of the first of the last few.
     """
 
@@ -98,11 +99,12 @@ class Feeder(threading.Thread):
                         self._send_ghosts()
                 if due < _LARGEST_TICK:
                     sleep(_TICK_S)
-            self.lagging = False
-            self._send(self._world.tick(1, Habits()))
-            self._settle()
             self.waiting.set()
-            self.may_end.wait()
+            # Partitions wait for each other: without another event the latest have no answer.
+            while not self.may_end.wait(_TICK_S):
+                self._send(self._world.tick(_TRICKLE, self.habits))
+                self.sent += _TRICKLE
+            self.lagging = False
             self.first_of_last = self._world.next_id
             self._send(self._world.tick(_LAST, Habits()))
             self._settle()

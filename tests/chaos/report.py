@@ -75,6 +75,7 @@ class Report:
             "plan": dict(self.plan),
             "restored": dict(self.restored),
             "skipped": dict(self.skipped),
+            "served": vars(self.served),
             "delivered": sum(self.delivered.values()),
         }
 
