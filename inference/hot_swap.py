@@ -249,7 +249,7 @@ class HotSwap:
             champion = None
         if champion is None:
             return [registered()]
-        return [champion.model, *reversed(champion.before)]
+        return list(dict.fromkeys([champion.model, *reversed(champion.before)]))
 
     def _postpone(self, record: ControlRecord) -> None:
         if record not in self._postponed:

@@ -304,7 +304,7 @@ def test_a_pinned_scorer_follows_the_policy_only(packages: list[ModelPackage]) -
 
 def test_a_start_takes_the_latest_champion_that_works(world: World) -> None:
     world.faults = {3: PackageError("damaged"), 2: EngineError("broken")}
-    serving = world.begin(world.champion(3, 1, 2))
+    serving = world.begin(world.champion(3, 1, 2, 3, 2))
     assert serving.package == world.packages[0].id
     assert [report.outcome for report in world.reports] == ["refused", "refused"]
     assert {report.model for report in world.reports} == {serving.package}
