@@ -118,10 +118,10 @@ class StagedLoop:
             only_ours=not settings.worker,
         )
         self._transactor.start()
+        self._keeper = self._new_keeper()
         self._member = GroupMember(
             self._kafka, settings, self._topics, self._come, self._go, self._lose
         )
-        self._keeper = self._new_keeper()
         self._newcomers = Newcomers(self._member, self._new_task, self._restorer)
         try:
             while not stop.is_set():
@@ -279,7 +279,7 @@ class StagedLoop:
             settings.group,
             settings.transactional_id(),
             settings.transaction_timeout,
-            self._member.group_metadata,
+            lambda: self._member.group_metadata(),
             self._observe_snapshot,
         )
 
