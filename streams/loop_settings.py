@@ -33,7 +33,7 @@ class LoopSettings(Section):
     """
 
     topology: Literal["fused", "staged"] = "fused"
-    group: str = "weir-scorer"
+    group: str = Field(default="weir-scorer", min_length=1)
     worker: str = ""
     group_protocol: Literal["classic", "consumer"] = "classic"
     max_batch: int = Field(default=2_000, ge=1)

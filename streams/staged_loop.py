@@ -22,7 +22,7 @@ from streams.member import GroupMember, Place, Places
 from streams.reading import is_end, note_errors
 from streams.snapshots import Pointer, SnapshotSettings
 from streams.snapshots.writer import Observe, observe_nothing
-from streams.stages import StagePosition, StageTask, Step
+from streams.stages import MessageError, StagePosition, StageTask, Step
 from streams.stages.newcomers import COMMITTED_S, Newcomers
 from streams.stages.snapshot_keeper import SnapshotKeeper
 from streams.stages.stage_restorer import StageRestorer
@@ -172,7 +172,10 @@ class StagedLoop:
                 by_place.setdefault(place, []).append(message)
         for place, run in by_place.items():
             if place in self._tasks:
-                self._tasks[place].feed(run)
+                try:
+                    self._tasks[place].feed(run)
+                except MessageError as error:
+                    raise MessageError(f"{place[0]}[{place[1]}] {error}") from error
 
     def _submit(self) -> None:
         """Begin a transaction of what all tasks have to say."""

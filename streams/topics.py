@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic, sleep
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from streams.denied import DeniedError, is_denial
 from streams.section import Section
@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 
 Role = Literal["events", "scores", "feature_log", "dead_letters", "labels", "snapshots", "control"]
 ROLES: tuple[Role, ...] = get_args(Role)
+
+Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
+"""What Kafka takes as the name of a topic."""
 
 _KNOWN_WITHIN_S = 15.0
 _AGAIN_S = 0.05
@@ -40,16 +43,28 @@ class TopicSettings(Section):
             ``scores = {"retention.ms" = "604800000"}``.
     """
 
-    events: str = "weir.events"
-    scores: str = "weir.scores"
-    feature_log: str = "weir.feature-log"
-    dead_letters: str = "weir.dead-letters"
-    labels: str = "weir.labels"
-    snapshots: str = "weir.snapshots"
-    control: str = "weir.control"
+    events: Name = "weir.events"
+    scores: Name = "weir.scores"
+    feature_log: Name = "weir.feature-log"
+    dead_letters: Name = "weir.dead-letters"
+    labels: Name = "weir.labels"
+    snapshots: Name = "weir.snapshots"
+    control: Name = "weir.control"
     partitions: int = Field(default=4, ge=1)
     replication_factor: int = -1
     config: dict[Role, dict[str, str]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _all_different(self) -> "TopicSettings":
+        roles: dict[str, Role] = {}
+        for role in ROLES:
+            other = roles.setdefault(self.name(role), role)
+            if other != role:
+                raise ValueError(
+                    f"{other} and {role} have one name, {self.name(role)!r}: what is written to "
+                    "one would be read as the other; give each a topic of its own"
+                )
+        return self
 
     def name(self, role: Role) -> str:
         """The name of the topic that plays a role."""

@@ -33,7 +33,7 @@ from streams.snapshots import SnapshotSettings
 from streams.stages.names import StageTopics
 from streams.stages.split import StagedPlan, split_plan
 from streams.stages.stage_topics import stage_topic_names
-from streams.topics import TopicSettings
+from streams.topics import ROLES, TopicSettings
 from weir.errors import SettingsError as SettingsError
 from weir.simulator import SimulatorSettings
 
@@ -117,6 +117,12 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"labels.field {self.labels.field!r} is among event.fields: an event must not "
                 "carry its own label; remove it there"
+            )
+        taken = {self.topics.name(role) for role in ROLES}.intersection(self.stage_topics())
+        if taken:
+            raise ValueError(
+                f"stages.prefix = {self.stages.prefix!r} gives a topic between stages the name of "
+                f"another, {min(taken)!r}: choose another prefix"
             )
         return self
 

@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -22,7 +22,9 @@ EVENTS, LABELS, FEATURES = b"E", b"L", b"F"
 MAX_BYTES = 900_000
 """What a record takes at most, unless one event alone is larger: below Kafka's default of 1 MB."""
 
-_PYTHON = {"int": int, "float": float, "bool": bool, "string": str}
+_FOREIGN = "see who may write to this topic, and set a new stages.prefix"
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_PYTHON = {"int": _Int64, "float": float, "bool": bool, "string": str}
 
 
 class MessageError(Exception):
@@ -40,18 +42,18 @@ class Mark(msgspec.Struct, array_like=True, frozen=True):
     """
 
     partition: int
-    next_offset: int
-    reached: int
+    next_offset: _Int64
+    reached: _Int64
     caught_up: bool
 
 
 class LabelRow(msgspec.Struct, array_like=True, gc=False):
     """A label on its way; `turn` as for events."""
 
-    offset: int
-    turn: int
-    event_id: int | str
-    value: int
+    offset: _Int64
+    turn: _Int64
+    event_id: _Int64 | str
+    value: _Int64
 
 
 class Features(msgspec.Struct, array_like=True):
@@ -96,10 +98,10 @@ class RowCodec:
         self.new_row: Callable[..., Any] = msgspec.defstruct(
             "Row",
             [
-                ("offset", int),
-                ("time", int),
-                ("arrived", int),
-                ("turn", int),
+                ("offset", _Int64),
+                ("time", _Int64),
+                ("arrived", _Int64),
+                ("turn", _Int64),
                 ("tie", id_type | None),
                 *(
                     (self.attributes[name], _PYTHON[contract.fields[name].type] | None)
@@ -195,7 +197,7 @@ def open_message(value: bytes | None) -> tuple[bytes, bytes]:
         MessageError: it is none of ours, or of another version.
     """
     if value is None or len(value) < 2:
-        raise MessageError("the record is empty: somebody else writes to this topic")
+        raise MessageError(f"the record is empty: {_FOREIGN}")
     if value[0] != VERSION:
         raise MessageError(
             f"the record has format version {value[0]}, and this program reads {VERSION}: let the "
@@ -226,4 +228,6 @@ def _read(decoder: Any, body: bytes) -> Any:
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MessageError(f"the record is damaged: {error}") from error
+        raise MessageError(
+            f"the record is damaged, or somebody else's ({error}): {_FOREIGN}"
+        ) from error

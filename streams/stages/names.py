@@ -3,6 +3,7 @@
 import re
 
 import xxhash
+from pydantic import Field
 
 from streams.section import Section
 
@@ -19,7 +20,7 @@ class StageTopics(Section):
             not, the key gets a stage as any other entity.
     """
 
-    prefix: str = "weir"
+    prefix: str = Field(default="weir", pattern=r"^[a-zA-Z0-9._-]+$", max_length=40)
     keyed: bool = True
 
     def by_entity(self, entity: str) -> str:

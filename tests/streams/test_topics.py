@@ -69,7 +69,7 @@ def test_more_partitions_than_needed_are_welcome(admin: AdminClient) -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"events": "no/such name"}, "can't make topic 'no/such name'"),
+        ({"events": ".."}, r"can't make topic '\.\.'"),
         ({"replication_factor": 3}, "[Rr]eplication"),
         ({"config": {"events": {"retention.msec": "5"}}}, "retention.msec"),
     ],

@@ -102,6 +102,11 @@ def test_the_example_is_right_and_frozen(file: Path) -> None:
         ("event.format", "xml", "event.format", "'json_schema'"),
         ("schema_registry.url", "registry:8081", "schema_registry.url", "https?://"),
         ("schema_registry.username", "me", "schema_registry", "set both, or neither"),
+        ("topics.dead_letters", "weir.events", "events and dead_letters", "a topic of its own"),
+        ("topics.scores", "my scores", "topics.scores", "a-zA-Z0-9"),
+        ("topics.events", "weir.enriched", "stages.prefix", "choose another prefix"),
+        ("stages.prefix", "", "stages.prefix", "a-zA-Z0-9"),
+        ("loop.group", "", "loop.group", "at least 1"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_answered_with_file_key_and_fix(

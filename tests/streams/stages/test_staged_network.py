@@ -172,7 +172,7 @@ def succeeded(world: World, prefix: str, plan: FeaturePlan) -> dict[Place, Stage
     )
 
 
-@MANY
+@settings(MANY, max_examples=10)
 @given(seed=st.integers(0, 2**32 - 1), crashes=st.sampled_from([0.0, 0.3]))
 def test_other_features_go_on_where_the_former_ended(seed: int, crashes: float) -> None:
     """In new stage topics, twice in a row; each event is answered once, and bad ones told once."""
@@ -212,3 +212,26 @@ def test_a_worker_with_former_features_is_refused_once_the_group_has_gone_on() -
     for place in [*world.sources, (world.names.enriched, 0)]:
         with pytest.raises(MessageError, match=r"gone on with .*'other'"):
             world.restart(place)
+
+
+def test_records_put_there_by_hand_are_read_or_refused_with_a_reason() -> None:
+    """Whatever else they raised would be a stack trace for the user."""
+    rng = np.random.default_rng(5)
+    sources = random_sources(rng, 0)
+    world = World(plan_of(TABLES), WindowSettings(), sources, 1, rng)
+    world.run(0.0)
+    logs = [(place, log) for place, log in world.logs.items() if place[0] != DEAD]
+    refused = 0
+    for _ in range(400):
+        place, log = logs[int(rng.integers(len(logs)))]
+        at = int(rng.integers(len(log)))
+        value = bytearray(log[at] or b"")
+        for _ in range(int(rng.integers(1, 4))):
+            value[int(rng.integers(len(value)))] = int(rng.choice([0, 0x7F, 0xCF, 0xD3, 0xFF]))
+        task = world.new_task(place)
+        try:
+            task.feed(enumerate([*log[:at], bytes(value), *log[at + 1 :]]))
+            task.take(1_000)
+        except MessageError:
+            refused += 1
+    assert refused > 100
