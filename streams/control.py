@@ -112,7 +112,9 @@ def read_control(kafka: KafkaSettings, topic: str) -> dict[str, ControlRecord]:
         return reader.read_to_end()
 
 
-def write_control(kafka: KafkaSettings, topic: str, key: str, value: bytes | None) -> None:
+def write_control(
+    kafka: KafkaSettings, topic: str, key: str, value: bytes | None, patience_s: float = 60.0
+) -> None:
     """Say what holds from now on; returns when the cluster has it.
 
     Raises:
@@ -120,4 +122,4 @@ def write_control(kafka: KafkaSettings, topic: str, key: str, value: bytes | Non
     """
     with Publisher(kafka) as publisher:
         publisher.send(topic, value, key)
-        publisher.flush()
+        publisher.flush(patience_s)

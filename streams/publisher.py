@@ -94,13 +94,13 @@ class Publisher:
         if self._failure is not None:
             raise PublishError(self._failure)
 
-    def flush(self) -> None:
+    def flush(self, patience_s: float = _FLUSH_S) -> None:
         """Wait until every record has arrived.
 
         Raises:
             PublishError: one did not.
         """
-        waiting = self._producer.flush(_FLUSH_S)
+        waiting = self._producer.flush(patience_s)
         self.poll()
         if waiting:
             raise PublishError(f"Kafka did not acknowledge {waiting:,} records: is it overloaded?")

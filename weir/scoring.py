@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 _RESTORING_MS = 60_000
 _FOLLOWER_ENDS_S = 10.0
+_REPORT_S = 5.0
+"""A report is worth no more: a scorer that is told to stop while the broker is away has to end."""
 
 
 class Loop(Protocol):
@@ -172,9 +174,8 @@ def _reporter(settings: Settings, kafka: KafkaSettings) -> Callable[[ScorerRepor
 
     def report(what: ScorerReport | None) -> None:
         try:
-            write_control(
-                kafka, settings.topics.control, key, None if what is None else encode(what)
-            )
+            value = None if what is None else encode(what)
+            write_control(kafka, settings.topics.control, key, value, _REPORT_S)
         except PublishError as error:
             logger.warning("no report of model and policy: %s", error)
 
