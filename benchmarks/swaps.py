@@ -54,6 +54,7 @@ SHARE = 0.7
 TOLERANCE = 1e-5
 _MODELS = 4
 _TRAINED_ON = 60_000
+_WARM_UP = 20_000
 _SETTLE_S = 2.0
 _TAIL_S = 1.0
 _PATIENCE_S = 120.0
@@ -92,8 +93,9 @@ def watch(config: dict[str, Any], topic: str, partitions: int, path: str, ready:
     decode = msgspec.json.Decoder(_Score).decode
     names: dict[str, int] = {}
     rows: list[tuple[int, int, int, float]] = []
+    parent = os.getppid()
     ready.set()
-    while not stop.is_set():
+    while not stop.is_set() and os.getppid() == parent:
         messages = consumer.consume(_EVENTS_AT_ONCE, 0.01)
         now = time() * 1e3
         for message in messages:
@@ -306,14 +308,16 @@ def main() -> None:
             )  # fmt: skip
             phases: list[Phase] = []
             with ScorerProcess(config, os.environ, folder / "scorer.log") as scorer, watched:
-                sent = replay.send(count // 20, Pace())
+                sent = replay.send(_WARM_UP, Pace())
                 watched.wait_for(sent, scorer)
-                begun, more = monotonic(), replay.send(count // 8, Pace())
+                begun, more = monotonic(), replay.send(count // 10, Pace())
                 watched.wait_for(sent + more, scorer)
                 largest = more / (monotonic() - begun)
                 sent += more
                 rate = SHARE * largest
                 print(f"largest rate {largest:,.0f} events/s", file=sys.stderr)
+                # The file has to last for three phases.
+                seconds = min(seconds, (count - sent) / 3.1 / rate)
                 events = round(rate * seconds)
                 for phase in (Phase(each, events) for each in ("before", "swaps", "after")):
                     phases.append(phase)
@@ -342,7 +346,7 @@ def main() -> None:
     )
     used = Counter(named)
     lines = [
-        f"largest rate {largest:,.0f} events/s; then {rate:,.0f} a second, {seconds:g} s a phase",
+        f"largest rate {largest:,.0f} events/s; then {rate:,.0f} a second, {seconds:.0f} s a phase",
         *(
             f"  {phase:<8}" + "  ".join(f"{key[:-3]} {value:8.1f} ms" for key, value in at.items())
             for phase, at in found.items()
@@ -361,7 +365,7 @@ def main() -> None:
         details={
             "largest_rate": round(largest),
             "rate": round(rate),
-            "seconds": seconds,
+            "seconds": round(seconds, 1),
             "swaps": done,
             "swap_ms_median": round(float(np.median(swapper.took_ms))),
             "swap_ms_largest": round(max(swapper.took_ms)),
