@@ -28,6 +28,7 @@ _LAG_S = 0.2
 _SEEK_RETRY_S = 0.01
 _REPLACED_POLL_S = 0.5
 _SEEK_PATIENCE_S = 30.0
+_ADMIN_PATIENCE_S = 6.0
 
 Place = tuple[str, int]
 Places = Collection[Place]
@@ -54,9 +55,11 @@ class GroupMember:
         revoked: Callable[[Places], None],
         lost: Callable[[Places], None] | None = None,
     ) -> None:
+        self._kafka = kafka
         self._settings = settings
         self._assigned = assigned
         self._admin = AdminClient(kafka.client_config())
+        self._unanswered_since: float | None = None
         self._topics = topics
         self._consumer: Any = Consumer(
             kafka.consumer_config(queued_min_messages=4 * settings.max_batch, **settings.member())
@@ -119,7 +122,19 @@ class GroupMember:
 
     def stable_offsets(self, places: Places, timeout_s: float) -> list[TopicPartition]:
         """What the group has committed of these partitions; see `streams.kafka.stable_offsets`."""
-        return stable_offsets(self._admin, self._settings.group, places, timeout_s)
+        try:
+            found = stable_offsets(self._admin, self._settings.group, places, timeout_s)
+        except KafkaException:
+            if self._unanswered_since is None:
+                self._unanswered_since = monotonic()
+            elif monotonic() - self._unanswered_since > _ADMIN_PATIENCE_S:
+                # A client whose connections broke in the midst of this question may never get an
+                # answer to it again, while those of others do (docs/chaos.md, seed 404).
+                self._unanswered_since = None
+                self._admin = AdminClient(self._kafka.client_config())
+            raise
+        self._unanswered_since = None
+        return found
 
     def first_offset(self, place: Place) -> int:
         """The first offset of a partition that has not expired."""
