@@ -15,7 +15,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from streams.kafka import KafkaSettings, stable_offsets, watermarks
+from streams.kafka import KafkaSettings, watermarks
 from streams.loop_settings import LoopSettings
 from streams.position import Position
 from streams.reading import consume_ready
@@ -28,7 +28,6 @@ _LAG_S = 0.2
 _SEEK_RETRY_S = 0.01
 _REPLACED_POLL_S = 0.5
 _SEEK_PATIENCE_S = 30.0
-_ADMIN_PATIENCE_S = 6.0
 
 Place = tuple[str, int]
 Places = Collection[Place]
@@ -37,7 +36,7 @@ Places = Collection[Place]
 class GroupMember:
     """Reads topics as a member of the group that the settings name.
 
-    One thread, except for `lag`.
+    One thread, except for `lag` and `committed`.
 
     Args:
         topics: what to read.
@@ -55,11 +54,9 @@ class GroupMember:
         revoked: Callable[[Places], None],
         lost: Callable[[Places], None] | None = None,
     ) -> None:
-        self._kafka = kafka
         self._settings = settings
         self._assigned = assigned
         self._admin = AdminClient(kafka.client_config())
-        self._unanswered_since: float | None = None
         self._topics = topics
         self._consumer: Any = Consumer(
             kafka.consumer_config(queued_min_messages=4 * settings.max_batch, **settings.member())
@@ -119,22 +116,6 @@ class GroupMember:
             wanted = [TopicPartition(*place) for place in places]
         committed: list[TopicPartition] = self._consumer.committed(wanted, timeout=timeout_s)
         return committed
-
-    def stable_offsets(self, places: Places, timeout_s: float) -> list[TopicPartition]:
-        """What the group has committed of these partitions; see `streams.kafka.stable_offsets`."""
-        try:
-            found = stable_offsets(self._admin, self._settings.group, places, timeout_s)
-        except KafkaException:
-            if self._unanswered_since is None:
-                self._unanswered_since = monotonic()
-            elif monotonic() - self._unanswered_since > _ADMIN_PATIENCE_S:
-                # A client whose connections broke in the midst of this question may never get an
-                # answer to it again, while those of others do (docs/chaos.md, seed 404).
-                self._unanswered_since = None
-                self._admin = AdminClient(self._kafka.client_config())
-            raise
-        self._unanswered_since = None
-        return found
 
     def first_offset(self, place: Place) -> int:
         """The first offset of a partition that has not expired."""

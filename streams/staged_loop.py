@@ -23,7 +23,7 @@ from streams.reading import is_end, note_errors
 from streams.snapshots import Pointer, SnapshotSettings
 from streams.snapshots.writer import Observe, observe_nothing
 from streams.stages import MessageError, StagePosition, StageTask, Step
-from streams.stages.newcomers import COMMITTED_S, Newcomers
+from streams.stages.newcomers import Newcomers
 from streams.stages.snapshot_keeper import SnapshotKeeper
 from streams.stages.stage_restorer import StageRestorer
 from streams.stages.step import position_of, with_pointer
@@ -37,6 +37,7 @@ _BUSY_POLL_S = 0.002
 _HELD_POLL_S = 0.01
 _IDLE_POLL_S = 0.1
 _OBSERVE_S = 1.0
+_COMMITTED_S = 2.0
 
 
 class RecordRefusedError(Exception):
@@ -132,6 +133,7 @@ class StagedLoop:
                 raise
             raise OutlivedError.after(settings.transaction_timeout) from error
         finally:
+            self._newcomers.close()
             self._transactor.close()
             self._keeper.close()
             self._restorer.close()
@@ -235,7 +237,7 @@ class StagedLoop:
         try:
             committed = {
                 (each.topic, each.partition): position_of(each)[0]
-                for each in self._member.stable_offsets(places, COMMITTED_S)
+                for each in self._member.committed(places, _COMMITTED_S)
                 if each.error is None
             }
         except KafkaException:

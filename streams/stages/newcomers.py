@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -14,9 +15,8 @@ from streams.stages.tasks import StageTask
 
 logger = logging.getLogger(__name__)
 
-COMMITTED_S = 2.0
-"""How long to wait for word of what is committed, while other partitions' work stands still."""
-
+_COMMITTED_S = 2.0
+_ASKERS = 16
 _ASK_AGAIN_S = 0.1
 _COMPLAIN_S = 10.0
 
@@ -40,6 +40,11 @@ class Newcomers:
         self._member = member
         self._new_task = new_task
         self._restorer = restorer
+        # A thread for each: the answer about one waits for whatever transaction is open on it.
+        # Not the admin client, which could ask for all at once: its question, where connections
+        # break in the midst of it, ends the process with an assertion (docs/chaos.md, seed 404).
+        self._askers = ThreadPoolExecutor(_ASKERS, thread_name_prefix="committed")
+        self._asked: dict[Place, Future[TopicPartition]] = {}
         self._new: set[Place] = set()
         self._loading: dict[Place, Restoring] = {}
         self._reading: dict[Place, Restoring] = {}
@@ -54,10 +59,13 @@ class Newcomers:
         """Partitions have come, or have to begin anew."""
         self._new |= set(places)
         self._ask_at = 0.0
+        for place in places:
+            self._asked.pop(place, None)  # asked before they went and came again
 
     def forget(self, place: Place) -> None:
         """A partition is gone."""
         self._new.discard(place)
+        self._asked.pop(place, None)
         self._loading.pop(place, None)
         self._reading.pop(place, None)
 
@@ -69,29 +77,44 @@ class Newcomers:
             MessageError: something else was committed for this group.
             KafkaException: the cluster failed in a way that a new attempt can't mend.
         """
-        if not self._new or monotonic() < self._ask_at:
-            return
-        self._ask_at = monotonic() + _ASK_AGAIN_S
-        try:
-            committed = self._member.stable_offsets(self._new, COMMITTED_S)
-        except KafkaException as error:
-            if is_denial(error.args[0]):
-                raise
-            self._complain("any partition", error.args[0])
-            return
-        for each in committed:
-            if each.error is None:
-                self._begin((each.topic, each.partition), each)
-            elif each.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
+        if monotonic() >= self._ask_at:
+            self._ask_at = monotonic() + _ASK_AGAIN_S
+            for place in self._new - self._asked.keys():
+                self._asked[place] = self._askers.submit(self._committed, place)
+        for place, answer in list(self._asked.items()):
+            if not answer.done():
+                continue
+            del self._asked[place]
+            try:
+                committed = answer.result()
+            except KafkaException as error:
+                if is_denial(error.args[0]):
+                    raise
                 # So it is as long as the transaction of a worker that died is still open.
-                self._complain(f"{each.topic}[{each.partition}] and maybe others", each.error)
+                self._complain(place, error.args[0])
+                continue
+            if committed.error is None:
+                self._begin(place, committed)
+            elif committed.error.retriable():
+                self._complain(place, committed.error)
             else:
-                raise KafkaException(each.error)
+                raise KafkaException(committed.error)
 
-    def _complain(self, where: str, error: KafkaError) -> None:
+    def close(self) -> None:
+        """Wait for what was asked: nobody may ask a member that has left."""
+        self._askers.shutdown(cancel_futures=True)
+
+    def _committed(self, place: Place) -> TopicPartition:
+        (committed,) = self._member.committed([place], _COMMITTED_S)
+        return committed
+
+    def _complain(self, place: Place, error: KafkaError) -> None:
         if monotonic() >= self._complain_at:
             self._complain_at = monotonic() + _COMPLAIN_S
-            logger.warning("committed offsets of %s are not to be had yet: %s", where, error.str())
+            logger.warning(
+                "committed offsets of %s[%d] and maybe others are not to be had yet: %s",
+                *place, error.str(),
+            )  # fmt: skip
 
     def loaded(self) -> Iterator[Restoring]:
         """Yield each that is to be fed from now on.

@@ -22,6 +22,7 @@ from security_world import World
 
 from streams.acls import Acl, Process
 from streams.kafka import KafkaSettings
+from streams.topics import ROLES
 from weir.main import main
 
 COUNT, MORE = 1_200, 100
@@ -121,7 +122,7 @@ def ended_for_want_of(acl: Acl, scorer: "subprocess.Popen[str]", log: Path) -> N
 def test_a_stream_is_scored_by_users_with_just_their_rights(
     world: World, trained: Trained, run: Run, tmp_path: Path
 ) -> None:
-    assert len(done(run("admin", "topics", "--json"))["topics"]) == 6
+    assert len(done(run("admin", "topics", "--json"))["topics"]) == len(ROLES)
     for user, process in [
         ("scorer", "scorer"),
         ("producer", "producer"),
@@ -201,10 +202,10 @@ def test_staged_workers_score_with_just_their_rights(
         assert f"Kafka denies user 'scorer': {acl}." in said.err
 
 
-@pytest.mark.parametrize("number", range(9))
+@pytest.mark.parametrize("number", range(11))
 def test_a_scorer_without_a_right_says_which(world: World, run: Run, number: int) -> None:
     acls = world.needs(Process.SCORER)
-    assert len(acls) == 9
+    assert len(acls) == 11
     assert run("admin", "topics").code == 0
     world.grant("scorer", acls)
     acl = acls[number]
