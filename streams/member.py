@@ -36,7 +36,7 @@ Places = Collection[Place]
 class GroupMember:
     """Reads topics as a member of the group that the settings name.
 
-    One thread, except for `lag` and `committed`.
+    One thread, except for `lag`.
 
     Args:
         topics: what to read.

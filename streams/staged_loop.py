@@ -19,6 +19,7 @@ from streams.gathering import Gathering
 from streams.kafka import KafkaSettings, connect
 from streams.loop_settings import LoopSettings
 from streams.member import GroupMember, Place, Places
+from streams.offset_asker import OffsetAsker
 from streams.reading import is_end, note_errors
 from streams.snapshots import Pointer, SnapshotSettings
 from streams.snapshots.writer import Observe, observe_nothing
@@ -123,7 +124,8 @@ class StagedLoop:
         self._member = GroupMember(
             self._kafka, settings, self._topics, self._come, self._go, self._lose
         )
-        self._newcomers = Newcomers(self._member, self._new_task, self._restorer)
+        asker = OffsetAsker(self._kafka, settings.group)
+        self._newcomers = Newcomers(self._member, self._new_task, self._restorer, asker)
         try:
             while not stop.is_set():
                 self._round()

@@ -9,14 +9,14 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from streams.denied import is_denial
 from streams.member import GroupMember, Place, Places
+from streams.offset_asker import OffsetAsker
 from streams.stages.stage_restorer import Restoring, StageRestorer
 from streams.stages.step import position_of
 from streams.stages.tasks import StageTask
 
 logger = logging.getLogger(__name__)
 
-_COMMITTED_S = 2.0
-_ASKERS = 16
+_COMMITTED_S = 1.0
 _ASK_AGAIN_S = 0.1
 _COMPLAIN_S = 10.0
 
@@ -29,6 +29,7 @@ class Newcomers:
 
     Args:
         new_task: makes the task of a topic's partition.
+        asker: asks what the group has committed.
     """
 
     def __init__(
@@ -36,14 +37,14 @@ class Newcomers:
         member: GroupMember,
         new_task: Callable[[str, int], StageTask],
         restorer: StageRestorer,
+        asker: OffsetAsker,
     ) -> None:
         self._member = member
         self._new_task = new_task
         self._restorer = restorer
-        # A thread for each: the answer about one waits for whatever transaction is open on it.
-        # Not the admin client, which could ask for all at once: its question, where connections
-        # break in the midst of it, ends the process with an assertion (docs/chaos.md, seed 404).
-        self._askers = ThreadPoolExecutor(_ASKERS, thread_name_prefix="committed")
+        self._asker = asker
+        # One thread, so that partitions are asked for in turn, and none holds up the stream.
+        self._asking = ThreadPoolExecutor(1, thread_name_prefix="committed")
         self._asked: dict[Place, Future[TopicPartition]] = {}
         self._new: set[Place] = set()
         self._loading: dict[Place, Restoring] = {}
@@ -80,7 +81,9 @@ class Newcomers:
         if monotonic() >= self._ask_at:
             self._ask_at = monotonic() + _ASK_AGAIN_S
             for place in self._new - self._asked.keys():
-                self._asked[place] = self._askers.submit(self._committed, place)
+                self._asked[place] = self._asking.submit(
+                    self._asker.committed, *place, _COMMITTED_S
+                )
         for place, answer in list(self._asked.items()):
             if not answer.done():
                 continue
@@ -101,12 +104,9 @@ class Newcomers:
                 raise KafkaException(committed.error)
 
     def close(self) -> None:
-        """Wait for what was asked: nobody may ask a member that has left."""
-        self._askers.shutdown(cancel_futures=True)
-
-    def _committed(self, place: Place) -> TopicPartition:
-        (committed,) = self._member.committed([place], _COMMITTED_S)
-        return committed
+        """Ask no more."""
+        self._asking.shutdown(cancel_futures=True)
+        self._asker.close()
 
     def _complain(self, place: Place, error: KafkaError) -> None:
         if monotonic() >= self._complain_at:
