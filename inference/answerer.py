@@ -53,8 +53,8 @@ class Answerer:
     """Puts events with their features before model and policy, and writes down what these say.
 
     Args:
-        serving: the model and policy that answer first; its engine's vectors are in the order of
-            `plan.names`.
+        serving: the model and policy that answer first, warm; its engine's vectors are in the order
+            of `plan.names`.
         live_within_ms: see `inference.deadline.Deadlines`.
     """
 
@@ -90,10 +90,6 @@ class Answerer:
             before = self._serving
             self._metrics.model.remove(*self._name_of(before))
             self._take_up(serving)
-
-    def warm_up(self) -> None:
-        """Make ready what is slow the first time."""
-        self._serving.warm_up()
 
     def check(self) -> None:
         """Answer the feature vector of nothing.

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from inference.engine import (
     BATCH_BUCKETS,
     TOLERANCE,
+    ClosedAtEnd,
     EngineError,
     EngineInfo,
     FeatureSelection,
@@ -38,7 +38,7 @@ _SECONDS_A_BUCKET = 0.015
 _ROUNDS = 2
 
 
-class CpuEngine:
+class CpuEngine(ClosedAtEnd):
     """An `inference.engine.Engine` on one thread of the CPU.
 
     Routes:
@@ -121,17 +121,6 @@ class CpuEngine:
         self._chosen = None
         self._routes = {}
         self._forest = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _drop_what_differs(self) -> None:
         """Keep to the whole graph where another route does not give its answers."""

@@ -206,11 +206,7 @@ class HotSwap:
             )
         else:
             model = self._open_model(version)
-            try:
-                serving = self._ready(model, [policy])
-            except BaseException:
-                model.engine.close()
-                raise
+            serving = self._ready(model, [policy])
         answering.swap(serving)
         self._model, self._serving = model, serving
         if model is not before:
@@ -220,21 +216,19 @@ class HotSwap:
         self._say("serving", version, policy.version)
 
     def _ready(self, model: OpenModel, policies: Sequence[PolicySettings]) -> Serving:
-        """What serves with a model: warm, checked, and under the first policy that fits it."""
-        problem: Exception | None = None
-        for settings in policies:
-            try:
-                policy = Policy(settings, model.package.thresholds)
-                break
-            except PolicyError as error:
-                logger.error("policy %s can't hold: %s", settings.version, error)
-                problem = problem or error
-        else:
-            assert problem is not None
-            raise problem
-        serving = Serving.of(model.package.id, model.engine, policy)
-        check_golden(model.engine, model.package, self._feature_names)
-        serving.warm_up()
+        """What serves with a model: warm, checked, and under the first policy that fits it.
+
+        Closes the engine of one that can't serve.
+        """
+        try:
+            serving = Serving.of(
+                model.package.id, model.engine, _first_that_fits(policies, model.package)
+            )
+            check_golden(model.engine, model.package, self._feature_names)
+            serving.warm_up()
+        except BaseException:
+            model.engine.close()
+            raise
         return serving
 
     def _candidates(
@@ -277,3 +271,19 @@ class HotSwap:
     def _repeat(self) -> None:
         self._said_at = monotonic()
         self._report(self._said.model_copy(update={"alive": round(time() * 1_000)}))
+
+
+def _first_that_fits(policies: Sequence[PolicySettings], package: ModelPackage) -> Policy:
+    """The first policy that does not contradict a model's thresholds.
+
+    Raises:
+        PolicyError: none; it is about the first.
+    """
+    problems = []
+    for settings in policies:
+        try:
+            return Policy(settings, package.thresholds)
+        except PolicyError as error:
+            logger.error("policy %s can't hold: %s", settings.version, error)
+            problems.append(error)
+    raise problems[0]

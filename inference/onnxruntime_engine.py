@@ -2,21 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from inference.engine import EngineError, EngineInfo, FeatureSelection, Outputs
+from inference.engine import ClosedAtEnd, EngineError, EngineInfo, FeatureSelection, Outputs
 from inference.package import ModelPackage
 
 _CHUNK = 8192
 """Rows per call: bounds the memory of the graph's intermediates when a whole file is scored."""
 
 
-class OnnxRuntimeEngine:
+class OnnxRuntimeEngine(ClosedAtEnd):
     """An `inference.engine.Engine` over ONNX Runtime.
 
     Args:
@@ -60,17 +59,6 @@ class OnnxRuntimeEngine:
     def close(self) -> None:
         """Free the model; a second call does nothing."""
         self._session = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def load_session(model: bytes, name: str) -> onnxruntime.InferenceSession:

@@ -38,7 +38,6 @@ class Scorer:
     def warm_up(self) -> None:
         """Make ready what is slow the first time: kernels compile for seconds on a new machine."""
         self._new_state().warm_up()
-        self._answerer.warm_up()
 
     @property
     def memory_ms(self) -> int:

@@ -5,16 +5,12 @@ process reads all of it.
 """
 
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
-from streams.denied import DeniedError, is_denial
-from streams.kafka import KafkaSettings, watermarks
+from streams.kafka import KafkaSettings
 from streams.publisher import Publisher
-from streams.reading import note_errors, read_ready
-from streams.topics import TopicError
+from streams.reading import bounds_of, is_end, note_errors, read_ready
 
 _BATCH = 1_000
 _POLL_S = 0.5
@@ -44,7 +40,7 @@ class ControlReader:
 
     Raises:
         DeniedError: we may not read it.
-        TopicError: it is not there.
+        ValueError: it is not there.
         KafkaException: the cluster failed.
     """
 
@@ -52,30 +48,15 @@ class ControlReader:
         self._consumer = Consumer(
             kafka.consumer_config(group_id="weir-control", allow_auto_create_topics=False)
         )
-        metadata = self._consumer.list_topics(topic, timeout=15).topics[topic]
-        if metadata.error is not None:
+        try:
+            bounds = bounds_of(self._consumer, topic, kafka.who)
+        except BaseException:
             self._consumer.close()
-            if is_denial(metadata.error):
-                raise DeniedError([f"Read on topic {topic!r}"], kafka.who)
-            raise TopicError(f"there is no topic {topic!r}: make it with `weir topics`")
-        partitions = metadata.partitions
-        self._unread = {}
-        for partition in partitions:
-            low, high = watermarks(self._consumer, TopicPartition(topic, partition))
-            if high > low:
-                self._unread[partition] = high
-        self._consumer.assign([TopicPartition(topic, each, 0) for each in partitions])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+            raise
+        self._unread = {each: high for each, (low, high) in bounds.items() if high > low}
+        self._consumer.assign(
+            [TopicPartition(topic, each, low) for each, (low, _) in bounds.items()]
+        )
 
     def close(self) -> None:
         """Leave the cluster."""
@@ -92,8 +73,8 @@ class ControlReader:
                 key = (message.key() or b"").decode(errors="replace")
                 records.append(ControlRecord(key, message.value(), partition, message.offset()))
             # The end may be a marker that no consumer sees: then only EOF tells.
-            ended = error is not None and error.code() == KafkaError._PARTITION_EOF
-            if ended or (error is None and message.offset() >= self._unread.get(partition, 0) - 1):
+            last = self._unread.get(partition, 0) - 1
+            if is_end(message) or (error is None and message.offset() >= last):
                 self._unread.pop(partition, None)
         return records
 
@@ -104,12 +85,6 @@ class ControlReader:
             for record in self.read(_POLL_S):
                 latest[record.key] = record
         return latest
-
-
-def read_control(kafka: KafkaSettings, topic: str) -> dict[str, ControlRecord]:
-    """The latest record of each key, as of now."""
-    with ControlReader(kafka, topic) as reader:
-        return reader.read_to_end()
 
 
 def write_control(

@@ -50,6 +50,25 @@ def read_ready(consumer: Consumer, limit: int, timeout_s: float) -> list[Message
     ]
 
 
+def bounds_of(consumer: Consumer, topic: str, who: str) -> dict[int, tuple[int, int]]:
+    """First offset of each partition of a topic, and the one behind its last.
+
+    Raises:
+        ValueError: there is no such topic.
+        DeniedError: `who` may not see it.
+        KafkaException: the cluster failed.
+    """
+    metadata = consumer.list_topics(topic, timeout=15).topics[topic]
+    if metadata.error is not None:
+        if is_denial(metadata.error):
+            raise DeniedError([f"Read on topic {topic!r}"], who)
+        raise ValueError(f"there is no topic {topic!r}: make it with `weir topics`")
+    return {
+        partition: watermarks(consumer, TopicPartition(topic, partition))
+        for partition in metadata.partitions
+    }
+
+
 def read_to_end(
     kafka: KafkaSettings,
     topic: str,
@@ -66,20 +85,10 @@ def read_to_end(
     """
     consumer = Consumer(kafka.consumer_config(group_id="weir-reader"))
     try:
-        metadata = consumer.list_topics(topic, timeout=15).topics[topic]
-        if metadata.error is not None:
-            if is_denial(metadata.error):
-                raise DeniedError([f"Read on topic {topic!r}"], kafka.who)
-            raise ValueError(f"there is no topic {topic!r}: make it with `weir topics`")
-        starts, total = [], 0
-        for partition in metadata.partitions:
-            low, high = watermarks(consumer, TopicPartition(topic, partition))
-            total += high - low
-            if high > low:
-                starts.append((TopicPartition(topic, partition, low), high))
-        unread = {each.partition: high for each, high in starts}
-        done = 0
-        consumer.assign([each for each, _ in starts])
+        bounds = bounds_of(consumer, topic, kafka.who)
+        unread = {each: high for each, (low, high) in bounds.items() if high > low}
+        done, total = 0, sum(high - low for low, high in bounds.values())
+        consumer.assign([TopicPartition(topic, each, bounds[each][0]) for each in unread])
         while unread:
             batch = []
             for message in read_ready(consumer, _BATCH, _POLL_S):

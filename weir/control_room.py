@@ -37,7 +37,7 @@ class ControlRoom:
     """Reads the control topic, gives commands, and waits for what scorers say to them.
 
     Raises:
-        TopicError: there is no such topic.
+        ValueError: there is no such topic.
         CommandError: the champion or the policy can't be read.
     """
 

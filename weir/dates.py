@@ -1,7 +1,7 @@
-"""Days and times on the command line."""
+"""Days and times, as the command line takes and shows them."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -42,3 +42,14 @@ def time_range_ms(start: str | None, stop: str | None) -> tuple[int | None, int 
     if first is not None and last is not None and first >= last:
         raise typer.BadParameter(f"--from {start} is not before --to {stop}")
     return first, last
+
+
+def moment(time_ms: int | None, precision: Literal["ms", "s"] = "ms") -> str:
+    """A time as people read it, UTC; to the second it is short, without its zone."""
+    if time_ms is None:
+        return "-"
+    try:
+        second = datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError, OSError):
+        return f"{time_ms} ms"  # Kafka takes any timestamp, calendars do not
+    return second if precision == "s" else f"{second}.{time_ms % 1_000:03d} UTC"

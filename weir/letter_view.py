@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
@@ -16,6 +15,7 @@ from streams.letter_box import LetterBox, StoredLetter
 from streams.rejection import Reason
 from streams.requeue import RequeueReport
 from weir.console import stdout
+from weir.dates import moment
 
 _EXCERPT = 60
 _HEX_COLUMNS = 16
@@ -193,19 +193,6 @@ def visible(text: str) -> str:
     return "".join(
         each if each.isprintable() or each == "\t" else f"\\x{ord(each):02x}" for each in text
     )
-
-
-def moment(time_ms: int | None, precision: str = "ms") -> str:
-    """A time as people read it, UTC."""
-    if time_ms is None:
-        return "-"
-    timespec = "seconds" if precision == "s" else "milliseconds"
-    try:
-        return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S") + (
-            "" if timespec == "seconds" else f".{time_ms % 1_000:03d} UTC"
-        )
-    except (OverflowError, ValueError, OSError):
-        return f"{time_ms} ms"  # Kafka takes any timestamp, calendars do not
 
 
 def _value_facts(letter: DeadLetter) -> str:

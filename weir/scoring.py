@@ -20,7 +20,6 @@ from inference.policy import Policy, PolicySettings
 from inference.registry import CHAMPION, Registry
 from inference.same_meaning import check_same_meaning
 from inference.scorer import Scorer
-from inference.serving import Serving
 from streams.control import ControlReader, write_control
 from streams.decode import Decoder
 from streams.exactly_once import ExactlyOnceLoop
@@ -63,13 +62,11 @@ class ScorerProcess:
     """The scorer's parts, ready to run.
 
     Attributes:
-        serving: what answers first.
         report: how it says on the control topic what became of a command; None takes its last
             word back.
     """
 
     loop: Loop
-    serving: Serving
     prometheus: CollectorRegistry
     metrics: ScorerMetrics
     answerer: Answerer
@@ -139,7 +136,7 @@ def build_scorer(
     loop = new_loop(settings, kafka, answerer, metrics)
     metrics.watch_lag(loop.lag)
     metrics.ready.set_function(lambda: float(loop.ready))
-    return ScorerProcess(loop, serving, prometheus, metrics, answerer, hot_swap, commands, report)
+    return ScorerProcess(loop, prometheus, metrics, answerer, hot_swap, commands, report)
 
 
 def check_model(
@@ -216,7 +213,6 @@ def _staged_loop(
 ) -> Loop:
     plan, topics = settings.staged_plan(), settings.topics
     FeatureState(plan.whole, settings.windows).warm_up()
-    answerer.warm_up()
     loop, alignment = settings.loop, settings.alignment
     # Nobody else has the partitions of a worker that died before this has passed.
     back_after = loop.session_timeout + loop.transaction_timeout + _RESTORING_MS

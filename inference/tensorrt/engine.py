@@ -5,13 +5,12 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engine import EngineError, EngineInfo, FeatureSelection, Outputs
+from inference.engine import ClosedAtEnd, EngineError, EngineInfo, FeatureSelection, Outputs
 from inference.engine_settings import EngineSettings
 from inference.package import ModelPackage
 from inference.tensorrt.cuda import Cuda
@@ -37,7 +36,7 @@ class _Part(NamedTuple):
     rows: slice
 
 
-class TensorRtEngine:
+class TensorRtEngine(ClosedAtEnd):
     """An `inference.engine.Engine` on a GPU; ready to answer when it is made.
 
     Args:
@@ -126,17 +125,6 @@ class TensorRtEngine:
         """Wait for what is being answered, and free the model; a second call does nothing."""
         self._pool.close()
         self._free()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _make_slots(self, loaded: LoadedPlan, settings: EngineSettings, width: int) -> list[Slot]:
         streams = []

@@ -4,6 +4,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from running_scorer import Scorer, replay
 from inference.commands import CHAMPION
 from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.registry import Registry
-from streams.control import read_control, write_control
+from streams.control import ControlReader, write_control
 from streams.feature_log import feature_matrix, read_feature_log
 from streams.files import open_events
 from streams.reading import read_to_end
@@ -183,4 +184,5 @@ def test_what_can_not_be_promoted_is_refused_here(config: Path, run: Run) -> Non
         ended, _, err = run(*arguments, "-c", config)
         assert ended == code, err
         assert says in " ".join(err.split())
-    assert read_control(settings.kafka, settings.topics.control) == {}
+    with closing(ControlReader(settings.kafka, settings.topics.control)) as reader:
+        assert reader.read_to_end() == {}

@@ -23,8 +23,6 @@ from inference.engine_choice import open_engine
 from inference.onnxruntime_engine import load_session, run_session
 from inference.package import ModelPackage
 from inference.training import train
-from inference.training_set import TrainingSet
-from streams.features.offline import training_matrix
 from streams.files import open_events
 from weir.console import (
     ConfigOption,
@@ -37,6 +35,7 @@ from weir.console import (
 )
 from weir.settings import DEFAULT_FILE, EXAMPLE_FILE, Settings, load_settings
 from weir.simulator import SimulatorSettings, simulate
+from weir.training_run import training_set
 from weir.wiring import open_registry
 
 logger = logging.getLogger(__name__)
@@ -140,25 +139,9 @@ def _trained(settings: Settings, folder: Path, show: bool) -> _Subject:
         step("simulating payments", 0.0)
         pq.write_table(simulate(SimulatorSettings.for_events(_EVENTS)), path)
         file = open_events(path, example.event, example.labels.field)
-        plan = example.plan()
-        data = training_matrix(
-            file,
-            plan,
-            example.labels.delay,
-            windows=example.windows,
-            progress=lambda done, total: step("computing features", done / total),
-        )
+        data = training_set(example, file, None, None, step)
         training = example.training.model_copy(update={"refit": True})
-        rows = TrainingSet(
-            matrix=data.matrix,
-            labels=data.labels,
-            times=data.times,
-            feature_names=plan.names,
-            feature_definitions=plan.schema(),
-            feature_schema_hash=plan.schema_hash,
-            data_sha256=file.sha256,
-        )
-        package = train(rows, training, folder / "packages", step)
+        package = train(data, training, folder / "packages", step)
         # The same trees once more: a package does not keep them as their library has them.
         (booster,) = fit_trees(
             data.matrix,

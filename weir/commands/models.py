@@ -1,7 +1,6 @@
 """``weir models``: what is in the registry."""
 
 import dataclasses
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ from inference.registry import CHAMPION, RegisteredModel
 from weir.commands.models_import import import_
 from weir.commands.promote import promote, rollback, serving
 from weir.console import ConfigOption, JsonOption, print_json, stdout
+from weir.dates import moment
 from weir.settings import load_settings
 from weir.wiring import open_registry
 
@@ -45,7 +45,7 @@ def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> Non
             str(model.version),
             model.package_id[:12],
             ", ".join(model.aliases),
-            _moment(model.created),
+            moment(model.created, "s"),
             f"{model.metrics['roc_auc']:.4f}",
             f"{model.metrics['average_precision']:.4f}",
         )
@@ -69,9 +69,9 @@ def show(
     for label, value in (
         ("version", f"{model.version}  {', '.join(model.aliases)}"),
         ("package", package.id),
-        ("registered", _moment(model.created)),
+        ("registered", moment(model.created, "s")),
         ("data", f"{card.data.rows:,} events, {card.data.frauds:,} frauds"),
-        ("", f"{_moment(card.data.first_time)} to {_moment(card.data.last_time)}"),
+        ("", f"{moment(card.data.first_time, 's')} to {moment(card.data.last_time, 's')}"),
         ("data SHA-256", card.data.sha256),
         ("features", f"{len(package.features.names)}, schema {card.feature_schema_hash}"),
         ("seed", str(card.seed)),
@@ -110,7 +110,3 @@ def _as_dict(model: RegisteredModel, package: ModelPackage) -> dict[str, Any]:
 
 def _pairs(versions: dict[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
-
-
-def _moment(time: int) -> str:
-    return datetime.fromtimestamp(time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from inference.commands import POLICY, PolicyCommand
 from inference.policy import Policy, PolicySettings
+from inference.registry import CHAMPION
 from weir.commands.promote import ByOption, NoteOption, WaitOption, control_room, show_answers
 from weir.console import ConfigOption, JsonOption, print_json, stdout
 from weir.control_room import ControlRoom
@@ -132,5 +133,5 @@ def _check(policy: PolicySettings, room: ControlRoom, settings: Settings) -> Non
     """Refuse what contradicts the thresholds of the model that answers."""
     registry = open_registry(settings)
     champion = room.champion
-    package = registry.resolve(champion.model.version if champion is not None else "champion")
+    package = registry.resolve(champion.model.version if champion is not None else CHAMPION)
     Policy(policy, package.thresholds)

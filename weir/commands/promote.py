@@ -3,7 +3,6 @@
 import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from inference.registry import Registry, RegistryError
 from streams.acls import Process, acls_of
 from weir.console import FAILED, ConfigOption, JsonOption, print_json, progress_bar, stdout
 from weir.control_room import ControlRoom, as_dict
+from weir.dates import moment
 from weir.settings import Settings, load_settings
 from weir.wiring import admitted, now_ms, open_registry
 
@@ -112,7 +112,7 @@ def serving(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if champion is None:
         stdout.print("champion: as the registry says; nobody has promoted a model yet")
     else:
-        said = f"by {champion.by}, {_moment(champion.at)} UTC {champion.note}".rstrip()
+        said = f"by {champion.by}, {moment(champion.at, 's')} UTC {champion.note}".rstrip()
         stdout.print(f"champion: {champion.model}, {said}")
     version = policy.policy.version if policy else f"{settings.policy.version} (of the settings)"
     stdout.print(f"policy: {version}")
@@ -164,7 +164,7 @@ def reports_table(reports: dict[str, ScorerReport | None]) -> Table:
             continue
         answers = f"{report.model[:12]}, policy {report.policy}"
         outcome = report.outcome if report.lives(now_ms()) else "killed"
-        table.add_row(worker, outcome, answers, _moment(report.at))
+        table.add_row(worker, outcome, answers, moment(report.at, "s"))
         if report.reason:
             table.add_row("", "", report.reason)
     return table
@@ -199,7 +199,3 @@ def _say_unchanged(version: ModelVersion, as_json: bool) -> None:
         print_json({"champion": {"model": version.model_dump()}, "changed": False, "scorers": {}})
     else:
         stdout.print(f"{version} is champion already")
-
-
-def _moment(time: int) -> str:
-    return datetime.fromtimestamp(time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

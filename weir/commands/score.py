@@ -78,8 +78,8 @@ def score(
         logger.info(
             "scoring %s with model %s, policy %s; metrics on http://%s:%d/metrics",
             settings.topics.events,
-            scorer.serving.model,
-            scorer.serving.policy.version,
+            scorer.answerer.serving.model,
+            scorer.answerer.serving.policy.version,
             settings.metrics.host,
             server.server_port,
         )

@@ -8,11 +8,12 @@ from time import time
 
 import msgspec
 import numpy as np
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from inference.score import Score
 from streams.dead_letters import headers_of
 from streams.kafka import KafkaSettings
+from streams.reading import is_end
 
 _BATCH = 5_000
 _POLL_S = 0.02
@@ -96,7 +97,7 @@ class Watcher:
                 now = time()
                 for message in messages:
                     if message.error() is not None:
-                        if message.error().code() != KafkaError._PARTITION_EOF:
+                        if not is_end(message):
                             raise KafkaException(message.error())
                     elif message.topic() == self._scores_topic:
                         self._see(decode(message.value()), now)
