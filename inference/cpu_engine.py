@@ -23,8 +23,8 @@ from inference.engine import (
 from inference.forest.columns import TreeError
 from inference.forest.compiled_forest import CompiledForest
 from inference.forest.graph_forms import margin_given
-from inference.onnxruntime_engine import load_session
 from inference.package import ModelPackage
+from inference.sessions import BoundSession, load_session
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ COMPILED_TREES = "compiled trees, then onnxruntime"
 
 _SECONDS_A_BUCKET = 0.015
 _ROUNDS = 2
+_HOPELESS = 2.0
+"""Times as slow as another route, by what the batches before suggest: then it is not measured."""
 
 
 class CpuEngine(ClosedAtEnd):
@@ -85,13 +87,13 @@ class CpuEngine(ClosedAtEnd):
         return self._info
 
     def warm_up(self) -> None:
-        """Answer batches of every bucket by every route, and keep to the fastest of each."""
+        """Answer batches of rising size by every route, and keep to the fastest for each bucket."""
         if self._chosen is None:
             raise EngineError("the engine is closed")
         if self._forest is not None:
             self._forest.warm_up()
             self._drop_what_differs()
-        names = tuple(self._fastest(size) for size in BATCH_BUCKETS)
+        names = self._fastest()
         self._chosen = tuple(self._routes[name] for name in names)
         self._info = replace(self._info, routes=names)
         spans = ", ".join(
@@ -137,28 +139,51 @@ class CpuEngine(ClosedAtEnd):
                 )
                 del self._routes[name]
 
-    def _fastest(self, size: int) -> str:
-        """Return the route with the shortest time for a batch, of as many as time allows."""
+    def _fastest(self) -> tuple[str, ...]:
+        """Return the route with the shortest time for each bucket.
+
+        Measured where it is in doubt: large batches are dear, and a route that is far behind with
+        small ones, where the time grows with the rows, will not catch up.
+        """
+        times: dict[str, list[tuple[int, float]]] = {name: [] for name in self._routes}
+        names = []
+        for size in BATCH_BUCKETS:
+            expected = {name: _extrapolated(points, size) for name, points in times.items()}
+            least = min(expected.values())
+            hopeful = [name for name in times if expected[name] <= _HOPELESS * least]
+            if len(hopeful) > 1:
+                for name, seconds in self._measured(hopeful, size).items():
+                    times[name].append((size, seconds))
+                    expected[name] = seconds
+            names.append(min(hopeful, key=expected.__getitem__))
+        return tuple(names)
+
+    def _measured(self, names: Sequence[str], size: int) -> dict[str, float]:
+        """Return the least time of each route for a batch, of as many as time allows."""
         rows = np.resize(self._background, (size, self._background.shape[1]))
-        best = dict.fromkeys(self._routes, np.inf)
+        best = dict.fromkeys(names, np.inf)
         deadline = perf_counter() + _SECONDS_A_BUCKET
         rounds = 0
         while rounds < _ROUNDS or perf_counter() < deadline:
-            for name, route in self._routes.items():
+            for name in names:
                 start = perf_counter()
-                route(rows)
+                self._routes[name](rows)
                 best[name] = min(best[name], perf_counter() - start)
             rounds += 1
-        return min(best, key=best.__getitem__)
+        return best
+
+
+def _extrapolated(points: Sequence[tuple[int, float]], size: int) -> float:
+    """Return the time on the line through the last two of (size, time); 0 where there are none."""
+    if len(points) < 2:
+        return 0.0
+    (size0, time0), (size1, time1) = points[-2:]
+    return time1 + max(0.0, time1 - time0) / (size1 - size0) * (size - size1)
 
 
 def _whole_graph(package: ModelPackage) -> Route:
-    session = load_session(package.model, f"model package {package.short_id} ({package.folder})")
-
-    def answer(rows: NDArray[np.float32]) -> Outputs:
-        return Outputs(*session.run(Outputs._fields, {"features": rows}))
-
-    return answer
+    name = f"model package {package.short_id} ({package.folder})"
+    return BoundSession(load_session(package.model, name), "features")
 
 
 def _compiled_trees(package: ModelPackage) -> tuple[CompiledForest, Route]:
@@ -170,10 +195,10 @@ def _compiled_trees(package: ModelPackage) -> tuple[CompiledForest, Route]:
     """
     rest, trees, name = margin_given(package.model)
     session = load_session(rest, f"model package {package.short_id} without its trees")
+    rest_of_graph = BoundSession(session, "features", name)
     forest = CompiledForest(trees.forest)
 
     def answer(rows: NDArray[np.float32]) -> Outputs:
-        margin = forest(rows).astype(np.float32)[:, None]
-        return Outputs(*session.run(Outputs._fields, {"features": rows, name: margin}))
+        return rest_of_graph(rows, forest(rows)[:, None])
 
     return forest, answer

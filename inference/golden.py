@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from inference.engine import TOLERANCE, Engine, EngineError
-from inference.onnxruntime_engine import load_session, run_session
 from inference.package import ModelPackage
+from inference.sessions import load_session, run_session
 
 _ROWS = 256
 

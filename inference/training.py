@@ -16,7 +16,6 @@ from inference.forest.forest import Forest
 from inference.forest.graph_forms import tensor_form_or_why_not
 from inference.forest.lightgbm_reader import read_lightgbm
 from inference.graph import build_graph
-from inference.onnxruntime_engine import load_session, run_session
 from inference.package import (
     FORMAT,
     Card,
@@ -25,6 +24,7 @@ from inference.package import (
     TrainingData,
     write_package,
 )
+from inference.sessions import load_session, run_session
 from inference.thresholds import fit_thresholds
 from inference.training_set import TrainingSet, checked_labels, split_by_time
 from inference.yardsticks import freeze_drift_reference, measure, sample_background

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from inference.forest.columns import DerivedColumn, DerivedColumns, Membership, TreeError
 
 _LEAF = -1
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Split(NamedTuple):
@@ -117,19 +118,25 @@ def tree_nodes(root: Any, describe: Callable[[Any], Node], limit: int) -> list[N
         TreeError: the nodes are no tree, since one is reached twice.
     """
     nodes: list[Node] = []
-    stack = [(root, -1, False)]
+    rights: dict[int, int] = {}
+    stack: list[tuple[Any, int | None]] = [(root, None)]
     while stack:  # not recursion: a tree grown leaf by leaf may be as deep as it has leaves
-        key, parent, is_right = stack.pop()
+        key, parent = stack.pop()
         place = len(nodes)
         if place == limit:
             raise TreeError(f"{limit} nodes are no tree: one of them is reached in two ways")
+        if parent is not None:
+            rights[parent] = place
         node = describe(key)
-        if parent >= 0 and isinstance(above := nodes[parent], Split):
-            nodes[parent] = above._replace(right=place) if is_right else above._replace(left=place)
         nodes.append(node)
         if isinstance(node, Split):
-            stack += [(node.right, place, True), (node.left, place, False)]
-    return nodes
+            stack += [(node.right, place), (node.left, None)]  # the left one comes next
+    return [
+        Split(node.column, node.threshold, node.missing_left, place + 1, rights[place])
+        if isinstance(node, Split)
+        else node
+        for place, node in enumerate(nodes)
+    ]
 
 
 def build_forest(width: int, base: float, trees: Sequence[Sequence[Node]]) -> Forest:
@@ -195,8 +202,9 @@ def floor32(value: float) -> float:
     >>> floor32(0.1) <= 0.1, floor32(0.5)
     (True, 0.5)
     """
-    with np.errstate(over="ignore"):  # beyond float32 is inf, and its neighbour the largest
-        rounded = np.float32(value)
+    if _LARGEST < abs(value) < np.inf:
+        return _LARGEST if value > 0 else -np.inf
+    rounded = np.float32(value)
     if float(rounded) > value:
         rounded = np.nextafter(rounded, np.float32(-np.inf))
     return float(rounded)

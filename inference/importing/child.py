@@ -57,7 +57,7 @@ def _run(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
     import onnx
 
-    from inference.onnxruntime_engine import load_session
+    from inference.sessions import load_session
 
     model = (folder / "model.onnx").read_bytes()
     onnx.checker.check_model(model, full_check=True)

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from inference.engine import EngineError, Outputs
-from inference.onnxruntime_engine import load_session
+from inference.sessions import load_session
 from inference.tensorrt.build import INPUT
 from inference.tensorrt.memory_cuda import MemoryCuda
 from inference.tensorrt.profiles import Profile

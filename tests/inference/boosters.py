@@ -11,7 +11,7 @@ from inference.forest import tensor_writer
 from inference.forest.graph_forms import tensor_form
 from inference.forest.onnx_writer import add_tree_ensemble
 from inference.graph_nodes import GraphNodes, serialized
-from inference.onnxruntime_engine import load_session
+from inference.sessions import load_session
 
 CATEGORIES = 12
 

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 from test_metrics import samples
 
 from inference.answerer import Answerer
+from inference.cpu_engine import CpuEngine
 from inference.metrics import ScorerMetrics
-from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.package import ModelPackage
 from inference.policy import Policy, PolicySettings
 from inference.scorer import Scorer
@@ -58,7 +58,7 @@ class Desk:
         self, model: ModelPackage, windows: WindowSettings | None = None, **policy: Any
     ) -> None:
         self.registry = CollectorRegistry()
-        self.engine = OnnxRuntimeEngine(model, PLAN.names)
+        self.engine = CpuEngine(model, PLAN.names)
         self.policy = Policy(PolicySettings(version="7", **policy), model.thresholds)
         metrics = ScorerMetrics(self.registry)
         serving = Serving.of(model.id, self.engine, self.policy)

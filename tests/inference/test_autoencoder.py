@@ -5,7 +5,7 @@ from inference.autoencoder import AutoencoderSettings, fit_autoencoder
 from inference.calibration import PlattScaling
 from inference.forest.forest import Leaf, Split, build_forest, tree_nodes
 from inference.graph import build_graph
-from inference.onnxruntime_engine import load_session, run_session
+from inference.sessions import load_session, run_session
 
 STUMP = build_forest(4, 0.0, [[Split(0, 0.0, True, 1, 2), Leaf(-1.0), Leaf(1.0)]])
 

@@ -2,16 +2,18 @@
 
 import dataclasses
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from time import sleep
 
 import numpy as np
 import onnx
+import pytest
 from onnx import helper
 
 from inference import cpu_engine
 from inference.cpu_engine import COMPILED_TREES, WHOLE_GRAPH, CpuEngine
 from inference.engine import BATCH_BUCKETS
-from inference.onnxruntime_engine import OnnxRuntimeEngine
+from inference.sessions import BoundSession, load_session, run_session
 
 
 def test_each_batch_size_has_a_route_that_the_log_states(package, caplog):
@@ -25,10 +27,11 @@ def test_each_batch_size_has_a_route_that_the_log_states(package, caplog):
 
 def test_both_routes_give_the_same_bits(package, data):
     rows = np.concatenate([data.matrix, np.full((1, 6), np.nan, np.float32)])
-    with CpuEngine(package) as engine, OnnxRuntimeEngine(package) as plain:
+    plain = load_session(package.model, "plain")
+    with CpuEngine(package) as engine:
         engine.warm_up()
         for size in (1, 7, 64, 500, len(rows)):
-            expected = plain.infer(rows[-size:])
+            expected = run_session(plain, rows[-size:])
             for name in (WHOLE_GRAPH, COMPILED_TREES):
                 route = engine._routes[name]
                 for values, right in zip(route(rows[-size:]), expected, strict=True):
@@ -36,26 +39,26 @@ def test_both_routes_give_the_same_bits(package, data):
 
 
 def test_the_fastest_route_of_each_batch_size_is_taken(package):
-    """One route slow for one row, the other for many."""
+    """One route is dear by the call, the other by the row."""
     engine = CpuEngine(package)
-    one, other = engine._routes.values()
-    pauses = {WHOLE_GRAPH: lambda n: 0.02 * (n > 100), COMPILED_TREES: lambda n: 0.02 * (n <= 100)}
+    asked = {name: [] for name in engine._routes}
+    pauses = {WHOLE_GRAPH: lambda n: 2e-4 * n, COMPILED_TREES: lambda n: 0.02}
 
     def paused(name, route):
         def answer(rows):
+            asked[name].append(len(rows))
             sleep(pauses[name](len(rows)))
             return route(rows)
 
         return answer
 
-    engine._routes = {
-        WHOLE_GRAPH: paused(WHOLE_GRAPH, one),
-        COMPILED_TREES: paused(COMPILED_TREES, other),
-    }
+    engine._routes = {name: paused(name, route) for name, route in engine._routes.items()}
     engine.warm_up()
     assert engine.info.routes == tuple(
         COMPILED_TREES if size > 100 else WHOLE_GRAPH for size in BATCH_BUCKETS
     )
+    # By then it is clear: nobody waits for the slow route's 800 ms.
+    assert BATCH_BUCKETS[-1] not in asked[WHOLE_GRAPH]
 
 
 def test_a_graph_without_trees_is_answered_whole_and_the_log_says_why(package, data, caplog):
@@ -65,8 +68,7 @@ def test_a_graph_without_trees_is_answered_whole_and_the_log_says_why(package, d
     assert "0 tree ensembles, not one" in caplog.text
     engine.warm_up()
     assert set(engine.info.routes) == {WHOLE_GRAPH}
-    with OnnxRuntimeEngine(package) as plain:
-        expected = plain.infer(data.matrix[:100]).score
+    expected = run_session(load_session(package.model, "plain"), data.matrix[:100]).score
     np.testing.assert_allclose(engine.infer(data.matrix[:100]).score, expected, atol=1e-6)
 
 
@@ -90,3 +92,30 @@ def test_a_route_that_answers_otherwise_is_not_taken(package, monkeypatch, caplo
     engine.warm_up()
     assert set(engine.info.routes) == {WHOLE_GRAPH}
     assert "compiled trees, then onnxruntime, which is off by nan" in caplog.text
+
+
+def test_memory_that_is_used_again_leaves_earlier_answers_as_they_were(package, data):
+    """Answers are looked at after the next call has gone through the same binding."""
+    bound = BoundSession(load_session(package.model, "bound"), "features")
+    plain = load_session(package.model, "plain")
+    for size in (1, 2, 8, 32, 33):
+        batches = np.array_split(data.matrix[: 5 * size], 5)
+        answers = [bound(batch) for batch in batches]
+        for batch, outputs in zip(batches, answers, strict=True):
+            for values, right in zip(outputs, run_session(plain, batch), strict=True):
+                np.testing.assert_array_equal(values, right)
+
+
+def test_threads_share_no_memory_of_a_bound_session(package, data):
+    bound = BoundSession(load_session(package.model, "bound"), "features")
+    expected = bound(data.matrix).score
+    with ThreadPoolExecutor(4) as threads:
+        scores = threads.map(lambda i: bound(data.matrix[i : i + 1]).score[0], range(2_000))
+        np.testing.assert_array_equal(list(scores), expected[:2_000])
+
+
+def test_a_call_that_fails_leaves_the_bound_session_usable(package, data):
+    bound = BoundSession(load_session(package.model, "bound"), "features")
+    with pytest.raises(Exception, match="Got: 5 Expected: 6"):
+        bound(data.matrix[:3, :5])
+    np.testing.assert_array_equal(bound(data.matrix[:3]).score, bound(data.matrix[:40]).score[:3])

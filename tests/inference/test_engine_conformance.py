@@ -12,7 +12,6 @@ from float64_reference import answer_in_float64
 from inference.cpu_engine import CpuEngine
 from inference.engine import BATCH_BUCKETS, TOLERANCE, EngineError
 from inference.engine_settings import EngineSettings
-from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.package import ModelPackage, PackageError
 from inference.tensorrt.in_memory import open_in_memory
 
@@ -25,13 +24,19 @@ def unknown_operator(model):
     return graph.SerializeToString()
 
 
+def warm_cpu_engine(package, feature_names=None):
+    engine = CpuEngine(package, feature_names)
+    engine.warm_up()
+    return engine
+
+
 def tensorrt_in_memory(package, feature_names=None):
     if isinstance(package, Path):
         package = ModelPackage.load(package)
     return open_in_memory(EngineSettings(), package, feature_names)
 
 
-ENGINES = [OnnxRuntimeEngine, CpuEngine, tensorrt_in_memory]
+ENGINES = [CpuEngine, warm_cpu_engine, tensorrt_in_memory]
 
 
 @pytest.fixture(params=ENGINES, ids=lambda engine: engine.__name__)

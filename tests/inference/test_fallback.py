@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from scorer_desk import PLAN, TOPICS, Desk, work_of
 
+from inference.cpu_engine import CpuEngine
 from inference.engine import Outputs
-from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.package import ModelPackage
 from inference.score import Score
 from streams.feature_log import read_feature_log
@@ -25,7 +25,7 @@ def arriving(work: Work, *ages_ms: int) -> Work:
     return replace(work, arrived=now - np.resize(np.array(ages_ms, np.int64), len(work.events)))
 
 
-class Slow(OnnxRuntimeEngine):
+class Slow(CpuEngine):
     """Takes its time for every call."""
 
     calls = 0

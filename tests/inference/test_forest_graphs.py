@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from inference.forest.columns import TreeError
 from inference.forest.compiled_forest import CompiledForest
 from inference.forest.graph_forms import margin_given, tensor_form
-from inference.onnxruntime_engine import load_session
+from inference.sessions import load_session
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
 INTEGERS = np.array([[x, y] for x in (-1, 0, 1, 2, 3, 0.5, np.nan) for y in (0, 1, 2)], np.float32)

@@ -21,10 +21,10 @@ from inference.commands import (
     ScorerReport,
     encode,
 )
+from inference.cpu_engine import CpuEngine
 from inference.engine import EngineError, Outputs
 from inference.hot_swap import HotSwap, OpenModel
 from inference.metrics import ScorerMetrics
-from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.package import ModelPackage, PackageError
 from inference.policy import PolicyError, PolicySettings
 from inference.registry import RegistryError
@@ -34,7 +34,7 @@ from streams.control import ControlRecord
 from streams.section import Section
 
 
-class Watched(OnnxRuntimeEngine):
+class Watched(CpuEngine):
     """Knows whether it was closed; `shift` makes its scores wrong."""
 
     closed = False

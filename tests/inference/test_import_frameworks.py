@@ -10,6 +10,7 @@ from payments import NAMES, payments, quick_settings
 
 from inference.autoencoder import Autoencoder, AutoencoderSettings, fit_autoencoder
 from inference.calibration import PlattScaling, sigmoid
+from inference.cpu_engine import CpuEngine
 from inference.forest.graph_forms import tensor_form
 from inference.importing.finishing import finish_graph, margins
 from inference.importing.importer import import_model
@@ -18,8 +19,8 @@ from inference.importing.limits import Limits
 from inference.importing.options import ImportOptions
 from inference.importing.plain_operators import with_plain_operators
 from inference.importing.refusal import ImportRefusedError
-from inference.onnxruntime_engine import OnnxRuntimeEngine, load_session, run_session
 from inference.package import ModelPackage
+from inference.sessions import load_session, run_session
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
 FRAMEWORKS = (
@@ -172,7 +173,7 @@ def test_an_imported_model_keeps_its_score_and_gets_a_calibrated_probability(
     boosted: ModelPackage,
 ) -> None:
     own = golden("lightgbm")
-    with OnnxRuntimeEngine(boosted) as engine:
+    with CpuEngine(boosted) as engine:
         answers = engine.infer(own["features"])
     np.testing.assert_allclose(answers.score, own["probability"], atol=1e-5)
     order = np.argsort(answers.score, kind="stable")
@@ -194,7 +195,7 @@ def test_a_model_without_missing_values_and_unscaled_is_given_both(tmp_path: Pat
     assert "--impute" in refused.value.fix
     package = imported(tmp_path, "torch_dynamo", **options, impute="median")
     rows = own["features"].copy()
-    with OnnxRuntimeEngine(package) as engine:
+    with CpuEngine(package) as engine:
         whole = engine.infer(rows)
         rows[:, 5] = np.nan
         holed = engine.infer(rows)

@@ -9,11 +9,11 @@ from onnx import helper
 from onnx_models import FLOAT, model, node, save
 from payments import NAMES, payments, quick_settings
 
+from inference.cpu_engine import CpuEngine
 from inference.importing.importer import import_model
 from inference.importing.limits import Limits
 from inference.importing.options import ImportOptions
 from inference.importing.refusal import ImportRefusedError
-from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.package import ModelPackage
 
 WEIGHTS = np.array([[0.5], [0.3], [0.1], [0.0], [0.4], [0.0]], np.float32)
@@ -54,7 +54,7 @@ def test_an_anomaly_output_becomes_levels_from_0_to_1(exported):
     package = imported(exported, score="fraud", anomaly="usual", anomaly_low=True)
     late = DATA.matrix[4_800:][DATA.labels[4_800:] == 0]
     far = np.full((1, len(NAMES)), 1e6, np.float32)
-    with OnnxRuntimeEngine(package) as engine:
+    with CpuEngine(package) as engine:
         usual, odd = engine.infer(late).anomaly, engine.infer(far).anomaly
     assert odd[0] == 1
     # Levels are the quantiles of legitimate held-out events.
@@ -70,7 +70,7 @@ def test_scaling_and_medians_come_from_the_earlier_rows(exported):
     rows = DATA.matrix[4_800:].astype(np.float64)
     filled = np.where(np.isnan(rows), median, rows)
     expected = 1 / (1 + np.exp(-((filled - mean) / scale) @ WEIGHTS[:, 0]))
-    with OnnxRuntimeEngine(package) as engine:
+    with CpuEngine(package) as engine:
         answers = engine.infer(DATA.matrix[4_800:])
     np.testing.assert_allclose(answers.score, expected, atol=1e-5)
     np.testing.assert_array_equal(answers.probability, answers.score)

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from inference.cpu_engine import CpuEngine
 from inference.engine import TOLERANCE, EngineError
 from inference.engine_choice import open_engine
 from inference.engine_settings import EngineSettings
-from inference.onnxruntime_engine import OnnxRuntimeEngine
 from inference.tensorrt import opening
 from inference.tensorrt.driver import Gpu, NoGpuError, probe
 from inference.tensorrt.library import Library, LibraryMissingError, load_library
@@ -140,7 +140,7 @@ def test_a_gpu_answers_as_the_cpu(package, data, tmp_path, flavour, cuda_graphs)
     settings = EngineSettings(backend=flavour, cuda_graphs=cuda_graphs)
     with (
         open_tensorrt(settings, package, None, tmp_path, gpu) as engine,
-        OnnxRuntimeEngine(package) as cpu,
+        CpuEngine(package) as cpu,
     ):
         for rows in (1, 7, 500, len(data.matrix)):
             for values, expected in zip(

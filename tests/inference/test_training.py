@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from inference.boosting import TreeSettings, fit_trees, margin
 from inference.calibration import CalibrationError
+from inference.cpu_engine import CpuEngine
 from inference.forest import tensor_writer
-from inference.onnxruntime_engine import OnnxRuntimeEngine, load_session, run_session
+from inference.sessions import load_session, run_session
 from inference.training import TrainingSettings, train
 from inference.training_set import TrainingError
 
@@ -55,14 +56,14 @@ def test_the_graph_answers_as_the_trees_do(data, package):
         data.matrix, data.labels, settings.trees, seed=settings.seed, threads=1, progress=print
     )
     expected = 1 / (1 + np.exp(-margin(boosters, data.matrix)))
-    with OnnxRuntimeEngine(package) as engine:
+    with CpuEngine(package) as engine:
         np.testing.assert_allclose(engine.infer(data.matrix).score, expected, rtol=2e-6)
 
 
 def test_without_refit_the_served_trees_never_saw_the_holdout(data, tmp_path):
     package = train(data, quick_settings(refit=False), tmp_path, silent)
     late = int(package.card.metrics["holdout_rows"])
-    with OnnxRuntimeEngine(package) as engine:
+    with CpuEngine(package) as engine:
         probability = engine.infer(data.matrix[-late:]).probability
     # So the thresholds are exact on it.
     for row in package.thresholds.table:
@@ -81,7 +82,7 @@ def test_bags_are_averaged(data, tmp_path):
     )
     assert len({booster.model_to_string() for booster in boosters}) == 3
     expected = 1 / (1 + np.exp(-margin(boosters, data.matrix)))
-    with OnnxRuntimeEngine(package) as engine:
+    with CpuEngine(package) as engine:
         np.testing.assert_allclose(engine.infer(data.matrix).score, expected, rtol=2e-6)
 
 

@@ -13,7 +13,7 @@ from front_door import QUICK_TRAINING, write_events, write_settings
 from running_scorer import Scorer, replay
 
 from inference.commands import CHAMPION
-from inference.onnxruntime_engine import OnnxRuntimeEngine
+from inference.cpu_engine import CpuEngine
 from inference.registry import Registry
 from streams.control import ControlReader, write_control
 from streams.feature_log import feature_matrix, read_feature_log
@@ -124,7 +124,7 @@ def assert_scored_by_the_named_models(settings: Settings) -> None:
     engines = {}
     for model in registry.versions():
         package = registry.resolve(model.version)
-        engines[package.short_id] = OnnxRuntimeEngine(package, settings.plan().names)
+        engines[package.short_id] = CpuEngine(package, settings.plan().names)
     seen = set()
     for batch in read_to_end(settings.kafka, settings.topics.feature_log):
         for message in batch:

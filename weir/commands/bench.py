@@ -20,8 +20,8 @@ from inference.cpu_engine import CpuEngine
 from inference.engine import BATCH_BUCKETS, Engine, EngineError
 from inference.engine_bench import Contestant, Timing, bench_engines, ratio
 from inference.engine_choice import open_engine
-from inference.onnxruntime_engine import load_session, run_session
 from inference.package import ModelPackage
+from inference.sessions import load_session, run_session
 from inference.training import train
 from streams.files import open_events
 from weir.console import (
