@@ -88,8 +88,8 @@ def prepare(folder: Path, events: int) -> tuple[Settings, Any]:
 
 def run_scorer(settings: Settings, kafka: KafkaSettings, events: int) -> tuple[Recorder, Any]:
     """Score everything that stands in the topic, in this process."""
-    process: ScorerProcess = build_scorer(settings, kafka, open_registry(settings))
     done = threading.Event()
+    process: ScorerProcess = build_scorer(settings, kafka, open_registry(settings), done)
     recorder = Recorder(process.loop._task, events, done)
     process.loop._task = recorder
     process.run(done)

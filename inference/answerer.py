@@ -89,6 +89,7 @@ class Answerer:
         with self._lock:
             before = self._serving
             self._metrics.model.remove(*self._name_of(before))
+            self._metrics.engine.remove(*_engine_of(before))
             self._take_up(serving)
 
     def check(self) -> None:
@@ -147,6 +148,7 @@ class Answerer:
              "feature_schema": plan.schema_hash, "events_topic": self._topics.events},
         )  # fmt: skip
         self._metrics.model.labels(*self._name_of(serving)).set(1)
+        self._metrics.engine.labels(*_engine_of(serving)).set(1)
 
     def _name_of(self, serving: Serving) -> tuple[str, str, str]:
         return serving.model, serving.policy.version, self._plan.schema_hash
@@ -276,3 +278,8 @@ class Answerer:
                 values.append(self._feature_log.encode(scored))
                 partitions.append(partition)
         return Outgoing(self._topics.feature_log, values, [None] * len(values), partitions)
+
+
+def _engine_of(serving: Serving) -> tuple[str, str, str, str]:
+    info = serving.engine.info
+    return info.backend, info.device, info.precision, info.routes[-1] if info.routes else ""

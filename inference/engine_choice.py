@@ -8,7 +8,9 @@ from inference.cpu_engine import CpuEngine
 from inference.engine import Engine, EngineError
 from inference.engine_settings import EngineSettings
 from inference.package import ModelPackage
+from inference.tensorrt.callbacks import Cancelled, Progress
 from inference.tensorrt.driver import NoGpuError, probe
+from inference.tensorrt.errors import BuildCancelledError
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +20,8 @@ def open_engine(
     package: ModelPackage,
     feature_names: Sequence[str] | None,
     data_dir: Path,
+    progress: Progress = lambda done, of: None,
+    cancelled: Cancelled = lambda: False,
 ) -> Engine:
     """Open the engine of the settings around a package; it is not yet warm.
 
@@ -26,8 +30,11 @@ def open_engine(
         package: the model.
         feature_names: columns of the matrices to come; None means those that the package reads.
         data_dir: where Weir keeps its files; built engines go into ``engines`` there.
+        progress: told of each step where an engine is built for the GPU, which can take minutes.
+        cancelled: asked at each of these steps whether to give up.
 
     Raises:
+        BuildCancelledError: `cancelled` said so.
         EngineError: the GPU engine cannot be opened and `EngineSettings.allow_cpu` is off, or the
             model reads a feature that is not given, or its graph does not load.
         DeviceLostError: the GPU is lost to this process.
@@ -38,7 +45,9 @@ def open_engine(
             # Imported here: it is of no use where there is no GPU.
             from inference.tensorrt.opening import open_tensorrt
 
-            engine = open_tensorrt(settings, package, feature_names, data_dir / "engines", gpu)
+            engine = open_tensorrt(
+                settings, package, feature_names, data_dir / "engines", gpu, progress, cancelled
+            )
             logger.info(
                 "model %s answers on %s by %s, with %s",
                 package.short_id,
@@ -47,6 +56,8 @@ def open_engine(
                 engine.info.routes[0],
             )
             return engine
+        except BuildCancelledError:
+            raise
         except EngineError as error:
             if not settings.allow_cpu:
                 raise EngineError(

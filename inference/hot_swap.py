@@ -31,6 +31,7 @@ from inference.package import ModelPackage
 from inference.policy import Policy, PolicyError, PolicySettings
 from inference.registry import RegistryError
 from inference.serving import Serving
+from inference.tensorrt.errors import BuildCancelledError
 from streams.control import ControlRecord
 
 logger = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ class HotSwap:
 
         Raises:
             InferenceError: there is no model that works.
+            BuildCancelledError: we were told to stop while an engine was built.
         """
         policies = [self._first_policy]
         try:
@@ -120,6 +122,8 @@ class HotSwap:
                 self._model = self._open_model(version)
                 self._serving = self._ready(self._model, policies)
                 break
+            except BuildCancelledError:
+                raise
             except Exception as error:
                 logger.error("model %s can't serve: %s", version, error)
                 refusals.append((version, error))
@@ -177,6 +181,8 @@ class HotSwap:
             elif (champion := read_command(ChampionCommand, record)) and not self._pinned:
                 version = champion.model
             self._change(version, policy, answering)
+        except BuildCancelledError:
+            logger.info("we end; who starts next takes up model %s", version)
         except RegistryError as error:
             logger.error("model %s has to wait: %s; trying again", version, error)
             self._postpone(record)

@@ -116,6 +116,10 @@ class ScorerMetrics:
         )
         self.model = Gauge("weir_model_info", "The model and policy that answer",
                            ["model", "policy", "feature_schema"], registry=registry)  # fmt: skip
+        self.engine = Gauge(
+            "weir_engine_info", "The engine that answers, and how it goes about the largest batch",
+            ["backend", "device", "precision", "route"], registry=registry,
+        )  # fmt: skip
         self.stage = Histograms("weir_stage_seconds", "Time of one batch by stage", "stage",
                                 STAGES, _SECONDS, registry)  # fmt: skip
         self.latency = Histograms(

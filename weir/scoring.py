@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from threading import Event, Thread
+from time import monotonic
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry
@@ -15,11 +16,12 @@ from inference.engine_choice import open_engine
 from inference.golden import check_golden
 from inference.hot_swap import HotSwap, OpenModel
 from inference.metrics import ScorerMetrics
-from inference.package import PackageError
+from inference.package import ModelPackage, PackageError
 from inference.policy import Policy, PolicySettings
 from inference.registry import CHAMPION, Registry
 from inference.same_meaning import check_same_meaning
 from inference.scorer import Scorer
+from inference.tensorrt.callbacks import Cancelled, Progress
 from streams.control import ControlReader, write_control
 from streams.decode import Decoder
 from streams.exactly_once import ExactlyOnceLoop
@@ -39,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 _RESTORING_MS = 60_000
 _FOLLOWER_ENDS_S = 10.0
+_BUILD_SAID_S = 5.0
 _REPORT_S = 5.0
 """A report is worth no more: a scorer that is told to stop while the broker is away has to end."""
 
@@ -104,16 +107,22 @@ class ScorerProcess:
 
 
 def build_scorer(
-    settings: Settings, kafka: KafkaSettings, registry: Registry, pinned: str | None = None
+    settings: Settings,
+    kafka: KafkaSettings,
+    registry: Registry,
+    stop: Event,
+    pinned: str | None = None,
 ) -> ScorerProcess:
     """Put the scorer of the settings' topology together, with the model that is champion now.
 
     Args:
+        stop: set when the process is to end, also while an engine is built.
         pinned: a version or alias in the registry that answers instead, whatever the control
             topic says of models.
 
     Raises:
         InferenceError: there is no model that works with these settings.
+        BuildCancelledError: `stop` was set while an engine was built.
         DeniedError: we may not read the control topic.
         KafkaException: the cluster failed.
     """
@@ -122,8 +131,8 @@ def build_scorer(
     metrics = ScorerMetrics(prometheus)
     report = _reporter(settings, kafka)
     hot_swap = HotSwap(
-        plan.names, partial(_open_model, settings, registry), settings.policy, report, metrics,
-        pinned=pinned is not None,
+        plan.names, partial(_open_model, settings, registry, cancelled=stop.is_set),
+        settings.policy, report, metrics, pinned=pinned is not None,
     )  # fmt: skip
     commands = ControlReader(kafka, settings.topics.control)
     serving = hot_swap.begin(
@@ -153,7 +162,12 @@ def check_model(
         check_golden(model.engine, model.package, settings.plan().names)
 
 
-def _open_model(settings: Settings, registry: Registry, version: ModelVersion) -> OpenModel:
+def _open_model(
+    settings: Settings,
+    registry: Registry,
+    version: ModelVersion,
+    cancelled: Cancelled = lambda: False,
+) -> OpenModel:
     plan = settings.plan()
     package = registry.resolve(version.version)
     if package.id != version.package:
@@ -162,8 +176,24 @@ def _open_model(settings: Settings, registry: Registry, version: ModelVersion) -
             f"{version.package[:12]}, which was promoted: promote it again"
         )
     check_same_meaning(plan, package)
-    engine = open_engine(settings.engine, package, plan.names, settings.data_dir)
+    engine = open_engine(
+        settings.engine, package, plan.names, settings.data_dir, _log_build(package), cancelled
+    )
     return OpenModel(version, package, engine)
+
+
+def _log_build(package: ModelPackage) -> Progress:
+    last = monotonic()
+
+    def progress(done: int, of: int) -> None:
+        nonlocal last
+        if monotonic() - last >= _BUILD_SAID_S:
+            last = monotonic()
+            logger.info(
+                "building the engine of model %s: step %d of %d", package.short_id, done, of
+            )
+
+    return progress
 
 
 def _reporter(settings: Settings, kafka: KafkaSettings) -> Callable[[ScorerReport | None], None]:

@@ -29,6 +29,7 @@ from inference.package import ModelPackage, PackageError
 from inference.policy import PolicyError, PolicySettings
 from inference.registry import RegistryError
 from inference.serving import Serving
+from inference.tensorrt.errors import BuildCancelledError
 from inference.training import train
 from streams.control import ControlRecord
 from streams.section import Section
@@ -382,3 +383,15 @@ def test_a_report_survives_the_topic(packages: list[ModelPackage], tmp_path: Pat
     assert ChampionCommand.model_validate_json(encode(command)) == command
     policy = PolicyCommand(policy=PolicySettings(deadline="1.5s"), by="me", at=5)
     assert PolicyCommand.model_validate_json(encode(policy)) == policy
+
+
+def test_an_engine_whose_build_we_gave_up_is_no_bad_model(world: World) -> None:
+    """The command stands: who starts next obeys it."""
+    serving = world.begin()
+    world.faults[2] = BuildCancelledError("told to stop")
+    assert world.carry_out(world.champion(2)) is None
+    assert world.swaps == []
+    assert serving.engine.info.device == "cpu"
+    assert world.changes("refused") == 0
+    with pytest.raises(BuildCancelledError):
+        World(world.packages, faults=world.faults).begin(world.champion(2))

@@ -260,6 +260,8 @@ def test_what_is_committed_is_counted_once_and_only_then(model: ModelPackage) ->
     assert seen["weir_state_bytes", ()] > 0
     info = {"model": model.short_id, "policy": "7", "feature_schema": PLAN.schema_hash}
     assert seen["weir_model_info", tuple(sorted(info.items()))] == 1
+    engine = {"backend": "cpu", "device": "cpu", "precision": "float32", "route": "onnxruntime"}
+    assert seen["weir_engine_info", tuple(sorted(engine.items()))] == 1
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")

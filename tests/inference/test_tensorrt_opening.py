@@ -11,6 +11,7 @@ from inference.engine_choice import open_engine
 from inference.engine_settings import EngineSettings
 from inference.tensorrt import opening
 from inference.tensorrt.driver import Gpu, NoGpuError, probe
+from inference.tensorrt.errors import BuildCancelledError
 from inference.tensorrt.library import Library, LibraryMissingError, load_library
 from inference.tensorrt.memory_cuda import MemoryCuda
 from inference.tensorrt.memory_runtime import MemoryRuntime
@@ -41,8 +42,11 @@ def machine(monkeypatch, package):
                 raise PlanRefusedError("built by another version")
             return super().load(plan)
 
-    def build(library, request, **how):
+    def build(library, request, *, progress, cancelled):
         events.append("build")
+        progress(1, 2)
+        if cancelled():
+            raise BuildCancelledError("the build of the engine was cancelled")
         return request.model
 
     library = Library("tensorrt_rtx", "1.7", None, None)
@@ -88,6 +92,17 @@ def test_where_there_is_a_gpu_it_is_chosen(machine, monkeypatch, package, data, 
     with open_engine(SETTINGS, package, None, tmp_path) as engine:
         assert engine.info.device == "cuda:0 NVIDIA L4"
     assert "answers on cuda:0 NVIDIA L4 by memory, with cuda-graph" in caplog.text
+
+
+def test_who_is_told_to_stop_builds_nothing_else(machine, monkeypatch, package, tmp_path):
+    """Not even the CPU's engine, which would take over from a build that fails."""
+    steps = []
+    monkeypatch.setattr("inference.engine_choice.probe", lambda: GPU)
+    with pytest.raises(BuildCancelledError):
+        open_engine(
+            SETTINGS, package, None, tmp_path, lambda *step: steps.append(step), lambda: True
+        )
+    assert steps == [(1, 2)]
 
 
 def test_a_package_without_a_tensor_form_says_why(machine, monkeypatch, package, tmp_path, caplog):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from prometheus_client import CollectorRegistry, start_http_server
 
+from inference.tensorrt.errors import BuildCancelledError
 from streams.acls import Process, acls_of
 from streams.rights import named_denials
 from weir.console import ConfigOption, Topology
@@ -73,7 +74,11 @@ def score(
     kafka, admin = admitted(settings, lambda _: rights)
     ensure_all_topics(admin, settings)
     with named_denials(kafka, rights):
-        scorer = build_scorer(settings, kafka, open_registry(settings), model)
+        try:
+            scorer = build_scorer(settings, kafka, open_registry(settings), stop, model)
+        except BuildCancelledError:
+            logger.info("stopped while the engine was built: nothing was read yet")
+            return
         server = _serve_metrics(settings.metrics, scorer.prometheus)
         logger.info(
             "scoring %s with model %s, policy %s; metrics on http://%s:%d/metrics",
