@@ -1,0 +1,5 @@
+"""The base of every error of this room that a user can put right."""
+
+
+class ExplainError(Exception):
+    """Something is wrong with an explanation, a catalogue or the store; the message names the fix."""
