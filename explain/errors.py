@@ -2,4 +2,4 @@
 
 
 class ExplainError(Exception):
-    """Something is wrong with an explanation, a catalogue or the store; the message names the fix."""
+    """Something is wrong with an explanation or the store of them; the message names the fix."""
