@@ -36,8 +36,8 @@ COMPILED_TREES = "compiled trees, then onnxruntime"
 
 _SECONDS_A_BUCKET = 0.015
 _ROUNDS = 2
-_HOPELESS = 2.0
-"""Times as slow as another route, by what the batches before suggest: then it is not measured."""
+_LARGEST_MEASURED = 512
+"""Rows from which the time of a route only grows with the rows: larger batches take its choice."""
 
 
 class CpuEngine(ClosedAtEnd):
@@ -87,7 +87,7 @@ class CpuEngine(ClosedAtEnd):
         return self._info
 
     def warm_up(self) -> None:
-        """Answer batches of rising size by every route, and keep to the fastest for each bucket."""
+        """Answer batches by every route, and keep to the fastest for each bucket."""
         if self._chosen is None:
             raise EngineError("the engine is closed")
         if self._forest is not None:
@@ -140,45 +140,29 @@ class CpuEngine(ClosedAtEnd):
                 del self._routes[name]
 
     def _fastest(self) -> tuple[str, ...]:
-        """Return the route with the shortest time for each bucket.
-
-        Measured where it is in doubt: large batches are dear, and a route that is far behind with
-        small ones, where the time grows with the rows, will not catch up.
-        """
-        times: dict[str, list[tuple[int, float]]] = {name: [] for name in self._routes}
-        names = []
+        """Return the route with the shortest time for each bucket; large ones are not measured."""
+        names: list[str] = []
         for size in BATCH_BUCKETS:
-            expected = {name: _extrapolated(points, size) for name, points in times.items()}
-            least = min(expected.values())
-            hopeful = [name for name in times if expected[name] <= _HOPELESS * least]
-            if len(hopeful) > 1:
-                for name, seconds in self._measured(hopeful, size).items():
-                    times[name].append((size, seconds))
-                    expected[name] = seconds
-            names.append(min(hopeful, key=expected.__getitem__))
+            if size <= _LARGEST_MEASURED and len(self._routes) > 1:
+                times = self._measured(size)
+                names.append(min(times, key=times.__getitem__))
+            else:
+                names.append(names[-1] if names else WHOLE_GRAPH)
         return tuple(names)
 
-    def _measured(self, names: Sequence[str], size: int) -> dict[str, float]:
+    def _measured(self, size: int) -> dict[str, float]:
         """Return the least time of each route for a batch, of as many as time allows."""
         rows = np.resize(self._background, (size, self._background.shape[1]))
-        best = dict.fromkeys(names, np.inf)
+        best = dict.fromkeys(self._routes, np.inf)
         deadline = perf_counter() + _SECONDS_A_BUCKET
         rounds = 0
         while rounds < _ROUNDS or perf_counter() < deadline:
-            for name in names:
+            for name, route in self._routes.items():
                 start = perf_counter()
-                self._routes[name](rows)
+                route(rows)
                 best[name] = min(best[name], perf_counter() - start)
             rounds += 1
         return best
-
-
-def _extrapolated(points: Sequence[tuple[int, float]], size: int) -> float:
-    """Return the time on the line through the last two of (size, time); 0 where there are none."""
-    if len(points) < 2:
-        return 0.0
-    (size0, time0), (size1, time1) = points[-2:]
-    return time1 + max(0.0, time1 - time0) / (size1 - size0) * (size - size1)
 
 
 def _whole_graph(package: ModelPackage) -> Route:

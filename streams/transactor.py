@@ -181,7 +181,15 @@ class Transactor:
         if not self._in_flight.done():
             return None
         in_flight, self._in_flight = self._in_flight, None
-        return in_flight.result()
+        outcome = in_flight.result()
+        if isinstance(outcome, Aborted):
+            # Where a connection broke before the cluster had acknowledged a record, an abort takes
+            # the record's sequence number back, though the cluster may have it (librdkafka 2.16).
+            # The next record would bear that number, be taken for a repetition and be dropped,
+            # and the client would be told that it is there. A new producer numbers anew.
+            self._renew()
+            self.start()
+        return outcome
 
     def _abandon(self) -> Aborted:
         """Fence off our own producer, one of whose calls does not come back, with a new one.

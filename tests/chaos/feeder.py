@@ -69,14 +69,16 @@ class Feeder(threading.Thread):
         self._steady: Any = Producer(
             common | {"enable.idempotence": True, "message.timeout.ms": 0, "linger.ms": 5}
         )
-        self._atomic: Any = Producer(
-            common
-            | {
-                "transactional.id": "chaos-feeder",
-                "transaction.timeout.ms": 60_000,
-                "message.timeout.ms": 60_000,
-            }
-        )
+        self._transactional = common | {
+            "transactional.id": "chaos-feeder",
+            "transaction.timeout.ms": 60_000,
+            "message.timeout.ms": 60_000,
+        }
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Number records from the first: see `streams.transactor.Transactor.settle`."""
+        self._atomic: Any = Producer(self._transactional)
 
     def stop(self) -> None:
         """Send the closing events now."""
@@ -155,6 +157,8 @@ class Feeder(threading.Thread):
                 if not error.args[0].txn_requires_abort():
                     raise
                 self._patiently(self._atomic.abort_transaction)
+                self._begin_anew()
+                self._patiently(self._atomic.init_transactions)
                 self.resent += 1
                 continue
             for partition, offset in reports:
@@ -173,6 +177,8 @@ class Feeder(threading.Thread):
             self._produce(self._atomic, TOPICS["events"], ghost, _ignore)
         self._atomic.flush(_CALL_S)
         self._patiently(self._atomic.abort_transaction)
+        self._begin_anew()
+        self._patiently(self._atomic.init_transactions)
         self.aborted += 1
 
     def _produce(self, producer: Any, topic: str, record: Record, report: Any) -> None:

@@ -57,7 +57,7 @@ def test_the_fastest_route_of_each_batch_size_is_taken(package):
     assert engine.info.routes == tuple(
         COMPILED_TREES if size > 100 else WHOLE_GRAPH for size in BATCH_BUCKETS
     )
-    # By then it is clear: nobody waits for the slow route's 800 ms.
+    # The time grows with the rows by then: nobody waits for the slow route's 800 ms.
     assert BATCH_BUCKETS[-1] not in asked[WHOLE_GRAPH]
 
 

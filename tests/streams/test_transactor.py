@@ -1,12 +1,20 @@
 """Transactions whose end can't be waited for."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Timer
+from time import sleep
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from deaf_proxy import DeafProxy
 
 from streams import transactor as transactor_module
+from streams.broker import BrokerSettings, LocalBroker
 from streams.kafka import KafkaSettings
 from streams.reading import read_to_end
 from streams.transaction_errors import OutlivedError
@@ -71,6 +79,66 @@ def test_a_call_that_never_comes_back_ends_a_process_that_may_be_replaced(
         assert not released.is_set()
     finally:
         released.set()
+
+
+def test_what_follows_on_an_abort_is_not_taken_for_a_repetition(tmp_path: Path) -> None:
+    """The aborted record stands in the log, and its acknowledgement was lost.
+
+    librdkafka 2.16 gives its number to the next record, which the broker then drops: the client
+    reports that record as delivered, and its transaction as committed.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    proxy = DeafProxy(port)
+    advertised = {"advertised.listeners": f"CLIENT://127.0.0.1:{proxy.port}"}
+    settings = KafkaSettings(bootstrap_servers=f"127.0.0.1:{proxy.port}")
+
+    def while_answers_get_lost() -> Iterator[None]:
+        yield None
+        while b"aborted" not in uncommitted(settings):
+            sleep(0.1)
+        proxy.hold_answers()
+        yield None
+        sleep(1.0)  # it is written, and the answer is held
+        proxy.lose_answers()
+        Timer(1.5, proxy.let_in).start()
+        yield None
+
+    broker = BrokerSettings(data_dir=tmp_path / "broker", port=port, properties=advertised)
+    with closing(proxy), LocalBroker(broker):
+        admin = AdminClient(settings.client_config())
+        admin.create_topics([NewTopic("repetition", 1, 1)])["repetition"].result(30)
+        transactor = Transactor(settings, "repetition", 30_000)
+        transactor.start()
+        group = Consumer(settings.consumer_config(group_id="repetition")).consumer_group_metadata()
+        transactor.submit([Outgoing("repetition", [b"first"], [None], [0])], [], group)
+        assert isinstance(transactor.settle(wait=True), Committed)
+        values = [b"aborted", b"unanswered", bytes(17_000_000)]  # the last is refused
+        keys = while_answers_get_lost()
+        transactor.submit([Outgoing("repetition", values, keys, [0, 0, 0])], [], group)  # type: ignore[arg-type]
+        outcome = transactor.settle(wait=True)
+        assert isinstance(outcome, Aborted)
+        assert outcome.records_at_fault
+        for value in (b"next", b"last"):
+            transactor.submit([Outgoing("repetition", [value], [None], [0])], [], group)
+            assert isinstance(transactor.settle(wait=True), Committed)
+        transactor.close()
+        seen = [each.value() for batch in read_to_end(settings, "repetition") for each in batch]
+        assert seen == [b"first", b"next", b"last"]
+        assert b"unanswered" in uncommitted(settings), "nothing to take for a repetition"
+
+
+def uncommitted(settings: KafkaSettings) -> list[bytes | None]:
+    """All that stands in the topic, whatever becomes of its transactions."""
+    config = settings.consumer_config(group_id="uncommitted", isolation_level="read_uncommitted")
+    consumer = Consumer(config)
+    consumer.assign([TopicPartition("repetition", 0, 0)])
+    values = []
+    with closing(consumer):
+        while (message := consumer.poll(30)) is not None and message.error() is None:
+            values.append(message.value())
+    return values
 
 
 class Hanging:
