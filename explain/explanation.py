@@ -16,6 +16,9 @@ class Explanation:
         errors: standard error of each.
         r2: share of the weighted variance of the model's answers that the local model explains.
         ess: effective number of samples that the weights leave, by Kish.
+        vsi: how far two seeds would name the same top groups, Jaccard's index, as expected from
+            the standard errors.
+        csi: how surely the top groups would have the same sign.
         confident: whether all of that is within the settings' thresholds.
     """
 
@@ -26,4 +29,6 @@ class Explanation:
     errors: tuple[float, ...]
     r2: float
     ess: float
+    vsi: float
+    csi: float
     confident: bool

@@ -1,0 +1,65 @@
+"""The ``[explain]`` section."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from streams.section import Duration, Section
+
+
+class ConfidenceSettings(Section):
+    """The ``[explain.confidence]`` section: below these an explanation is of low confidence."""
+
+    r2: float = Field(default=0.5, ge=0, le=1, description="least share of variance explained")
+    ess: float = Field(default=200, gt=0, description="least effective number of samples")
+    vsi: float = Field(default=0.7, ge=0, le=1, description="least agreement over seeds")
+    gap: float = Field(default=2.0, gt=0, description="largest |local - model|, in log-odds")
+
+
+class ExplainSettings(Section):
+    """The ``[explain]`` section: how flagged decisions are explained.
+
+    Attributes:
+        mode: ``inline``: the scorer attaches reasons to the score; ``stream``: `weir explainer`
+            reads the feature log and writes explanations apart; ``off``: neither.
+        decisions: which of them are explained.
+        samples: perturbed events per explanation, a power of two.
+        seed: of the perturbations, which a package's id makes its own.
+        kernel_width: of LIME's kernel, times the root of the number of groups.
+        top: so many attributions count when stability is judged.
+        budget: inline, the time for one batch's explanations; what does not fit is ``pending``.
+        groups: features that are kept or replaced together, by name; every other feature is a
+            group of its own.
+    """
+
+    mode: Literal["off", "inline", "stream"] = "stream"
+    decisions: tuple[Literal["approve", "review", "decline"], ...] = ("review", "decline")
+    samples: int = Field(default=1024, ge=128, le=16_384)
+    seed: int = Field(default=0, ge=0)
+    kernel_width: float = Field(default=0.75, gt=0)
+    top: int = Field(default=5, ge=1)
+    budget: Duration = Field(default=20, gt=0)
+    confidence: ConfidenceSettings = ConfidenceSettings()
+    groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    @field_validator("samples")
+    @classmethod
+    def _power_of_two(cls, samples: int) -> int:
+        if samples & (samples - 1):
+            raise ValueError(f"{samples} is no power of two, such as 512, 1024 or 2048")
+        return samples
+
+    @field_validator("groups")
+    @classmethod
+    def _disjoint(cls, groups: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        seen: dict[str, str] = {}
+        for name, features in groups.items():
+            if not features:
+                raise ValueError(f"group {name!r} has no features")
+            for feature in features:
+                if feature in seen:
+                    raise ValueError(
+                        f"feature {feature!r} is in the groups {seen[feature]!r} and {name!r}"
+                    )
+                seen[feature] = name
+        return groups
