@@ -1,0 +1,179 @@
+"""Appending records: each once, in one chain, under signed anchors."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select
+
+from explain.store.anchors import Anchor, add_anchor, heads, last_anchor
+from explain.store.chain import Chain, Head, links
+from explain.store.database import Database
+from explain.store.errors import RecordError
+from explain.store.keys import Signer
+from explain.store.records import keys_of
+from explain.store.tables import records
+
+_ASKED = 500
+"""Ids in one question; a statement can't have any number of parameters."""
+
+
+def now_ms() -> int:
+    """The wall clock, UTC milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A record that was not stored.
+
+    Attributes:
+        position: its index among those given.
+        conflict: whether the store holds other bytes under its id; else it is no record.
+        detail: what is wrong, for a person.
+    """
+
+    position: int
+    conflict: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What became of some records: how many are new, how many were there already, and the rest."""
+
+    stored: int
+    repeated: int
+    refused: tuple[Refused, ...]
+    anchor: Anchor | None
+
+
+class Appender:
+    """Appends records and signs anchors.
+
+    Args:
+        anchor_every: an anchor is due once so many records have come since the last one.
+        anchor_after_ms: or once so much time has passed and anything has come.
+        clock: UTC milliseconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        signer: Signer,
+        anchor_every: int,
+        anchor_after_ms: int,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._database = database
+        self._signer = signer
+        self._every = anchor_every
+        self._after_ms = anchor_after_ms
+        self._clock = clock
+
+    def append(self, bodies: Sequence[bytes]) -> Appended:
+        """Store records byte for byte, in their order, in one transaction.
+
+        One that is stored already is passed over; one whose id is stored with other bytes is
+        refused, as is what is no record.
+
+        Raises:
+            StoreUnavailableError: the database failed; ask for the same again.
+            TamperedError: the end of the store was cut off; nothing was stored.
+            StoreError: it can't be written to.
+        """
+        refused = []
+        fresh: dict[str, tuple[int, bytes, dict[str, object]]] = {}
+        repeated = 0
+        for position, body in enumerate(bodies):
+            try:
+                keys = keys_of(body)
+            except RecordError as error:
+                refused.append(Refused(position, False, str(error)))
+                continue
+            earlier = fresh.get(keys.id)
+            if earlier is None:
+                fresh[keys.id] = (position, body, keys._asdict())
+            elif earlier[1] == body:
+                repeated += 1
+            else:
+                refused.append(Refused(position, True, _conflict(keys.id)))
+        with self._database.writing() as connection:
+            last = last_anchor(connection)
+            ends = heads(connection, self._database.id, last)
+            for name, stored in _stored_of(connection, list(fresh)).items():
+                position, body, _ = fresh.pop(name)
+                if stored == body:
+                    repeated += 1
+                else:
+                    refused.append(Refused(position, True, _conflict(name)))
+            if fresh:
+                ends["records"] = _insert(connection, ends["records"], list(fresh.values()))
+            anchor = None
+            if self._is_due(last, ends):
+                anchor = add_anchor(connection, self._database.id, self._signer, self._clock())
+        refused.sort(key=lambda each: each.position)
+        return Appended(len(fresh), repeated, tuple(refused), anchor)
+
+    def anchor(self, *, now: bool = False) -> Anchor | None:
+        """Sign an anchor if one is due, or if `now` and anything has come since the last one.
+
+        Raises:
+            StoreUnavailableError, TamperedError, StoreError: see `append`.
+        """
+        with self._database.reading() as connection:
+            # Asked first without holding up who writes.
+            if not self._wants(connection, now):
+                return None
+        with self._database.writing() as connection:
+            if not self._wants(connection, now):
+                return None
+            return add_anchor(connection, self._database.id, self._signer, self._clock())
+
+    def _wants(self, connection: Connection, now: bool) -> bool:
+        last = last_anchor(connection)
+        ends = heads(connection, self._database.id, last)
+        return bool(_grown(last, ends)) if now else self._is_due(last, ends)
+
+    def _is_due(self, last: Anchor | None, ends: dict[Chain, Head]) -> bool:
+        grown = _grown(last, ends)
+        waited_ms = self._clock() - (0 if last is None else last.time)
+        return bool(grown) and (
+            grown.get("records", 0) >= self._every or waited_ms >= self._after_ms
+        )
+
+
+def _grown(last: Anchor | None, ends: dict[Chain, Head]) -> dict[Chain, int]:
+    """By how many rows each chain has grown since the last anchor; only those that have."""
+    grown = {
+        chain: head.sequence - (0 if last is None else last.place(chain).sequence)
+        for chain, head in ends.items()
+    }
+    return {chain: rows for chain, rows in grown.items() if rows}
+
+
+def _conflict(name: str) -> str:
+    return f"the store holds a record {name} with other bytes, and keeps it"
+
+
+def _insert(
+    connection: Connection, head: Head, fresh: Sequence[tuple[int, bytes, dict[str, object]]]
+) -> Head:
+    rows = []
+    new = links(head, (body for _, body, _ in fresh))
+    for link, (_, _, keys) in zip(new, fresh, strict=True):
+        rows.append(link._asdict() | keys)
+        head = link.head
+    # With a result asked for, PostgreSQL gets many rows in one statement.
+    connection.execute(insert(records).returning(records.c.sequence), rows)
+    return head
+
+
+def _stored_of(connection: Connection, ids: Sequence[str]) -> dict[str, bytes]:
+    """The records that are stored under some ids."""
+    found: dict[str, bytes] = {}
+    for first in range(0, len(ids), _ASKED):
+        some = ids[first : first + _ASKED]
+        asked = select(records.c.id, records.c.body).where(records.c.id.in_(some))
+        found.update((row.id, row.body) for row in connection.execute(asked))
+    return found

@@ -1,0 +1,171 @@
+"""The database of a store: SQLite with one writer, or PostgreSQL."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, create_engine, event, insert, select, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import SQLAlchemyError as AnyError
+
+from explain.store.errors import StoreError, StoreUnavailableError
+from explain.store.tables import LAYOUT, metadata, stores
+
+_BUSY_S = 30.0
+_NETWORK_S = 60.0
+_WRITER = 0x7765_6972
+"""PostgreSQL's advisory lock of whoever appends. It takes no right to change a row, as a lock of a
+row would: the sink needs INSERT and SELECT only."""
+
+_PASSING = ("08", "40", "53", "55", "57")
+"""Classes of SQLSTATE that waiting mends: connection, serialisation, resources, locks, restarts."""
+_FILE_TROUBLE = ("malformed", "not a database", "readonly", "no such", "syntax error")
+"""What SQLite says under one name with "locked" and "disk is full", and waiting does not mend."""
+
+
+class Database:
+    """A store's tables, made at the first use; a context manager.
+
+    Attributes:
+        id: which store this is, 32 hex digits.
+        place: where it is, without secrets, for messages.
+
+    Raises:
+        StoreUnavailableError: the database does not answer.
+        StoreError: it can't be used.
+    """
+
+    def __init__(self, url: URL, connect: dict[str, Any] | None = None) -> None:
+        self.place = url.render_as_string(hide_password=True)
+        self._is_sqlite = url.get_backend_name() == "sqlite"
+        if self._is_sqlite:
+            _make_file(url)
+            self._engine = create_engine(url, connect_args={"timeout": _BUSY_S, **(connect or {})})
+            event.listen(self._engine, "connect", _configure)
+            event.listen(self._engine, "begin", _begin)
+        else:
+            self._engine = create_engine(
+                url, pool_pre_ping=True, connect_args={"timeout": _NETWORK_S, **(connect or {})}
+            )
+        self.id = self._identify()
+
+    def __enter__(self) -> "Database":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of all tables, whatever others write meanwhile.
+
+        Raises:
+            StoreUnavailableError, StoreError: the database failed.
+        """
+        options: dict[str, Any] = {}
+        if not self._is_sqlite:
+            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self._explained(), self._engine.connect() as connection:
+            connection = connection.execution_options(**options)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that appends, while nobody else does; committed at the end of the block.
+
+        Raises:
+            StoreUnavailableError, StoreError: the database failed; whether a failed commit was
+                carried out is not known then.
+        """
+        with self._explained(), self._engine.connect() as connection:
+            connection = connection.execution_options(weir_writes=True)
+            with connection.begin():
+                if not self._is_sqlite:
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _WRITER})
+                yield connection
+
+    def _identify(self) -> str:
+        known = None
+        with suppress(StoreError), self.reading() as connection:
+            known = connection.execute(select(stores)).first()
+        if known is None:
+            with self.writing() as connection:
+                metadata.create_all(connection)
+                known = connection.execute(select(stores)).first()
+                if known is None:
+                    made = {"id": uuid.uuid4().hex, "layout": LAYOUT, "made": _now_ms()}
+                    connection.execute(insert(stores), made)
+                    known = connection.execute(select(stores)).one()
+        if known.layout != LAYOUT:
+            raise StoreError(
+                f"store.url: {self.place} has tables of layout {known.layout}, and this version of "
+                f"Weir knows {LAYOUT}: use the version that made them"
+            )
+        return str(known.id)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            said = _said(error)
+            if _passes(error, said):
+                raise StoreUnavailableError(f"store.url: {self.place}: {said}") from error
+            raise StoreError(f"store.url: {self.place}: {said}") from error
+        except AnyError as error:
+            raise StoreError(f"store.url: {self.place}: {error}") from error
+
+
+def _make_file(url: URL) -> None:
+    """Make the file before SQLite does: what it holds is nobody else's business."""
+    if not url.database or url.database == ":memory:":
+        raise StoreError("store.url: a store in memory would forget all: name a file")
+    path = Path(url.database)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"store.url: {path}: {error.strerror}: name another file") from error
+
+
+def _configure(connection: Any, _: Any) -> None:
+    # The driver would begin transactions by itself, and only at the first change.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    # Kafka's offsets are committed after a commit here, so that has to survive a loss of power.
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("weir_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _said(error: DBAPIError) -> str:
+    """The driver's own words, in one line."""
+    first = error.orig.args[0] if error.orig is not None and error.orig.args else error.orig
+    if isinstance(first, dict):  # PostgreSQL's fields by letter: M is the message
+        return str(first.get("M", first))
+    return (str(first).splitlines() or [type(error.orig).__name__])[0]
+
+
+def _passes(error: DBAPIError, said: str) -> bool:
+    """Whether waiting may mend it."""
+    first = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    if isinstance(first, dict):
+        return str(first.get("C", "")).startswith(_PASSING)
+    if error.connection_invalidated or isinstance(error, InterfaceError):
+        return True
+    return isinstance(error, OperationalError) and not any(word in said for word in _FILE_TROUBLE)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

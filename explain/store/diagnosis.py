@@ -1,0 +1,183 @@
+"""From the first row of a chain that does not fit to what was done to it.
+
+A row is *sound* if its hash is that of its own number, link and body; it *follows* if it has the
+next number and the hash of the row before. What was done shows in what still fits: a record that
+was changed breaks its own hash; one that was removed leaves a row that links to nothing; a moved or
+pushed one is found by its link, which names the row that it stood behind.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from explain.store.chain import Chain, Head, link_hash
+from explain.store.faults import Fault, Kind
+from explain.store.tables import CHAINED, as_stored
+
+_INT64 = range(-(2**63), 2**63)
+
+
+def follows(head: Head, row: Row[Any]) -> bool:
+    """Whether a row has the place behind `head` and links to it."""
+    return bool(row.sequence == head.sequence + 1 and row.previous == head.hash)
+
+
+def is_sound(row: Row[Any], sequence: int | None = None, previous: bytes | None = None) -> bool:
+    """Whether a row's hash is right, for its own number and link unless others are given."""
+    number = row.sequence if sequence is None else sequence
+    link = row.previous if previous is None else previous
+    if not (isinstance(link, bytes) and isinstance(row.body, bytes) and number in _INT64):
+        return False
+    return bool(link_hash(number, link, row.body) == row.hash)
+
+
+def name_of(row: Row[Any]) -> str | None:
+    """The id of a record; an act has none."""
+    name = row._mapping.get("id")
+    return name if isinstance(name, str) else None
+
+
+def diagnose(connection: Connection, chain: Chain, head: Head, sure: Head, row: Row[Any]) -> Fault:
+    """What was done to a chain that is right up to `head`, where `row` comes next.
+
+    Looks through the whole table for rows that stand elsewhere.
+
+    Args:
+        sure: the last row up to `head` that an anchor vouches for.
+    """
+    return _Diagnosis(connection, chain, head, sure, row).fault()
+
+
+def diagnose_anchored(
+    connection: Connection, chain: Chain, anchored: Head, sure: Head, row: Row[Any]
+) -> Fault:
+    """What was done to a chain whose links all fit up to `row`, where an anchor has another hash.
+
+    Args:
+        anchored: what the anchor says.
+        sure: the last row before that an anchor vouches for.
+    """
+    first = sure.sequence + 1
+    signed = _find(connection, chain, "hash", anchored.hash)
+    before = None if signed is None else _find(connection, chain, "hash", signed.previous)
+    if signed is not None and before is not None and before.sequence < row.sequence:
+        place = before.sequence + 1
+        detail = f"the row that an anchor was signed at {row.sequence} for is at {signed.sequence}"
+        return Fault(chain, "inserted", place, _name_at(connection, chain, place), detail)
+    if first == row.sequence:
+        detail = "it was replaced, and its hash computed anew: an anchor has another hash"
+        return Fault(chain, "changed", first, name_of(row), detail)
+    detail = (
+        f"one of the rows {first} to {row.sequence} was replaced, and the hashes from there on "
+        f"computed anew: the anchor at {row.sequence} has another hash"
+    )
+    return Fault(chain, "rewritten", first, None, detail)
+
+
+def _find(connection: Connection, chain: Chain, column: str, value: Any) -> Row[Any] | None:
+    """The first row that has a value in `sequence` or in a column of bytes."""
+    table = CHAINED[chain]
+    if not isinstance(value, int if column == "sequence" else bytes):
+        return None
+    chosen = select(*as_stored(table)).where(table.c[column] == value)
+    return connection.execute(chosen.order_by(table.c.sequence).limit(1)).first()
+
+
+def _name_at(connection: Connection, chain: Chain, sequence: int) -> str | None:
+    row = _find(connection, chain, "sequence", sequence)
+    return None if row is None else name_of(row)
+
+
+class _Diagnosis:
+    def __init__(
+        self, connection: Connection, chain: Chain, head: Head, sure: Head, row: Row[Any]
+    ) -> None:
+        self._connection = connection
+        self._table = CHAINED[chain]
+        self._chain = chain
+        self._head = head
+        self._sure = sure
+        self._row = row
+        self._place = head.sequence + 1
+
+    def fault(self) -> Fault:
+        """The fault, the surest evidence first."""
+        if self._row.sequence < self._place:
+            return self._at_row("inserted", "it stands where the chain has no place for it")
+        owner = self._owner_elsewhere()
+        if self._row.sequence > self._place:
+            return self._gap(owner)
+        if owner is not None:
+            return self._pushed(owner)
+        if self._row.previous == self._head.hash:
+            return self._changed()
+        if is_sound(self._row, self._place, self._head.hash):
+            return self._at_row("changed", "its link was changed; its bytes are as appended")
+        return self._linked_elsewhere()
+
+    def _gap(self, owner: Row[Any] | None) -> Fault:
+        if owner is not None:
+            detail = f"the row that belongs here stands at {owner.sequence}"
+            return Fault(self._chain, "reordered", self._place, name_of(owner), detail)
+        last = self._row.sequence - 1
+        detail = "it is gone" if last == self._place else f"all up to {last} are gone"
+        return Fault(self._chain, "removed", self._place, None, detail)
+
+    def _pushed(self, owner: Row[Any]) -> Fault:
+        """Another row stands here than the one that was appended, which is elsewhere."""
+        before = self._find("hash", self._row.previous)
+        if before is not None and is_sound(self._row, before.sequence + 1):
+            detail = (
+                f"the row that belongs here stands at {owner.sequence}, and here stands the one of "
+                f"{before.sequence + 1}"
+            )
+            return Fault(self._chain, "reordered", self._place, name_of(owner), detail)
+        detail = f"it was not appended here: the row that was stands at {owner.sequence} now"
+        return self._at_row("inserted", detail)
+
+    def _changed(self) -> Fault:
+        following = self._find("sequence", self._place + 1)
+        body = self._row.body
+        if (
+            following is not None
+            and isinstance(body, bytes)
+            and following.previous == link_hash(self._place, self._head.hash, body)
+        ):
+            return self._at_row("changed", "its hash was changed; its bytes are as appended")
+        return self._at_row("changed", "its bytes do not have its hash any more")
+
+    def _linked_elsewhere(self) -> Fault:
+        """The row that was appended behind the head is nowhere, and this one links elsewhere."""
+        before = self._find("hash", self._row.previous)
+        if before is not None and before.sequence < self._head.sequence:
+            first = before.sequence + 1
+            detail = f"row {self._place} was appended behind {before.sequence}"
+            return Fault(self._chain, "inserted", first, self._name_at(first), detail)
+        if is_sound(self._row) and self._head.sequence > self._sure.sequence:
+            last = self._head.sequence
+            detail = "it was replaced, and its hash computed anew: the next row links to another"
+            if last > self._sure.sequence + 1:
+                detail += f"; perhaps others before it too, from {self._sure.sequence + 1} on"
+            return Fault(self._chain, "changed", last, self._name_at(last), detail)
+        detail = "it is gone, and another row stands in its place"
+        return Fault(self._chain, "removed", self._place, None, detail)
+
+    def _at_row(self, kind: Kind, detail: str) -> Fault:
+        return Fault(self._chain, kind, self._row.sequence, name_of(self._row), detail)
+
+    def _owner_elsewhere(self) -> Row[Any] | None:
+        """The row that was appended behind the head, if it stands anywhere else than it should."""
+        table = self._table
+        linked = select(*as_stored(table)).where(
+            table.c.previous == self._head.hash, table.c.sequence != self._row.sequence
+        )
+        for row in self._connection.execute(linked.order_by(table.c.sequence)):
+            if is_sound(row, self._place):
+                return row
+        return None
+
+    def _find(self, column: str, value: Any) -> Row[Any] | None:
+        return _find(self._connection, self._chain, column, value)
+
+    def _name_at(self, sequence: int) -> str | None:
+        return _name_at(self._connection, self._chain, sequence)

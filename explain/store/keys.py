@@ -1,0 +1,132 @@
+"""Ed25519 keys: who signs anchors, and whom a verification trusts."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+
+from explain.store.errors import StoreError
+
+_OTHERS = 0o077
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """The SHA-256 of a public key's 32 bytes, in hex."""
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()
+
+
+class Signer:
+    """Signs with a private key.
+
+    Attributes:
+        id: of its public key, see `key_id`.
+    """
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        self.public = key.public_key()
+        self.id = key_id(self.public)
+
+    def sign(self, body: bytes) -> bytes:
+        """The signature, 64 bytes."""
+        return self._key.sign(body)
+
+    def public_pem(self) -> str:
+        """The public key, for whoever verifies."""
+        return self.public.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ).decode()
+
+
+class Trusted:
+    """Public keys whose signatures count."""
+
+    def __init__(self, keys: Iterable[Ed25519PublicKey]) -> None:
+        self._keys: Mapping[str, Ed25519PublicKey] = {key_id(key): key for key in keys}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._keys
+
+    def signed(self, name: str, body: bytes, signature: bytes) -> bool:
+        """Whether the key of this id made the signature of `body`."""
+        try:
+            self._keys[name].verify(signature, body)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def open_signer(path: Path) -> Signer:
+    """The private key in a file, which is made if it is not there, readable to its owner only.
+
+    Raises:
+        StoreError: the file can't be read or made, others may read it, or it holds no such key.
+    """
+    if not path.exists():
+        _make(path)
+    try:
+        mode = path.stat().st_mode
+        pem = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"store.key_file: {path}: {error.strerror}") from error
+    if mode & _OTHERS:
+        raise StoreError(
+            f"store.key_file: {path} may be read by others, who could sign in our name: "
+            f"`chmod 600 {path}`"
+        )
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise StoreError(f"store.key_file: {path} holds no private key: {error}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise StoreError(f"store.key_file: {path} holds no Ed25519 key")
+    return Signer(key)
+
+
+def read_public(path: Path) -> Ed25519PublicKey:
+    """A public key in PEM.
+
+    Raises:
+        StoreError: the file can't be read, or holds none.
+    """
+    try:
+        key = serialization.load_pem_public_key(path.read_bytes())
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise StoreError(f"{path} holds no public key in PEM: {error}") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise StoreError(f"{path} holds no Ed25519 key")
+    return key
+
+
+def _make(path: Path) -> None:
+    """Make a key; the file appears whole, and of two who make it at once, one wins."""
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+        try:
+            with open(handle, "wb") as file:
+                file.write(pem)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(name, path)
+        except FileExistsError:
+            return
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"store.key_file: {path}: {error.strerror}") from error

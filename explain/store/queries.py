@@ -1,0 +1,111 @@
+"""Reading records, as a person: who reads, what they ask and how much they get is logged first."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import ColumnElement, select
+
+from explain.store.acts import Act, add_act, parse_act
+from explain.store.appending import now_ms
+from explain.store.database import Database
+from explain.store.records import index_text
+from explain.store.tables import acts, records
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which records: those that fulfil every condition that is given.
+
+    Attributes:
+        id: the record's own.
+        event_id: the event's, as text.
+        event_key: the token of the event's key.
+        from_ms, to_ms: event time at or after, and before, UTC milliseconds.
+        outcome: approve, review or decline.
+        package: id of the model package that answered.
+    """
+
+    id: str | None = None
+    event_id: str | None = None
+    event_key: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    outcome: str | None = None
+    package: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The same for the database."""
+        found = []
+        for name in ("id", "event_id", "event_key", "outcome", "package"):
+            value = getattr(self, name)
+            if value is not None:
+                found.append(records.c[name] == index_text(value))
+        if self.from_ms is not None:
+            found.append(records.c.event_time >= self.from_ms)
+        if self.to_ms is not None:
+            found.append(records.c.event_time < self.to_ms)
+        return found
+
+    def asked(self) -> dict[str, str | int]:
+        """The conditions that are given, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+class Reader:
+    """Reads for one person.
+
+    Args:
+        who: their name; every read is logged under it.
+        note: why they read, or by which command.
+        clock: UTC milliseconds.
+    """
+
+    def __init__(
+        self, database: Database, who: str, note: str = "", clock: Callable[[], int] = now_ms
+    ) -> None:
+        self._database = database
+        self._who = who
+        self._note = note
+        self._clock = clock
+
+    def get(self, record_id: str) -> bytes | None:
+        """The record of this id, byte for byte; None if there is none.
+
+        Raises:
+            StoreUnavailableError, StoreError: the database failed, or the read can't be logged.
+            ValueError: nobody is named.
+        """
+        found = self.find(Query(id=record_id), limit=1)
+        return found[0] if found else None
+
+    def find(self, query: Query, limit: int = 100) -> list[bytes]:
+        """The records that a query means, the latest events first, at most `limit`.
+
+        Nothing is returned that could not be logged. Texts beyond their first 200 characters are
+        not told apart.
+
+        Raises:
+            StoreUnavailableError, StoreError, ValueError: see `get`.
+        """
+        newest = (records.c.event_time.desc(), records.c.sequence.desc())
+        chosen = select(records.c.body).where(*query.conditions()).order_by(*newest).limit(limit)
+        with self._database.writing() as connection:
+            found: list[bytes] = list(connection.execute(chosen).scalars())
+            add_act(
+                connection, self._database.id, "read", self._who, self._clock(),
+                {**query.asked(), "limit": limit}, len(found), self._note,
+            )  # fmt: skip
+        return found
+
+
+def list_acts(database: Database, after: int = 0) -> Iterator[tuple[int, Act]]:
+    """What people did, in order, with its number; only what was numbered after `after`.
+
+    Raises:
+        StoreUnavailableError, StoreError: the database failed.
+    """
+    chosen = select(acts.c.sequence, acts.c.body).where(acts.c.sequence > after)
+    streamed = chosen.order_by(acts.c.sequence).execution_options(yield_per=1_000)
+    with database.reading() as connection:
+        for row in connection.execute(streamed):
+            yield row.sequence, parse_act(row.body)

