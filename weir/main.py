@@ -76,6 +76,11 @@ class Commands(LazyGroup):
         ),
         ("policy", "weir.commands.policy:app", "What is decided by a model's answers."),
         (
+            "reasons",
+            "weir.commands.reasons:app",
+            "What decisions are explained by: the catalogue of reasons in words.",
+        ),
+        (
             "dead-letters",
             "weir.commands.dead_letters:app",
             "Look at rejected records, send them again, or delete them.",

@@ -14,6 +14,7 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as UnreadableVariableError
 
+from explain.reason_settings import ReasonSettings
 from inference.engine_settings import EngineSettings
 from inference.policy import PolicySettings
 from inference.registry import RegistrySettings
@@ -90,6 +91,7 @@ class Settings(BaseSettings):
     training: TrainingSettings = TrainingSettings()
     registry: RegistrySettings = RegistrySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    reasons: ReasonSettings = ReasonSettings()
     metrics: MetricsSettings = MetricsSettings()
     broker: BrokerSettings = BrokerSettings()
     simulator: SimulatorSettings = SimulatorSettings()

@@ -1,0 +1,178 @@
+"""A catalogue beside the features that it is for: what is missing, and what is in vain."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+
+from explain.catalogue import DIRECTIONS, HIGH, LOW, MISSING, Catalogue, Entry
+from explain.catalogue_rules import Problem, place
+from explain.errors import ExplainError
+from explain.feature_range import FeatureRange, range_of
+from explain.spans import Span, gaps
+from streams.contract import EventContract
+from streams.features.declarations import FeatureDeclaration
+
+
+def check_catalogue(
+    catalogue: Catalogue,
+    declarations: Sequence[FeatureDeclaration],
+    contract: EventContract,
+    groups: Mapping[str, Sequence[str]],
+    languages: Sequence[str] = (),
+) -> list[Problem]:
+    """Return what is wrong with a catalogue for these features.
+
+    Args:
+        catalogue: one that keeps its own rules, as `load_catalogue` returns it.
+        declarations: all features of the plan.
+        contract: the events that they are computed of.
+        groups: features that the explainer keeps or replaces together, by name; every other
+            feature is a group of its own.
+        languages: those that records are to hold; empty for all of the catalogue's.
+    """
+    ranges = {each.name: range_of(each, contract) for each in declarations}
+    found: list[Problem] = []
+    try:
+        catalogue.told_in(languages)
+    except ExplainError as error:
+        found.append(Problem("language", "languages", str(error)))
+    for index, entry in enumerate(catalogue.entries):
+        found += _subject(place(index, entry), entry, ranges, groups)
+        found += _band(place(index, entry), entry, ranges)
+        found += _names_told(place(index, entry), entry.customer, [*ranges, *groups])
+    found += _names_told("fallback", catalogue.fallback.customer, [*ranges, *groups])
+    grouped = {feature for features in groups.values() for feature in features}
+    alone = {name: (name,) for name in ranges if name not in grouped}
+    for name, features in {**groups, **alone}.items():
+        known = [feature for feature in features if feature in ranges]
+        found += _without_reason(name, known, ranges, catalogue)
+    return found
+
+
+def _subject(
+    key: str,
+    entry: Entry,
+    ranges: Mapping[str, FeatureRange],
+    groups: Mapping[str, Sequence[str]],
+) -> Iterator[Problem]:
+    if entry.feature is not None and entry.feature not in ranges:
+        near = get_close_matches(entry.feature, ranges, n=1)
+        fix = f"write {near[0]!r}, or remove it" if near else "remove it"
+        if entry.feature in groups:
+            fix = f"it is a group, write group = {entry.feature!r}"
+        yield Problem("unknown", key, f"there is no feature {entry.feature!r}: {fix}")
+    if entry.group is None:
+        return
+    if entry.group not in groups and entry.group not in ranges:
+        yield Problem(
+            "unknown",
+            key,
+            f"there is no group {entry.group!r}: remove it, or declare it in [explain.groups] "
+            f"(there: {_list(groups)})",
+        )
+    elif entry.by is not None and entry.by not in groups.get(entry.group, (entry.group,)):
+        yield Problem(
+            "unknown",
+            key,
+            f"by = {entry.by!r} is not in the group: name one of "
+            f"{_list(groups.get(entry.group, (entry.group,)))}",
+        )
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _band(key: str, entry: Entry, ranges: Mapping[str, FeatureRange]) -> Iterator[Problem]:
+    values = ranges.get(entry.judged or "")
+    if values is None:
+        return
+    low, high = values.within(entry.span)
+    if low >= high:
+        yield Problem(
+            "unreachable",
+            key,
+            f"no value of {entry.judged} lies in its band, they lie {_said(values)}: change the "
+            "band",
+        )
+    if entry.direction == MISSING and not values.may_miss:
+        yield Problem("unreachable", key, f"{entry.judged} always has a value: remove this entry")
+
+
+def _said(values: FeatureRange) -> str:
+    return f"from {values.low:g} to {values.high:g}"
+
+
+def _names_told(key: str, texts: Mapping[str, str], names: Sequence[str]) -> Iterator[Problem]:
+    """Names that only the model's makers know; one without an underscore may be a plain word."""
+    inside = {name for name in names if "_" in name}
+    for language, text in texts.items():
+        for name in sorted(inside.intersection(re.findall(r"\w+", text))):
+            yield Problem(
+                "reveals",
+                f"{key}.customer.{language}",
+                f"{name} is a name from inside the model: say what it means",
+            )
+
+
+def _without_reason(
+    name: str,
+    features: Sequence[str],
+    ranges: Mapping[str, FeatureRange],
+    catalogue: Catalogue,
+) -> Iterator[Problem]:
+    """A group needs entries of its own that always fit, or each of its features does."""
+    own = [entry for entry in catalogue.entries if entry.group == name]
+    leaders = {entry.by for entry in own}
+    if None in leaders or any(
+        not any(_uncovered([e for e in own if e.by == by], ranges[by]))
+        for by in leaders.intersection(ranges)
+        if by is not None
+    ):
+        for index, entry in enumerate(catalogue.entries):
+            if entry.feature in features:
+                yield Problem(
+                    "unreachable",
+                    place(index, entry),
+                    f"the entries of group {name!r} always fit, and speak first: remove it",
+                )
+        return
+    for feature in features:
+        entries = [entry for entry in catalogue.entries if entry.feature == feature]
+        for direction, which in _uncovered(entries, ranges[feature]):
+            yield Problem(
+                "uncovered",
+                f"entries ({feature}, {direction})",
+                f"there is no reason for a value that is {direction}{which}: add an entry with "
+                f"direction = {direction!r}",
+            )
+
+
+def _uncovered(entries: Sequence[Entry], values: FeatureRange) -> Iterator[tuple[str, str]]:
+    """The directions, and the bounds within them in words, in which no entry fits."""
+    for direction in (HIGH, LOW):
+        wanted = _beyond_some_value(values, direction)
+        spans = [values.within(e.span) for e in entries if direction in DIRECTIONS[e.direction]]
+        for gap in gaps(wanted, [span for span in spans if span[0] < span[1]]):
+            yield direction, _where(gap, wanted)
+    if values.may_miss and not any(
+        MISSING in DIRECTIONS[entry.direction] and entry.band is None for entry in entries
+    ):
+        yield MISSING, ""
+
+
+def _beyond_some_value(values: FeatureRange, direction: str) -> Span:
+    """The least value is never high, the greatest never low."""
+    low, high = values.span
+    if not values.whole:
+        return low, high
+    return (low + 1, high) if direction == HIGH else (low, high - 1)
+
+
+def _where(gap: Span, wanted: Span) -> str:
+    if gap == wanted:
+        return ""
+    low, high = gap
+    if high == wanted[1]:
+        return f" and at least {low:g}"
+    return f" and below {high:g}" if low == wanted[0] else f" and from {low:g} to below {high:g}"

@@ -1,0 +1,115 @@
+"""Texts with placeholders, and numbers as a language writes them."""
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
+from string import Formatter
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_timedelta
+from babel.numbers import format_decimal, format_percent
+
+from explain.catalogue import Shown
+
+VALUE, TYPICAL, UNIT = "value", "typical", "unit"
+PLACEHOLDERS = (VALUE, TYPICAL, UNIT)
+
+UNKNOWN = "–"
+"""Stands for a number that is missing."""
+
+_SIGNIFICANT = 2
+_DAY_S = 86_400
+_TWO_UNITS = 2.0
+"""A duration goes over to a larger unit from two of them on: 90 minutes, then 2 hours."""
+
+_NUMBER = re.compile(r"\d(?:[\d.,'\u00a0\u202f]*\d)?")
+
+
+def placeholders(text: str) -> set[str]:
+    """The names in braces of a text.
+
+    Raises:
+        ValueError: a brace stands alone, or a name is none of `PLACEHOLDERS`.
+    """
+    found = set()
+    for _, name, format_spec, conversion in Formatter().parse(text):
+        if name is None:
+            continue
+        if name not in PLACEHOLDERS or format_spec or conversion:
+            known = ", ".join("{" + known + "}" for known in PLACEHOLDERS)
+            raise ValueError(f"{{{name}}} is no placeholder: write one of {known}")
+        found.add(name)
+    return found
+
+
+def fill(text: str, words: Mapping[str, str]) -> str:
+    """Put words in place of a text's placeholders; an empty one takes the space before it along."""
+    for name, word in words.items():
+        if not word:
+            text = text.replace(f" {{{name}}}", "")
+    return text.format_map(words)
+
+
+def spoken(value: float, shown: Shown, language: str) -> str:
+    """A number as a language writes it: ``1,234.50``, ``25 %``, ``3 Stunden``.
+
+    Whole numbers have no decimals, others two, and those below one two digits that count. A
+    duration is in seconds, and said in one unit.
+    """
+    if math.isnan(value):
+        return UNKNOWN
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    locale = locale_of(language)
+    match shown:
+        case "percent":
+            return str(format_percent(round(value, 3), locale=locale, decimal_quantization=False))
+        case "duration":
+            return ("-" if value < 0 else "") + _duration(abs(value), locale)
+        case _:
+            return _decimal(value, locale)
+
+
+def _duration(seconds: float, locale: Locale) -> str:
+    duration = timedelta(days=min(seconds / _DAY_S, timedelta.max.days))
+    return str(format_timedelta(duration, threshold=_TWO_UNITS, locale=locale))
+
+
+def _decimal(value: float, locale: Locale) -> str:
+    if value == round(value):
+        return str(format_decimal(round(value), locale=locale))
+    if abs(value) >= 1:
+        return str(format_decimal(value, format="#,##0.00", locale=locale))
+    digits = _SIGNIFICANT - 1 - math.floor(math.log10(abs(value)))
+    return str(format_decimal(round(value, digits), locale=locale, decimal_quantization=False))
+
+
+def numbers_in(text: str) -> set[float]:
+    """All numbers that the digits of a text may mean, with ``,`` or ``.`` before the decimals."""
+    found = set()
+    for match in _NUMBER.findall(text):
+        for point in ".,":
+            plain = re.sub(rf"[^\d{re.escape(point)}]", "", match).replace(point, ".")
+            try:
+                found.add(float(plain))
+            except ValueError:  # several points: they separate thousands
+                continue
+    return found
+
+
+@cache
+def locale_of(language: str) -> Locale:
+    """The rules of a language, such as ``en``, ``de`` or ``de-CH``.
+
+    Raises:
+        ValueError: there is no such language.
+    """
+    try:
+        return Locale.parse(language, sep="-")
+    except (UnknownLocaleError, ValueError) as error:
+        raise ValueError(
+            f"{language!r} is no language that numbers can be written in: write a code such as "
+            "'en', 'de' or 'de-CH'"
+        ) from error
