@@ -1,0 +1,254 @@
+"""Tokens in place of personal identifiers, and erasure by the destruction of a key.
+
+Each subject (a card, a device, an address) has a random data key of its own, and its token is the
+HMAC of its identifier under that key. Without the key nobody can tell which identifier a token
+belongs to, or compute it anew: to erase a subject is to destroy its key, and the records stay as
+they are.
+
+The ring is one flat file, so that a key lies in one place and can be overwritten there: 64 bytes
+of header, then 64 for each subject, a locator (the HMAC of the identifier under the ring's own
+key) and the data key. Zeros are an erased subject.
+"""
+
+import errno
+import fcntl
+import hashlib
+import hmac
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from explain.errors import ExplainError
+
+_KEY = 32
+_SLOT = 2 * _KEY
+_HEADER = b"weir key ring 1\n".ljust(_KEY, b"\0")
+_ERASED = bytes(_SLOT)
+_OTHERS = 0o077
+_SLOTS_AT_ONCE = 4096
+
+_LOCATOR, _TOKEN = b"weir.locator\0", b"weir.token\0"
+
+
+class KeyRingError(ExplainError):
+    """The ring can't be used, or is not kept secret."""
+
+
+class KeyRing:
+    """The data keys of all subjects, shared by the processes of one machine.
+
+    Nothing of the keys is kept in memory between calls, so that what one process erases is gone
+    for all. Several threads may call it; a forked child opens it anew, since a lock on the file is
+    common to both.
+
+    Args:
+        path: the file; `make` writes a new one.
+
+    Raises:
+        KeyRingError: there is no such file, it is no key ring, or others may read it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise KeyRingError(
+                f"{path}: there is no key ring: put back its copy; a new one gives everybody other "
+                "tokens than those in the records"
+            ) from error
+        except OSError as error:
+            raise KeyRingError(f"{path}: can't be opened: {error.strerror}") from error
+        try:
+            self._ring_key = self._check()
+        except BaseException:
+            os.close(self._file)
+            raise
+        self._places: dict[bytes, int] = {}
+        self._read = _SLOT
+        self._lock = threading.Lock()
+
+    @classmethod
+    def make(cls, path: Path) -> Self:
+        """Write a new ring, which only its owner may read, and open it.
+
+        Raises:
+            KeyRingError: there is a file already, or it can't be written.
+        """
+        header = _HEADER + secrets.token_bytes(_KEY)
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                with open(temporary, "xb", opener=_private) as file:
+                    file.write(header)
+                    file.flush()
+                    os.fsync(file.fileno())
+                _link(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync_folder(path.parent)
+        except OSError as error:
+            raise KeyRingError(f"{path}: can't be written: {error.strerror}") from error
+        return cls(path)
+
+    def token(self, field: str, value: int | str) -> str:
+        """The token of a subject, 64 hex digits; a subject that is new gets a key.
+
+        It is the same in every process and at every time, until the subject is erased.
+
+        Args:
+            field: which identifier it is, such as ``card_id``.
+            value: the identifier; ``5`` and ``"5"`` are the same one.
+
+        Raises:
+            KeyRingError: the ring can't be written.
+        """
+        subject = _subject(field, value)
+        locator = _hmac(self._ring_key, _LOCATOR + subject)
+        with self._locked(fcntl.LOCK_SH):
+            key = self._find(locator)
+        if key is None:
+            with self._locked(fcntl.LOCK_EX):
+                key = self._find(locator) or self._append(locator)
+        return _hmac(key, _TOKEN + subject).hex()
+
+    def known(self, field: str, value: int | str) -> str | None:
+        """The token of a subject that has one; None for one that is new, or was erased."""
+        subject = _subject(field, value)
+        with self._locked(fcntl.LOCK_SH):
+            key = self._find(_hmac(self._ring_key, _LOCATOR + subject))
+        return None if key is None else _hmac(key, _TOKEN + subject).hex()
+
+    def erase(self, field: str, value: int | str) -> bool:
+        """Destroy the key of a subject; False if it had none.
+
+        Its token can't be computed any more, nor be told to be its own. Should the subject come
+        back, it gets another token. Copies of the ring, such as backups, are not reached.
+
+        Raises:
+            KeyRingError: the ring can't be written.
+        """
+        locator = _hmac(self._ring_key, _LOCATOR + _subject(field, value))
+        with self._locked(fcntl.LOCK_EX):
+            if self._find(locator) is None:
+                return False
+            self._write(_ERASED, self._places.pop(locator))
+            return True
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"KeyRing({str(self.path)!r})"
+
+    def _check(self) -> bytes:
+        """Return the ring's own key, if the file is one and is kept secret."""
+        state = os.fstat(self._file)
+        if state.st_uid != os.geteuid():
+            raise KeyRingError(
+                f"{self.path} belongs to user {state.st_uid}: run as that user, or `chown` it"
+            )
+        if state.st_mode & _OTHERS:
+            raise KeyRingError(
+                f"{self.path} may be read or written by others, and who reads it can tell whose "
+                f"token is whose: `chmod 600 {self.path}`"
+            )
+        header = os.pread(self._file, _SLOT, 0)
+        if len(header) < _SLOT or header[:_KEY] != _HEADER:
+            raise KeyRingError(f"{self.path} is no key ring of this version: name another file")
+        return header[_KEY:]
+
+    def _find(self, locator: bytes) -> bytes | None:
+        """The data key at a locator; the file is locked."""
+        for known in (True, False):
+            if not known:
+                self._read_on()
+            place = self._places.get(locator)
+            if place is not None:
+                slot = os.pread(self._file, _SLOT, place)
+                if slot[:_KEY] == locator:
+                    return slot[_KEY:]
+                del self._places[locator]  # another process erased it
+        return None
+
+    def _read_on(self) -> None:
+        """Take in what other processes have appended."""
+        while len(slots := os.pread(self._file, _SLOT * _SLOTS_AT_ONCE, self._read)) >= _SLOT:
+            for at in range(0, len(slots) - _SLOT + 1, _SLOT):
+                self._places[slots[at : at + _KEY]] = self._read + at
+            self._read += len(slots) // _SLOT * _SLOT
+
+    def _append(self, locator: bytes) -> bytes:
+        """Give a locator a key; the file is locked and all of it was read."""
+        key = secrets.token_bytes(_KEY)
+        self._write(locator + key, self._read)
+        self._places[locator] = self._read
+        self._read += _SLOT
+        return key
+
+    def _write(self, slot: bytes, place: int) -> None:
+        try:
+            if os.pwrite(self._file, slot, place) < _SLOT:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file)
+        except OSError as error:
+            raise KeyRingError(f"{self.path}: can't be written: {error.strerror}") from error
+
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        """Keep other threads away, and processes by a lock on the file."""
+        with self._lock:
+            fcntl.flock(self._file, how)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
+def _subject(field: str, value: int | str) -> bytes:
+    """A field and a value as bytes that no other pair has."""
+    name = field.encode()
+    return len(name).to_bytes(4, "big") + name + str(value).encode()
+
+
+def _hmac(key: bytes, message: bytes) -> bytes:
+    return hmac.digest(key, message, hashlib.sha256)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _link(file: Path, name: Path) -> None:
+    """Give a file another name, unless there is one of that name: no ring may be replaced."""
+    try:
+        os.link(file, name)
+    except FileExistsError as error:
+        raise KeyRingError(f"{name} is there already: open it, or name another file") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """The new name, too, is to outlast a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
