@@ -48,6 +48,8 @@ def explanation(*attributions: float, confident: bool = True) -> Explanation:
         errors=tuple(0.1 for _ in attributions),
         r2=0.9,
         ess=300.0,
+        vsi=0.9,
+        csi=1.0,
         confident=confident,
     )
 
