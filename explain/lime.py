@@ -59,26 +59,36 @@ class Lime:
             self._samples.mixed(row), design.operator, design.regressors, design.weights, groups,
             coefficients, errors, residual,
         )  # fmt: skip
-        effects = coefficients[1 : 1 + groups]
+        return self._explanation(log_odds, coefficients[: 1 + groups], errors, r2)
+
+    def _explanation(
+        self,
+        log_odds: float,
+        coefficients: NDArray[np.float64],
+        errors: NDArray[np.float64],
+        r2: float,
+    ) -> Explanation:
+        """Judge a fit: coefficients and errors (1 + g,) of the baseline and the groups."""
+        effects = np.ascontiguousarray(coefficients[1:])
         vsi, csi = kernels.stability(
             effects, errors[1:], self._draws, self._top, np.empty(self._draws.shape, np.bool_)
         )
         baseline = float(coefficients[0])
         local = baseline + float(effects.sum())
-        least = self._settings.confidence
+        least, ess = self._settings.confidence, self.design.ess
         return Explanation(
-            log_odds=log_odds,
+            log_odds=float(log_odds),
             baseline=baseline,
             local=local,
             attributions=tuple(effects.tolist()),
             errors=tuple(errors[1:].tolist()),
             r2=float(r2),
-            ess=design.ess,
+            ess=ess,
             vsi=float(vsi),
             csi=float(csi),
             confident=bool(
                 r2 >= least.r2
-                and design.ess >= least.ess
+                and ess >= least.ess
                 and vsi >= least.vsi
                 and abs(local - log_odds) <= least.gap
             ),
