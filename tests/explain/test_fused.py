@@ -8,10 +8,13 @@ import pytest
 
 from explain.design import draw
 from explain.errors import ExplainError
-from explain.fused import FusedLime, fused_graph
+from explain.fused import OUTPUTS, FusedLime, fused_graph
 from explain.lime import Lime
 from explain.settings import ExplainSettings
 from inference.forest.graph_forms import has_trees
+from inference.tensorrt.build import BuildRequest, build_plan
+from inference.tensorrt.library import LibraryMissingError, load_library
+from inference.tensorrt.profiles import profiles_of
 
 SETTINGS = ExplainSettings(samples=256, groups={"amounts": ("amount", "amount_7d")})
 
@@ -49,6 +52,24 @@ def test_no_tree_is_left_for_engines_without_trees(package):
     graph = onnx.load_from_string(fused_graph(package, draw(package, SETTINGS)))
     assert not has_trees(graph)
     assert {entry.domain for entry in graph.opset_import} <= {""}
+
+
+def test_tensorrt_rtx_builds_it(package):
+    try:
+        library = load_library("tensorrt_rtx")
+    except LibraryMissingError as error:
+        pytest.skip(str(error))
+    request = BuildRequest(
+        name="the explainer",
+        model=fused_graph(package, draw(package, SETTINGS)),
+        width=len(package.features.names),
+        profiles=profiles_of((1, 4)),
+        precision="float32",
+        memory=1 << 30,
+        compute_capability=(8, 9),
+        outputs=OUTPUTS,
+    )
+    assert len(build_plan(library, request)) > 100_000
 
 
 def test_the_same_package_gives_the_same_graph(package):
