@@ -14,8 +14,13 @@ from streams.section import Section
 
 logger = logging.getLogger(__name__)
 
-Role = Literal["events", "scores", "feature_log", "dead_letters", "labels", "snapshots", "control"]
+Role = Literal[
+    "events", "scores", "feature_log", "dead_letters", "labels", "snapshots",
+    "explanations", "control",
+]  # fmt: skip
 ROLES: tuple[Role, ...] = get_args(Role)
+SCORER_ROLES = tuple(role for role in ROLES if role != "explanations")
+"""Of the topics that a scorer reads and writes; those who read what it writes have their own."""
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
 """What Kafka takes as the name of a topic."""
@@ -50,6 +55,7 @@ class TopicSettings(Section):
     labels: Name = "weir.labels"
     snapshots: Name = "weir.snapshots"
     control: Name = "weir.control"
+    explanations: Name = "weir.explanations"
     partitions: int = Field(default=4, ge=1)
     replication_factor: int = -1
     config: dict[Role, dict[str, str]] = Field(default_factory=dict)

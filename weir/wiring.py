@@ -1,6 +1,6 @@
 """What the settings mean for the cluster: how to reach it, topics, rights."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from time import time
 
 from confluent_kafka.admin import AdminClient
@@ -11,7 +11,7 @@ from streams.broker import LocalBroker
 from streams.kafka import KafkaSettings, KafkaUnavailableError, connect
 from streams.rights import check_rights
 from streams.stages.stage_topics import ensure_stage_topics
-from streams.topics import ensure_topics
+from streams.topics import ROLES, Role, ensure_topics
 from weir.settings import Settings
 
 
@@ -69,14 +69,16 @@ def open_registry(settings: Settings) -> Registry:
     return Registry(settings.registry, settings.data_dir)
 
 
-def ensure_all_topics(admin: AdminClient, settings: Settings) -> list[str]:
-    """Make the topics that the settings' topology needs and that are missing; their names.
+def ensure_all_topics(
+    admin: AdminClient, settings: Settings, roles: Sequence[Role] = ROLES
+) -> list[str]:
+    """Make the topics of some roles and of the stages that are missing; return their names.
 
     Raises:
         TopicError: a topic can't be made, or does not fit.
         DeniedError: we may not make it.
     """
-    made = ensure_topics(admin, settings.topics)
+    made = ensure_topics(admin, settings.topics, roles)
     if settings.loop.topology == "staged":
         made += ensure_stage_topics(
             admin,

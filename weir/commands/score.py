@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from inference.tensorrt.errors import BuildCancelledError
 from streams.acls import Process, acls_of
 from streams.rights import named_denials
+from streams.topics import SCORER_ROLES
 from weir.console import ConfigOption, Topology
 from weir.scoring import build_scorer
 from weir.settings import MetricsSettings, load_settings
@@ -72,7 +73,7 @@ def score(
     settings = load_settings(config, **overrides)
     rights = acls_of(Process.SCORER, usage(settings))
     kafka, admin = admitted(settings, lambda _: rights)
-    ensure_all_topics(admin, settings)
+    ensure_all_topics(admin, settings, SCORER_ROLES)
     with named_denials(kafka, rights):
         try:
             scorer = build_scorer(settings, kafka, open_registry(settings), stop, model)
