@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-import msgspec
+from explain.record_parts import LogOdds, Part
 
 
-class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Reason(Part, frozen=True, kw_only=True):
     """What raised the risk, in words.
 
     Attributes:
@@ -29,7 +29,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     value: float | None
     typical: float | None
     unit: str | None
-    contribution: float | None
+    contribution: LogOdds | None
     analyst: dict[str, str]
     customer: dict[str, str]
     adverse_action: bool

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import cache
+from functools import cache, lru_cache
 from string import Formatter
 
 from babel import Locale, UnknownLocaleError
@@ -52,6 +52,7 @@ def fill(text: str, words: Mapping[str, str]) -> str:
     return text.format_map(words)
 
 
+@lru_cache(maxsize=4096)
 def spoken(value: float, shown: Shown, language: str) -> str:
     """A number as a language writes it: ``1,234.50``, ``25 %``, ``3 Stunden``.
 

@@ -1,0 +1,105 @@
+"""Parts of an explanation record, from what the explainer has in its hands."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import SupportsFloat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explain.catalogue import Catalogue
+from explain.explanation import Explanation
+from explain.feature_facts import FeatureFacts
+from explain.record_parts import (
+    AttributionPart,
+    CataloguePart,
+    ExplanationPart,
+    FeaturePart,
+    GroupPart,
+    ModelPart,
+    StabilityPart,
+    ThresholdsPart,
+)
+from explain.typical import Typical
+from inference.engine import EngineInfo
+from inference.package import ModelPackage
+from inference.policy import Policy
+
+
+def feature_parts(
+    names: Sequence[str],
+    values: NDArray[np.float32],
+    typical: Typical,
+    facts: Mapping[str, FeatureFacts],
+) -> tuple[FeaturePart, ...]:
+    """What the model was given, float32 (k,) in the order of `names`, with what it means."""
+    return tuple(
+        FeaturePart(
+            name=name,
+            value=finite(value),
+            typical=finite(usual),
+            unit=facts[name].unit,
+            window=facts[name].window,
+            delay=facts[name].delay,
+            entity=facts[name].entity,
+        )
+        for name, value, usual in zip(names, values, typical.values, strict=True)
+    )
+
+
+def group_parts(groups: Mapping[str, Sequence[str]]) -> tuple[GroupPart, ...]:
+    """The features of each group, in the order of the attributions."""
+    return tuple(
+        GroupPart(name=name, features=tuple(features)) for name, features in groups.items()
+    )
+
+
+def explanation_part(explanation: Explanation, groups: Sequence[str]) -> ExplanationPart:
+    """An explanation with the names of its groups."""
+    attributions = zip(groups, explanation.attributions, explanation.errors, strict=True)
+    return ExplanationPart(
+        attributions=tuple(
+            AttributionPart(group=group, value=finite(value), error=finite(error))
+            for group, value, error in attributions
+        ),
+        baseline=finite(explanation.baseline),
+        local=finite(explanation.local),
+        r2=finite(explanation.r2),
+        ess=finite(explanation.ess),
+        stability=StabilityPart(vsi=finite(explanation.vsi), csi=finite(explanation.csi)),
+        confident=explanation.confident,
+    )
+
+
+def model_part(package: ModelPackage, version: int | None, engine: EngineInfo) -> ModelPart:
+    """Which model answered, and on what."""
+    return ModelPart(
+        package=package.id,
+        version=version,
+        feature_schema=package.card.feature_schema_hash,
+        training_data=package.card.data.sha256,
+        backend=engine.backend,
+        precision=engine.precision,
+    )
+
+
+def thresholds_part(policy: Policy) -> ThresholdsPart:
+    """The probabilities that a policy's bounds are for this model."""
+    return ThresholdsPart(review=finite(policy.review), decline=finite(policy.decline))
+
+
+def catalogue_part(catalogue: Catalogue) -> CataloguePart:
+    """Which catalogue the reasons are from."""
+    return CataloguePart(name=catalogue.name, version=catalogue.version, sha256=catalogue.sha256)
+
+
+def background_sha256(background: NDArray[np.float32]) -> str:
+    """SHA-256 of a background's values, float32 (b, k), row by row, little-endian."""
+    return hashlib.sha256(np.ascontiguousarray(background, dtype="<f4").tobytes()).hexdigest()
+
+
+def finite(value: SupportsFloat) -> float | None:
+    """A number as a Python float; None for what JSON has no number for."""
+    number = float(value)
+    return number if math.isfinite(number) else None
