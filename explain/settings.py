@@ -1,5 +1,8 @@
 """The ``[explain]`` section."""
 
+import os
+from pathlib import Path
+from socket import gethostname
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -28,6 +31,11 @@ class ExplainSettings(Section):
         kernel_width: of LIME's kernel, times the root of the number of groups.
         top: so many attributions count when stability is judged.
         budget: inline, the time for one batch's explanations; what does not fit is ``pending``.
+        group: consumer group of the explainer; also the base of its transactional ids.
+        worker: names this one of several explainers for as long as it lives, such as a pod's name;
+            empty for the machine's name and the process's number.
+        transaction_timeout: after this the cluster aborts a transaction that is still open.
+        key_ring: file with the keys of tokens; None leaves keys of events out of records.
         groups: features that are kept or replaced together, by name; every other feature is a
             group of its own.
     """
@@ -40,6 +48,10 @@ class ExplainSettings(Section):
     top: int = Field(default=5, ge=1)
     budget: Duration = Field(default=20, gt=0)
     confidence: ConfidenceSettings = ConfidenceSettings()
+    group: str = Field(default="weir-explainer", min_length=1)
+    worker: str = ""
+    transaction_timeout: Duration = Field(default=30_000, gt=0)
+    key_ring: Path | None = None
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     @field_validator("samples")
@@ -63,3 +75,8 @@ class ExplainSettings(Section):
                     )
                 seen[feature] = name
         return groups
+
+    @property
+    def worker_name(self) -> str:
+        """Who we are among several."""
+        return self.worker or f"{gethostname()}-{os.getpid()}"

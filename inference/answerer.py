@@ -144,9 +144,17 @@ class Answerer:
             _ARROW_TYPES[contract.fields[contract.id].type],
             _ARROW_TYPES[contract.fields[contract.key].type],
             DECISIONS,
-            {"model": serving.model, "policy": serving.policy.version,
-             "feature_schema": plan.schema_hash, "events_topic": self._topics.events},
-        )  # fmt: skip
+            {
+                "model": serving.model,
+                "policy": serving.policy.version,
+                "review": repr(float(serving.policy.review)),
+                "decline": repr(float(serving.policy.decline)),
+                "backend": serving.engine.info.backend,
+                "precision": serving.engine.info.precision,
+                "feature_schema": plan.schema_hash,
+                "events_topic": self._topics.events,
+            },
+        )
         self._metrics.model.labels(*self._name_of(serving)).set(1)
         self._metrics.engine.labels(*_engine_of(serving)).set(1)
 

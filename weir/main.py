@@ -49,6 +49,11 @@ class Commands(LazyGroup):
             "Score events exactly once, until SIGTERM or Ctrl-C.",
         ),
         (
+            "explainer",
+            "weir.commands.explainer:explainer",
+            "Explain flagged decisions, until SIGTERM or Ctrl-C.",
+        ),
+        (
             "topology",
             "weir.commands.topology:topology",
             "Print what runs where: the stages, their topics, and the scorers that share them now.",

@@ -15,6 +15,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError as UnreadableVariableError
 
 from explain.reason_settings import ReasonSettings
+from explain.settings import ExplainSettings
 from inference.engine_settings import EngineSettings
 from inference.policy import PolicySettings
 from inference.registry import RegistrySettings
@@ -91,6 +92,7 @@ class Settings(BaseSettings):
     training: TrainingSettings = TrainingSettings()
     registry: RegistrySettings = RegistrySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    explain: ExplainSettings = ExplainSettings()
     reasons: ReasonSettings = ReasonSettings()
     metrics: MetricsSettings = MetricsSettings()
     broker: BrokerSettings = BrokerSettings()

@@ -1,0 +1,188 @@
+"""The explainer: from the feature log to the topic of explanations, each record exactly once."""
+
+import logging
+from collections.abc import Callable, Sequence
+from threading import Event
+from time import perf_counter, time
+from typing import Any
+
+from confluent_kafka import Consumer, Message, TopicPartition
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from explain.errors import ExplainError
+from explain.flagged import FlaggedEvents, read_flagged
+from explain.record_writer import RecordWriter
+from explain.settings import ExplainSettings
+from inference.errors import InferenceError
+from streams.acls import Acl
+from streams.kafka import KafkaSettings
+from streams.letter_writer import dead_letters_of
+from streams.reading import consume_ready, note_errors
+from streams.rejection import Reason, Rejected
+from streams.transactor import Aborted, Outgoing, Transactor
+
+logger = logging.getLogger(__name__)
+
+_POLL_S = 0.5
+_RECORDS = 64
+"""Of the feature log in one transaction; each holds the events of one of the scorer's."""
+
+
+def explainer_acls(feature_log: str, explanations: str, dead_letters: str, group: str) -> list[Acl]:
+    """What an explainer has to be allowed."""
+    return [
+        Acl("Read", "topic", feature_log, why="what models saw and answered"),
+        Acl("Write", "topic", explanations, why="explanations"),
+        Acl("Write", "topic", dead_letters, why="what can't be explained"),
+        Acl("Read", "group", group, why="membership and committed offsets"),
+        Acl("Write", "transactional-id", f"{group}-", "prefixed", "exactly once"),
+    ]
+
+
+class ExplainerMetrics:
+    """All that the explainer says of itself."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.explanations = Counter(
+            "weir_explanations", "Explanations by decision", ["decision"], registry=registry
+        )
+        self.dead_letters = Counter(
+            "weir_dead_letters", "Records rejected, by reason", ["reason"], registry=registry
+        )
+        self.transactions = Counter(
+            "weir_transactions", "Transactions by outcome", ["outcome"], registry=registry
+        )
+        self.seconds = Histogram(
+            "weir_explain_seconds", "Time per explanation", registry=registry,
+            buckets=[m * 10.0**e for e in range(-5, 0) for m in (1.0, 2.5, 5.0)],
+        )  # fmt: skip
+        self.lag = Gauge("weir_lag_records", "Records not explained yet",
+                         ["topic", "partition"], registry=registry)  # fmt: skip
+
+
+class StreamExplainer:
+    """Reads the feature log in a consumer group of its own; any number share the work.
+
+    Explanations and offsets are one transaction, so whatever is killed when, each flagged event has
+    one explanation. What can't be explained goes to the dead letters with the reason.
+
+    Args:
+        writer_of: from the first digits of a package's id to what explains its answers.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        settings: ExplainSettings,
+        feature_log: str,
+        explanations: str,
+        dead_letters: str,
+        worker: str,
+        writer_of: Callable[[str], RecordWriter],
+        metrics: ExplainerMetrics,
+    ) -> None:
+        self._kafka = kafka
+        self._settings = settings
+        self._feature_log = feature_log
+        self._explanations = explanations
+        self._dead_letters = dead_letters
+        self._writer_of = writer_of
+        self._metrics = metrics
+        self._transactor = Transactor(
+            kafka, f"{settings.group}-{worker}", settings.transaction_timeout, only_ours=True
+        )
+
+    def run(self, stop: Event) -> None:
+        """Explain what comes until `stop` is set.
+
+        Raises:
+            FencedError: another process has our worker name.
+            DeniedError, KafkaException: the cluster refuses us.
+        """
+        config = self._kafka.consumer_config(group_id=self._settings.group)
+        consumer: Any = Consumer(config)
+        consumer.subscribe([self._feature_log])
+        try:
+            self._transactor.start()
+            while not stop.is_set():
+                batch = consume_ready(consumer, _RECORDS, _POLL_S)
+                note_errors(batch)
+                messages = [message for message in batch if message.error() is None]
+                if messages:
+                    self._explain(consumer, messages)
+                    self._look_around(consumer)
+        finally:
+            self._transactor.close()
+            consumer.close()
+
+    def _explain(self, consumer: Any, messages: Sequence[Message]) -> None:
+        records: list[tuple[str | None, bytes]] = []
+        partitions: list[int] = []
+        bad: list[tuple[Message, Rejected]] = []
+        for position, message in enumerate(messages):
+            partition = message.partition() or 0
+            try:
+                events = read_flagged(message.value() or b"", partition, self._settings.decisions)
+                written = self._written(events)
+            except ValueError as error:
+                bad.append((message, Rejected(position, Reason.BAD_BODY, None, str(error))))
+                continue
+            except (ExplainError, InferenceError) as error:
+                logger.error("%s[%d] offset %s can't be explained: %s", self._feature_log,
+                             partition, message.offset(), error)  # fmt: skip
+                bad.append((message, Rejected(position, Reason.FAILED, None, str(error))))
+                continue
+            records += written
+            partitions += [partition] * len(written)
+        answers = [
+            Outgoing(
+                self._explanations,
+                [data for _, data in records],
+                [None if key is None else key.encode() for key, _ in records],
+                partitions,
+            )
+        ]
+        if bad:
+            answers.append(dead_letters_of(self._dead_letters, bad, round(time() * 1_000)))
+        ends = {message.partition(): (message.offset() or 0) + 1 for message in messages}
+        positions = [TopicPartition(self._feature_log, each, end) for each, end in ends.items()]
+        self._transactor.submit(answers, positions, consumer.consumer_group_metadata())
+        outcome = self._transactor.settle(wait=True)
+        if isinstance(outcome, Aborted):
+            logger.warning("transaction aborted, reading again: %s", outcome.reason)
+            self._metrics.transactions.labels("aborted").inc()
+            self._go_back(consumer, messages)
+            return
+        self._metrics.transactions.labels("committed").inc()
+        for _, rejected in bad:
+            self._metrics.dead_letters.labels(rejected.reason.value).inc()
+
+    def _written(self, events: FlaggedEvents) -> list[tuple[str | None, bytes]]:
+        if not len(events):
+            return []
+        writer = self._writer_of(events.model)
+        start = perf_counter()
+        written = writer.write(events)
+        self._metrics.seconds.observe((perf_counter() - start) / len(events))
+        for decision in events.decisions:
+            self._metrics.explanations.labels(decision.outcome).inc()
+        return written
+
+    def _go_back(self, consumer: Any, messages: Sequence[Message]) -> None:
+        """To where the batch began, in the partitions that are still ours."""
+        ours = {each.partition for each in consumer.assignment()}
+        first: dict[int, int] = {}
+        for message in messages:
+            first.setdefault(message.partition() or 0, message.offset() or 0)
+        for partition, offset in first.items():
+            if partition in ours:
+                consumer.seek(TopicPartition(self._feature_log, partition, offset))
+
+    def _look_around(self, consumer: Any) -> None:
+        """Show how far behind we are, from what the client knows without asking."""
+        self._metrics.lag.clear()
+        for place in consumer.position(consumer.assignment()):
+            _, high = consumer.get_watermark_offsets(place, cached=True)
+            if high >= 0 and place.offset >= 0:
+                labels = self._metrics.lag.labels(place.topic, str(place.partition))
+                labels.set(max(0, high - place.offset))

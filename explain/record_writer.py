@@ -1,0 +1,127 @@
+"""From flagged events to the bytes of their explanation records."""
+
+from importlib.metadata import version
+
+from explain.catalogue import Catalogue
+from explain.feature_facts import facts_of, units_of
+from explain.flagged import FlaggedEvents
+from explain.lime import Lime
+from explain.reason_settings import ReasonSettings
+from explain.reasons import ReasonWriter
+from explain.record import build_record, canonical
+from explain.record_building import (
+    background_sha256,
+    catalogue_part,
+    explanation_part,
+    feature_parts,
+    finite,
+    group_parts,
+)
+from explain.record_parts import AnswersPart, EventPart, ExplainerPart, ModelPart
+from explain.settings import ExplainSettings
+from explain.tokens import KeyRing
+from explain.typical import typical_of
+from inference.engine import FeatureSelection
+from inference.package import ModelPackage
+
+
+class RecordWriter:
+    """Explains the answers of one package; the same event gives the same bytes, everywhere.
+
+    Args:
+        package: the model.
+        number: its version in the registry, if known.
+        key_field: name of the field that events are keyed by.
+        ring: makes tokens of keys; None leaves keys out.
+
+    Raises:
+        ExplainError: settings, catalogue and package do not fit each other.
+    """
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        number: int | None,
+        explain: ExplainSettings,
+        reasons: ReasonSettings,
+        catalogue: Catalogue,
+        key_field: str,
+        ring: KeyRing | None,
+    ) -> None:
+        self._package, self._number = package, number
+        self._lime = Lime(package, explain)
+        design = self._lime.design
+        self._names = package.features.names
+        self._typical = typical_of(package.background)
+        self._facts = facts_of(package.features.definitions)
+        groups = dict(zip(design.groups.names, design.groups.features, strict=True))
+        self._groups = design.groups.names
+        self._reasons = ReasonWriter(
+            catalogue, groups, self._names, self._typical,
+            units_of(package.features.definitions), reasons,
+        )  # fmt: skip
+        self._catalogue = catalogue_part(catalogue)
+        self._key_field, self._ring = key_field, ring
+        self._explainer = ExplainerPart(
+            method="lime",
+            groups=group_parts(groups),
+            samples=explain.samples,
+            seed=explain.seed,
+            kernel_width=explain.kernel_width,
+            background=background_sha256(package.background),
+            operator=design.sha256,
+            runtime=f"weir {version('weir')}",
+        )
+
+    def write(self, events: FlaggedEvents) -> list[tuple[str | None, bytes]]:
+        """Return the token of the key and the record of each event, in their order.
+
+        Raises:
+            EngineError: the model reads a feature that was not computed.
+        """
+        features = FeatureSelection(self._names, events.names)(events.features)
+        explanations = self._lime.explain(features)
+        written = []
+        for i, explanation in enumerate(explanations):
+            record = build_record(
+                event=self._event(events, i),
+                decision=events.decisions[i],
+                answers=AnswersPart(
+                    score=finite(events.score[i]),
+                    probability=finite(events.probability[i]),
+                    anomaly=finite(events.anomaly[i]),
+                    log_odds=finite(explanation.log_odds),
+                ),
+                model=self._model(events),
+                features=feature_parts(self._names, features[i], self._typical, self._facts),
+                explainer=self._explainer,
+                explanation=explanation_part(explanation, self._groups),
+                reasons=self._reasons.reasons(explanation, features[i]),
+                catalogue=self._catalogue,
+            )
+            written.append((record.event.key, canonical(record)))
+        return written
+
+    def _event(self, events: FlaggedEvents, i: int) -> EventPart:
+        key = None if self._ring is None else self._ring.token(self._key_field, events.keys[i])
+        return EventPart(
+            id=events.ids[i],
+            key=key,
+            topic=events.topic,
+            partition=events.partition,
+            offset=int(events.offsets[i]),
+            time=int(events.times[i]),
+            arrived=None,
+            explained=None,
+        )
+
+    def _model(self, events: FlaggedEvents) -> ModelPart:
+        card = self._package.card
+        return ModelPart(
+            package=self._package.id,
+            version=self._number,
+            feature_schema=card.feature_schema_hash,
+            training_data=card.data.sha256,
+            backend=events.backend,
+            precision=events.precision,
+        )

@@ -1,0 +1,64 @@
+"""`weir explainer`: explains what was flagged."""
+
+import logging
+import signal
+import threading
+from typing import Annotated, Any
+
+import typer
+from prometheus_client import CollectorRegistry
+
+from explain.explainer import explainer_acls
+from streams.rights import named_denials
+from streams.topics import ensure_topics
+from weir.console import ConfigOption
+from weir.explaining import build_explainer
+from weir.metrics_server import serve_metrics
+from weir.settings import load_settings
+from weir.wiring import admitted, open_registry
+
+logger = logging.getLogger(__name__)
+
+
+def explainer(
+    config: ConfigOption = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Port for Prometheus; 0 chooses a free one.")
+    ] = None,
+) -> None:
+    """Explain flagged decisions, until SIGTERM or Ctrl-C.
+
+    Reads the feature log in a consumer group of its own, and writes one record for each event that
+    was reviewed or declined to the explanations topic, exactly once: what raised the risk, in
+    words, how sure that is, and all that is needed to say it again years later. Start as many as
+    you like: they share the work. `weir sink` keeps what it writes.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    overrides: dict[str, Any] = {}
+    if metrics_port is not None:
+        overrides["metrics"] = {"port": metrics_port}
+    settings = load_settings(config, **overrides)
+    topics = settings.topics
+    rights = explainer_acls(
+        topics.feature_log, topics.explanations, topics.dead_letters, settings.explain.group
+    )
+    kafka, admin = admitted(settings, lambda _: rights)
+    ensure_topics(admin, topics, ("feature_log", "explanations", "dead_letters"))
+    prometheus = CollectorRegistry()
+    with named_denials(kafka, rights):
+        process = build_explainer(settings, kafka, open_registry(settings), prometheus, stop)
+        server = serve_metrics(settings.metrics, prometheus)
+        logger.info(
+            "explaining %s of %s; metrics on http://%s:%d/metrics",
+            " and ".join(settings.explain.decisions),
+            topics.feature_log,
+            settings.metrics.host,
+            server.server_port,
+        )
+        try:
+            process.run(stop)
+        finally:
+            server.shutdown()
+    logger.info("stopped: the last transaction is committed")

@@ -1,0 +1,97 @@
+"""Puts the explainer together."""
+
+import logging
+from threading import Event
+
+from prometheus_client import CollectorRegistry
+
+from explain.errors import ExplainError
+from explain.explainer import ExplainerMetrics, StreamExplainer
+from explain.record_writer import RecordWriter
+from explain.tokens import KeyRing
+from inference.registry import RegisteredModel, Registry, RegistryError
+from streams.kafka import KafkaSettings
+from weir.reasons import open_catalogue
+from weir.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_AGAIN_S = 5.0
+
+
+class RecordWriters:
+    """What explains the answers of each model, by the first digits of its package's id.
+
+    While the registry is away it waits for it, until `stop` is set.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry, stop: Event) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._stop = stop
+        self._catalogue = open_catalogue(settings.reasons)
+        path = settings.explain.key_ring
+        self._ring = None if path is None else KeyRing(path)
+        self._writers: dict[str, RecordWriter] = {}
+
+    def __call__(self, model: str) -> RecordWriter:
+        """Return what explains a model's answers.
+
+        Raises:
+            ExplainError: there is no such model any more, or its answers can't be explained.
+            RegistryError: the registry is away, and we were told to stop.
+        """
+        if model not in self._writers:
+            found = self._find(model)
+            writer = RecordWriter(
+                self._registry.resolve(found.version),
+                found.version,
+                self._settings.explain,
+                self._settings.reasons,
+                self._catalogue,
+                self._settings.event.key,
+                self._ring,
+            )
+            self._writers[model] = writer
+            logger.info("model %s (version %d) is explained by %d samples an event",
+                        model, found.version, self._settings.explain.samples)  # fmt: skip
+        return self._writers[model]
+
+    def _find(self, model: str) -> RegisteredModel:
+        while True:
+            try:
+                versions = self._registry.versions()
+                break
+            except RegistryError as error:
+                logger.warning("%s; trying again in %.0f s, events wait in Kafka", error, _AGAIN_S)
+                if self._stop.wait(_AGAIN_S):
+                    raise
+        for version in versions:
+            if version.package_id.startswith(model):
+                return version
+        raise ExplainError(f"model {model} is not in the registry: was it deleted?")
+
+
+def build_explainer(
+    settings: Settings,
+    kafka: KafkaSettings,
+    registry: Registry,
+    prometheus: CollectorRegistry,
+    stop: Event,
+) -> StreamExplainer:
+    """Put an explainer together.
+
+    Raises:
+        ExplainError: the catalogue or the key ring can't be used.
+    """
+    topics = settings.topics
+    return StreamExplainer(
+        kafka,
+        settings.explain,
+        topics.feature_log,
+        topics.explanations,
+        topics.dead_letters,
+        settings.explain.worker_name,
+        RecordWriters(settings, registry, stop),
+        ExplainerMetrics(prometheus),
+    )
