@@ -1,0 +1,46 @@
+"""How the exact mode samples and fits: the `lime` package's parameters by their own names."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from streams.section import Section
+
+Discretizer = Literal["none", "quartile", "decile", "entropy"]
+FeatureSelection = Literal[
+    "auto", "none", "forward_selection", "highest_weights", "lasso_path"
+]  # fmt: skip
+
+
+class ExactSettings(Section):
+    """Parameters of the package's ``LimeTabularExplainer``, with its defaults.
+
+    ``discretizer = "none"`` is its ``discretize_continuous=False``.
+    """
+
+    discretizer: Discretizer = "quartile"
+    categorical_features: tuple[int, ...] = Field(
+        default=(), description="columns whose values are codes; drawn in this order"
+    )
+    sample_around_instance: bool = Field(
+        default=False, description="centre the noise on the event, not on the training data's mean"
+    )
+    kernel_width: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="else 0.75 times the root of columns"
+    )
+    feature_selection: FeatureSelection = Field(
+        default="auto", description="auto: forward_selection up to six features, else by weight"
+    )
+    num_features: int = Field(default=10, ge=1, description="attributions at most")
+    num_samples: int = Field(default=5000, ge=2, description="the event itself is the first")
+
+    @model_validator(mode="after")
+    def _means_what_it_says(self) -> "ExactSettings":
+        if len(set(self.categorical_features)) != len(self.categorical_features):
+            raise ValueError("categorical_features names a column twice")
+        if self.sample_around_instance and self.discretizer != "none":
+            raise ValueError(
+                "sample_around_instance does nothing to discretised features: "
+                'set discretizer = "none", or leave it out'
+            )
+        return self
