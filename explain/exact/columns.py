@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log1p, log_ndtr, ndtr, ndtri_exp
+from scipy.special import log1p, log_ndtr, ndtr, ndtri_exp  # type: ignore[import-untyped]
 from sklearn.tree import DecisionTreeClassifier
 
 from explain.exact.settings import Discretizer
@@ -18,14 +18,16 @@ class Shares:
     """The distinct values of a column, drawn as often as they occur in it."""
 
     def __init__(self, column: NDArray[Any]) -> None:
-        self._values, counts = np.unique(column, return_counts=True)
+        values, counts = np.unique(column, return_counts=True)
+        self._values: NDArray[Any] = values
         cumulative = np.cumsum(counts / counts.sum())
         self._cumulative = cumulative / cumulative[-1]
 
     def draw(self, count: int, random_state: np.random.RandomState) -> NDArray[Any]:
         """Return (count,) values: what ``random_state.choice`` would draw by these shares."""
         uniform = random_state.random_sample(count)
-        return self._values[self._cumulative.searchsorted(uniform, side="right")]
+        drawn: NDArray[Any] = self._values[self._cumulative.searchsorted(uniform, side="right")]
+        return drawn
 
 
 class Bins:
@@ -64,16 +66,14 @@ class Bins:
         For a bin without width, the package takes the bound in standard deviations for the value,
         and draws nothing; so does this.
         """
-        values = self._low[codes]
+        values: NDArray[np.float64] = self._low[codes]
         wide = self._wide[codes]
         inside = codes[wide]
         scores = self._scores(inside, random_state.random_sample(len(inside)))
         values[wide] = scores * self._deviations[inside] + self._means[inside]
         return values
 
-    def _scores(
-        self, codes: NDArray[np.intp], uniform: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _scores(self, codes: NDArray[np.intp], uniform: NDArray[np.float64]) -> NDArray[np.float64]:
         """Invert the truncated normal's distribution function, in standard deviations.
 
         The log of the normal's own is that of its tail below the bin and a share of the bin's mass,
@@ -88,7 +88,9 @@ class Bins:
         share += self._log_mass[codes]
         tail = self._log_tail[codes]
         larger = np.maximum(tail, share)
-        scores = ndtri_exp(larger + np.log1p(np.exp(np.minimum(tail, share) - larger)))
+        scores: NDArray[np.float64] = ndtri_exp(
+            larger + np.log1p(np.exp(np.minimum(tail, share) - larger))
+        )
         return scores if from_left.all() else np.where(from_left, scores, -scores)
 
 
@@ -102,7 +104,8 @@ def _log_normal_mass(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDA
     with np.errstate(all="ignore"):  # each formula where it is not used, and bins without width
         aside = log_ndtr(near) + np.log1p(-np.exp(log_ndtr(far) - log_ndtr(near)))
         across = log1p(-ndtr(low) - ndtr(-high))
-    return np.where((low > 0) | (high <= 0), aside, across)
+    mass: NDArray[np.float64] = np.where((low > 0) | (high <= 0), aside, across)
+    return mass
 
 
 def bin_borders(

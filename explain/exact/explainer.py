@@ -61,7 +61,7 @@ class ExactLime:
         training = np.ascontiguousarray(training, dtype=np.float64)
         if training.ndim != 2 or 0 in training.shape:
             raise ExplainError(f"training rows of shape {training.shape}: give a matrix (n, k)")
-        _refuse_not_finite(training, "the training rows")
+        _refuse_not_finite(training, "the training rows have")
         self._columns = training.shape[1]
         self._settings = settings
         self._random_state = random_state
@@ -69,7 +69,8 @@ class ExactLime:
         for feature in settings.categorical_features:
             if not 0 <= feature < self._columns:
                 raise ExplainError(
-                    f"categorical_features names column {feature}: they are 0 to {self._columns - 1}"
+                    f"categorical_features names column {feature}: there are 0 to "
+                    f"{self._columns - 1}"
                 )
         if settings.discretizer == "entropy" and (labels is None or len(labels) != len(training)):
             raise ExplainError('discretizer = "entropy" needs a label for each training row')
@@ -89,7 +90,7 @@ class ExactLime:
         row = np.asarray(row, dtype=np.float64)
         if row.shape != (self._columns,):
             raise ExplainError(f"an event of shape {row.shape}: give ({self._columns},) values")
-        _refuse_not_finite(row[None], "the event")
+        _refuse_not_finite(row[None], "the event has")
         settings = self._settings
         inputs, design = self._sampler.sample(row, settings.num_samples, self._random_state)
         answers = np.asarray(predict(inputs), dtype=np.float64)
@@ -120,8 +121,9 @@ class ExactLime:
         rounding, of which the package takes scikit-learn's.
         """
         distances = euclidean_distances(design, design[:1]).ravel()
-        weights: NDArray[np.float64] = np.sqrt(np.exp(-(distances**2) / self._kernel_width**2))
-        if not weights.any():
+        with np.errstate(all="ignore"):
+            weights: NDArray[np.float64] = np.sqrt(np.exp(-(distances**2) / self._kernel_width**2))
+        if not weights.sum() > 0:
             raise ExplainError(
                 "no sample has a weight: the event's values are too large, or kernel_width is too "
                 "small"
@@ -133,6 +135,6 @@ def _refuse_not_finite(matrix: NDArray[np.float64], what: str) -> None:
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=0))
     if len(bad):
         raise ExplainError(
-            f"{what} have a missing or infinite value in column {bad[0]}: fill it in first, "
+            f"{what} a missing or infinite value in column {bad[0]}: fill it in first, "
             "the exact mode needs numbers everywhere"
         )

@@ -1,5 +1,6 @@
 """Weighted ridge regressions on one set of samples, all from the same moments."""
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ _NOISE = 1e-12
 class Fit(NamedTuple):
     """A linear model; `score` is the share of the answers' weighted variance that it explains."""
 
-    coefficients: NDArray[np.float64]
+    coefficients: NDArray[np.floating]
     intercept: float
     score: float
 
@@ -52,7 +53,7 @@ class WeightedSamples:
         variation = float(centred_answers @ centred_answers)
         self.variation = variation if variation > _NOISE * (weights @ answers**2) else 0.0
 
-    def ridge(self, features: Sequence[int] | NDArray[np.intp], alpha: float) -> Fit:
+    def ridge(self, features: NDArray[np.intp], alpha: float) -> Fit:
         """Fit the answers by some features, with a penalty above 0 on all but the intercept.
 
         Where the answers do not vary, the score is a quotient of rounding errors: then this asks
@@ -75,6 +76,8 @@ class WeightedSamples:
         How numpy lays out a choice of columns changes the rounding; all of them are a slice.
         """
         columns = self.design[:, features]
-        model = Ridge(alpha=alpha).fit(columns, self.answers, sample_weight=self.weights)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of columns that are equal: that is why it is asked
+            model = Ridge(alpha=alpha).fit(columns, self.answers, sample_weight=self.weights)
         score = model.score(columns, self.answers, sample_weight=self.weights)
         return Fit(model.coef_, float(model.intercept_), float(score))

@@ -14,7 +14,7 @@ from explain.exact.settings import FeatureSelection
 _FORWARD_AT_MOST = 6
 """Up to as many features, the package's "auto" is forward selection."""
 _TIE = 1e-9
-"""Scores or weights that differ by less, the weights in units of the largest, are a tie."""
+"""Scores that differ by less are a tie, and weights in units of the largest answer or weight."""
 _REDUNDANT = 1e-10
 """A column of which other columns leave a smaller share of its variance adds nothing to them."""
 
@@ -63,9 +63,8 @@ def _forward_selection(samples: WeightedSamples, count: int) -> NDArray[np.intp]
 
 
 def _first_best(samples: WeightedSamples, chosen: list[int], ties: NDArray[np.intp]) -> int:
-    return max(
-        ties.tolist(), key=lambda feature: samples.ridge_by_sklearn([*chosen, feature], 0).score
-    )
+    scores = [samples.ridge_by_sklearn([*chosen, feature], 0).score for feature in ties]
+    return int(ties[np.argmax(scores)])
 
 
 def _highest_weights(samples: WeightedSamples, count: int) -> NDArray[np.intp]:
@@ -74,7 +73,7 @@ def _highest_weights(samples: WeightedSamples, count: int) -> NDArray[np.intp]:
     effects = np.abs(samples.ridge(everything, 0.01).coefficients * samples.design[0])
     order = np.argsort(-effects, kind="stable")
     if count < len(order):
-        scale = max(effects.max(), np.sqrt(samples.variation / samples.weights.sum()))
+        scale = max(effects.max(), np.abs(samples.answers).max())
         if effects[order[count - 1]] - effects[order[count]] <= _TIE * scale:
             exact = samples.ridge_by_sklearn(slice(None), 0.01).coefficients
             order = np.argsort(-np.abs(exact * samples.design[0]), kind="stable")
