@@ -1,6 +1,7 @@
 """A producer that tells of every record that did not arrive."""
 
 import logging
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -63,9 +64,9 @@ class Publisher:
         self,
         topic: str,
         value: bytes | None,
-        key: str | None = None,
+        key: str | bytes | None = None,
         partition: int = -1,
-        headers: list[tuple[str, str | bytes | None]] | None = None,
+        headers: Sequence[tuple[str, str | bytes | None]] | None = None,
     ) -> None:
         """Queue a record; partition -1 leaves the choice to its key. Waits where the queue is full.
 

@@ -1,0 +1,224 @@
+"""The sink: from the topic of explanations into the store, each record once."""
+
+import logging
+from collections.abc import Callable, Sequence
+from threading import Event
+from time import monotonic
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from explain.store.anchors import Anchor
+from explain.store.appending import Appended, Appender, Refused, now_ms
+from explain.store.errors import StoreUnavailableError
+from streams.acls import Acl
+from streams.denied import is_denial
+from streams.kafka import KafkaSettings
+from streams.letter_writer import dead_letters_of
+from streams.publisher import Publisher
+from streams.reading import consume_ready, note_errors
+from streams.rejection import Reason, Rejected
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_POLL_S = 0.5
+_ANCHOR_S = 1.0
+_FIRST_WAIT_S = 1.0
+_LONGEST_WAIT_S = 30.0
+
+
+def sink_acls(topic: str, dead_letters: str, group: str) -> list[Acl]:
+    """What a sink has to be allowed."""
+    return [
+        Acl("Read", "topic", topic, why="explanations to store"),
+        Acl("Write", "topic", dead_letters, why="what is no explanation"),
+        Acl("Read", "group", group, why="membership and committed offsets"),
+    ]
+
+
+class SinkMetrics:
+    """All that the sink says of itself."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.records = Counter(
+            "weir_store_records", "Explanations by outcome", ["outcome"], registry=registry
+        )
+        self.dead_letters = Counter(
+            "weir_dead_letters", "Records rejected, by reason", ["reason"], registry=registry
+        )
+        self.anchors = Counter("weir_store_anchors", "Anchors signed", registry=registry)
+        self.anchor_time = Gauge(
+            "weir_store_anchor_time_seconds", "When the last one was signed, UTC", registry=registry
+        )
+        self.up = Gauge(
+            "weir_store_up", "1 when the database took the last records", registry=registry
+        )
+        self.seconds = Histogram(
+            "weir_store_append_seconds", "Time of one transaction", registry=registry
+        )
+        self.lag = Gauge("weir_lag_records", "Records not stored yet", ["topic", "partition"],
+                         registry=registry)  # fmt: skip
+
+
+class ExplanationSink:
+    """Reads explanations in a consumer group of its own, and appends them to the store.
+
+    Offsets are committed after the database has committed, and the store passes over what it has:
+    so whatever is killed when, each record is stored once. While the database is away, the sink
+    waits and keeps its place in the group. What is no record, or has the id of another, goes to the
+    dead letters with the reason; after a crash it may go there twice.
+
+    Args:
+        topic: of the explanations.
+        max_batch: records in one transaction.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        topic: str,
+        dead_letters: str,
+        group: str,
+        max_batch: int,
+        appender: Appender,
+        metrics: SinkMetrics,
+    ) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._dead_letters = dead_letters
+        self._group = group
+        self._max_batch = max_batch
+        self._appender = appender
+        self._metrics = metrics
+        self._came: list[Message] = []
+        self._looked_at = 0.0
+
+    def run(self, stop: Event) -> None:
+        """Store what comes until `stop` is set; then sign for all of it.
+
+        Raises:
+            TamperedError: the end of the store was cut off.
+            StoreError: it can't be written to.
+            PublishError: a dead letter did not arrive.
+            DeniedError, KafkaException: the cluster refuses us.
+        """
+        consumer = Consumer(self._kafka.consumer_config(group_id=self._group))
+        consumer.subscribe([self._topic])
+        try:
+            with Publisher(self._kafka) as letters:
+                while not stop.is_set():
+                    batch = consume_ready(consumer, self._max_batch, _POLL_S)
+                    note_errors(batch)
+                    self._came += [message for message in batch if message.error() is None]
+                    if self._came:
+                        self._store(consumer, letters, stop)
+                    self._look_around(consumer, stop)
+            self._sign_all()
+        finally:
+            consumer.close()
+
+    def _store(self, consumer: Any, letters: Publisher, stop: Event) -> None:
+        """Take in what came; if we are stopped first, it comes again at the next start."""
+        messages, self._came = self._came, []
+        bodies = [message.value() or b"" for message in messages]
+
+        def append() -> Appended:
+            with self._metrics.seconds.time():
+                return self._appender.append(bodies)
+
+        done = self._insist(append, consumer, stop)
+        if done is None:
+            return
+        self._note_anchor(done.anchor)
+        for outcome, count in (
+            ("stored", done.stored),
+            ("repeated", done.repeated),
+            ("refused", len(done.refused)),
+        ):
+            self._metrics.records.labels(outcome).inc(count)
+        self._reject(letters, messages, done.refused)
+        self._commit(consumer, messages)
+
+    def _insist(self, action: Callable[[], T], consumer: Any, stop: Event) -> T | None:
+        """Do it as soon as the database lets us; None if we are stopped before."""
+        wait_s = _FIRST_WAIT_S
+        while True:
+            try:
+                result = action()
+            except StoreUnavailableError as error:
+                self._metrics.up.set(0)
+                logger.warning("%s; trying again in %.0f s, records wait in Kafka", error, wait_s)
+                if self._wait(consumer, wait_s, stop):
+                    return None
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+            else:
+                self._metrics.up.set(1)
+                return result
+
+    def _wait(self, consumer: Any, wait_s: float, stop: Event) -> bool:
+        """Stay in the group without reading on; whether we were stopped."""
+        until = monotonic() + wait_s
+        while not stop.is_set() and monotonic() < until:
+            # Again and again: partitions that come meanwhile are not paused.
+            consumer.pause(consumer.assignment())
+            some = consumer.consume(1, min(_POLL_S, wait_s))
+            note_errors(some)
+            self._came += [message for message in some if message.error() is None]
+        consumer.resume(consumer.assignment())
+        return stop.is_set()
+
+    def _reject(
+        self, letters: Publisher, messages: Sequence[Message], refused: Sequence[Refused]
+    ) -> None:
+        bad = []
+        for each in refused:
+            message = messages[each.position]
+            if not message.value():
+                reason = Reason.EMPTY
+            else:
+                reason = Reason.FAILED if each.conflict else Reason.BREAKS_SCHEMA
+            self._metrics.dead_letters.labels(reason.value).inc()
+            bad.append((message, Rejected(each.position, reason, None, each.detail)))
+        if not bad:
+            return
+        out = dead_letters_of(self._dead_letters, bad, now_ms())
+        for value, key, headers in zip(out.values, out.keys, out.headers or (), strict=True):
+            letters.send(out.topic, value, key, headers=headers)
+        letters.flush()
+
+    def _commit(self, consumer: Any, messages: Sequence[Message]) -> None:
+        ends = {message.partition(): message.offset() + 1 for message in messages}
+        offsets = [TopicPartition(self._topic, each, end) for each, end in ends.items()]
+        try:
+            consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            if is_denial(error.args[0]):
+                raise
+            # A rebalance, most often: whoever has the partition now finds the records stored.
+            logger.warning("offsets were not committed: %s", error.args[0].str())
+
+    def _look_around(self, consumer: Any, stop: Event) -> None:
+        """What is due even where nothing comes."""
+        if monotonic() - self._looked_at < _ANCHOR_S:
+            return
+        self._looked_at = monotonic()
+        self._note_anchor(self._insist(self._appender.anchor, consumer, stop))
+        self._metrics.lag.clear()
+        for each in consumer.position(consumer.assignment()):
+            _, high = consumer.get_watermark_offsets(each, cached=True)
+            if each.offset >= 0 and high >= 0:
+                self._metrics.lag.labels(each.topic, str(each.partition)).set(high - each.offset)
+
+    def _sign_all(self) -> None:
+        try:
+            self._note_anchor(self._appender.anchor(now=True))
+        except StoreUnavailableError as error:
+            logger.warning("%s; the next start signs for the last records", error)
+
+    def _note_anchor(self, anchor: Anchor | None) -> None:
+        if anchor is not None:
+            self._metrics.anchors.inc()
+            self._metrics.anchor_time.set(anchor.time / 1_000)

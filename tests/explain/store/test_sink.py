@@ -1,0 +1,178 @@
+"""The sink: each explanation is stored once, whatever fails when."""
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from prometheus_client import CollectorRegistry
+from sqlalchemy import select
+from store_world import SIGNER, TRUSTED, record
+
+from explain.sink import ExplanationSink, SinkMetrics
+from explain.store.appending import Appender
+from explain.store.database import Database
+from explain.store.errors import TamperedError
+from explain.store.tables import records
+from explain.store.verification import verify
+from explain.store_settings import StoreSettings
+from streams.kafka import KafkaSettings
+from streams.letter_box import LetterBox, StoredLetter
+from streams.publisher import Publisher
+from tests.postgres_server import Postgres
+
+
+class World:
+    """Topics, and a sink that reads them into a database."""
+
+    def __init__(self, kafka: str, topics: list[str]) -> None:
+        self.kafka = KafkaSettings(bootstrap_servers=kafka)
+        self.topic, self.dead_letters = topics
+        self.group = f"sink-{uuid.uuid4().hex}"
+        self.registry = CollectorRegistry()
+        self.metrics = SinkMetrics(self.registry)
+
+    def publish(self, *values: bytes | None) -> None:
+        with Publisher(self.kafka) as publisher:
+            for value in values:
+                publisher.send(self.topic, value, "token")
+            publisher.flush()
+
+    @contextmanager
+    def sinking(self, database: Database) -> Iterator[list[Exception]]:
+        appender = Appender(database, SIGNER, 1_000, 10**13)
+        sink = ExplanationSink(
+            self.kafka, self.topic, self.dead_letters, self.group, 100, appender, self.metrics
+        )
+        stop = threading.Event()
+        failed: list[Exception] = []
+
+        def run() -> None:
+            try:
+                sink.run(stop)
+            except Exception as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield failed
+        finally:
+            stop.set()
+            thread.join(60)
+            assert not thread.is_alive()
+        if failed:
+            raise failed[0]
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(name, labels) or 0.0
+
+    def committed(self) -> int:
+        consumer = Consumer(self.kafka.consumer_config(group_id=self.group))
+        (place,) = consumer.committed([TopicPartition(self.topic, 0)], timeout=30)
+        consumer.close()
+        return place.offset
+
+    def letters(self) -> list[StoredLetter]:
+        return list(LetterBox(self.kafka, self.dead_letters).letters({}))
+
+
+@pytest.fixture
+def world(kafka: str, make_topics: Callable[..., list[str]]) -> World:
+    return World(kafka, make_topics("explanations", "dead-letters"))
+
+
+def stored(database: Database) -> list[bytes]:
+    with database.reading() as connection:
+        return list(
+            connection.execute(select(records.c.body).order_by(records.c.sequence)).scalars()
+        )
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = monotonic() + 60
+    while not condition():
+        assert monotonic() < deadline, "waited in vain"
+        sleep(0.05)
+
+
+def test_records_are_stored_once_and_the_rest_goes_to_the_dead_letters(
+    world: World, tmp_path: Path
+) -> None:
+    good = [record(number) for number in range(250)]
+    conflict = record(3, decision__outcome="review")
+    world.publish(*good[:200], b"no json", None, conflict, good[0], *good[200:])
+    with StoreSettings().open_database(tmp_path) as database:
+        with world.sinking(database):
+            wait_for(lambda: world.metric("weir_store_records_total", outcome="stored") == 250)
+            wait_for(lambda: world.committed() == 254)
+            lag = {"topic": world.topic, "partition": "0"}
+            wait_for(lambda: world.registry.get_sample_value("weir_lag_records", lag) == 0)
+        assert stored(database) == good
+        report = verify(database, TRUSTED)
+        assert report.whole
+        assert report.unanchored == 0  # it signs when it ends
+    assert world.metric("weir_store_records_total", outcome="repeated") == 1
+    assert world.metric("weir_store_up") == 1
+    assert [(each.letter.reason, each.letter.value) for each in world.letters()] == [
+        ("breaks_schema", b"no json"), ("empty", None), ("failed", conflict)
+    ]  # fmt: skip
+    assert "other bytes" in world.letters()[2].letter.detail
+    assert world.metric("weir_dead_letters_total", reason="failed") == 1
+
+
+def test_what_was_stored_but_not_committed_in_kafka_is_passed_over(
+    world: World, tmp_path: Path
+) -> None:
+    good = [record(number) for number in range(20)]
+    world.publish(*good)
+    with StoreSettings().open_database(tmp_path) as database:
+        Appender(database, SIGNER, 1_000, 10**13).append(good[:12])  # and then it was killed
+        with world.sinking(database):
+            wait_for(lambda: world.committed() == 20)
+        assert stored(database) == good
+        assert world.metric("weir_store_records_total", outcome="repeated") == 12
+        with world.sinking(database):
+            world.publish(record(20))
+            wait_for(lambda: world.committed() == 21)
+        assert stored(database) == [*good, record(20)]
+        assert world.metric("weir_store_records_total", outcome="repeated") == 12
+
+
+def test_a_database_that_is_away_is_waited_for(
+    world: World, postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    with StoreSettings(url=postgres.database()).open_database(Path()) as database:
+        with world.sinking(database):
+            world.publish(record(0))
+            wait_for(lambda: world.committed() == 1)
+            postgres.stop()
+            try:
+                world.publish(record(1))
+                wait_for(lambda: "records wait in Kafka" in caplog.text)
+                assert world.metric("weir_store_up") == 0
+                world.publish(record(2))
+                assert world.committed() == 1
+            finally:
+                postgres.start()
+            wait_for(lambda: world.committed() == 3)
+        assert world.metric("weir_store_up") == 1
+        assert stored(database) == [record(0), record(1), record(2)]
+
+
+def test_a_store_that_was_cut_off_ends_it_before_it_covers_the_trace(
+    world: World, tmp_path: Path
+) -> None:
+    with StoreSettings().open_database(tmp_path) as database:
+        Appender(database, SIGNER, 1, 0).append([record(0), record(1)])
+        with database.writing() as connection:
+            connection.execute(records.delete().where(records.c.sequence == 2))
+        world.publish(record(2))
+        with pytest.raises(TamperedError, match="cut off"), world.sinking(database) as failed:
+            wait_for(lambda: bool(failed))
+        assert stored(database) == [record(0)]
+        assert world.committed() < 0
