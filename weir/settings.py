@@ -16,6 +16,7 @@ from pydantic_settings.exceptions import SettingsError as UnreadableVariableErro
 
 from explain.reason_settings import ReasonSettings
 from explain.settings import ExplainSettings
+from explain.store_settings import StoreSettings
 from inference.engine_settings import EngineSettings
 from inference.policy import PolicySettings
 from inference.registry import RegistrySettings
@@ -94,6 +95,7 @@ class Settings(BaseSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     explain: ExplainSettings = ExplainSettings()
     reasons: ReasonSettings = ReasonSettings()
+    store: StoreSettings = StoreSettings()
     metrics: MetricsSettings = MetricsSettings()
     broker: BrokerSettings = BrokerSettings()
     simulator: SimulatorSettings = SimulatorSettings()

@@ -7,15 +7,15 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from prometheus_client import CollectorRegistry, start_http_server
 
 from inference.tensorrt.errors import BuildCancelledError
 from streams.acls import Process, acls_of
 from streams.rights import named_denials
 from streams.topics import SCORER_ROLES
 from weir.console import ConfigOption, Topology
+from weir.metrics_server import serve_metrics
 from weir.scoring import build_scorer
-from weir.settings import MetricsSettings, load_settings
+from weir.settings import load_settings
 from weir.wiring import admitted, ensure_all_topics, open_registry, usage
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def score(
         except BuildCancelledError:
             logger.info("stopped while the engine was built: nothing was read yet")
             return
-        server = _serve_metrics(settings.metrics, scorer.prometheus)
+        server = serve_metrics(settings.metrics, scorer.prometheus)
         logger.info(
             "scoring %s with model %s, policy %s; metrics on http://%s:%d/metrics",
             settings.topics.events,
@@ -94,14 +94,3 @@ def score(
         finally:
             server.shutdown()
     logger.info("stopped: the last transaction is committed")
-
-
-def _serve_metrics(settings: MetricsSettings, registry: CollectorRegistry) -> Any:
-    try:
-        server, _ = start_http_server(settings.port, settings.host, registry)
-    except OSError as error:
-        raise OSError(
-            f"metrics.port: {settings.port} on {settings.host} can't be served: {error.strerror}; "
-            "choose another, or 0 for a free one"
-        ) from error
-    return server

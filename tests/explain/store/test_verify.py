@@ -13,7 +13,6 @@ from store_world import SIGNER, T0, TRUSTED, appender, record
 
 from explain.store.anchors import export_line, stored_anchors
 from explain.store.chain import link_hash
-from explain.store.database import Database
 from explain.store.errors import StoreError
 from explain.store.faults import Fault
 from explain.store.keys import Trusted, open_signer
@@ -345,24 +344,6 @@ def test_anchors_of_another_key_vouch_for_nothing(
     (fault,) = report.faults
     assert (fault.part, fault.kind, report.anchors, report.records) == ("anchors", "key", 0, 12)
     assert tampered(sql(), trusted=Trusted([other.public, SIGNER.public])).whole
-
-
-def test_tampering_in_postgresql_is_found(database: Database) -> None:
-    ours = appender(database, every=4)
-    for start in range(0, 12, 4):
-        ours.append([record(number) for number in range(start, start + 4)])
-    assert verify(database, TRUSTED).whole
-    for statement, kind, sequence in (
-        ("UPDATE weir_records SET outcome = 'approve' WHERE sequence = 9", "changed", 9),
-        ("UPDATE weir_records SET sequence = 99 WHERE sequence = 7", "reordered", 7),
-        ("UPDATE weir_records SET body = hash WHERE sequence = 6", "changed", 6),
-        ("DELETE FROM weir_records WHERE sequence = 5", "removed", 5),
-        ("DELETE FROM weir_records WHERE sequence > 3", "truncated", 4),
-    ):
-        with database.writing() as connection:
-            connection.exec_driver_sql(statement)
-        fault = first(verify(database, TRUSTED))
-        assert (fault.kind, fault.sequence) == (kind, sequence)
 
 
 places = st.integers(1, RECORDS)

@@ -1,0 +1,82 @@
+"""`weir sink`: from the topic of explanations into the store."""
+
+import logging
+import signal
+import threading
+from typing import Annotated, Any
+
+import typer
+from confluent_kafka.admin import AdminClient
+from prometheus_client import CollectorRegistry
+
+from explain.sink import ExplanationSink, SinkMetrics, sink_acls
+from explain.store.appending import Appender
+from streams.rights import named_denials
+from streams.topics import TopicSettings, make_topics, partitions_of, wait_until_known
+from weir.console import ConfigOption
+from weir.metrics_server import serve_metrics
+from weir.settings import load_settings
+from weir.wiring import admitted
+
+logger = logging.getLogger(__name__)
+
+
+def sink(
+    config: ConfigOption = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Port for Prometheus; 0 chooses a free one.")
+    ] = None,
+) -> None:
+    """Store explanations for good, until SIGTERM or Ctrl-C.
+
+    Reads the explanations topic in a consumer group of its own, and appends each record once to the
+    database of [store], in a hash chain under signed anchors. While the database is away it waits
+    and says so. What is no explanation goes to the dead letters. `weir audit` looks at what it
+    wrote.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    overrides: dict[str, Any] = {}
+    if metrics_port is not None:
+        overrides["metrics"] = {"port": metrics_port}
+    settings = load_settings(config, **overrides)
+    topics, store = settings.topics, settings.store
+    rights = sink_acls(topics.explanations, topics.dead_letters, store.group)
+    kafka, admin = admitted(settings, lambda _: rights)
+    _ensure(admin, topics)
+    signer = store.open_signer(settings.data_dir)
+    registry = CollectorRegistry()
+    with (
+        named_denials(kafka, rights),
+        store.open_database(settings.data_dir) as database,
+    ):
+        appender = Appender(database, signer, store.anchor_every, store.anchor_after)
+        worker = ExplanationSink(
+            kafka, topics.explanations, topics.dead_letters, store.group, store.max_batch,
+            appender, SinkMetrics(registry),
+        )  # fmt: skip
+        server = serve_metrics(settings.metrics, registry)
+        logger.info(
+            "storing %s in %s, signing with key %s; metrics on http://%s:%d/metrics",
+            topics.explanations,
+            database.place,
+            signer.id[:16],
+            settings.metrics.host,
+            server.server_port,
+        )
+        try:
+            worker.run(stop)
+        finally:
+            server.shutdown()
+    logger.info("stopped: all that was stored is under an anchor")
+
+
+def _ensure(admin: AdminClient, topics: TopicSettings) -> None:
+    """Make the topics that are missing, with as many partitions as the settings say."""
+    names = (topics.explanations, topics.dead_letters)
+    known = partitions_of(admin, names)
+    missing: dict[str, dict[str, str]] = {name: {} for name in names if name not in known}
+    if missing:
+        make_topics(admin, missing, topics.partitions, topics.replication_factor)
+        wait_until_known(admin, names)
