@@ -1,7 +1,7 @@
 """A catalogue beside the features that it is for: what is missing, and what is in vain."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from explain.catalogue import DIRECTIONS, HIGH, LOW, MISSING, Catalogue, Entry
@@ -36,14 +36,16 @@ def check_catalogue(
         catalogue.told_in(languages)
     except ExplainError as error:
         found.append(Problem("language", "languages", str(error)))
+    # A name without an underscore, such as "amount", is a word of everybody's.
+    inside = {name for name in (*ranges, *groups) if "_" in name}
+    grouped = {feature for features in groups.values() for feature in features}
+    groups = {**groups, **{name: (name,) for name in ranges if name not in grouped}}
     for index, entry in enumerate(catalogue.entries):
         found += _subject(place(index, entry), entry, ranges, groups)
         found += _band(place(index, entry), entry, ranges)
-        found += _names_told(place(index, entry), entry.customer, [*ranges, *groups])
-    found += _names_told("fallback", catalogue.fallback.customer, [*ranges, *groups])
-    grouped = {feature for features in groups.values() for feature in features}
-    alone = {name: (name,) for name in ranges if name not in grouped}
-    for name, features in {**groups, **alone}.items():
+        found += _names_told(place(index, entry), entry.customer, inside)
+    found += _names_told("fallback", catalogue.fallback.customer, inside)
+    for name, features in groups.items():
         known = [feature for feature in features if feature in ranges]
         found += _without_reason(name, known, ranges, catalogue)
     return found
@@ -63,24 +65,19 @@ def _subject(
         yield Problem("unknown", key, f"there is no feature {entry.feature!r}: {fix}")
     if entry.group is None:
         return
-    if entry.group not in groups and entry.group not in ranges:
+    if entry.group not in groups:
         yield Problem(
             "unknown",
             key,
             f"there is no group {entry.group!r}: remove it, or declare it in [explain.groups] "
-            f"(there: {_list(groups)})",
+            f"(there are {', '.join(groups)})",
         )
-    elif entry.by is not None and entry.by not in groups.get(entry.group, (entry.group,)):
+    elif entry.by is not None and entry.by not in groups[entry.group]:
         yield Problem(
             "unknown",
             key,
-            f"by = {entry.by!r} is not in the group: name one of "
-            f"{_list(groups.get(entry.group, (entry.group,)))}",
+            f"by = {entry.by!r} is not in the group: name one of {', '.join(groups[entry.group])}",
         )
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"
 
 
 def _band(key: str, entry: Entry, ranges: Mapping[str, FeatureRange]) -> Iterator[Problem]:
@@ -88,24 +85,19 @@ def _band(key: str, entry: Entry, ranges: Mapping[str, FeatureRange]) -> Iterato
     if values is None:
         return
     low, high = values.within(entry.span)
-    if low >= high:
+    least, end = _beyond_some_value(values, entry.direction)
+    if max(low, least) >= min(high, end):
         yield Problem(
             "unreachable",
             key,
-            f"no value of {entry.judged} lies in its band, they lie {_said(values)}: change the "
-            "band",
+            f"no value of {entry.judged} that can be {entry.direction} lies in its band, they lie "
+            f"from {values.low:g} to {values.high:g}: change the band",
         )
     if entry.direction == MISSING and not values.may_miss:
         yield Problem("unreachable", key, f"{entry.judged} always has a value: remove this entry")
 
 
-def _said(values: FeatureRange) -> str:
-    return f"from {values.low:g} to {values.high:g}"
-
-
-def _names_told(key: str, texts: Mapping[str, str], names: Sequence[str]) -> Iterator[Problem]:
-    """Names that only the model's makers know; one without an underscore may be a plain word."""
-    inside = {name for name in names if "_" in name}
+def _names_told(key: str, texts: Mapping[str, str], inside: set[str]) -> Iterator[Problem]:
     for language, text in texts.items():
         for name in sorted(inside.intersection(re.findall(r"\w+", text))):
             yield Problem(
@@ -164,9 +156,8 @@ def _uncovered(entries: Sequence[Entry], values: FeatureRange) -> Iterator[tuple
 def _beyond_some_value(values: FeatureRange, direction: str) -> Span:
     """The least value is never high, the greatest never low."""
     low, high = values.span
-    if not values.whole:
-        return low, high
-    return (low + 1, high) if direction == HIGH else (low, high - 1)
+    step = 1 if values.whole else 0
+    return low + step * (direction == HIGH), high - step * (direction == LOW)
 
 
 def _where(gap: Span, wanted: Span) -> str:

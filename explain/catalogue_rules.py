@@ -8,6 +8,13 @@ from explain.catalogue import DIRECTIONS, MISSING, Catalogue, Entry, Wording
 from explain.spans import Span, gaps
 from explain.wording import TYPICAL, UNIT, VALUE, locale_of, numbers_in, placeholders
 
+_FACTORS = {
+    "number": (1,),
+    "percent": (1, 100),
+    "duration": (1, 1 / 60, 1 / 3_600, 1 / 86_400),
+}
+"""By how a value is shown: what its number may be multiplied by in a text."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -70,7 +77,7 @@ def _complete(key: str, wording: Wording, catalogue: Catalogue) -> Iterator[Prob
 
 def _placeholders(key: str, wording: Wording, catalogue: Catalogue) -> Iterator[Problem]:
     judged = isinstance(wording, Entry) and wording.judged is not None
-    missing = isinstance(wording, Entry) and wording.direction == "missing"
+    missing = isinstance(wording, Entry) and wording.direction == MISSING
     for language, text in wording.analyst.items():
         names, problem = _names(f"{key}.analyst.{language}", text)
         if problem is not None:
@@ -122,9 +129,8 @@ def _revealed_bounds(catalogue: Catalogue) -> Iterator[Problem]:
     for index, entry in enumerate(catalogue.entries):
         if entry.band is None:
             continue
-        bounds = {bound for bound in (entry.band.at_least, entry.band.below) if bound is not None}
-        if entry.show == "percent":
-            bounds |= {bound * 100 for bound in bounds}
+        given = {bound for bound in (entry.band.at_least, entry.band.below) if bound is not None}
+        bounds = {round(bound * factor, 9) for bound in given for factor in _FACTORS[entry.show]}
         for language, text in entry.customer.items():
             for number in sorted(bounds & numbers_in(text)):
                 yield Problem(

@@ -4,6 +4,9 @@ from typing import Literal
 
 from explain.record_parts import LogOdds, Part
 
+Standing = Literal["high", "low", "typical", "missing"]
+"""How a value stands to the typical one."""
+
 
 class Reason(Part, frozen=True, kw_only=True):
     """What raised the risk, in words.
@@ -25,7 +28,7 @@ class Reason(Part, frozen=True, kw_only=True):
     code: str
     group: str | None
     feature: str | None
-    direction: Literal["high", "low", "typical", "missing"] | None
+    direction: Standing | None
     value: float | None
     typical: float | None
     unit: str | None

@@ -3,20 +3,16 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explain.catalogue import ANY, DIRECTIONS, MISSING, Catalogue, Entry, Wording
 from explain.explanation import Explanation
-from explain.reason import Reason
+from explain.reason import Reason, Standing
 from explain.reason_settings import ReasonSettings
 from explain.typical import Typical
 from explain.wording import TYPICAL, UNIT, VALUE, fill, spoken
-
-Standing = Literal["high", "low", "typical", "missing"]
-"""How a value stands to the typical one."""
 
 
 @dataclass(frozen=True)

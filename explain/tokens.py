@@ -178,15 +178,20 @@ class KeyRing:
 
     def _find(self, locator: bytes) -> bytes | None:
         """The data key at a locator; the file is locked."""
-        for known in (True, False):
-            if not known:
-                self._read_on()
-            place = self._places.get(locator)
-            if place is not None:
-                slot = os.pread(self._file, _SLOT, place)
-                if slot[:_KEY] == locator:
-                    return slot[_KEY:]
-                del self._places[locator]  # another process erased it
+        key = self._look_up(locator)
+        if key is None:
+            self._read_on()
+            key = self._look_up(locator)
+        return key
+
+    def _look_up(self, locator: bytes) -> bytes | None:
+        place = self._places.get(locator)
+        if place is None:
+            return None
+        slot = os.pread(self._file, _SLOT, place)
+        if slot[:_KEY] == locator:
+            return slot[_KEY:]
+        del self._places[locator]  # another process erased it
         return None
 
     def _read_on(self) -> None:

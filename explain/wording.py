@@ -20,11 +20,12 @@ UNKNOWN = "–"
 """Stands for a number that is missing."""
 
 _SIGNIFICANT = 2
+_PERCENT_DECIMALS = 3
 _DAY_S = 86_400
 _TWO_UNITS = 2.0
 """A duration goes over to a larger unit from two of them on: 90 minutes, then 2 hours."""
 
-_NUMBER = re.compile(r"\d(?:[\d.,'\u00a0\u202f]*\d)?")
+_NUMBER = re.compile(r"\d(?:[\d.,'’\u00a0\u202f]*\d)?")
 
 
 def placeholders(text: str) -> set[str]:
@@ -56,17 +57,20 @@ def fill(text: str, words: Mapping[str, str]) -> str:
 def spoken(value: float, shown: Shown, language: str) -> str:
     """A number as a language writes it: ``1,234.50``, ``25 %``, ``3 Stunden``.
 
-    Whole numbers have no decimals, others two, and those below one two digits that count. A
-    duration is in seconds, and said in one unit.
+    Whole numbers have no decimals, others two, and those below one two digits that count; a
+    percentage has one decimal, or two digits that count. A duration is in seconds, and said in one
+    unit.
     """
     if math.isnan(value):
         return UNKNOWN
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
+    value += 0.0  # so that -0.0 is 0.0, which the cache takes it for
     locale = locale_of(language)
     match shown:
         case "percent":
-            return str(format_percent(round(value, 3), locale=locale, decimal_quantization=False))
+            share = _rounded(value, _PERCENT_DECIMALS)
+            return str(format_percent(share, locale=locale, decimal_quantization=False))
         case "duration":
             return ("-" if value < 0 else "") + _duration(abs(value), locale)
         case _:
@@ -83,8 +87,15 @@ def _decimal(value: float, locale: Locale) -> str:
         return str(format_decimal(round(value), locale=locale))
     if abs(value) >= 1:
         return str(format_decimal(value, format="#,##0.00", locale=locale))
-    digits = _SIGNIFICANT - 1 - math.floor(math.log10(abs(value)))
-    return str(format_decimal(round(value, digits), locale=locale, decimal_quantization=False))
+    return str(format_decimal(_rounded(value, 0), locale=locale, decimal_quantization=False))
+
+
+def _rounded(value: float, decimals: int) -> float:
+    """Rounded to so many decimals, or more where fewer than two digits that count would be left."""
+    if value == 0:
+        return value
+    leading = math.floor(math.log10(abs(value)))
+    return round(value, max(decimals, _SIGNIFICANT - 1 - leading))
 
 
 def numbers_in(text: str) -> set[float]:

@@ -147,12 +147,22 @@ def test_a_catalogue_may_tell_the_customer_the_value_and_never_the_typical_one()
         ("More than 1\u00a0000 EUR.", "number", True),
         ("More than 10000 EUR in 30 days.", "number", False),
         ("More than 100000 %.", "percent", True),
+        ("More than 1’000 EUR.", "number", True),
         ("Much.", "number", False),
     ],
 )
 def test_a_bound_of_the_band_is_not_told(text: str, shown: str, revealed: bool) -> None:
     bound = entry(customer=texts(text), band={"at_least": 1000}, show=shown)
     assert [kind for kind, _ in problems(catalogue(bound))] == ["reveals"] * (2 * revealed)
+
+
+@pytest.mark.parametrize(
+    ("bound", "shown", "text"),
+    [(0.07, "percent", "7 %"), (7_200, "duration", "2 hours"), (172_800, "duration", "2 days")],
+)
+def test_a_bound_is_found_as_the_text_would_show_it(bound: float, shown: str, text: str) -> None:
+    told = entry(customer=texts(f"More than {text}."), band={"below": bound}, show=shown)
+    assert [kind for kind, _ in problems(catalogue(told))] == ["reveals"] * 2
 
 
 # Placeholders

@@ -160,6 +160,8 @@ def test_a_band_without_values_is_unreachable() -> None:
     beyond = entry(band={"at_least": 100.5})
     [(kind, text)] = found(plan(amount=AMOUNT), beyond, entry(direction="any"))
     assert (kind, "from 0 to 100" in text) == ("unreachable", True)
+    never = entry("online", "high", band={"below": 1}, code="never")
+    assert kinds(plan(online=ONLINE), never, entry("online", "any")) == ["unreachable"]
     between = entry("items", band={"at_least": 2.1, "below": 2.9})
     assert kinds(plan(items=ITEMS), between, entry("items", "any")) == ["unreachable"]
 
@@ -188,6 +190,8 @@ def test_a_group_answers_for_its_features() -> None:
         kinds(two, of_group("g", by="items", direction="high"), groups=groups) == ["uncovered"] * 4
     )
     assert kinds(two, of_group("g"), entry(direction="any"), groups=groups) == ["unreachable"]
+    elsewhere = of_group("items", code="elsewhere")
+    assert kinds(two, of_group("g"), elsewhere, groups=groups) == ["unknown"]
     other = {"g": ("amount",), "h": ("items",)}
     assert kinds(two, of_group("g", by="items"), of_group("h"), groups=other) == ["unknown"]
 

@@ -60,6 +60,7 @@ def test_the_bytes_are_those_of_python_with_sorted_keys_and_no_spaces() -> None:
     assert "ungewöhnlich".encode() in data
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_keys_does_not_count(rng: random.Random) -> None:
     record = a_record()
@@ -67,6 +68,7 @@ def test_the_order_of_keys_does_not_count(rng: random.Random) -> None:
     assert canonical(other) == canonical(record)
 
 
+@settings(deadline=None, max_examples=50)
 @given(FINITE, st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_a_float_comes_back_to_the_bit(wide: float, narrow: float) -> None:
     explanation = msgspec.structs.replace(EXPLANATION, baseline=wide)
@@ -106,6 +108,7 @@ TEXT = st.text(max_size=20)
 TEXTS = st.dictionaries(TEXT, TEXT, max_size=3)
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.builds(
         a_record,
@@ -132,7 +135,6 @@ TEXTS = st.dictionaries(TEXT, TEXT, max_size=3)
         ),
     )
 )
-@settings(max_examples=50)
 def test_whatever_is_written_fits_the_schema_and_is_read_again(record: Record) -> None:
     data = canonical(record)
     VALIDATOR.validate(json.loads(data))

@@ -23,6 +23,8 @@ from explain.wording import fill, locale_of, numbers_in, spoken
         (0.25, "percent", "25%", "25\u00a0%"),
         (0.12345, "percent", "12.3%", "12,3\u00a0%"),
         (1.0, "percent", "100%", "100\u00a0%"),
+        (0.00045678, "percent", "0.046%", "0,046\u00a0%"),
+        (-0.0, "percent", "0%", "0\u00a0%"),
         (math.nan, "percent", "–", "–"),
         (45.0, "duration", "45 seconds", "45 Sekunden"),
         (5400.0, "duration", "90 minutes", "90 Minuten"),
