@@ -49,6 +49,25 @@ def test_what_is_wrong_is_named_with_file_key_and_fix(run, config):
     assert [each["kind"] for each in problems] == ["unknown", "uncovered"]
 
 
+def test_groups_and_languages_are_those_of_the_settings(run, config):
+    groups = {"terminal": ["terminal_count_1d", "terminal_frauds_1d"]}
+    write_settings(config, reasons={"languages": ["fr"]}, explain={"groups": groups})
+    code, out, _ = run("reasons", "check", "-c", config)
+    assert (code, len(out.splitlines())) == (1, 1)
+    assert "reasons.languages" in out
+    file = own_catalogue(
+        config,
+        a=('feature = "terminal_count_1d"', 'group = "terminal"\nby = "terminal_count_1d"'),
+        b=('feature = "terminal_count_1d"', 'group = "terminal"\nby = "terminal_count_1d"'),
+    )
+    write_settings(config, reasons={"file": str(file)}, explain={"groups": groups})
+    code, out, _ = run("reasons", "check", "-c", config)
+    lines = out.splitlines()
+    assert (code, len(lines)) == (1, 2)
+    assert all("the entries of group 'terminal' always fit" in line for line in lines)
+    assert all("terminal_frauds_1d" in line for line in lines)
+
+
 def test_a_catalogue_that_cannot_be_used_is_found_too(run, config):
     file = own_catalogue(config, a=("customer.de", "customer.fr"))
     code, out, err = run("reasons", "check", "-c", config)

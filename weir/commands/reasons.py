@@ -92,7 +92,11 @@ def show(
 def _problems(catalogue: Catalogue, settings: Settings) -> list[Problem]:
     plan = settings.plan()
     return check_catalogue(
-        catalogue, plan.declarations, plan.contract, {}, settings.reasons.languages
+        catalogue,
+        plan.declarations,
+        plan.contract,
+        settings.explain.groups,
+        settings.reasons.languages,
     )
 
 
