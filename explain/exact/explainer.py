@@ -120,9 +120,11 @@ class ExactLime:
         By scikit-learn's distances: those of samples that are far away all the same hang on
         rounding, of which the package takes scikit-learn's.
         """
-        distances = euclidean_distances(design, design[:1]).ravel()
-        with np.errstate(all="ignore"):
-            weights: NDArray[np.float64] = np.sqrt(np.exp(-(distances**2) / self._kernel_width**2))
+        weights: NDArray[np.float64] = np.zeros(len(design))
+        if np.isfinite(design).all():
+            with np.errstate(all="ignore"):
+                distances = euclidean_distances(design, design[:1]).ravel()
+                weights = np.sqrt(np.exp(-(distances**2) / self._kernel_width**2))
         if not weights.sum() > 0:
             raise ExplainError(
                 "no sample has a weight: the event's values are too large, or kernel_width is too "

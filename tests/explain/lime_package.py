@@ -88,16 +88,16 @@ def difference(one: ExactExplanation, other: ExactExplanation) -> float:
 
 
 def made_up_payments(
-    rng: np.random.Generator, rows: int
+    rng: np.random.Generator, rows: int, columns: int = 9
 ) -> tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
-    """Return (rows, 9) amounts, counts, codes and a constant, and a model of their risk."""
-    matrix = rng.lognormal(0, 1, (rows, 9))
+    """Return (rows, columns) amounts, counts, codes, a constant; and a model of their risk."""
+    matrix = rng.lognormal(0, 1, (rows, columns))
     matrix[:, 2] = rng.poisson(1, rows)
     matrix[:, 3] = 0.1
     matrix[:, 4] = rng.integers(0, 4, rows)
     matrix[:, 5] = np.where(rng.random(rows) < 0.9, 0, matrix[:, 5])
     matrix[:, 7] = rng.integers(0, 2, rows)
-    slopes = rng.normal(0, 0.7, 9)
+    slopes = rng.normal(0, 0.7, columns)
     cuts = np.median(matrix, axis=0)
 
     def risk(inputs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -219,11 +219,11 @@ def test_what_does_not_fit_is_refused(event, model, reason):
         make().explain(event, model)
 
 
-def test_without_any_weight_there_is_no_explanation():
+@pytest.mark.parametrize(("width", "size"), [(1e-300, 1.0), (1.0, 1e200), (1.0, 1e308)])
+def test_without_any_weight_there_is_no_explanation(width, size):
+    explainer = make(discretizer="none", kernel_width=width)
     with pytest.raises(ExplainError, match="no sample has a weight"):
-        make(discretizer="none", kernel_width=1e-300).explain(
-            np.full(3, 1e6), lambda inputs: inputs[:, 0]
-        )
+        explainer.explain(np.full(3, size), lambda inputs: np.sign(inputs[:, 0]))
 
 
 @pytest.mark.parametrize(
