@@ -59,8 +59,8 @@ class KeyRing:
             self._file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise KeyRingError(
-                f"{path}: there is no key ring: put back its copy; a new one gives everybody other "
-                "tokens than those in the records"
+                f"{path}: there is no key ring: make one with `weir tokens make`, or put back the "
+                "copy of one that was there, since a new one gives everybody other tokens"
             ) from error
         except OSError as error:
             raise KeyRingError(f"{path}: can't be opened: {error.strerror}") from error

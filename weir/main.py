@@ -86,6 +86,11 @@ class Commands(LazyGroup):
             "What decisions are explained by: the catalogue of reasons in words.",
         ),
         (
+            "tokens",
+            "weir.commands.tokens:app",
+            "What stands for personal identifiers in explanations: make, look up, erase.",
+        ),
+        (
             "sink",
             "weir.commands.sink:sink",
             "Store explanations for good, until SIGTERM or Ctrl-C.",

@@ -1,0 +1,118 @@
+"""``weir tokens``: personal identifiers, and what stands for them in explanation records."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from explain.tokens import KeyRing
+from weir.console import FAILED, ConfigOption, JsonOption, print_json, stdout
+from weir.errors import SettingsError
+from weir.letter_options import YesOption
+from weir.settings import Settings, load_settings
+
+app = typer.Typer(
+    help="What stands for personal identifiers in explanations: make, look up, erase.",
+    no_args_is_help=True,
+)
+
+ValueArgument = Annotated[
+    str,
+    typer.Argument(
+        help="The identifier; - reads it from standard input, so that it stays out of the shell's "
+        "history.",
+        show_default=False,
+    ),
+]
+FieldOption = Annotated[
+    str | None,
+    typer.Option(
+        "--field", metavar="FIELD", show_default=False,
+        help="Of which field of the event; by default of its key.",
+    ),
+]  # fmt: skip
+
+
+@app.command()
+def make(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Make the key ring of explain.key_ring. One that is there is never replaced."""
+    path = _ring_file(load_settings(config))
+    KeyRing.make(path).close()
+    if as_json:
+        print_json({"file": path})
+        return
+    stdout.print(f"{path}: made; keep a copy, and keep it secret", markup=False, soft_wrap=True)
+
+
+@app.command()
+def show(
+    value: ValueArgument,
+    field: FieldOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the token of an identifier; exit code 1 if it has none."""
+    settings = load_settings(config)
+    field = field or settings.event.key
+    identifier = _identifier(settings, field, value)
+    with KeyRing(_ring_file(settings)) as ring:
+        token = ring.known(field, identifier)
+    if as_json:
+        print_json({"field": field, "token": token})
+    else:
+        stdout.print(token or f"no {field} of this value has a token", soft_wrap=True)
+    if token is None:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def erase(
+    value: ValueArgument,
+    yes: YesOption = False,
+    field: FieldOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Destroy the key of an identifier: nobody can link its token to it any more.
+
+    The explanation records stay as they are. Erase it from copies of the key ring, too.
+    """
+    settings = load_settings(config)
+    field = field or settings.event.key
+    identifier = _identifier(settings, field, value)
+    with KeyRing(_ring_file(settings)) as ring:
+        known = ring.known(field, identifier) is not None
+        erased = yes and ring.erase(field, identifier)
+    if as_json:
+        print_json({"field": field, "known": known, "erased": erased})
+    elif erased:
+        stdout.print(f"erased: the token of this {field} can't be linked any more")
+    elif known:
+        stdout.print(f"this {field} has a token: --yes destroys its key")
+    else:
+        stdout.print(f"no {field} of this value has a token: there is nothing to erase")
+
+
+def _ring_file(settings: Settings) -> Path:
+    path = settings.explain.key_ring
+    if path is None:
+        raise SettingsError("explain.key_ring: name the file of the key ring, such as 'keys/ring'")
+    return path
+
+
+def _identifier(settings: Settings, field: str, text: str) -> int | str:
+    """The identifier as events hold it."""
+    declared = settings.event.fields.get(field)
+    if declared is None:
+        raise SettingsError(
+            f"--field: {field!r} is not among event.fields ({', '.join(settings.event.fields)})"
+        )
+    if text == "-":
+        text = sys.stdin.readline().removesuffix("\n")
+    if declared.type != "int":
+        return text
+    try:
+        return int(text)
+    except ValueError as error:
+        raise SettingsError(f"{field} is an int field, and this is no whole number") from error
