@@ -99,7 +99,11 @@ class StreamExplainer:
             FencedError: another process has our worker name.
             DeniedError, KafkaException: the cluster refuses us.
         """
-        config = self._kafka.consumer_config(group_id=self._settings.group)
+        config = self._kafka.consumer_config(
+            group_id=self._settings.group,
+            session_timeout_ms=self._settings.session_timeout,
+            partition_assignment_strategy="cooperative-sticky",
+        )
         consumer: Any = Consumer(config)
         consumer.subscribe([self._feature_log])
         try:

@@ -34,6 +34,7 @@ class ExplainSettings(Section):
         group: consumer group of the explainer; also the base of its transactional ids.
         worker: names this one of several explainers for as long as it lives, such as a pod's name;
             empty for the machine's name and the process's number.
+        session_timeout: after this the group takes a silent member's partitions away.
         transaction_timeout: after this the cluster aborts a transaction that is still open.
         key_ring: file with the keys of tokens; None leaves keys of events out of records.
         groups: features that are kept or replaced together, by name; every other feature is a
@@ -50,6 +51,7 @@ class ExplainSettings(Section):
     confidence: ConfidenceSettings = ConfidenceSettings()
     group: str = Field(default="weir-explainer", min_length=1)
     worker: str = ""
+    session_timeout: Duration = Field(default=10_000, gt=0)
     transaction_timeout: Duration = Field(default=30_000, gt=0)
     key_ring: Path | None = None
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)

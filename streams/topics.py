@@ -139,6 +139,29 @@ def ensure_topics(
     return made
 
 
+def ensure_beside(
+    admin: AdminClient, topics: TopicSettings, source: Role, roles: Sequence[Role]
+) -> list[str]:
+    """Make the topics of some roles that are missing, with as many partitions as `source` has.
+
+    Raises:
+        TopicError: there is no topic `source`, or one can't be made.
+        DeniedError: a topic is missing, or hidden from us, and we may not make it.
+    """
+    known = partitions_of(admin, [topics.name(role) for role in (source, *roles)])
+    if topics.name(source) not in known:
+        raise TopicError(
+            f"there is no topic {topics.name(source)!r}: make it with `weir topics`, or start "
+            "`weir score`"
+        )
+    missing = [role for role in roles if topics.name(role) not in known]
+    if not missing:
+        return []
+    made = _make(admin, topics, missing, known[topics.name(source)])
+    wait_until_known(admin, [topics.name(role) for role in roles])
+    return made
+
+
 def _make(
     admin: AdminClient, topics: TopicSettings, roles: Sequence[Role], partitions: int
 ) -> list[str]:

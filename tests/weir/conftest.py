@@ -85,8 +85,8 @@ def start() -> Iterator[Callable[..., Scorer]]:
     """Return a function that starts a scorer; none outlives the test."""
     started: list[Scorer] = []
 
-    def run(config: Path, *options: str) -> Scorer:
-        started.append(Scorer(config, *options))
+    def run(config: Path, *options: str, command: str = "score") -> Scorer:
+        started.append(Scorer(config, *options, command=command))
         return started[-1]
 
     yield run

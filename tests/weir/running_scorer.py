@@ -22,11 +22,11 @@ Samples = dict[str, float]
 
 
 class Scorer:
-    """A running `weir score`."""
+    """A running `weir score`, or another command that runs until it is told to stop."""
 
-    def __init__(self, config: Path, *options: str) -> None:
+    def __init__(self, config: Path, *options: str, command: str = "score") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "weir", "score", "--config", str(config), *options],
+            [sys.executable, "-m", "weir", command, "--config", str(config), *options],
             stderr=subprocess.PIPE,
             text=True,
             env=environment(PYTHONPATH=str(Path(__file__).parents[2])),

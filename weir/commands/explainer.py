@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from explain.explainer import explainer_acls
 from streams.rights import named_denials
-from streams.topics import ensure_topics
+from streams.topics import ensure_beside
 from weir.console import ConfigOption
 from weir.explaining import build_explainer
 from weir.metrics_server import serve_metrics
@@ -45,7 +45,7 @@ def explainer(
         topics.feature_log, topics.explanations, topics.dead_letters, settings.explain.group
     )
     kafka, admin = admitted(settings, lambda _: rights)
-    ensure_topics(admin, topics, ("feature_log", "explanations", "dead_letters"))
+    ensure_beside(admin, topics, "feature_log", ("explanations", "dead_letters"))
     prometheus = CollectorRegistry()
     with named_denials(kafka, rights):
         process = build_explainer(settings, kafka, open_registry(settings), prometheus, stop)

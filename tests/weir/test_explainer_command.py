@@ -1,0 +1,103 @@
+"""`weir explainer` as processes: what a killed one leaves behind, and what bad input does."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+from confluent_kafka import Producer
+from conftest import Trained
+from front_door import weir
+from running_scorer import Scorer, replay
+
+from explain.flagged import read_flagged
+from explain.record import read
+from streams.dead_letters import read_dead_letter
+from streams.reading import read_to_end
+from weir.explaining import RecordWriters
+from weir.scores import read_scores
+from weir.settings import Settings, load_settings
+from weir.wiring import open_registry
+
+COUNT = 3_000
+GARBAGE = [b"", b"noise", b"\xff" * 40]
+
+
+def values(settings: Settings, topic: str) -> list[bytes]:
+    return [
+        message.value() or b"" for batch in read_to_end(settings.kafka, topic) for message in batch
+    ]
+
+
+def test_each_flagged_event_has_one_explanation_whoever_is_killed(
+    config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer]
+) -> None:
+    path = config(
+        policy={"version": "wide", "review_alert_rate": 0.2, "decline_alert_rate": 0.01},
+        explain={
+            "group": f"explainer-{os.urandom(4).hex()}",
+            "samples": 256,
+            "transaction_timeout": "6s",
+            "session_timeout": "6s",
+        },
+    )
+    settings = load_settings(path)
+    assert weir("topics", "-c", path).returncode == 0
+    scorer = start(path)
+    replay(path, trained.events, COUNT)
+    scorer.wait_for(lambda: scorer.metrics()["weir_events_total"] == COUNT, 120)
+    producer = Producer(settings.kafka.producer_config())
+    for value in GARBAGE:
+        producer.produce(settings.topics.feature_log, value, partition=2)
+    assert producer.flush(30) == 0
+
+    explanations = settings.topics.explanations
+    first = start(path, command="explainer")
+    first.wait_for(lambda: len(values(settings, explanations)) > 0, 120)
+    first.process.send_signal(signal.SIGKILL)
+    first.process.wait()
+    others = [start(path, command="explainer") for _ in range(2)]
+    answers = read_scores(settings.kafka, settings.topics.scores)
+    flagged = {
+        answers.ids[i]: decision
+        for i, decision in enumerate(answers.decisions)
+        if decision != "approve"
+    }
+    assert len(flagged) > 100
+    others[0].wait_for(lambda: len(values(settings, explanations)) >= len(flagged), 120)
+    others[0].wait_for(lambda: sum(each.metrics()["weir_lag_records"] for each in others) == 0, 120)
+    for each in others:
+        assert each.end() == 0, each.log
+        assert "Traceback" not in each.log
+    assert scorer.end() == 0
+
+    written = values(settings, explanations)
+    records = [read(value) for value in written]
+    assert len({record.id for record in records}) == len(records)
+    assert {record.event.id: record.decision.outcome for record in records} == flagged
+    assert len(records) == len(flagged)
+    assert sorted(written) == sorted(said_again(settings))
+    letters = [
+        read_dead_letter(message)
+        for batch in read_to_end(settings.kafka, settings.topics.dead_letters)
+        for message in batch
+    ]
+    assert [(letter.topic, letter.partition) for letter in letters] == [
+        (settings.topics.feature_log, 2)
+    ] * len(GARBAGE)
+
+
+def said_again(settings: Settings) -> list[bytes]:
+    """The records, made in this process of the same feature log."""
+    writers = RecordWriters(settings, open_registry(settings), Event())
+    said = []
+    for batch in read_to_end(settings.kafka, settings.topics.feature_log):
+        for message in batch:
+            if message.value() in GARBAGE:
+                continue
+            decisions = settings.explain.decisions
+            events = read_flagged(message.value() or b"", message.partition() or 0, decisions)
+            if len(events):
+                said += [data for _, data in writers(events.model).write(events)]
+    return said
