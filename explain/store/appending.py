@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select
 
+from explain.record import RecordError
 from explain.store.anchors import Anchor, add_anchor, heads, last_anchor
 from explain.store.chain import Chain, Head, links
 from explain.store.database import Database
-from explain.store.errors import RecordError
 from explain.store.keys import Signer
 from explain.store.records import keys_of
 from explain.store.tables import records

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, select
 
+from explain.record import RecordError
 from explain.store.acts import parse_act
 from explain.store.chain import Chain, Head
 from explain.store.diagnosis import (
@@ -15,12 +16,13 @@ from explain.store.diagnosis import (
     is_sound,
     name_of,
 )
-from explain.store.errors import RecordError
 from explain.store.faults import Fault
 from explain.store.records import keys_of
 from explain.store.tables import CHAINED, as_stored
 
 _AT_ONCE = 1_000
+_CHAINED = 4
+"""Columns that every chain has; those that rows are found by stand behind them."""
 
 
 def check_chain(
@@ -68,13 +70,12 @@ def check_chain(
 def _wrong_columns(chain: Chain, row: Row[Any]) -> str:
     """What is wrong with the columns that a row is found by; empty if nothing is."""
     try:
-        if chain == "records":
-            right: dict[str, Any] = keys_of(row.body)._asdict()
-        else:
-            right = {"kind": parse_act(row.body).kind}
+        right = keys_of(row.body) if chain == "records" else (parse_act(row.body).kind,)
     except (RecordError, msgspec.DecodeError) as error:
         return str(error)
-    for name, value in right.items():
-        if row._mapping[name] != value:
-            return f"its column {name} was changed; its bytes are as they were appended"
-    return ""
+    found = row[_CHAINED:]
+    if found == right:
+        return ""
+    names = CHAINED[chain].columns.keys()[_CHAINED:]
+    wrong = next(name for name, *both in zip(names, found, right, strict=True) if len({*both}) > 1)
+    return f"its column {wrong} was changed; its bytes are as they were appended"

@@ -11,9 +11,5 @@ class StoreUnavailableError(StoreError):
     """The database does not answer, or is busy; waiting may mend that."""
 
 
-class RecordError(StoreError):
-    """The bytes are no explanation record."""
-
-
 class TamperedError(StoreError):
     """The store is not as it was written; the message names the first place that is not."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
-from explain.store.errors import RecordError
+from explain.record import RecordError
 
 _INDEXED = 200
 """Characters of a text that are indexed: PostgreSQL refuses an index row of 2,700 bytes."""
