@@ -1,8 +1,8 @@
 """Whatever is done to the store of explanations, `weir audit verify` names where it was done.
 
-Appends records to a fresh store and verifies it. Then, one deed at a time: something is done to it
-at random, `verify` has to name the first place that is not as it was written, and the deed is
-undone.
+Appends records to a fresh store and verifies it. Then something is done at random to a thousand
+places at once: `verify` has to find each of them, and no other. Then one deed at a time, of more
+kinds: `verify` has to name the first place that is not as it was written, and the deed is undone.
 """
 
 import sys
@@ -35,8 +35,10 @@ _T0 = 1_767_225_600_000
 
 Rng = np.random.Generator
 Undo = Callable[[Connection], object]
-Deed = tuple[int, Undo]
+Done = tuple[int, Undo]
 """Where `verify` has to point, and how to take it back."""
+Deed = Callable[[Connection, int, int, Rng], Done]
+"""Called with a connection, the number of a record, that of the last one, and a generator."""
 
 
 def record(number: int, rng: Rng) -> bytes:
@@ -69,7 +71,7 @@ def record(number: int, rng: Rng) -> bytes:
     )  # fmt: skip
 
 
-def flip_byte(connection: Connection, place: int, last: int, rng: Rng) -> Deed:
+def flip_byte(connection: Connection, place: int, last: int, rng: Rng) -> Done:
     """Change one byte of a record or of one of its hashes."""
     column = records.c[str(rng.choice(["body", "hash", "previous"]))]
     at = records.c.sequence == place
@@ -80,7 +82,7 @@ def flip_byte(connection: Connection, place: int, last: int, rng: Rng) -> Deed:
     return place, lambda again: again.execute(update(records).where(at).values({column: before}))
 
 
-def change_column(connection: Connection, place: int, last: int, rng: Rng) -> Deed:
+def change_column(connection: Connection, place: int, last: int, rng: Rng) -> Done:
     """Change what a record is found by, so that it is found no more."""
     column = records.c[str(rng.choice(["event_id", "event_key", "outcome", "package", "id"]))]
     at = records.c.sequence == place
@@ -89,7 +91,7 @@ def change_column(connection: Connection, place: int, last: int, rng: Rng) -> De
     return place, lambda again: again.execute(update(records).where(at).values({column: before}))
 
 
-def remove(connection: Connection, place: int, last: int, rng: Rng) -> Deed:
+def remove(connection: Connection, place: int, last: int, rng: Rng) -> Done:
     """Remove up to five records."""
     some = records.c.sequence.between(place, place + int(rng.integers(5)))
     gone = [row._asdict() for row in connection.execute(select(records).where(some))]
@@ -97,7 +99,7 @@ def remove(connection: Connection, place: int, last: int, rng: Rng) -> Deed:
     return place, lambda again: again.execute(insert(records), gone)
 
 
-def cut_off(connection: Connection, place: int, last: int, rng: Rng) -> Deed:
+def cut_off(connection: Connection, place: int, last: int, rng: Rng) -> Done:
     """Remove the end, of up to a thousand records, and all anchors of it stay."""
     first = last - int(rng.integers(1_000))
     some = records.c.sequence >= first
@@ -106,7 +108,7 @@ def cut_off(connection: Connection, place: int, last: int, rng: Rng) -> Deed:
     return first, lambda again: again.execute(insert(records), gone)
 
 
-def swap(connection: Connection, place: int, last: int, rng: Rng) -> Deed:
+def swap(connection: Connection, place: int, last: int, rng: Rng) -> Done:
     """Let two records change places."""
     other = int(rng.integers(1, last + 1))
     if other == place:
@@ -121,7 +123,7 @@ def swap(connection: Connection, place: int, last: int, rng: Rng) -> Deed:
     return min(place, other), exchange
 
 
-def move(connection: Connection, place: int, last: int, rng: Rng) -> Deed:
+def move(connection: Connection, place: int, last: int, rng: Rng) -> Done:
     """Put a record behind the end."""
     far = last + int(rng.integers(1, 1_000))
     connection.execute(update(records).where(records.c.sequence == place).values(sequence=far))
@@ -129,7 +131,7 @@ def move(connection: Connection, place: int, last: int, rng: Rng) -> Deed:
     return place, lambda again: again.execute(back)
 
 
-def replace(connection: Connection, place: int, last: int, rng: Rng) -> Deed:
+def replace(connection: Connection, place: int, last: int, rng: Rng) -> Done:
     """Replace a record and compute its hash anew, as a forger who knows the rules would."""
     at = records.c.sequence == place
     before = connection.execute(select(records).where(at)).one()
@@ -140,7 +142,7 @@ def replace(connection: Connection, place: int, last: int, rng: Rng) -> Deed:
     return place, lambda again: again.execute(back)
 
 
-def insert_one(connection: Connection, place: int, last: int, rng: Rng) -> Deed:
+def insert_one(connection: Connection, place: int, last: int, rng: Rng) -> Done:
     """Insert a forged record with right hashes among the last thousand; the later ones move up."""
     place = last - int(rng.integers(1_000))
 
@@ -170,7 +172,9 @@ def insert_one(connection: Connection, place: int, last: int, rng: Rng) -> Deed:
     return place, undo
 
 
-DEEDS = (flip_byte, change_column, remove, cut_off, swap, move, replace, insert_one)
+LOCAL: tuple[Deed, ...] = (flip_byte, change_column, remove, replace)
+"""What touches no other record than a few that follow."""
+DEEDS: tuple[Deed, ...] = (*LOCAL, cut_off, swap, move, insert_one)
 
 
 def fill(database: Database, signer: Signer, count: int, rng: Rng) -> dict[str, float]:
@@ -187,6 +191,52 @@ def fill(database: Database, signer: Signer, count: int, rng: Rng) -> dict[str, 
     return {"record_bytes": round(size / count), "append_per_s": round(count / spent)}
 
 
+def at_once(
+    database: Database, trusted: Trusted, last: int, places: int, rng: Rng
+) -> tuple[int, int, float]:
+    """Do something to many places at once, and undo it; found, falsely found, seconds."""
+    stride = last // places
+    with database.writing() as connection:
+        done = [
+            LOCAL[int(rng.integers(len(LOCAL)))](
+                connection, stride * place + int(rng.integers(1, stride - 8)), last, rng
+            )
+            for place in range(places)
+        ]
+    start = perf_counter()
+    said = verify(database, trusted)
+    seconds = perf_counter() - start
+    named = {fault.sequence for fault in said.faults} | set(said.others)
+    expected = {place for place, _ in done}
+    with database.writing() as connection:
+        for _, undo in done:
+            undo(connection)
+    return len(named & expected), len(named - expected), seconds
+
+
+def one_by_one(
+    database: Database, trusted: Trusted, last: int, trials: int, rng: Rng
+) -> tuple[Counter[str], list[str]]:
+    """Do one thing, see that its place is named, undo it; found by kind, and what was not."""
+    found: Counter[str] = Counter()
+    missed = []
+    for trial in range(trials):
+        deed = DEEDS[trial % len(DEEDS)]
+        with database.writing() as connection:
+            place, undo = deed(connection, int(rng.integers(1, last + 1)), last, rng)
+        faults = verify(database, trusted).faults
+        kind = getattr(deed, "__name__", "")
+        if faults and (faults[0].part, faults[0].sequence) == ("records", place):
+            found[kind] += 1
+        else:
+            missed.append(f"{kind} at {place}: {faults[0] if faults else 'whole'}")
+        with database.writing() as connection:
+            undo(connection)
+        if sys.stderr.isatty():
+            print(f"\r{trial + 1} of {trials} deeds", end="", file=sys.stderr, flush=True)
+    return found, missed
+
+
 def main() -> None:
     """Fill, verify, tamper."""
     args = arguments(
@@ -194,47 +244,38 @@ def main() -> None:
         url={"help": "an empty database; by default SQLite in a temporary folder"},
         seed={"type": int, "default": 1},
     )
-    count, trials = (5_000, 100) if args.quick else (100_000, 1_000)
+    count, places, trials = (5_000, 100, 64) if args.quick else (100_000, 1_000, 200)
     rng = np.random.default_rng(args.seed)
     signer = Signer(Ed25519PrivateKey.generate())
     trusted = Trusted([signer.public])
-    found: Counter[str] = Counter()
-    missed: list[str] = []
     with (
         tempfile.TemporaryDirectory() as folder,
         StoreSettings(url=args.url).open_database(Path(folder)) as database,
     ):
-        details: dict[str, Any] = {"records": count, "trials": trials, "database": database.place}
-        details["database"] = database.place.replace(folder, "…")
+        where = database.place.replace(folder, "…")
+        details: dict[str, Any] = {"records": count, "database": where}
         details |= fill(database, signer, count, rng)
         start = perf_counter()
-        whole = verify(database, trusted)
+        whole = verify(database, trusted).whole
         details["verify_per_s"] = round(count / (perf_counter() - start))
-        for trial in range(trials):
-            deed = DEEDS[int(rng.integers(len(DEEDS)))]
-            with database.writing() as connection:
-                place, undo = deed(connection, int(rng.integers(1, count + 1)), count, rng)
-            faults = verify(database, trusted).faults
-            if faults and (faults[0].part, faults[0].sequence) == ("records", place):
-                found[deed.__name__] += 1
-            else:
-                missed.append(f"{deed.__name__} at {place}: {faults[0] if faults else 'whole'}")
-            with database.writing() as connection:
-                undo(connection)
-            if sys.stderr.isatty():
-                print(f"\r{trial + 1} of {trials} deeds", end="", file=sys.stderr, flush=True)
-        again = verify(database, trusted)
-    met = whole.whole and again.whole and not missed
-    details |= {"found": dict(found), "missed": missed, "whole_before_and_after": met}
+        caught, false, seconds = at_once(database, trusted, count, places, rng)
+        found, missed = one_by_one(database, trusted, count, trials, rng)
+        whole = whole and verify(database, trusted).whole
+    met = whole and caught == places and not false and not missed
+    details |= {"at_once": places, "caught": caught, "falsely": false, "seconds": seconds}
+    details |= {"one_by_one": dict(found), "missed": missed, "whole_before_and_after": whole}
     lines = [
-        f"{count:,} records of {details['record_bytes']:,} bytes in {details['database']}",
+        f"{count:,} records of {details['record_bytes']:,} bytes in {where}",
         f"  appended {details['append_per_s']:,} a second, verified {details['verify_per_s']:,}",
-        *(f"  {name:<14} {number:4} deeds, each named" for name, number in sorted(found.items())),
+        f"  {places:,} places tampered with at once: {caught:,} found, {false} others, "
+        f"in {seconds:.1f} s",
+        *(f"  {name:<14} {number:3} times alone, each named" for name, number in found.items()),
         *(f"  MISSED {each}" for each in missed),
     ]
+    share = (caught + sum(found.values())) / (places + trials)
     report(
-        args, name="audit", figure=sum(found.values()) / trials, unit="of the deeds, named",
-        target=1.0, met=met, details=details, text="\n".join(lines),
+        args, name="audit", figure=share, unit="of what was done, found", target=1.0, met=met,
+        details=details, text="\n".join(lines),
     )  # fmt: skip
 
 

@@ -37,6 +37,14 @@ def name_of(row: Row[Any]) -> str | None:
     return name if isinstance(name, str) else None
 
 
+def first_unfit(head: Head, sure: Head, row: Row[Any], sound: bool) -> int:
+    """The number of the first row that is not as appended, by what `row` and `head` alone tell."""
+    if row.sequence <= head.sequence:
+        return int(row.sequence)
+    replaced = sound and row.sequence == head.sequence + 1 and head.sequence > sure.sequence
+    return head.sequence if replaced else head.sequence + 1
+
+
 def diagnose(connection: Connection, chain: Chain, head: Head, sure: Head, row: Row[Any]) -> Fault:
     """What was done to a chain that is right up to `head`, where `row` comes next.
 
@@ -46,6 +54,12 @@ def diagnose(connection: Connection, chain: Chain, head: Head, sure: Head, row: 
         sure: the last row up to `head` that an anchor vouches for.
     """
     return _Diagnosis(connection, chain, head, sure, row).fault()
+
+
+def replaced_alone(connection: Connection, chain: Chain, anchored: Head) -> bool:
+    """Whether the row behind an anchored one is right, and still links to what was signed."""
+    following = _find(connection, chain, "sequence", anchored.sequence + 1)
+    return following is not None and follows(anchored, following) and is_sound(following)
 
 
 def diagnose_anchored(
@@ -58,6 +72,8 @@ def diagnose_anchored(
         sure: the last row before that an anchor vouches for.
     """
     first = sure.sequence + 1
+    if replaced_alone(connection, chain, anchored):
+        return Fault(chain, "changed", row.sequence, name_of(row), _replaced(first, row.sequence))
     signed = _find(connection, chain, "hash", anchored.hash)
     before = None if signed is None else _find(connection, chain, "hash", signed.previous)
     if signed is not None and before is not None and before.sequence < row.sequence:
@@ -65,13 +81,17 @@ def diagnose_anchored(
         detail = f"the row that an anchor was signed at {row.sequence} for is at {signed.sequence}"
         return Fault(chain, "inserted", place, _name_at(connection, chain, place), detail)
     if first == row.sequence:
-        detail = "it was replaced, and its hash computed anew: an anchor has another hash"
-        return Fault(chain, "changed", first, name_of(row), detail)
+        return Fault(chain, "changed", first, name_of(row), _replaced(first, first))
     detail = (
         f"one of the rows {first} to {row.sequence} was replaced, and the hashes from there on "
         f"computed anew: the anchor at {row.sequence} has another hash"
     )
     return Fault(chain, "rewritten", first, None, detail)
+
+
+def _replaced(first: int, last: int) -> str:
+    detail = "it was replaced, and its hash computed anew"
+    return detail if first == last else f"{detail}; perhaps others before it too, from {first} on"
 
 
 def _find(connection: Connection, chain: Chain, column: str, value: Any) -> Row[Any] | None:
@@ -155,9 +175,7 @@ class _Diagnosis:
             return Fault(self._chain, "inserted", first, self._name_at(first), detail)
         if is_sound(self._row) and self._head.sequence > self._sure.sequence:
             last = self._head.sequence
-            detail = "it was replaced, and its hash computed anew: the next row links to another"
-            if last > self._sure.sequence + 1:
-                detail += f"; perhaps others before it too, from {self._sure.sequence + 1} on"
+            detail = _replaced(self._sure.sequence + 1, last)
             return Fault(self._chain, "changed", last, self._name_at(last), detail)
         detail = "it is gone, and another row stands in its place"
         return Fault(self._chain, "removed", self._place, None, detail)

@@ -5,15 +5,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, func, select
-
 from explain.store.anchor_check import AnchorCheck
 from explain.store.chain import Chain, Head, genesis
-from explain.store.chain_check import check_chain
+from explain.store.chain_check import ChainCheck
 from explain.store.database import Database
 from explain.store.faults import Fault
 from explain.store.keys import Trusted
-from explain.store.tables import CHAINED
+from explain.store.tables import head_of
 
 Step = Callable[[int, int], None]
 """Called with how many rows of how many were looked at."""
@@ -34,6 +32,8 @@ class Report:
         anchors: how many anchors have a right signature by a trusted key.
         unanchored: how many records at the end no anchor vouches for yet.
         faults: the first of each part that has one; of records before that of acts, anchors, copy.
+        others: numbers of further records where something is wrong, a thousand at most.
+        other_count: how many of these there are. Where rows were moved up, it is all behind them.
     """
 
     store: str
@@ -43,6 +43,8 @@ class Report:
     anchors: int
     unanchored: int
     faults: tuple[Fault, ...]
+    others: tuple[int, ...]
+    other_count: int
 
     @property
     def whole(self) -> bool:
@@ -68,37 +70,42 @@ def verify(
         StoreUnavailableError, StoreError: the database failed, or the copy can't be read.
     """
     with database.reading() as connection:
-        check = AnchorCheck(connection, database.id, trusted, copy)
-        faults = check.run()
-        starts: dict[Chain, Head] = {"records": check.purged, "acts": genesis("acts", database.id)}
-        rows = {chain: _count(connection, chain) for chain in starts}
-        ends: dict[Chain, Head] = {}
+        anchored = AnchorCheck(connection, database.id, trusted, copy)
+        faults = anchored.run()
+        checked: dict[Chain, ChainCheck] = {}
+        starts: dict[Chain, Head] = {
+            "records": anchored.purged,
+            "acts": genesis("acts", database.id),
+        }
+        rows = {
+            chain: head_of(connection, chain, start).sequence - start.sequence
+            for chain, start in starts.items()
+        }
         done = 0
         for chain, start in starts.items():
 
             def reached(sequence: int, before: int = done - start.sequence) -> None:
                 step(before + sequence, sum(rows.values()))
 
-            signed = heapq.merge(*_places(check, chain), key=lambda head: head.sequence)
-            ends[chain], fault = check_chain(connection, chain, start, signed, reached)
-            if fault is not None:
-                faults.append(fault)
+            signed = heapq.merge(*_places(anchored, chain), key=lambda head: head.sequence)
+            checked[chain] = ChainCheck(connection, chain, start, signed)
+            checked[chain].run(reached)
             done += rows[chain]
+    faults += [each.fault for each in checked.values() if each.fault is not None]
     order = ("records", "acts", "anchors", "copy")
     faults.sort(key=lambda fault: order.index(fault.part))
+    records, acts = checked["records"], checked["acts"]
     return Report(
         store=database.id,
-        records=ends["records"].sequence - starts["records"].sequence,
-        acts=ends["acts"].sequence,
-        purged=starts["records"].sequence,
-        anchors=check.valid,
-        unanchored=max(0, ends["records"].sequence - check.anchored),
+        records=records.right - anchored.purged.sequence,
+        acts=acts.right,
+        purged=anchored.purged.sequence,
+        anchors=anchored.valid,
+        unanchored=max(0, records.right - anchored.anchored),
         faults=tuple(faults),
+        others=tuple(records.others),
+        other_count=records.other_count,
     )
-
-
-def _count(connection: Connection, chain: Chain) -> int:
-    return connection.execute(select(func.count()).select_from(CHAINED[chain])).scalar_one()
 
 
 def _places(check: AnchorCheck, chain: Chain) -> Iterator[Iterator[Head]]:

@@ -42,6 +42,8 @@ app = typer.Typer(
 )
 app.add_typer(hold_app, name="hold")
 
+_LISTED = 20
+
 PublicKeyOption = Annotated[
     list[Path] | None,
     typer.Option(
@@ -208,6 +210,13 @@ def _before_ms(settings: Settings, before: str | None) -> int:
 def _say(report: Report) -> None:
     for fault in report.faults:
         stdout.print(f"TAMPERED: {fault}", markup=False, soft_wrap=True)
+    if report.other_count:
+        listed = ", ".join(f"{number:,}" for number in report.others[:_LISTED])
+        more = ", …" if report.other_count > _LISTED else ""
+        stdout.print(
+            f"also wrong: {report.other_count:,} further places among the records: {listed}{more}",
+            soft_wrap=True,
+        )
     state = "whole" if report.whole else "up to the first fault"
     said = [
         f"{state}: {report.records:,} records, {report.acts:,} acts, {report.anchors:,} anchors"

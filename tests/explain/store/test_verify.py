@@ -236,6 +236,11 @@ def test_hashes_that_were_computed_anew(tampered: Callable[..., Report]) -> None
 
     fault = first(tampered(replace(6, 6)))  # its own only: the next row gives it away
     assert (fault.kind, fault.sequence, fault.id) == ("changed", 6, name(6))
+    for anchored in (4, 10):
+        fault = first(tampered(replace(anchored, anchored)))
+        assert (fault.kind, fault.sequence, fault.id) == ("changed", anchored, name(anchored))
+    report = tampered(replace(6, 6))
+    assert (report.records, report.others, report.other_count) == (5, (), 0)
     fault = first(tampered(replace(6, 8)))  # as far as one can tell
     assert (fault.kind, fault.sequence) == ("changed", 8)
     assert "from 5 on" in fault.detail
@@ -247,6 +252,21 @@ def test_hashes_that_were_computed_anew(tampered: Callable[..., Report]) -> None
     report = tampered(replace(11, 12))  # what no anchor vouches for: docs/audit.md
     assert report.whole
     assert report.unanchored == 2
+
+
+def test_all_places_are_found_and_nothing_else(tampered: Callable[..., Report]) -> None:
+    def do(raw: sqlite3.Connection) -> None:
+        raw.execute("UPDATE weir_records SET body = x'00' WHERE sequence = 2")
+        raw.execute("UPDATE weir_records SET hash = x'00' WHERE sequence = 4")
+        raw.execute("DELETE FROM weir_records WHERE sequence IN (6, 7)")
+        body = record(9, model__version=2)
+        raw.execute("UPDATE weir_records SET body = ? WHERE sequence = 10", (body,))
+        rehash(raw, 10, 10)
+        raw.execute("UPDATE weir_records SET outcome = 'approve' WHERE sequence = 12")
+
+    report = tampered(do)
+    assert first(report).sequence == 2
+    assert (report.others, report.other_count, report.records) == ((4, 6, 10, 12), 4, 1)
 
 
 def test_the_log_of_acts_counts_as_much(tampered: Callable[..., Report]) -> None:
