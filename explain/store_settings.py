@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
 _FILE = "explanations.db"
 _KEY = "audit-key.pem"
-_TLS = ("disable", "require", "verify-full")
+_TLS = ("disable", "prefer", "require", "verify-full")
 
 
 class StoreSettings(Section):
     """The ``[store]`` section.
 
     Attributes:
-        url, url_file: ``sqlite:///FILE`` or ``postgresql://USER:PASSWORD@HOST/DATABASE``, with
-            ``?sslmode=require`` or ``verify-full`` (and ``sslrootcert=FILE``) for TLS. It holds a
-            secret: give it in a file or in the environment. By default SQLite in the data folder.
+        url, url_file: ``sqlite:///FILE`` or ``postgresql://USER:PASSWORD@HOST/DATABASE``; for TLS
+            with ``?sslmode=``, one of disable, prefer (the default), require and verify-full, and
+            ``sslrootcert=FILE``. It holds a secret: give it in a file or in the environment. By
+            default SQLite in the data folder.
         anchor_every: records after which an anchor is signed, or once `anchor_after` has passed.
         keep: records of older events may be purged; by default none.
         key_file: the private key that signs; made at the first use. By default in the data folder.
@@ -131,7 +132,7 @@ class StoreSettings(Section):
 
 def _postgresql(url: "URL") -> tuple["URL", dict[str, Any]]:
     """The URL for our driver, which takes TLS as an object and not by name."""
-    mode = url.query.get("sslmode", "disable")
+    mode = url.query.get("sslmode", "prefer")
     root = url.query.get("sslrootcert")
     if mode not in _TLS:
         raise ValueError(f"url: sslmode is one of {', '.join(_TLS)}")
@@ -139,8 +140,8 @@ def _postgresql(url: "URL") -> tuple["URL", dict[str, Any]]:
     if unknown:
         raise ValueError(f"url: {min(unknown)} is not supported: only sslmode and sslrootcert are")
     plain = url.set(drivername="postgresql+pg8000", query={})
-    if mode == "disable":
-        return plain, {}
+    if mode in ("disable", "prefer"):
+        return plain, {"ssl_context": False if mode == "disable" else None}
     try:
         context = ssl.create_default_context(cafile=str(root) if root else None)
     except OSError as error:

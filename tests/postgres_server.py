@@ -11,10 +11,17 @@ import tempfile
 import time
 import uuid
 import zipfile
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pg8000.native
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from jgo.constants import MAVEN_CENTRAL_URL
 
 from streams.broker import BrokerError, BrokerSettings
@@ -33,6 +40,9 @@ _QUICK = {
     "unix_socket_directories": "",
     "listen_addresses": "127.0.0.1",
     "max_connections": "60",
+    "ssl": "on",
+    "ssl_cert_file": "../server.crt",
+    "ssl_key_file": "../server.key",
 }
 
 
@@ -50,8 +60,11 @@ class Postgres:
         if os.geteuid() != 0:
             self._drop = {}
         shutil.copytree(program, self.root, dirs_exist_ok=True, symlinks=True)
+        self.certificate = self.root / "server.crt"
+        _certify(self.certificate, self.root / "server.key")
         if self._drop:
-            os.chown(self.root, _NOBODY, _NOBODY)
+            for path in (self.root, self.root / "server.key"):
+                os.chown(path, _NOBODY, _NOBODY)
         self._data = self.root / "data"
         self._run("initdb", "-D", self._data, "-U", "weir", "-A", "trust", "-N", "--no-locale",
                   "-E", "UTF8")  # fmt: skip
@@ -133,6 +146,24 @@ def fetch_postgres() -> Path:
             folder.chmod(0o755)
             jar.unlink()
     return folder
+
+
+def _certify(certificate: Path, private_key: Path) -> None:
+    """A certificate of this machine, signed by itself, for two days."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "weir tests")])
+    now = datetime.now(UTC)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    issued = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(here, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate.write_bytes(issued.public_bytes(Encoding.PEM))
+    private_key.touch(0o600)
+    private_key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def _unpack(jar: Path, folder: Path) -> None:

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from ssl import SSLError
 from typing import Any
 
 from sqlalchemy import URL, Connection, create_engine, event, insert, select, text
@@ -120,6 +121,9 @@ class Database:
             if _passes(error, said):
                 raise StoreUnavailableError(f"store.url: {self.place}: {said}") from error
             raise StoreError(f"store.url: {self.place}: {said}") from error
+        except (SSLError, ConnectionError, TimeoutError) as error:  # as PostgreSQL's driver has it
+            kind = StoreError if isinstance(error, SSLError) else StoreUnavailableError
+            raise kind(f"store.url: {self.place}: {error}") from error
         except AnyError as error:
             raise StoreError(f"store.url: {self.place}: {error}") from error
 

@@ -1,5 +1,6 @@
 """What people do: reading, which is logged, holding, and purging what is old."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,30 @@ from explain.store.queries import Query, Reader, list_acts
 from explain.store.retention import Hold, Retention
 from explain.store.tables import records
 from explain.store.verification import verify
+from explain.store_settings import StoreSettings
 
 NUMBERS = range(20)
 
 
-@pytest.fixture
-def filled(database: Database) -> Database:
-    """Twenty records, one a day, with anchors at 5, 10, 15 and 20."""
+def fill(database: Database) -> Database:
+    """Append twenty records, one a day, with anchors at 5, 10, 15 and 20."""
     ours = appender(database, every=5)
     for first in range(0, 20, 5):
         ours.append([record(number) for number in NUMBERS[first : first + 5]])
     return database
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    """A filled store, of each kind of database."""
+    return fill(database)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[Database]:
+    """A filled store in SQLite, for what does not depend on the database."""
+    with StoreSettings().open_database(tmp_path) as database:
+        yield fill(database)
 
 
 def left(database: Database) -> list[int]:
@@ -62,20 +76,20 @@ def test_queries_find_the_latest_first(filled: Database) -> None:
         assert reader.find(query, limit=2) == [record(number) for number in expected[:2]]
 
 
-def test_who_does_not_say_who_they_are_reads_nothing(filled: Database) -> None:
+def test_who_does_not_say_who_they_are_reads_nothing(local: Database) -> None:
     with pytest.raises(ValueError, match="say who"):
-        Reader(filled, " ").find(Query())
-    assert list(list_acts(filled)) == []
+        Reader(local, " ").find(Query())
+    assert list(list_acts(local)) == []
 
 
-def test_reads_come_under_an_anchor_too(filled: Database) -> None:
-    Reader(filled, "ada", clock=Clock()).find(Query())
-    anchor = appender(filled).anchor(now=True)
+def test_reads_come_under_an_anchor_too(local: Database) -> None:
+    Reader(local, "ada", clock=Clock()).find(Query())
+    anchor = appender(local).anchor(now=True)
     assert anchor is not None
     assert (anchor.acts.sequence, anchor.records.sequence) == (1, 20)
-    with filled.writing() as connection:
+    with local.writing() as connection:
         connection.exec_driver_sql("DELETE FROM weir_acts")
-    (fault,) = verify(filled, TRUSTED).faults
+    (fault,) = verify(local, TRUSTED).faults
     assert (fault.part, fault.kind, fault.sequence) == ("acts", "truncated", 1)
 
 
@@ -114,22 +128,22 @@ def test_a_purge_removes_whole_segments_and_the_rest_verifies(
     assert (fault.kind, fault.sequence) == ("removed", 11)
 
 
-def test_all_can_go_and_the_chain_goes_on_behind_it(filled: Database) -> None:
-    plan = Retention(filled, "ada").purge(T0 + 99 * DAY_MS, SIGNER, TRUSTED)
-    assert (plan.records, left(filled)) == (20, [])
-    assert verify(filled, TRUSTED).whole
-    appender(filled).append([record(30)])
-    assert left(filled) == [21]
-    assert verify(filled, TRUSTED).whole
+def test_all_can_go_and_the_chain_goes_on_behind_it(local: Database) -> None:
+    plan = Retention(local, "ada").purge(T0 + 99 * DAY_MS, SIGNER, TRUSTED)
+    assert (plan.records, left(local)) == (20, [])
+    assert verify(local, TRUSTED).whole
+    appender(local).append([record(30)])
+    assert left(local) == [21]
+    assert verify(local, TRUSTED).whole
 
 
-def test_records_put_back_before_the_beginning_are_found(filled: Database) -> None:
-    with filled.reading() as connection:
+def test_records_put_back_before_the_beginning_are_found(local: Database) -> None:
+    with local.reading() as connection:
         old = connection.execute(select(records).where(records.c.sequence == 10)).one()
-    Retention(filled, "ada").purge(T0 + 12 * DAY_MS, SIGNER, TRUSTED)
-    with filled.writing() as connection:
+    Retention(local, "ada").purge(T0 + 12 * DAY_MS, SIGNER, TRUSTED)
+    with local.writing() as connection:
         connection.execute(records.insert(), [old._asdict()])
-    (fault,) = verify(filled, TRUSTED).faults
+    (fault,) = verify(local, TRUSTED).faults
     assert (fault.kind, fault.sequence) == ("inserted", 10)
 
 
@@ -165,28 +179,28 @@ def test_a_hold_stops_a_purge_until_it_is_released(filled: Database) -> None:
 
 
 @pytest.mark.parametrize("hold", [Hold(), Hold(from_ms=5, to_ms=5)])
-def test_a_hold_has_to_hold_something(filled: Database, hold: Hold) -> None:
+def test_a_hold_has_to_hold_something(local: Database, hold: Hold) -> None:
     with pytest.raises(ValueError, match=r"held|empty"):
-        Retention(filled, "ada").add(hold, "")
+        Retention(local, "ada").add(hold, "")
 
 
-def test_nothing_is_purged_from_a_store_that_was_tampered_with(filled: Database) -> None:
-    with filled.writing() as connection:
+def test_nothing_is_purged_from_a_store_that_was_tampered_with(local: Database) -> None:
+    with local.writing() as connection:
         connection.exec_driver_sql("UPDATE weir_records SET outcome = 'x' WHERE sequence = 18")
     with pytest.raises(TamperedError, match=r"record 18 .* changed"):
-        Retention(filled, "ada").purge(T0 + 12 * DAY_MS, SIGNER, TRUSTED)
-    assert len(left(filled)) == 20
+        Retention(local, "ada").purge(T0 + 12 * DAY_MS, SIGNER, TRUSTED)
+    assert len(left(local)) == 20
 
 
-def test_a_forged_hold_or_release_is_found(filled: Database) -> None:
-    retention = Retention(filled, "ada")
+def test_a_forged_hold_or_release_is_found(local: Database) -> None:
+    retention = Retention(local, "ada")
     retention.add(Hold(event_id="1"), "")
-    with filled.writing() as connection:
+    with local.writing() as connection:
         connection.exec_driver_sql("DELETE FROM weir_acts WHERE kind = 'hold'")
     assert retention.holds() == []  # the hold is gone, and no anchor was signed yet
     retention.add(Hold(event_id="2"), "")
-    appender(filled).anchor(now=True)
-    with filled.writing() as connection:
+    appender(local).anchor(now=True)
+    with local.writing() as connection:
         connection.exec_driver_sql("DELETE FROM weir_acts WHERE kind = 'hold'")
     with pytest.raises(TamperedError, match="act 1 truncated"):
         retention.purge(T0 + 12 * DAY_MS, SIGNER, TRUSTED)

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from explain.store.errors import StoreError
 from explain.store.keys import open_signer, read_public
 from explain.store_settings import StoreSettings
+from tests.postgres_server import Postgres
 
 PASSWORD = "hunter2"
 
@@ -59,6 +60,28 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path:
     with pytest.raises(StoreError, match=r"weir:\*\*\*@127.0.0.1:1/db") as error:
         settings.open_database(tmp_path)
     assert PASSWORD not in str(error.value)
+
+
+def test_a_connection_may_be_encrypted_and_the_server_checked(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    url = postgres.database()
+    for options, encrypted in (
+        ("", True),
+        ("?sslmode=disable", False),
+        ("?sslmode=require", True),
+        (f"?sslmode=verify-full&sslrootcert={postgres.certificate}", True),
+    ):
+        with (
+            StoreSettings(url=url + options).open_database(tmp_path) as database,
+            database.reading() as connection,
+        ):
+            asked = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+            assert connection.exec_driver_sql(asked).scalar() is encrypted
+    with pytest.raises(StoreError, match="CERTIFICATE_VERIFY_FAILED"):
+        StoreSettings(url=url + "?sslmode=verify-full").open_database(tmp_path)
+    with pytest.raises(ValidationError, match="sslrootcert"):
+        StoreSettings(url=url + "?sslmode=verify-full&sslrootcert=/none")
 
 
 def test_the_key_is_made_once_and_readable_to_its_owner_only(tmp_path: Path) -> None:
