@@ -8,10 +8,12 @@ numbers, and the features of a group come from one row. The linear model is in "
 "replaced" (0); since the samples are fixed, so are their weights and the least-squares solution,
 and explaining is one product of a constant matrix with the model's answers.
 
-Which groups are kept is a two-level design: columns of a Hadamard matrix with random signs, and
-their complements with the same background rows. So main effects are free of all products of two
-(Box and Wilson, "On the experimental attainment of optimum conditions", 1951, fold-over). What the
-drawn background rows happen to hold is taken out by regressors of their own: control variates.
+Values are taken from a few rows that stand for the background (`explain.prototypes`). With each of
+them goes a whole two-level design: a Hadamard matrix whose columns are dealt to the groups at
+random, with random signs, and the complement of every run (Plackett and Burman, Biometrika 1946;
+Box and Wilson's fold-over, 1951). So within each row, no group's effect is mixed with another's,
+nor with a product of two. What is left of chance is products of three or more; the columns that
+were dealt to no group show how large that is, event by event.
 """
 
 import hashlib
@@ -22,19 +24,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import hadamard  # type: ignore[import-untyped]
-from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 from explain.errors import ExplainError
+from explain.prototypes import prototypes
 from explain.settings import ExplainSettings
 from inference.package import ModelPackage
 
-_STEPS = (0.25, 0.75, 0.9)
-"""Quantiles of a background column at which a control variate steps, as trees do."""
-
-_SHRINKAGE = 1e-3
-"""Ridge of the control variates, times the sum of the weights; effects of groups have none."""
-
-_FARTHEST = 3.0
+_LEAST_RUNS = 16
+_LEAST_PROTOTYPES = 4
 
 
 @dataclass(frozen=True)
@@ -82,25 +79,28 @@ class Groups:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """The perturbed events of a package: m samples in complementary pairs, i and i + m/2.
+    """The perturbed events of a package: m samples, as many with each of some background rows.
 
     Attributes:
         groups: of the package's k columns.
         kept: bool (m, g), which groups a sample keeps.
         drawn: float32 (m, k), the background row that fills it up.
-        weights: float64 (m,), LIME's kernel; they sum to 1.
-        regressors: float64 (p, m): ones, `kept`, and the control variates.
-        operator: float64 (m, p), from the model's answers to the coefficients of the regressors.
-        typical: float64 (k,), medians of the background.
+        runs: samples with one row, one after another.
+        weights: float64 (m,), the rows' shares by LIME's kernel; they sum to 1.
+        regressors: float64 (1 + g, m): ones, and `kept`.
+        operator: float64 (m, 1 + g), from the model's answers to the coefficients of these.
+        idle: float64 (m, l): the contrasts of the columns that no group has; what they find with
+            one row is this column's part of the noise of every effect.
     """
 
     groups: Groups
     kept: NDArray[np.bool_]
     drawn: NDArray[np.float32]
+    runs: int
     weights: NDArray[np.float64]
     regressors: NDArray[np.float64]
     operator: NDArray[np.float64]
-    typical: NDArray[np.float64]
+    idle: NDArray[np.float64]
 
     @cached_property
     def kept_columns(self) -> NDArray[np.bool_]:
@@ -114,8 +114,8 @@ class Design:
 
     @cached_property
     def sha256(self) -> str:
-        """Of what is asked and how it is read."""
-        parts = (self.kept, self.drawn, self.operator)
+        """Of what is asked, and by which weights it is read."""
+        parts = (self.kept, self.drawn, self.weights.astype(np.float32))
         return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
     def mixed(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -127,81 +127,53 @@ def draw(package: ModelPackage, settings: ExplainSettings) -> Design:
     """Draw the samples of a package; the same package and settings give the same ones.
 
     Raises:
-        ExplainError: there are not enough samples for so many groups, or no background rows.
+        ExplainError: there are not enough samples for so many groups, or background rows.
     """
     groups = Groups.of(package.features.names, settings.groups)
-    background, m = package.background, settings.samples
-    if len(background) == 0:
-        raise ExplainError(f"model {package.short_id} has no background rows to replace values by")
-    if len(groups.names) >= m // 2:
+    count, background = len(groups.names), package.background
+    half = max(_LEAST_RUNS, 1 << count.bit_length())  # at least one column is dealt to no group
+    wanted = settings.samples // (2 * half)
+    if wanted < _LEAST_PROTOTYPES:
         raise ExplainError(
-            f"explain.samples: {m} are too few for {len(groups.names)} groups of features; "
-            f"{1 << (2 * len(groups.names)).bit_length()} would do"
+            f"explain.samples: {settings.samples} are too few for {count} groups of features; "
+            f"{2 * half * _LEAST_PROTOTYPES} would do"
         )
+    if len(background) < _LEAST_PROTOTYPES:
+        raise ExplainError(
+            f"model {package.short_id} has {len(background)} background rows to replace values by; "
+            f"{_LEAST_PROTOTYPES} are needed"
+        )
+    rows, shares = prototypes(background, min(wanted, len(background)))
     rng = np.random.default_rng([settings.seed, *bytes.fromhex(package.id)])
-    kept = _fold_over(m // 2, len(groups.names), rng)
-    half = np.resize(rng.permutation(len(background)), m // 2)
-    rows = np.concatenate([half, half])
-    weights = _kernel(kept, settings.kernel_width)
-    regressors = np.concatenate(
-        [np.ones((m, 1)), kept, _control_variates(background, groups, kept, rows)], axis=1
-    )
-    shrinkage = np.full(regressors.shape[1], _SHRINKAGE)
-    shrinkage[: 1 + len(groups.names)] = 0.0
+    signs = np.concatenate([_fold_over(half, rng) for _ in rows])
+    kept = signs[:, :count] > 0
+    share = np.repeat(shares, 2 * half)
+    weights = share * _kernel(kept, settings.kernel_width)
+    weights /= weights.sum()
+    regressors = np.concatenate([np.ones((len(kept), 1)), kept], axis=1)
     weighted = (regressors * weights[:, None]).T
-    operator = np.linalg.solve(weighted @ regressors + np.diag(shrinkage), weighted)
+    operator = np.linalg.solve(weighted @ regressors, weighted)
     return Design(
         groups=groups,
         kept=kept,
-        drawn=background[rows],
+        drawn=np.repeat(background[rows], 2 * half, axis=0),
+        runs=2 * half,
         weights=weights,
         regressors=np.ascontiguousarray(regressors.T),
         operator=np.ascontiguousarray(operator.T),
-        typical=_medians(background),
+        idle=np.ascontiguousarray(share[:, None] * signs[:, count:] / half),
     )
 
 
-def _fold_over(half: int, groups: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    columns = rng.choice(half - 1, groups, replace=False) + 1  # the first is constant
-    signs = rng.choice([-1, 1], groups)
-    kept = (hadamard(half)[:, columns] * signs)[rng.permutation(half)] > 0
-    return np.concatenate([kept, ~kept])
+def _fold_over(half: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A Hadamard matrix over its negative (2 half, half), its columns in random order and sign."""
+    columns, signs = rng.permutation(half), rng.choice([-1.0, 1.0], half)
+    runs = hadamard(half)[:, columns] * signs
+    return np.concatenate([runs, -runs])
 
 
 def _kernel(kept: NDArray[np.bool_], width: float) -> NDArray[np.float64]:
     """LIME's kernel, √exp(-d²/σ²) with σ = width·√g and d the distance to keeping all."""
     groups = kept.shape[1]
     replaced = groups - kept.sum(axis=1)
-    weights = np.sqrt(np.exp(-replaced / (width**2 * groups)))
-    return np.asarray(weights / weights.sum())
-
-
-def _control_variates(
-    background: NDArray[np.float32],
-    groups: Groups,
-    kept: NDArray[np.bool_],
-    rows: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """What the drawn rows hold beyond the background's mean, where it counts: (m, c).
-
-    For each column its standardised value, its rank, and steps at some quantiles.
-    """
-    columns = []
-    for column, group in enumerate(groups.of_column):
-        values = background[:, column].astype(np.float64)
-        values = np.where(np.isnan(values), np.nanmedian([*values, 0.0]), values)
-        spread = values.std()
-        if spread == 0:
-            continue
-        rank = (rankdata(values) - 0.5) / len(values)
-        shapes = [np.clip((values - values.mean()) / spread, -_FARTHEST, _FARTHEST), rank]
-        shapes += [(rank > step).astype(np.float64) for step in _STEPS]
-        for shape in shapes:
-            if shape.std() > 0:
-                columns.append(np.where(kept[:, group], 0.0, (shape - shape.mean())[rows]))
-    return np.stack(columns, axis=1) if columns else np.empty((len(rows), 0))
-
-
-def _medians(background: NDArray[np.float32]) -> NDArray[np.float64]:
-    known = np.where(np.isnan(background).all(axis=0), 0.0, background).astype(np.float64)
-    return np.asarray(np.nanmedian(known, axis=0))
+    return np.asarray(np.sqrt(np.exp(-replaced / (width**2 * groups))))

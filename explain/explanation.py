@@ -13,11 +13,11 @@ class Explanation:
         local: what it says of this event; ``local - log_odds`` is how far it is off.
         attributions: by group, what the event's own values add to the baseline; above zero raises
             the risk.
-        errors: standard error of each.
+        error: standard error of each, over the seeds that samples could be drawn by.
         r2: share of the weighted variance of the model's answers that the local model explains.
         ess: effective number of samples that the weights leave, by Kish.
         vsi: how far two seeds would name the same top groups, Jaccard's index, as expected from
-            the standard errors.
+            the standard error.
         csi: how surely the top groups would have the same sign.
         confident: whether all of that is within the settings' thresholds.
     """
@@ -26,7 +26,7 @@ class Explanation:
     baseline: float
     local: float
     attributions: tuple[float, ...]
-    errors: tuple[float, ...]
+    error: float
     r2: float
     ess: float
     vsi: float

@@ -18,8 +18,8 @@ from inference.graph_nodes import GraphNodes, names_read_by, prune, serialized
 from inference.package import ModelPackage
 from inference.sessions import load_session
 
-OUTPUTS = ("explained_log_odds", "explained_effects", "explained_errors", "explained_r2")
-"""Shapes (n,), (n, 1 + g) with the baseline first, (n, 1 + g), and (n,)."""
+OUTPUTS = ("explained_log_odds", "explained_effects", "explained_error", "explained_r2")
+"""Shapes (n,), (n, 1 + g) with the baseline first, (n,), and (n,)."""
 
 _LEAST_OPSET = 13
 _LEAST = 2.0**-24
@@ -60,7 +60,7 @@ def fused_graph(package: ModelPackage, design: Design) -> bytes:
     graph.node.extend([*before, *inner, *nodes.nodes])
     graph.initializer.extend(nodes.constants)
     width = 1 + len(design.groups.names)
-    shapes: tuple[list[str | int], ...] = (["n"], ["n", width], ["n", width], ["n"])
+    shapes: tuple[list[str | int], ...] = (["n"], ["n", width], ["n"], ["n"])
     graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         for name, shape in zip(OUTPUTS, shapes, strict=True)
@@ -83,8 +83,8 @@ class FusedLime(Lime):
         """Explain the answers to events (n, k) in the package's columns."""
         answers = self._session.run(OUTPUTS, {"features": np.ascontiguousarray(rows)})
         return [
-            self._explanation(*(part.astype(np.float64) for part in event))
-            for event in zip(*answers, strict=True)
+            self._explanation(float(log_odds), effects.astype(np.float64), float(error), float(r2))
+            for log_odds, effects, error, r2 in zip(*answers, strict=True)
         ]
 
 
@@ -112,8 +112,7 @@ def _log_odds(nodes: GraphNodes) -> str:
 
 def _read(nodes: GraphNodes, log_odds: str, design: Design) -> None:
     """Add what `explain.kernels.fit` computes, for all events at once."""
-    m, p = design.operator.shape
-    effects, half = 1 + len(design.groups.names), m // 2
+    m = len(design.operator)
     table = nodes.add("Reshape", [log_odds, nodes.constant("table_shape", [-1, m + 1])], "table")
     axis = nodes.constant("axis", [1])
 
@@ -126,15 +125,14 @@ def _read(nodes: GraphNodes, log_odds: str, design: Design) -> None:
 
     answers = part(table, 0, m, "answers")
     nodes.add_as(OUTPUTS[0], "Squeeze", [part(table, m, m + 1, "own"), axis])
-    coefficients = times(answers, design.operator, "coefficients")
-    first = part(coefficients, 0, effects, "first")
-    nodes.add_as(OUTPUTS[1], "Identity", [first])
+    effects = times(answers, design.operator, "effects")
+    nodes.add_as(OUTPUTS[1], "Identity", [effects])
 
     weights = design.weights[:, None]
     centred = nodes.add("Sub", [answers, times(answers, weights, "mean")], "centred")
     total = times(nodes.add("Mul", [centred, centred], "squared"), weights, "total")
-    by_groups = times(first, design.regressors[:effects], "by_groups")
-    missed = nodes.add("Sub", [answers, by_groups], "missed")
+    fitted = times(effects, design.regressors, "fitted")
+    missed = nodes.add("Sub", [answers, fitted], "missed")
     left = times(nodes.add("Mul", [missed, missed], "missed_squared"), weights, "left")
     tiny = nodes.constant("tiny", _NO_VARIANCE)
     unexplained = nodes.add("Div", [left, nodes.add("Max", [total, tiny], "some")], "unexplained")
@@ -144,17 +142,12 @@ def _read(nodes: GraphNodes, log_odds: str, design: Design) -> None:
     r2 = nodes.add("Where", [varies, share, whole], "r2")
     nodes.add_as(OUTPUTS[3], "Squeeze", [r2, axis])
 
-    fitted = times(coefficients, design.regressors, "fitted")
-    residual = nodes.add("Sub", [answers, fitted], "residual")
-    one, other = part(residual, 0, half, "one_of"), part(residual, half, m, "other_of")
-    a, b = design.operator[:half, :effects], design.operator[half:, :effects]
-    terms = [
-        times(nodes.add("Mul", pair, f"pair_{i}"), by, f"term_{i}")
-        for i, (pair, by) in enumerate(
-            (([one, one], a * a), ([one, other], 2 * a * b), ([other, other], b * b))
-        )
-    ]
-    sums = nodes.add("Sum", terms, "sums")
-    scaled = nodes.add("Mul", [sums, nodes.constant("correction", m / max(1, m - p))], "scaled")
-    at_least = nodes.add("Max", [scaled, nodes.constant("nothing", 0.0)], "variance")
-    nodes.add_as(OUTPUTS[2], "Sqrt", [at_least])
+    rows, columns = m // design.runs, design.idle.shape[1]
+    by_row = np.zeros((m, rows * columns))
+    for row in range(rows):
+        own = slice(row * design.runs, (row + 1) * design.runs)
+        by_row[own, row * columns : (row + 1) * columns] = design.idle[own]
+    contrasts = times(answers, by_row, "contrasts")
+    squares = nodes.add("Mul", [contrasts, contrasts], "contrasts_squared")
+    noise = times(squares, np.full((rows * columns, 1), 1 / columns), "noise")
+    nodes.add_as(OUTPUTS[2], "Squeeze", [nodes.add("Sqrt", [noise], "error"), axis])

@@ -69,18 +69,18 @@ def mixed_margins(  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def fit(answers, operator, regressors, weights, effects, coefficients, errors, residual):  # type: ignore[no-untyped-def]
-    """Fill coefficients and standard errors of the fit to answers (m,); return its R².
+def fit(answers, operator, regressors, weights, idle, runs, coefficients, residual):  # type: ignore[no-untyped-def]
+    """Fill the coefficients of the fit to answers (m,); return its R² and their standard error.
 
-    Sums run in a fixed order, so an event has the same bits in any company. Standard errors are
-    White's (Econometrica 1980), with complementary samples as one cluster and the usual correction
-    for p parameters. R² is weighted and counts the effects alone, not the control variates.
+    Sums run in a fixed order, so an event has the same bits in any company.
 
     Args:
-        operator: (m, p).
-        regressors: (p, m); the first is one, and `effects` of them follow that count.
+        operator: (m, 1 + g).
+        regressors: (1 + g, m).
         weights: (m,), summing to 1.
-        coefficients: (p,), errors: (1 + effects,), residual: (m,), to be filled.
+        idle: (m, l), contrasts that would be 0 if effects simply added up.
+        runs: samples with one background row, within which a contrast is taken.
+        coefficients: (1 + g,), residual: (m,), to be filled.
     """
     m, p = operator.shape
     coefficients[:] = 0.0
@@ -91,32 +91,30 @@ def fit(answers, operator, regressors, weights, effects, coefficients, errors, r
     mean = 0.0
     for i in range(m):
         mean += weights[i] * answers[i]
-    for j in range(1 + effects):
+    for j in range(p):
         for i in range(m):
             residual[i] -= coefficients[j] * regressors[j, i]
     total, left = 0.0, 0.0
     for i in range(m):
         total += weights[i] * (answers[i] - mean) ** 2
         left += weights[i] * residual[i] ** 2
-    for j in range(1 + effects, p):
-        for i in range(m):
-            residual[i] -= coefficients[j] * regressors[j, i]
-    errors[:] = 0.0
-    half = m // 2
-    for i in range(half):
-        for j in range(1 + effects):
-            pair = operator[i, j] * residual[i] + operator[i + half, j] * residual[i + half]
-            errors[j] += pair * pair
-    for j in range(1 + effects):
-        errors[j] = sqrt(errors[j] * m / max(1, m - p))
-    return 1.0 - left / total if total > 0.0 else 1.0
+    noise, columns = 0.0, idle.shape[1]
+    for first in range(0, m, runs):
+        for column in range(columns):
+            contrast = 0.0
+            for i in range(first, first + runs):
+                contrast += idle[i, column] * answers[i]
+            noise += contrast * contrast
+    r2 = 1.0 - left / total if total > 0.0 else 1.0
+    return r2, sqrt(noise / columns)
 
 
 @_kernel
-def stability(effects, errors, draws, top, chosen):  # type: ignore[no-untyped-def]
-    """Return VSI and CSI over draws of the effects (g,) from their normal distributions.
+def stability(effects, error, draws, top, chosen):  # type: ignore[no-untyped-def]
+    """Return VSI and CSI over draws of the effects (g,) from normal distributions.
 
     Args:
+        error: standard error of each effect.
         draws: standard normal (s, g), s at least 2.
         top: how many of the largest are named.
         chosen: bool (s, g), to work in.
@@ -128,11 +126,11 @@ def stability(effects, errors, draws, top, chosen):  # type: ignore[no-untyped-d
         for _ in range(top):
             best, most = -1, -1.0
             for j in range(g):
-                size = abs(effects[j] + errors[j] * draws[d, j])
+                size = abs(effects[j] + error * draws[d, j])
                 if size > most and not chosen[d, j]:
                     best, most = j, size
             chosen[d, best] = True
-            same += (effects[best] + errors[best] * draws[d, best]) * effects[best] >= 0.0
+            same += (effects[best] + error * draws[d, best]) * effects[best] >= 0.0
     agreement = 0.0
     for a in range(s):
         for b in range(a):

@@ -14,6 +14,8 @@ from inference.package import ModelPackage
 _DRAWS = 16
 """Seeds that stability is judged by: 120 pairs of them."""
 
+_DIGITS = 6
+
 
 class Lime:
     """Explains answers of one model.
@@ -52,40 +54,37 @@ class Lime:
         self.explain(self.design.drawn[:1])
 
     def _one(self, row: NDArray[np.float32], log_odds: float) -> Explanation:
-        design, groups = self.design, len(self.design.groups.names)
+        design = self.design
         m, p = design.operator.shape
-        coefficients, errors, residual = np.empty(p), np.empty(1 + groups), np.empty(m)
-        r2 = kernels.fit(
-            self._samples.mixed(row), design.operator, design.regressors, design.weights, groups,
-            coefficients, errors, residual,
+        coefficients, residual = np.empty(p), np.empty(m)
+        r2, error = kernels.fit(
+            self._samples.mixed(row), design.operator, design.regressors, design.weights,
+            design.idle, design.runs, coefficients, residual,
         )  # fmt: skip
-        return self._explanation(log_odds, coefficients[: 1 + groups], errors, r2)
+        return self._explanation(log_odds, coefficients, error, r2)
 
     def _explanation(
-        self,
-        log_odds: float,
-        coefficients: NDArray[np.float64],
-        errors: NDArray[np.float64],
-        r2: float,
+        self, log_odds: float, coefficients: NDArray[np.float64], error: float, r2: float
     ) -> Explanation:
-        """Judge a fit: coefficients and errors (1 + g,) of the baseline and the groups."""
+        """Judge a fit: coefficients (1 + g,) of the baseline and the groups."""
         effects = np.ascontiguousarray(coefficients[1:])
         vsi, csi = kernels.stability(
-            effects, errors[1:], self._draws, self._top, np.empty(self._draws.shape, np.bool_)
+            effects, error, self._draws, self._top, np.empty(self._draws.shape, np.bool_)
         )
-        baseline = float(coefficients[0])
-        local = baseline + float(effects.sum())
+        # Beyond these digits, processors and their libraries of mathematics may differ.
+        baseline, *attributions = (round(each, _DIGITS) for each in coefficients.tolist())
+        local = round(baseline + sum(attributions), _DIGITS)
         least, ess = self._settings.confidence, self.design.ess
         return Explanation(
-            log_odds=float(log_odds),
+            log_odds=round(float(log_odds), _DIGITS),
             baseline=baseline,
             local=local,
-            attributions=tuple(effects.tolist()),
-            errors=tuple(errors[1:].tolist()),
-            r2=float(r2),
-            ess=ess,
-            vsi=float(vsi),
-            csi=float(csi),
+            attributions=tuple(attributions),
+            error=round(float(error), _DIGITS),
+            r2=round(float(r2), _DIGITS),
+            ess=round(ess, _DIGITS),
+            vsi=round(float(vsi), _DIGITS),
+            csi=round(float(csi), _DIGITS),
             confident=bool(
                 r2 >= least.r2
                 and ess >= least.ess

@@ -57,11 +57,11 @@ def group_parts(groups: Mapping[str, Sequence[str]]) -> tuple[GroupPart, ...]:
 
 def explanation_part(explanation: Explanation, groups: Sequence[str]) -> ExplanationPart:
     """An explanation with the names of its groups."""
-    attributions = zip(groups, explanation.attributions, explanation.errors, strict=True)
+    attributions = zip(groups, explanation.attributions, strict=True)
     return ExplanationPart(
         attributions=tuple(
-            AttributionPart(group=group, value=finite(value), error=finite(error))
-            for group, value, error in attributions
+            AttributionPart(group=group, value=finite(value), error=finite(explanation.error))
+            for group, value in attributions
         ),
         baseline=finite(explanation.baseline),
         local=finite(explanation.local),

@@ -43,7 +43,7 @@ class ExplainSettings(Section):
 
     mode: Literal["off", "inline", "stream"] = "stream"
     decisions: tuple[Literal["approve", "review", "decline"], ...] = ("review", "decline")
-    samples: int = Field(default=1024, ge=128, le=16_384)
+    samples: int = Field(default=512, ge=128, le=16_384)
     seed: int = Field(default=0, ge=0)
     kernel_width: float = Field(default=0.75, gt=0)
     top: int = Field(default=5, ge=1)

@@ -21,7 +21,7 @@ SETTINGS = ExplainSettings(samples=256, groups={"amounts": ("amount", "amount_7d
 
 def assert_alike(found, expected, atol):
     for one, other in zip(found, expected, strict=True):
-        for name in ("log_odds", "baseline", "local", "attributions", "errors", "r2"):
+        for name in ("log_odds", "baseline", "local", "attributions", "error", "r2"):
             np.testing.assert_allclose(
                 getattr(one, name), getattr(other, name), atol=atol, err_msg=name
             )
