@@ -73,6 +73,10 @@ class RecordWriter:
             runtime=f"weir {version('weir')}",
         )
 
+    def warm_up(self) -> None:
+        """Make ready what is slow the first time."""
+        self._lime.warm_up()
+
     def write(self, events: FlaggedEvents) -> list[tuple[str | None, bytes]]:
         """Return the token of the key and the record of each event, in their order.
 

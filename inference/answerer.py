@@ -1,24 +1,27 @@
 """Answers: from events and their features to scores, the feature log and dead letters."""
 
+from collections.abc import Iterable
 from functools import partial
 from itertools import repeat
 from threading import Lock
 from time import perf_counter, time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from inference.attached import Answered, Attached, Explains
 from inference.deadline import Deadlines
 from inference.engine import Outputs
+from inference.feature_log_records import feature_log_records
 from inference.metrics import ScorerMetrics
 from inference.policy import DECISIONS
 from inference.score import Score, Timings
 from inference.serving import Serving
 from streams.contract import EventContract
-from streams.feature_log import FeatureLogWriter, ScoredEvents
+from streams.feature_log import FeatureLogWriter
 from streams.features.feature_rows import FeatureRows
 from streams.features.plan import FeaturePlan
 from streams.letter_writer import dead_letters_of
@@ -26,9 +29,6 @@ from streams.task import Answers
 from streams.topics import TopicSettings
 from streams.transactor import Committed, Outgoing
 from streams.work import Work
-
-FEATURE_LOG_BYTES = 900_000
-"""As for dead letters, below what a topic takes that others have made."""
 
 _DEADLINE = "deadline"
 
@@ -56,6 +56,7 @@ class Answerer:
         serving: the model and policy that answer first, warm; its engine's vectors are in the order
             of `plan.names`.
         live_within_ms: see `inference.deadline.Deadlines`.
+        explains: attaches reasons to scores; None where that is done apart, or not at all.
     """
 
     def __init__(
@@ -66,12 +67,14 @@ class Answerer:
         topics: TopicSettings,
         metrics: ScorerMetrics,
         live_within_ms: int = 60_000,
+        explains: Explains | None = None,
     ) -> None:
         self._contract = contract
         self._plan = plan
         self._topics = topics
         self._metrics = metrics
         self._deadlines = Deadlines(live_within_ms)
+        self._explains = explains
         self._encode = msgspec.json.Encoder().encode
         self._lock = Lock()
         self._take_up(serving)
@@ -122,9 +125,15 @@ class Answerer:
             "features": features_s,
             "inference": inferred - start,
         }
+        answered = Answered(work, features, *verdicts)
+        attached: dict[int, Attached] = {}
+        explained: list[Outgoing] = []
+        if self._explains is not None:
+            attached, explained = self._explains.explain(self._serving, answered)
         outgoing = [
-            self._scores(work, rows, verdicts, stages),
-            self._log_features(work, rows, features, verdicts),
+            self._scores(work, rows, verdicts, stages, attached),
+            feature_log_records(self._topics.feature_log, self._feature_log, answered, rows),
+            *explained,
         ]
         if work.bad:
             now_ms = round(time() * 1_000)
@@ -221,15 +230,18 @@ class Answerer:
         rows: FeatureRows,
         verdicts: _Verdicts,
         stages: dict[str, float],
+        attached: dict[int, Attached],
     ) -> Outgoing:
         timings = Timings(
             scored=round(time() * 1_000),
             batch=len(work.events),
             **{f"{stage}_us": round(seconds * 1e6) for stage, seconds in stages.items()},
         )
-        fallbacks = None
-        if verdicts.fallback.any():
-            fallbacks = map((msgspec.UNSET, _DEADLINE).__getitem__, verdicts.fallback.tolist())
+        seldom: list[Iterable[Any]] = []
+        if verdicts.fallback.any() or attached:
+            seldom = [map((msgspec.UNSET, _DEADLINE).__getitem__, verdicts.fallback.tolist())]
+        if attached:
+            seldom.append(attached.get(i, msgspec.UNSET) for i in range(len(work.events)))
         # Column by column with C loops only: this is the most frequent code of all.
         records = map(
             Score,
@@ -245,7 +257,7 @@ class Answerer:
             repeat(timings),
             rows.late.tolist(),
             rows.approximate.tolist(),
-            *([fallbacks] if fallbacks is not None else []),
+            *seldom,
         )
         return Outgoing(
             topic=self._topics.scores,
@@ -253,39 +265,6 @@ class Answerer:
             keys=list(map(str.encode, map(str, work.events.keys))),
             partitions=work.partitions.tolist(),
         )
-
-    def _log_features(
-        self,
-        work: Work,
-        flags: FeatureRows,
-        features: NDArray[np.float32],
-        verdicts: _Verdicts,
-    ) -> Outgoing:
-        outputs = verdicts.outputs
-        at_once = max(1, FEATURE_LOG_BYTES // (features.itemsize * features.shape[1] + 128))
-        values, partitions = [], []
-        for partition in np.unique(work.partitions).tolist():
-            all_rows = np.flatnonzero(work.partitions == partition)
-            for first in range(0, all_rows.size, at_once):
-                rows = all_rows[first : first + at_once]
-                part = work.events.take(rows)
-                scored = ScoredEvents(
-                    ids=part.ids,
-                    keys=part.keys,
-                    times=part.times,
-                    offsets=work.offsets[rows],
-                    features=features[rows],
-                    score=outputs.score[rows],
-                    probability=outputs.probability[rows],
-                    anomaly=outputs.anomaly[rows],
-                    decision=verdicts.decisions[rows],
-                    late=flags.late[rows],
-                    approximate=flags.approximate[rows],
-                    fallback=verdicts.fallback[rows],
-                )
-                values.append(self._feature_log.encode(scored))
-                partitions.append(partition)
-        return Outgoing(self._topics.feature_log, values, [None] * len(values), partitions)
 
 
 def _engine_of(serving: Serving) -> tuple[str, str, str, str]:

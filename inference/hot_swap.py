@@ -12,6 +12,7 @@ from threading import Event
 from time import monotonic, time
 from typing import Protocol
 
+from inference.attached import Explains
 from inference.commands import (
     ALIVE_EVERY_S,
     CHAMPION,
@@ -72,6 +73,7 @@ class HotSwap:
         policy: what holds while the control topic says nothing of a policy.
         report: says on the control topic what became of a command.
         pinned: commands for another model are not for this scorer.
+        explains: made ready for each model before it serves.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class HotSwap:
         report: Callable[[ScorerReport], None],
         metrics: ScorerMetrics,
         pinned: bool = False,
+        explains: Explains | None = None,
     ) -> None:
         self._feature_names = feature_names
         self._open_model = open_model
@@ -89,6 +92,7 @@ class HotSwap:
         self._report = report
         self._metrics = metrics
         self._pinned = pinned
+        self._explains = explains
         self._model: OpenModel
         self._serving: Serving
         self._said: ScorerReport
@@ -125,8 +129,8 @@ class HotSwap:
             except BuildCancelledError:
                 raise
             except Exception as error:
-                logger.error("model %s can't serve: %s", version, error)
                 refusals.append((version, error))
+                logger.error("model %s can't serve: %s", version, error)
                 if isinstance(error, RegistryError) and CHAMPION in latest:
                     self._postpone(latest[CHAMPION])
         else:
@@ -232,6 +236,8 @@ class HotSwap:
             )
             check_golden(model.engine, model.package, self._feature_names)
             serving.warm_up()
+            if self._explains is not None:
+                self._explains.prepare(serving)
         except BaseException:
             model.engine.close()
             raise

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from inference.attached import Attached
+
 
 class Timings(msgspec.Struct, gc=False):
     """When and how fast a batch of events was answered."""
@@ -18,7 +20,8 @@ class Score(msgspec.Struct, gc=False):
 
     ``arrived`` is the event's Kafka timestamp; ``late`` and ``approximate`` say that its windows
     may not be whole, see `streams.features.FeatureRows`. Where ``fallback`` gives a reason, the
-    policy's fallback answered, and there is no score.
+    policy's fallback answered, and there is no score. ``explanation`` is there where decisions are
+    explained inline.
     """
 
     event_id: int | str
@@ -36,3 +39,4 @@ class Score(msgspec.Struct, gc=False):
     late: bool = False
     approximate: bool = False
     fallback: str | msgspec.UnsetType = msgspec.UNSET
+    explanation: Attached | msgspec.UnsetType = msgspec.UNSET

@@ -116,6 +116,7 @@ class Usage:
         reads_labels: whether a feature needs labels.
         snapshots: whether state is written down.
         stages: topics between the stages of a staged topology; none where it is fused.
+        explains_inline: whether the scorer writes explanations.
     """
 
     topics: TopicSettings
@@ -123,6 +124,7 @@ class Usage:
     reads_labels: bool = True
     snapshots: bool = True
     stages: Sequence[str] = ()
+    explains_inline: bool = False
 
 
 def acls_of(process: Process, usage: Usage) -> list[Acl]:
@@ -158,6 +160,8 @@ def _scorer(usage: Usage) -> list[Acl]:
         Acl("Read", "topic", topics.control, why="which model and policy shall answer"),
         Acl("Write", "topic", topics.control, why="says what became of that"),
     ]
+    if usage.explains_inline:
+        acls.append(Acl("Write", "topic", topics.explanations, why="why events were flagged"))
     if usage.snapshots:
         acls += [
             Acl("Read", "topic", topics.snapshots, why="state, at a start"),

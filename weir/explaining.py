@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from explain.errors import ExplainError
 from explain.explainer import ExplainerMetrics, StreamExplainer
+from explain.inline import InlineExplainer
 from explain.record_writer import RecordWriter
 from explain.tokens import KeyRing
 from inference.registry import RegisteredModel, Registry, RegistryError
@@ -94,4 +95,24 @@ def build_explainer(
         settings.explain.worker_name,
         RecordWriters(settings, registry, stop),
         ExplainerMetrics(prometheus),
+    )
+
+
+def inline_explainer(
+    settings: Settings, registry: Registry, prometheus: CollectorRegistry, stop: Event
+) -> InlineExplainer | None:
+    """Return what explains inside a scorer; None where the settings do not want that.
+
+    Raises:
+        ExplainError: the catalogue or the key ring can't be used.
+    """
+    if settings.explain.mode != "inline":
+        return None
+    return InlineExplainer(
+        settings.explain,
+        settings.topics.explanations,
+        settings.topics.events,
+        settings.plan().names,
+        RecordWriters(settings, registry, stop),
+        prometheus,
     )

@@ -34,6 +34,7 @@ from streams.staged_loop import StagedLoop
 from streams.stages.network import StageNetwork
 from streams.stages.succession import Succession
 from streams.topics import partitions_of
+from weir.explaining import inline_explainer
 from weir.settings import Settings
 from weir.wiring import now_ms
 
@@ -130,17 +131,19 @@ def build_scorer(
     prometheus = CollectorRegistry()
     metrics = ScorerMetrics(prometheus)
     report = _reporter(settings, kafka)
+    explains = inline_explainer(settings, registry, prometheus, stop)
     hot_swap = HotSwap(
         plan.names, partial(_open_model, settings, registry, cancelled=stop.is_set),
-        settings.policy, report, metrics, pinned=pinned is not None,
+        settings.policy, report, metrics, pinned=pinned is not None, explains=explains,
     )  # fmt: skip
     commands = ControlReader(kafka, settings.topics.control)
     serving = hot_swap.begin(
         commands.read_to_end(), lambda: version_of(registry.get(pinned or CHAMPION))
     )
     answerer = Answerer(
-        settings.event, plan, serving, settings.topics, metrics, settings.alignment.live_within
-    )
+        settings.event, plan, serving, settings.topics, metrics, settings.alignment.live_within,
+        explains,
+    )  # fmt: skip
     new_loop = _fused_loop if settings.loop.topology == "fused" else _staged_loop
     loop = new_loop(settings, kafka, answerer, metrics)
     metrics.watch_lag(loop.lag)

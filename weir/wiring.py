@@ -46,6 +46,7 @@ def usage(settings: Settings) -> Usage:
         reads_labels=settings.plan().reads_labels,
         snapshots=settings.snapshots.enabled,
         stages=settings.stage_topics() if staged else (),
+        explains_inline=settings.explain.mode == "inline",
     )
 
 

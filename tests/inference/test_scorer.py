@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scorer_desk import CONTRACT, PLAN, START, TOPICS, Bad, Desk, work_of
 
-from inference import answerer as answerer_module
+from inference import feature_log_records
 from inference.engine import Outputs
 from inference.package import ModelPackage
 from inference.policy import DECISIONS
@@ -106,7 +106,7 @@ def test_the_feature_log_is_one_record_per_partition_with_what_was_scored(
 def test_a_long_feature_log_is_cut_below_the_limit(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answerer_module, "FEATURE_LOG_BYTES", 6_000)
+    monkeypatch.setattr(feature_log_records, "FEATURE_LOG_BYTES", 6_000)
     work = work_of(500, partitions=2)
     log = desk.process(work)[TOPICS.feature_log]
     assert len(log.values) > 8

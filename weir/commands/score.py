@@ -11,7 +11,7 @@ import typer
 from inference.tensorrt.errors import BuildCancelledError
 from streams.acls import Process, acls_of
 from streams.rights import named_denials
-from streams.topics import SCORER_ROLES
+from streams.topics import ROLES, SCORER_ROLES
 from weir.console import ConfigOption, Topology
 from weir.metrics_server import serve_metrics
 from weir.scoring import build_scorer
@@ -73,7 +73,8 @@ def score(
     settings = load_settings(config, **overrides)
     rights = acls_of(Process.SCORER, usage(settings))
     kafka, admin = admitted(settings, lambda _: rights)
-    ensure_all_topics(admin, settings, SCORER_ROLES)
+    inline = settings.explain.mode == "inline"
+    ensure_all_topics(admin, settings, ROLES if inline else SCORER_ROLES)
     with named_denials(kafka, rights):
         try:
             scorer = build_scorer(settings, kafka, open_registry(settings), stop, model)

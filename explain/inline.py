@@ -1,0 +1,156 @@
+"""Explains inside the scorer: reasons go with the score, as long as there is time for them."""
+
+import logging
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from explain.errors import ExplainError
+from explain.flagged import FlaggedEvents
+from explain.record_parts import DecisionPart, ThresholdsPart
+from explain.record_writer import RecordWriter
+from explain.settings import ExplainSettings
+from inference.attached import Answered, Attached
+from inference.errors import InferenceError
+from inference.policy import DECISIONS, Policy
+from inference.serving import Serving
+from streams.transactor import Outgoing
+
+logger = logging.getLogger(__name__)
+
+
+class _Reasons(msgspec.Struct):
+    """What a score carries of a record."""
+
+    id: str
+    explanation: "_Confident"
+    reasons: msgspec.Raw
+
+
+class _Confident(msgspec.Struct):
+    confident: bool
+
+
+class InlineExplainer:
+    """An `inference.attached.Explains`; its records are those of `weir explainer`, to the byte.
+
+    The budget is one batch's. What did not fit is ``pending``, and `weir explainer`, which reads
+    the same events from the feature log, makes up for it. What can't be explained is answered all
+    the same.
+
+    Args:
+        topic: of the explanations.
+        events_topic: of the events.
+        names: columns of the features that the scorer computes.
+        writer_of: from the first digits of a package's id to what explains its answers.
+    """
+
+    def __init__(
+        self,
+        settings: ExplainSettings,
+        topic: str,
+        events_topic: str,
+        names: Sequence[str],
+        writer_of: Callable[[str], RecordWriter],
+        registry: CollectorRegistry,
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._events_topic = events_topic
+        self._names = tuple(names)
+        self._writer_of = writer_of
+        self._codes = [DECISIONS.index(decision) for decision in settings.decisions]
+        self._read = msgspec.json.Decoder(_Reasons).decode
+        self._count = Counter(
+            "weir_inline_explanations", "Flagged events by what their score says of the reasons",
+            ["status"], registry=registry,
+        )  # fmt: skip
+        self._seconds = Histogram(
+            "weir_explain_seconds", "Time per explanation", registry=registry,
+            buckets=[m * 10.0**e for e in range(-5, 0) for m in (1.0, 2.5, 5.0)],
+        )  # fmt: skip
+
+    def prepare(self, serving: Serving) -> None:
+        """See `Explains`: the first event does not wait for kernels, or for the registry."""
+        try:
+            self._writer_of(serving.model).warm_up()
+        except (ExplainError, InferenceError) as error:
+            logger.error("answers of model %s can't be explained: %s", serving.model, error)
+
+    def explain(
+        self, serving: Serving, answered: Answered
+    ) -> tuple[dict[int, Attached], list[Outgoing]]:
+        """See `Explains`."""
+        flagged = np.flatnonzero(np.isin(answered.decisions, self._codes) & ~answered.fallback)
+        if not flagged.size:
+            return {}, []
+        try:
+            writer = self._writer_of(serving.model)
+        except (ExplainError, InferenceError) as error:
+            logger.error("answers of model %s can't be explained: %s", serving.model, error)
+            return self._all(flagged, "failed"), []
+        deadline = perf_counter() + self._settings.budget / 1e3
+        attached: dict[int, Attached] = {}
+        written: list[tuple[str | None, bytes]] = []
+        partitions: list[int] = []
+        for i in flagged.tolist():
+            start = perf_counter()
+            if start >= deadline:
+                break
+            ((key, data),) = writer.write(self._event(serving, answered, i))
+            self._seconds.observe(perf_counter() - start)
+            found = self._read(data)
+            attached[i] = Attached("attached", found.id, found.explanation.confident, found.reasons)
+            written.append((key, data))
+            partitions.append(int(answered.work.partitions[i]))
+        self._count.labels("attached").inc(len(attached))
+        late = flagged[len(attached) :]
+        if late.size:
+            attached |= self._all(late, "pending")
+        keys = [None if key is None else key.encode() for key, _ in written]
+        out = Outgoing(self._topic, [data for _, data in written], keys, partitions)
+        return attached, [out] if written else []
+
+    def _all(self, flagged: NDArray[np.int64], status: Any) -> dict[int, Attached]:
+        self._count.labels(status).inc(len(flagged))
+        return dict.fromkeys(flagged.tolist(), Attached(status))
+
+    def _event(self, serving: Serving, answered: Answered, i: int) -> FlaggedEvents:
+        work, outputs = answered.work, answered.outputs
+        row = slice(i, i + 1)
+        info = serving.engine.info
+        return FlaggedEvents(
+            topic=self._events_topic,
+            partition=int(work.partitions[i]),
+            model=serving.model,
+            backend=info.backend,
+            precision=info.precision,
+            names=self._names,
+            ids=[work.events.ids[i]],
+            keys=[work.events.keys[i]],
+            times=work.events.times[row],
+            offsets=work.offsets[row],
+            features=answered.features[row],
+            score=outputs.score[row],
+            probability=outputs.probability[row],
+            anomaly=outputs.anomaly[row],
+            decisions=[decision_of(DECISIONS[answered.decisions[i]], serving.policy)],
+        )
+
+
+def decision_of(outcome: Any, policy: Policy) -> DecisionPart:
+    """A decision of the model's, under a policy."""
+    review, decline = (
+        float(bound) if np.isfinite(bound) else None for bound in (policy.review, policy.decline)
+    )
+    return DecisionPart(
+        outcome=outcome,
+        policy=policy.version,
+        fallback=None,
+        thresholds=ThresholdsPart(review=review, decline=decline),
+    )

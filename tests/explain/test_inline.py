@@ -1,0 +1,127 @@
+"""Reasons that go with the score: those of the explainer, within a budget."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import msgspec
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+from scorer_desk import PLAN, TOPICS, Desk, work_of
+
+from explain.errors import ExplainError
+from explain.flagged import read_flagged
+from explain.inline import InlineExplainer
+from explain.reason_settings import ReasonSettings
+from explain.record import read
+from explain.record_writer import RecordWriter
+from explain.settings import ExplainSettings
+from inference.package import ModelPackage
+from inference.score import Score
+from streams.transactor import Outgoing
+from weir.reasons import open_catalogue
+
+DECISIONS = ("approve", "review", "decline")
+
+
+@dataclass
+class World:
+    desk: Desk
+    writer: RecordWriter
+    registry: CollectorRegistry
+    inline: InlineExplainer
+    sent: dict[str, Outgoing] = field(default_factory=dict)
+
+    def answer(self, count: int) -> dict[str, list[bytes]]:
+        self.sent = self.desk.process(work_of(count))
+        return {topic: [value or b"" for value in out.values] for topic, out in self.sent.items()}
+
+    def counted(self, status: str) -> float:
+        name = "weir_inline_explanations_total"
+        return self.registry.get_sample_value(name, {"status": status}) or 0.0
+
+
+@pytest.fixture
+def world(model: ModelPackage) -> World:
+    settings = ExplainSettings(mode="inline", samples=128, decisions=DECISIONS, budget="60s")
+    desk, registry = Desk(model), CollectorRegistry()
+    reasons = ReasonSettings()
+    writer = RecordWriter(model, 7, settings, reasons, open_catalogue(reasons), "card", None)
+    inline = InlineExplainer(
+        settings, TOPICS.explanations, TOPICS.events, PLAN.names, lambda name: writer, registry
+    )
+    desk.scorer._answerer._explains = inline
+    return World(desk, writer, registry, inline)
+
+
+def test_scores_carry_the_reasons_and_the_record_is_the_explainers(world: World) -> None:
+    sent = world.answer(30)
+    records = sent[TOPICS.explanations]
+    scores = [msgspec.json.decode(value, type=Score) for value in sent[TOPICS.scores]]
+    assert len(scores) == 30
+    by_id = {read(record).id: record for record in records}
+    for score in scores:
+        attached = score.explanation
+        assert attached is not msgspec.UNSET
+        assert attached.status == "attached"
+        record = json.loads(by_id.pop(attached.id))
+        assert record["event"]["id"] == score.event_id
+        assert record["decision"]["outcome"] == score.decision
+        assert json.loads(bytes(attached.reasons)) == record["reasons"]
+        assert attached.confident == record["explanation"]["confident"]
+    assert not by_id
+    again = []
+    log = world.sent[TOPICS.feature_log]
+    for partition, value in zip(log.partitions, sent[TOPICS.feature_log], strict=True):
+        events = read_flagged(value, partition, DECISIONS)
+        again += [data for _, data in world.writer.write(events)]
+    assert sorted(again) == sorted(records)
+    assert world.counted("attached") == 30
+
+
+def test_what_there_is_no_time_for_is_pending(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def clock() -> Iterator[float]:
+        now = perf_counter()
+        for step in range(10_000):
+            yield now + 20 * step  # each explanation looks twice: 60 s are over at the second
+
+    ticks = clock()
+    monkeypatch.setattr("explain.inline.perf_counter", lambda: next(ticks))
+    sent = world.answer(20)
+    scores = [json.loads(value) for value in sent[TOPICS.scores]]
+    statuses = [score["explanation"]["status"] for score in scores]
+    attached = statuses.count("attached")
+    assert 0 < attached < 20
+    assert statuses == ["attached"] * attached + ["pending"] * (20 - attached)
+    assert scores[-1]["explanation"] == {"status": "pending"}
+    assert len(sent[TOPICS.explanations]) == attached
+    assert (world.counted("attached"), world.counted("pending")) == (attached, 20 - attached)
+
+
+def test_what_can_t_be_explained_is_answered_all_the_same(world: World) -> None:
+    def unknown(name: str) -> RecordWriter:
+        raise ExplainError("model is not in the registry")
+
+    world.inline._writer_of = unknown
+    world.inline.prepare(world.desk.scorer._answerer.serving)
+    sent = world.answer(10)
+    assert [json.loads(value)["explanation"] for value in sent[TOPICS.scores]] == [
+        {"status": "failed"}
+    ] * 10
+    assert TOPICS.explanations not in sent
+    assert world.counted("failed") == 10
+
+
+def test_only_the_decisions_of_the_settings_are_explained(world: World) -> None:
+    world.inline._codes = [1, 2]
+    sent = world.answer(200)
+    scores = [json.loads(value) for value in sent[TOPICS.scores]]
+    for score in scores:
+        assert ("explanation" in score) == (score["decision"] != "approve")
+    flagged = sum(score["decision"] != "approve" for score in scores)
+    assert len(sent.get(TOPICS.explanations, [])) == flagged
+    assert np.isfinite(world.counted("attached"))
