@@ -11,7 +11,7 @@ from explain.store.anchors import Anchor, add_anchor, heads, last_anchor
 from explain.store.chain import Chain, Head, links
 from explain.store.database import Database
 from explain.store.keys import Signer
-from explain.store.records import keys_of
+from explain.store.records import Keys, keys_of
 from explain.store.tables import records
 
 _ASKED = 500
@@ -82,37 +82,31 @@ class Appender:
             TamperedError: the end of the store was cut off; nothing was stored.
             StoreError: it can't be written to.
         """
-        refused = []
-        fresh: dict[str, tuple[int, bytes, dict[str, object]]] = {}
-        repeated = 0
+        refused: list[Refused] = []
+        readable: list[tuple[int, Keys, bytes]] = []
         for position, body in enumerate(bodies):
             try:
-                keys = keys_of(body)
+                readable.append((position, keys_of(body), body))
             except RecordError as error:
                 refused.append(Refused(position, False, str(error)))
-                continue
-            earlier = fresh.get(keys.id)
-            if earlier is None:
-                fresh[keys.id] = (position, body, keys._asdict())
-            elif earlier[1] == body:
-                repeated += 1
-            else:
-                refused.append(Refused(position, True, _conflict(keys.id)))
+        fresh: list[tuple[Keys, bytes]] = []
         with self._database.writing() as connection:
             last = last_anchor(connection)
             ends = heads(connection, self._database.id, last)
-            for name, stored in _stored_of(connection, list(fresh)).items():
-                position, body, _ = fresh.pop(name)
-                if stored == body:
-                    repeated += 1
-                else:
-                    refused.append(Refused(position, True, _conflict(name)))
-            if fresh:
-                ends["records"] = _insert(connection, ends["records"], list(fresh.values()))
+            known = _stored_of(connection, [keys.id for _, keys, _ in readable])
+            for position, keys, body in readable:
+                if keys.id not in known:
+                    known[keys.id] = body
+                    fresh.append((keys, body))
+                elif known[keys.id] != body:
+                    detail = f"the store holds a record {keys.id} with other bytes, and keeps it"
+                    refused.append(Refused(position, True, detail))
+            ends["records"] = _insert(connection, ends["records"], fresh)
             anchor = None
             if self._is_due(last, ends):
                 anchor = add_anchor(connection, self._database.id, self._signer, self._clock())
         refused.sort(key=lambda each: each.position)
+        repeated = len(bodies) - len(fresh) - len(refused)
         return Appended(len(fresh), repeated, tuple(refused), anchor)
 
     def anchor(self, *, now: bool = False) -> Anchor | None:
@@ -152,20 +146,15 @@ def _grown(last: Anchor | None, ends: dict[Chain, Head]) -> dict[Chain, int]:
     return {chain: rows for chain, rows in grown.items() if rows}
 
 
-def _conflict(name: str) -> str:
-    return f"the store holds a record {name} with other bytes, and keeps it"
-
-
-def _insert(
-    connection: Connection, head: Head, fresh: Sequence[tuple[int, bytes, dict[str, object]]]
-) -> Head:
+def _insert(connection: Connection, head: Head, fresh: Sequence[tuple[Keys, bytes]]) -> Head:
+    """Append to the chain of records; where it ends then."""
     rows = []
-    new = links(head, (body for _, body, _ in fresh))
-    for link, (_, _, keys) in zip(new, fresh, strict=True):
-        rows.append(link._asdict() | keys)
+    for link, (keys, _) in zip(links(head, (body for _, body in fresh)), fresh, strict=True):
+        rows.append(link._asdict() | keys._asdict())
         head = link.head
-    # With a result asked for, PostgreSQL gets many rows in one statement.
-    connection.execute(insert(records).returning(records.c.sequence), rows)
+    if rows:
+        # With a result asked for, PostgreSQL gets many rows in one statement.
+        connection.execute(insert(records).returning(records.c.sequence), rows)
     return head
 
 

@@ -213,8 +213,9 @@ def _say(report: Report) -> None:
     if report.other_count:
         listed = ", ".join(f"{number:,}" for number in report.others[:_LISTED])
         more = ", …" if report.other_count > _LISTED else ""
+        noun = "place" if report.other_count == 1 else "places"
         stdout.print(
-            f"also wrong: {report.other_count:,} further places among the records: {listed}{more}",
+            f"{report.other_count:,} further {noun} among the records: {listed}{more}",
             soft_wrap=True,
         )
     state = "whole" if report.whole else "up to the first fault"

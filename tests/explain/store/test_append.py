@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from records import EVENT, a_record
 from sqlalchemy import func, select
-from store_world import SIGNER, TRUSTED, Clock, appender, record
+from store_world import DAY_MS, SIGNER, T0, TRUSTED, Clock, appender, record
 
 from explain.record import canonical
 from explain.store.appending import Appender
@@ -18,6 +18,7 @@ from explain.store.chain import genesis, link_hash
 from explain.store.database import Database
 from explain.store.errors import StoreError, StoreUnavailableError, TamperedError
 from explain.store.queries import Query, Reader
+from explain.store.retention import Retention
 from explain.store.tables import anchors, records
 from explain.store.verification import verify
 from explain.store_settings import StoreSettings
@@ -52,9 +53,9 @@ def test_the_same_again_changes_nothing_and_others_under_its_id_are_refused(
     before = rows(database)
     other = record(1, decision__outcome="review")
     done = appender(database).append(
-        [record(0), other, b"{}", b"\xff", record(2), record(2) + b" "]
+        [record(0), other, b"{}", b"\xff", record(2), record(2) + b" ", record(1)]
     )
-    assert (done.stored, done.repeated) == (1, 1)
+    assert (done.stored, done.repeated) == (1, 2)
     assert [(each.position, each.conflict) for each in done.refused] == [
         (1, True), (2, False), (3, False), (5, True)
     ]  # fmt: skip
@@ -230,6 +231,33 @@ def test_a_database_that_goes_away_is_told_from_one_that_is_wrong(postgres: Post
     with pytest.raises(StoreError, match="does not exist") as wrong:
         StoreSettings(url=url + "x").open_database(Path())
     assert not isinstance(wrong.value, StoreUnavailableError)
+
+
+def test_each_role_needs_no_more_rights_than_the_docs_say(postgres: Postgres) -> None:
+    url = postgres.database()
+    name = url.rpartition("/")[2]
+    StoreSettings(url=url).open_database(Path()).close()
+    sink, analyst, keeper = (f"{role}_{name}" for role in ("sink", "analyst", "keeper"))
+    for statement in (
+        f"CREATE ROLE {sink} LOGIN; CREATE ROLE {analyst} LOGIN; CREATE ROLE {keeper} LOGIN",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {sink}, {analyst}, {keeper}",
+        f"GRANT INSERT ON weir_records, weir_anchors TO {sink}",
+        f"GRANT INSERT ON weir_acts TO {analyst}",
+        f"GRANT INSERT ON weir_acts, weir_anchors TO {keeper}",
+        f"GRANT DELETE ON weir_records TO {keeper}",
+    ):
+        postgres.execute(statement, name)
+    with StoreSettings(url=url.replace("weir@", f"{sink}@")).open_database(Path()) as database:
+        assert appender(database, every=2).append([record(0), record(1)]).anchor is not None
+        with pytest.raises(StoreError, match="denied"), database.writing() as connection:
+            connection.execute(records.delete())
+    with StoreSettings(url=url.replace("weir@", f"{analyst}@")).open_database(Path()) as database:
+        assert Reader(database, "ada").find(Query(event_id="1")) == [record(1)]
+        assert verify(database, TRUSTED).whole
+        with pytest.raises(StoreError, match="denied"):
+            appender(database).append([record(2)])
+    with StoreSettings(url=url.replace("weir@", f"{keeper}@")).open_database(Path()) as database:
+        assert Retention(database, "kim").purge(T0 + 9 * DAY_MS, SIGNER, TRUSTED).records == 2
 
 
 def test_sqlite_that_is_locked_is_unavailable_and_one_that_is_no_database_is_wrong(
