@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from explain import kernels
 from explain.design import Design, draw
 from explain.explanation import Explanation
-from explain.samples import Samples, samples_of
+from explain.samples import Samples, TreeSamples, samples_of
 from explain.settings import ExplainSettings
 from inference.engine import Engine
 from inference.package import ModelPackage
@@ -48,6 +48,15 @@ class Lime:
         """Explain the answers to events (n, k) in the package's columns."""
         own = self._samples.own(rows)
         return [self._one(row, float(answer)) for row, answer in zip(rows, own, strict=True)]
+
+    @property
+    def asks_trees(self) -> bool:
+        """Whether the model's score is a function of its trees alone."""
+        return isinstance(self._samples, TreeSamples)
+
+    def answer(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The model's log-odds (n,) of rows (n, k)."""
+        return self._samples.own(rows)
 
     def warm_up(self) -> None:
         """Compile the kernels, or load them from disk."""
