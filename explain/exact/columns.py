@@ -98,6 +98,7 @@ def _log_normal_mass(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDA
     """Return the log of the standard normal's probability between two bounds.
 
     On one side of zero it is a difference of two logs in the left tail, where they are accurate.
+    The two libraries' ``log1p`` round differently; each stands where `scipy.stats` has it.
     """
     near = np.where(low > 0, -low, high)
     far = np.where(low > 0, -high, low)
