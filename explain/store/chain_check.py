@@ -23,7 +23,8 @@ from explain.store.faults import Fault
 from explain.store.records import keys_of
 from explain.store.tables import CHAINED, as_stored
 
-_AT_ONCE = 1_000
+_AT_ONCE = 250
+"""Rows that are held in memory; records may be large."""
 _LISTED = 1_000
 _CHAINED = 4
 """Columns that every chain has; those that rows are found by stand behind them."""

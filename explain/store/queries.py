@@ -89,8 +89,9 @@ class Reader:
         """
         newest = (records.c.event_time.desc(), records.c.sequence.desc())
         chosen = select(records.c.body).where(*query.conditions()).order_by(*newest).limit(limit)
-        with self._database.writing() as connection:
+        with self._database.reading() as connection:
             found: list[bytes] = list(connection.execute(chosen).scalars())
+        with self._database.writing() as connection:  # apart: a long search holds up no writer
             add_act(
                 connection, self._database.id, "read", self._who, self._clock(),
                 {**query.asked(), "limit": limit}, len(found), self._note,

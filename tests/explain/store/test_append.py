@@ -251,6 +251,8 @@ def test_each_role_needs_no_more_rights_than_the_docs_say(postgres: Postgres) ->
         assert appender(database, every=2).append([record(0), record(1)]).anchor is not None
         with pytest.raises(StoreError, match="denied"), database.writing() as connection:
             connection.execute(records.delete())
+        with pytest.raises(StoreError, match="denied"):  # it can't be logged, so it is not shown
+            Reader(database, "ada").find(Query())
     with StoreSettings(url=url.replace("weir@", f"{analyst}@")).open_database(Path()) as database:
         assert Reader(database, "ada").find(Query(event_id="1")) == [record(1)]
         assert verify(database, TRUSTED).whole

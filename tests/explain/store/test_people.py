@@ -1,5 +1,6 @@
 """What people do: reading, which is logged, holding, and purging what is old."""
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -213,6 +214,19 @@ def test_tables_of_another_version_are_refused(database: Database) -> None:
         database._identify()
     with database.reading() as connection:
         assert connection.execute(select(func.count()).select_from(records)).scalar() == 0
+
+
+def test_verifying_takes_no_more_memory_for_more_records(database: Database) -> None:
+    ours, size = appender(database, every=1_000), 6_000
+    for first in range(0, 2_000, 500):
+        ours.append([record(n, explanation="x" * size) for n in range(first, first + 500)])
+    tracemalloc.start()
+    try:
+        assert verify(database, TRUSTED).records == 2_000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_000 * size / 2  # 250 are held at once
 
 
 def test_tampering_is_found_in_both_databases(database: Database) -> None:
