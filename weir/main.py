@@ -54,6 +54,11 @@ class Commands(LazyGroup):
             "Explain flagged decisions, until SIGTERM or Ctrl-C.",
         ),
         (
+            "fidelity",
+            "weir.commands.fidelity:fidelity",
+            "Measure how right explanations are, on a sample of flagged events.",
+        ),
+        (
             "topology",
             "weir.commands.topology:topology",
             "Print what runs where: the stages, their topics, and the scorers that share them now.",

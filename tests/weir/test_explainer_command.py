@@ -1,5 +1,6 @@
 """`weir explainer` as processes: what a killed one leaves behind, and what bad input does."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -31,7 +32,7 @@ def values(settings: Settings, topic: str) -> list[bytes]:
 
 
 def test_each_flagged_event_has_one_explanation_whoever_is_killed(
-    config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer]
+    config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer], tmp_path: Path
 ) -> None:
     path = config(
         policy={"version": "wide", "review_alert_rate": 0.2, "decline_alert_rate": 0.01},
@@ -78,6 +79,7 @@ def test_each_flagged_event_has_one_explanation_whoever_is_killed(
     assert {record.event.id: record.decision.outcome for record in records} == flagged
     assert len(records) == len(flagged)
     assert sorted(written) == sorted(said_again(settings))
+    check_fidelity(path, tmp_path)
     letters = [
         read_dead_letter(message)
         for batch in read_to_end(settings.kafka, settings.topics.dead_letters)
@@ -86,6 +88,22 @@ def test_each_flagged_event_has_one_explanation_whoever_is_killed(
     assert [(letter.topic, letter.partition) for letter in letters] == [
         (settings.topics.feature_log, 2)
     ] * len(GARBAGE)
+
+
+def check_fidelity(path: Path, folder: Path) -> None:
+    """What the night's job says of these explanations."""
+    textfile = folder / "fidelity.prom"
+    options = ("--events", "20", "--seeds", "2", "--textfile", textfile)
+    done = weir("fidelity", "-c", path, *options, "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["events"], said["exact"]) == (20, True)
+    assert said["spearman"] > 0
+    assert said["deletion"] < said["deletion_random"]
+    assert f'weir_fidelity_spearman{{model="{said["model"][:12]}"}}' in textfile.read_text()
+    nothing = weir("fidelity", "-c", path, "--model", "nobody")
+    assert nothing.returncode == 1
+    assert "nobody" in nothing.stderr
 
 
 def said_again(settings: Settings) -> list[bytes]:

@@ -1,0 +1,109 @@
+"""`weir fidelity`: how right explanations are."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+from rich.table import Table
+
+from explain.errors import ExplainError
+from explain.fidelity import Fidelity, measure
+from explain.flagged import read_flagged
+from inference.engine import FeatureSelection
+from inference.package import ModelPackage
+from inference.registry import CHAMPION
+from streams.reading import read_to_end
+from weir.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
+from weir.settings import Settings, load_settings
+from weir.wiring import kafka_settings, open_registry
+
+_MEANS = {
+    "spearman": "rank correlation with Shapley values",
+    "jaccard": "agreement of the top groups over seeds",
+    "vsi": "what the explanations say of that",
+    "deletion": "log-odds while groups are taken away, largest first (lower is better)",
+    "deletion_shapley": "  in the order of Shapley values",
+    "deletion_random": "  in random order",
+    "insertion": "log-odds while groups are put back, largest first (higher is better)",
+    "insertion_shapley": "  in the order of Shapley values",
+    "insertion_random": "  in random order",
+}
+
+
+def fidelity(
+    config: ConfigOption = None,
+    model: Annotated[str, typer.Option(help="Version or alias in the registry.")] = CHAMPION,
+    events: Annotated[int, typer.Option(min=1, help="Flagged events to look at.")] = 100,
+    seeds: Annotated[int, typer.Option(min=2, help="Explanations of each.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of the choice of events.")] = 0,
+    textfile: Annotated[
+        Path | None,
+        typer.Option(help="Write the figures here too, for Prometheus' node exporter."),
+    ] = None,
+    as_json: JsonOption = False,
+    no_progress: QuietOption = False,
+) -> None:
+    """Measure how right explanations are, on a sample of flagged events.
+
+    Takes events that a model has flagged from the feature log, and compares their explanations with
+    exact Shapley values, with themselves under other seeds, and with what the model says when the
+    groups are taken away or put back. Made to run once a night.
+    """
+    settings = load_settings(config)
+    registered = open_registry(settings).get(model)
+    package = open_registry(settings).resolve(registered.version)
+    rng = np.random.default_rng(seed)
+    rows = _flagged(settings, package)
+    if not len(rows):
+        raise ExplainError(
+            f"{settings.topics.feature_log} holds no event that model {package.short_id} flagged: "
+            "has it answered any? --model chooses another"
+        )
+    chosen = np.sort(rng.permutation(len(rows))[:events])
+    with progress_bar("comparing", not (no_progress or as_json)) as step:
+        found = measure(
+            package, settings.explain, rows[chosen], seeds, rng,
+            lambda share: step(round(share * 100), 100),
+        )  # fmt: skip
+    if textfile is not None:
+        _write(textfile, package, found)
+    if as_json:
+        print_json({"model": package.id, "version": registered.version, **asdict(found)})
+        return
+    kind = "exact" if found.exact else "sampled"
+    stdout.print(
+        f"{found.events} of {len(rows):,} flagged events of model {package.short_id} "
+        f"(version {registered.version}), {seeds} seeds, {kind} Shapley values"
+    )
+    table = Table(show_header=False)
+    for name, meaning in _MEANS.items():
+        table.add_row(meaning, f"{getattr(found, name):.3f}")
+    stdout.print(table)
+
+
+def _flagged(settings: Settings, package: ModelPackage) -> NDArray[np.float32]:
+    """The features of all events that a model has flagged, in its own columns."""
+    parts: list[NDArray[np.float32]] = []
+    for batch in read_to_end(kafka_settings(settings), settings.topics.feature_log):
+        for message in batch:
+            try:
+                events = read_flagged(message.value() or b"", 0, settings.explain.decisions)
+            except ValueError:
+                continue  # the explainer puts it into the dead letters
+            if events.model == package.short_id and len(events):
+                select = FeatureSelection(package.features.names, events.names)
+                parts.append(select(events.features))
+    return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+
+
+def _write(path: Path, package: ModelPackage, found: Fidelity) -> None:
+    registry = CollectorRegistry()
+    values: dict[str, Any] = asdict(found)
+    for name, meaning in _MEANS.items():
+        gauge = Gauge(f"weir_fidelity_{name}", meaning.strip(), ["model"], registry=registry)
+        gauge.labels(package.short_id).set(values[name])
+    write_to_textfile(str(path), registry)
