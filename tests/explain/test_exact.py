@@ -84,7 +84,7 @@ def test_every_rule_equals_the_package(discretizer, selection):
         discretizer=discretizer, feature_selection=selection, num_features=4, num_samples=200
     )
     labels = (model(training) > 0.5).astype(np.int8)
-    assert_equal_on(training, chosen, training[:2], model, seed=3, labels=labels)
+    assert_equal_on(training, chosen, training[:1], model, seed=3, labels=labels)
 
 
 def test_up_to_six_features_auto_is_forward_selection():
@@ -173,7 +173,7 @@ def awkward(draw: st.DrawFn):
     return training, chosen, model, labels
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(awkward(), st.integers(0, 2**32 - 1))
 def test_equals_the_package_on_awkward_data(case, seed):
     training, chosen, model, labels = case
