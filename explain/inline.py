@@ -65,6 +65,7 @@ class InlineExplainer:
         self._names = tuple(names)
         self._writer_of = writer_of
         self._codes = [DECISIONS.index(decision) for decision in settings.decisions]
+        self._complained: set[str] = set()
         self._read = msgspec.json.Decoder(_Reasons).decode
         self._count = Counter(
             "weir_inline_explanations", "Flagged events by what their score says of the reasons",
@@ -80,7 +81,7 @@ class InlineExplainer:
         try:
             self._writer_of(serving.model).warm_up()
         except (ExplainError, InferenceError) as error:
-            logger.error("answers of model %s can't be explained: %s", serving.model, error)
+            self._complain(serving.model, error)
 
     def explain(
         self, serving: Serving, answered: Answered
@@ -92,7 +93,7 @@ class InlineExplainer:
         try:
             writer = self._writer_of(serving.model)
         except (ExplainError, InferenceError) as error:
-            logger.error("answers of model %s can't be explained: %s", serving.model, error)
+            self._complain(serving.model, error)
             return self._all(flagged, "failed"), []
         deadline = perf_counter() + self._settings.budget / 1e3
         attached: dict[int, Attached] = {}
@@ -115,6 +116,12 @@ class InlineExplainer:
         keys = [None if key is None else key.encode() for key, _ in written]
         out = Outgoing(self._topic, [data for _, data in written], keys, partitions)
         return attached, [out] if written else []
+
+    def _complain(self, model: str, error: Exception) -> None:
+        """Once for each model: the metric tells how many events it is about."""
+        if model not in self._complained:
+            self._complained.add(model)
+            logger.error("answers of model %s can't be explained: %s", model, error)
 
     def _all(self, flagged: NDArray[np.int64], status: Any) -> dict[int, Attached]:
         self._count.labels(status).inc(len(flagged))

@@ -119,3 +119,29 @@ def said_again(settings: Settings) -> list[bytes]:
             if len(events):
                 said += [data for _, data in writers(events.model).write(events)]
     return said
+
+
+def test_inline_the_scorer_says_why(
+    config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer]
+) -> None:
+    path = config(
+        policy={"version": "wide", "review_alert_rate": 0.2},
+        explain={"mode": "inline", "samples": 256, "budget": "10s"},
+    )
+    settings = load_settings(path)
+    scorer = start(path)
+    scorer.wait_for(lambda: scorer.metrics()["weir_ready"] == 1, 120)
+    replay(path, trained.events, 1_500)
+    scorer.wait_for(lambda: scorer.metrics()["weir_events_total"] == 1_500, 120)
+    attached = scorer.metrics()["weir_inline_explanations_total:attached"]
+    assert scorer.end() == 0, scorer.log
+    scores = [json.loads(value) for value in values(settings, settings.topics.scores)]
+    flagged = [score for score in scores if score["decision"] != "approve"]
+    records = {read(value).id: json.loads(value)
+               for value in values(settings, settings.topics.explanations)}  # fmt: skip
+    assert 0 < len(flagged) == attached == len(records)
+    for score in flagged:
+        reasons = score["explanation"]["reasons"]
+        assert reasons == records[score["explanation"]["id"]]["reasons"]
+        assert all(reason["code"] for reason in reasons)
+    assert not any("explanation" in score for score in scores if score["decision"] == "approve")
