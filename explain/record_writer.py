@@ -1,5 +1,6 @@
 """From flagged events to the bytes of their explanation records."""
 
+from collections.abc import Callable
 from importlib.metadata import version
 
 from explain.catalogue import Catalogue
@@ -19,7 +20,6 @@ from explain.record_building import (
 )
 from explain.record_parts import AnswersPart, EventPart, ExplainerPart, ModelPart
 from explain.settings import ExplainSettings
-from explain.tokens import KeyRing
 from explain.typical import typical_of
 from inference.engine import FeatureSelection
 from inference.package import ModelPackage
@@ -31,8 +31,7 @@ class RecordWriter:
     Args:
         package: the model.
         number: its version in the registry, if known.
-        key_field: name of the field that events are keyed by.
-        ring: makes tokens of keys; None leaves keys out.
+        token_of: makes the token of an event's key; None leaves it out.
 
     Raises:
         ExplainError: settings, catalogue and package do not fit each other.
@@ -45,8 +44,7 @@ class RecordWriter:
         explain: ExplainSettings,
         reasons: ReasonSettings,
         catalogue: Catalogue,
-        key_field: str,
-        ring: KeyRing | None,
+        token_of: Callable[[int | str], str | None],
     ) -> None:
         self._package, self._number = package, number
         self._lime = Lime(package, explain)
@@ -61,7 +59,7 @@ class RecordWriter:
             units_of(package.features.definitions), reasons,
         )  # fmt: skip
         self._catalogue = catalogue_part(catalogue)
-        self._key_field, self._ring = key_field, ring
+        self._token_of = token_of
         self._explainer = ExplainerPart(
             method="lime",
             groups=group_parts(groups),
@@ -107,10 +105,9 @@ class RecordWriter:
         return written
 
     def _event(self, events: FlaggedEvents, i: int) -> EventPart:
-        key = None if self._ring is None else self._ring.token(self._key_field, events.keys[i])
         return EventPart(
             id=events.ids[i],
-            key=key,
+            key=self._token_of(events.keys[i]),
             topic=events.topic,
             partition=events.partition,
             offset=int(events.offsets[i]),

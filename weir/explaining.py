@@ -50,13 +50,15 @@ class RecordWriters:
                 self._settings.explain,
                 self._settings.reasons,
                 self._catalogue,
-                self._settings.event.key,
-                self._ring,
+                self._token,
             )
             self._writers[model] = writer
             logger.info("model %s (version %d) is explained by %d samples an event",
                         model, found.version, self._settings.explain.samples)  # fmt: skip
         return self._writers[model]
+
+    def _token(self, key: int | str) -> str | None:
+        return None if self._ring is None else self._ring.token(self._settings.event.key, key)
 
     def _find(self, model: str) -> RegisteredModel:
         while True:

@@ -106,6 +106,16 @@ class Commands(LazyGroup):
             "Whether the store of explanations is as it was written, and what people did with it.",
         ),
         (
+            "explanation",
+            "weir.commands.explanation:app",
+            "Why decisions were made: find, show, replay and export explanations.",
+        ),
+        (
+            "label",
+            "weir.commands.label:label",
+            "Say what an event was; models and metrics learn it from the labels topic.",
+        ),
+        (
             "dead-letters",
             "weir.commands.dead_letters:app",
             "Look at rejected records, send them again, or delete them.",

@@ -37,7 +37,7 @@ FieldOption = Annotated[
 @app.command()
 def make(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Make the key ring of explain.key_ring. One that is there is never replaced."""
-    path = _ring_file(load_settings(config))
+    path = ring_file(load_settings(config))
     KeyRing.make(path).close()
     if as_json:
         print_json({"file": path})
@@ -55,8 +55,8 @@ def show(
     """Print the token of an identifier; exit code 1 if it has none."""
     settings = load_settings(config)
     field = field or settings.event.key
-    identifier = _identifier(settings, field, value)
-    with KeyRing(_ring_file(settings)) as ring:
+    identifier = identifier_of(settings, field, value)
+    with KeyRing(ring_file(settings)) as ring:
         token = ring.known(field, identifier)
     if as_json:
         print_json({"field": field, "token": token})
@@ -80,8 +80,8 @@ def erase(
     """
     settings = load_settings(config)
     field = field or settings.event.key
-    identifier = _identifier(settings, field, value)
-    with KeyRing(_ring_file(settings)) as ring:
+    identifier = identifier_of(settings, field, value)
+    with KeyRing(ring_file(settings)) as ring:
         known = ring.known(field, identifier) is not None
         erased = yes and ring.erase(field, identifier)
     if as_json:
@@ -94,15 +94,20 @@ def erase(
         stdout.print(f"no {field} of this value has a token: there is nothing to erase")
 
 
-def _ring_file(settings: Settings) -> Path:
+def ring_file(settings: Settings) -> Path:
+    """The key ring of the settings; `SettingsError` where they name none."""
     path = settings.explain.key_ring
     if path is None:
         raise SettingsError("explain.key_ring: name the file of the key ring, such as 'keys/ring'")
     return path
 
 
-def _identifier(settings: Settings, field: str, text: str) -> int | str:
-    """The identifier as events hold it."""
+def identifier_of(settings: Settings, field: str, text: str) -> int | str:
+    """An identifier as events hold it; ``-`` reads it from standard input.
+
+    Raises:
+        SettingsError: events have no such field, or it holds no such values.
+    """
     declared = settings.event.fields.get(field)
     if declared is None:
         raise SettingsError(

@@ -1,0 +1,113 @@
+"""`weir explanation`: why decisions were made, for those who have to answer for them."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from explain.replay import ReplayError
+from explain.replay import replay as replay_record
+from explain.sheet import language_of, sheet_of
+from inference.package import ModelPackage
+from inference.registry import Registry
+from weir.commands.audit_hold import ByOption, NoteOption
+from weir.commands.explanation_find import find
+from weir.console import (
+    FAILED,
+    ConfigOption,
+    JsonOption,
+    print_json,
+    stdout,
+)
+from weir.explanation_lookup import look_up, open_reader
+from weir.explanation_view import say_replayed, show_sheet
+from weir.reasons import open_catalogue
+from weir.settings import load_settings
+from weir.wiring import open_registry
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Why decisions were made: find, show, replay and export explanations.\n\n"
+    "They come from the store that `weir sink` fills. Who reads what is logged there: "
+    "`weir audit log`. See docs/analyst.md.",
+)
+app.command()(find)
+
+IdArgument = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="The record's id, or that of its event.", show_default=False),
+]
+LanguageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--lang", metavar="LANGUAGE", show_default="en, or what the record has",
+        help="Of the texts, such as en or de.",
+    ),
+]  # fmt: skip
+
+
+@app.command()
+def show(
+    name: IdArgument,
+    language: LanguageOption = None,
+    by: ByOption = None,
+    note: NoteOption = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show all of one explanation as a page: decision, reasons, bars, values, how far it is true.
+
+    --json prints the record itself.
+    """
+    with open_reader(load_settings(config), by, note, "show") as reader:
+        _, record = look_up(reader, name)
+    if as_json:
+        print_json(msgspec.to_builtins(record))
+        return
+    show_sheet(stdout, sheet_of(record, language_of(record, language)))
+
+
+@app.command()
+def replay(
+    name: IdArgument,
+    by: ByOption = None,
+    note: NoteOption = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain an event again, and say whether the record comes out the same, byte for byte.
+
+    Takes the model from the registry by its hash, and the values from the record: nothing else is
+    needed. Exit code 1 if anything differs, and which keys do. What no model can say, such as when
+    the event was, is for `weir audit verify`.
+    """
+    settings = load_settings(config)
+    with open_reader(settings, by, note, "replay") as reader:
+        data, record = look_up(reader, name)
+    package, number = _package_of(open_registry(settings), record.model.package)
+    catalogue = open_catalogue(settings.reasons)
+    replayed = replay_record(data, package, number, settings.explain, settings.reasons, catalogue)
+    if as_json:
+        print_json({"identical": replayed.identical, **msgspec.to_builtins(replayed)})
+    else:
+        say_replayed(replayed)
+        if not replayed.identical and catalogue.sha256 != record.catalogue.sha256:
+            stdout.print(
+                f"reasons.file is catalogue {catalogue.name} {catalogue.version}, and the record's "
+                f"is {record.catalogue.name} {record.catalogue.version} of other content: name the "
+                "file of that one",
+                markup=False, soft_wrap=True,
+            )  # fmt: skip
+    if not replayed.identical:
+        raise typer.Exit(FAILED)
+
+
+def _package_of(registry: Registry, package_id: str) -> tuple[ModelPackage, int]:
+    for version in registry.versions():
+        if version.package_id == package_id:
+            return registry.resolve(version.version), version.version
+    raise ReplayError(
+        f"package {package_id} is not in the registry: was it deleted, or is registry.tracking_uri "
+        "that of another?"
+    )

@@ -1,0 +1,116 @@
+"""`weir explanation find`: which decisions were explained."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import msgspec
+import typer
+
+from explain.errors import ExplainError
+from explain.record import Record, RecordError, read
+from explain.store.queries import Query
+from explain.tokens import KeyRing
+from weir.commands.audit_hold import ByOption, NoteOption
+from weir.commands.tokens import identifier_of, ring_file
+from weir.console import ConfigOption, JsonOption, print_json, stderr, stdout
+from weir.dates import FromOption, ToOption, time_range_ms
+from weir.explanation_lookup import open_reader
+from weir.explanation_view import found_table
+from weir.settings import Settings, load_settings
+
+_MOST_READ = 10_000
+"""Records that are read, at most, where a condition is none of the store's."""
+
+
+def find(
+    config: ConfigOption = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key", metavar="VALUE",
+            help="Of events with this key, such as a customer's number; - reads it from standard "
+            "input. The key ring makes its token.",
+        ),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(metavar="TOKEN", help="Of events whose key has this token.")
+    ] = None,
+    start: FromOption = None,
+    stop: ToOption = None,
+    decision: Annotated[
+        Literal["approve", "review", "decline"] | None, typer.Option(help="Decided so.")
+    ] = None,
+    code: Annotated[
+        str | None, typer.Option(metavar="REASON", help="With this reason, by its code.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="By this model: its number, or its package's id or the "
+                     "beginning of that."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest first.")] = 50,
+    by: ByOption = None,
+    note: NoteOption = "",
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """List explanations, those of the latest events first.
+
+    Of several conditions all have to be fulfilled.
+    """
+    settings = load_settings(config)
+    from_ms, to_ms = time_range_ms(start, stop)
+    if key is not None:
+        if token is not None:
+            raise typer.BadParameter("give --key or --token, not both")
+        token = _token(settings, key)
+    query = Query(event_key=token, from_ms=from_ms, to_ms=to_ms, outcome=decision)
+    sifted = code is not None or model is not None
+    with open_reader(settings, by, note, "find") as reader:
+        read_records = reader.find(query, max(limit, _MOST_READ) if sifted else limit)
+    unreadable: list[RecordError] = []
+    fitting = [record for record in _parsed(read_records, unreadable) if _fits(record, code, model)]
+    records = fitting[:limit]
+    if as_json:
+        print_json({"records": msgspec.to_builtins(records), "unreadable": len(unreadable)})
+    elif records:
+        stdout.print(found_table(records))
+    else:
+        stdout.print("no explanation fits")
+    if unreadable:
+        stderr.print(
+            f"{len(unreadable):,} records can't be read, such as: {unreadable[0]}; `weir audit "
+            "verify` tells whether they were changed",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+    if sifted and len(read_records) >= _MOST_READ and len(fitting) < limit:
+        stderr.print(
+            f"only the latest {len(read_records):,} were looked at: narrow --from and --to",
+            soft_wrap=True,
+        )
+
+
+def _token(settings: Settings, key: str) -> str:
+    field = settings.event.key
+    identifier = identifier_of(settings, field, key)
+    with KeyRing(ring_file(settings)) as ring:
+        token = ring.known(field, identifier)
+    if token is None:
+        raise ExplainError(f"no {field} of this value has a token: none was explained, or its key "
+                           "was erased")  # fmt: skip
+    return token
+
+
+def _parsed(found: list[bytes], unreadable: list[RecordError]) -> Iterator[Record]:
+    for data in found:
+        try:
+            yield read(data)
+        except RecordError as error:
+            unreadable.append(error)
+
+
+def _fits(record: Record, code: str | None, model: str | None) -> bool:
+    if code is not None and all(reason.code != code for reason in record.reasons):
+        return False
+    if model is None or record.model.package.startswith(model):
+        return True
+    return model == str(record.model.version)

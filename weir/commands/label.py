@@ -1,0 +1,81 @@
+"""`weir label`: what an analyst found out about an event."""
+
+import getpass
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+import typer
+
+from streams.acls import Process, acls_of
+from streams.labels import Label
+from streams.publisher import Publisher
+from streams.topics import ensure_topics
+from weir.commands.audit_hold import ByOption, NoteOption
+from weir.commands.tokens import identifier_of
+from weir.console import ConfigOption, JsonOption, print_json, stdout
+from weir.dates import moment, parse_time_ms
+from weir.settings import load_settings
+from weir.wiring import admitted, now_ms
+
+BY_HEADER, NOTE_HEADER = "weir.label.by", "weir.label.note"
+
+
+class Verdict(StrEnum):
+    """What an event was."""
+
+    FRAUD = "fraud"
+    LEGITIMATE = "legitimate"
+
+
+def label(
+    event_id: Annotated[
+        str, typer.Argument(metavar="EVENT_ID", help="The event's id.", show_default=False)
+    ],
+    verdict: Annotated[
+        Verdict,
+        typer.Argument(metavar="fraud|legitimate", help="What it was.", show_default=False),
+    ],
+    by: ByOption = None,
+    note: NoteOption = "",
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at", metavar="TIME", show_default="now",
+            help="When it became known: 2018-07-25 or 2018-07-25T12:00, UTC. For events of former "
+            "times, such as those of a replay.",
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Say what an event was; models and metrics learn it from the labels topic.
+
+    Who says so, and why, goes along in the record's headers. Saying the same again leaves the event
+    as it is.
+    """
+    settings = load_settings(config)
+    who = by or getpass.getuser()
+    if not who.strip():
+        raise typer.BadParameter("say who found it out", param_hint="--by")
+    identifier = identifier_of(settings, settings.event.id, event_id)
+    time_ms = now_ms() if at is None else parse_time_ms(at, "--at")
+    topic = settings.topics.labels
+    kafka, admin = admitted(
+        settings,
+        lambda usage: [acl for acl in acls_of(Process.PRODUCER, usage) if acl.name == topic],
+    )
+    ensure_topics(admin, settings.topics, ["labels"])
+    value = msgspec.json.encode(Label(identifier, int(verdict is Verdict.FRAUD), time_ms))
+    with Publisher(kafka) as publisher:
+        headers = [(BY_HEADER, who.encode()), (NOTE_HEADER, note.encode())]
+        publisher.send(topic, value, str(identifier), headers=headers)
+        publisher.flush()
+    if as_json:
+        print_json({"event_id": identifier, "label": verdict, "time_ms": time_ms, "by": who,
+                    "note": note})  # fmt: skip
+        return
+    stdout.print(
+        f"event {identifier} is {verdict}, says {who}, known since {moment(time_ms, 's')}",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip

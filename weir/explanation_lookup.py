@@ -1,0 +1,55 @@
+"""Finding explanation records in the store, for one person."""
+
+import getpass
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from explain.errors import ExplainError
+from explain.record import Record, read
+from explain.store.queries import Query, Reader
+from weir.settings import Settings
+
+_RECORD_ID = re.compile("[0-9a-f]{32}")
+_PACKAGES = 100
+"""Of one event, more than anybody tells apart by hand."""
+
+
+class NoRecordError(ExplainError):
+    """The store has no such record, or several."""
+
+
+@contextmanager
+def open_reader(settings: Settings, by: str | None, note: str, command: str) -> Iterator[Reader]:
+    """The store, for whoever `by` names or who is logged in; each read is logged under that name.
+
+    Raises:
+        StoreUnavailableError, StoreError: the database does not answer, or can't be used.
+    """
+    with settings.store.open_database(settings.data_dir) as database:
+        yield Reader(database, by or getpass.getuser(), note or f"weir explanation {command}")
+
+
+def look_up(reader: Reader, name: str) -> tuple[bytes, Record]:
+    """The record of this id, or of the event of this id: its bytes, and what they say.
+
+    Raises:
+        NoRecordError: there is none, or the event has several.
+        RecordError: it is none, because it was changed.
+    """
+    if _RECORD_ID.fullmatch(name) and (data := reader.get(name)) is not None:
+        return data, read(data)
+    found = [(data, read(data)) for data in reader.find(Query(event_id=name), _PACKAGES)]
+    found = [(data, record) for data, record in found if str(record.event.id) == name]
+    if not found:
+        raise NoRecordError(
+            f"the store has no record and no event {name!r}: `weir explanation find` lists what it "
+            "has, and `weir sink` fills it"
+        )
+    if len(found) > 1:
+        ids = ", ".join(
+            f"{record.id} (model {record.model.version or record.model.package[:12]})"
+            for _, record in found
+        )
+        raise NoRecordError(f"event {name} was explained {len(found)} times: name one of {ids}")
+    return found[0]
