@@ -48,7 +48,7 @@ def world(model: ModelPackage) -> World:
     settings = ExplainSettings(mode="inline", samples=128, decisions=DECISIONS, budget="60s")
     desk, registry = Desk(model), CollectorRegistry()
     reasons = ReasonSettings()
-    writer = RecordWriter(model, 7, settings, reasons, open_catalogue(reasons), "card", None)
+    writer = RecordWriter(model, 7, settings, reasons, open_catalogue(reasons), lambda _: None)
     inline = InlineExplainer(
         settings, TOPICS.explanations, TOPICS.events, PLAN.names, lambda name: writer, registry
     )

@@ -1,7 +1,6 @@
 """`weir explanation` and `weir label` as an analyst uses them."""
 
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -230,10 +229,11 @@ def test_an_event_that_two_models_explained_has_to_be_named_by_record(
     assert run("explanation", "show", record.id, "-c", config)[0] == 0
 
 
-@pytest.mark.kafka
-def test_an_analysts_walk(run: Run, config: Path, kafka: str) -> None:
+def test_an_analysts_walk(
+    run: Run, config: Path, kafka: str, make_topics: Callable[..., list[str]]
+) -> None:
     """Find what was declined, look at it, do it again, and say what it was."""
-    topic = f"labels-{os.urandom(4).hex()}"
+    (topic,) = make_topics("labels")
     config.write_text(
         config.read_text()
         .replace('bootstrap_servers = ""', f'bootstrap_servers = "{kafka}"')

@@ -28,7 +28,7 @@ from weir.wiring import open_registry
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="Why decisions were made: find, show, replay and export explanations.\n\n"
+    help="Why decisions were made: find, show and replay explanations.\n\n"
     "They come from the store that `weir sink` fills. Who reads what is logged there: "
     "`weir audit log`. See docs/analyst.md.",
 )

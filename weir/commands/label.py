@@ -7,10 +7,10 @@ from typing import Annotated
 import msgspec
 import typer
 
-from streams.acls import Process, acls_of
+from streams.acls import Acl
 from streams.labels import Label
 from streams.publisher import Publisher
-from streams.topics import ensure_topics
+from streams.topics import TopicError, partitions_of
 from weir.commands.audit_hold import ByOption, NoteOption
 from weir.commands.tokens import identifier_of
 from weir.console import ConfigOption, JsonOption, print_json, stdout
@@ -61,11 +61,9 @@ def label(
     identifier = identifier_of(settings, settings.event.id, event_id)
     time_ms = now_ms() if at is None else parse_time_ms(at, "--at")
     topic = settings.topics.labels
-    kafka, admin = admitted(
-        settings,
-        lambda usage: [acl for acl in acls_of(Process.PRODUCER, usage) if acl.name == topic],
-    )
-    ensure_topics(admin, settings.topics, ["labels"])
+    kafka, admin = admitted(settings, lambda _: [Acl("Write", "topic", topic, why="verdicts")])
+    if topic not in partitions_of(admin, [topic]):
+        raise TopicError(f"there is no topic {topic!r}: `weir topics` makes it")
     value = msgspec.json.encode(Label(identifier, int(verdict is Verdict.FRAUD), time_ms))
     with Publisher(kafka) as publisher:
         headers = [(BY_HEADER, who.encode()), (NOTE_HEADER, note.encode())]
