@@ -257,6 +257,6 @@ def _versions(record: Record, words: dict[str, str]) -> tuple[Fact, ...]:
         Fact(words["training_data"], model.training_data),
         Fact(words["policy"], record.decision.policy),
         Fact(words["catalogue"], f"{catalogue.name} {catalogue.version}"),
-        Fact(words["explainer"], f"{explainer.method}, {explainer.samples} samples, "
-                                 f"seed {explainer.seed}, {explainer.runtime}"),
+        Fact(words["explainer"], f"{explainer.method}, n = {explainer.samples}, "
+                                 f"seed = {explainer.seed}, {explainer.runtime}"),
     )  # fmt: skip

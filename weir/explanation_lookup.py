@@ -4,11 +4,27 @@ import getpass
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
+
+import typer
 
 from explain.errors import ExplainError
 from explain.record import Record, read
 from explain.store.queries import Query, Reader
 from weir.settings import Settings
+
+IdArgument = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="The record's id, or that of its event.", show_default=False),
+]
+LanguageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--lang", metavar="LANGUAGE", show_default="en, or what the record has",
+        help="Of the texts, such as en or de.",
+    ),
+]  # fmt: skip
+
 
 _RECORD_ID = re.compile("[0-9a-f]{32}")
 _PACKAGES = 100

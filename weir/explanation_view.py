@@ -76,7 +76,7 @@ def found_table(records: Sequence[Record]) -> Table:
             "-" if probability is None else f"{probability:.3f}",
             "confident" if record.explanation.confident else "low",
             _model_name(record),
-            Text(_plain(", ".join(reason.code for reason in record.reasons))),
+            Text(_plain(", ".join(each.code for each in record.reasons)), overflow="ellipsis"),
         )
     return table
 

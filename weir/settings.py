@@ -14,6 +14,7 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as UnreadableVariableError
 
+from explain.letter_settings import LetterSettings
 from explain.reason_settings import ReasonSettings
 from explain.settings import ExplainSettings
 from explain.store_settings import StoreSettings
@@ -95,6 +96,7 @@ class Settings(BaseSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     explain: ExplainSettings = ExplainSettings()
     reasons: ReasonSettings = ReasonSettings()
+    letters: LetterSettings = LetterSettings()
     store: StoreSettings = StoreSettings()
     metrics: MetricsSettings = MetricsSettings()
     broker: BrokerSettings = BrokerSettings()

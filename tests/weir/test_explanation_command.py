@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -188,6 +189,44 @@ def test_replay_names_what_is_missing(run: Run, config: Path, tmp_path: Path) ->
     assert "attributions" not in out
 
 
+@pytest.mark.parametrize("audience", ["analyst", "customer", "both"])
+def test_export_writes_what_is_for_whom(
+    run: Run, config: Path, tmp_path: Path, audience: str
+) -> None:
+    data, record = stored(config)[0]
+    written = {}
+    for kind in ("json", "html", "pdf"):
+        out = tmp_path / f"out.{kind}"
+        said = run("explanation", "export", 1000, "-f", kind, "--for", audience, "-o", out,
+                   "--by", "ada", "-c", config)  # fmt: skip
+        assert said == (0, "", f"wrote {out}\n")
+        written[kind] = out.read_bytes()
+    page = written["html"].decode()
+    assert (record.model.package in page) == (audience != "customer")
+    assert ("right to have this decision reviewed" in page) == (audience != "analyst")
+    assert written["pdf"].startswith(b"%PDF-")
+    values = json.loads(written["json"])
+    if audience == "analyst":
+        assert written["json"] == data
+    else:
+        assert values["letter"]["reference"] == record.id
+        assert values.keys() == {"letter"} | ({"record"} if audience == "both" else set())
+    logged = reads(run, config)[-1]
+    assert (logged["who"], logged["note"]) == ("ada", f"weir explanation export for {audience}")
+
+
+def test_export_names_the_extra_that_is_missing(
+    run: Run, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "reportlab.graphics.shapes", None)
+    monkeypatch.delitem(sys.modules, "explain.pages.pdf", raising=False)
+    out = tmp_path / "out.pdf"
+    code, _, err = run("explanation", "export", 1000, "-f", "pdf", "-o", out, "-c", config)
+    assert code == 1
+    assert "pip install 'weir[pdf]'" in err
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -232,7 +271,7 @@ def test_an_event_that_two_models_explained_has_to_be_named_by_record(
 def test_an_analysts_walk(
     run: Run, config: Path, kafka: str, make_topics: Callable[..., list[str]]
 ) -> None:
-    """Find what was declined, look at it, do it again, and say what it was."""
+    """Find what was declined, look at it, write to the customer, do it again, say what it was."""
     (topic,) = make_topics("labels")
     config.write_text(
         config.read_text()
@@ -246,9 +285,13 @@ def test_an_analysts_walk(
     event = json.loads(found[1])["records"][-1]["event"]["id"]
     assert event == 1000
     assert "declined" in run("explanation", "show", event, *as_ada)[1]
+    out = config.with_name("letter.pdf")
+    export = ("explanation", "export", event, "--format", "pdf", "--for", "customer", "-o", out)
+    assert run(*export, *as_ada)[0] == 0
+    assert out.read_bytes().startswith(b"%PDF-")
     assert run("explanation", "replay", event, *as_ada)[0] == 0
-    logged = [(each["who"], each["note"]) for each in reads(run, config)[-3:]]
-    assert logged == [("ada", "complaint 7")] * 3
+    logged = [(each["who"], each["note"]) for each in reads(run, config)[-4:]]
+    assert logged == [("ada", "complaint 7")] * 4
 
     said = run("label", event, "legitimate", "--at", "2026-04-02T09:00", *as_ada)
     assert said == (

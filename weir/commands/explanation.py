@@ -1,7 +1,5 @@
 """`weir explanation`: why decisions were made, for those who have to answer for them."""
 
-from typing import Annotated
-
 import msgspec
 import typer
 
@@ -11,6 +9,7 @@ from explain.sheet import language_of, sheet_of
 from inference.package import ModelPackage
 from inference.registry import Registry
 from weir.commands.audit_hold import ByOption, NoteOption
+from weir.commands.explanation_export import export
 from weir.commands.explanation_find import find
 from weir.console import (
     FAILED,
@@ -19,7 +18,7 @@ from weir.console import (
     print_json,
     stdout,
 )
-from weir.explanation_lookup import look_up, open_reader
+from weir.explanation_lookup import IdArgument, LanguageOption, look_up, open_reader
 from weir.explanation_view import say_replayed, show_sheet
 from weir.reasons import open_catalogue
 from weir.settings import load_settings
@@ -28,23 +27,12 @@ from weir.wiring import open_registry
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="Why decisions were made: find, show and replay explanations.\n\n"
+    help="Why decisions were made: find, show, replay and export explanations.\n\n"
     "They come from the store that `weir sink` fills. Who reads what is logged there: "
     "`weir audit log`. See docs/analyst.md.",
 )
 app.command()(find)
-
-IdArgument = Annotated[
-    str,
-    typer.Argument(metavar="ID", help="The record's id, or that of its event.", show_default=False),
-]
-LanguageOption = Annotated[
-    str | None,
-    typer.Option(
-        "--lang", metavar="LANGUAGE", show_default="en, or what the record has",
-        help="Of the texts, such as en or de.",
-    ),
-]  # fmt: skip
+app.command()(export)
 
 
 @app.command()

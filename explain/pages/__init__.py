@@ -1,0 +1,1 @@
+"""Sheet and letter as pages to print: HTML and PDF, A4."""
