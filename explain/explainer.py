@@ -1,6 +1,7 @@
 """The explainer: from the feature log to the topic of explanations, each record exactly once."""
 
 import logging
+from collections import Counter as Counted
 from collections.abc import Callable, Sequence
 from threading import Event
 from time import perf_counter, time
@@ -14,7 +15,6 @@ from explain.flagged import FlaggedEvents, read_flagged
 from explain.record_writer import RecordWriter
 from explain.settings import ExplainSettings
 from inference.errors import InferenceError
-from streams.acls import Acl
 from streams.kafka import KafkaSettings
 from streams.letter_writer import dead_letters_of
 from streams.reading import consume_ready, note_errors
@@ -24,19 +24,8 @@ from streams.transactor import Aborted, Outgoing, Transactor
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.5
-_RECORDS = 64
+_RECORDS = 16
 """Of the feature log in one transaction; each holds the events of one of the scorer's."""
-
-
-def explainer_acls(feature_log: str, explanations: str, dead_letters: str, group: str) -> list[Acl]:
-    """What an explainer has to be allowed."""
-    return [
-        Acl("Read", "topic", feature_log, why="what models saw and answered"),
-        Acl("Write", "topic", explanations, why="explanations"),
-        Acl("Write", "topic", dead_letters, why="what can't be explained"),
-        Acl("Read", "group", group, why="membership and committed offsets"),
-        Acl("Write", "transactional-id", f"{group}-", "prefixed", "exactly once"),
-    ]
 
 
 class ExplainerMetrics:
@@ -122,6 +111,7 @@ class StreamExplainer:
     def _explain(self, consumer: Any, messages: Sequence[Message]) -> None:
         records: list[tuple[str | None, bytes]] = []
         partitions: list[int] = []
+        decided: list[str] = []
         bad: list[tuple[Message, Rejected]] = []
         for position, message in enumerate(messages):
             partition = message.partition() or 0
@@ -138,6 +128,7 @@ class StreamExplainer:
                 continue
             records += written
             partitions += [partition] * len(written)
+            decided += [decision.outcome for decision in events.decisions]
         answers = [
             Outgoing(
                 self._explanations,
@@ -158,6 +149,8 @@ class StreamExplainer:
             self._go_back(consumer, messages)
             return
         self._metrics.transactions.labels("committed").inc()
+        for decision, count in Counted(decided).items():
+            self._metrics.explanations.labels(decision).inc(count)
         for _, rejected in bad:
             self._metrics.dead_letters.labels(rejected.reason.value).inc()
 
@@ -168,8 +161,6 @@ class StreamExplainer:
         start = perf_counter()
         written = writer.write(events)
         self._metrics.seconds.observe((perf_counter() - start) / len(events))
-        for decision in events.decisions:
-            self._metrics.explanations.labels(decision.outcome).inc()
         return written
 
     def _go_back(self, consumer: Any, messages: Sequence[Message]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from explain.record_parts import DecisionPart, ThresholdsPart
@@ -55,7 +56,13 @@ def read_flagged(value: bytes, partition: int, decisions: Collection[str]) -> Fl
     Raises:
         ValueError: it is no record of the feature log, or of another format.
     """
-    table = read_feature_log(value)
+    try:
+        return _flagged(read_feature_log(value), partition, decisions)
+    except (KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+        raise ValueError(f"no record of the feature log as Weir writes it: {error}") from error
+
+
+def _flagged(table: pa.Table, partition: int, decisions: Collection[str]) -> FlaggedEvents:
     context = {
         name.decode(): value.decode() for name, value in (table.schema.metadata or {}).items()
     }

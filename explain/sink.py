@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from explain.store.anchors import Anchor
 from explain.store.appending import Appended, Appender, Refused, now_ms
 from explain.store.errors import StoreUnavailableError
-from streams.acls import Acl
 from streams.denied import is_denial
 from streams.kafka import KafkaSettings
 from streams.letter_writer import dead_letters_of
@@ -28,15 +27,6 @@ _POLL_S = 0.5
 _ANCHOR_S = 1.0
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 30.0
-
-
-def sink_acls(topic: str, dead_letters: str, group: str) -> list[Acl]:
-    """What a sink has to be allowed."""
-    return [
-        Acl("Read", "topic", topic, why="explanations to store"),
-        Acl("Write", "topic", dead_letters, why="what is no explanation"),
-        Acl("Read", "group", group, why="membership and committed offsets"),
-    ]
 
 
 class SinkMetrics:

@@ -31,6 +31,8 @@ class Process(StrEnum):
     REQUEUE = "dead-letters-requeue"
     PURGE = "dead-letters-purge"
     CONTROL = "control"
+    EXPLAINER = "explainer"
+    SINK = "sink"
 
 
 COMMANDS: dict[Process, list[str]] = {
@@ -48,6 +50,8 @@ COMMANDS: dict[Process, list[str]] = {
         "weir policy set",
         "weir policy show",
     ],
+    Process.EXPLAINER: ["weir explainer"],
+    Process.SINK: ["weir sink"],
 }
 """What runs with the rights of each process."""
 
@@ -117,6 +121,7 @@ class Usage:
         snapshots: whether state is written down.
         stages: topics between the stages of a staged topology; none where it is fused.
         explains_inline: whether the scorer writes explanations.
+        explainer_group, sink_group: consumer groups of those who explain, and keep it.
     """
 
     topics: TopicSettings
@@ -125,6 +130,8 @@ class Usage:
     snapshots: bool = True
     stages: Sequence[str] = ()
     explains_inline: bool = False
+    explainer_group: str = "weir-explainer"
+    sink_group: str = "weir-sink"
 
 
 def acls_of(process: Process, usage: Usage) -> list[Acl]:
@@ -221,6 +228,25 @@ def _control(usage: Usage) -> list[Acl]:
     ]
 
 
+def _explainer(usage: Usage) -> list[Acl]:
+    topics, group = usage.topics, usage.explainer_group
+    return [
+        Acl("Read", "topic", topics.feature_log, why="what models saw and answered"),
+        Acl("Write", "topic", topics.explanations, why="explanations"),
+        Acl("Write", "topic", topics.dead_letters, why="what can't be explained"),
+        Acl("Read", "group", group, why="membership and committed offsets"),
+        Acl("Write", "transactional-id", f"{group}-", "prefixed", "exactly once"),
+    ]
+
+
+def _sink(usage: Usage) -> list[Acl]:
+    return [
+        Acl("Read", "topic", usage.topics.explanations, why="explanations to store"),
+        Acl("Write", "topic", usage.topics.dead_letters, why="what is no explanation"),
+        Acl("Read", "group", usage.sink_group, why="membership and committed offsets"),
+    ]
+
+
 _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.TOPICS: _topics,
     Process.PRODUCER: _producer,
@@ -230,4 +256,6 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.REQUEUE: requeue_acls,
     Process.PURGE: _purge,
     Process.CONTROL: _control,
+    Process.EXPLAINER: _explainer,
+    Process.SINK: _sink,
 }

@@ -47,6 +47,8 @@ def usage(settings: Settings) -> Usage:
         snapshots=settings.snapshots.enabled,
         stages=settings.stage_topics() if staged else (),
         explains_inline=settings.explain.mode == "inline",
+        explainer_group=settings.explain.group,
+        sink_group=settings.store.group,
     )
 
 

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 import typer
 from prometheus_client import CollectorRegistry
 
-from explain.explainer import explainer_acls
+from streams.acls import Process, acls_of
 from streams.rights import named_denials
 from streams.topics import ensure_beside
 from weir.console import ConfigOption
 from weir.explaining import build_explainer
 from weir.metrics_server import serve_metrics
 from weir.settings import load_settings
-from weir.wiring import admitted, open_registry
+from weir.wiring import admitted, open_registry, usage
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +41,7 @@ def explainer(
         overrides["metrics"] = {"port": metrics_port}
     settings = load_settings(config, **overrides)
     topics = settings.topics
-    rights = explainer_acls(
-        topics.feature_log, topics.explanations, topics.dead_letters, settings.explain.group
-    )
+    rights = acls_of(Process.EXPLAINER, usage(settings))
     kafka, admin = admitted(settings, lambda _: rights)
     ensure_beside(admin, topics, "feature_log", ("explanations", "dead_letters"))
     prometheus = CollectorRegistry()

@@ -9,14 +9,15 @@ import typer
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
-from explain.sink import ExplanationSink, SinkMetrics, sink_acls
+from explain.sink import ExplanationSink, SinkMetrics
 from explain.store.appending import Appender
+from streams.acls import Process, acls_of
 from streams.rights import named_denials
 from streams.topics import TopicSettings, make_topics, partitions_of, wait_until_known
 from weir.console import ConfigOption
 from weir.metrics_server import serve_metrics
 from weir.settings import load_settings
-from weir.wiring import admitted
+from weir.wiring import admitted, usage
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def sink(
         overrides["metrics"] = {"port": metrics_port}
     settings = load_settings(config, **overrides)
     topics, store = settings.topics, settings.store
-    rights = sink_acls(topics.explanations, topics.dead_letters, store.group)
+    rights = acls_of(Process.SINK, usage(settings))
     kafka, admin = admitted(settings, lambda _: rights)
     _ensure(admin, topics)
     signer = store.open_signer(settings.data_dir)
