@@ -1,4 +1,4 @@
-"""Finding explanation records in the store, for one person."""
+"""How one explanation record is named on the command line, and read for one person."""
 
 import getpass
 import re

@@ -64,7 +64,7 @@ def found_table(records: Sequence[Record]) -> Table:
         Column("event", no_wrap=True), Column("time", min_width=19),
         Column("decision", min_width=8),
         Column("probability", justify="right", min_width=11), Column("confidence", min_width=10),
-        Column("model", min_width=5), Column("reasons", overflow="ellipsis", no_wrap=True),
+        Column("model", min_width=5), "reasons",
         box=box.SIMPLE, pad_edge=False, padding=(0, 1),
     )  # fmt: skip
     for record in records:
@@ -76,7 +76,7 @@ def found_table(records: Sequence[Record]) -> Table:
             "-" if probability is None else f"{probability:.3f}",
             "confident" if record.explanation.confident else "low",
             _model_name(record),
-            Text(_plain(", ".join(each.code for each in record.reasons)), overflow="ellipsis"),
+            Text(_plain(", ".join(each.code for each in record.reasons))),
         )
     return table
 

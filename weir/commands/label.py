@@ -51,8 +51,8 @@ def label(
 ) -> None:  # fmt: skip
     """Say what an event was; models and metrics learn it from the labels topic.
 
-    Who says so, and why, goes along in the record's headers. Saying the same again leaves the event
-    as it is.
+    Who says so, and why, goes along in the record's headers. Of several verdicts on an event the
+    latest counts, and the same one again changes nothing.
     """
     settings = load_settings(config)
     who = by or getpass.getuser()
