@@ -25,7 +25,6 @@ LanguageOption = Annotated[
     ),
 ]  # fmt: skip
 
-
 _RECORD_ID = re.compile("[0-9a-f]{32}")
 _PACKAGES = 100
 """Of one event, more than anybody tells apart by hand."""

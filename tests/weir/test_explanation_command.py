@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from conftest import Trained
 from explained import COUNT, CUSTOMER, stored, write_explained
 from front_door import weir, write_settings
 
@@ -22,17 +22,20 @@ from streams.reading import read_to_end
 from weir.reasons import EXAMPLE_CATALOGUE
 from weir.settings import load_settings
 
+if TYPE_CHECKING:
+    from conftest import Trained
+
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
-def world(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(trained: "Trained", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Settings of a store with explanations."""
     return write_explained(tmp_path_factory.mktemp("explained"), trained.folder / "data")
 
 
 @pytest.fixture
-def config(world: Path, tmp_path: Path, trained: Trained) -> Path:
+def config(world: Path, tmp_path: Path) -> Path:
     """The same with a store of one's own, to tamper with."""
     for name in ("store.db", "audit-key.pem", "ring"):
         shutil.copy(world.parent / name, tmp_path / name)
@@ -107,7 +110,7 @@ def test_find_by_every_condition(run: Run, config: Path) -> None:
 
 
 def test_replay_is_byte_identical_with_only_the_registry_and_the_store(
-    run: Run, config: Path, trained: Trained
+    run: Run, config: Path, trained: "Trained"
 ) -> None:
     """In a process of its own, with an empty folder of models and no key ring."""
     _, record = stored(config)[0]
