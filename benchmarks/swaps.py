@@ -1,6 +1,7 @@
 """End-to-end latency with and without model swaps, in one run: the price of a promotion.
 
-A scorer of its own process answers a replay. First as fast as it can: that is the largest rate.
+A scorer of its own process answers a replay. First at rates that rise until it can't keep up while
+events are sent and scores are read beside it: the last at which it could is the largest rate.
 Then at 70 % of it without swaps, with one champion after another, and without again. Latency is
 from the event's Kafka timestamp to when a consumer of committed records, in a process of its own,
 has the score. Afterwards every event is looked for, every score is computed again by plain ONNX
@@ -59,6 +60,9 @@ _SETTLE_S = 2.0
 _TAIL_S = 1.0
 _PATIENCE_S = 120.0
 _EVENTS_AT_ONCE = 4_000
+_FIRST_RATE = 3_000.0
+_RISE = 1.2
+_SEND_OVERHEAD_S = 2.0
 
 
 class _Score(msgspec.Struct):
@@ -132,6 +136,11 @@ class Scores:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._process.join(_PATIENCE_S)
+
+    @property
+    def seen(self) -> int:
+        """How many scores have come."""
+        return int(self._seen.value)
 
     def wait_for(self, count: int, scorer: ScorerProcess) -> None:
         """Until so many scores are there, or no more come for long."""
@@ -228,6 +237,24 @@ class Replay:
         return replayer.run(threading.Event()).events
 
 
+def largest_rate(
+    replay: Replay, watched: Scores, scorer: ScorerProcess, sent: int, step_s: float
+) -> tuple[float, int]:
+    """Raise the rate step by step; the largest that was kept up with, and how many were sent.
+
+    A rate is too large where more than a second's worth of events wait at the end of its step.
+    """
+    rate, kept = _FIRST_RATE, 0.0
+    while True:
+        begun = monotonic()
+        sent += replay.send(round(rate * step_s), Pace(rate=rate))
+        took_s, waiting = monotonic() - begun, sent - watched.seen
+        watched.wait_for(sent, scorer)
+        if waiting > rate or took_s > step_s + _SEND_OVERHEAD_S:
+            return kept or rate, sent
+        rate, kept = rate * _RISE, rate
+
+
 def latency(seen: Any, phase: Phase) -> dict[str, float]:
     """Percentiles of one phase, milliseconds."""
     arrived = seen["arrived"] / 1e3
@@ -294,7 +321,7 @@ def main() -> None:
     )
     swaps = args.swaps or (10 if args.quick else 50)
     seconds = args.seconds or (12.0 if args.quick else 75.0)
-    count = args.events or (400_000 if args.quick else 2_000_000)
+    count = args.events or (400_000 if args.quick else 3_000_000)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory(prefix="weir-swaps-") as name:
         folder = Path(name)
@@ -310,10 +337,8 @@ def main() -> None:
             with ScorerProcess(config, os.environ, folder / "scorer.log") as scorer, watched:
                 sent = replay.send(_WARM_UP, Pace())
                 watched.wait_for(sent, scorer)
-                begun, more = monotonic(), replay.send(count // 10, Pace())
-                watched.wait_for(sent + more, scorer)
-                largest = more / (monotonic() - begun)
-                sent += more
+                step_s = 2.0 if args.quick else 5.0
+                largest, sent = largest_rate(replay, watched, scorer, sent, step_s)
                 rate = SHARE * largest
                 print(f"largest rate {largest:,.0f} events/s", file=sys.stderr)
                 # The file has to last for three phases.

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import sys
 import threading
 from enum import StrEnum
 from typing import Annotated, Any
@@ -19,6 +20,8 @@ from weir.settings import load_settings
 from weir.wiring import admitted, ensure_all_topics, open_registry, usage
 
 logger = logging.getLogger(__name__)
+
+_SWITCH_S = 0.0005
 
 
 class MissingHistory(StrEnum):
@@ -60,6 +63,9 @@ def score(
     With --topology staged, start as many as you like: they share the partitions of all stages, and
     a stage's state is restored from its topic. `weir topology` shows what runs where.
     """
+    # A model that is made ready in its thread holds Python's lock for this long at a time, and the
+    # loop, which gives the lock up for every batch's kernels, waits as long each time.
+    sys.setswitchinterval(_SWITCH_S)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
