@@ -14,6 +14,7 @@ from secured import Secured
 
 from streams.files import open_events
 from streams.topics import ROLES
+from weir import console
 from weir.main import main
 from weir.settings import load_settings
 from weir.training_run import train_and_register
@@ -69,6 +70,9 @@ def run(
     for name in [name for name in os.environ if name.startswith("WEIR_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "200")
+    # Consoles that an earlier test has made know the width of then.
+    for each in (console.stdout, console.stderr):
+        monkeypatch.setattr(each, "_width", 200)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["weir", *map(str, arguments)])
