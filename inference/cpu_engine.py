@@ -34,6 +34,7 @@ Route = Callable[[NDArray[np.float32]], Outputs]
 WHOLE_GRAPH = "onnxruntime"
 COMPILED_TREES = "compiled trees, then onnxruntime"
 
+_MOST = BATCH_BUCKETS[-1]
 _SECONDS_A_BUCKET = 0.015
 _ROUNDS = 2
 _LARGEST_MEASURED = 512
@@ -107,15 +108,15 @@ class CpuEngine(ClosedAtEnd):
         if chosen is None:
             raise EngineError("the engine is closed")
         features = self._select(matrix)
-        n, most = len(features), BATCH_BUCKETS[-1]
-        if n <= most:
+        n = len(features)
+        if n <= _MOST:
             return chosen[bisect_left(BATCH_BUCKETS, n)](features)
         outputs = Outputs(*(np.empty(n, np.float32) for _ in Outputs._fields))
-        for start in range(0, n, most):
-            part = features[start : start + most]
+        for start in range(0, n, _MOST):
+            part = features[start : start + _MOST]
             answers = chosen[bisect_left(BATCH_BUCKETS, len(part))](part)
             for whole, values in zip(outputs, answers, strict=True):
-                whole[start : start + most] = values
+                whole[start : start + _MOST] = values
         return outputs
 
     def close(self) -> None:
