@@ -35,7 +35,7 @@ WHOLE_GRAPH = "onnxruntime"
 COMPILED_TREES = "compiled trees, then onnxruntime"
 
 _MOST = BATCH_BUCKETS[-1]
-_SECONDS_A_BUCKET = 0.015
+_SECONDS_A_BUCKET = 0.008
 _ROUNDS = 2
 _LARGEST_MEASURED = 512
 """Rows from which the time of a route only grows with the rows: larger batches take its choice."""

@@ -117,25 +117,37 @@ class Registry:
             f"model {self._model!r} has no version {version}: `weir models list` shows all"
         )
 
-    def resolve(self, name: str | int) -> ModelPackage:
+    def resolve(self, name: str | int, package_id: str | None = None) -> ModelPackage:
         """Return the package of a version or alias, fetched into the cache and checked.
+
+        Args:
+            package_id: of the package that is meant, where the caller knows it: if that one is in
+                the cache, the registry is not asked.
 
         Raises:
             RegistryError: there is none of that name, or its artifacts cannot be fetched.
             PackageError: the registry's copy was changed after it was registered.
         """
+        if package_id is not None and (cached := self._cached(package_id)) is not None:
+            return cached
         model = self.get(name)
-        cached = self._cache / model.package_id[:12]
-        try:
-            return ModelPackage.load(cached, model.package_id)
-        except PackageError:
-            shutil.rmtree(cached, ignore_errors=True)  # absent or damaged: the registry has it
+        if (cached := self._cached(model.package_id)) is not None:
+            return cached
         self._cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=self._cache) as temporary:
             with self._errors():
                 run_id = self._client.get_model_version(self._model, str(model.version)).run_id
                 folder = self._client.download_artifacts(run_id, _ARTIFACT, temporary)
             return adopt_package(Path(folder), self._cache, model.package_id)
+
+    def _cached(self, package_id: str) -> ModelPackage | None:
+        """Return a package that was fetched before; one that is damaged is thrown away."""
+        folder = self._cache / package_id[:12]
+        try:
+            return ModelPackage.load(folder, package_id)
+        except PackageError:
+            shutil.rmtree(folder, ignore_errors=True)  # the registry has it
+            return None
 
     def aliases(self) -> dict[str, int]:
         """Return the version that each alias points to."""

@@ -172,7 +172,7 @@ def _open_model(
     cancelled: Cancelled = lambda: False,
 ) -> OpenModel:
     plan = settings.plan()
-    package = registry.resolve(version.version)
+    package = registry.resolve(version.version, version.package)
     if package.id != version.package:
         raise PackageError(
             f"version {version.version} in the registry is package {package.short_id}, not "

@@ -86,6 +86,19 @@ def test_unknown_names_are_explained(registry, package):
         registry.set_alias("champion", 9)
 
 
+def test_a_fetched_package_needs_no_registry(registry, package, candidate, folder):
+    """A rollback works while the registry is away."""
+    registry.register(package, alias="champion")
+    registry.resolve("champion")
+    away = Registry(RegistrySettings(tracking_uri=f"sqlite:///{folder}/away/registry.db"), folder)
+    (folder / "away").write_text("a file where a folder should be")
+    assert away.resolve(1, package.id).id == package.id
+    with pytest.raises(RegistryError):
+        away.resolve(2, candidate.id)
+    with pytest.raises(RegistryError):
+        away.resolve(1)
+
+
 def test_a_damaged_cache_is_fetched_again(registry, package):
     registry.register(package, alias="champion")
     cached = registry.resolve("champion").folder
