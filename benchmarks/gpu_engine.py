@@ -1,8 +1,12 @@
-"""The GPU engine by batch size, with and without CUDA graphs, beside ONNX Runtime on the same card.
+"""The GPU engine by batch size, with and without CUDA graphs, beside others on the same card.
 
 For a machine with an NVIDIA GPU and TensorRT or TensorRT-RTX; elsewhere, or with --dry-run, all of
 it runs on a device in memory, which proves the script and measures nothing. The result is also
 written to benchmarks/results/, but for a dry run.
+
+The others are ONNX Runtime, where its GPU build is installed, and PyTorch, where that is: launched
+operator by operator, and as CUDA graphs. A dry run has PyTorch on the CPU. What PyTorch answers is
+compared with the engine's answers before it is timed.
 
 A package of the default size is trained on made-up payments, unless --package names the folder of
 one (a GPU machine need not be able to train).
@@ -19,7 +23,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,11 +37,11 @@ from onnx import numpy_helper
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, hardware, report
-from inference.engine import Outputs
+from inference.engine import TOLERANCE, Engine, Outputs
 from inference.engine_settings import EngineSettings
 from inference.package import ModelPackage
 from inference.tensorrt.driver import NoGpuError, probe
-from inference.tensorrt.engine import TensorRtEngine
+from inference.tensorrt.engine import GRAPH, LAUNCHES, TensorRtEngine
 from inference.tensorrt.in_memory import open_in_memory
 from inference.tensorrt.opening import open_tensorrt
 
@@ -45,6 +49,7 @@ RESULTS = Path(__file__).parent / "results"
 _FLOAT = 4
 
 Contender = Callable[[NDArray[np.float32]], object]
+Answerer = Callable[[NDArray[np.float32]], Outputs]
 
 
 def main() -> None:
@@ -83,7 +88,11 @@ def main() -> None:
             engine = engine or opened
             contenders[f"{opened.info.backend}, {opened.info.routes[0]}"] = opened.infer
         contenders |= onnxruntime_cuda(package)
+        torches = pytorch(package, on_gpu=gpu is not None)
         rows = np.resize(package.background, (settings.buckets[-1], engine.info.width))
+        for name, run in torches.items():
+            check(name, run, engine, rows, settings.buckets)
+        contenders |= torches
         flops = flops_per_row(package)
         results = [
             {
@@ -136,6 +145,51 @@ def onnxruntime_cuda(package: ModelPackage) -> dict[str, Contender]:
         return {}
     session = onnxruntime.InferenceSession(package.tensors, providers=["CUDAExecutionProvider"])
     return {"onnxruntime CUDA": lambda rows: session.run(Outputs._fields, {"features": rows})}
+
+
+def pytorch(package: ModelPackage, on_gpu: bool) -> dict[str, Answerer]:
+    """PyTorch on the same card, or on the CPU; where it is installed, and knows the operators."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # its libraries may be missing, too
+        print(f"without PyTorch: {error}", file=sys.stderr)
+        return {}
+    from benchmarks.torch_graph import TorchContender, UnknownOperatorError
+
+    if on_gpu and not torch.cuda.is_available():
+        print(f"without PyTorch: {torch.__version__} does not find the GPU", file=sys.stderr)
+        return {}
+    device = torch.device("cuda" if on_gpu else "cpu")
+    routes = {GRAPH: True, LAUNCHES: False} if on_gpu else {LAUNCHES: False}
+    try:
+        return {
+            f"PyTorch {torch.__version__}, {route}": TorchContender(package, device, captured)
+            for route, captured in routes.items()
+        }
+    except UnknownOperatorError as error:
+        print(f"without PyTorch: {error}", file=sys.stderr)
+        return {}
+
+
+def check(
+    name: str,
+    run: Answerer,
+    engine: Engine,
+    rows: NDArray[np.float32],
+    sizes: Sequence[int],
+) -> None:
+    """Compare a contender's answers with the engine's, at every batch size.
+
+    Raises:
+        SystemExit: they differ, so that their times compare nothing.
+    """
+    for size in sizes:
+        pairs = zip(run(rows[:size]), engine.infer(rows[:size]), strict=True)
+        worst = max(float(np.abs(values - right).max()) for values, right in pairs)
+        if not worst <= TOLERANCE["float32"]:  # also where it is no number
+            raise SystemExit(
+                f"{name} is off by {worst:g} in a batch of {size}: the benchmark compares nothing"
+            )
 
 
 def flops_per_row(package: ModelPackage) -> int:
