@@ -59,11 +59,10 @@ def bar_of(bar: Bar) -> Text:
 
 
 def found_table(records: Sequence[Record]) -> Table:
-    """One line per record."""
+    """One line per record; as narrow as a terminal of 80 columns."""
     table = Table(
         Column("event", no_wrap=True), Column("time", min_width=19),
-        Column("decision", min_width=8),
-        Column("probability", justify="right", min_width=11), Column("confidence", min_width=10),
+        Column("decision", min_width=8), Column("fraud", justify="right", min_width=6),
         Column("model", min_width=5), "reasons",
         box=box.SIMPLE, pad_edge=False, padding=(0, 1),
     )  # fmt: skip
@@ -73,10 +72,11 @@ def found_table(records: Sequence[Record]) -> Table:
             Text(_plain(str(record.event.id))),
             moment(record.event.time, "s"),
             Text(outcome, _STYLES[outcome]),
-            "-" if probability is None else f"{probability:.3f}",
-            "confident" if record.explanation.confident else "low",
+            "-" if probability is None else f"{probability:.1%}",
             _model_name(record),
-            Text(_plain(", ".join(each.code for each in record.reasons))),
+            Text("" if record.explanation.confident else "low confidence: ").append(
+                _plain(", ".join(each.code for each in record.reasons))
+            ),
         )
     return table
 
