@@ -1,14 +1,28 @@
 """Where Prometheus asks a process."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
+import typer
 from prometheus_client import CollectorRegistry, start_http_server
 
 from weir.settings import MetricsSettings
 
+MetricsPortOption = Annotated[
+    int | None,
+    typer.Option("--metrics-port", help="Port for Prometheus; 0 chooses a free one."),
+]
 
-def serve_metrics(settings: MetricsSettings, registry: CollectorRegistry) -> Any:
-    """Answer Prometheus in a thread; the server, to shut down at the end.
+
+def metrics_override(port: int | None) -> dict[str, Any]:
+    """What `load_settings` takes as overrides where the option was given."""
+    return {} if port is None else {"metrics": {"port": port}}
+
+
+@contextmanager
+def serving_metrics(settings: MetricsSettings, registry: CollectorRegistry) -> Iterator[str]:
+    """Answer Prometheus in a thread during the block, which gets the address to ask.
 
     Raises:
         OSError: the port can't be served; the message names the setting.
@@ -20,4 +34,8 @@ def serve_metrics(settings: MetricsSettings, registry: CollectorRegistry) -> Any
             f"metrics.port: {settings.port} on {settings.host} can't be served: {error.strerror}; "
             "choose another, or 0 for a free one"
         ) from error
-    return server
+    try:
+        yield f"http://{settings.host}:{server.server_port}/metrics"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,9 +1,7 @@
 """`weir dead-letters`: what was rejected, why, and what to do about it."""
 
 import heapq
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -49,6 +47,7 @@ from weir.letter_view import (
     show_letter,
 )
 from weir.settings import load_settings
+from weir.stopping import stop_on_signals
 from weir.wiring import admitted, usage
 
 app = typer.Typer(
@@ -220,17 +219,14 @@ def requeue(
     targets = [target] if (target := to_topic or topic) else None
     needed = partial(requeue_acls, targets=targets)
     desk = _open(config, as_json_, no_progress, needed)
-    stopping = threading.Event()
-    if yes:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopping.set())
     requeuer = Requeuer(desk.box, desk.admin, selection, to_topic, limit)
+    run = partial(requeuer.run, stop_on_signals()) if yes else requeuer.plan
     with (
         named_denials(desk.box.kafka, needed(desk.usage)),
         progress_bar("reading what was requeued", desk.show_progress) as marks,
         progress_bar("requeuing" if yes else "reading letters", desk.show_progress) as letters,
     ):
-        report = requeuer.run(stopping, marks, letters) if yes else requeuer.plan(marks, letters)
+        report = run(marks, letters)
     if as_json_:
         print_json({"done": yes, "total": report.total, **asdict(report)})
     else:

@@ -1,11 +1,7 @@
 """`weir explainer`: explains what was flagged."""
 
 import logging
-import signal
-import threading
-from typing import Annotated, Any
 
-import typer
 from prometheus_client import CollectorRegistry
 
 from streams.acls import Process, acls_of
@@ -13,8 +9,9 @@ from streams.rights import named_denials
 from streams.topics import ensure_beside
 from weir.console import ConfigOption
 from weir.explaining import build_explainer
-from weir.metrics_server import serve_metrics
+from weir.metrics_server import MetricsPortOption, metrics_override, serving_metrics
 from weir.settings import load_settings
+from weir.stopping import stop_on_signals
 from weir.wiring import admitted, open_registry, usage
 
 logger = logging.getLogger(__name__)
@@ -22,9 +19,7 @@ logger = logging.getLogger(__name__)
 
 def explainer(
     config: ConfigOption = None,
-    metrics_port: Annotated[
-        int | None, typer.Option(help="Port for Prometheus; 0 chooses a free one.")
-    ] = None,
+    metrics_port: MetricsPortOption = None,
 ) -> None:
     """Explain flagged decisions, until SIGTERM or Ctrl-C.
 
@@ -33,13 +28,8 @@ def explainer(
     words, how sure that is, and all that is needed to say it again years later. Start as many as
     you like: they share the work. `weir sink` keeps what it writes.
     """
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    overrides: dict[str, Any] = {}
-    if metrics_port is not None:
-        overrides["metrics"] = {"port": metrics_port}
-    settings = load_settings(config, **overrides)
+    stop = stop_on_signals()
+    settings = load_settings(config, **metrics_override(metrics_port))
     topics = settings.topics
     rights = acls_of(Process.EXPLAINER, usage(settings))
     kafka, admin = admitted(settings, lambda _: rights)
@@ -47,16 +37,12 @@ def explainer(
     prometheus = CollectorRegistry()
     with named_denials(kafka, rights):
         process = build_explainer(settings, kafka, open_registry(settings), prometheus, stop)
-        server = serve_metrics(settings.metrics, prometheus)
-        logger.info(
-            "explaining %s of %s; metrics on http://%s:%d/metrics",
-            " and ".join(settings.explain.decisions),
-            topics.feature_log,
-            settings.metrics.host,
-            server.server_port,
-        )
-        try:
+        with serving_metrics(settings.metrics, prometheus) as address:
+            logger.info(
+                "explaining %s of %s; metrics on %s",
+                " and ".join(settings.explain.decisions),
+                topics.feature_log,
+                address,
+            )
             process.run(stop)
-        finally:
-            server.shutdown()
     logger.info("stopped: the last transaction is committed")

@@ -1,7 +1,5 @@
 """`weir replay`: a file of events, played into Kafka."""
 
-import signal
-import threading
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +24,7 @@ from weir.console import (
 )
 from weir.dates import FromOption, ToOption, time_range_ms
 from weir.settings import load_settings
+from weir.stopping import stop_on_signals
 from weir.wiring import admitted
 
 
@@ -84,9 +83,7 @@ def replay(
         stop_ms=last,
         limit=limit,
     )
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = stop_on_signals()
     with progress_bar("replaying", not (no_progress or as_json)) as step:
         report = replayer.run(stopping, step)
     if as_json:

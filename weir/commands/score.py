@@ -1,11 +1,9 @@
 """`weir score`: the scorer."""
 
 import logging
-import signal
 import sys
-import threading
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,9 +12,10 @@ from streams.acls import Process, acls_of
 from streams.rights import named_denials
 from streams.topics import ROLES, SCORER_ROLES
 from weir.console import ConfigOption, Topology
-from weir.metrics_server import serve_metrics
+from weir.metrics_server import MetricsPortOption, metrics_override, serving_metrics
 from weir.scoring import build_scorer
 from weir.settings import load_settings
+from weir.stopping import stop_on_signals
 from weir.wiring import admitted, ensure_all_topics, open_registry, usage
 
 logger = logging.getLogger(__name__)
@@ -40,9 +39,7 @@ def score(
             show_default="the champion",
         ),
     ] = None,
-    metrics_port: Annotated[
-        int | None, typer.Option(help="Port for Prometheus; 0 chooses a free one.")
-    ] = None,
+    metrics_port: MetricsPortOption = None,
     topology: Annotated[
         Topology | None,
         typer.Option(help="One scorer for everything, or any number that share the work."),
@@ -66,12 +63,8 @@ def score(
     # A model that is made ready in its thread holds Python's lock for this long at a time, and the
     # loop, which gives the lock up for every batch's kernels, waits as long each time.
     sys.setswitchinterval(_SWITCH_S)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    overrides: dict[str, Any] = {}
-    if metrics_port is not None:
-        overrides["metrics"] = {"port": metrics_port}
+    stop = stop_on_signals()
+    overrides = metrics_override(metrics_port)
     if on_missing_history is not None:
         overrides["snapshots"] = {"on_missing_history": on_missing_history.value}
     if topology is not None:
@@ -87,17 +80,13 @@ def score(
         except BuildCancelledError:
             logger.info("stopped while the engine was built: nothing was read yet")
             return
-        server = serve_metrics(settings.metrics, scorer.prometheus)
-        logger.info(
-            "scoring %s with model %s, policy %s; metrics on http://%s:%d/metrics",
-            settings.topics.events,
-            scorer.answerer.serving.model,
-            scorer.answerer.serving.policy.version,
-            settings.metrics.host,
-            server.server_port,
-        )
-        try:
+        with serving_metrics(settings.metrics, scorer.prometheus) as address:
+            logger.info(
+                "scoring %s with model %s, policy %s; metrics on %s",
+                settings.topics.events,
+                scorer.answerer.serving.model,
+                scorer.answerer.serving.policy.version,
+                address,
+            )
             scorer.run(stop)
-        finally:
-            server.shutdown()
     logger.info("stopped: the last transaction is committed")

@@ -1,11 +1,7 @@
 """`weir sink`: from the topic of explanations into the store."""
 
 import logging
-import signal
-import threading
-from typing import Annotated, Any
 
-import typer
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
@@ -15,8 +11,9 @@ from streams.acls import Process, acls_of
 from streams.rights import named_denials
 from streams.topics import TopicSettings, make_topics, partitions_of, wait_until_known
 from weir.console import ConfigOption
-from weir.metrics_server import serve_metrics
+from weir.metrics_server import MetricsPortOption, metrics_override, serving_metrics
 from weir.settings import load_settings
+from weir.stopping import stop_on_signals
 from weir.wiring import admitted, usage
 
 logger = logging.getLogger(__name__)
@@ -24,9 +21,7 @@ logger = logging.getLogger(__name__)
 
 def sink(
     config: ConfigOption = None,
-    metrics_port: Annotated[
-        int | None, typer.Option(help="Port for Prometheus; 0 chooses a free one.")
-    ] = None,
+    metrics_port: MetricsPortOption = None,
 ) -> None:
     """Store explanations for good, until SIGTERM or Ctrl-C.
 
@@ -35,13 +30,8 @@ def sink(
     and says so. What is no explanation goes to the dead letters. `weir audit` looks at what it
     wrote.
     """
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    overrides: dict[str, Any] = {}
-    if metrics_port is not None:
-        overrides["metrics"] = {"port": metrics_port}
-    settings = load_settings(config, **overrides)
+    stop = stop_on_signals()
+    settings = load_settings(config, **metrics_override(metrics_port))
     topics, store = settings.topics, settings.store
     rights = acls_of(Process.SINK, usage(settings))
     kafka, admin = admitted(settings, lambda _: rights)
@@ -57,19 +47,15 @@ def sink(
             kafka, topics.explanations, topics.dead_letters, store.group, store.max_batch,
             appender, SinkMetrics(registry),
         )  # fmt: skip
-        server = serve_metrics(settings.metrics, registry)
-        logger.info(
-            "storing %s in %s, signing with key %s; metrics on http://%s:%d/metrics",
-            topics.explanations,
-            database.place,
-            signer.id[:16],
-            settings.metrics.host,
-            server.server_port,
-        )
-        try:
+        with serving_metrics(settings.metrics, registry) as address:
+            logger.info(
+                "storing %s in %s, signing with key %s; metrics on %s",
+                topics.explanations,
+                database.place,
+                signer.id[:16],
+                address,
+            )
             worker.run(stop)
-        finally:
-            server.shutdown()
     logger.info("stopped: all that was stored is under an anchor")
 
 

@@ -1,13 +1,12 @@
 """`weir up`: the scorer under a supervisor."""
 
-import signal
 import sys
-import threading
 
 import typer
 
 from weir.console import FENCED, HISTORY_MISSING, WRONG_USE, ConfigOption
 from weir.settings import find_settings_file, load_settings
+from weir.stopping import stop_on_signals
 from weir.supervisor import Supervisor
 
 
@@ -26,11 +25,8 @@ def up(
     """
     path = find_settings_file(config)
     load_settings(path)  # a mistake in it is said here, once
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     command = [sys.executable, "-m", "weir", "score", "--config", str(path)]
     supervisor = Supervisor(
         command, (WRONG_USE, FENCED, HISTORY_MISSING), longest_wait_s=longest_wait
     )
-    raise typer.Exit(supervisor.run(stop))
+    raise typer.Exit(supervisor.run(stop_on_signals()))
