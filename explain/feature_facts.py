@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from streams.section import format_duration
+
 _OF_THE_FIELD = ("sum", "mean", "min", "max", "std", "last")
 
 
@@ -49,15 +51,7 @@ def _facts(feature: Mapping[str, Any], units: Mapping[str, str]) -> FeatureFacts
     window, delay = feature.get("window"), feature.get("delay")
     return FeatureFacts(
         unit,
-        _duration(window) if window else None,
-        _duration(delay) if delay else None,
+        format_duration(window) if window else None,
+        format_duration(delay) if delay else None,
         feature.get("entity"),
     )
-
-
-def _duration(milliseconds: int) -> str:
-    """As ``weir.toml`` writes it, in the largest unit that gives a whole number."""
-    for unit, length in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)):
-        if milliseconds % length == 0:
-            return f"{milliseconds // length}{unit}"
-    return f"{milliseconds}ms"

@@ -33,6 +33,16 @@ def parse_duration(text: str) -> int:
     return round(float(match[1]) * _UNITS_MS[match[2]])
 
 
+def format_duration(milliseconds: int) -> str:
+    """Return a duration as ``weir.toml`` has it, in the largest unit up to days that divides it.
+
+    >>> format_duration(1_209_600_000)
+    '14d'
+    """
+    unit = next(each for each in ("d", "h", "m", "s", "ms") if milliseconds % _UNITS_MS[each] == 0)
+    return f"{milliseconds // _UNITS_MS[unit]}{unit}"
+
+
 def _validate_duration(value: Any) -> int:
     if isinstance(value, str):
         return parse_duration(value)

@@ -21,6 +21,7 @@ from streams.features.declarations import LabelFeature
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureState, LabelBatch, WindowSettings
 from streams.files import EventFile
+from streams.section import format_duration
 
 Progress = Callable[[int, int], None]
 """Called with how many events are done, and how many there are."""
@@ -69,20 +70,12 @@ def check_label_delays(plan: FeaturePlan, label_delay_ms: int) -> None:
     """
     for declaration in plan.declarations:
         if isinstance(declaration, LabelFeature) and declaration.delay < label_delay_ms:
-            has, least = map(_duration, (declaration.delay, label_delay_ms))
+            has, least = map(format_duration, (declaration.delay, label_delay_ms))
             raise ValueError(
                 f"features: {declaration.name!r} has delay = {has!r}, but labels.delay is "
                 f"{least!r}: it would look at events whose labels are not known yet. Set its "
                 f"delay to {least!r} or more"
             )
-
-
-def _duration(milliseconds: int) -> str:
-    """As `weir.toml` writes it, in the largest unit that gives a whole number."""
-    for unit, length in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)):
-        if milliseconds % length == 0:
-            return f"{milliseconds // length}{unit}"
-    return f"{milliseconds}ms"
 
 
 def compute_features(
