@@ -13,6 +13,7 @@ from explain.design import Design
 from explain.errors import ExplainError
 from explain.explanation import Explanation
 from explain.lime import Lime
+from explain.samples import LEAST_SCORE
 from explain.settings import ExplainSettings
 from inference.graph_nodes import GraphNodes, names_read_by, prune, serialized
 from inference.package import ModelPackage
@@ -22,7 +23,6 @@ OUTPUTS = ("explained_log_odds", "explained_effects", "explained_error", "explai
 """Shapes (n,), (n, 1 + g) with the baseline first, (n,), and (n,)."""
 
 _LEAST_OPSET = 13
-_LEAST = 2.0**-24
 _NO_VARIANCE = 1e-12
 
 
@@ -103,7 +103,7 @@ def _samples(nodes: GraphNodes, design: Design) -> str:
 
 def _log_odds(nodes: GraphNodes) -> str:
     """Add the log-odds of the score."""
-    bounds = [nodes.constant("least", _LEAST), nodes.constant("most", 1 - _LEAST)]
+    bounds = [nodes.constant("least", LEAST_SCORE), nodes.constant("most", 1 - LEAST_SCORE)]
     score = nodes.add("Clip", ["score", *bounds], "score")
     against = nodes.add("Sub", [nodes.constant("whole", 1.0), score], "against")
     logs = [nodes.add("Log", [each], f"log_{i}") for i, each in enumerate((score, against))]

@@ -19,7 +19,7 @@ from inference.package import ModelPackage
 logger = logging.getLogger(__name__)
 
 _SAME_SCORE = 1e-5
-_LEAST = 2.0**-24
+LEAST_SCORE = 2.0**-24
 """A float32 score can't say whether it is nearer to 0 or 1 than this."""
 
 
@@ -74,7 +74,7 @@ class GraphSamples:
         scores = self._engine.infer(rows).score.astype(np.float64)
         if np.isnan(scores).any():
             raise EngineError("the model has no answer to a sample: its score is no number")
-        bounded = np.clip(scores, _LEAST, 1 - _LEAST)
+        bounded = np.clip(scores, LEAST_SCORE, 1 - LEAST_SCORE)
         return np.asarray(np.log(bounded / (1 - bounded)))
 
 
