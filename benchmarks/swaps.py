@@ -36,6 +36,7 @@ from inference.commands import CHAMPION, ChampionCommand, ModelVersion, encode, 
 from inference.package import ModelPackage
 from inference.training import train
 from streams.broker import BrokerSettings, LocalBroker
+from streams.clock import now_ms
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
 from streams.files import EventFile, open_events
 from streams.kafka import KafkaSettings, connect
@@ -48,7 +49,7 @@ from weir.demo.scorer_process import ScorerProcess
 from weir.settings import EXAMPLE_FILE, Settings, load_settings
 from weir.simulator import SimulatorSettings, simulate
 from weir.training_run import training_set
-from weir.wiring import ensure_all_topics, now_ms, open_registry
+from weir.wiring import ensure_all_topics, open_registry
 
 TARGET = 1.5
 SHARE = 0.7

@@ -4,7 +4,7 @@ import logging
 from collections import Counter as Counted
 from collections.abc import Callable, Sequence
 from threading import Event
-from time import perf_counter, time
+from time import perf_counter
 from typing import Any
 
 from confluent_kafka import Consumer, Message, TopicPartition
@@ -15,6 +15,7 @@ from explain.flagged import FlaggedEvents, read_flagged
 from explain.record_writer import RecordWriter
 from explain.settings import ExplainSettings
 from inference.errors import InferenceError
+from streams.clock import now_ms
 from streams.kafka import KafkaSettings
 from streams.letter_writer import dead_letters_of
 from streams.reading import consume_ready, note_errors
@@ -138,7 +139,7 @@ class StreamExplainer:
             )
         ]
         if bad:
-            answers.append(dead_letters_of(self._dead_letters, bad, round(time() * 1_000)))
+            answers.append(dead_letters_of(self._dead_letters, bad, now_ms()))
         ends = {message.partition(): (message.offset() or 0) + 1 for message in messages}
         positions = [TopicPartition(self._feature_log, each, end) for each, end in ends.items()]
         self._transactor.submit(answers, positions, consumer.consumer_group_metadata())

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from babel.numbers import format_decimal
 
@@ -11,6 +10,7 @@ from explain.record import Record
 from explain.record_parts import FeaturePart
 from explain.sheet_words import words_of
 from explain.wording import UNKNOWN, locale_of, spoken
+from streams.clock import utc
 
 
 class LanguageError(ExplainError):
@@ -151,19 +151,11 @@ def percent(value: float | None, language: str) -> str:
     return UNKNOWN if value is None else spoken(value, "percent", language)
 
 
-def utc(time_ms: int) -> str:
-    """A time that sorts and that nobody mistakes."""
-    try:
-        return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (OverflowError, ValueError, OSError):
-        return f"{time_ms} ms"  # beyond the calendar
-
-
 def _event(record: Record, words: dict[str, str]) -> tuple[Fact, ...]:
     event = record.event
     return (
         Fact(words["id"], str(event.id)),
-        Fact(words["time"], utc(event.time)),
+        Fact(words["time"], utc(event.time, "s")),
         Fact(words["key"], event.key or UNKNOWN),
         Fact(words["place"], f"{event.topic}/{event.partition}/{event.offset}"),
         Fact(words["record"], record.id),

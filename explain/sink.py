@@ -10,8 +10,9 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from explain.store.anchors import Anchor
-from explain.store.appending import Appended, Appender, Refused, now_ms
+from explain.store.appending import Appended, Appender, Refused
 from explain.store.errors import StoreUnavailableError
+from streams.clock import now_ms
 from streams.denied import is_denial
 from streams.kafka import KafkaSettings
 from streams.letter_writer import dead_letters_of

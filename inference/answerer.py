@@ -20,6 +20,7 @@ from inference.metrics import ScorerMetrics
 from inference.policy import DECISIONS
 from inference.score import Score, Timings
 from inference.serving import Serving
+from streams.clock import now_ms
 from streams.contract import EventContract
 from streams.feature_log import FeatureLogWriter
 from streams.features.feature_rows import FeatureRows
@@ -136,8 +137,7 @@ class Answerer:
             *explained,
         ]
         if work.bad:
-            now_ms = round(time() * 1_000)
-            outgoing.append(dead_letters_of(self._topics.dead_letters, work.bad, now_ms))
+            outgoing.append(dead_letters_of(self._topics.dead_letters, work.bad, now_ms()))
         stages["encode"] = perf_counter() - inferred
         self._metrics.queue.observe("events", np.maximum(queued_ms / 1e3, 0.0))
         flags = (rows.late, rows.approximate, verdicts.fallback)
@@ -233,7 +233,7 @@ class Answerer:
         attached: dict[int, Attached],
     ) -> Outgoing:
         timings = Timings(
-            scored=round(time() * 1_000),
+            scored=now_ms(),
             batch=len(work.events),
             **{f"{stage}_us": round(seconds * 1e6) for stage, seconds in stages.items()},
         )

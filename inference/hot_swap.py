@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
-from time import monotonic, time
+from time import monotonic
 from typing import Protocol
 
 from inference.attached import Explains
@@ -33,6 +33,7 @@ from inference.policy import Policy, PolicyError, PolicySettings
 from inference.registry import RegistryError
 from inference.serving import Serving
 from inference.tensorrt.errors import BuildCancelledError
+from streams.clock import now_ms
 from streams.control import ControlRecord
 
 logger = logging.getLogger(__name__)
@@ -267,7 +268,7 @@ class HotSwap:
         self._say("refused", version, policy.version, reason)
 
     def _say(self, outcome: Outcome, version: ModelVersion, policy: str, reason: str = "") -> None:
-        serving, now_ms = self._serving, round(time() * 1_000)
+        serving, now = self._serving, now_ms()
         self._said = ScorerReport(
             outcome=outcome,
             model=serving.package,
@@ -275,14 +276,14 @@ class HotSwap:
             asked_model=version.package,
             asked_policy=policy,
             reason=reason,
-            at=now_ms,
-            alive=now_ms,
+            at=now,
+            alive=now,
         )
         self._repeat()
 
     def _repeat(self) -> None:
         self._said_at = monotonic()
-        self._report(self._said.model_copy(update={"alive": round(time() * 1_000)}))
+        self._report(self._said.model_copy(update={"alive": now_ms()}))
 
 
 def _first_that_fits(policies: Sequence[PolicySettings], package: ModelPackage) -> Policy:

@@ -1,6 +1,5 @@
 """From raw Kafka values to a batch of events, and a reason for each record that is none."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from streams import clock
 from streams.contract import EARLIEST_MS, LATEST_MS, EventContract, Field
 from streams.events import RecordBatch
 from streams.field_checks import from_the_future
@@ -67,7 +67,7 @@ class Decoder:
 
     def __init__(self, contract: EventContract, now_ms: Callable[[], int] | None = None) -> None:
         self._contract = contract
-        self._now_ms = now_ms or _wall_clock_ms
+        self._now_ms = now_ms or clock.now_ms
         self._attributes = attributes(contract)
         self._decode_one = msgspec.json.Decoder(record_type(contract)).decode
 
@@ -149,10 +149,6 @@ class Decoder:
         except TypeError:
             pass  # a tombstone has no length
         return [b"" if value is None or len(value) > limit else value for value in values]
-
-
-def _wall_clock_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def attributes(contract: EventContract) -> dict[str, str]:

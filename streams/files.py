@@ -1,7 +1,6 @@
 """Files of events: Parquet or CSV, read into columns under the event contract."""
 
 import hashlib
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from streams.clock import now_ms as wall_clock_ms
 from streams.column_batch import ColumnBatch
 from streams.columns import to_field, to_labels, to_times
 from streams.contract import EventContract
@@ -108,7 +108,7 @@ def open_events(
         if not table.num_rows:
             raise ValueError("holds no rows")
         checks = RowChecks(table.num_rows)
-        clock = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+        clock = wall_clock_ms() if now_ms is None else now_ms
         times = to_times(table[contract.time], contract, clock, checks)
         columns = {
             name: to_field(name, field, table[name], checks)

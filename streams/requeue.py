@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event
-from time import monotonic, sleep, time
+from time import monotonic, sleep
 from typing import Any
 
 from confluent_kafka import IsolationLevel, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from streams.clock import now_ms
 from streams.dead_letters import Header
 from streams.letter_box import LetterBox, Marks, Progress, Selection, StoredLetter, mark, silent
 from streams.transaction_errors import FencedError
@@ -232,7 +233,7 @@ class Requeuer:
                 self._produce(topic, partition, key, value, headers, note)
                 offsets[stored.place.partition].append(stored.place.offset)
             for partition, marked in offsets.items():
-                value, headers = mark(marked, round(time() * 1_000))
+                value, headers = mark(marked, now_ms())
                 self._produce(self._box.topic, partition, None, value, headers, note)
             self._patiently(self._producer.commit_transaction)
         except KafkaException as error:

@@ -17,10 +17,10 @@ from inference.commands import (
     worker_of,
 )
 from inference.policy import PolicySettings
+from streams.clock import now_ms
 from streams.control import ControlReader, ControlRecord, write_control
 from streams.kafka import KafkaSettings
 from streams.section import Section
-from weir.wiring import now_ms
 
 _READ_S = 0.2
 

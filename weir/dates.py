@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from streams.clock import utc
+
 FromOption = Annotated[
     str | None,
     typer.Option("--from", metavar="TIME", help="First time that counts: 2018-07-25 or "
@@ -48,8 +50,4 @@ def moment(time_ms: int | None, precision: Literal["ms", "s"] = "ms") -> str:
     """A time as people read it, UTC; to the second it is short, without its zone."""
     if time_ms is None:
         return "-"
-    try:
-        second = datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    except (OverflowError, ValueError, OSError):
-        return f"{time_ms} ms"  # Kafka takes any timestamp, calendars do not
-    return second if precision == "s" else f"{second}.{time_ms % 1_000:03d} UTC"
+    return utc(time_ms) if precision == "ms" else utc(time_ms, "s").removesuffix(" UTC")

@@ -22,6 +22,7 @@ from inference.registry import CHAMPION, Registry
 from inference.same_meaning import check_same_meaning
 from inference.scorer import Scorer
 from inference.tensorrt.callbacks import Cancelled, Progress
+from streams.clock import now_ms
 from streams.control import ControlReader, write_control
 from streams.decode import Decoder
 from streams.exactly_once import ExactlyOnceLoop
@@ -36,7 +37,6 @@ from streams.stages.succession import Succession
 from streams.topics import partitions_of
 from weir.explaining import inline_explainer
 from weir.settings import Settings
-from weir.wiring import now_ms
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,6 @@
 """What the settings mean for the cluster: how to reach it, topics, rights."""
 
 from collections.abc import Callable, Iterable, Sequence
-from time import time
 
 from confluent_kafka.admin import AdminClient
 
@@ -13,11 +12,6 @@ from streams.rights import check_rights
 from streams.stages.stage_topics import ensure_stage_topics
 from streams.topics import ROLES, Role, ensure_topics
 from weir.settings import Settings
-
-
-def now_ms() -> int:
-    """The wall clock, UTC milliseconds."""
-    return round(time() * 1_000)
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings:

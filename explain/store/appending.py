@@ -1,6 +1,5 @@
 """Appending records: each once, in one chain, under signed anchors."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,14 +12,10 @@ from explain.store.database import Database
 from explain.store.keys import Signer
 from explain.store.records import Keys, keys_of
 from explain.store.tables import records
+from streams.clock import now_ms
 
 _ASKED = 500
 """Ids in one question; a statement can't have any number of parameters."""
-
-
-def now_ms() -> int:
-    """The wall clock, UTC milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The database of a store: SQLite with one writer, or PostgreSQL."""
 
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError as AnyError
 
 from explain.store.errors import StoreError, StoreUnavailableError
 from explain.store.tables import LAYOUT, metadata, stores
+from streams.clock import now_ms
 
 _BUSY_S = 30.0
 _NETWORK_S = 60.0
@@ -102,7 +102,7 @@ class Database:
                 metadata.create_all(connection)
                 known = connection.execute(select(stores)).first()
                 if known is None:
-                    made = {"id": uuid.uuid4().hex, "layout": LAYOUT, "made": _now_ms()}
+                    made = {"id": uuid.uuid4().hex, "layout": LAYOUT, "made": now_ms()}
                     connection.execute(insert(stores), made)
                     known = connection.execute(select(stores)).one()
         if known.layout != LAYOUT:
@@ -169,7 +169,3 @@ def _passes(error: DBAPIError, said: str) -> bool:
     if error.connection_invalidated or isinstance(error, InterfaceError):
         return True
     return isinstance(error, OperationalError) and not any(word in said for word in _FILE_TROUBLE)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

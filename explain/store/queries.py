@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import ColumnElement, select
 
 from explain.store.acts import Act, add_act, parse_act
-from explain.store.appending import now_ms
 from explain.store.database import Database
 from explain.store.records import index_text
 from explain.store.tables import acts, records
+from streams.clock import now_ms
 
 
 @dataclass(frozen=True)

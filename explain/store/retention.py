@@ -9,7 +9,6 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, selec
 
 from explain.store.acts import add_act, parse_act
 from explain.store.anchors import Anchor, add_anchor
-from explain.store.appending import now_ms
 from explain.store.chain import Head
 from explain.store.database import Database
 from explain.store.errors import TamperedError
@@ -17,6 +16,7 @@ from explain.store.keys import Signer, Trusted
 from explain.store.records import index_text
 from explain.store.tables import acts, anchors, records
 from explain.store.verification import Step, silent, verify
+from streams.clock import now_ms
 
 
 class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

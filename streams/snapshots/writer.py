@@ -6,11 +6,12 @@ import uuid
 import zlib
 from collections.abc import Callable, Sequence
 from math import inf
-from time import monotonic, sleep, time
+from time import monotonic, sleep
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
+from streams.clock import now_ms
 from streams.position import Position
 from streams.snapshots.fork import ForkedWriter
 from streams.snapshots.parts import (
@@ -210,7 +211,7 @@ class _Job:
             logger.warning("no snapshot this time: the copy of the state came to an early end")
             return size, None
         manifest = Manifest(
-            format=FORMAT, snapshot=self._snapshot, group=self._owner, taken=round(time() * 1_000),
+            format=FORMAT, snapshot=self._snapshot, group=self._owner, taken=now_ms(),
             size=size, hashes=hashes, positions=self._positions,
         )  # fmt: skip
         # The manifest proves all before it, so it goes out only when they are there.

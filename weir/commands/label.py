@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from streams.acls import Acl
+from streams.clock import now_ms
 from streams.labels import Label
 from streams.publisher import Publisher
 from streams.topics import TopicError, partitions_of
@@ -16,7 +17,7 @@ from weir.commands.tokens import identifier_of
 from weir.console import ConfigOption, JsonOption, print_json, stdout
 from weir.dates import moment, parse_time_ms
 from weir.settings import load_settings
-from weir.wiring import admitted, now_ms
+from weir.wiring import admitted
 
 BY_HEADER, NOTE_HEADER = "weir.label.by", "weir.label.note"
 

@@ -12,12 +12,13 @@ from rich.table import Table
 from inference.commands import POLICY, PolicyCommand
 from inference.policy import Policy, PolicySettings
 from inference.registry import CHAMPION
+from streams.clock import now_ms
 from weir.commands.promote import ByOption, NoteOption, WaitOption, control_room, show_answers
 from weir.console import ConfigOption, JsonOption, print_json, stdout
 from weir.control_room import ControlRoom
 from weir.errors import SettingsError
 from weir.settings import Settings, load_settings
-from weir.wiring import now_ms, open_registry
+from weir.wiring import open_registry
 
 app = typer.Typer(help="What is decided by a model's answers.", no_args_is_help=True)
 

@@ -13,11 +13,12 @@ from inference.commands import CHAMPION, ChampionCommand, ModelVersion, ScorerRe
 from inference.registry import CHAMPION as CHAMPION_ALIAS
 from inference.registry import Registry, RegistryError
 from streams.acls import Process, acls_of
+from streams.clock import now_ms
 from weir.console import FAILED, ConfigOption, JsonOption, print_json, progress_bar, stdout
 from weir.control_room import ControlRoom, as_dict
 from weir.dates import moment
 from weir.settings import Settings, load_settings
-from weir.wiring import admitted, now_ms, open_registry
+from weir.wiring import admitted, open_registry
 
 ByOption = Annotated[
     str | None,

@@ -11,6 +11,7 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from inference.score import Score
+from streams.clock import now_ms
 from streams.dead_letters import headers_of
 from streams.kafka import KafkaSettings
 from streams.reading import is_end
@@ -74,7 +75,7 @@ class Watcher:
 
     def measure(self) -> None:
         """Measure the latency of events that are sent from now on."""
-        self._measured_from = round(time() * 1_000)
+        self._measured_from = now_ms()
 
     def check(self) -> None:
         """Raise what stopped the thread, if anything did."""
