@@ -2,21 +2,24 @@
 
 import logging
 from collections import Counter as Counted
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from time import perf_counter
 from typing import Any
 
 from confluent_kafka import Consumer, Message, TopicPartition
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter
 
 from explain.errors import ExplainError
+from explain.explain_seconds import explain_seconds
 from explain.flagged import FlaggedEvents, read_flagged
 from explain.record_writer import RecordWriter
 from explain.settings import ExplainSettings
 from inference.errors import InferenceError
+from inference.lag_collector import LagCollector
 from streams.clock import now_ms
 from streams.kafka import KafkaSettings
+from streams.lag import lag_of
 from streams.letter_writer import dead_letters_of
 from streams.reading import consume_ready, note_errors
 from streams.rejection import Reason, Rejected
@@ -42,12 +45,9 @@ class ExplainerMetrics:
         self.transactions = Counter(
             "weir_transactions", "Transactions by outcome", ["outcome"], registry=registry
         )
-        self.seconds = Histogram(
-            "weir_explain_seconds", "Time per explanation", registry=registry,
-            buckets=[m * 10.0**e for e in range(-5, 0) for m in (1.0, 2.5, 5.0)],
-        )  # fmt: skip
-        self.lag = Gauge("weir_lag_records", "Records not explained yet",
-                         ["topic", "partition"], registry=registry)  # fmt: skip
+        self.seconds = explain_seconds(registry)
+        self.lag: Mapping[tuple[str, int], int] = {}
+        registry.register(LagCollector("Records not explained yet", lambda: self.lag))
 
 
 class StreamExplainer:
@@ -104,7 +104,7 @@ class StreamExplainer:
                 messages = [message for message in batch if message.error() is None]
                 if messages:
                     self._explain(consumer, messages)
-                    self._look_around(consumer)
+                self._metrics.lag = lag_of(consumer, consumer.position(consumer.assignment()))
         finally:
             self._transactor.close()
             consumer.close()
@@ -173,12 +173,3 @@ class StreamExplainer:
         for partition, offset in first.items():
             if partition in ours:
                 consumer.seek(TopicPartition(self._feature_log, partition, offset))
-
-    def _look_around(self, consumer: Any) -> None:
-        """Show how far behind we are, from what the client knows without asking."""
-        self._metrics.lag.clear()
-        for place in consumer.position(consumer.assignment()):
-            _, high = consumer.get_watermark_offsets(place, cached=True)
-            if high >= 0 and place.offset >= 0:
-                labels = self._metrics.lag.labels(place.topic, str(place.partition))
-                labels.set(max(0, high - place.offset))

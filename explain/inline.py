@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter
 
 from explain.errors import ExplainError
+from explain.explain_seconds import explain_seconds
 from explain.flagged import FlaggedEvents
 from explain.record_parts import DecisionPart, ThresholdsPart
 from explain.record_writer import RecordWriter
@@ -71,10 +72,7 @@ class InlineExplainer:
             "weir_inline_explanations", "Flagged events by what their score says of the reasons",
             ["status"], registry=registry,
         )  # fmt: skip
-        self._seconds = Histogram(
-            "weir_explain_seconds", "Time per explanation", registry=registry,
-            buckets=[m * 10.0**e for e in range(-5, 0) for m in (1.0, 2.5, 5.0)],
-        )  # fmt: skip
+        self._seconds = explain_seconds(registry)
 
     def prepare(self, serving: Serving) -> None:
         """See `Explains`: the first event does not wait for kernels, or for the registry."""

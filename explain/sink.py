@@ -1,7 +1,7 @@
 """The sink: from the topic of explanations into the store, each record once."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from time import monotonic
 from typing import Any, TypeVar
@@ -12,9 +12,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from explain.store.anchors import Anchor
 from explain.store.appending import Appended, Appender, Refused
 from explain.store.errors import StoreUnavailableError
+from inference.lag_collector import LagCollector
 from streams.clock import now_ms
 from streams.denied import is_denial
 from streams.kafka import KafkaSettings
+from streams.lag import lag_of
 from streams.letter_writer import dead_letters_of
 from streams.publisher import Publisher
 from streams.reading import consume_ready, note_errors
@@ -50,8 +52,8 @@ class SinkMetrics:
         self.seconds = Histogram(
             "weir_store_append_seconds", "Time of one transaction", registry=registry
         )
-        self.lag = Gauge("weir_lag_records", "Records not stored yet", ["topic", "partition"],
-                         registry=registry)  # fmt: skip
+        self.lag: Mapping[tuple[str, int], int] = {}
+        registry.register(LagCollector("Records not stored yet", lambda: self.lag))
 
 
 class ExplanationSink:
@@ -197,11 +199,7 @@ class ExplanationSink:
             return
         self._looked_at = monotonic()
         self._note_anchor(self._insist(self._appender.anchor, consumer, stop))
-        self._metrics.lag.clear()
-        for each in consumer.position(consumer.assignment()):
-            _, high = consumer.get_watermark_offsets(each, cached=True)
-            if each.offset >= 0 and high >= 0:
-                self._metrics.lag.labels(each.topic, str(each.partition)).set(high - each.offset)
+        self._metrics.lag = lag_of(consumer, consumer.position(consumer.assignment()))
 
     def _sign_all(self) -> None:
         try:

@@ -9,6 +9,7 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from inference.lag_collector import LagCollector
 from streams.features.state import FeatureState
 from streams.rejection import Rejected
 
@@ -182,21 +183,4 @@ class ScorerMetrics:
 
     def watch_lag(self, lag: Callable[[], Mapping[tuple[str, int], int]]) -> None:
         """Show the lag per partition, asked for when Prometheus asks."""
-        self._registry.register(_LagCollector(lag))
-
-
-class _LagCollector(Collector):
-    def __init__(self, lag: Callable[[], Mapping[tuple[str, int], int]]) -> None:
-        self._lag = lag
-
-    def collect(self) -> Iterable[Metric]:
-        family = Metric("weir_lag_records", "Records not answered yet", "gauge")
-        for (topic, partition), lag in self._lag().items():
-            family.add_sample(
-                "weir_lag_records", {"topic": topic, "partition": str(partition)}, lag
-            )
-        yield family
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: asking for the lag before the scorer runs would fail."""
-        return []
+        self._registry.register(LagCollector("Records not answered yet", lag))

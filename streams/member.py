@@ -16,6 +16,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 from streams.kafka import KafkaSettings, watermarks
+from streams.lag import lag_of
 from streams.loop_settings import LoopSettings
 from streams.position import Position
 from streams.reading import consume_ready
@@ -226,11 +227,8 @@ class GroupMember:
         if monotonic() - self._lag_at < _LAG_S:
             return
         self._lag_at = monotonic()
-        lag = {}
-        for place, position in positions.items():
-            _, high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
-            lag[place] = max(0, high - position)
-        self._lag = lag
+        places = [TopicPartition(*place, position) for place, position in positions.items()]
+        self._lag = lag_of(self._consumer, places)
 
     @property
     def assignment(self) -> Places:
