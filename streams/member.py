@@ -228,7 +228,8 @@ class GroupMember:
             return
         self._lag_at = monotonic()
         places = [TopicPartition(*place, position) for place, position in positions.items()]
-        self._lag = lag_of(self._consumer, places)
+        # Of a partition whose end is not known yet, nothing has come that is not answered.
+        self._lag = dict.fromkeys(positions, 0) | lag_of(self._consumer, places)
 
     @property
     def assignment(self) -> Places:

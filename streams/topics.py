@@ -21,6 +21,8 @@ Role = Literal[
 ROLES: tuple[Role, ...] = get_args(Role)
 SCORER_ROLES = tuple(role for role in ROLES if role != "explanations")
 """Of the topics that a scorer reads and writes; those who read what it writes have their own."""
+_FOLLOWING: tuple[Role, ...] = ("scores", "feature_log", "explanations")
+"""What is written there goes to the partition of the record that it is about."""
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
 """What Kafka takes as the name of a topic."""
@@ -104,11 +106,11 @@ def ensure_topics(
 ) -> list[str]:
     """Make the topics that are missing of some roles, `events` among them; return their names.
 
-    Answers go to the partition of their event, so ``scores`` and ``feature_log`` get as many
-    partitions as ``events`` has.
+    Answers go to the partition of their event, so their topics get as many partitions as
+    ``events`` has.
 
     Raises:
-        TopicError: a topic can't be made, or has fewer partitions than the events.
+        TopicError: a topic can't be made, or one of answers has fewer partitions than the events.
         DeniedError: a topic is missing, or hidden from us, and we may not make it.
         KafkaException: the cluster failed.
     """
@@ -129,13 +131,7 @@ def ensure_topics(
     if made:
         logger.info("made topics %s", ", ".join(made))
     counts = wait_until_known(admin, [topics.name(role) for role in roles])
-    events = counts[topics.events]
-    for name in (topics.name(role) for role in roles if role in ("scores", "feature_log")):
-        if counts[name] < events:
-            raise TopicError(
-                f"topic {name!r} has {counts[name]} partitions, and "
-                f"{topics.events!r} has {events}: give it at least as many"
-            )
+    _check_following(topics, "events", roles, counts)
     return made
 
 
@@ -145,21 +141,53 @@ def ensure_beside(
     """Make the topics of some roles that are missing, with as many partitions as `source` has.
 
     Raises:
-        TopicError: there is no topic `source`, or one can't be made.
+        TopicError: there is no topic `source`, one can't be made, or one that follows `source` has
+            fewer partitions.
         DeniedError: a topic is missing, or hidden from us, and we may not make it.
     """
-    known = partitions_of(admin, [topics.name(role) for role in (source, *roles)])
-    if topics.name(source) not in known:
+    counts = partitions_of(admin, [topics.name(source)])
+    if not counts:
         raise TopicError(
             f"there is no topic {topics.name(source)!r}: make it with `weir topics`, or start "
             "`weir score`"
         )
+    made = ensure_roles(admin, topics, roles, counts[topics.name(source)])
+    counts |= wait_until_known(admin, [topics.name(role) for role in roles])
+    _check_following(topics, source, roles, counts)
+    return made
+
+
+def ensure_roles(
+    admin: AdminClient, topics: TopicSettings, roles: Sequence[Role], partitions: int
+) -> list[str]:
+    """Make the topics of some roles that are missing, with so many partitions.
+
+    Raises:
+        TopicError: one can't be made.
+        DeniedError: a topic is missing, or hidden from us, and we may not make it.
+    """
+    names = [topics.name(role) for role in roles]
+    known = partitions_of(admin, names)
     missing = [role for role in roles if topics.name(role) not in known]
     if not missing:
         return []
-    made = _make(admin, topics, missing, known[topics.name(source)])
-    wait_until_known(admin, [topics.name(role) for role in roles])
+    made = _make(admin, topics, missing, partitions)
+    wait_until_known(admin, names)
     return made
+
+
+def _check_following(
+    topics: TopicSettings, source: Role, roles: Sequence[Role], counts: Mapping[str, int]
+) -> None:
+    """Refuse topics that have no partition for some of what is written to them."""
+    given = counts[topics.name(source)]
+    for name in (topics.name(role) for role in roles if role in _FOLLOWING):
+        if counts[name] < given:
+            raise TopicError(
+                f"topic {name!r} has {counts[name]} partitions, and {topics.name(source)!r} has "
+                f"{given}: give it at least as many, such as with kafka-topics.sh --alter --topic "
+                f"{name} --partitions {given}"
+            )
 
 
 def _make(

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from streams.topics import ROLES, TopicError, TopicSettings, ensure_topics, partition_counts
+from streams.topics import (
+    ROLES,
+    SCORER_ROLES,
+    Role,
+    TopicError,
+    TopicSettings,
+    ensure_beside,
+    ensure_topics,
+    partition_counts,
+)
 
 
 @pytest.fixture
@@ -57,6 +66,45 @@ def test_too_few_partitions_for_the_answers_are_refused(admin: AdminClient) -> N
     make(admin, topics.scores, 2)
     with pytest.raises(TopicError, match=r"has 2 partitions, and .* has 4: give it at least as"):
         ensure_topics(admin, topics)
+
+
+def test_too_few_partitions_for_explanations_are_refused_where_a_scorer_writes_them(
+    admin: AdminClient,
+) -> None:
+    topics = named(partitions=3)
+    make(admin, topics.explanations, 2)
+    ensure_topics(admin, topics, SCORER_ROLES)
+    with pytest.raises(TopicError, match=rf"{topics.explanations!r} has 2 .* --partitions 3"):
+        ensure_topics(admin, topics)
+
+
+def test_what_reads_the_feature_log_gets_as_many_partitions_with_the_settings_of_its_role(
+    admin: AdminClient,
+) -> None:
+    topics = named(partitions=2, config={"explanations": {"retention.ms": "1000"}})
+    with pytest.raises(TopicError, match=f"no topic {topics.feature_log!r}"):
+        ensure_beside(admin, topics, "feature_log", ("explanations",))
+    make(admin, topics.feature_log, 5)
+    roles: tuple[Role, ...] = ("explanations", "dead_letters")
+    made = ensure_beside(admin, topics, "feature_log", roles)
+    assert sorted(made) == sorted(topics.name(role) for role in roles)
+    assert partition_counts(admin, topics) == dict.fromkeys(("feature_log", *roles), 5)
+    assert config(admin, topics.explanations)["retention.ms"] == "1000"
+    assert ensure_beside(admin, topics, "feature_log", roles) == []
+
+
+def test_too_few_partitions_beside_the_feature_log_are_refused(admin: AdminClient) -> None:
+    topics = named()
+    make(admin, topics.feature_log, 3)
+    make(admin, topics.dead_letters, 1)  # written by key, or wherever there is place
+    make(admin, topics.explanations, 2)
+    with pytest.raises(TopicError) as error:
+        ensure_beside(admin, topics, "feature_log", ("explanations", "dead_letters"))
+    assert str(error.value) == (
+        f"topic {topics.explanations!r} has 2 partitions, and {topics.feature_log!r} has 3: give "
+        f"it at least as many, such as with kafka-topics.sh --alter --topic {topics.explanations} "
+        "--partitions 3"
+    )
 
 
 def test_more_partitions_than_needed_are_welcome(admin: AdminClient) -> None:

@@ -67,7 +67,10 @@ def test_each_flagged_event_has_one_explanation_whoever_is_killed(
     }
     assert len(flagged) > 100
     others[0].wait_for(lambda: len(values(settings, explanations)) >= len(flagged), 120)
-    others[0].wait_for(lambda: sum(each.metrics()["weir_lag_records"] for each in others) == 0, 120)
+    # Who has read nothing yet, as the other was faster, shows none.
+    others[0].wait_for(
+        lambda: sum(each.metrics().get("weir_lag_records", 0) for each in others) == 0, 120
+    )
     for each in others:
         assert each.end() == 0, each.log
         assert "Traceback" not in each.log

@@ -2,14 +2,13 @@
 
 import logging
 
-from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
 from explain.sink import ExplanationSink, SinkMetrics
 from explain.store.appending import Appender
 from streams.acls import Process, acls_of
 from streams.rights import named_denials
-from streams.topics import TopicSettings, make_topics, partitions_of, wait_until_known
+from streams.topics import ensure_roles, partitions_of
 from weir.console import ConfigOption
 from weir.metrics_server import MetricsPortOption, metrics_override, serving_metrics
 from weir.settings import load_settings
@@ -35,7 +34,11 @@ def sink(
     topics, store = settings.topics, settings.store
     rights = acls_of(Process.SINK, usage(settings))
     kafka, admin = admitted(settings, lambda _: rights)
-    _ensure(admin, topics)
+    # Whoever explains writes to the partition of the feature log; which may not be there yet, or
+    # be hidden from us.
+    counts = partitions_of(admin, [topics.feature_log])
+    partitions = counts.get(topics.feature_log, topics.partitions)
+    ensure_roles(admin, topics, ("explanations", "dead_letters"), partitions)
     signer = store.open_signer(settings.data_dir)
     registry = CollectorRegistry()
     with (
@@ -57,13 +60,3 @@ def sink(
             )
             worker.run(stop)
     logger.info("stopped: all that was stored is under an anchor")
-
-
-def _ensure(admin: AdminClient, topics: TopicSettings) -> None:
-    """Make the topics that are missing, with as many partitions as the settings say."""
-    names = (topics.explanations, topics.dead_letters)
-    known = partitions_of(admin, names)
-    missing: dict[str, dict[str, str]] = {name: {} for name in names if name not in known}
-    if missing:
-        make_topics(admin, missing, topics.partitions, topics.replication_factor)
-        wait_until_known(admin, names)
