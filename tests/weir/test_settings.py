@@ -20,6 +20,7 @@ from weir.settings import (
     load_settings,
 )
 
+OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 SECRET = "hunter2-is-secret"
 
 
@@ -280,3 +281,10 @@ def test_a_secret_is_not_in_a_complaint_about_the_section(
     while chain is not None:
         assert SECRET not in str(chain)
         chain = chain.__cause__
+
+
+def test_the_page_lists_every_section_and_no_other() -> None:
+    table = OPERATIONS.split("| section | what it says |")[1].split("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
+    listed = {name for row in rows for name in re.findall(r"`\[*(\w+)", row)}
+    assert listed == set(Settings.model_fields)
