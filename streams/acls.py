@@ -33,6 +33,7 @@ class Process(StrEnum):
     CONTROL = "control"
     EXPLAINER = "explainer"
     SINK = "sink"
+    LABELLER = "labeller"
 
 
 COMMANDS: dict[Process, list[str]] = {
@@ -52,6 +53,7 @@ COMMANDS: dict[Process, list[str]] = {
     ],
     Process.EXPLAINER: ["weir explainer"],
     Process.SINK: ["weir sink"],
+    Process.LABELLER: ["weir label"],
 }
 """What runs with the rights of each process."""
 
@@ -247,6 +249,10 @@ def _sink(usage: Usage) -> list[Acl]:
     ]
 
 
+def _labeller(usage: Usage) -> list[Acl]:
+    return [Acl("Write", "topic", usage.topics.labels, why="what events turned out to be")]
+
+
 _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.TOPICS: _topics,
     Process.PRODUCER: _producer,
@@ -258,4 +264,5 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.CONTROL: _control,
     Process.EXPLAINER: _explainer,
     Process.SINK: _sink,
+    Process.LABELLER: _labeller,
 }

@@ -60,6 +60,10 @@ def test_a_staged_scorer_has_its_stages_and_an_id_for_each_worker() -> None:
     assert own.binding("User:x").resource_pattern_type.name == "PREFIXED"
 
 
+def test_who_labels_writes_labels_and_nothing_else() -> None:
+    assert acls_of(Process.LABELLER, USAGE) == [Acl("Write", "topic", "l")]
+
+
 def test_requeuing_writes_to_where_the_letters_go() -> None:
     base = {"d", "transactional-id:d-requeue"}
 

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from front_door import write_settings
 
-from streams.acls import Acl, Process, acls_of
+from streams.acls import COMMANDS, Acl, Process, acls_of
 from weir.commands.acls import script_lines
 from weir.main import main
 from weir.settings import load_settings
 from weir.wiring import usage
+
+SECURITY = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -115,6 +117,12 @@ def test_people_get_a_table_for_each_process(run: Run) -> None:
     for process in Process:
         assert f"{process}: weir " in out
     assert "kafka-acls.sh --bootstrap-server" in out
+
+
+@pytest.mark.parametrize("process", Process)
+def test_the_page_says_what_each_process_may_do(process: Process) -> None:
+    (row,) = [line for line in SECURITY.splitlines() if line.startswith(f"| `{process}` |")]
+    assert f"`{COMMANDS[process][0]}" in row
 
 
 @pytest.mark.parametrize("arguments", [["--principal", "scorer"], ["--grant"]])

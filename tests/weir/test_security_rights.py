@@ -225,6 +225,7 @@ def test_a_scorer_without_a_right_says_which(world: World, run: Run, number: int
         (["replay", "{events}"], ["Write on topic 'events", "Write on topic 'labels"]),
         (["replay", "{events}", "--no-labels"], ["Write on topic 'events"]),
         (["evaluate"], ["Read on topic 'scores", "Read on topic 'labels"]),
+        (["label", "1", "fraud"], ["Write on topic 'labels"]),
         (["dead-letters", "list"], ["Read on topic 'dead_letters"]),
         (
             ["dead-letters", "requeue", "--yes"],
@@ -246,6 +247,20 @@ def test_who_has_no_rights_is_told_all_that_are_missing(
         assert right in said.err
     assert "Kafka denies user 'nobody'" in said.err
     assert "weir acls" in said.err
+
+
+def test_a_person_labels_with_just_the_right_to(world: World, run: Run) -> None:
+    assert run("admin", "topics").code == 0
+    acls = world.needs(Process.LABELLER)
+    world.grant("nobody", acls)
+    try:
+        assert done(run("nobody", "label", 1, "fraud", "--by", "ada", "--json"))["label"] == "fraud"
+    finally:
+        for acl in acls:
+            world.take_away("nobody", acl)
+    said = run("nobody", "label", 1, "legitimate")
+    assert said.code == 3
+    assert f"Kafka denies user 'nobody': {acls[0]}." in said.err
 
 
 def test_requeuing_without_the_right_to_its_transactional_id_says_so(

@@ -2,12 +2,13 @@
 
 import getpass
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import msgspec
 import typer
 
-from streams.acls import Acl
+from streams.acls import Process, acls_of
 from streams.clock import now_ms
 from streams.labels import Label
 from streams.publisher import Publisher
@@ -62,7 +63,7 @@ def label(
     identifier = identifier_of(settings, settings.event.id, event_id)
     time_ms = now_ms() if at is None else parse_time_ms(at, "--at")
     topic = settings.topics.labels
-    kafka, admin = admitted(settings, lambda _: [Acl("Write", "topic", topic, why="verdicts")])
+    kafka, admin = admitted(settings, partial(acls_of, Process.LABELLER))
     if topic not in partitions_of(admin, [topic]):
         raise TopicError(f"there is no topic {topic!r}: `weir topics` makes it")
     value = msgspec.json.encode(Label(identifier, int(verdict is Verdict.FRAUD), time_ms))
