@@ -54,8 +54,9 @@ def fidelity(
     groups are taken away or put back. Made to run once a night.
     """
     settings = load_settings(config)
-    registered = open_registry(settings).get(model)
-    package = open_registry(settings).resolve(registered.version)
+    registry = open_registry(settings)
+    registered = registry.get(model)
+    package = registry.resolve(registered.version, registered.package_id)
     rng = np.random.default_rng(seed)
     rows = _flagged(settings, package)
     if not len(rows):
