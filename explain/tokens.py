@@ -20,10 +20,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from explain.errors import ExplainError
+from streams.closing import ClosedAtEnd
 
 _KEY = 32
 _SLOT = 2 * _KEY
@@ -39,7 +39,7 @@ class KeyRingError(ExplainError):
     """The ring can't be used, or is not kept secret."""
 
 
-class KeyRing:
+class KeyRing(ClosedAtEnd):
     """The data keys of all subjects, shared by the processes of one machine.
 
     Nothing of the keys is kept in memory between calls, so that what one process erases is gone
@@ -144,17 +144,6 @@ class KeyRing:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"KeyRing({str(self.path)!r})"

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from inference.engine import (
     BATCH_BUCKETS,
     TOLERANCE,
-    ClosedAtEnd,
     EngineError,
     EngineInfo,
     FeatureSelection,
@@ -25,6 +24,7 @@ from inference.forest.compiled_forest import CompiledForest
 from inference.forest.graph_forms import margin_given
 from inference.package import ModelPackage
 from inference.sessions import BoundSession, load_session
+from streams.closing import ClosedAtEnd
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,5 @@
 """The engine seam: a package's graph, loaded and ready to answer batches."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -91,25 +90,6 @@ class Engine(Protocol):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
-
-
-class ClosedAtEnd(ABC):
-    """Gives engines the ``with`` block that ends with `close`."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """See `Engine.close`."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class FeatureSelection:

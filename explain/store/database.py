@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError as AnyError
 from explain.store.errors import StoreError, StoreUnavailableError
 from explain.store.tables import LAYOUT, metadata, stores
 from streams.clock import now_ms
+from streams.closing import ClosedAtEnd
 
 _BUSY_S = 30.0
 _NETWORK_S = 60.0
@@ -27,7 +28,7 @@ _FILE_TROUBLE = ("malformed", "not a database", "readonly", "no such", "syntax e
 """What SQLite says under one name with "locked" and "disk is full", and waiting does not mend."""
 
 
-class Database:
+class Database(ClosedAtEnd):
     """A store's tables, made at the first use; a context manager.
 
     Attributes:
@@ -52,12 +53,6 @@ class Database:
                 url, pool_pre_ping=True, connect_args={"timeout": _NETWORK_S, **(connect or {})}
             )
         self.id = self._identify()
-
-    def __enter__(self) -> "Database":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connections."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engine import ClosedAtEnd, EngineError, EngineInfo, FeatureSelection, Outputs
+from inference.engine import EngineError, EngineInfo, FeatureSelection, Outputs
 from inference.engine_settings import EngineSettings
 from inference.package import ModelPackage
 from inference.tensorrt.cuda import Cuda
@@ -19,6 +19,7 @@ from inference.tensorrt.profiles import profiles_of
 from inference.tensorrt.runtime import LoadedPlan, Runtime
 from inference.tensorrt.slot import Slot
 from inference.tensorrt.slot_pool import SlotPool
+from streams.closing import ClosedAtEnd
 
 logger = logging.getLogger(__name__)
 
