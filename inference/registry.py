@@ -86,8 +86,9 @@ class Registry:
         Raises:
             RegistryError: the registry refuses, or cannot be reached.
         """
+        found = self.find(package.id)
         with self._errors():
-            version = self._find(package.id) or self._create(package)
+            version = self._create(package) if found is None else found.version
         if alias is not None:
             self.set_alias(alias, version)
         return self.get(version)
@@ -116,6 +117,25 @@ class Registry:
         raise RegistryError(
             f"model {self._model!r} has no version {version}: `weir models list` shows all"
         )
+
+    def find(self, package_id: str) -> RegisteredModel | None:
+        """Return the version of a package, by its id or the first digits of it; None for none.
+
+        Where the same package was registered twice at once, the first one counts, so that its
+        number stays.
+
+        Raises:
+            RegistryError: the registry cannot be reached.
+        """
+        with self._errors():
+            found = [
+                entry
+                for entry in self._entries()
+                if entry.tags[_PACKAGE_TAG].startswith(package_id)
+            ]
+            if not found:
+                return None
+            return self._describe(min(found, key=lambda each: int(each.version)), self._aliases())
 
     def resolve(self, name: str | int, package_id: str | None = None) -> ModelPackage:
         """Return the package of a version or alias, fetched into the cache and checked.
@@ -186,14 +206,6 @@ class Registry:
             self._model, f"runs:/{run_id}/{_ARTIFACT}", run_id, tags={_PACKAGE_TAG: package.id}
         )
         return int(entry.version)
-
-    def _find(self, package_id: str) -> int | None:
-        versions = [
-            int(entry.version)
-            for entry in self._entries()
-            if entry.tags[_PACKAGE_TAG] == package_id
-        ]
-        return min(versions, default=None)
 
     def _entries(self) -> list[Any]:
         """Return MLflow's versions of the model, without those that Weir did not register."""

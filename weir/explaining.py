@@ -63,16 +63,15 @@ class RecordWriters:
     def _find(self, model: str) -> RegisteredModel:
         while True:
             try:
-                versions = self._registry.versions()
+                found = self._registry.find(model)
                 break
             except RegistryError as error:
                 logger.warning("%s; trying again in %.0f s, events wait in Kafka", error, _AGAIN_S)
                 if self._stop.wait(_AGAIN_S):
                     raise
-        for version in versions:
-            if version.package_id.startswith(model):
-                return version
-        raise ExplainError(f"model {model} is not in the registry: was it deleted?")
+        if found is None:
+            raise ExplainError(f"model {model} is not in the registry: was it deleted?")
+        return found
 
 
 def build_explainer(

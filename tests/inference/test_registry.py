@@ -56,6 +56,23 @@ def test_the_same_package_keeps_its_version(registry, package):
     assert len(registry.versions()) == 1
 
 
+def test_a_package_is_found_by_its_first_digits(registry, package, candidate):
+    assert registry.find(package.id) is None
+    registry.register(package)
+    registry.register(candidate, alias="champion")
+    for digits in (package.id, package.short_id):
+        assert registry.find(digits) == registry.get(1)
+    assert registry.find(candidate.short_id).aliases == ("champion",)
+    assert registry.find("0" * 12) is None
+
+
+def test_of_a_package_that_was_registered_twice_the_first_counts(registry, package):
+    registry.register(package)
+    registry._create(package)
+    assert [model.version for model in registry.versions()] == [2, 1]
+    assert registry.find(package.id).version == 1
+
+
 def test_an_alias_moves(registry, package, candidate):
     registry.register(package, alias="champion")
     assert registry.register(candidate, alias="shadow-a").version == 2

@@ -6,8 +6,6 @@ import typer
 from explain.replay import ReplayError
 from explain.replay import replay as replay_record
 from explain.sheet import language_of, sheet_of
-from inference.package import ModelPackage
-from inference.registry import Registry
 from weir.commands.audit_hold import ByOption, NoteOption
 from weir.commands.explanation_export import export
 from weir.commands.explanation_find import find
@@ -73,9 +71,18 @@ def replay(
     settings = load_settings(config)
     with open_reader(settings, by, note, "replay") as reader:
         data, record = look_up(reader, name)
-    package, number = _package_of(open_registry(settings), record.model.package)
+    registry = open_registry(settings)
+    found = registry.find(record.model.package)
+    if found is None:
+        raise ReplayError(
+            f"package {record.model.package} is not in the registry: was it deleted, or is "
+            "registry.tracking_uri that of another?"
+        )
     catalogue = open_catalogue(settings.reasons)
-    replayed = replay_record(data, package, number, settings.explain, settings.reasons, catalogue)
+    replayed = replay_record(
+        data, registry.resolve(found.version), found.version, settings.explain, settings.reasons,
+        catalogue,
+    )  # fmt: skip
     if as_json:
         print_json({"identical": replayed.identical, **msgspec.to_builtins(replayed)})
     else:
@@ -89,13 +96,3 @@ def replay(
             )  # fmt: skip
     if not replayed.identical:
         raise typer.Exit(FAILED)
-
-
-def _package_of(registry: Registry, package_id: str) -> tuple[ModelPackage, int]:
-    for version in registry.versions():
-        if version.package_id == package_id:
-            return registry.resolve(version.version), version.version
-    raise ReplayError(
-        f"package {package_id} is not in the registry: was it deleted, or is registry.tracking_uri "
-        "that of another?"
-    )
