@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import Consumer, Message, TopicPartition
 from prometheus_client import CollectorRegistry, Counter
 
-from explain.errors import ExplainError
+from explain.errors import ExplainError, StoppedError
 from explain.explain_seconds import explain_seconds
 from explain.flagged import FlaggedEvents, read_flagged
 from explain.record_writer import RecordWriter
@@ -57,7 +57,8 @@ class StreamExplainer:
     one explanation. What can't be explained goes to the dead letters with the reason.
 
     Args:
-        writer_of: from the first digits of a package's id to what explains its answers.
+        writer_of: from the first digits of a package's id to what explains its answers; raises
+            `StoppedError` where it has to wait for that and we are told to stop.
     """
 
     def __init__(
@@ -105,6 +106,8 @@ class StreamExplainer:
                 if messages:
                     self._explain(consumer, messages)
                 self._metrics.lag = lag_of(consumer, consumer.position(consumer.assignment()))
+        except StoppedError as stopped:
+            logger.info("%s; nothing of its batch is committed", stopped)
         finally:
             self._transactor.close()
             consumer.close()

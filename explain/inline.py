@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter
 
-from explain.errors import ExplainError
+from explain.errors import ExplainError, StoppedError
 from explain.explain_seconds import explain_seconds
 from explain.flagged import FlaggedEvents
 from explain.record_parts import DecisionPart, ThresholdsPart
@@ -80,6 +80,8 @@ class InlineExplainer:
             self._writer_of(serving.model).warm_up()
         except (ExplainError, InferenceError) as error:
             self._complain(serving.model, error)
+        except StoppedError:
+            pass  # whoever is told to stop explains no more
 
     def explain(
         self, serving: Serving, answered: Answered

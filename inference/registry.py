@@ -24,8 +24,17 @@ _PACKAGE_TAG = "weir.package_id"
 _ARTIFACT = "package"
 
 
+_FOR_GOOD = ("RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE")
+"""MLflow's codes of what is so whenever it is asked. Not ``ENDPOINT_NOT_FOUND``, which a proxy
+before a server that is away may answer, nor refused passwords, which somebody will put right."""
+
+
 class RegistryError(InferenceError):
     """The registry cannot be reached, or has no such model."""
+
+
+class RegistryAwayError(RegistryError):
+    """The registry cannot be asked now: another time it may answer."""
 
 
 class RegistrySettings(Section):
@@ -125,7 +134,7 @@ class Registry:
         number stays.
 
         Raises:
-            RegistryError: the registry cannot be reached.
+            RegistryAwayError: the registry cannot be reached.
         """
         with self._errors():
             found = [
@@ -145,7 +154,8 @@ class Registry:
                 the cache, the registry is not asked.
 
         Raises:
-            RegistryError: there is none of that name, or its artifacts cannot be fetched.
+            RegistryError: there is none of that name, or its artifacts are gone.
+            RegistryAwayError: the registry, or what keeps the artifacts, cannot be reached.
             PackageError: the registry's copy was changed after it was registered.
         """
         if package_id is not None and (cached := self._cached(package_id)) is not None:
@@ -157,6 +167,12 @@ class Registry:
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=self._cache) as temporary:
             with self._errors():
                 run_id = self._client.get_model_version(self._model, str(model.version)).run_id
+                # What is fetched from nowhere fails as if the store were away.
+                if not self._client.list_artifacts(run_id, _ARTIFACT):
+                    raise RegistryError(
+                        f"version {model.version} of model {self._model!r} has no artifacts: were "
+                        "they deleted?"
+                    )
                 folder = self._client.download_artifacts(run_id, _ARTIFACT, temporary)
             return adopt_package(Path(folder), self._cache, model.package_id)
 
@@ -253,7 +269,9 @@ class Registry:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise RegistryError(f"registry {self._uri}: {reason}") from error
+            for_good = isinstance(error, MlflowException) and error.error_code in _FOR_GOOD
+            kind = RegistryError if for_good else RegistryAwayError
+            raise kind(f"registry {self._uri}: {reason}") from error
 
 
 def import_quietly() -> None:

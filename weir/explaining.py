@@ -5,12 +5,13 @@ from threading import Event
 
 from prometheus_client import CollectorRegistry
 
-from explain.errors import ExplainError
+from explain.errors import ExplainError, StoppedError
 from explain.explainer import ExplainerMetrics, StreamExplainer
 from explain.inline import InlineExplainer
 from explain.record_writer import RecordWriter
 from explain.tokens import KeyRing
-from inference.registry import RegisteredModel, Registry, RegistryError
+from inference.package import ModelPackage
+from inference.registry import Registry, RegistryAwayError
 from streams.kafka import KafkaSettings
 from weir.reasons import open_catalogue
 from weir.settings import Settings
@@ -40,13 +41,14 @@ class RecordWriters:
 
         Raises:
             ExplainError: there is no such model any more, or its answers can't be explained.
-            RegistryError: the registry is away, and we were told to stop.
+            InferenceError: its package is gone or damaged.
+            StoppedError: we were told to stop while the registry is away.
         """
         if model not in self._writers:
-            found = self._find(model)
+            package, number = self._fetch(model)
             writer = RecordWriter(
-                self._registry.resolve(found.version),
-                found.version,
+                package,
+                number,
                 self._settings.explain,
                 self._settings.reasons,
                 self._catalogue,
@@ -54,24 +56,23 @@ class RecordWriters:
             )
             self._writers[model] = writer
             logger.info("model %s (version %d) is explained by %d samples an event",
-                        model, found.version, self._settings.explain.samples)  # fmt: skip
+                        model, number, self._settings.explain.samples)  # fmt: skip
         return self._writers[model]
 
     def _token(self, key: int | str) -> str | None:
         return None if self._ring is None else self._ring.token(self._settings.event.key, key)
 
-    def _find(self, model: str) -> RegisteredModel:
+    def _fetch(self, model: str) -> tuple[ModelPackage, int]:
         while True:
             try:
                 found = self._registry.find(model)
-                break
-            except RegistryError as error:
+                if found is None:
+                    raise ExplainError(f"model {model} is not in the registry: was it deleted?")
+                return self._registry.resolve(found.version), found.version
+            except RegistryAwayError as error:
                 logger.warning("%s; trying again in %.0f s, events wait in Kafka", error, _AGAIN_S)
                 if self._stop.wait(_AGAIN_S):
-                    raise
-        if found is None:
-            raise ExplainError(f"model {model} is not in the registry: was it deleted?")
-        return found
+                    raise StoppedError(f"stopped while waiting for model {model}") from error
 
 
 def build_explainer(

@@ -1,6 +1,7 @@
 """The registry over a real MLflow on SQLite."""
 
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from payments import quick_settings
 
 from inference.package import ModelPackage, PackageError
-from inference.registry import Registry, RegistryError, RegistrySettings
+from inference.registry import Registry, RegistryAwayError, RegistryError, RegistrySettings
 from inference.training import train
 
 
@@ -157,8 +158,30 @@ def test_another_process_sees_it(registry, package, folder):
 
 def test_a_file_that_is_no_database_is_named(tmp_path):
     (tmp_path / "registry.db").write_text("no database" * 1000)
-    with pytest.raises(RegistryError, match=r"registry\.db: .*not a database"):
+    with pytest.raises(RegistryAwayError, match=r"registry\.db: .*not a database"):
         Registry(RegistrySettings(), tmp_path).versions()
+
+
+def test_a_server_that_does_not_answer_is_away(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{unheard.getsockname()[1]}"
+        with pytest.raises(RegistryAwayError, match=uri):
+            Registry(RegistrySettings(tracking_uri=uri), tmp_path).find("0" * 12)
+
+
+def test_what_is_gone_is_not_away(registry, package, folder):
+    """Waiting for it would take for ever."""
+    registry.register(package)
+    shutil.rmtree(folder / "artifacts")
+    with pytest.raises(RegistryError, match=r"version 1 .* has no artifacts") as gone:
+        registry.resolve(1)
+    with pytest.raises(RegistryError, match="no version 7") as unknown:
+        registry.get(7)
+    with pytest.raises(RegistryError, match="version=7") as refused:
+        registry.set_alias("champion", 7)
+    assert not any(isinstance(each.value, RegistryAwayError) for each in (gone, unknown, refused))
 
 
 def test_a_version_of_another_kind_is_left_out(registry, package):

@@ -1,0 +1,146 @@
+"""What the explainer does while the registry is away, and of models that are gone."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Thread
+from time import monotonic, sleep
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from conftest import Trained
+from prometheus_client import CollectorRegistry
+
+from explain.record import read
+from inference.package import ModelPackage
+from inference.policy import DECISIONS
+from inference.registry import RegisteredModel, Registry, RegistryAwayError
+from streams.dead_letters import read_dead_letter
+from streams.feature_log import FeatureLogWriter, ScoredEvents
+from streams.reading import read_to_end
+from weir.explaining import build_explainer
+from weir.settings import Settings, load_settings
+
+COUNT = 3
+
+
+class Fickle(Registry):
+    """A registry that is away when some of its questions are asked."""
+
+    def __init__(self, settings: Settings, away: str) -> None:
+        super().__init__(settings.registry, settings.data_dir)
+        self.away = away
+        self.asked_in_vain = 0
+
+    def find(self, package_id: str) -> RegisteredModel | None:
+        self._answer("find")
+        return super().find(package_id)
+
+    def resolve(self, name: str | int) -> ModelPackage:
+        self._answer("resolve")
+        return super().resolve(name)
+
+    def _answer(self, question: str) -> None:
+        if self.away == question:
+            self.asked_in_vain += 1
+            raise RegistryAwayError("nobody answers")
+
+
+class Running:
+    """An explainer in a thread."""
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self.stop = Event()
+        self._process = build_explainer(
+            settings, settings.kafka, registry, CollectorRegistry(), self.stop
+        )
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._process.run(self.stop)
+        except BaseException as error:
+            self._error = error
+
+    def end_after(self, condition: Callable[[], bool]) -> None:
+        deadline = monotonic() + 60
+        try:
+            while not condition():
+                assert self._thread.is_alive(), self._error
+                assert monotonic() < deadline, "waited in vain"
+                sleep(0.05)
+        finally:
+            self.stop.set()
+            self._thread.join(60)
+        assert self._error is None
+
+
+def feature_log(model: str, package: ModelPackage) -> bytes:
+    """Some rows of a package's background, as if a model had sent them to review."""
+    context = {"model": model, "policy": "1", "events_topic": "e", "review": "0.5",
+               "decline": "inf", "anomaly_review": "inf"}  # fmt: skip
+    names = package.features.names
+    writer = FeatureLogWriter(names, pa.int64(), pa.int64(), DECISIONS, context)
+    some, none = np.full(COUNT, 0.75, np.float32), np.zeros(COUNT, np.bool_)
+    return writer.encode(
+        ScoredEvents(
+            ids=range(COUNT), keys=range(COUNT), times=np.arange(COUNT), offsets=np.arange(COUNT),
+            features=package.background[:COUNT], score=some, probability=some, anomaly=some,
+            decision=np.ones(COUNT, np.int8), late=none, approximate=none, fallback=none,
+        )
+    )  # fmt: skip
+
+
+def values(settings: Settings, topic: str) -> list[Any]:
+    return [message for batch in read_to_end(settings.kafka, topic) for message in batch]
+
+
+def committed(settings: Settings) -> int:
+    consumer = Consumer(settings.kafka.consumer_config(group_id=settings.explain.group))
+    try:
+        place = TopicPartition(settings.topics.feature_log, 0)
+        return int(consumer.committed([place], timeout=30)[0].offset)
+    finally:
+        consumer.close()
+
+
+@pytest.mark.parametrize("question", ["find", "resolve"])
+def test_while_the_registry_is_away_nothing_is_rejected_and_a_gone_model_is(
+    question: str,
+    config: Callable[..., Path],
+    trained: Trained,
+    make_topics: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("weir.explaining._AGAIN_S", 0.05)
+    log, explanations, letters = make_topics("log", "explanations", "letters")
+    settings = load_settings(
+        config(
+            topics={"feature_log": log, "explanations": explanations, "dead_letters": letters},
+            explain={"group": f"explainer-{os.urandom(4).hex()}", "samples": 256},
+        )
+    )
+    registry = Fickle(settings, away="")
+    package = registry.resolve("champion")
+    producer = Producer(settings.kafka.producer_config())
+    for model in (package.short_id, "0" * 12):
+        producer.produce(log, feature_log(model, package))
+    assert producer.flush(30) == 0
+
+    registry.away = question
+    Running(settings, registry).end_after(lambda: registry.asked_in_vain > 2)
+    assert committed(settings) < 0
+    assert values(settings, explanations) + values(settings, letters) == []
+
+    registry.away = ""
+    Running(settings, registry).end_after(lambda: values(settings, letters) != [])
+    assert committed(settings) >= 2
+    assert len({read(m.value()).id for m in values(settings, explanations)}) == COUNT
+    (letter,) = [read_dead_letter(message) for message in values(settings, letters)]
+    assert letter.reason == "failed"
+    assert "model 000000000000 is not in the registry: was it deleted?" in letter.detail
