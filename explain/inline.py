@@ -103,13 +103,19 @@ class InlineExplainer:
             start = perf_counter()
             if start >= deadline:
                 break
-            ((key, data),) = writer.write(self._event(serving, answered, i))
+            try:
+                ((key, data),) = writer.write(self._event(serving, answered, i))
+            except (ExplainError, InferenceError) as error:
+                self._complain(serving.model, error)
+                attached[i] = Attached("failed")
+                continue
             self._seconds.observe(perf_counter() - start)
             found = self._read(data)
             attached[i] = Attached("attached", found.id, found.explanation.confident, found.reasons)
             written.append((key, data))
             partitions.append(int(answered.work.partitions[i]))
-        self._count.labels("attached").inc(len(attached))
+        self._count.labels("attached").inc(len(written))
+        self._count.labels("failed").inc(len(attached) - len(written))
         late = flagged[len(attached) :]
         if late.size:
             attached |= self._all(late, "pending")

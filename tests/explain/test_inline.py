@@ -12,12 +12,13 @@ from prometheus_client import CollectorRegistry
 from scorer_desk import PLAN, TOPICS, Desk, work_of
 
 from explain.errors import ExplainError
-from explain.flagged import read_flagged
+from explain.flagged import FlaggedEvents, read_flagged
 from explain.inline import InlineExplainer
 from explain.reason_settings import ReasonSettings
 from explain.record import read
 from explain.record_writer import RecordWriter
 from explain.settings import ExplainSettings
+from inference.engine import EngineError
 from inference.package import ModelPackage
 from inference.score import Score
 from streams.transactor import Outgoing
@@ -114,6 +115,30 @@ def test_what_can_t_be_explained_is_answered_all_the_same(world: World) -> None:
     ] * 10
     assert TOPICS.explanations not in sent
     assert world.counted("failed") == 10
+
+
+def test_an_event_that_can_t_be_explained_is_answered_and_the_others_are_explained(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write, errors = world.writer.write, {"e3": ExplainError, "e5": EngineError, "e8": EngineError}
+
+    def fails_for_some(events: FlaggedEvents) -> list[tuple[str | None, bytes]]:
+        if error := errors.get(str(events.ids[0])):
+            raise error("the model has no answer to a sample")
+        return write(events)
+
+    monkeypatch.setattr(world.writer, "write", fails_for_some)
+    sent = world.answer(10)
+    scores = [json.loads(value) for value in sent[TOPICS.scores]]
+    assert {
+        score["event_id"] for score in scores if score["explanation"] == {"status": "failed"}
+    } == set(errors)
+    assert len(scores) == 10
+    ids = [json.loads(record)["event"]["id"] for record in sent[TOPICS.explanations]]
+    assert ids == [score["event_id"] for score in scores if score["event_id"] not in errors]
+    assert (world.counted("attached"), world.counted("failed")) == (7, 3)
+    assert world.counted("pending") == 0
+    assert caplog.text.count("can't be explained") == 1
 
 
 def test_only_the_decisions_of_the_settings_are_explained(world: World) -> None:
