@@ -48,7 +48,8 @@ class InlineExplainer:
         topic: of the explanations.
         events_topic: of the events.
         names: columns of the features that the scorer computes.
-        writer_of: from the first digits of a package's id to what explains its answers.
+        writer_of: from the first digits of a package's id to what explains its answers; asked by
+            `prepare` alone, because it may ask the registry, and wait for it.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class InlineExplainer:
         self._events_topic = events_topic
         self._names = tuple(names)
         self._writer_of = writer_of
+        self._writers: dict[str, RecordWriter] = {}
         self._codes = [DECISIONS.index(decision) for decision in settings.decisions]
         self._complained: set[str] = set()
         self._read = msgspec.json.Decoder(_Reasons).decode
@@ -77,7 +79,9 @@ class InlineExplainer:
     def prepare(self, serving: Serving) -> None:
         """See `Explains`: the first event does not wait for kernels, or for the registry."""
         try:
-            self._writer_of(serving.model).warm_up()
+            writer = self._writer_of(serving.model)
+            writer.warm_up()
+            self._writers[serving.model] = writer
         except (ExplainError, InferenceError) as error:
             self._complain(serving.model, error)
         except StoppedError:
@@ -86,14 +90,12 @@ class InlineExplainer:
     def explain(
         self, serving: Serving, answered: Answered
     ) -> tuple[dict[int, Attached], list[Outgoing]]:
-        """See `Explains`."""
+        """See `Explains`; ``failed`` where `prepare` found nothing that explains this model."""
         flagged = np.flatnonzero(np.isin(answered.decisions, self._codes) & ~answered.fallback)
         if not flagged.size:
             return {}, []
-        try:
-            writer = self._writer_of(serving.model)
-        except (ExplainError, InferenceError) as error:
-            self._complain(serving.model, error)
+        writer = self._writers.get(serving.model)
+        if writer is None:
             return self._all(flagged, "failed"), []
         deadline = perf_counter() + self._settings.budget / 1e3
         attached: dict[int, Attached] = {}

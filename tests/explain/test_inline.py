@@ -1,7 +1,7 @@
 """Reasons that go with the score: those of the explainer, within a budget."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from scorer_desk import PLAN, TOPICS, Desk, work_of
 
-from explain.errors import ExplainError
+from explain.errors import ExplainError, StoppedError
 from explain.flagged import FlaggedEvents, read_flagged
 from explain.inline import InlineExplainer
 from explain.reason_settings import ReasonSettings
@@ -20,6 +20,7 @@ from explain.record_writer import RecordWriter
 from explain.settings import ExplainSettings
 from inference.engine import EngineError
 from inference.package import ModelPackage
+from inference.registry import RegistryError
 from inference.score import Score
 from streams.transactor import Outgoing
 from weir.reasons import open_catalogue
@@ -27,13 +28,23 @@ from weir.reasons import open_catalogue
 DECISIONS = ("approve", "review", "decline")
 
 
+SETTINGS = ExplainSettings(mode="inline", samples=128, decisions=DECISIONS, budget="60s")
+
+
 @dataclass
 class World:
     desk: Desk
     writer: RecordWriter
-    registry: CollectorRegistry
-    inline: InlineExplainer
     sent: dict[str, Outgoing] = field(default_factory=dict)
+
+    def explain_by(self, writer_of: Callable[[str], RecordWriter]) -> None:
+        answerer = self.desk.scorer._answerer
+        self.registry = CollectorRegistry()
+        self.inline = InlineExplainer(
+            SETTINGS, TOPICS.explanations, TOPICS.events, PLAN.names, writer_of, self.registry
+        )
+        self.inline.prepare(answerer.serving)
+        answerer._explains = self.inline
 
     def answer(self, count: int) -> dict[str, list[bytes]]:
         self.sent = self.desk.process(work_of(count))
@@ -46,15 +57,11 @@ class World:
 
 @pytest.fixture
 def world(model: ModelPackage) -> World:
-    settings = ExplainSettings(mode="inline", samples=128, decisions=DECISIONS, budget="60s")
-    desk, registry = Desk(model), CollectorRegistry()
     reasons = ReasonSettings()
-    writer = RecordWriter(model, 7, settings, reasons, open_catalogue(reasons), lambda _: None)
-    inline = InlineExplainer(
-        settings, TOPICS.explanations, TOPICS.events, PLAN.names, lambda name: writer, registry
-    )
-    desk.scorer._answerer._explains = inline
-    return World(desk, writer, registry, inline)
+    writer = RecordWriter(model, 7, SETTINGS, reasons, open_catalogue(reasons), lambda _: None)
+    world = World(Desk(model), writer)
+    world.explain_by(lambda name: writer)
+    return world
 
 
 def test_scores_carry_the_reasons_and_the_record_is_the_explainers(world: World) -> None:
@@ -103,18 +110,27 @@ def test_what_there_is_no_time_for_is_pending(
     assert (world.counted("attached"), world.counted("pending")) == (attached, 20 - attached)
 
 
-def test_what_can_t_be_explained_is_answered_all_the_same(world: World) -> None:
-    def unknown(name: str) -> RecordWriter:
-        raise ExplainError("model is not in the registry")
+@pytest.mark.parametrize("error", [ExplainError, RegistryError, StoppedError])
+def test_a_model_that_can_t_be_explained_answers_all_the_same(
+    world: World, error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    """And its events do not ask the registry for it again."""
+    asked = []
 
-    world.inline._writer_of = unknown
-    world.inline.prepare(world.desk.scorer._answerer.serving)
-    sent = world.answer(10)
-    assert [json.loads(value)["explanation"] for value in sent[TOPICS.scores]] == [
-        {"status": "failed"}
-    ] * 10
-    assert TOPICS.explanations not in sent
-    assert world.counted("failed") == 10
+    def unknown(name: str) -> RecordWriter:
+        asked.append(name)
+        raise error("model is not in the registry")
+
+    world.explain_by(unknown)
+    for _ in range(2):
+        sent = world.answer(10)
+        assert [json.loads(value)["explanation"] for value in sent[TOPICS.scores]] == [
+            {"status": "failed"}
+        ] * 10
+        assert TOPICS.explanations not in sent
+    assert len(asked) == 1
+    assert world.counted("failed") == 20
+    assert caplog.text.count("can't be explained") == (error is not StoppedError)
 
 
 def test_an_event_that_can_t_be_explained_is_answered_and_the_others_are_explained(
