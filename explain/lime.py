@@ -8,7 +8,6 @@ from explain.design import Design, draw
 from explain.explanation import Explanation
 from explain.samples import Samples, TreeSamples, samples_of
 from explain.settings import ExplainSettings
-from inference.engine import Engine
 from inference.package import ModelPackage
 
 _DRAWS = 16
@@ -25,7 +24,6 @@ class Lime:
     Args:
         package: the model.
         settings: the ``[explain]`` section.
-        engine: asks the model where trees alone do not tell its score; by default the CPU's.
 
     Attributes:
         design: what the model is asked, and how its answers are read.
@@ -34,12 +32,10 @@ class Lime:
         ExplainError: the settings do not fit the package.
     """
 
-    def __init__(
-        self, package: ModelPackage, settings: ExplainSettings, engine: Engine | None = None
-    ) -> None:
+    def __init__(self, package: ModelPackage, settings: ExplainSettings) -> None:
         self.design: Design = draw(package, settings)
         self._settings = settings
-        self._samples: Samples = samples_of(package, self.design, engine)
+        self._samples: Samples = samples_of(package, self.design)
         groups = len(self.design.groups.names)
         self._top = min(settings.top, groups)
         self._draws = np.random.default_rng(settings.seed).standard_normal((_DRAWS, groups))

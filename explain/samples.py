@@ -15,6 +15,7 @@ from inference.forest.compiled_forest import CompiledForest
 from inference.forest.forest import Forest
 from inference.forest.graph_forms import margin_given
 from inference.package import ModelPackage
+from inference.sessions import load_session, run_session
 
 logger = logging.getLogger(__name__)
 
@@ -33,25 +34,24 @@ class Samples(Protocol):
         """Log-odds (m,) of the samples of an event (k,)."""
 
 
-def samples_of(package: ModelPackage, design: Design, engine: Engine | None = None) -> Samples:
+def samples_of(package: ModelPackage, design: Design) -> Samples:
     """Return the fastest way to ask: by the trees where the score is a function of their margin.
 
-    Args:
-        engine: takes the package's columns; by default the CPU's.
+    Raises:
+        EngineError: the graph does not load.
     """
-    engine = engine or CpuEngine(package)
     try:
         forest = margin_given(package.model)[1].forest
     except TreeError as error:
         logger.info("model %s is explained by its whole graph: %s", package.short_id, error)
-        return GraphSamples(engine, design)
+        return GraphSamples(CpuEngine(package), design)
     trees = TreeSamples(forest, design)
-    scores = engine.infer(package.background).score
+    session = load_session(package.model, f"model {package.short_id}")
+    scores = run_session(session, package.background).score
     if np.abs(1 / (1 + np.exp(-trees.own(package.background))) - scores).max() > _SAME_SCORE:
         logger.info("model %s is explained by its whole graph: its score is more than its trees",
                     package.short_id)  # fmt: skip
-        return GraphSamples(engine, design)
-    engine.close()
+        return GraphSamples(CpuEngine(package), design)
     return trees
 
 

@@ -57,6 +57,14 @@ def test_a_graph_without_trees_is_asked_as_a_whole(package, design, data):
         np.testing.assert_allclose(whole.mixed(row), trees.mixed(row), atol=1e-4)
 
 
+def test_where_trees_are_asked_no_engine_is_made(package, design, monkeypatch):
+    """It would read the trees once more, and compile a route that nobody takes."""
+    made = []
+    monkeypatch.setattr("explain.samples.CpuEngine", lambda given: made.append(given))
+    assert isinstance(samples_of(package, design), TreeSamples)
+    assert made == []
+
+
 def test_a_score_that_is_not_the_trees_alone_is_asked_of_the_graph(package, design):
     graph = onnx.load_from_string(package.model)
     calibrated = next(node for node in graph.graph.node if "score" in node.output)
