@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter
 
-from explain.errors import ExplainError, StoppedError
+from explain.errors import ExplainError
 from explain.explain_seconds import explain_seconds
 from explain.flagged import FlaggedEvents
 from explain.record_parts import DecisionPart, ThresholdsPart
@@ -18,6 +18,7 @@ from explain.record_writer import RecordWriter
 from explain.settings import ExplainSettings
 from inference.attached import Answered, Attached
 from inference.errors import InferenceError
+from inference.package import ModelPackage
 from inference.policy import DECISIONS, Policy
 from inference.serving import Serving
 from streams.transactor import Outgoing
@@ -48,8 +49,7 @@ class InlineExplainer:
         topic: of the explanations.
         events_topic: of the events.
         names: columns of the features that the scorer computes.
-        writer_of: from the first digits of a package's id to what explains its answers; asked by
-            `prepare` alone, because it may ask the registry, and wait for it.
+        writer_of: from a package and its version in the registry to what explains its answers.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class InlineExplainer:
         topic: str,
         events_topic: str,
         names: Sequence[str],
-        writer_of: Callable[[str], RecordWriter],
+        writer_of: Callable[[ModelPackage, int], RecordWriter],
         registry: CollectorRegistry,
     ) -> None:
         self._settings = settings
@@ -76,21 +76,22 @@ class InlineExplainer:
         )  # fmt: skip
         self._seconds = explain_seconds(registry)
 
-    def prepare(self, serving: Serving) -> None:
-        """See `Explains`: the first event does not wait for kernels, or for the registry."""
+    def prepare(self, package: ModelPackage, number: int) -> None:
+        """See `Explains`: no event waits for kernels, and nobody for the registry."""
+        if package.short_id in self._writers:
+            return
         try:
-            writer = self._writer_of(serving.model)
+            writer = self._writer_of(package, number)
             writer.warm_up()
-            self._writers[serving.model] = writer
         except (ExplainError, InferenceError) as error:
-            self._complain(serving.model, error)
-        except StoppedError:
-            pass  # whoever is told to stop explains no more
+            self._complain(package.short_id, error)
+        else:
+            self._writers[package.short_id] = writer
 
     def explain(
         self, serving: Serving, answered: Answered
     ) -> tuple[dict[int, Attached], list[Outgoing]]:
-        """See `Explains`; ``failed`` where `prepare` found nothing that explains this model."""
+        """See `Explains`; ``failed`` where `prepare` could make nothing of this model."""
         flagged = np.flatnonzero(np.isin(answered.decisions, self._codes) & ~answered.fallback)
         if not flagged.size:
             return {}, []

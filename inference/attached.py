@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.engine import Outputs
+from inference.package import ModelPackage
 from inference.serving import Serving
 from streams.transactor import Outgoing
 from streams.work import Work
@@ -50,8 +51,12 @@ class Answered:
 class Explains(Protocol):
     """Explains while the events wait."""
 
-    def prepare(self, serving: Serving) -> None:
-        """Make ready for a model's answers; called before it serves, from another thread."""
+    def prepare(self, package: ModelPackage, number: int) -> None:
+        """Make ready for a model's answers; called before it serves, from another thread.
+
+        Args:
+            number: its version in the registry, which need not be there.
+        """
 
     def explain(
         self, serving: Serving, answered: Answered

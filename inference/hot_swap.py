@@ -238,7 +238,7 @@ class HotSwap:
             check_golden(model.engine, model.package, self._feature_names)
             serving.warm_up()
             if self._explains is not None:
-                self._explains.prepare(serving)
+                self._explains.prepare(model.package, model.version.version)
         except BaseException:
             model.engine.close()
             raise

@@ -21,6 +21,37 @@ logger = logging.getLogger(__name__)
 _AGAIN_S = 5.0
 
 
+class WriterMaker:
+    """Makes what explains the answers of a package, by the settings.
+
+    Raises:
+        ExplainError: the catalogue or the key ring can't be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._catalogue = open_catalogue(settings.reasons)
+        path = settings.explain.key_ring
+        self._ring = None if path is None else KeyRing(path)
+
+    def __call__(self, package: ModelPackage, number: int) -> RecordWriter:
+        """Return what explains a package's answers; `number` is its version in the registry.
+
+        Raises:
+            ExplainError: its answers can't be explained by these settings.
+        """
+        explain = self._settings.explain
+        writer = RecordWriter(
+            package, number, explain, self._settings.reasons, self._catalogue, self._token
+        )
+        logger.info("model %s (version %d) is explained by %d samples an event",
+                    package.short_id, number, explain.samples)  # fmt: skip
+        return writer
+
+    def _token(self, key: int | str) -> str | None:
+        return None if self._ring is None else self._ring.token(self._settings.event.key, key)
+
+
 class RecordWriters:
     """What explains the answers of each model, by the first digits of its package's id.
 
@@ -28,12 +59,9 @@ class RecordWriters:
     """
 
     def __init__(self, settings: Settings, registry: Registry, stop: Event) -> None:
-        self._settings = settings
+        self._make = WriterMaker(settings)
         self._registry = registry
         self._stop = stop
-        self._catalogue = open_catalogue(settings.reasons)
-        path = settings.explain.key_ring
-        self._ring = None if path is None else KeyRing(path)
         self._writers: dict[str, RecordWriter] = {}
 
     def __call__(self, model: str) -> RecordWriter:
@@ -45,22 +73,8 @@ class RecordWriters:
             StoppedError: we were told to stop while the registry is away.
         """
         if model not in self._writers:
-            package, number = self._fetch(model)
-            writer = RecordWriter(
-                package,
-                number,
-                self._settings.explain,
-                self._settings.reasons,
-                self._catalogue,
-                self._token,
-            )
-            self._writers[model] = writer
-            logger.info("model %s (version %d) is explained by %d samples an event",
-                        model, number, self._settings.explain.samples)  # fmt: skip
+            self._writers[model] = self._make(*self._fetch(model))
         return self._writers[model]
-
-    def _token(self, key: int | str) -> str | None:
-        return None if self._ring is None else self._ring.token(self._settings.event.key, key)
 
     def _fetch(self, model: str) -> tuple[ModelPackage, int]:
         while True:
@@ -68,7 +82,7 @@ class RecordWriters:
                 found = self._registry.find(model)
                 if found is None:
                     raise ExplainError(f"model {model} is not in the registry: was it deleted?")
-                return self._registry.resolve(found.version), found.version
+                return self._registry.resolve(found.version, found.package_id), found.version
             except RegistryAwayError as error:
                 logger.warning("%s; trying again in %.0f s, events wait in Kafka", error, _AGAIN_S)
                 if self._stop.wait(_AGAIN_S):
@@ -100,9 +114,7 @@ def build_explainer(
     )
 
 
-def inline_explainer(
-    settings: Settings, registry: Registry, prometheus: CollectorRegistry, stop: Event
-) -> InlineExplainer | None:
+def inline_explainer(settings: Settings, prometheus: CollectorRegistry) -> InlineExplainer | None:
     """Return what explains inside a scorer; None where the settings do not want that.
 
     Raises:
@@ -115,6 +127,6 @@ def inline_explainer(
         settings.topics.explanations,
         settings.topics.events,
         settings.plan().names,
-        RecordWriters(settings, registry, stop),
+        WriterMaker(settings),
         prometheus,
     )

@@ -131,7 +131,7 @@ def build_scorer(
     prometheus = CollectorRegistry()
     metrics = ScorerMetrics(prometheus)
     report = _reporter(settings, kafka)
-    explains = inline_explainer(settings, registry, prometheus, stop)
+    explains = inline_explainer(settings, prometheus)
     hot_swap = HotSwap(
         plan.names, partial(_open_model, settings, registry, cancelled=stop.is_set),
         settings.policy, report, metrics, pinned=pinned is not None, explains=explains,

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from scorer_desk import PLAN, TOPICS, Desk, work_of
 
-from explain.errors import ExplainError, StoppedError
+from explain.errors import ExplainError
 from explain.flagged import FlaggedEvents, read_flagged
 from explain.inline import InlineExplainer
 from explain.reason_settings import ReasonSettings
@@ -20,7 +20,6 @@ from explain.record_writer import RecordWriter
 from explain.settings import ExplainSettings
 from inference.engine import EngineError
 from inference.package import ModelPackage
-from inference.registry import RegistryError
 from inference.score import Score
 from streams.transactor import Outgoing
 from weir.reasons import open_catalogue
@@ -33,18 +32,18 @@ SETTINGS = ExplainSettings(mode="inline", samples=128, decisions=DECISIONS, budg
 
 @dataclass
 class World:
+    model: ModelPackage
     desk: Desk
     writer: RecordWriter
     sent: dict[str, Outgoing] = field(default_factory=dict)
 
-    def explain_by(self, writer_of: Callable[[str], RecordWriter]) -> None:
-        answerer = self.desk.scorer._answerer
+    def explain_by(self, writer_of: Callable[[ModelPackage, int], RecordWriter]) -> None:
         self.registry = CollectorRegistry()
         self.inline = InlineExplainer(
             SETTINGS, TOPICS.explanations, TOPICS.events, PLAN.names, writer_of, self.registry
         )
-        self.inline.prepare(answerer.serving)
-        answerer._explains = self.inline
+        self.inline.prepare(self.model, 7)
+        self.desk.scorer._answerer._explains = self.inline
 
     def answer(self, count: int) -> dict[str, list[bytes]]:
         self.sent = self.desk.process(work_of(count))
@@ -59,8 +58,8 @@ class World:
 def world(model: ModelPackage) -> World:
     reasons = ReasonSettings()
     writer = RecordWriter(model, 7, SETTINGS, reasons, open_catalogue(reasons), lambda _: None)
-    world = World(Desk(model), writer)
-    world.explain_by(lambda name: writer)
+    world = World(model, Desk(model), writer)
+    world.explain_by(lambda package, number: writer)
     return world
 
 
@@ -110,27 +109,34 @@ def test_what_there_is_no_time_for_is_pending(
     assert (world.counted("attached"), world.counted("pending")) == (attached, 20 - attached)
 
 
-@pytest.mark.parametrize("error", [ExplainError, RegistryError, StoppedError])
+@pytest.mark.parametrize("error", [ExplainError, EngineError])
 def test_a_model_that_can_t_be_explained_answers_all_the_same(
     world: World, error: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And its events do not ask the registry for it again."""
+    """And nothing is tried for its events that was in vain before it served."""
     asked = []
 
-    def unknown(name: str) -> RecordWriter:
-        asked.append(name)
-        raise error("model is not in the registry")
+    def refuse(package: ModelPackage, number: int) -> RecordWriter:
+        asked.append((package.id, number))
+        raise error("too few samples for so many groups")
 
-    world.explain_by(unknown)
+    world.explain_by(refuse)
     for _ in range(2):
         sent = world.answer(10)
         assert [json.loads(value)["explanation"] for value in sent[TOPICS.scores]] == [
             {"status": "failed"}
         ] * 10
         assert TOPICS.explanations not in sent
-    assert len(asked) == 1
+    assert asked == [(world.model.id, 7)]
     assert world.counted("failed") == 20
-    assert caplog.text.count("can't be explained") == (error is not StoppedError)
+    assert caplog.text.count("can't be explained") == 1
+
+
+def test_a_model_that_serves_again_is_made_ready_once(world: World) -> None:
+    asked = []
+    world.explain_by(lambda package, number: asked.append(number) or world.writer)
+    world.inline.prepare(world.model, 7)
+    assert asked == [7]
 
 
 def test_an_event_that_can_t_be_explained_is_answered_and_the_others_are_explained(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from payments import payments, quick_settings
 from prometheus_client import CollectorRegistry
 
+from inference.attached import Explains
 from inference.commands import (
     CHAMPION,
     POLICY,
@@ -154,6 +156,21 @@ def test_a_command_swaps_and_the_old_engine_is_closed(world: World) -> None:
     assert world.changes("serving") == 1
     world.hot_swap.close()
     assert world.opened[1].closed
+
+
+def test_what_explains_is_made_ready_before_a_model_serves(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int, int]] = []
+    explains = Mock(spec=Explains)
+    explains.prepare = lambda package, number: asked.append((package.id, number, len(world.swaps)))
+    monkeypatch.setattr(world.hot_swap, "_explains", explains)
+    world.begin()
+    world.carry_out(world.champion(2))
+    world.carry_out(world.decides(version="2"))
+    one, two, _ = world.packages
+    assert asked == [(one.id, 1, 0), (two.id, 2, 0)]
+    assert len(world.swaps) == 2
 
 
 def test_a_policy_keeps_engine_and_what_is_known_of_its_speed(world: World) -> None:

@@ -39,9 +39,9 @@ class Fickle(Registry):
         self._answer("find")
         return super().find(package_id)
 
-    def resolve(self, name: str | int) -> ModelPackage:
+    def resolve(self, name: str | int, package_id: str | None = None) -> ModelPackage:
         self._answer("resolve")
-        return super().resolve(name)
+        return super().resolve(name, package_id)
 
     def _answer(self, question: str) -> None:
         if self.away == question:
