@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from explain.record_parts import DecisionPart, ThresholdsPart
+from explain.record_building import thresholds_part
+from explain.record_parts import DecisionPart
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
 
 
@@ -72,8 +73,9 @@ def _flagged(table: pa.Table, partition: int, decisions: Collection[str]) -> Fla
     wanted = np.isin(outcomes, list(decisions)) & ~table["fallback"].to_numpy()
     features = feature_matrix(table)[wanted]
     table = table.filter(wanted)
-    thresholds = ThresholdsPart(
-        review=_bound(context.get("weir.review")), decline=_bound(context.get("weir.decline"))
+    # A bound that an earlier version did not say is taken for one that never holds.
+    thresholds = thresholds_part(
+        *(float(context.get(f"weir.{bound}", "inf")) for bound in ("review", "decline"))
     )
     return FlaggedEvents(
         topic=context["weir.events_topic"],
@@ -100,8 +102,3 @@ def _flagged(table: pa.Table, partition: int, decisions: Collection[str]) -> Fla
             for outcome in outcomes[wanted].tolist()
         ],
     )
-
-
-def _bound(text: str | None) -> float | None:
-    """A bound of the policy; None for never, and where an earlier version did not say it."""
-    return float(text) if text is not None and np.isfinite(float(text)) else None

@@ -13,13 +13,14 @@ from prometheus_client import CollectorRegistry, Counter
 from explain.errors import ExplainError
 from explain.explain_seconds import explain_seconds
 from explain.flagged import FlaggedEvents
-from explain.record_parts import DecisionPart, ThresholdsPart
+from explain.record_building import thresholds_part
+from explain.record_parts import DecisionPart
 from explain.record_writer import RecordWriter
 from explain.settings import ExplainSettings
 from inference.attached import Answered, Attached
 from inference.errors import InferenceError
 from inference.package import ModelPackage
-from inference.policy import DECISIONS, Policy
+from inference.policy import DECISIONS
 from inference.serving import Serving
 from streams.transactor import Outgoing
 
@@ -139,7 +140,7 @@ class InlineExplainer:
     def _event(self, serving: Serving, answered: Answered, i: int) -> FlaggedEvents:
         work, outputs = answered.work, answered.outputs
         row = slice(i, i + 1)
-        info = serving.engine.info
+        info, policy = serving.engine.info, serving.policy
         return FlaggedEvents(
             topic=self._events_topic,
             partition=int(work.partitions[i]),
@@ -155,18 +156,12 @@ class InlineExplainer:
             score=outputs.score[row],
             probability=outputs.probability[row],
             anomaly=outputs.anomaly[row],
-            decisions=[decision_of(DECISIONS[answered.decisions[i]], serving.policy)],
+            decisions=[
+                DecisionPart(
+                    outcome=DECISIONS[answered.decisions[i]],
+                    policy=policy.version,
+                    fallback=None,
+                    thresholds=thresholds_part(policy.review, policy.decline),
+                )
+            ],
         )
-
-
-def decision_of(outcome: Any, policy: Policy) -> DecisionPart:
-    """A decision of the model's, under a policy."""
-    review, decline = (
-        float(bound) if np.isfinite(bound) else None for bound in (policy.review, policy.decline)
-    )
-    return DecisionPart(
-        outcome=outcome,
-        policy=policy.version,
-        fallback=None,
-        thresholds=ThresholdsPart(review=review, decline=decline),
-    )

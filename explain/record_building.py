@@ -22,9 +22,7 @@ from explain.record_parts import (
     ThresholdsPart,
 )
 from explain.typical import Typical
-from inference.engine import EngineInfo
 from inference.package import ModelPackage
-from inference.policy import Policy
 
 
 def feature_parts(
@@ -72,21 +70,23 @@ def explanation_part(explanation: Explanation, groups: Sequence[str]) -> Explana
     )
 
 
-def model_part(package: ModelPackage, version: int | None, engine: EngineInfo) -> ModelPart:
-    """Which model answered, and on what."""
+def model_part(
+    package: ModelPackage, number: int | None, backend: str, precision: str
+) -> ModelPart:
+    """Which model answered, and on what; `number` is its version in the registry, if known."""
     return ModelPart(
         package=package.id,
-        version=version,
+        version=number,
         feature_schema=package.card.feature_schema_hash,
         training_data=package.card.data.sha256,
-        backend=engine.backend,
-        precision=engine.precision,
+        backend=backend,
+        precision=precision,
     )
 
 
-def thresholds_part(policy: Policy) -> ThresholdsPart:
-    """The probabilities that a policy's bounds are for this model."""
-    return ThresholdsPart(review=finite(policy.review), decline=finite(policy.decline))
+def thresholds_part(review: SupportsFloat, decline: SupportsFloat) -> ThresholdsPart:
+    """A policy's bounds for one model, which are ``inf`` for never."""
+    return ThresholdsPart(review=finite(review), decline=finite(decline))
 
 
 def catalogue_part(catalogue: Catalogue) -> CataloguePart:

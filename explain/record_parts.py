@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from inference.policy import Decision
+
 Time = Annotated[int, Meta(description="UTC, milliseconds since the epoch")]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, hexadecimal")]
 Count = Annotated[int, Meta(ge=0)]
@@ -51,7 +53,7 @@ class DecisionPart(Part, frozen=True, kw_only=True):
         fallback: why the policy's fallback answered in place of the model, or None.
     """
 
-    outcome: Literal["approve", "review", "decline"]
+    outcome: Decision
     policy: str
     fallback: str | None
     thresholds: ThresholdsPart

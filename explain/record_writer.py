@@ -17,8 +17,9 @@ from explain.record_building import (
     feature_parts,
     finite,
     group_parts,
+    model_part,
 )
-from explain.record_parts import AnswersPart, EventPart, ExplainerPart, ModelPart
+from explain.record_parts import AnswersPart, EventPart, ExplainerPart
 from explain.settings import ExplainSettings
 from explain.typical import typical_of
 from inference.engine import FeatureSelection
@@ -82,6 +83,7 @@ class RecordWriter:
             EngineError: the model reads a feature that was not computed.
         """
         features = FeatureSelection(self._names, events.names)(events.features)
+        model = model_part(self._package, self._number, events.backend, events.precision)
         explanations = self._lime.explain(features)
         written = []
         for i, explanation in enumerate(explanations):
@@ -94,7 +96,7 @@ class RecordWriter:
                     anomaly=finite(events.anomaly[i]),
                     log_odds=finite(explanation.log_odds),
                 ),
-                model=self._model(events),
+                model=model,
                 features=feature_parts(self._names, features[i], self._typical, self._facts),
                 explainer=self._explainer,
                 explanation=explanation_part(explanation, self._groups),
@@ -114,15 +116,4 @@ class RecordWriter:
             time=int(events.times[i]),
             arrived=None,
             explained=None,
-        )
-
-    def _model(self, events: FlaggedEvents) -> ModelPart:
-        card = self._package.card
-        return ModelPart(
-            package=self._package.id,
-            version=self._number,
-            feature_schema=card.feature_schema_hash,
-            training_data=card.data.sha256,
-            backend=events.backend,
-            precision=events.precision,
         )

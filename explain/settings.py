@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from inference.policy import Decision
 from streams.section import Duration, Section
 
 
@@ -42,7 +43,7 @@ class ExplainSettings(Section):
     """
 
     mode: Literal["off", "inline", "stream"] = "stream"
-    decisions: tuple[Literal["approve", "review", "decline"], ...] = ("review", "decline")
+    decisions: tuple[Decision, ...] = ("review", "decline")
     samples: int = Field(default=512, ge=128, le=16_384)
     seed: int = Field(default=0, ge=0)
     kernel_width: float = Field(default=0.75, gt=0)

@@ -12,7 +12,8 @@ from inference.thresholds import ThresholdError, Thresholds
 from streams.section import Duration, Section
 
 APPROVE, REVIEW, DECLINE = 0, 1, 2
-DECISIONS = ("approve", "review", "decline")
+Decision = Literal["approve", "review", "decline"]
+DECISIONS: tuple[Decision, ...] = ("approve", "review", "decline")
 """Names of the decisions, by their code."""
 
 
@@ -38,7 +39,7 @@ class PolicySettings(Section):
     deadline: Duration | None = Field(default=None)
     """An event has to be answered within this time of its Kafka timestamp: `fallback` answers those
     that the model would answer too late. None: the model answers all."""
-    fallback: Literal["approve", "review", "decline"] = "review"
+    fallback: Decision = "review"
 
     @field_serializer("deadline")
     def _with_its_unit(self, deadline: int | None) -> str | None:

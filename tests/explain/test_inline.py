@@ -8,13 +8,13 @@ from time import perf_counter
 import msgspec
 import numpy as np
 import pytest
+from answered import writer_of
 from prometheus_client import CollectorRegistry
 from scorer_desk import PLAN, TOPICS, Desk, work_of
 
 from explain.errors import ExplainError
 from explain.flagged import FlaggedEvents, read_flagged
 from explain.inline import InlineExplainer
-from explain.reason_settings import ReasonSettings
 from explain.record import read
 from explain.record_writer import RecordWriter
 from explain.settings import ExplainSettings
@@ -22,7 +22,6 @@ from inference.engine import EngineError
 from inference.package import ModelPackage
 from inference.score import Score
 from streams.transactor import Outgoing
-from weir.reasons import open_catalogue
 
 DECISIONS = ("approve", "review", "decline")
 
@@ -56,8 +55,7 @@ class World:
 
 @pytest.fixture
 def world(model: ModelPackage) -> World:
-    reasons = ReasonSettings()
-    writer = RecordWriter(model, 7, SETTINGS, reasons, open_catalogue(reasons), lambda _: None)
+    writer = writer_of(model, SETTINGS)
     world = World(model, Desk(model), writer)
     world.explain_by(lambda package, number: writer)
     return world

@@ -26,7 +26,6 @@ from explain.record_building import (
 from explain.record_parts import AnswersPart, DecisionPart, EventPart, ExplainerPart
 from explain.settings import ConfidenceSettings, ExplainSettings
 from explain.typical import typical_of
-from inference.engine import EngineInfo
 from inference.policy import Policy, PolicySettings
 from weir.settings import EXAMPLE_FILE, load_settings
 
@@ -87,10 +86,10 @@ def record(package, data):
         event=EventPart(id="e-1", key=None, topic="weir.events", partition=0, offset=7,
                         time=1_750_000_000_000, arrived=None, explained=None),
         decision=DecisionPart(outcome="review", policy="1", fallback=None,
-                              thresholds=thresholds_part(policy)),
+                              thresholds=thresholds_part(policy.review, policy.decline)),
         answers=AnswersPart(score=finite(np.float32(0.5)), probability=finite(np.float32(0.3)),
                             anomaly=finite(math.nan), log_odds=explanation.log_odds),
-        model=model_part(package, 1, EngineInfo("onnxruntime", "cpu", "fp32", len(names))),
+        model=model_part(package, 1, "onnxruntime", "fp32"),
         features=feature_parts(names, row, typical, facts_of(DEFINITIONS)),
         explainer=ExplainerPart(
             method="lime", groups=group_parts(groups), samples=1024, seed=0, kernel_width=0.75,

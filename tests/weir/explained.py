@@ -9,7 +9,8 @@ from front_door import write_settings
 
 from explain.flagged import FlaggedEvents
 from explain.record import Record, read
-from explain.record_parts import DecisionPart, ThresholdsPart
+from explain.record_building import thresholds_part
+from explain.record_parts import DecisionPart
 from explain.store.appending import Appender
 from explain.tokens import KeyRing
 from inference.cpu_engine import CpuEngine
@@ -60,7 +61,7 @@ def events_of(package: ModelPackage, policy_settings: Any) -> FlaggedEvents:
         rows = rows[np.argsort(-engine.infer(rows).probability, kind="stable")[:COUNT]]
         outputs = engine.infer(rows)
     policy = Policy(policy_settings, package.thresholds)
-    thresholds = ThresholdsPart(review=float(policy.review), decline=float(policy.decline))
+    thresholds = thresholds_part(policy.review, policy.decline)
     offsets = np.arange(COUNT)
     return FlaggedEvents(
         topic="weir.events",

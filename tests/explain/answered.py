@@ -1,0 +1,28 @@
+"""Events that a scorer has answered, as the explainer reads them, and what explains them."""
+
+from typing import Any
+
+from scorer_desk import TOPICS, Desk, work_of
+
+from explain.flagged import FlaggedEvents, read_flagged
+from explain.reason_settings import ReasonSettings
+from explain.record_writer import RecordWriter
+from explain.settings import ExplainSettings
+from inference.package import ModelPackage
+from inference.policy import DECISIONS
+from weir.reasons import open_catalogue
+
+
+def answered(model: ModelPackage, count: int, **policy: Any) -> list[FlaggedEvents]:
+    """By partition, whatever was decided."""
+    log = Desk(model, **policy).process(work_of(count))[TOPICS.feature_log]
+    records = zip(log.partitions, log.values, strict=True)
+    return [read_flagged(value or b"", partition, DECISIONS) for partition, value in records]
+
+
+def writer_of(
+    model: ModelPackage, explain: ExplainSettings, reasons: ReasonSettings | None = None
+) -> RecordWriter:
+    """What explains version 7; its records name no keys."""
+    reasons = reasons or ReasonSettings()
+    return RecordWriter(model, 7, explain, reasons, open_catalogue(reasons), lambda _: None)
