@@ -11,6 +11,8 @@ from explain.record_building import thresholds_part
 from explain.record_parts import DecisionPart
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
 
+_BOUNDS = ("review", "decline", "anomaly_review")
+
 
 @dataclass(frozen=True)
 class FlaggedEvents:
@@ -67,16 +69,14 @@ def _flagged(table: pa.Table, partition: int, decisions: Collection[str]) -> Fla
     context = {
         name.decode(): value.decode() for name, value in (table.schema.metadata or {}).items()
     }
-    if missing := sorted({"weir.model", "weir.policy", "weir.events_topic"} - context.keys()):
+    said = ("model", "policy", "events_topic", *_BOUNDS)
+    if missing := sorted({f"weir.{name}" for name in said} - context.keys()):
         raise ValueError(f"a feature log record that does not say its {missing[0]}")
     outcomes = np.array(table["decision"].to_pylist())
     wanted = np.isin(outcomes, list(decisions)) & ~table["fallback"].to_numpy()
     features = feature_matrix(table)[wanted]
     table = table.filter(wanted)
-    # A bound that an earlier version did not say is taken for one that never holds.
-    thresholds = thresholds_part(
-        *(float(context.get(f"weir.{bound}", "inf")) for bound in ("review", "decline"))
-    )
+    thresholds = thresholds_part(*(float(context[f"weir.{bound}"]) for bound in _BOUNDS))
     return FlaggedEvents(
         topic=context["weir.events_topic"],
         partition=partition,

@@ -161,7 +161,9 @@ class InlineExplainer:
                     outcome=DECISIONS[answered.decisions[i]],
                     policy=policy.version,
                     fallback=None,
-                    thresholds=thresholds_part(policy.review, policy.decline),
+                    thresholds=thresholds_part(
+                        policy.review, policy.decline, policy.anomaly_review
+                    ),
                 )
             ],
         )

@@ -3,24 +3,31 @@
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explain.catalogue import Catalogue
+from explain.design import Design
 from explain.explanation import Explanation
 from explain.feature_facts import FeatureFacts
+from explain.reason_settings import ReasonSettings
 from explain.record_parts import (
     AttributionPart,
     CataloguePart,
+    ConfidencePart,
+    ExplainerPart,
     ExplanationPart,
     FeaturePart,
     GroupPart,
     ModelPart,
     StabilityPart,
+    TellingPart,
     ThresholdsPart,
 )
+from explain.settings import ExplainSettings
 from explain.typical import Typical
 from inference.package import ModelPackage
 
@@ -43,13 +50,6 @@ def feature_parts(
             entity=facts[name].entity,
         )
         for name, value, usual in zip(names, values, typical.values, strict=True)
-    )
-
-
-def group_parts(groups: Mapping[str, Sequence[str]]) -> tuple[GroupPart, ...]:
-    """The features of each group, in the order of the attributions."""
-    return tuple(
-        GroupPart(name=name, features=tuple(features)) for name, features in groups.items()
     )
 
 
@@ -84,9 +84,34 @@ def model_part(
     )
 
 
-def thresholds_part(review: SupportsFloat, decline: SupportsFloat) -> ThresholdsPart:
+def thresholds_part(
+    review: SupportsFloat, decline: SupportsFloat, anomaly_review: SupportsFloat
+) -> ThresholdsPart:
     """A policy's bounds for one model, which are ``inf`` for never."""
-    return ThresholdsPart(review=finite(review), decline=finite(decline))
+    return ThresholdsPart(
+        review=finite(review), decline=finite(decline), anomaly_review=finite(anomaly_review)
+    )
+
+
+def explainer_part(
+    package: ModelPackage, design: Design, explain: ExplainSettings, reasons: ReasonSettings
+) -> ExplainerPart:
+    """What explains a package's answers by these settings; `explain.replay` reads them back."""
+    sure = explain.confidence
+    groups = zip(design.groups.names, design.groups.features, strict=True)
+    return ExplainerPart(
+        method="lime",
+        groups=tuple(GroupPart(name=name, features=features) for name, features in groups),
+        samples=explain.samples,
+        seed=explain.seed,
+        kernel_width=explain.kernel_width,
+        top=explain.top,
+        confidence=ConfidencePart(r2=sure.r2, ess=sure.ess, vsi=sure.vsi, gap=sure.gap),
+        reasons=TellingPart(at_most=reasons.at_most, least_share=reasons.least_share),
+        background=background_sha256(package.background),
+        operator=design.sha256,
+        runtime=f"weir {version('weir')}",
+    )
 
 
 def catalogue_part(catalogue: Catalogue) -> CataloguePart:

@@ -5,12 +5,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from explain.reason_settings import MOST_REASONS
 from inference.policy import Decision
 
 Time = Annotated[int, Meta(description="UTC, milliseconds since the epoch")]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, hexadecimal")]
 Count = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Above = Annotated[float, Meta(gt=0)]
 LogOdds = Annotated[float, Meta(description="in log-odds of fraud")]
 
 
@@ -39,10 +41,15 @@ class EventPart(Part, frozen=True, kw_only=True):
 
 
 class ThresholdsPart(Part, frozen=True, kw_only=True):
-    """Probabilities from which the policy decides so; it never does where there is none."""
+    """Probabilities from which the policy decides so; it never does where there is none.
+
+    Attributes:
+        anomaly_review: the anomaly from which it sends to review.
+    """
 
     review: Share | None
     decline: Share | None
+    anomaly_review: Share | None
 
 
 class DecisionPart(Part, frozen=True, kw_only=True):
@@ -122,10 +129,37 @@ class GroupPart(Part, frozen=True, kw_only=True):
     features: Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
+class ConfidencePart(Part, frozen=True, kw_only=True):
+    """Outside of these bounds an explanation is not confident.
+
+    Attributes:
+        r2, ess, vsi: the least.
+        gap: the largest difference of the local model's answer and the model's.
+    """
+
+    r2: Share
+    ess: Above
+    vsi: Share
+    gap: Above
+
+
+class TellingPart(Part, frozen=True, kw_only=True):
+    """How much of an explanation its reasons tell.
+
+    Attributes:
+        at_most: so many reasons.
+        least_share: of the whole rise, which a group must have to be a reason.
+    """
+
+    at_most: Annotated[int, Meta(ge=1, le=MOST_REASONS)]
+    least_share: Annotated[float, Meta(ge=0, lt=1)]
+
+
 class ExplainerPart(Part, frozen=True, kw_only=True):
     """What explained, down to what is needed to do it again.
 
     Attributes:
+        top: so many attributions count when stability is judged.
         background: of the rows that values were replaced by.
         operator: of what the model was asked and how its answers were read.
         runtime: what asked the model, such as ``onnxruntime 1.23.2``.
@@ -135,7 +169,10 @@ class ExplainerPart(Part, frozen=True, kw_only=True):
     groups: tuple[GroupPart, ...]
     samples: Count
     seed: Count
-    kernel_width: float
+    kernel_width: Above
+    top: Annotated[int, Meta(ge=1)]
+    confidence: ConfidencePart
+    reasons: TellingPart
     background: Sha256
     operator: Sha256
     runtime: str
@@ -168,7 +205,7 @@ class ExplanationPart(Part, frozen=True, kw_only=True):
         local: what it says of this one.
         r2: share of the variance of the model's answers that it explains.
         ess: effective number of samples.
-        confident: all of this is within the thresholds of the settings.
+        confident: all of this is within ``explainer.confidence``.
     """
 
     attributions: tuple[AttributionPart, ...]

@@ -1,7 +1,6 @@
 """From flagged events to the bytes of their explanation records."""
 
 from collections.abc import Callable
-from importlib.metadata import version
 
 from explain.catalogue import Catalogue
 from explain.feature_facts import facts_of, units_of
@@ -11,15 +10,14 @@ from explain.reason_settings import ReasonSettings
 from explain.reasons import ReasonWriter
 from explain.record import build_record, canonical
 from explain.record_building import (
-    background_sha256,
     catalogue_part,
+    explainer_part,
     explanation_part,
     feature_parts,
     finite,
-    group_parts,
     model_part,
 )
-from explain.record_parts import AnswersPart, EventPart, ExplainerPart
+from explain.record_parts import AnswersPart, EventPart
 from explain.settings import ExplainSettings
 from explain.typical import typical_of
 from inference.engine import FeatureSelection
@@ -61,16 +59,7 @@ class RecordWriter:
         )  # fmt: skip
         self._catalogue = catalogue_part(catalogue)
         self._token_of = token_of
-        self._explainer = ExplainerPart(
-            method="lime",
-            groups=group_parts(groups),
-            samples=explain.samples,
-            seed=explain.seed,
-            kernel_width=explain.kernel_width,
-            background=background_sha256(package.background),
-            operator=design.sha256,
-            runtime=f"weir {version('weir')}",
-        )
+        self._explainer = explainer_part(package, design, explain, reasons)
 
     def warm_up(self) -> None:
         """Make ready what is slow the first time."""

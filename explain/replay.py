@@ -15,12 +15,12 @@ from explain.errors import ExplainError
 from explain.flagged import FlaggedEvents
 from explain.reason_settings import ReasonSettings
 from explain.record import Record, read
-from explain.record_parts import DecisionPart
 from explain.record_writer import RecordWriter
-from explain.settings import ExplainSettings
+from explain.settings import ConfidenceSettings, ExplainSettings
 from inference.cpu_engine import CpuEngine
-from inference.engine import TOLERANCE
+from inference.engine import TOLERANCE, Outputs
 from inference.package import ModelPackage
+from inference.policy import DECISIONS, Policy, PolicyError, PolicySettings
 
 _ANSWERS = ("score", "probability", "anomaly")
 _NAMED_BY = ("code", "name", "group")
@@ -76,15 +76,13 @@ def replay(
     data: bytes,
     package: ModelPackage,
     number: int | None,
-    explain: ExplainSettings,
-    reasons: ReasonSettings,
     catalogue: Catalogue,
 ) -> Replay:
     """Ask the model again about the values of a record, explain the answer, and compare all bytes.
 
-    Samples, seed, kernel and groups are the record's own, and so are its languages. The answers are
-    taken from the record where the engine's lie within its tolerance, since another processor may
-    add in another order; those that do not, and a decision that does not follow from them, are
+    What the settings and the policy's bounds were is in the record, and so are its languages. The
+    answers are taken from it where the engine's lie within its tolerance, since another processor
+    may add in another order; those that do not, and a decision that does not follow from them, are
     differences. When and where the event was, and its key's token, no model can say: they are taken
     as they are.
 
@@ -92,8 +90,7 @@ def replay(
         data: the record's bytes.
         package: the model that the record names.
         number: its version in the registry.
-        explain: gives what no record holds: thresholds of confidence, and how many groups count.
-        reasons: how many, and from which share on.
+        catalogue: the one that the record names; by another, what differs says so.
 
     Raises:
         RecordError: it is no record.
@@ -108,12 +105,12 @@ def replay(
     writer = RecordWriter(
         package,
         number,
-        _settings_of(record, explain),
-        reasons.model_copy(update={"languages": _languages_of(record, catalogue)}),
+        _explain_settings(record),
+        _reason_settings(record, catalogue),
         catalogue,
         lambda _: record.event.key,
     )
-    ((_, again),) = writer.write(_event_of(record, answers))
+    ((_, again),) = writer.write(_event_of(record, answers, package))
     recorded, recomputed = (msgspec.to_builtins(each) for each in (record, read(again)))
     return Replay(
         id=record.id,
@@ -124,16 +121,16 @@ def replay(
     )
 
 
-def _settings_of(record: Record, explain: ExplainSettings) -> ExplainSettings:
-    explainer = record.explainer
+def _explain_settings(record: Record) -> ExplainSettings:
+    explainer, sure = record.explainer, record.explainer.confidence
     try:
         return ExplainSettings(
             samples=explainer.samples,
             seed=explainer.seed,
             kernel_width=explainer.kernel_width,
+            top=explainer.top,
             groups={group.name: group.features for group in explainer.groups},
-            confidence=explain.confidence,
-            top=explain.top,
+            confidence=ConfidenceSettings(r2=sure.r2, ess=sure.ess, vsi=sure.vsi, gap=sure.gap),
         )
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
@@ -141,10 +138,15 @@ def _settings_of(record: Record, explain: ExplainSettings) -> ExplainSettings:
         raise ReplayError(f"record {record.id}: explainer.{key}: {problem['msg']}") from error
 
 
-def _languages_of(record: Record, catalogue: Catalogue) -> tuple[str, ...]:
-    """Those of the record which the catalogue has; what others said is a difference."""
+def _reason_settings(record: Record, catalogue: Catalogue) -> ReasonSettings:
+    """In the record's languages which the catalogue has; what others said is a difference."""
     told = {language for reason in record.reasons for language in reason.analyst}
-    return tuple(language for language in catalogue.languages if language in told)
+    telling = record.explainer.reasons
+    return ReasonSettings(
+        languages=tuple(language for language in catalogue.languages if language in told),
+        at_most=telling.at_most,
+        least_share=telling.least_share,
+    )
 
 
 def _vector(record: Record) -> NDArray[np.float32]:
@@ -170,12 +172,15 @@ def _answers(record: Record, package: ModelPackage) -> tuple[Answer, ...]:
     return tuple(found)
 
 
-def _event_of(record: Record, answers: Sequence[Answer]) -> FlaggedEvents:
+def _event_of(record: Record, answers: Sequence[Answer], package: ModelPackage) -> FlaggedEvents:
     event = record.event
-    score, probability, anomaly = (
-        np.array([each.recorded if each.agrees else each.recomputed], dtype=np.float32)
-        for each in answers
+    outputs = Outputs(
+        *(
+            np.array([each.recorded if each.agrees else each.recomputed], dtype=np.float32)
+            for each in answers
+        )
     )
+    outcome = DECISIONS[_policy_of(record, package).decide(outputs)[0]]
     try:
         times, offsets = (np.array([each], np.int64) for each in (event.time, event.offset))
     except OverflowError as error:
@@ -192,30 +197,27 @@ def _event_of(record: Record, answers: Sequence[Answer]) -> FlaggedEvents:
         times=times,
         offsets=offsets,
         features=_vector(record),
-        score=score,
-        probability=probability,
-        anomaly=anomaly,
-        decisions=[_decision_of(record.decision, float(probability[0]))],
+        score=outputs.score,
+        probability=outputs.probability,
+        anomaly=outputs.anomaly,
+        decisions=[msgspec.structs.replace(record.decision, outcome=outcome)],
     )
 
 
-def _decision_of(recorded: DecisionPart, probability: float) -> DecisionPart:
-    """What follows from the probability and the recorded thresholds.
-
-    The bound of the anomaly is not in the record, so below the others the recorded outcome is
-    taken, unless it is ``decline``, which no anomaly gives.
-    """
-    bounds = recorded.thresholds
-    if bounds.review is None and bounds.decline is None:
-        return recorded
-    outcome = recorded.outcome
-    if bounds.decline is not None and np.float32(probability) >= np.float32(bounds.decline):
-        outcome = "decline"
-    elif bounds.review is not None and np.float32(probability) >= np.float32(bounds.review):
-        outcome = "review"
-    elif outcome == "decline":
-        outcome = "review" if np.isnan(probability) else "approve"
-    return msgspec.structs.replace(recorded, outcome=outcome)
+def _policy_of(record: Record, package: ModelPackage) -> Policy:
+    """One with the recorded bounds, whatever the model's own are."""
+    bounds = record.decision.thresholds
+    settings = PolicySettings(
+        review_probability=bounds.review,
+        review_alert_rate=0 if bounds.review is None else None,
+        decline_probability=bounds.decline,
+        decline_alert_rate=0 if bounds.decline is None else None,
+        anomaly_review=bounds.anomaly_review,
+    )
+    try:
+        return Policy(settings, package.thresholds)
+    except PolicyError as error:
+        raise ReplayError(f"record {record.id}: decision.thresholds: {error}") from error
 
 
 def _differences(key: str, recorded: Any, recomputed: Any) -> Iterator[Difference]:

@@ -15,9 +15,13 @@ class ConfidenceSettings(Section):
     """The ``[explain.confidence]`` section: below these an explanation is of low confidence."""
 
     r2: float = Field(default=0.5, ge=0, le=1, description="least share of variance explained")
-    ess: float = Field(default=200, gt=0, description="least effective number of samples")
+    ess: float = Field(
+        default=200, gt=0, allow_inf_nan=False, description="least effective number of samples"
+    )
     vsi: float = Field(default=0.7, ge=0, le=1, description="least agreement over seeds")
-    gap: float = Field(default=2.0, gt=0, description="largest |local - model|, in log-odds")
+    gap: float = Field(
+        default=2.0, gt=0, allow_inf_nan=False, description="largest |local - model|, in log-odds"
+    )
 
 
 class ExplainSettings(Section):
@@ -46,7 +50,7 @@ class ExplainSettings(Section):
     decisions: tuple[Decision, ...] = ("review", "decline")
     samples: int = Field(default=512, ge=128, le=16_384)
     seed: int = Field(default=0, ge=0)
-    kernel_width: float = Field(default=0.75, gt=0)
+    kernel_width: float = Field(default=0.75, gt=0, allow_inf_nan=False)
     top: int = Field(default=5, ge=1)
     budget: Duration = Field(default=20, gt=0)
     confidence: ConfidenceSettings = ConfidenceSettings()

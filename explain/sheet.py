@@ -176,6 +176,8 @@ def _answers(record: Record, words: dict[str, str], language: str) -> tuple[Fact
         Fact(words["anomaly"], percent(answers.anomaly, language)),
         Fact(words["log_odds"], signed(answers.log_odds, language)),
     ]
+    if bounds.anomaly_review is not None:
+        facts.append(Fact(words["anomaly_from"], bound(bounds.anomaly_review)))
     if record.decision.fallback is not None:
         facts.append(Fact(words["fallback"], record.decision.fallback))
     return tuple(facts)

@@ -158,6 +158,7 @@ class Answerer:
                 "policy": serving.policy.version,
                 "review": repr(float(serving.policy.review)),
                 "decline": repr(float(serving.policy.decline)),
+                "anomaly_review": repr(float(serving.policy.anomaly_review)),
                 "backend": serving.engine.info.backend,
                 "precision": serving.engine.info.precision,
                 "feature_schema": plan.schema_hash,

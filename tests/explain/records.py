@@ -10,6 +10,7 @@ from explain.record_parts import (
     AnswersPart,
     AttributionPart,
     CataloguePart,
+    ConfidencePart,
     DecisionPart,
     EventPart,
     ExplainerPart,
@@ -18,6 +19,7 @@ from explain.record_parts import (
     GroupPart,
     ModelPart,
     StabilityPart,
+    TellingPart,
     ThresholdsPart,
 )
 
@@ -55,7 +57,7 @@ def a_record(**parts: Any) -> Record:
             outcome="decline",
             policy="1",
             fallback=None,
-            thresholds=ThresholdsPart(review=0.1, decline=0.5),
+            thresholds=ThresholdsPart(review=0.1, decline=0.5, anomaly_review=None),
         ),
         "answers": AnswersPart(score=0.91, probability=0.94, anomaly=0.98, log_odds=2.31),
         "model": ModelPart(
@@ -73,8 +75,10 @@ def a_record(**parts: Any) -> Record:
                 GroupPart(name="amount", features=("amount",)),
                 GroupPart(name="terminal", features=("count", "frauds")),
             ),
-            samples=1024, seed=0, kernel_width=0.75, background="02" * 32, operator="03" * 32,
-            runtime="onnxruntime 1.23.2",
+            samples=1024, seed=0, kernel_width=0.75, top=5,
+            confidence=ConfidencePart(r2=0.5, ess=200.0, vsi=0.7, gap=2.0),
+            reasons=TellingPart(at_most=4, least_share=0.05),
+            background="02" * 32, operator="03" * 32, runtime="onnxruntime 1.23.2",
         ),
         "explanation": EXPLANATION,
         "reasons": (REASON,),

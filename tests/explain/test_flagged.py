@@ -9,7 +9,8 @@ from streams.feature_log import FeatureLogWriter, ScoredEvents
 
 DECISIONS = ("approve", "review", "decline")
 CONTEXT = {"model": "0123456789ab", "policy": "3", "events_topic": "e", "review": "0.25",
-           "decline": "inf", "backend": "cpu", "precision": "float32"}  # fmt: skip
+           "decline": "inf", "anomaly_review": "0.75",
+           "backend": "cpu", "precision": "float32"}  # fmt: skip
 
 
 def record(**context: str) -> bytes:
@@ -39,6 +40,7 @@ def test_decisions_of_the_model_are_chosen_and_those_of_the_fallback_are_not():
     assert [each.outcome for each in events.decisions] == ["review", "decline"]
     assert events.decisions[0].thresholds.review == 0.25
     assert events.decisions[0].thresholds.decline is None
+    assert events.decisions[0].thresholds.anomaly_review == 0.75
     assert len(read_flagged(record(), 0, ("approve",))) == 1
 
 
@@ -53,6 +55,13 @@ def table() -> pa.Table:
     return pa.ipc.open_stream(record()).read_all()
 
 
+def without(name: str) -> bytes:
+    """Of an earlier version: it does not say whether there was such a bound."""
+    said = dict(table().schema.metadata)
+    del said[name.encode()]
+    return stream(table().replace_schema_metadata(said))
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -65,8 +74,20 @@ def table() -> pa.Table:
         stream(table().replace_schema_metadata({b"weir.format": b"3"})),
         stream(table().replace_schema_metadata({})),
         record(review="soon"),
+        without("weir.anomaly_review"),
     ],
-    ids=["empty", "noise", "cut", "no decisions", "no features", "words", "bare", "none", "bound"],
+    ids=[
+        "empty",
+        "noise",
+        "cut",
+        "no decisions",
+        "no features",
+        "words",
+        "bare",
+        "none",
+        "bound",
+        "no bound",
+    ],
 )
 def test_what_is_no_feature_log_says_so(value):
     with pytest.raises(ValueError, match=r"\w"):

@@ -69,6 +69,11 @@ def test_a_sheet_says_what_the_record_says():
     assert facts["local model less answer"] == "-3.66"
     assert facts["effective samples"] == "311.70 of 1,024"
     assert facts["catalogue"] == "weir-example 1"
+    assert "review from anomaly" not in facts
+    bounds = replaced(a_record().decision.thresholds, anomaly_review=0.99)
+    decision = replaced(a_record().decision, thresholds=bounds)
+    answers = sheet_of(a_record(decision=decision), "en").answers
+    assert [fact.text for fact in answers if fact.name == "review from anomaly"] == ["99%"]
     rows = {row.feature: row for row in sheet.values}
     assert (rows["amount"].value, rows["amount"].typical, rows["amount"].unit) == (
         "412.50", "31", "EUR",

@@ -16,14 +16,14 @@ from explain.record import build_record, canonical, read
 from explain.record_building import (
     background_sha256,
     catalogue_part,
+    explainer_part,
     explanation_part,
     feature_parts,
     finite,
-    group_parts,
     model_part,
     thresholds_part,
 )
-from explain.record_parts import AnswersPart, DecisionPart, EventPart, ExplainerPart
+from explain.record_parts import AnswersPart, ConfidencePart, DecisionPart, EventPart, TellingPart
 from explain.settings import ConfidenceSettings, ExplainSettings
 from explain.typical import typical_of
 from inference.policy import Policy, PolicySettings
@@ -72,13 +72,15 @@ def test_the_examples_definitions_can_be_read() -> None:
 def record(package, data):
     sure = ConfidenceSettings(r2=0, ess=1, vsi=0, gap=100)
     groups_declared = {"use": ("count_1d", "amount_7d")}
-    lime = Lime(package, ExplainSettings(groups=groups_declared, confidence=sure))
+    explain = ExplainSettings(groups=groups_declared, confidence=sure)
+    lime = Lime(package, explain)
     row = data.matrix[data.labels == 1][0]
     [explanation] = lime.explain(row[None])
     names, typical = package.features.names, typical_of(package.background)
     groups = dict(zip(lime.design.groups.names, lime.design.groups.features, strict=True))
     words = Catalogue.model_validate(catalogue(*[entry(name, "any") for name in names]))
-    writer = ReasonWriter(words, groups, names, typical, units_of(DEFINITIONS), ReasonSettings())
+    reasons = ReasonSettings(at_most=3)
+    writer = ReasonWriter(words, groups, names, typical, units_of(DEFINITIONS), reasons)
     policy = Policy(
         PolicySettings(review_probability=0.25, decline_alert_rate=0), package.thresholds
     )
@@ -86,16 +88,13 @@ def record(package, data):
         event=EventPart(id="e-1", key=None, topic="weir.events", partition=0, offset=7,
                         time=1_750_000_000_000, arrived=None, explained=None),
         decision=DecisionPart(outcome="review", policy="1", fallback=None,
-                              thresholds=thresholds_part(policy.review, policy.decline)),
+                              thresholds=thresholds_part(
+                                  policy.review, policy.decline, policy.anomaly_review)),
         answers=AnswersPart(score=finite(np.float32(0.5)), probability=finite(np.float32(0.3)),
                             anomaly=finite(math.nan), log_odds=explanation.log_odds),
         model=model_part(package, 1, "onnxruntime", "fp32"),
         features=feature_parts(names, row, typical, facts_of(DEFINITIONS)),
-        explainer=ExplainerPart(
-            method="lime", groups=group_parts(groups), samples=1024, seed=0, kernel_width=0.75,
-            background=background_sha256(package.background), operator=lime.design.sha256,
-            runtime="onnxruntime",
-        ),
+        explainer=explainer_part(package, lime.design, explain, reasons),
         explanation=explanation_part(explanation, list(groups)),
         reasons=writer.reasons(explanation, row),
         catalogue=catalogue_part(words),
@@ -115,6 +114,9 @@ def test_the_record_of_a_model_is_written_and_read(record, package, data) -> Non
     assert [group.name for group in again.explainer.groups] == [
         "amount", "use", "hour", "risk_30d", "device_age",
     ]  # fmt: skip
+    assert again.explainer.confidence == ConfidencePart(r2=0.0, ess=1.0, vsi=0.0, gap=100.0)
+    assert again.explainer.reasons == TellingPart(at_most=3, least_share=0.05)
+    assert (again.explainer.samples, again.explainer.top) == (512, 5)
 
 
 def test_its_reasons_are_those_of_the_attributions(record) -> None:

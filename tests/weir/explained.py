@@ -61,7 +61,7 @@ def events_of(package: ModelPackage, policy_settings: Any) -> FlaggedEvents:
         rows = rows[np.argsort(-engine.infer(rows).probability, kind="stable")[:COUNT]]
         outputs = engine.infer(rows)
     policy = Policy(policy_settings, package.thresholds)
-    thresholds = thresholds_part(policy.review, policy.decline)
+    thresholds = thresholds_part(policy.review, policy.decline, policy.anomaly_review)
     offsets = np.arange(COUNT)
     return FlaggedEvents(
         topic="weir.events",

@@ -122,8 +122,14 @@ def test_replay_is_byte_identical_with_only_the_registry_and_the_store(
         data_dir=str(elsewhere / "data"),
         registry={"tracking_uri": f"sqlite:///{registry}"},
         store={"url": f"sqlite:///{config.parent / 'store.db'}"},
-        explain={"samples": 256, "seed": 9},
-    )
+        explain={
+            "samples": 256, "seed": 9, "kernel_width": 2.0, "top": 1,
+            "confidence": {"r2": 1.0, "ess": 1e9, "vsi": 1.0, "gap": 1e-9},
+            "groups": {"other": ["amount", "night"]},
+        },
+        reasons={"at_most": 1, "least_share": 0.99, "languages": ["de"]},
+        policy={"version": "later", "anomaly_review": 0.5},
+    )  # fmt: skip
     done = weir("explanation", "replay", record.id, "-c", path, "--json")
     said = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr

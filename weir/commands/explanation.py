@@ -80,9 +80,8 @@ def replay(
         )
     catalogue = open_catalogue(settings.reasons)
     replayed = replay_record(
-        data, registry.resolve(found.version, found.package_id), found.version, settings.explain,
-        settings.reasons, catalogue,
-    )  # fmt: skip
+        data, registry.resolve(found.version, found.package_id), found.version, catalogue
+    )
     if as_json:
         print_json({"identical": replayed.identical, **msgspec.to_builtins(replayed)})
     else:
