@@ -36,7 +36,7 @@ class LoopSettings(Section):
     group: str = Field(default="weir-scorer", min_length=1)
     worker: str = ""
     group_protocol: Literal["classic", "consumer"] = "classic"
-    max_batch: int = Field(default=2_000, ge=1)
+    max_batch: int = Field(default=10_000, ge=1)
     max_wait: Duration = 0
     max_queued: int = Field(default=50_000, ge=1)
     transaction_timeout: Duration = 30_000

@@ -18,7 +18,7 @@ from inference.hot_swap import HotSwap, OpenModel
 from inference.metrics import ScorerMetrics
 from inference.package import ModelPackage, PackageError
 from inference.policy import Policy, PolicySettings
-from inference.registry import CHAMPION, Registry
+from inference.registry import CHAMPION, Registry, import_quietly
 from inference.same_meaning import check_same_meaning
 from inference.scorer import Scorer
 from inference.tensorrt.callbacks import Cancelled, Progress
@@ -36,6 +36,7 @@ from streams.stages.network import StageNetwork
 from streams.stages.succession import Succession
 from streams.topics import partitions_of
 from weir.explaining import inline_explainer
+from weir.responsive import give_way
 from weir.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ class ScorerProcess:
         failures: list[Exception] = []
 
         def follow() -> None:
+            give_way()
             try:
                 self.hot_swap.follow(self.commands, self.answerer, stop)
             except Exception as error:
@@ -127,6 +129,7 @@ def build_scorer(
         DeniedError: we may not read the control topic.
         KafkaException: the cluster failed.
     """
+    import_quietly()  # takes seconds, so not at the first swap to a model that has to be fetched
     plan = settings.plan()
     prometheus = CollectorRegistry()
     metrics = ScorerMetrics(prometheus)

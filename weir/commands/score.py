@@ -1,7 +1,6 @@
 """`weir score`: the scorer."""
 
 import logging
-import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -13,14 +12,13 @@ from streams.rights import named_denials
 from streams.topics import ROLES, SCORER_ROLES
 from weir.console import ConfigOption, Topology
 from weir.metrics_server import MetricsPortOption, metrics_override, serving_metrics
+from weir.responsive import share_the_lock, spare_the_collector
 from weir.scoring import build_scorer
 from weir.settings import load_settings
 from weir.stopping import stop_on_signals
 from weir.wiring import admitted, ensure_all_topics, open_registry, usage
 
 logger = logging.getLogger(__name__)
-
-_SWITCH_S = 0.0005
 
 
 class MissingHistory(StrEnum):
@@ -60,9 +58,7 @@ def score(
     With --topology staged, start as many as you like: they share the partitions of all stages, and
     a stage's state is restored from its topic. `weir topology` shows what runs where.
     """
-    # A model that is made ready in its thread holds Python's lock for this long at a time, and the
-    # loop, which gives the lock up for every batch's kernels, waits as long each time.
-    sys.setswitchinterval(_SWITCH_S)
+    share_the_lock()
     stop = stop_on_signals()
     overrides = metrics_override(metrics_port)
     if on_missing_history is not None:
@@ -88,5 +84,6 @@ def score(
                 scorer.answerer.serving.policy.version,
                 address,
             )
+            spare_the_collector()
             scorer.run(stop)
     logger.info("stopped: the last transaction is committed")
