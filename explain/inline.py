@@ -26,6 +26,9 @@ from streams.transactor import Outgoing
 
 logger = logging.getLogger(__name__)
 
+_KEPT = 3
+"""Models beside the latest: who rolls back finds the one before ready."""
+
 
 class _Reasons(msgspec.Struct):
     """What a score carries of a record."""
@@ -79,15 +82,18 @@ class InlineExplainer:
 
     def prepare(self, package: ModelPackage, number: int) -> None:
         """See `Explains`: no event waits for kernels, and nobody for the registry."""
-        if package.short_id in self._writers:
-            return
-        try:
-            writer = self._writer_of(package, number)
-            writer.warm_up()
-        except (ExplainError, InferenceError) as error:
-            self._complain(package.short_id, error)
-        else:
-            self._writers[package.short_id] = writer
+        model = package.short_id
+        writer = self._writers.get(model)
+        if writer is None:
+            try:
+                writer = self._writer_of(package, number)
+                writer.warm_up()
+            except (ExplainError, InferenceError) as error:
+                self._complain(model, error)
+                return
+        others = [each for each in self._writers.items() if each[0] != model]
+        # Replaced as a whole: the loop reads it meanwhile.
+        self._writers = dict([*others[-_KEPT:], (model, writer)])
 
     def explain(
         self, serving: Serving, answered: Answered

@@ -3,6 +3,7 @@
 import logging
 from threading import Event
 
+from cachetools import LRUCache
 from prometheus_client import CollectorRegistry
 
 from explain.errors import ExplainError, StoppedError
@@ -19,6 +20,8 @@ from weir.settings import Settings
 logger = logging.getLogger(__name__)
 
 _AGAIN_S = 5.0
+_MODELS = 16
+"""Kept ready, a few megabytes each: a feature log seldom alternates between more."""
 
 
 class WriterMaker:
@@ -62,7 +65,7 @@ class RecordWriters:
         self._make = WriterMaker(settings)
         self._registry = registry
         self._stop = stop
-        self._writers: dict[str, RecordWriter] = {}
+        self._writers: LRUCache[str, RecordWriter] = LRUCache(_MODELS)
 
     def __call__(self, model: str) -> RecordWriter:
         """Return what explains a model's answers.
@@ -72,9 +75,10 @@ class RecordWriters:
             InferenceError: its package is gone or damaged.
             StoppedError: we were told to stop while the registry is away.
         """
-        if model not in self._writers:
-            self._writers[model] = self._make(*self._fetch(model))
-        return self._writers[model]
+        writer = self._writers.get(model)
+        if writer is None:
+            writer = self._writers[model] = self._make(*self._fetch(model))
+        return writer
 
     def _fetch(self, model: str) -> tuple[ModelPackage, int]:
         while True:

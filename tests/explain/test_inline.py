@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import msgspec
@@ -135,6 +135,22 @@ def test_a_model_that_serves_again_is_made_ready_once(world: World) -> None:
     world.explain_by(lambda package, number: asked.append(number) or world.writer)
     world.inline.prepare(world.model, 7)
     assert asked == [7]
+
+
+def test_only_the_latest_models_are_kept_ready(world: World) -> None:
+    models = [replace(world.model, id=f"{digit}" * 64) for digit in range(6)]
+    asked = []
+    world.explain_by(lambda package, number: asked.append(package.id[0]) or world.writer)
+    for model in models:
+        world.inline.prepare(model, 1)
+    asked.clear()
+    for digit in (3, 5, 4):  # back and forth
+        world.inline.prepare(models[digit], 1)
+    assert asked == []
+    world.inline.prepare(models[0], 1)
+    assert asked == ["0"]
+    world.inline.prepare(models[4], 1)  # used lately
+    assert asked == ["0"]
 
 
 def test_an_event_that_can_t_be_explained_is_answered_and_the_others_are_explained(
