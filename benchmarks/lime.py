@@ -57,7 +57,7 @@ def main() -> None:
     )
     if not (args.data / "handbook").is_dir():
         sys.exit(f"no Handbook data in {args.data}: name its parent folder with --data DIR")
-    events, seeds, peers = (40, 5, 5) if args.quick else (EVENTS, SEEDS, 40)
+    events, seeds, peers = (40, 5, 5) if args.quick else (EVENTS, SEEDS, EVENTS)
     with tempfile.TemporaryDirectory(prefix="weir-lime-") as folder:
         package, tests = champion(args.data / "handbook", Path(folder))
         engine = CpuEngine(package)

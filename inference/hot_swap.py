@@ -30,7 +30,7 @@ from inference.golden import check_golden
 from inference.metrics import ScorerMetrics
 from inference.package import ModelPackage
 from inference.policy import Policy, PolicyError, PolicySettings
-from inference.registry import RegistryError
+from inference.registry import RegistryAwayError
 from inference.serving import Serving
 from inference.tensorrt.errors import BuildCancelledError
 from streams.clock import now_ms
@@ -132,7 +132,7 @@ class HotSwap:
             except Exception as error:
                 refusals.append((version, error))
                 logger.error("model %s can't serve: %s", version, error)
-                if isinstance(error, RegistryError) and CHAMPION in latest:
+                if isinstance(error, RegistryAwayError) and CHAMPION in latest:
                     self._postpone(latest[CHAMPION])
         else:
             raise refusals[0][1]
@@ -188,7 +188,7 @@ class HotSwap:
             self._change(version, policy, answering)
         except BuildCancelledError:
             logger.info("we end; who starts next takes up model %s", version)
-        except RegistryError as error:
+        except RegistryAwayError as error:
             logger.error("model %s has to wait: %s; trying again", version, error)
             self._postpone(record)
             self._metrics.model_changes.labels("postponed").inc()

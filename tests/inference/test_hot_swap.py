@@ -29,7 +29,7 @@ from inference.hot_swap import HotSwap, OpenModel
 from inference.metrics import ScorerMetrics
 from inference.package import ModelPackage, PackageError
 from inference.policy import PolicyError, PolicySettings
-from inference.registry import RegistryError
+from inference.registry import RegistryAwayError, RegistryError
 from inference.serving import Serving
 from inference.tensorrt.errors import BuildCancelledError
 from inference.training import train
@@ -263,7 +263,7 @@ def test_an_absent_registry_is_asked_again(world: World, monkeypatch: pytest.Mon
     clock = [0.0]
     monkeypatch.setattr("inference.hot_swap.monotonic", lambda: clock[0])
     world.begin()
-    world.faults[2] = RegistryError("it is away")
+    world.faults[2] = RegistryAwayError("it is away")
     report = world.carry_out(world.champion(2))
     assert report is not None
     assert "tried again" in report.reason
@@ -273,6 +273,21 @@ def test_an_absent_registry_is_asked_again(world: World, monkeypatch: pytest.Mon
     report = world.carry_out()
     assert report is not None
     assert (report.outcome, report.model) == ("serving", world.packages[1].id)
+
+
+def test_what_the_registry_does_not_have_is_refused_for_good(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("inference.hot_swap.monotonic", lambda: clock[0])
+    world.begin()
+    world.faults[2] = RegistryError("there is no version 2")
+    report = world.carry_out(world.champion(2))
+    assert report is not None
+    assert (report.outcome, report.reason) == ("refused", "there is no version 2")
+    clock[0] += 10.0
+    assert world.carry_out() is None
+    assert (world.changes("refused"), world.changes("postponed")) == (1, 0)
 
 
 def test_of_commands_that_come_at_once_the_latest_that_works_counts(world: World) -> None:
@@ -294,7 +309,7 @@ def test_while_the_latest_has_to_wait_the_one_before_serves(
     clock = [0.0]
     monkeypatch.setattr("inference.hot_swap.monotonic", lambda: clock[0])
     world.begin()
-    world.faults[3] = RegistryError("it is away")
+    world.faults[3] = RegistryAwayError("it is away")
     world.carry_out(world.champion(2), world.champion(3, 1, 2))
     assert world.swaps[-1].package == world.packages[1].id
     clock[0] += 10.0
@@ -303,7 +318,7 @@ def test_while_the_latest_has_to_wait_the_one_before_serves(
     assert world.swaps[-1].package == world.packages[2].id
     clock[0] += 10.0
     assert world.carry_out() is None
-    world.faults[1] = RegistryError("it is away")
+    world.faults[1] = RegistryAwayError("it is away")
     world.carry_out(world.champion(1))
     world.carry_out(world.champion(2))
     clock[0] += 10.0
