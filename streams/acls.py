@@ -33,6 +33,7 @@ class Process(StrEnum):
     CONTROL = "control"
     EXPLAINER = "explainer"
     SINK = "sink"
+    FIDELITY = "fidelity"
     LABELLER = "labeller"
 
 
@@ -53,6 +54,7 @@ COMMANDS: dict[Process, list[str]] = {
     ],
     Process.EXPLAINER: ["weir explainer"],
     Process.SINK: ["weir sink"],
+    Process.FIDELITY: ["weir fidelity"],
     Process.LABELLER: ["weir label"],
 }
 """What runs with the rights of each process."""
@@ -249,6 +251,10 @@ def _sink(usage: Usage) -> list[Acl]:
     ]
 
 
+def _fidelity(usage: Usage) -> list[Acl]:
+    return [Acl("Read", "topic", usage.topics.feature_log, why="what was flagged")]
+
+
 def _labeller(usage: Usage) -> list[Acl]:
     return [Acl("Write", "topic", usage.topics.labels, why="what events turned out to be")]
 
@@ -264,5 +270,6 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.CONTROL: _control,
     Process.EXPLAINER: _explainer,
     Process.SINK: _sink,
+    Process.FIDELITY: _fidelity,
     Process.LABELLER: _labeller,
 }

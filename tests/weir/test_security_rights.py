@@ -235,6 +235,7 @@ def test_a_scorer_without_a_right_says_which(world: World, run: Run, number: int
             ["dead-letters", "purge", "--all", "--yes"],
             ["Read on topic 'dead_letters", "Delete on topic 'dead_letters"],
         ),
+        (["fidelity"], ["Read on topic 'feature_log"]),
     ],
 )
 def test_who_has_no_rights_is_told_all_that_are_missing(

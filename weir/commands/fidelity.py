@@ -1,6 +1,7 @@
 """`weir fidelity`: how right explanations are."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,10 +17,12 @@ from explain.flagged import read_flagged
 from inference.engine import FeatureSelection
 from inference.package import ModelPackage
 from inference.registry import CHAMPION
+from streams.acls import Process, acls_of
+from streams.kafka import KafkaSettings
 from streams.reading import read_to_end
 from weir.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
 from weir.settings import Settings, load_settings
-from weir.wiring import kafka_settings, open_registry
+from weir.wiring import admitted, open_registry
 
 _MEANS = {
     "spearman": "rank correlation with Shapley values",
@@ -54,11 +57,12 @@ def fidelity(
     groups are taken away or put back. Made to run once a night.
     """
     settings = load_settings(config)
+    kafka, _ = admitted(settings, partial(acls_of, Process.FIDELITY))
     registry = open_registry(settings)
     registered = registry.get(model)
     package = registry.resolve(registered.version, registered.package_id)
     rng = np.random.default_rng(seed)
-    rows = _flagged(settings, package)
+    rows = _flagged(settings, kafka, package)
     if not len(rows):
         raise ExplainError(
             f"{settings.topics.feature_log} holds no event that model {package.short_id} flagged: "
@@ -86,10 +90,12 @@ def fidelity(
     stdout.print(table)
 
 
-def _flagged(settings: Settings, package: ModelPackage) -> NDArray[np.float32]:
+def _flagged(
+    settings: Settings, kafka: KafkaSettings, package: ModelPackage
+) -> NDArray[np.float32]:
     """The features of all events that a model has flagged, in its own columns."""
     parts: list[NDArray[np.float32]] = []
-    for batch in read_to_end(kafka_settings(settings), settings.topics.feature_log):
+    for batch in read_to_end(kafka, settings.topics.feature_log):
         for message in batch:
             try:
                 events = read_flagged(message.value() or b"", 0, settings.explain.decisions)
