@@ -1,10 +1,9 @@
 """The answers of ONNX's ``TreeEnsembleClassifier`` of two classes, from its margin."""
 
-import numpy as np
 import onnx
-from onnx import helper, numpy_helper
 
 from inference.forest.columns import TreeError
+from inference.forest.operator_attributes import TreeAttributes
 from inference.graph_nodes import GraphNodes
 
 
@@ -22,8 +21,8 @@ def add_class_scores(builder: GraphNodes, node: onnx.NodeProto, margin: str) -> 
     Raises:
         TreeError: another ``post_transform``.
     """
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    transform = attributes.get("post_transform", b"NONE").decode()
+    attributes = TreeAttributes(node)
+    transform = attributes.text("post_transform", "NONE")
     negative = builder.add("Neg", [margin], "negative_margin")
     if transform == "LOGISTIC":
         log_odds = builder.add("Concat", [negative, margin], "both_margins", axis=1)
@@ -35,9 +34,6 @@ def add_class_scores(builder: GraphNodes, node: onnx.NodeProto, margin: str) -> 
         return
     if transform != "NONE":
         raise TreeError(f"post_transform {transform} of a tree classifier is not supported")
-    weights = attributes.get("class_weights")
-    if weights is None:
-        weights = numpy_helper.to_array(attributes["class_weights_as_tensor"])
-    if np.min(weights) >= 0:
+    if attributes.doubles("class_weights").min(initial=0) >= 0:
         negative = builder.add("Add", [negative, builder.constant("one", 1.0)], "other_share")
     builder.add_as(node.output[1], "Concat", [negative, margin], axis=1)

@@ -6,19 +6,20 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from inference.forest.columns import DerivedColumn, DerivedColumns, Membership, TreeError
+from inference.forest.node_order import by_level
 
-_LEAF = -1
-_LARGEST = float(np.finfo(np.float32).max)
+LEAF = -1
+"""What a leaf has for the column that a split compares."""
 
 
 class Split(NamedTuple):
     """An inner node while it is read; `left` and `right` are what its reader knows them by.
 
     A row goes left when its value of `column`, a feature or a derived column, is at most
-    `threshold`.
+    `threshold`, a double.
     """
 
     column: int | DerivedColumn
@@ -76,7 +77,7 @@ class Forest:
     @cached_property
     def is_leaf(self) -> NDArray[np.bool_]:
         """Which nodes are leaves (m,)."""
-        return np.equal(self.column, _LEAF)
+        return np.equal(self.column, LEAF)
 
     @cached_property
     def leaves(self) -> NDArray[np.int64]:
@@ -90,10 +91,7 @@ class Forest:
 
     def levels(self) -> list[NDArray[np.int32]]:
         """Return the nodes of all trees by their distance from the root."""
-        levels = [self.roots]
-        while (splits := levels[-1][~self.is_leaf[levels[-1]]]).size:
-            levels.append(np.stack([self.left[splits], self.right[splits]], axis=1).ravel())
-        return levels
+        return list(by_level(self.roots, self.left, self.right, self.is_leaf))
 
     def tree_of(self) -> NDArray[np.int32]:
         """Return the tree that each node belongs to (m,)."""
@@ -147,19 +145,13 @@ def build_forest(width: int, base: float, trees: Sequence[Sequence[Node]]) -> Fo
     """
     nodes = [node for tree in trees for node in tree]
     splits = [node for node in nodes if isinstance(node, Split)]
-    if not splits:
-        raise TreeError("no tree has a split: every row would get the same answer")
     columns = {split.column for split in splits}
+    features = [column if isinstance(column, int) else column.feature for column in columns]
+    check_features(np.array(features, np.int64), width)
     derived = sorted(
         (column for column in columns if not isinstance(column, int)),
         key=lambda column: (isinstance(column, Membership), column),
     )
-    for column in columns:
-        feature = column if isinstance(column, int) else column.feature
-        if not 0 <= feature < width:
-            raise TreeError(
-                f"a split reads feature {feature}; rows have those from 0 to {width - 1}"
-            )
     place: dict[int | DerivedColumn, int] = {
         column: column for column in columns if isinstance(column, int)
     }
@@ -172,10 +164,10 @@ def build_forest(width: int, base: float, trees: Sequence[Sequence[Node]]) -> Fo
     left, right = np.arange(len(nodes)), np.arange(len(nodes))
     left[split_at] = first + np.array([split.left for split in splits], np.int64)
     right[split_at] = first + np.array([split.right for split in splits], np.int64)
-    column_of = np.full(len(nodes), _LEAF, np.int32)
+    column_of = np.full(len(nodes), LEAF, np.int32)
     column_of[split_at] = [place[split.column] for split in splits]
     threshold = np.zeros(len(nodes), np.float32)
-    threshold[split_at] = [split.threshold for split in splits]
+    threshold[split_at] = floor32([split.threshold for split in splits])
     missing_left = np.zeros(len(nodes), np.bool_)
     missing_left[split_at] = [split.missing_left for split in splits]
     value = np.zeros(len(nodes))
@@ -194,27 +186,38 @@ def build_forest(width: int, base: float, trees: Sequence[Sequence[Node]]) -> Fo
     )
 
 
-def floor32(value: float) -> float:
-    """Return the largest float32 that is not above a double.
+def check_features(features: NDArray[np.int64], width: int) -> None:
+    """Refuse features of splits that rows of a width do not have, and trees without any split."""
+    if not features.size:
+        raise TreeError("no tree has a split: every row would get the same answer")
+    if (others := features[(features < 0) | (features >= width)]).size:
+        raise TreeError(f"a split reads feature {others[0]}; rows have those from 0 to {width - 1}")
+
+
+def floor32(values: ArrayLike) -> NDArray[np.float32]:
+    """Return the largest float32 that is not above each double.
 
     For a float32 x, ``x <= value`` exactly when ``x <= floor32(value)``.
 
-    >>> floor32(0.1) <= 0.1, floor32(0.5)
-    (True, 0.5)
+    >>> floor32([0.1, 0.5]).tolist()
+    [0.09999999403953552, 0.5]
     """
-    if _LARGEST < abs(value) < np.inf:
-        return _LARGEST if value > 0 else -np.inf
-    rounded = np.float32(value)
-    if float(rounded) > value:
-        rounded = np.nextafter(rounded, np.float32(-np.inf))
-    return float(rounded)
+    exact = np.asarray(values, np.float64)
+    with np.errstate(over="ignore"):
+        rounded = exact.astype(np.float32)
+    return np.where(rounded > exact, _next_below(rounded), rounded)
 
 
-def below32(value: float) -> float:
-    """Return the largest float32 that is below a double: ``x < value`` is ``x <= below32(value)``.
+def below32(values: ArrayLike) -> NDArray[np.float32]:
+    """Return the largest float32 below each double: ``x < value`` is ``x <= below32(value)``.
 
-    >>> below32(0.5) < 0.5
-    True
+    >>> below32([0.1, 0.5]).tolist()
+    [0.09999999403953552, 0.4999999701976776]
     """
-    floor = floor32(value)
-    return floor if floor < value else float(np.nextafter(np.float32(floor), np.float32(-np.inf)))
+    floor = floor32(values)
+    return np.where(floor < np.asarray(values, np.float64), floor, _next_below(floor))
+
+
+def _next_below(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        return np.nextafter(values, np.float32(-np.inf))

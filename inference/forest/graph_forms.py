@@ -145,7 +145,7 @@ def _source(model: onnx.ModelProto, name: str) -> tuple[str, int]:
 
     From float32 to double and back no number changes; to whole numbers they would.
     """
-    inferred = onnx.shape_inference.infer_shapes(model).graph
+    inferred = onnx.shape_inference.infer_shapes(_without_trees(model)).graph
     known = (*inferred.input, *inferred.output, *inferred.value_info)
     kinds = {value.name: value.type.tensor_type for value in known}
     producers = {output: node for node in model.graph.node for output in node.output}
@@ -162,6 +162,25 @@ def _source(model: onnx.ModelProto, name: str) -> tuple[str, int]:
     if len(dimensions) != 2 or not dimensions[1].dim_value:
         raise TreeError(f"the trees read {source}, whose number of columns the graph does not say")
     return source, int(dimensions[1].dim_value)
+
+
+def _without_trees(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a graph's other nodes: inference copies all twice, and trees are most of a model."""
+    graph = model.graph
+    others = helper.make_graph(
+        [node for node in graph.node if node.op_type not in OPERATORS],
+        graph.name,
+        graph.input,
+        graph.output,
+        graph.initializer,
+        value_info=graph.value_info,
+    )
+    return helper.make_model(
+        others,
+        ir_version=model.ir_version,
+        opset_imports=model.opset_import,
+        functions=model.functions,
+    )
 
 
 def _free_prefix(graph: onnx.GraphProto) -> str:

@@ -1,12 +1,11 @@
 """Reads LightGBM's boosters."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from inference.forest.columns import Membership, TreeError, ZeroIsMissing
-from inference.forest.forest import Forest, Leaf, Node, Split, build_forest, floor32, tree_nodes
+from inference.forest.forest import Forest, Leaf, Node, Split, build_forest, tree_nodes
 
 DumpedModel = Mapping[str, Any]
 """What ``lightgbm.Booster.dump_model()`` returns."""
@@ -62,5 +61,5 @@ def _describe(node: Mapping[str, Any], share: int) -> Node:
 
 
 def _threshold(dumped: float) -> float:
-    """Return a threshold in float32; a dump, being JSON, writes 1e300 for infinity."""
-    return floor32(dumped) if abs(dumped) < 1e300 else float(np.copysign(np.inf, dumped))
+    """Return a threshold; a dump, being JSON, writes 1e300 for infinity."""
+    return dumped if abs(dumped) < 1e300 else math.copysign(math.inf, dumped)

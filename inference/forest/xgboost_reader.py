@@ -71,17 +71,18 @@ def _tree(tree: Mapping[str, Any], share: float) -> list[Node]:
         node: tuple(sorted(tree["categories"][start : start + size]))
         for node, start, size in zip(tree["categories_nodes"], starts, sizes, strict=True)
     }
+    conditions = np.array(tree["split_conditions"], np.float32)
+    values, thresholds = conditions.tolist(), below32(conditions).tolist()
 
     def describe(node: int) -> Node:
         left, right = tree["left_children"][node], tree["right_children"][node]
-        condition = float(np.float32(tree["split_conditions"][node]))
         if left == -1:
-            return Leaf(condition * share)
+            return Leaf(values[node] * share)
         feature = tree["split_indices"][node]
         missing_left = bool(tree["default_left"][node])
         if node in categories:
             members = Membership(feature, exact=False, categories=categories[node])
             return Split(members, 0.5, missing_left, left, right)
-        return Split(feature, below32(condition), missing_left, left, right)
+        return Split(feature, thresholds[node], missing_left, left, right)
 
     return tree_nodes(0, describe, len(tree["left_children"]))

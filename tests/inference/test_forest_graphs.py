@@ -1,17 +1,20 @@
 """Trees in graphs of others: ONNX's operators as exporters and others may write them."""
 
+import gc
 import itertools
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from boosters import run
+from boosters import native_graph, run
 from onnx import TensorProto, helper
 
 from inference.forest.columns import TreeError
 from inference.forest.compiled_forest import CompiledForest
+from inference.forest.forest import Leaf, Split, build_forest
 from inference.forest.graph_forms import margin_given, tensor_form
+from inference.forest.onnx_reader import read_tree_ensemble
 from inference.sessions import load_session
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
@@ -86,6 +89,75 @@ def test_an_average_of_trees_is_one():
     np.testing.assert_array_equal(run(tensor_form(model), INTEGERS), run(model, INTEGERS))
 
 
+def test_all_weights_of_a_leaf_are_added_and_others_are_not():
+    """Wherever they stand: a leaf without any is 0, and splits and strangers have no say."""
+    model = regressor(
+        target_treeids=[7, 0, 7, 0, 7, 0, 5],
+        target_nodeids=[0, 1, 0, 1, 2, 1, 1],
+        target_ids=[0] * 7,
+        target_weights=[0.25, 1e16, 0.5, 1.0, 64.0, -1e16, 128.0],
+    )
+    forest = margin_given(model)[1].forest
+    assert forest.value.tolist() == [0, 0, 0, 0, 0.75, 0]  # 1e16 + 1 is 1e16 again
+
+
+def test_nodes_may_have_any_numbers_and_stand_in_any_order():
+    ordered = margin_given(regressor())[1].forest
+    shuffled = margin_given(
+        regressor(
+            nodes_treeids=[-2, -2, -2, 7, 7, 7],
+            nodes_nodeids=[-1, 5, 2**31 - 1, 2, 1, 0],
+            nodes_truenodeids=[5, 0, 0, 0, 0, 0],
+            nodes_falsenodeids=[2**31 - 1, 0, 0, 1, 0, 0],
+            target_treeids=[-2, -2, 7, 7],
+            target_nodeids=[5, 2**31 - 1, 0, 1],
+        )
+    )[1].forest
+    for name in ("roots", "column", "threshold", "missing_left", "left", "right", "value"):
+        np.testing.assert_array_equal(getattr(shuffled, name), getattr(ordered, name))
+
+
+def test_a_set_of_categories_is_read_as_exporters_write_it():
+    """A chain of splits on equality, all with the same branch for those in the set."""
+    model = regressor(
+        nodes_treeids=[0] * 7,
+        nodes_nodeids=[*range(7)],
+        nodes_featureids=[0, 0, 0, 1, 0, 0, 0],
+        nodes_values=[3.0, 1.0, 2.0, 0.5, 0.0, 0.0, 0.0],
+        nodes_modes=["BRANCH_EQ"] * 3 + ["BRANCH_LEQ"] + ["LEAF"] * 3,
+        nodes_truenodeids=[3, 3, 3, 4, 0, 0, 0],
+        nodes_falsenodeids=[1, 2, 6, 5, 0, 0, 0],
+        nodes_missing_value_tracks_true=[0] * 7,
+        target_treeids=[0] * 3,
+        target_nodeids=[4, 5, 6],
+        target_ids=[0] * 3,
+        target_weights=[1.0, 2.0, 4.0],
+    )
+    with pytest.raises(TreeError, match="join so often"):  # 13 nodes of one tree of 7
+        margin_given(model)
+    with_more = onnx.load_from_string(model)
+    for attribute in with_more.graph.node[0].attribute:
+        copies = {"nodes_treeids": [1] * 7, "target_treeids": [1] * 3}
+        attribute.ints.extend(copies.get(attribute.name, list(attribute.ints)))
+        attribute.floats.extend([] if attribute.name == "base_values" else list(attribute.floats))
+        attribute.strings.extend(list(attribute.strings))
+    model = with_more.SerializeToString()
+    forest = margin_given(model)[1].forest
+    assert [derived.categories for derived in forest.derived] == [(1,), (2,), (3,)]
+    rows = INTEGERS[~np.isnan(INTEGERS[:, 0])]
+    np.testing.assert_array_equal(compiled(model, rows)[:, 0], run(model, rows))
+
+
+def test_no_python_object_is_made_for_each_node():
+    """They would be collected in the middle of scoring, and all threads wait for that."""
+    stump = [Split(0, 0.5, True, 1, 2), Leaf(0.0), Leaf(1.0)]
+    node = onnx.load_from_string(native_graph(build_forest(1, 0.0, [stump] * 2_000))).graph.node[-1]
+    gc.collect()
+    before = gc.get_stats()[0]["collections"]
+    read_tree_ensemble(node, 1)
+    assert gc.get_stats()[0]["collections"] == before
+
+
 def classifier(path):
     """The one operator of an exported file as a graph that answers its scores."""
     exported = onnx.load(path)
@@ -117,10 +189,17 @@ def test_exported_classifiers_answer_alike_in_every_form(name):
         ({"post_transform": "LOGISTIC"}, "post_transform LOGISTIC of a regressor"),
         ({"modes": ("BRANCH_NEQ", "BRANCH_LEQ")}, "mode BRANCH_NEQ"),
         ({"modes": ("BRANCH_EQ", "BRANCH_LEQ"), "values": (0.5, 0.5)}, "equality with 0.5"),
-        ({"nodes_truenodeids": [9, 0, 0, 0, 0, 0]}, "one root each|malformed"),
+        ({"nodes_falsenodeids": [9, 0, 0, 1, 0, 0]}, "malformed"),
         ({"nodes_truenodeids": [2, 0, 0, 0, 0, 0]}, "one root each|two ways"),
         ({"nodes_featureids": [5, 0, 0, 1, 0, 0]}, "feature 5"),
-        ({"target_weights": [1.0]}, "malformed"),
+        ({"target_weights": [1.0]}, "margin is malformed: target_weights has 1 entries, not 4"),
+        ({"nodes_modes": ["LEAF"]}, "malformed: nodes_modes has 1 entries, not 6"),
+        ({"nodes_modes": ["LEAF"] * 6}, "no tree has a split"),
+        ({"modes": ("BRANCH_EQ",) * 2, "values": (np.inf, 1.0)}, "equality with inf"),
+        ({"nodes_truenodeids": [9, 0, 0, 0, 0, 0]}, "leads to node 9 of tree 0, which has none"),
+        ({"nodes_nodeids": [0, 1, 1, 2, 1, 0]}, "tree 0 has two nodes 1"),
+        ({"nodes_nodeids": [0, 1, 2**32, 2, 1, 0]}, "4294967296 .* more than 32 bits"),
+        ({"nodes_treeids": [0, 0, 0, 8, 7, 7]}, "leads to node 0 of tree 8, which has none"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_reason(change, message):
