@@ -53,6 +53,7 @@ from weir.wiring import ensure_all_topics, open_registry
 
 TARGET = 1.5
 SHARE = 0.7
+KEPT_S = 0.25
 TOLERANCE = 1e-5
 _MODELS = 4
 _TRAINED_ON = 60_000
@@ -243,7 +244,8 @@ def largest_rate(
 ) -> tuple[float, int]:
     """Raise the rate step by step; the largest that was kept up with, and how many were sent.
 
-    A rate is too large where more than a second's worth of events wait at the end of its step.
+    A rate is too large where more than a quarter of a second's worth of events wait at the end of
+    its step: at a rate that can be kept it is what the transactions under way hold.
     """
     rate, kept = _FIRST_RATE, 0.0
     while True:
@@ -251,7 +253,7 @@ def largest_rate(
         sent += replay.send(round(rate * step_s), Pace(rate=rate))
         took_s, waiting = monotonic() - begun, sent - watched.seen
         watched.wait_for(sent, scorer)
-        if waiting > rate or took_s > step_s + _SEND_OVERHEAD_S:
+        if waiting > KEPT_S * rate or took_s > step_s + _SEND_OVERHEAD_S:
             return kept or rate, sent
         rate, kept = rate * _RISE, rate
 
@@ -322,7 +324,7 @@ def main() -> None:
     )
     swaps = args.swaps or (10 if args.quick else 50)
     seconds = args.seconds or (12.0 if args.quick else 75.0)
-    count = args.events or (400_000 if args.quick else 3_000_000)
+    count = args.events or (400_000 if args.quick else 4_500_000)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory(prefix="weir-swaps-") as name:
         folder = Path(name)
