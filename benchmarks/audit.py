@@ -245,7 +245,7 @@ def main() -> None:
         url={"help": "an empty database; by default SQLite in a temporary folder"},
         seed={"type": int, "default": 1},
     )
-    count, places, trials = (5_000, 100, 64) if args.quick else (100_000, 1_000, 200)
+    count, places, trials = (5_000, 100, 64) if args.quick else (100_000, 1_000, 24)
     rng = np.random.default_rng(args.seed)
     signer = Signer(Ed25519PrivateKey.generate())
     trusted = Trusted([signer.public])

@@ -1,6 +1,7 @@
 """The house rules of imports: a room knows only the rooms below it."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,14 @@ def test_a_wrong_arrow_would_be_found(tmp_path: Path) -> None:
     file = tmp_path / "wrong.py"
     file.write_text("from weir.settings import Settings\nimport inference.policy\n")
     assert imported_rooms(file) == {"weir", "inference"}
+
+
+def test_no_two_modules_of_tests_share_a_name() -> None:
+    """Python imports them by their names alone: pytest would refuse to collect the second one."""
+    files = [
+        file
+        for file in (ROOT / "tests").rglob("*.py")
+        if not (file.parent / "__init__.py").exists() and file.name != "conftest.py"
+    ]
+    names = Counter(file.name for file in files)
+    assert [name for name, count in names.items() if count > 1] == []
