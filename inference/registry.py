@@ -82,8 +82,10 @@ class Registry:
         self._model = settings.model
         self._uri = settings.tracking_uri or f"sqlite:///{data_folder / 'registry.db'}"
         self._artifacts = settings.artifact_location
+        self._own: Path | None = None
         if self._artifacts is None and settings.tracking_uri is None:
-            self._artifacts = (data_folder / "artifacts").as_uri()
+            self._own = data_folder / "artifacts"
+            self._artifacts = self._own.as_uri()
         self._cache = data_folder / "models"
         self._connected: MlflowClient | None = None
 
@@ -166,15 +168,22 @@ class Registry:
         self._cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=self._cache) as temporary:
             with self._errors():
-                run_id = self._client.get_model_version(self._model, str(model.version)).run_id
-                # What is fetched from nowhere fails as if the store were away.
-                if not self._client.list_artifacts(run_id, _ARTIFACT):
-                    raise RegistryError(
-                        f"version {model.version} of model {self._model!r} has no artifacts: were "
-                        "they deleted?"
-                    )
-                folder = self._client.download_artifacts(run_id, _ARTIFACT, temporary)
-            return adopt_package(Path(folder), self._cache, model.package_id)
+                folder = self._fetch(model.version, Path(temporary))
+            return adopt_package(folder, self._cache, model.package_id)
+
+    def _fetch(self, version: int, into: Path) -> Path:
+        run_id = self._client.get_model_version(self._model, str(version)).run_id
+        if self._own is not None:
+            # Not as MLflow remembers it: the data folder may have moved to another place since.
+            kept = self._own / run_id / "artifacts" / _ARTIFACT
+            if kept.is_dir():
+                return Path(shutil.copytree(kept, into / _ARTIFACT))
+        # What is fetched from nowhere fails as if the store were away.
+        if not self._client.list_artifacts(run_id, _ARTIFACT):
+            raise RegistryError(
+                f"version {version} of model {self._model!r} has no artifacts: were they deleted?"
+            )
+        return Path(self._client.download_artifacts(run_id, _ARTIFACT, str(into)))
 
     def _cached(self, package_id: str) -> ModelPackage | None:
         """Return a package that was fetched before; one that is damaged is thrown away."""

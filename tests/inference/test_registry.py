@@ -117,6 +117,16 @@ def test_a_fetched_package_needs_no_registry(registry, package, candidate, folde
         away.resolve(1)
 
 
+def test_a_registry_that_moved_hands_out_its_models(registry, package, folder, tmp_path):
+    """Such as a copy on another machine, years later; what was fetched stays behind."""
+    registry.register(package, alias="champion")
+    moved = folder.rename(tmp_path / "elsewhere")
+    shutil.rmtree(moved / "models", ignore_errors=True)
+    fetched = Registry(RegistrySettings(), moved).resolve("champion")
+    assert (fetched.id, fetched.folder.parent) == (package.id, moved / "models")
+    assert not folder.exists()
+
+
 def test_a_damaged_cache_is_fetched_again(registry, package):
     registry.register(package, alias="champion")
     cached = registry.resolve("champion").folder
