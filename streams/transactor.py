@@ -264,18 +264,26 @@ class Transactor:
                 producer.abort_transaction(_DENIED_ABORT_S)
             raise error
         if cause.fatal():
-            raise FencedError(
-                f"another process with transactional id {self._id!r} took over ({cause.str()}): "
-                "run one scorer per group, or give this one another loop.group"
-            ) from error
+            raise self._fenced(cause) from error
         if cause.code() in _REFUSED_RECORDS:
             self._refused = cause
         elif cause.code() != KafkaError._STATE and not cause.txn_requires_abort():
             raise error
         # While records are produced, _STATE says that the transaction has failed, and not why: if
         # that lasts, the next attempt will tell.
-        self._patiently(producer.abort_transaction)
+        try:
+            self._patiently(producer.abort_transaction)
+        except KafkaException as failed:
+            if failed.args[0].fatal():  # we learn of it only now
+                raise self._fenced(failed.args[0]) from failed
+            raise
         return Aborted((self._refused or cause).str(), self._refused is not None)
+
+    def _fenced(self, cause: KafkaError) -> FencedError:
+        return FencedError(
+            f"another process with transactional id {self._id!r} took over ({cause.str()}): "
+            "run one scorer per group, or give this one another loop.group"
+        )
 
     def _patiently(self, call: Callable[..., None], *args: Any) -> None:
         """Call again while the client says that it may go better next time."""

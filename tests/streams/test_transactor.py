@@ -9,7 +9,7 @@ from threading import Timer
 from time import sleep
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from deaf_proxy import DeafProxy
 
@@ -17,7 +17,7 @@ from streams import transactor as transactor_module
 from streams.broker import BrokerSettings, LocalBroker
 from streams.kafka import KafkaSettings
 from streams.reading import read_to_end
-from streams.transaction_errors import OutlivedError
+from streams.transaction_errors import FencedError, OutlivedError
 from streams.transactor import Aborted, Committed, Outgoing, Transactor
 
 MakeTopics = Callable[..., tuple[str, ...]]
@@ -172,3 +172,19 @@ def test_a_start_and_a_probe_that_never_come_back_end_the_process(
             transactor.probe(TopicPartition("a", 0, 0), None)
     finally:
         hanging.released.set()
+
+
+class TakenOver:
+    """A producer that learns only from its abort that another one has taken over."""
+
+    def begin_transaction(self) -> None:
+        raise KafkaException(KafkaError(KafkaError._STATE, "the transaction has failed"))
+
+    def abort_transaction(self, timeout_s: float) -> None:
+        raise KafkaException(KafkaError(KafkaError._FENCED, "fenced", fatal=True))
+
+
+def test_who_learns_only_when_aborting_that_it_was_replaced_says_so() -> None:
+    transactor = Transactor(KafkaSettings(bootstrap_servers="127.0.0.1:1"), "ours", 10_000)
+    with pytest.raises(FencedError, match="transactional id 'ours' took over"):
+        transactor._transact(TakenOver(), [], [], None)
