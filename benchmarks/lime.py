@@ -40,18 +40,18 @@ from explain.lime import Lime
 from explain.reason_settings import ReasonSettings
 from explain.record_building import thresholds_part
 from explain.record_parts import DecisionPart
-from explain.record_writer import RecordWriter
 from explain.settings import ExplainSettings
 from explain.shapley import TreeShapley
 from inference.cpu_engine import CpuEngine
+from inference.engine import Outputs
 from inference.forest.graph_forms import margin_given
 from inference.package import ModelPackage
 from inference.policy import Policy
 from inference.sessions import load_session, run_session
 from inference.training import train
 from inference.training_set import TrainingSet
-from weir.reasons import open_catalogue
-from weir.settings import load_settings
+from weir.explaining import WriterMaker
+from weir.settings import Settings, load_settings
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "handbook" / "weir.toml"
 TARGET, TARGET_SAME = 150.0, 30.0
@@ -72,8 +72,9 @@ def main() -> None:
     if not (args.data / "handbook").is_dir():
         sys.exit(f"no Handbook data in {args.data}: name its parent folder with --data DIR")
     events, seeds, peers = (40, 5, 5) if args.quick else (EVENTS, SEEDS, EVENTS)
+    settings = load_settings(EXAMPLE)
     with tempfile.TemporaryDirectory(prefix="weir-lime-") as folder:
-        package, tests = champion(args.data / "handbook", Path(folder))
+        package, tests = champion(settings, args.data / "handbook", Path(folder))
         engine = CpuEngine(package)
         engine.warm_up()
         rows = flagged(engine, tests, events)
@@ -91,7 +92,7 @@ def main() -> None:
             "lime, as many samples, Weir's engine": (by_lime(package, fast, samples), 10),
         }
         seconds = time_in_turns(contenders, rows, 3 if args.quick else 9)
-        inline_us = 1e6 * inline_seconds(package, rows)
+        inline_us = 1e6 * inline_seconds(settings, package, rows, engine.infer(rows))
         fused = fused_rates(package, weir, rows)
         forest = margin_given(package.model)[1].forest
         exact = TreeShapley(forest, weir.design.groups, package.background)(rows)
@@ -138,9 +139,11 @@ def main() -> None:
     )
 
 
-def champion(data: Path, folder: Path) -> tuple[ModelPackage, NDArray[np.float32]]:
+def champion(
+    settings: Settings, data: Path, folder: Path
+) -> tuple[ModelPackage, NDArray[np.float32]]:
     """Train on the Handbook's training week; return the package and the test week's features."""
-    settings, plan = load_settings(EXAMPLE).training, load_settings(EXAMPLE).plan()
+    plan = settings.plan()
     golden = pq.read_table(data / "golden_features_2018-07-25_2018-08-14.parquet")
     wanted = ["TRANSACTION_ID", "TX_DATETIME", "TX_FRAUD"]
     joined = golden.join(pq.read_table(data / "transactions.parquet", columns=wanted),
@@ -158,7 +161,7 @@ def champion(data: Path, folder: Path) -> tuple[ModelPackage, NDArray[np.float32
         feature_schema_hash=plan.schema_hash,
         data_sha256="0" * 64,
     )
-    return train(rows, settings, folder, lambda stage, share: None), matrix[testing]
+    return train(rows, settings.training, folder, lambda stage, share: None), matrix[testing]
 
 
 def flagged(engine: CpuEngine, rows: NDArray[np.float32], count: int) -> NDArray[np.float32]:
@@ -206,15 +209,12 @@ def by_lime(
     return explain
 
 
-def inline_seconds(package: ModelPackage, rows: NDArray[np.float32]) -> float:
+def inline_seconds(
+    settings: Settings, package: ModelPackage, rows: NDArray[np.float32], answers: Outputs
+) -> float:
     """Least seconds of a flagged event's record, one event at a time, as the scorer makes them."""
-    settings = load_settings(EXAMPLE)
     reasons = ReasonSettings(file=EXAMPLE.with_name("reasons.toml"))
-    writer = RecordWriter(
-        package, 1, ExplainSettings(), reasons, open_catalogue(reasons), lambda key: None
-    )
-    with CpuEngine(package) as engine:
-        answers = engine.infer(rows)
+    writer = WriterMaker(settings.model_copy(update={"reasons": reasons}))(package, 1)
     policy = Policy(settings.policy, package.thresholds)
     bounds = thresholds_part(policy.review, policy.decline, policy.anomaly_review)
     decision = DecisionPart(outcome="review", policy="1", fallback=None, thresholds=bounds)

@@ -162,16 +162,19 @@ class Registry:
         """
         if package_id is not None and (cached := self._cached(package_id)) is not None:
             return cached
-        model = self.get(name)
+        return self.fetch(self.get(name))
+
+    def fetch(self, model: RegisteredModel) -> ModelPackage:
+        """Return the package of a version that `get` or `find` has told of; see `resolve`."""
         if (cached := self._cached(model.package_id)) is not None:
             return cached
         self._cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=self._cache) as temporary:
             with self._errors():
-                folder = self._fetch(model.version, Path(temporary))
+                folder = self._download(model.version, Path(temporary))
             return adopt_package(folder, self._cache, model.package_id)
 
-    def _fetch(self, version: int, into: Path) -> Path:
+    def _download(self, version: int, into: Path) -> Path:
         run_id = self._client.get_model_version(self._model, str(version)).run_id
         if self._own is not None:
             # Not as MLflow remembers it: the data folder may have moved to another place since.

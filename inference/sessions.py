@@ -79,10 +79,8 @@ class BoundSession:
         except IndexError:
             bound = self._bind(inputs)
         # By number: to go through arrays in a loop takes as long as one of the graph's operators.
-        bound.inputs[0][:] = inputs[0]
-        if len(inputs) > 1:
-            for i in range(1, len(inputs)):
-                bound.inputs[i][:] = inputs[i]
+        for i in range(len(inputs)):
+            bound.inputs[i][:] = inputs[i]
         self._session.run_with_iobinding(bound.binding)
         copied = bound.outputs.copy()
         idle.append(bound)

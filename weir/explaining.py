@@ -86,7 +86,7 @@ class RecordWriters:
                 found = self._registry.find(model)
                 if found is None:
                     raise ExplainError(f"model {model} is not in the registry: was it deleted?")
-                return self._registry.resolve(found.version, found.package_id), found.version
+                return self._registry.fetch(found), found.version
             except RegistryAwayError as error:
                 logger.warning("%s; trying again in %.0f s, events wait in Kafka", error, _AGAIN_S)
                 if self._stop.wait(_AGAIN_S):

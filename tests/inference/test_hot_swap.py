@@ -139,6 +139,14 @@ def world(packages: list[ModelPackage]) -> World:
     return World(packages)
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What the monotonic clock says, as its only entry; it stands still."""
+    seconds = [0.0]
+    monkeypatch.setattr("inference.hot_swap.monotonic", lambda: seconds[0])
+    return seconds
+
+
 def test_the_registrys_champion_serves_until_somebody_promotes(world: World) -> None:
     serving = world.begin()
     assert serving.package == world.packages[0].id
@@ -259,9 +267,7 @@ def test_other_keys_are_nobodys_business(world: World) -> None:
     assert world.carry_out(world.record("scorer/me", b"x"), world.record("", b"")) is None
 
 
-def test_an_absent_registry_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [0.0]
-    monkeypatch.setattr("inference.hot_swap.monotonic", lambda: clock[0])
+def test_an_absent_registry_is_asked_again(world: World, clock: list[float]) -> None:
     world.begin()
     world.faults[2] = RegistryAwayError("it is away")
     report = world.carry_out(world.champion(2))
@@ -276,10 +282,8 @@ def test_an_absent_registry_is_asked_again(world: World, monkeypatch: pytest.Mon
 
 
 def test_what_the_registry_does_not_have_is_refused_for_good(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, clock: list[float]
 ) -> None:
-    clock = [0.0]
-    monkeypatch.setattr("inference.hot_swap.monotonic", lambda: clock[0])
     world.begin()
     world.faults[2] = RegistryError("there is no version 2")
     report = world.carry_out(world.champion(2))
@@ -304,10 +308,8 @@ def test_of_commands_that_come_at_once_the_latest_that_works_counts(world: World
 
 
 def test_while_the_latest_has_to_wait_the_one_before_serves(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, clock: list[float]
 ) -> None:
-    clock = [0.0]
-    monkeypatch.setattr("inference.hot_swap.monotonic", lambda: clock[0])
     world.begin()
     world.faults[3] = RegistryAwayError("it is away")
     world.carry_out(world.champion(2), world.champion(3, 1, 2))
@@ -380,11 +382,7 @@ def test_commands_are_followed_until_it_is_told_to_stop(world: World) -> None:
     assert [engine.closed for engine in world.opened] == [True, True, False]
 
 
-def test_a_report_is_repeated_while_the_scorer_lives(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [0.0]
-    monkeypatch.setattr("inference.hot_swap.monotonic", lambda: clock[0])
+def test_a_report_is_repeated_while_the_scorer_lives(world: World, clock: list[float]) -> None:
     world.begin()
     stop = threading.Event()
 

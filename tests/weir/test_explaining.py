@@ -39,9 +39,9 @@ class Fickle(Registry):
         self._answer("find")
         return super().find(package_id)
 
-    def resolve(self, name: str | int, package_id: str | None = None) -> ModelPackage:
-        self._answer("resolve")
-        return super().resolve(name, package_id)
+    def fetch(self, model: RegisteredModel) -> ModelPackage:
+        self._answer("fetch")
+        return super().fetch(model)
 
     def _answer(self, question: str) -> None:
         if self.away == question:
@@ -109,7 +109,7 @@ def committed(settings: Settings) -> int:
         consumer.close()
 
 
-@pytest.mark.parametrize("question", ["find", "resolve"])
+@pytest.mark.parametrize("question", ["find", "fetch"])
 def test_while_the_registry_is_away_nothing_is_rejected_and_a_gone_model_is(
     question: str,
     config: Callable[..., Path],

@@ -79,9 +79,7 @@ def replay(
             "registry.tracking_uri that of another?"
         )
     catalogue = open_catalogue(settings.reasons)
-    replayed = replay_record(
-        data, registry.resolve(found.version, found.package_id), found.version, catalogue
-    )
+    replayed = replay_record(data, registry.fetch(found), found.version, catalogue)
     if as_json:
         print_json({"identical": replayed.identical, **msgspec.to_builtins(replayed)})
     else:

@@ -60,7 +60,7 @@ def fidelity(
     kafka, _ = admitted(settings, partial(acls_of, Process.FIDELITY))
     registry = open_registry(settings)
     registered = registry.get(model)
-    package = registry.resolve(registered.version, registered.package_id)
+    package = registry.fetch(registered)
     rng = np.random.default_rng(seed)
     rows = _flagged(settings, kafka, package)
     if not len(rows):

@@ -60,7 +60,8 @@ def show(
 ) -> None:
     """Show one model: its data, its figures on the hold-out rows, and its thresholds."""
     registry = open_registry(load_settings(config))
-    model, package = registry.get(name), registry.resolve(name)
+    model = registry.get(name)
+    package = registry.fetch(model)
     if as_json:
         print_json(_as_dict(model, package))
         return
