@@ -27,7 +27,7 @@ from streams.pace import Pace
 from streams.replay import Replayer
 from streams.task import Answers
 from streams.topics import TopicSettings, ensure_topics
-from streams.transactor import Committed, Outgoing
+from streams.transaction import Committed, Outgoing
 from streams.work import Work
 from weir.scoring import ScorerProcess, build_scorer
 from weir.settings import EXAMPLE_FILE, Settings, load_settings

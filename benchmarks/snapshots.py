@@ -31,7 +31,7 @@ from streams.loop_settings import LoopSettings
 from streams.snapshots import SnapshotSettings
 from streams.task import Answers
 from streams.topics import ROLES, TopicSettings, ensure_topics
-from streams.transactor import Committed, Outgoing
+from streams.transaction import Committed, Outgoing
 from streams.work import Work
 
 TARGET_MS = 50.0

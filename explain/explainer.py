@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import Consumer, Message, TopicPartition
 from prometheus_client import CollectorRegistry, Counter
 
-from explain.errors import ExplainError, StoppedError
+from explain.errors import ExplainError
 from explain.explain_seconds import explain_seconds
 from explain.flagged import FlaggedEvents, read_flagged
 from explain.record_writer import RecordWriter
@@ -23,7 +23,9 @@ from streams.lag import lag_of
 from streams.letter_writer import dead_letters_of
 from streams.reading import consume_ready, note_errors
 from streams.rejection import Reason, Rejected
-from streams.transactor import Aborted, Outgoing, Transactor
+from streams.transaction import Aborted, Outgoing
+from streams.transactor import Transactor
+from streams.waiting import StoppedError
 
 logger = logging.getLogger(__name__)
 
@@ -79,9 +81,8 @@ class StreamExplainer:
         self._dead_letters = dead_letters
         self._writer_of = writer_of
         self._metrics = metrics
-        self._transactor = Transactor(
-            kafka, f"{settings.group}-{worker}", settings.transaction_timeout, only_ours=True
-        )
+        self._transactional_id = f"{settings.group}-{worker}"
+        self._transactor: Any = None  # from `run` on
 
     def run(self, stop: Event) -> None:
         """Explain what comes until `stop` is set.
@@ -94,6 +95,13 @@ class StreamExplainer:
             group_id=self._settings.group,
             session_timeout_ms=self._settings.session_timeout,
             partition_assignment_strategy="cooperative-sticky",
+        )
+        self._transactor = Transactor(
+            self._kafka,
+            self._transactional_id,
+            self._settings.transaction_timeout,
+            stop,
+            only_ours=True,
         )
         consumer: Any = Consumer(config)
         consumer.subscribe([self._feature_log])

@@ -28,7 +28,7 @@ from streams.features.plan import FeaturePlan
 from streams.letter_writer import dead_letters_of
 from streams.task import Answers
 from streams.topics import TopicSettings
-from streams.transactor import Committed, Outgoing
+from streams.transaction import Committed, Outgoing
 from streams.work import Work
 
 _DEADLINE = "deadline"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from inference.engine import Outputs
 from inference.package import ModelPackage
 from inference.serving import Serving
-from streams.transactor import Outgoing
+from streams.transaction import Outgoing
 from streams.work import Work
 
 

@@ -10,7 +10,7 @@ from streams.features.dumps import StateMismatchError as WrongState
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureState, WindowSettings
 from streams.task import Answers, StateMismatchError
-from streams.transactor import Committed
+from streams.transaction import Committed
 from streams.work import Work
 
 

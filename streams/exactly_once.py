@@ -28,8 +28,9 @@ from streams.reading import note_errors
 from streams.restoring import Restorer
 from streams.snapshots import Pointer, SnapshotSettings, SnapshotTaker
 from streams.task import Task
+from streams.transaction import Aborted, Committed
 from streams.transaction_errors import FencedError, OutlivedError
-from streams.transactor import Aborted, Committed, Transactor
+from streams.transactor import Transactor
 from streams.work import Work
 
 logger = logging.getLogger(__name__)
@@ -91,12 +92,13 @@ class ExactlyOnceLoop:
         Raises:
             FencedError: another process has taken over; nothing of ours was committed since.
             OutlivedError: a transaction took too long; a new start mends it.
+            StoppedError: the transaction at hand does not end.
             MissingHistoryError: the state can't be restored, for want of input that has expired.
             KafkaException: the cluster failed in a way that a new attempt can't mend.
         """
         settings = self._settings
         self._transactor = Transactor(
-            self._kafka, settings.transactional_id(), settings.transaction_timeout
+            self._kafka, settings.transactional_id(), settings.transaction_timeout, stop
         )
         # First of all: this ends what a killed predecessor left open, so that the offsets and the
         # history read below are final.

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from streams.dead_letters import Message, dead_letter
 from streams.rejection import Rejected
-from streams.transactor import Outgoing
+from streams.transaction import Outgoing
 
 _MAX_BYTES = 1_000_000
 """Below what a topic takes that others have made: the broker's refusal would void the transaction,

@@ -29,8 +29,9 @@ from streams.stages.snapshot_keeper import SnapshotKeeper
 from streams.stages.stage_restorer import StageRestorer
 from streams.stages.step import position_of, with_pointer
 from streams.topics import partitions_of
+from streams.transaction import Aborted, Committed
 from streams.transaction_errors import FencedError, OutlivedError
-from streams.transactor import Aborted, Committed, Transactor
+from streams.transactor import Transactor
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ class StagedLoop:
         Raises:
             FencedError: another process has taken over this worker's name.
             OutlivedError: a transaction took too long; a new start mends it.
+            StoppedError: the transaction at hand does not end.
             MissingHistoryError: records expired before they were answered.
             MessageError: the topics between the stages hold what this program can't read.
             KafkaException: the cluster failed in a way that a new attempt can't mend.
@@ -117,6 +119,7 @@ class StagedLoop:
             self._kafka,
             settings.transactional_id(),
             settings.transaction_timeout,
+            stop,
             only_ours=not settings.worker,
         )
         self._transactor.start()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from streams.transactor import Committed, Outgoing
+from streams.transaction import Committed, Outgoing
 from streams.work import Work
 
 

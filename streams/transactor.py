@@ -8,8 +8,8 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from math import inf
+from threading import Event
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -18,8 +18,9 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from streams.dead_letters import Header
 from streams.denied import is_denial
 from streams.kafka import KafkaSettings
+from streams.transaction import Aborted, Committed, Outgoing
 from streams.transaction_errors import FencedError, OutlivedError, overdue
-from streams.waiting import comes_back, in_thread
+from streams.waiting import StoppedError, comes_back, in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -36,42 +37,12 @@ _REFUSED_RECORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Outgoing:
-    """Records for one topic, in columns of equal length; partition -1 leaves it to the key."""
-
-    topic: str
-    values: Sequence[bytes | None]
-    keys: Sequence[bytes | None]
-    partitions: Sequence[int]
-    headers: Sequence[list[Header]] | None = None
-
-
-@dataclass(frozen=True)
-class Committed:
-    """The transaction is visible; seconds spent on producing and on committing."""
-
-    produce_s: float
-    commit_s: float
-
-
-@dataclass(frozen=True)
-class Aborted:
-    """Nothing of the transaction will ever be visible.
-
-    Attributes:
-        records_at_fault: the cluster refused what a record holds, and would again.
-    """
-
-    reason: str
-    records_at_fault: bool = False
-
-
 class Transactor:
     """Writes answers and input offsets as transactions of one transactional id.
 
     Args:
         timeout_ms: how long a transaction may take.
+        stop: once it is set, no call is waited for longer than a few seconds.
         only_ours: whether nobody else may take over this transactional id. Then a call that does
             not come back is fenced off; otherwise that could fence off who took over.
     """
@@ -81,6 +52,7 @@ class Transactor:
         kafka: KafkaSettings,
         transactional_id: str,
         timeout_ms: int,
+        stop: Event,
         *,
         only_ours: bool = False,
     ) -> None:
@@ -95,6 +67,7 @@ class Transactor:
             retry_backoff_ms=2,
             delivery_report_only_error=True,
         )
+        self._stop = stop
         self._only_ours = only_ours
         # Where we can't help ourselves, not before the cluster has given the transaction up.
         patience = self._timeout_s / 2 if only_ours else self._timeout_s
@@ -113,6 +86,7 @@ class Transactor:
 
         Raises:
             OutlivedError: the call does not come back; a new start mends it.
+            StoppedError: it does not come back, and we are told to stop.
             KafkaException: the cluster does not let us, or does not answer in time.
         """
         self._watched(self._patiently, self._producer.init_transactions)
@@ -143,6 +117,7 @@ class Transactor:
         Raises:
             FencedError: another process has taken over.
             OutlivedError: a call does not come back; a new start mends it.
+            StoppedError: it does not come back, and we are told to stop.
             KafkaException: it failed in a way that a new attempt can't mend.
         """
         self._watched(self._try_out, self._producer, position, group)
@@ -151,7 +126,8 @@ class Transactor:
         """Call, but no longer than the cluster may take and a little more."""
         within_s = self._timeout_s + _OVERDUE_S
         called = in_thread(call, *args)
-        if not comes_back(called, within_s):
+        if not comes_back(called, within_s, self._stop):
+            self._give_up_if_stopped()
             raise OutlivedError.overdue(within_s)
         called.result()
 
@@ -169,6 +145,8 @@ class Transactor:
         Raises:
             FencedError: another process has taken over; nothing of ours was committed since.
             OutlivedError: calls of the client don't come back; a new start mends it.
+            StoppedError: it is still on its way, and we are told to stop. Whoever starts next
+                under this transactional id ends it, or the cluster when its time is over.
             KafkaException: it failed in a way that a new attempt can't mend.
         """
         if self._in_flight is None:
@@ -176,7 +154,8 @@ class Transactor:
         left = self._overdue_at - monotonic()
         # This process may have been stopped for long: then the call comes back now.
         patience_s = max(_GRACE_S, left)
-        if (wait or left <= 0) and not comes_back(self._in_flight, patience_s):
+        if (wait or left <= 0) and not comes_back(self._in_flight, patience_s, self._stop):
+            self._give_up_if_stopped()
             return self._abandon()
         if not self._in_flight.done():
             return None
@@ -190,6 +169,11 @@ class Transactor:
             self._renew()
             self.start()
         return outcome
+
+    def _give_up_if_stopped(self) -> None:
+        if self._stop.is_set():
+            self._in_flight = None
+            raise StoppedError("stopped while Kafka's client waits for the cluster")
 
     def _abandon(self) -> Aborted:
         """Fence off our own producer, one of whose calls does not come back, with a new one.
@@ -214,7 +198,7 @@ class Transactor:
     def close(self) -> None:
         """Wait for an unsettled transaction to run to its end, unless it hangs."""
         if self._in_flight is not None:
-            comes_back(self._in_flight, self._overdue_at - monotonic())
+            comes_back(self._in_flight, self._overdue_at - monotonic(), self._stop)
 
     def _transact(
         self,

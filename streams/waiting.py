@@ -3,10 +3,19 @@
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
-from threading import Thread
+from threading import Event, Thread
+from time import monotonic
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+# Longer than a cluster that works takes, shorter than who stops processes usually waits (30 s).
+_FAREWELL_S = 10.0
+_LOOK_S = 0.1
+
+
+class StoppedError(Exception):
+    """We were told to stop while we waited for something that does not come."""
 
 
 def in_thread(call: Callable[..., T], *args: Any) -> "Future[T]":
@@ -23,7 +32,15 @@ def in_thread(call: Callable[..., T], *args: Any) -> "Future[T]":
     return future
 
 
-def comes_back(future: "Future[T]", within_s: float) -> bool:
-    """Wait until a call has come back, well or badly, and say whether it has."""
-    wait_for([future], max(0.0, within_s))
+def comes_back(future: "Future[T]", within_s: float, stop: Event) -> bool:
+    """Wait until a call has come back, well or badly, and say whether it has.
+
+    Once `stop` is set, a few seconds are enough.
+    """
+    deadline = monotonic() + within_s
+    stopped = False
+    while not future.done() and (left := deadline - monotonic()) > 0:
+        if not stopped and stop.is_set():
+            stopped, deadline = True, min(deadline, monotonic() + _FAREWELL_S)
+        wait_for([future], min(left, _LOOK_S))
     return future.done()

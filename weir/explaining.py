@@ -6,7 +6,7 @@ from threading import Event
 from cachetools import LRUCache
 from prometheus_client import CollectorRegistry
 
-from explain.errors import ExplainError, StoppedError
+from explain.errors import ExplainError
 from explain.explainer import ExplainerMetrics, StreamExplainer
 from explain.inline import InlineExplainer
 from explain.record_writer import RecordWriter
@@ -14,6 +14,7 @@ from explain.tokens import KeyRing
 from inference.package import ModelPackage
 from inference.registry import Registry, RegistryAwayError
 from streams.kafka import KafkaSettings
+from streams.waiting import StoppedError
 from weir.reasons import open_catalogue
 from weir.settings import Settings
 

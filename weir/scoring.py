@@ -35,6 +35,7 @@ from streams.staged_loop import StagedLoop
 from streams.stages.network import StageNetwork
 from streams.stages.succession import Succession
 from streams.topics import partitions_of
+from streams.waiting import StoppedError
 from weir.explaining import inline_explainer
 from weir.responsive import give_way
 from weir.settings import Settings
@@ -99,6 +100,8 @@ class ScorerProcess:
         follower.start()
         try:
             self.loop.run(stop)
+        except StoppedError as stopped:
+            logger.warning("%s; whoever starts next ends what is left open", stopped)
         finally:
             stop.set()
             follower.join(_FOLLOWER_ENDS_S)

@@ -33,7 +33,7 @@ from streams.stages.taken import LaneKey, Taken
 from streams.stages.waiting_rows import WaitingRows, add_rows, new_lane
 from streams.stages.windowed import StageDump
 from streams.task import StateMismatchError
-from streams.transactor import Outgoing
+from streams.transaction import Outgoing
 
 _AT_ONCE = 10_000
 _NEVER_LIVE = int(np.iinfo(np.int64).max)

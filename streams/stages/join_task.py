@@ -17,7 +17,7 @@ from streams.stages.step import StagePosition, Step
 from streams.stages.tasks import records_and_end
 from streams.stages.windowed import Windowed
 from streams.task import Answers
-from streams.transactor import Committed
+from streams.transaction import Committed
 from streams.work import BadRecord, Work
 
 

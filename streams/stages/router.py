@@ -23,7 +23,7 @@ from streams.stages.routing import (
 from streams.stages.split import StagedPlan
 from streams.stages.step import Step
 from streams.stages.version import Version
-from streams.transactor import Outgoing
+from streams.transaction import Outgoing
 
 
 class EventRouter(Router):

@@ -15,7 +15,7 @@ from streams.rejection import Rejected
 from streams.stages.messages import Mark, MessageError
 from streams.stages.step import StagePosition, Step, pack, unpack
 from streams.stages.version import Version
-from streams.transactor import Outgoing
+from streams.transaction import Outgoing
 
 MARK_EVERY_MS = 1_000
 """Of event time or of the clock: how far a place is left without word of a partition."""

@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition
 
 from streams.snapshots.pointer import Pointer
 from streams.stages.messages import MessageError
-from streams.transactor import Committed, Outgoing
+from streams.transaction import Committed, Outgoing
 
 MAX_METADATA = 4096
 """What Kafka's ``offset.metadata.max.bytes`` allows by default."""

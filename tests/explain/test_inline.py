@@ -21,7 +21,7 @@ from explain.settings import ExplainSettings
 from inference.engine import EngineError
 from inference.package import ModelPackage
 from inference.score import Score
-from streams.transactor import Outgoing
+from streams.transaction import Outgoing
 
 DECISIONS = ("approve", "review", "decline")
 

@@ -22,7 +22,7 @@ from streams.features.state import LabelBatch, WindowSettings
 from streams.rejection import Reason, Rejected
 from streams.task import Answers
 from streams.topics import TopicSettings
-from streams.transactor import Outgoing
+from streams.transaction import Outgoing
 from streams.work import BadRecord, Work
 
 START = 1_750_000_000_000

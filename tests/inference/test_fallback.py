@@ -16,7 +16,7 @@ from inference.engine import Outputs
 from inference.package import ModelPackage
 from inference.score import Score
 from streams.feature_log import read_feature_log
-from streams.transactor import Committed
+from streams.transaction import Committed
 from streams.work import Work
 
 

@@ -20,7 +20,7 @@ from streams.decode import Decoder
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
 from streams.features import FeatureState
 from streams.features.state import LabelBatch, WindowSettings
-from streams.transactor import Committed
+from streams.transaction import Committed
 from streams.work import Work
 
 

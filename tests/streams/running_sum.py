@@ -20,7 +20,7 @@ from streams.kafka import KafkaSettings
 from streams.loop_settings import LoopSettings
 from streams.snapshots import SnapshotSettings
 from streams.task import Answers, StateMismatchError
-from streams.transactor import Committed, Outgoing
+from streams.transaction import Committed, Outgoing
 from streams.work import Work
 
 CONTRACT = EventContract(

@@ -14,8 +14,8 @@ from confluent_kafka import Consumer, KafkaError, Producer
 from loop_world import PARTITIONS, START, MakeTopics, Running, World, running, wait
 from running_sum import RunningSum, make_loop
 
+from streams.transaction import Outgoing
 from streams.transaction_errors import FencedError, OutlivedError
-from streams.transactor import Outgoing
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from running_sum import RunningSum
 from streams.exactly_once import ExactlyOnceLoop
 from streams.restoring import MissingHistoryError
 from streams.snapshots import Pointer, newest_pointer
-from streams.transactor import Outgoing
+from streams.transaction import Outgoing
 
 OFTEN = {"every_events": 200, "every": "1h"}
 

@@ -1,11 +1,10 @@
 """Transactions whose end can't be waited for."""
 
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 from time import sleep
 
 import pytest
@@ -14,11 +13,14 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from deaf_proxy import DeafProxy
 
 from streams import transactor as transactor_module
+from streams import waiting as waiting_module
 from streams.broker import BrokerSettings, LocalBroker
 from streams.kafka import KafkaSettings
 from streams.reading import read_to_end
+from streams.transaction import Aborted, Committed, Outgoing
 from streams.transaction_errors import FencedError, OutlivedError
-from streams.transactor import Aborted, Committed, Outgoing, Transactor
+from streams.transactor import Transactor
+from streams.waiting import StoppedError
 
 MakeTopics = Callable[..., tuple[str, ...]]
 
@@ -29,10 +31,10 @@ def test_a_call_that_never_comes_back_is_fenced_off(
     monkeypatch.setattr(transactor_module, "_OVERDUE_S", 1.0)
     settings = KafkaSettings(bootstrap_servers=kafka)
     (topic,) = make_topics("stuck")
-    transactor = Transactor(settings, topic, 4_000, only_ours=True)
+    transactor = Transactor(settings, topic, 4_000, Event(), only_ours=True)
     transactor.start()
     group = Consumer(settings.consumer_config(group_id=topic)).consumer_group_metadata()
-    released = threading.Event()
+    released = Event()
 
     def stuck() -> Iterator[None]:
         yield None
@@ -63,9 +65,9 @@ def test_a_call_that_never_comes_back_ends_a_process_that_may_be_replaced(
 ) -> None:
     monkeypatch.setattr(transactor_module, "_OVERDUE_S", 1.0)
     (topic,) = make_topics("stuck")
-    transactor = Transactor(KafkaSettings(bootstrap_servers=kafka), topic, 1_000)
+    transactor = Transactor(KafkaSettings(bootstrap_servers=kafka), topic, 1_000, Event())
     transactor.start()
-    released = threading.Event()
+    released = Event()
 
     def stuck() -> Iterator[None]:
         released.wait()
@@ -109,7 +111,7 @@ def test_what_follows_on_an_abort_is_not_taken_for_a_repetition(tmp_path: Path) 
     with closing(proxy), LocalBroker(broker):
         admin = AdminClient(settings.client_config())
         admin.create_topics([NewTopic("repetition", 1, 1)])["repetition"].result(30)
-        transactor = Transactor(settings, "repetition", 30_000)
+        transactor = Transactor(settings, "repetition", 30_000, Event())
         transactor.start()
         group = Consumer(settings.consumer_config(group_id="repetition")).consumer_group_metadata()
         transactor.submit([Outgoing("repetition", [b"first"], [None], [0])], [], group)
@@ -145,7 +147,7 @@ class Hanging:
     """A producer in the state of librdkafka's issue 5456, whose calls outlive their timeouts."""
 
     def __init__(self) -> None:
-        self.released = threading.Event()
+        self.released = Event()
 
     def init_transactions(self, timeout: float) -> None:
         self.released.wait()
@@ -163,7 +165,7 @@ def test_a_start_and_a_probe_that_never_come_back_end_the_process(
 ) -> None:
     monkeypatch.setattr(transactor_module, "_OVERDUE_S", 0.1)
     nowhere = KafkaSettings(bootstrap_servers="127.0.0.1:1")
-    transactor = Transactor(nowhere, "hanging", 1_000, only_ours=only_ours)
+    transactor = Transactor(nowhere, "hanging", 1_000, Event(), only_ours=only_ours)
     transactor._producer = hanging = Hanging()
     try:
         with pytest.raises(OutlivedError, match=r"not come back for 1.1 s: start again"):
@@ -185,6 +187,27 @@ class TakenOver:
 
 
 def test_who_learns_only_when_aborting_that_it_was_replaced_says_so() -> None:
-    transactor = Transactor(KafkaSettings(bootstrap_servers="127.0.0.1:1"), "ours", 10_000)
+    transactor = Transactor(KafkaSettings(bootstrap_servers="127.0.0.1:1"), "ours", 10_000, Event())
     with pytest.raises(FencedError, match="transactional id 'ours' took over"):
         transactor._transact(TakenOver(), [], [], None)
+
+
+def test_who_is_told_to_stop_waits_a_moment_for_a_cluster_that_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(waiting_module, "_FAREWELL_S", 0.5)
+    nowhere, stop = KafkaSettings(bootstrap_servers="127.0.0.1:1"), Event()
+    transactor = Transactor(nowhere, "stopped", 600_000, stop)
+    transactor._producer = hanging = Hanging()
+    told = Timer(0.3, stop.set)
+    told.start()
+    try:
+        with pytest.raises(StoppedError, match="while Kafka's client waits"):
+            transactor.start()
+        transactor.submit([], [], None)
+        with pytest.raises(StoppedError, match="while Kafka's client waits"):
+            transactor.settle(wait=True)
+        transactor.close()  # does not wait for what is given up
+    finally:
+        hanging.released.set()
+        told.join()

@@ -12,7 +12,7 @@ from streams.features.window_settings import WindowSettings
 from streams.rejection import Reason
 from streams.stages import JoinTask, StagePosition
 from streams.task import Answers
-from streams.transactor import Committed, Outgoing
+from streams.transaction import Committed, Outgoing
 from streams.work import Work
 
 

@@ -13,7 +13,7 @@ from streams.loop_settings import LoopSettings
 from streams.reading import read_to_end
 from streams.staged_loop import StagedLoop
 from streams.stages import StagePosition, Step
-from streams.transactor import Outgoing
+from streams.transaction import Outgoing
 
 MakeTopics = Callable[..., list[str]]
 
