@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,10 @@ from benchmarks.harness import arguments, report
 from inference.boosting import fit_trees
 from inference.cpu_engine import CpuEngine
 from inference.engine import BATCH_BUCKETS, Outputs
+from inference.forest.columns import TreeError
 from inference.forest.compiled_forest import CompiledForest
 from inference.forest.graph_forms import margin_given
+from inference.forest.nvforest import NvForest
 from inference.package import ModelPackage
 from inference.sessions import BoundSession, load_session, run_session
 from inference.training import TrainingSettings, train
@@ -39,6 +42,8 @@ from inference.training_set import TrainingSet
 FEATURES = 15
 TARGET = 1.05
 LIGHTGBM = "LightGBM, margin only"
+COMPILED, NVFOREST = "Weir's trees, margin only", "nvForest, margin only"
+"""Forms of the trees in Weir's own routes; nvForest where it is installed."""
 
 Contender = Callable[[NDArray[np.float32]], object]
 
@@ -64,12 +69,16 @@ def main() -> None:
                 "ONNX Runtime": lambda rows: run_session(plain, rows),
                 LIGHTGBM: lambda rows: booster.predict(rows, raw_score=True, num_threads=1),
             }
+            trees = margin_given(package.model)[1].forest
+            contenders[COMPILED] = CompiledForest(trees)
+            with suppress(TreeError):
+                contenders[NVFOREST] = NvForest(trees)
             measured = measure(contenders, data.matrix, rounds)
             routes = engine.info.routes
         tried = measure(variants(package), data.matrix, rounds // 4) if args.settings else {}
     ratios = {
         size: measured["Weir"][size]["least_us"]
-        / min(measured[name][size]["least_us"] for name in contenders if name != "Weir")
+        / min(measured[name][size]["least_us"] for name in ("ONNX Runtime", LIGHTGBM))
         for size in BATCH_BUCKETS
     }
     worst = max(ratios.values())

@@ -21,7 +21,9 @@ from inference.engine import (
 )
 from inference.forest.columns import TreeError
 from inference.forest.compiled_forest import CompiledForest
+from inference.forest.forest import Forest
 from inference.forest.graph_forms import margin_given
+from inference.forest.nvforest import NvForest
 from inference.package import ModelPackage
 from inference.sessions import BoundSession, load_session
 from streams.closing import ClosedAtEnd
@@ -38,7 +40,7 @@ _MOST = BATCH_BUCKETS[-1]
 _SECONDS_A_BUCKET = 0.008
 _ROUNDS = 2
 _LARGEST_MEASURED = 512
-"""Rows from which the time of a route only grows with the rows: larger batches take its choice."""
+"""Rows from which a CPU route's time only grows with the rows: larger batches take its choice."""
 
 
 class CpuEngine(ClosedAtEnd):
@@ -48,15 +50,17 @@ class CpuEngine(ClosedAtEnd):
 
     * the whole graph in ONNX Runtime: for any graph;
     * the trees compiled (`inference.forest.CompiledForest`), and the rest of the graph in ONNX
-      Runtime, which gets their margin: for a graph with one tree ensemble on the raw features.
+      Runtime, which gets their margin: for a graph with one tree ensemble on the raw features;
+    * these trees in nvForest, on a GPU where there is one, if asked for.
 
-    Both give the same bits, but where the order of adding leaves differs: docs/models.md. `warm_up`
+    All give the same bits, but where the order of adding leaves differs: docs/models.md. `warm_up`
     measures them on the package's background rows; before it, the whole graph answers.
 
     Args:
         package: the model, or the folder of its package.
         feature_names: names of the columns of the matrices that `infer` will get; ``None`` means
             exactly the columns that the package reads.
+        nvforest: measure nvForest, too.
 
     Raises:
         EngineError: the graph does not load, or reads a feature that is not among the names.
@@ -64,7 +68,11 @@ class CpuEngine(ClosedAtEnd):
     """
 
     def __init__(
-        self, package: ModelPackage | Path, feature_names: Sequence[str] | None = None
+        self,
+        package: ModelPackage | Path,
+        feature_names: Sequence[str] | None = None,
+        *,
+        nvforest: bool = False,
     ) -> None:
         if isinstance(package, Path):
             package = ModelPackage.load(package)
@@ -77,6 +85,9 @@ class CpuEngine(ClosedAtEnd):
             self._forest, self._routes[COMPILED_TREES] = _compiled_trees(package)
         except (TreeError, EngineError) as error:
             logger.info("model %s: its trees are not compiled: %s", self._name, error)
+        self._largest_measured = _LARGEST_MEASURED
+        if nvforest:
+            self._add_nvforest(package)
         # The routes of the buckets; replaced as a whole, never changed, and None once closed.
         self._chosen: tuple[Route, ...] | None = (self._routes[WHOLE_GRAPH],) * len(BATCH_BUCKETS)
         routes = (WHOLE_GRAPH,) * len(BATCH_BUCKETS)
@@ -93,7 +104,7 @@ class CpuEngine(ClosedAtEnd):
             raise EngineError("the engine is closed")
         if self._forest is not None:
             self._forest.warm_up()
-            self._drop_what_differs()
+        self._drop_what_differs()
         names = self._fastest()
         self._chosen = tuple(self._routes[name] for name in names)
         self._info = replace(self._info, routes=names)
@@ -125,10 +136,23 @@ class CpuEngine(ClosedAtEnd):
         self._routes = {}
         self._forest = None
 
+    def _add_nvforest(self, package: ModelPackage) -> None:
+        try:
+            rest_of_graph, trees = _without_trees(package)
+            forest = NvForest(trees)
+        except (TreeError, EngineError) as error:
+            logger.warning("model %s: its trees are not in nvForest: %s", self._name, error)
+            return
+        self._routes[f"nvForest on the {forest.device.upper()}, then onnxruntime"] = lambda rows: (
+            rest_of_graph(rows, forest(rows)[:, None])
+        )
+        # A GPU is dear by the call: it may win at the largest batches only.
+        self._largest_measured = _MOST
+
     def _drop_what_differs(self) -> None:
         """Keep to the whole graph where another route does not give its answers."""
         expected = self._routes[WHOLE_GRAPH](self._background)
-        for name, route in list(self._routes.items()):
+        for name, route in list(self._routes.items())[1:]:
             pairs = zip(route(self._background), expected, strict=True)
             worst = max(float(np.abs(values - right).max()) for values, right in pairs)
             if not worst <= TOLERANCE["float32"]:  # also where it is no number
@@ -144,7 +168,7 @@ class CpuEngine(ClosedAtEnd):
         """Return the route with the shortest time for each bucket; large ones are not measured."""
         names: list[str] = []
         for size in BATCH_BUCKETS:
-            if size <= _LARGEST_MEASURED and len(self._routes) > 1:
+            if size <= self._largest_measured and len(self._routes) > 1:
                 times = self._measured(size)
                 names.append(min(times, key=times.__getitem__))
             else:
@@ -175,15 +199,24 @@ def _compiled_trees(package: ModelPackage) -> tuple[CompiledForest, Route]:
     """Return the trees, and the route that answers by them.
 
     Raises:
-        TreeError: the graph has no trees that read the raw features, or they cannot be read.
-        EngineError: the graph does not load without them.
+        TreeError, EngineError: see `_without_trees`.
     """
-    rest, trees, name = margin_given(package.model)
-    session = load_session(rest, f"model package {package.short_id} without its trees")
-    rest_of_graph = BoundSession(session, "features", name)
-    forest = CompiledForest(trees.forest)
+    rest_of_graph, trees = _without_trees(package)
+    forest = CompiledForest(trees)
 
     def answer(rows: NDArray[np.float32]) -> Outputs:
         return rest_of_graph(rows, forest(rows)[:, None])
 
     return forest, answer
+
+
+def _without_trees(package: ModelPackage) -> tuple[BoundSession, Forest]:
+    """Return what answers from the rows and their margins (n, 1), and the trees that give these.
+
+    Raises:
+        TreeError: the graph has no trees that read the raw features, or they cannot be read.
+        EngineError: the graph does not load without them.
+    """
+    rest, trees, name = margin_given(package.model)
+    session = load_session(rest, f"model package {package.short_id} without its trees")
+    return BoundSession(session, "features", name), trees.forest

@@ -70,4 +70,4 @@ def open_engine(
                 package.short_id,
                 error,
             )
-    return CpuEngine(package, feature_names)
+    return CpuEngine(package, feature_names, nvforest=settings.nvforest)

@@ -30,6 +30,8 @@ class EngineSettings(Section):
         slots: batches that may be on their way on the GPU at once, each with buffers of its own.
         cuda_graphs: launch a batch's copies and kernels as one CUDA graph.
         allow_cpu: answer on the CPU, with a warning, where the GPU engine cannot be opened.
+        nvforest: where TensorRT does not answer, measure nvForest (the extra ``nvforest``) for a
+            model's trees as well, on a GPU where there is one, and use it where it is fastest.
         cache_dir: where built engines are kept; None is ``engines`` under the data folder.
         cache_limit_mb: how much of them is kept; the longest unused go first.
         build_memory_mb: GPU memory that the builder may use for scratch.
@@ -44,6 +46,7 @@ class EngineSettings(Section):
     slots: int = Field(default=3, ge=1, le=16)
     cuda_graphs: bool = True
     allow_cpu: bool = True
+    nvforest: bool = False
     cache_dir: Path | None = None
     cache_limit_mb: int = Field(default=2_048, ge=1)
     build_memory_mb: int = Field(default=1_024, ge=16)

@@ -36,7 +36,15 @@ def tensorrt_in_memory(package, feature_names=None):
     return open_in_memory(EngineSettings(), package, feature_names)
 
 
-ENGINES = [CpuEngine, warm_cpu_engine, tensorrt_in_memory]
+def nvforest_alone(package, feature_names=None):
+    pytest.importorskip("nvforest", exc_type=ImportError)
+    engine = CpuEngine(package, feature_names, nvforest=True)
+    (alone,) = (route for name, route in engine._routes.items() if name.startswith("nvForest"))
+    engine._chosen = (alone,) * len(BATCH_BUCKETS)
+    return engine
+
+
+ENGINES = [CpuEngine, warm_cpu_engine, nvforest_alone, tensorrt_in_memory]
 
 
 @pytest.fixture(params=ENGINES, ids=lambda engine: engine.__name__)

@@ -1,5 +1,7 @@
 """Every form of a forest against the library that trained it."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import onnx
 import pytest
@@ -25,7 +27,11 @@ from inference.forest.compiled_forest import CompiledForest
 from inference.forest.forest import Leaf, Split, build_forest, floor32, tree_nodes
 from inference.forest.graph_forms import tensor_form
 from inference.forest.lightgbm_reader import read_lightgbm
+from inference.forest.nvforest import NvForest
 from inference.forest.xgboost_reader import read_xgboost
+
+HAS_NVFOREST = find_spec("nvforest") is not None
+"""Two gigabytes with what it needs, so the tests do not install it."""
 
 # The patched limits are set anew by every example.
 thorough = settings(
@@ -41,6 +47,8 @@ def assert_forms_agree(forest, rows, expected, monkeypatch, exact=1e-6):
     assert (np.abs(native - expected) / np.maximum(1, np.abs(expected))).max() < exact
     compiled = CompiledForest(forest)(rows)
     assert (np.abs(compiled - native) <= np.spacing(np.abs(native))).all()
+    if HAS_NVFOREST:
+        assert (np.abs(NvForest(forest)(rows) - native) <= np.spacing(np.abs(native))).all()
     for form in (counted, walked):
         tensors = run(form(forest, monkeypatch), rows)
         assert np.abs(sigmoid(tensors) - sigmoid(native)).max() < 1e-6

@@ -170,7 +170,7 @@ def _contestants(
 ) -> Iterator[tuple[dict[str, Contestant], dict[str, dict[str, Any]]]]:
     """Engines and their peers, and what the engines say of themselves."""
     package = subject.package
-    engines: list[Engine] = [CpuEngine(package)]
+    engines: list[Engine] = [CpuEngine(package, nvforest=settings.engine.nvforest)]
     try:
         gpu = settings.engine.model_copy(update={"allow_cpu": False})
         if gpu.backend != "cpu":
