@@ -5,10 +5,10 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from front_door import write_events, write_settings
+from front_door import Trained, write_events, write_settings
 from running_scorer import Scorer
 from secured import Secured
 
@@ -18,13 +18,6 @@ from weir import console
 from weir.main import main
 from weir.settings import load_settings
 from weir.training_run import train_and_register
-
-
-class Trained(NamedTuple):
-    """A folder with a champion that was trained on the events."""
-
-    folder: Path
-    events: Path
 
 
 @pytest.fixture(scope="session")

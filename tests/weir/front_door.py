@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import pyarrow.parquet as pq
@@ -16,6 +16,13 @@ from weir.simulator import SimulatorSettings, simulate
 
 QUICK_TRAINING = {"trees": {"rounds": 10}, "autoencoder": {"epochs": 1}, "threads": 1}
 """Learns little, in a second."""
+
+
+class Trained(NamedTuple):
+    """A folder with a champion that was trained on the events."""
+
+    folder: Path
+    events: Path
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -13,8 +13,7 @@ from authority import Authority
 from confluent_kafka import Producer
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
-from conftest import Trained
-from front_door import write_settings
+from front_door import Trained, write_settings
 from running_scorer import Scorer
 
 from tests.registry_server import Registry

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 
-from conftest import Trained
+from front_door import Trained
 
 from inference.engine import BATCH_BUCKETS
 

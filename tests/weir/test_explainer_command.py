@@ -10,8 +10,7 @@ from threading import Event
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
-from conftest import Trained
-from front_door import weir
+from front_door import Trained, weir
 from running_scorer import Scorer, replay
 
 from explain.flagged import read_flagged

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from conftest import Trained
+from front_door import Trained
 from prometheus_client import CollectorRegistry
 
 from explain.record import read

@@ -23,7 +23,7 @@ from weir.reasons import EXAMPLE_CATALOGUE
 from weir.settings import load_settings
 
 if TYPE_CHECKING:
-    from conftest import Trained
+    from front_door import Trained
 
 Run = Callable[..., tuple[int, str, str]]
 

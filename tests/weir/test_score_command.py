@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from confluent_kafka import Producer
-from conftest import Trained
-from front_door import weir
+from front_door import Trained, weir
 from running_scorer import Samples, Scorer, replay
 
 from streams.dead_letters import read_dead_letter

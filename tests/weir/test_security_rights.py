@@ -16,7 +16,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Producer
-from conftest import Trained
+from front_door import Trained
 from secured import Secured
 from security_world import World
 

@@ -13,8 +13,7 @@ import numpy as np
 import tomli_w
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
-from conftest import Trained
-from front_door import weir
+from front_door import Trained, weir
 from running_scorer import Scorer
 
 from streams.dead_letters import read_dead_letter

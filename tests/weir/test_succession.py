@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 import tomli_w
-from conftest import Trained
-from front_door import weir
+from front_door import Trained, weir
 from running_scorer import Scorer, replay
 from test_staged import feature_rows
 
