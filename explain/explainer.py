@@ -15,6 +15,7 @@ from explain.explain_seconds import explain_seconds
 from explain.flagged import FlaggedEvents, read_flagged
 from explain.record_writer import RecordWriter
 from explain.settings import ExplainSettings
+from explain.tokens import KeyRingError
 from inference.errors import InferenceError
 from inference.lag_collector import LagCollector
 from streams.clock import now_ms
@@ -89,6 +90,7 @@ class StreamExplainer:
 
         Raises:
             FencedError: another process has our worker name.
+            KeyRingError: the key ring can't be written; nothing of the batch is committed.
             DeniedError, KafkaException: the cluster refuses us.
         """
         config = self._kafka.consumer_config(
@@ -133,6 +135,8 @@ class StreamExplainer:
             except ValueError as error:
                 bad.append((message, Rejected(position, Reason.BAD_BODY, None, str(error))))
                 continue
+            except KeyRingError:
+                raise  # of the machine, such as a full disk: no record is to blame
             except (ExplainError, InferenceError) as error:
                 logger.error("%s[%d] offset %s can't be explained: %s", self._feature_log,
                              partition, message.offset(), error)  # fmt: skip

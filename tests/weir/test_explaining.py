@@ -15,6 +15,7 @@ from front_door import Trained
 from prometheus_client import CollectorRegistry
 
 from explain.record import read
+from explain.tokens import KeyRing, KeyRingError
 from inference.package import ModelPackage
 from inference.policy import DECISIONS
 from inference.registry import RegisteredModel, Registry, RegistryAwayError
@@ -66,6 +67,12 @@ class Running:
             self._process.run(self.stop)
         except BaseException as error:
             self._error = error
+
+    def fails(self) -> BaseException | None:
+        """What it ends with by itself."""
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        return self._error
 
     def end_after(self, condition: Callable[[], bool]) -> None:
         deadline = monotonic() + 60
@@ -144,3 +151,41 @@ def test_while_the_registry_is_away_nothing_is_rejected_and_a_gone_model_is(
     (letter,) = [read_dead_letter(message) for message in values(settings, letters)]
     assert letter.reason == "failed"
     assert "model 000000000000 is not in the registry: was it deleted?" in letter.detail
+
+
+def test_a_disk_that_is_full_rejects_nothing(
+    config: Callable[..., Path],
+    trained: Trained,
+    make_topics: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    ring = KeyRing.make(tmp_path / "keys").path
+    log, explanations, letters = make_topics("log", "explanations", "letters")
+    settings = load_settings(
+        config(
+            topics={"feature_log": log, "explanations": explanations, "dead_letters": letters},
+            explain={
+                "group": f"explainer-{os.urandom(4).hex()}",
+                "samples": 256,
+                "key_ring": str(ring),
+            },
+        )
+    )
+    registry = Fickle(settings, away="")
+    package = registry.resolve("champion")
+    producer = Producer(settings.kafka.producer_config())
+    producer.produce(log, feature_log(package.short_id, package))
+    assert producer.flush(30) == 0
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", lambda *_: 0)
+        error = Running(settings, registry).fails()
+    assert isinstance(error, KeyRingError)
+    assert str(error) == f"{ring}: can't be written: No space left on device"
+    assert committed(settings) < 0
+    assert values(settings, explanations) + values(settings, letters) == []
+
+    Running(settings, registry).end_after(lambda: committed(settings) > 0)
+    assert len({read(m.value()).id for m in values(settings, explanations)}) == COUNT
+    assert values(settings, letters) == []
