@@ -10,7 +10,6 @@ champions in their order.
 """
 
 import json
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -22,16 +21,15 @@ from pathlib import Path
 from time import monotonic, sleep, time
 from typing import Any
 
-import msgspec
 import numpy as np
 import onnxruntime
 import pyarrow.parquet as pq
 import tomli_w
-from confluent_kafka import Consumer
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
+from benchmarks.score_watcher import Scores
 from inference.commands import CHAMPION, ChampionCommand, ModelVersion, encode, version_of
 from inference.package import ModelPackage
 from inference.training import train
@@ -39,7 +37,7 @@ from streams.broker import BrokerSettings, LocalBroker
 from streams.clock import now_ms
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
 from streams.files import EventFile, open_events
-from streams.kafka import KafkaSettings, connect
+from streams.kafka import connect
 from streams.pace import Pace
 from streams.publisher import Publisher
 from streams.reading import read_to_end
@@ -61,16 +59,9 @@ _WARM_UP = 20_000
 _SETTLE_S = 2.0
 _TAIL_S = 1.0
 _PATIENCE_S = 120.0
-_EVENTS_AT_ONCE = 4_000
 _FIRST_RATE = 3_000.0
 _RISE = 1.2
 _SEND_OVERHEAD_S = 2.0
-
-
-class _Score(msgspec.Struct):
-    event_id: int
-    model: str
-    arrived: int
 
 
 @dataclass
@@ -87,74 +78,6 @@ class Phase:
     start: float = 0.0
     end: float = 0.0
     swaps_ms: tuple[float, ...] = ()
-
-
-def watch(config: dict[str, Any], topic: str, partitions: int, path: str, ready: Any, stop: Any,
-          seen: Any) -> None:  # fmt: skip
-    """Note each score's event, model, Kafka timestamp and when it was seen, until `stop`."""
-    from confluent_kafka import TopicPartition
-
-    consumer = Consumer(config)
-    consumer.assign([TopicPartition(topic, each, 0) for each in range(partitions)])
-    decode = msgspec.json.Decoder(_Score).decode
-    names: dict[str, int] = {}
-    rows: list[tuple[int, int, int, float]] = []
-    parent = os.getppid()
-    ready.set()
-    while not stop.is_set() and os.getppid() == parent:
-        messages = consumer.consume(_EVENTS_AT_ONCE, 0.01)
-        now = time() * 1e3
-        for message in messages:
-            if message.error() is None:
-                score = decode(message.value())
-                name = names.setdefault(score.model, len(names))
-                rows.append((score.event_id, name, score.arrived, now))
-        seen.value = len(rows)
-    ids, models, arrived, seen_at = zip(*rows, strict=True)
-    np.savez(path, ids=ids, models=models, arrived=arrived, seen=seen_at, names=list(names))
-    consumer.close()
-
-
-class Scores:
-    """The scores topic, watched by another process for the length of a ``with`` block."""
-
-    def __init__(self, kafka: KafkaSettings, topic: str, partitions: int, path: Path) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._path = path
-        self._ready, self._stop = context.Event(), context.Event()
-        self._seen = context.Value("q", 0)
-        config = kafka.consumer_config(group_id="swaps-watcher", enable_partition_eof=False)
-        self._process = context.Process(
-            target=watch,
-            args=(config, topic, partitions, str(path), self._ready, self._stop, self._seen),
-            daemon=True,
-        )
-
-    def __enter__(self) -> "Scores":
-        self._process.start()
-        self._ready.wait(_PATIENCE_S)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._process.join(_PATIENCE_S)
-
-    @property
-    def seen(self) -> int:
-        """How many scores have come."""
-        return int(self._seen.value)
-
-    def wait_for(self, count: int, scorer: ScorerProcess) -> None:
-        """Until so many scores are there, or no more come for long."""
-        last, since = -1, monotonic()
-        while (now := int(self._seen.value)) < count:
-            scorer.check()
-            if now != last:
-                last, since = now, monotonic()
-            if monotonic() - since > _PATIENCE_S:
-                print(f"only {now:,} of {count:,} scores came", file=sys.stderr)
-                return
-            sleep(0.005)
 
 
 class Swapper:
