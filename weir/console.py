@@ -37,8 +37,9 @@ class Topology(StrEnum):
     STAGED = "staged"
 
 
-stdout = Console(highlight=False)
-stderr = Console(stderr=True, highlight=False)
+# No markup and no emoji: names, notes and reasons come from others, and "[/x]" is no tag in them.
+stdout = Console(highlight=False, markup=False, emoji=False)
+stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 ConfigOption = Annotated[
     Path | None,
