@@ -13,6 +13,9 @@ _UNITS_MS = {
     "d": 86_400_000,
     "w": 604_800_000,
 }
+_LONGEST_DAYS = 36_500
+"""Times are added to durations, in whole numbers of 64 bits, some of them in nanoseconds."""
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 
 
@@ -20,7 +23,7 @@ def parse_duration(text: str) -> int:
     """Return the milliseconds in a duration such as ``"500ms"``, ``"1.5h"`` or ``"7d"``.
 
     Raises:
-        ValueError: the text is no duration.
+        ValueError: the text is no duration, or is one of more than a hundred years.
 
     >>> parse_duration("7d")
     604800000
@@ -30,7 +33,10 @@ def parse_duration(text: str) -> int:
         raise ValueError(
             f"{text!r} is no duration: write a number and a unit of ms, s, m, h, d or w, like '7d'"
         )
-    return round(float(match[1]) * _UNITS_MS[match[2]])
+    milliseconds = float(match[1]) * _UNITS_MS[match[2]]
+    if milliseconds > _LONGEST_DAYS * _UNITS_MS["d"]:
+        raise ValueError(f"that is longer than a hundred years: write at most '{_LONGEST_DAYS}d'")
+    return round(milliseconds)
 
 
 def format_duration(milliseconds: int) -> str:
