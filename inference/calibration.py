@@ -38,11 +38,13 @@ def fit_platt(margin: NDArray[np.float64], labels: NDArray[np.int8]) -> PlattSca
     Raises:
         CalibrationError: higher margins do not go with more fraud (slope <= 0).
     """
+    # Scores of any unit and zero point: far from 0, Newton's steps would go nowhere.
+    centre, spread = float(np.mean(margin)), float(np.std(margin)) or 1.0
     positive = labels == 1
     n_positive = int(np.count_nonzero(positive))
     n_negative = len(labels) - n_positive
     target = np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
-    design = np.column_stack([margin, np.ones_like(margin)])
+    design = np.column_stack([(margin - centre) / spread, np.ones_like(margin)])
     weights = np.array([1.0, np.log((n_positive + 1) / (n_negative + 1))])
 
     def loss(weights: NDArray[np.float64]) -> float:
@@ -64,7 +66,8 @@ def fit_platt(margin: NDArray[np.float64], labels: NDArray[np.int8]) -> PlattSca
             size /= 2
         weights = weights - size * step
         current = loss(weights)
-    slope, intercept = (float(weight) for weight in weights)
+    slope = float(weights[0]) / spread
+    intercept = float(weights[1]) - slope * centre
     if slope <= 0:
         raise CalibrationError(
             f"on the {len(labels)} hold-out rows a higher score does not mean more fraud (slope "

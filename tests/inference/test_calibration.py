@@ -30,6 +30,15 @@ def test_platt_finds_the_truth_and_agrees_with_logistic_regression(slope, interc
     assert expected_calibration_error(labels, platt(margin), bins=20) < 0.005
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 100.0, 1e6])
+@pytest.mark.parametrize("zero", [0.0, 7.0, -300.0])
+def test_scores_of_any_unit_and_zero_point_are_calibrated(unit, zero):
+    margin, labels = draw(1.0, 0.0, 4_000)
+    score = (margin + zero) * unit
+    right = fit_platt(margin, labels)(margin)
+    assert fit_platt(score, labels)(score) == pytest.approx(right, abs=1e-5)
+
+
 def test_separable_margins_give_a_finite_slope():
     margin = np.array([-2.0] * 50 + [2.0] * 50)
     platt = fit_platt(margin, (margin > 0).astype(np.int8))
