@@ -87,8 +87,8 @@ class BlobStore:
             os.close(folder)
 
     def touch(self, name: str) -> None:
-        """Remember that a file was used just now."""
-        with suppress(FileNotFoundError):
+        """Remember that a file was used just now, where that can be written down."""
+        with suppress(OSError):
             os.utime(self.folder / name)
 
     def remove(self, name: str) -> None:

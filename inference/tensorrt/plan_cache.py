@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +76,12 @@ class PlanCache:
             if cancelled():
                 raise BuildCancelledError("waiting for another process's build was cancelled")
 
-        with locked(self._lock_of(key), waiting):
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(self._lock_of(key), waiting))
+            except OSError as error:
+                # A read-only folder is one way to hand out built engines: what it lacks is built.
+                logger.warning("%s: others may build the same engine beside us", error)
             if (plan := self._read(name, key)) is not None:
                 return plan  # the one that held the lock before has built it
             logger.info("building the engine %s; it is kept in %s", key[:12], self.store.folder)
@@ -91,7 +97,10 @@ class PlanCache:
 
     def forget(self, key: str) -> None:
         """Remove a plan that turned out to be of no use."""
-        self.store.remove(f"{key}.plan")
+        try:
+            self.store.remove(f"{key}.plan")
+        except OSError as error:
+            logger.warning("an engine of no use cannot be removed: %s", error)
 
     def _read(self, name: str, key: str) -> bytes | None:
         plan = self.store.read(name, key)

@@ -1,9 +1,11 @@
 """Each plan is built once: by one process, until anything that it depends on changes."""
 
+import errno
 import multiprocessing
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -161,6 +163,29 @@ def test_a_plan_that_cannot_be_kept_is_used_all_the_same(cache, monkeypatch, cap
     monkeypatch.setattr(BlobStore, "write", no_space)
     assert cache.get("ab", Builder()) == b"plan"
     assert "cannot be kept" in caplog.text
+
+
+def test_a_folder_that_is_read_only_serves_what_it_has(cache, monkeypatch, caplog):
+    cache.get("ab", Builder())
+
+    def read_only(path, *arguments, **more):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("inference.tensorrt.file_lock.os.open", _refusing_to_write)
+        patched.setattr("inference.tensorrt.blob_store.os.utime", read_only)
+        patched.setattr(Path, "unlink", read_only)
+        assert cache.get("ab", Builder(b"other")) == b"plan"
+        assert cache.get("cd", Builder(b"missing")) == b"missing"
+        assert "others may build the same" in caplog.text
+        cache.forget("ab")
+        assert "cannot be removed" in caplog.text
+
+
+def _refusing_to_write(path, flags, *mode, open_=os.open):
+    if flags & (os.O_WRONLY | os.O_RDWR):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+    return open_(path, flags, *mode)
 
 
 def test_old_plans_make_room(tmp_path):
