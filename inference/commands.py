@@ -133,7 +133,7 @@ def read_command(kind: type[_Command], record: ControlRecord) -> _Command | None
         problem: Any = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
         reason = f"{where}: {problem['msg']}"
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         reason = f"it is no JSON: {error}"
     raise CommandError(
         f"control record {record.key!r} ({record.place}) can't be read: {reason}. Say it "

@@ -6,7 +6,7 @@ before goes on serving, and says so in a report on the control topic, a metric a
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
 from time import monotonic
@@ -26,6 +26,7 @@ from inference.commands import (
     read_command,
 )
 from inference.engine import Engine
+from inference.errors import InferenceError
 from inference.golden import check_golden
 from inference.metrics import ScorerMetrics
 from inference.package import ModelPackage
@@ -207,6 +208,7 @@ class HotSwap:
         before = self._model
         if version.package == before.version.package:
             if policy == self._serving.policy.settings:
+                self._say("serving", version, policy.version)  # whoever asked waits for a word
                 return
             model = before
             serving = Serving(
@@ -246,17 +248,27 @@ class HotSwap:
 
     def _candidates(
         self, record: ControlRecord | None, registered: Callable[[], ModelVersion]
-    ) -> list[ModelVersion]:
-        if record is None or self._pinned:
-            return [registered()]
+    ) -> Iterator[ModelVersion]:
+        """The models to begin with, one after the other until one works.
+
+        The registry, which may be away, is asked only when no other is left.
+        """
+        champion = None
+        if record is not None and not self._pinned:
+            try:
+                champion = read_command(ChampionCommand, record)
+            except CommandError as error:
+                logger.error("%s; the registry's champion answers", error)
+        named = [] if champion is None else [champion.model, *reversed(champion.before)]
+        yield from dict.fromkeys(named)
         try:
-            champion = read_command(ChampionCommand, record)
-        except CommandError as error:
-            logger.error("%s; the registry's champion answers", error)
-            champion = None
-        if champion is None:
-            return [registered()]
-        return list(dict.fromkeys([champion.model, *reversed(champion.before)]))
+            last = registered()
+        except InferenceError:
+            if named:
+                return  # what is wrong with those says more
+            raise
+        if last not in named:
+            yield last
 
     def _postpone(self, record: ControlRecord) -> None:
         if record not in self._postponed:

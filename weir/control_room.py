@@ -1,9 +1,9 @@
 """What the control topic says: which model and policy shall answer, and what scorers report."""
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from inference.commands import (
     CHAMPION,
@@ -22,59 +22,50 @@ from streams.control import ControlReader, ControlRecord, write_control
 from streams.kafka import KafkaSettings
 from streams.section import Section
 
+logger = logging.getLogger(__name__)
+
 _READ_S = 0.2
 
-
-@dataclass(frozen=True)
-class Reported:
-    """A scorer's last report; None where it can't be read."""
-
-    offset: int
-    report: ScorerReport | None
+_Command = TypeVar("_Command", ChampionCommand, PolicyCommand)
 
 
 class ControlRoom:
     """Reads the control topic, gives commands, and waits for what scorers say to them.
 
+    A command that can't be read counts as none, as for a scorer that starts, and is logged: else
+    nobody could say it again.
+
+    Attributes:
+        champion: the model that shall answer; None where nobody has said so.
+        policy: the policy that shall hold; None where nobody has said so: then the settings' one.
+
     Raises:
         ValueError: there is no such topic.
-        CommandError: the champion or the policy can't be read.
     """
 
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         self._kafka, self._topic = kafka, topic
         self._reader = ControlReader(kafka, topic)
         self._latest: dict[str, ControlRecord] = self._reader.read_to_end()
+        self.champion = _said(ChampionCommand, self._latest.get(CHAMPION))
+        self.policy = _said(PolicyCommand, self._latest.get(POLICY))
 
     def close(self) -> None:
         """Leave the cluster."""
         self._reader.close()
 
-    @property
-    def champion(self) -> ChampionCommand | None:
-        """The model that shall answer; None where nobody has said so."""
-        record = self._latest.get(CHAMPION)
-        return read_command(ChampionCommand, record) if record is not None else None
-
-    @property
-    def policy(self) -> PolicyCommand | None:
-        """The policy that shall hold; None where nobody has said so: then the settings' one."""
-        record = self._latest.get(POLICY)
-        return read_command(PolicyCommand, record) if record is not None else None
-
     def policy_or(self, otherwise: PolicySettings) -> PolicySettings:
         """The policy that holds."""
-        said = self.policy
-        return said.policy if said is not None else otherwise
+        return self.policy.policy if self.policy is not None else otherwise
 
     @property
-    def reports(self) -> dict[str, Reported]:
-        """What each scorer said last."""
+    def reports(self) -> dict[str, ScorerReport | None]:
+        """What each scorer said last; None where that can't be read."""
         reports = {}
         for key, record in self._latest.items():
             worker = worker_of(key)
             if worker is not None and record.value is not None:
-                reports[worker] = Reported(record.offset, _report(record))
+                reports[worker] = _report(record)
         return dict(sorted(reports.items()))
 
     def say(self, key: str, command: Section) -> None:
@@ -93,19 +84,18 @@ class ControlRoom:
         Args:
             waiting: told how many of how many have answered.
         """
+        # Not by its offset: a report that is only repeated is no answer.
         before = {
-            worker: each.offset
-            for worker, each in self.reports.items()
-            if each.report is not None and each.report.lives(now_ms())
+            worker: report.at
+            for worker, report in self.reports.items()
+            if report is not None and report.lives(now_ms())
         }
         until = monotonic() + patience_s
         while True:
             now = self.reports
             news = {
-                worker: now[worker].report
-                if worker in now and now[worker].offset > offset
-                else None
-                for worker, offset in before.items()
+                worker: report if (report := now[worker]) and report.at != at else None
+                for worker, at in before.items()
                 if worker in now  # one that has ended took its report back
             }
             waiting(sum(each is not None for each in news.values()), len(news))
@@ -113,6 +103,14 @@ class ControlRoom:
                 return news
             for record in self._reader.read(_READ_S):
                 self._latest[record.key] = record
+
+
+def _said(kind: type[_Command], record: ControlRecord | None) -> _Command | None:
+    try:
+        return None if record is None else read_command(kind, record)
+    except CommandError as error:
+        logger.warning("%s", error)
+        return None
 
 
 def _report(record: ControlRecord) -> ScorerReport | None:

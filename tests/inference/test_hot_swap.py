@@ -251,7 +251,7 @@ def test_a_policy_that_contradicts_the_model_is_refused(world: World) -> None:
     assert (after.outcome, after.policy) == ("serving", "1")
 
 
-@pytest.mark.parametrize("value", [b"", b"\xff", b"[]", b'{"model": 1}', b"null"])
+@pytest.mark.parametrize("value", [b"", b"\xff", b"[]", b'{"model": 1}', b"null", b"[" * 100_000])
 def test_what_is_no_command_is_refused(world: World, value: bytes) -> None:
     world.begin()
     for key in (CHAMPION, POLICY):
@@ -331,7 +331,9 @@ def test_a_pinned_scorer_follows_the_policy_only(packages: list[ModelPackage]) -
     world = World(packages, pinned=True)
     serving = world.begin(world.champion(2))
     assert serving.package == packages[0].id
-    assert world.carry_out(world.champion(3)) is None
+    report = world.carry_out(world.champion(3))
+    assert report is not None
+    assert (report.outcome, report.model) == ("serving", packages[0].id)
     report = world.carry_out(world.decides(version="2"))
     assert report is not None
     assert report.policy == "2"
@@ -348,6 +350,37 @@ def test_a_start_takes_the_latest_champion_that_works(world: World) -> None:
 def test_a_start_with_an_unreadable_command_takes_the_registrys(world: World) -> None:
     serving = world.begin(world.record(CHAMPION, b"x"), world.record(POLICY, b"y"))
     assert (serving.package, serving.policy.version) == (world.packages[0].id, "1")
+
+
+def test_a_start_with_a_champion_that_nobody_has_takes_the_registrys(world: World) -> None:
+    world.faults = {3: PackageError("damaged")}
+    assert world.begin(world.champion(3)).package == world.packages[0].id
+    (report,) = world.reports
+    assert (report.outcome, report.asked_model) == ("refused", world.packages[2].id)
+
+
+def test_a_start_does_not_need_the_registry_where_a_command_names_the_model(world: World) -> None:
+    def away() -> ModelVersion:
+        raise RegistryAwayError("no answer")
+
+    named = world.champion(2)
+    assert world.hot_swap.begin({CHAMPION: named}, away).package == world.packages[1].id
+    world.faults = {2: EngineError("the second")}
+    with pytest.raises(EngineError, match="the second"):
+        world.hot_swap.begin({CHAMPION: named}, away)
+
+
+@pytest.mark.parametrize("value", [b"[" * 100_000, b'{"policy":{"deadline":"%sd"}}' % (b"9" * 400)])
+def test_a_start_survives_what_no_policy_could_be(world: World, value: bytes) -> None:
+    assert world.begin(world.record(POLICY, value)).policy.version == "1"
+
+
+def test_who_asks_for_what_serves_already_gets_a_word(world: World) -> None:
+    world.begin()
+    report = world.carry_out(world.champion(1))
+    assert report is not None
+    assert (report.outcome, report.model) == ("serving", world.packages[0].id)
+    assert world.swaps == []
 
 
 def test_a_start_falls_back_to_the_settings_policy(world: World) -> None:

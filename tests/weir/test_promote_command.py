@@ -12,7 +12,7 @@ import pytest
 from front_door import QUICK_TRAINING, write_events, write_settings
 from running_scorer import Scorer, replay
 
-from inference.commands import CHAMPION
+from inference.commands import CHAMPION, POLICY
 from inference.cpu_engine import CpuEngine
 from inference.registry import Registry
 from streams.control import ControlReader, write_control
@@ -168,6 +168,19 @@ def test_a_bad_package_leaves_the_old_one_serving_also_after_a_restart(
     assert again.end() == 0
     assert "Traceback" not in scorer.log + again.log
 
+    for key in (CHAMPION, POLICY):
+        write_control(settings.kafka, settings.topics.control, key, b"\x00garbage")
+    open_registry(settings).set_alias(CHAMPION, 1)
+    note = ["--note", "see [/1234]", "-c", config]
+    assert run("models", "promote", "3", *note)[0] == 0, "said again, over what can't be read"
+    assert run("policy", "set", "anomaly_review=0.99", "--version", "[/2]", *note)[0] == 0
+    shown = run("models", "serving", "-c", config)[1]
+    assert "[/1234]" in shown
+    assert "[/2]" in shown
+    open_registry(settings).set_alias(CHAMPION, 2)
+    assert run("models", "promote", "3", "-c", config)[0] == 0
+    assert open_registry(settings).get(CHAMPION).version == 3, "the alias follows at last"
+
 
 def test_what_can_not_be_promoted_is_refused_here(config: Path, run: Run) -> None:
     settings = load_settings(config)
@@ -178,6 +191,7 @@ def test_what_can_not_be_promoted_is_refused_here(config: Path, run: Run) -> Non
         (["policy", "set", "reviw=1", "--version", "2"], 2, "write KEY=VALUE"),
         (["policy", "set", "review_alert_rate=0.5"], 2, "--version"),
         (["policy", "set", "deadline=150", "--version", "2"], 2, "policy.deadline"),
+        (["policy", "set", "deadline=99999999999d", "--version", "2"], 2, "hundred years"),
         (["policy", "set", "decline_probability=0.0001", "review_alert_rate=",
           "review_probability=0.9", "decline_alert_rate=", "--version", "2"], 1, "declining from"),
     ):  # fmt: skip

@@ -51,6 +51,7 @@ def promote(
         version = version_of(registry.get(name))
         champion = room.champion
         if champion is not None and champion.model == version:
+            registry.set_alias(CHAMPION_ALIAS, version.version)  # which may have failed back then
             _say_unchanged(version, as_json)
             return
         _try(settings, registry, version, room)
@@ -100,7 +101,7 @@ def serving(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     settings = load_settings(config)
     with control_room(settings) as room:
         champion, policy = room.champion, room.policy
-        reports = {worker: each.report for worker, each in room.reports.items()}
+        reports = room.reports
     if as_json:
         print_json(
             {
