@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from babel.numbers import format_decimal
-
 from explain.errors import ExplainError
 from explain.record import Record
 from explain.record_parts import FeaturePart
 from explain.sheet_words import words_of
-from explain.wording import UNKNOWN, locale_of, spoken
+from explain.wording import UNKNOWN, decimal_text, locale_of, spoken
 from streams.clock import utc
 
 
@@ -95,7 +93,10 @@ def language_of(record: Record, wanted: str | None) -> str:
     Raises:
         LanguageError: the record has no texts in the one that is wanted.
     """
-    languages = sorted({each for reason in record.reasons for each in reason.analyst})
+    said = [{*texts} for each in record.reasons for texts in (each.analyst, each.customer)]
+    languages = sorted(set.intersection(*said)) if said else []
+    if said and not languages:
+        raise LanguageError(f"record {record.id} has no language that all of its texts are in")
     if wanted is None:
         return "en" if "en" in languages or not languages else languages[0]
     if wanted not in languages:
@@ -138,7 +139,7 @@ def signed(value: float | None, language: str) -> str:
     if value is None:
         return UNKNOWN
     form = "+0.00;-0.00" if round(value, 2) else "0.00;0.00"
-    return str(format_decimal(value, format=form, locale=locale_of(language)))
+    return decimal_text(value, form, locale_of(language))
 
 
 def number(value: float | None, language: str) -> str:

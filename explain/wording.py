@@ -1,5 +1,6 @@
 """Texts with placeholders, and numbers as a language writes them."""
 
+import decimal
 import math
 import re
 from collections.abc import Mapping
@@ -24,6 +25,9 @@ _PERCENT_DECIMALS = 3
 _DAY_S = 86_400
 _TWO_UNITS = 2.0
 """A duration goes over to a larger unit from two of them on: 90 minutes, then 2 hours."""
+
+_EXACT = decimal.Context(prec=400)
+"""Digits enough for every float; with Python's own 28, numbers from 1e26 on can't be written."""
 
 _NUMBER = re.compile(r"\d(?:[\d.,'’\u00a0\u202f]*\d)?")
 
@@ -70,7 +74,8 @@ def spoken(value: float, shown: Shown, language: str) -> str:
     match shown:
         case "percent":
             share = _rounded(value, _PERCENT_DECIMALS)
-            return str(format_percent(share, locale=locale, decimal_quantization=False))
+            with decimal.localcontext(_EXACT):
+                return str(format_percent(share, locale=locale, decimal_quantization=False))
         case "duration":
             return ("-" if value < 0 else "") + _duration(abs(value), locale)
         case _:
@@ -84,10 +89,18 @@ def _duration(seconds: float, locale: Locale) -> str:
 
 def _decimal(value: float, locale: Locale) -> str:
     if value == round(value):
-        return str(format_decimal(round(value), locale=locale))
+        return decimal_text(round(value), None, locale)
     if abs(value) >= 1:
-        return str(format_decimal(value, format="#,##0.00", locale=locale))
-    return str(format_decimal(_rounded(value, 0), locale=locale, decimal_quantization=False))
+        return decimal_text(value, "#,##0.00", locale)
+    return decimal_text(_rounded(value, 0), None, locale)
+
+
+def decimal_text(value: float, form: str | None, locale: Locale) -> str:
+    """A finite number, however large, by a pattern of Unicode's or the language's own."""
+    with decimal.localcontext(_EXACT):
+        return str(
+            format_decimal(value, format=form, locale=locale, decimal_quantization=form is not None)
+        )
 
 
 def _rounded(value: float, decimals: int) -> float:

@@ -208,7 +208,8 @@ def _facts(facts: Sequence[Fact], styles: _Styles) -> Table:
 
 def _table(rows: list[list[Any]], widths: list[float], heads: int = 0) -> Table:
     """Rows under each other; the first `heads` stand on every page."""
-    table = Table(rows, colWidths=widths, repeatRows=heads)
+    # reportlab refuses a table without rows.
+    table = Table(rows or [[""] * len(widths)], colWidths=widths, repeatRows=heads)
     table.setStyle(
         TableStyle([
             ("LEFTPADDING", (0, 0), (-1, -1), 0), ("RIGHTPADDING", (0, 0), (-1, -1), 8),

@@ -166,6 +166,38 @@ def test_texts_are_the_users_own():
         letter(event=replaced(a_record().event, time=10**18))
 
 
+def test_numbers_of_any_size_are_written():
+    huge = replaced(EXPLANATION.attributions[0], value=1e308, error=1e300)
+    record = a_record(
+        explanation=replaced(EXPLANATION, attributions=(huge,)),
+        explainer=replaced(a_record().explainer, groups=(a_record().explainer.groups[0],)),
+        features=(replaced(a_record().features[0], value=2.0**100),),
+        reasons=(),
+    )
+    sheet = sheet_of(record, "en")
+    assert sheet.bars[0].text.startswith("+100,000,000,000,000,0")
+    assert sheet.values[0].value.startswith("1,267,650,600,228,229,401,")
+    assert pdf_of(None, sheet, SETTINGS).startswith(b"%PDF-")  # which has no reason to show
+
+
+@pytest.mark.parametrize(
+    ("analyst", "customer", "language"),
+    [
+        ({"de": "a", "en": "a"}, {"de": "b"}, "de"),
+        ({"en": "a"}, {"de": "b"}, None),
+        ({}, {}, None),
+    ],
+)
+def test_a_language_has_to_have_all_texts(analyst, customer, language):
+    record = a_record(reasons=(replaced(REASON, analyst=analyst, customer=customer),))
+    if language is None:
+        with pytest.raises(LanguageError, match="no language that all of its texts are in"):
+            language_of(record, None)
+    else:
+        assert language_of(record, None) == language
+        letter_of(record, SETTINGS, language, TODAY)
+
+
 def test_html_is_whole_and_nothing_in_it_is_taken_for_markup():
     evil = "<script>alert(1)</script>&amp;"
     record = a_record(
