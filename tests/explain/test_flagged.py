@@ -1,5 +1,9 @@
 """What of the feature log is explained, and what is no feature log."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -42,6 +46,30 @@ def test_decisions_of_the_model_are_chosen_and_those_of_the_fallback_are_not():
     assert events.decisions[0].thresholds.decline is None
     assert events.decisions[0].thresholds.anomaly_review == 0.75
     assert len(read_flagged(record(), 0, ("approve",))) == 1
+
+
+def test_a_record_with_bits_turned_over_ends_no_process():
+    """In processes of their own: Arrow does not raise where an offset leads out of its buffer."""
+    code = (
+        "import random, sys\n"
+        "from explain.flagged import read_flagged\n"
+        "good = bytes.fromhex(sys.stdin.read())\n"
+        "for seed in map(int, sys.argv[1:]):\n"
+        "    chance = random.Random(seed)\n"
+        "    bad = bytearray(good)\n"
+        "    for _ in range(chance.choice((1, 1, 2, 5))):\n"
+        "        bad[chance.randrange(len(bad))] = chance.randrange(256)\n"
+        "    try:\n"
+        "        read_flagged(bytes(bad), 0, ('approve', 'review', 'decline'))\n"
+        "    except ValueError:\n"
+        "        pass\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, range(1_500))],
+        input=record().hex(), text=True, capture_output=True, check=False,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def stream(table: pa.Table) -> bytes:
