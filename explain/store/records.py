@@ -56,7 +56,7 @@ def keys_of(record: bytes) -> Keys:
     """
     try:
         read = _decode(record)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"no explanation record: {error}") from error
     event = read.event
     return Keys(

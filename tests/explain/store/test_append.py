@@ -86,6 +86,13 @@ def test_what_is_no_record_is_refused_with_the_key_at_fault(
     assert f"$.{names}" in refused.detail
 
 
+def test_a_record_nested_too_deep_is_refused_and_ends_nothing(tmp_path: Path) -> None:
+    deep = record(0).removesuffix(b"}") + b',"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}"
+    with StoreSettings().open_database(tmp_path) as database:
+        done = appender(database).append([deep, record(1)])
+    assert (done.stored, [each.position for each in done.refused]) == (1, [0])
+
+
 def test_odd_texts_are_stored_too(database: Database) -> None:
     bodies = [record(0, event__id="a\0b"), record(1, event__id="x" * 9_000),
               record(2, event__key=None), record(3, event__id="ü☃")]  # fmt: skip
