@@ -134,7 +134,7 @@ def read(data: bytes) -> Record:
                 f"a record of schema {schema!r}; this version of Weir reads {SCHEMA!r}"
             )
         record = _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:
         raise RecordError(f"no explanation record: {error}") from error
     _check_together(record)
     if _json(record) != data:

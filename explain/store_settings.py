@@ -55,8 +55,8 @@ class StoreSettings(Section):
             self._connection(Path())
         return self
 
-    def open_database(self, data_dir: Path) -> "Database":
-        """The store, made at the first use.
+    def open_database(self, data_dir: Path, *, make: bool = True) -> "Database":
+        """The store, made at the first use, if `make`.
 
         Raises:
             StoreUnavailableError: the database does not answer.
@@ -65,7 +65,7 @@ class StoreSettings(Section):
         from explain.store.database import Database
 
         try:
-            return Database(*self._connection(data_dir))
+            return Database(*self._connection(data_dir), make=make)
         except ModuleNotFoundError as error:
             raise StoreError(
                 f"store.url: PostgreSQL needs {error.name}: pip install 'weir[postgres]'"

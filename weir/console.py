@@ -1,8 +1,11 @@
 """What all commands share: options, error exits, progress on stderr, JSON on stdout."""
 
 import json
+import os
+import secrets
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -62,6 +65,9 @@ Step = Callable[[int, int], None]
 """Called with how much of how much is done."""
 
 
+STDOUT = Path("-")
+
+
 def print_json(value: Any) -> None:
     """Write one JSON object to stdout; NaN becomes null."""
     sys.stdout.write(json.dumps(_finite(value), indent=2, default=str) + "\n")
@@ -69,10 +75,45 @@ def print_json(value: Any) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write one JSON object to a file, or to stdout for ``-``."""
-    if path == Path("-"):
+    if path == STDOUT:
         print_json(value)
         return
     path.write_text(json.dumps(_finite(value), indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def write_file(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file that appears whole, in place of what was there, and say so; ``-`` is stdout.
+
+    Raises:
+        OSError: it can't be written; what was there is as it was.
+    """
+    if path == STDOUT:
+        sys.stdout.flush()
+        sys.stdout.buffer.writelines(parts)
+        return
+    try:
+        if path.exists() and not path.is_file():  # a pipe, or a device
+            with path.open("wb") as file:
+                file.writelines(parts)
+        else:
+            _replace(path.resolve(), parts)
+    except OSError as error:  # that of a full disk names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    stderr.print(f"wrote {path}", markup=False, soft_wrap=True)
+
+
+def _replace(path: Path, parts: Iterable[bytes]) -> None:
+    partial = path.with_name(f".weir-{secrets.token_hex(8)}")
+    try:
+        with partial.open("xb") as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _finite(value: Any) -> Any:

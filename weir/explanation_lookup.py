@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from explain.errors import ExplainError
-from explain.record import Record, read
+from explain.record import Record, RecordError, read
 from explain.store.queries import Query, Reader
 from weir.settings import Settings
 
@@ -54,9 +54,19 @@ def look_up(reader: Reader, name: str) -> tuple[bytes, Record]:
     """
     if _RECORD_ID.fullmatch(name) and (data := reader.get(name)) is not None:
         return data, read(data)
-    found = [(data, read(data)) for data in reader.find(Query(event_id=name), _PACKAGES)]
-    found = [(data, record) for data, record in found if str(record.event.id) == name]
+    found: list[tuple[bytes, Record]] = []
+    unreadable: RecordError | None = None
+    for data in reader.find(Query(event_id=name), _PACKAGES):
+        try:
+            record = read(data)
+        except RecordError as error:
+            unreadable = error
+            continue
+        if str(record.event.id) == name:
+            found.append((data, record))
     if not found:
+        if unreadable is not None:
+            raise unreadable
         raise NoRecordError(
             f"the store has no record and no event {name!r}: `weir explanation find` lists what it "
             "has, and `weir sink` fills it"

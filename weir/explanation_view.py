@@ -26,7 +26,7 @@ _SHOWN = 12
 def show_sheet(console: Console, sheet: Sheet) -> None:
     """Draw the page of one record."""
     words = sheet.words
-    console.rule(Text(f"{words['title']}: {sheet.event[0].text}"), align="left")
+    console.rule(Text(_plain(f"{words['title']}: {sheet.event[0].text}")), align="left")
     state = words["confident"] if sheet.confident else words["unsure"]
     console.print(
         Text.assemble(

@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import Connection, insert
 
 from explain.store.chain import genesis, links
+from explain.store.errors import TamperedError
 from explain.store.tables import acts, head_of
 
 Kind = Literal["read", "hold", "release", "purge"]
@@ -32,7 +33,21 @@ class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     note: str
 
 
-parse_act = msgspec.json.Decoder(Act).decode
+_decode = msgspec.json.Decoder(Act).decode
+
+
+def parse_act(sequence: int, body: Any) -> Act:
+    """The act in the row of this number.
+
+    Raises:
+        TamperedError: it is none.
+    """
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:
+        raise TamperedError(
+            f"act {sequence} is no act any more: {error}; see `weir audit verify`"
+        ) from error
 
 
 def add_act(
@@ -49,6 +64,7 @@ def add_act(
 
     Raises:
         ValueError: nobody is named.
+        TamperedError: the last act is none any more.
     """
     if not who.strip():
         raise ValueError("say who does this: every act is logged with a name")

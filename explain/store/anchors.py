@@ -110,23 +110,46 @@ def read_copy(path: Path) -> Iterator[SignedAnchor]:
     """The anchors of an exported file, in its order.
 
     Raises:
-        StoreError: a line is none; the message names file and line.
+        StoreError: a line is none, or there is none; the message names file and line.
     """
+    empty = True
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.strip():
                     continue
+                empty = False
                 try:
                     read = _decode_line(line)
                     yield parse_anchor(canonical(read.anchor), bytes.fromhex(read.signature))
-                except (ValueError, msgspec.DecodeError) as error:
+                except (ValueError, msgspec.DecodeError, RecursionError) as error:
                     raise StoreError(
                         f"{path}:{number}: no anchor: {error}; write the file with "
                         "`weir audit anchors --out FILE`"
                     ) from error
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
+    if empty:
+        raise StoreError(
+            f"{path} holds no anchor, so it vouches for nothing: write it with "
+            "`weir audit anchors --out FILE` once the sink has signed one"
+        )
+
+
+def first_lost(connection: Connection, copy: Path) -> int | None:
+    """The number of the first anchor of a copy that the store does not have as it is there.
+
+    Raises:
+        StoreError, TamperedError: see `read_copy` and `stored_anchors`.
+    """
+    stored = stored_anchors(connection)
+    ours = next(stored, None)
+    for kept in read_copy(copy):
+        while ours is not None and ours.anchor.number < kept.anchor.number:
+            ours = next(stored, None)
+        if ours is None or ours.body != kept.body:
+            return kept.anchor.number
+    return None
 
 
 def stored_anchors(connection: Connection, after: int = 0) -> Iterator[SignedAnchor]:
@@ -149,7 +172,7 @@ def read_row(row: Row[Any]) -> SignedAnchor:
     signature = row.signature if isinstance(row.signature, bytes) else b""
     try:
         return parse_anchor(row.body, signature)
-    except (ValueError, TypeError, msgspec.DecodeError) as error:
+    except (ValueError, TypeError, msgspec.DecodeError, RecursionError) as error:
         raise TamperedError(f"anchor {row.number} is no anchor any more: {error}") from error
 
 

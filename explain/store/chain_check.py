@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, Row, select
 
 from explain.record import RecordError
@@ -19,6 +18,7 @@ from explain.store.diagnosis import (
     name_of,
     replaced_alone,
 )
+from explain.store.errors import TamperedError
 from explain.store.faults import Fault
 from explain.store.records import keys_of
 from explain.store.tables import CHAINED, as_stored
@@ -140,8 +140,10 @@ class ChainCheck:
 def _wrong_columns(chain: Chain, row: Row[Any]) -> str:
     """What is wrong with the columns that a row is found by; empty if nothing is."""
     try:
-        right = keys_of(row.body) if chain == "records" else (parse_act(row.body).kind,)
-    except (RecordError, msgspec.DecodeError) as error:
+        right = (
+            keys_of(row.body) if chain == "records" else (parse_act(row.sequence, row.body).kind,)
+        )
+    except (RecordError, TamperedError) as error:
         return str(error)
     found = row[_CHAINED:]
     if found == right:

@@ -11,8 +11,8 @@ from sqlalchemy import URL, Connection, create_engine, event, insert, select, te
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import SQLAlchemyError as AnyError
 
-from explain.store.errors import StoreError, StoreUnavailableError
-from explain.store.tables import LAYOUT, metadata, stores
+from explain.store.errors import StoreError, StoreUnavailableError, TamperedError
+from explain.store.tables import LAYOUT, acts, anchors, metadata, records, stores
 from streams.clock import now_ms
 from streams.closing import ClosedAtEnd
 
@@ -40,11 +40,13 @@ class Database(ClosedAtEnd):
         StoreError: it can't be used.
     """
 
-    def __init__(self, url: URL, connect: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, url: URL, connect: dict[str, Any] | None = None, *, make: bool = True
+    ) -> None:
         self.place = url.render_as_string(hide_password=True)
         self._is_sqlite = url.get_backend_name() == "sqlite"
         if self._is_sqlite:
-            _make_file(url)
+            _find_file(url, make)
             self._engine = create_engine(url, connect_args={"timeout": _BUSY_S, **(connect or {})})
             event.listen(self._engine, "connect", _configure)
             event.listen(self._engine, "begin", _begin)
@@ -52,7 +54,7 @@ class Database(ClosedAtEnd):
             self._engine = create_engine(
                 url, pool_pre_ping=True, connect_args={"timeout": _NETWORK_S, **(connect or {})}
             )
-        self.id = self._identify()
+        self.id = self._identify(make)
 
     def close(self) -> None:
         """Close the connections."""
@@ -88,15 +90,16 @@ class Database(ClosedAtEnd):
                     connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _WRITER})
                 yield connection
 
-    def _identify(self) -> str:
+    def _identify(self, make: bool) -> str:
         known = None
-        with suppress(StoreError), self.reading() as connection:
+        with suppress(*[StoreError] if make else []), self.reading() as connection:
             known = connection.execute(select(stores)).first()
         if known is None:
             with self.writing() as connection:
                 metadata.create_all(connection)
                 known = connection.execute(select(stores)).first()
                 if known is None:
+                    _refuse_filled(connection, self.place)
                     made = {"id": uuid.uuid4().hex, "layout": LAYOUT, "made": now_ms()}
                     connection.execute(insert(stores), made)
                     known = connection.execute(select(stores)).one()
@@ -119,15 +122,27 @@ class Database(ClosedAtEnd):
         except (SSLError, ConnectionError, TimeoutError) as error:  # as PostgreSQL's driver has it
             kind = StoreError if isinstance(error, SSLError) else StoreUnavailableError
             raise kind(f"store.url: {self.place}: {error}") from error
-        except AnyError as error:
+        except (AnyError, OverflowError) as error:  # SQLite has numbers of 64 bits
             raise StoreError(f"store.url: {self.place}: {error}") from error
 
 
-def _make_file(url: URL) -> None:
-    """Make the file before SQLite does: what it holds is nobody else's business."""
+def _refuse_filled(connection: Connection, place: str) -> None:
+    """A store with rows has forgotten which one it is: with a new id, none of its hashes fits."""
+    for table in (records, acts, anchors):
+        if connection.execute(select(table).limit(1)).first() is not None:
+            raise TamperedError(
+                f"store.url: {place} does not say any more which store it is: the row of "
+                "weir_store is gone; its id is in every anchor"
+            )
+
+
+def _find_file(url: URL, make: bool) -> None:
+    """Make the file before SQLite does, if `make`: what it holds is nobody else's business."""
     if not url.database or url.database == ":memory:":
         raise StoreError("store.url: a store in memory would forget all: name a file")
     path = Path(url.database)
+    if not make and not path.exists():
+        raise StoreError(f"store.url: {path}: there is no such file: `weir sink` makes the store")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600, exist_ok=True)

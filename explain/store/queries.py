@@ -104,9 +104,10 @@ def list_acts(database: Database, after: int = 0) -> Iterator[tuple[int, Act]]:
 
     Raises:
         StoreUnavailableError, StoreError: the database failed.
+        TamperedError: one is no act.
     """
     chosen = select(acts.c.sequence, acts.c.body).where(acts.c.sequence > after)
     streamed = chosen.order_by(acts.c.sequence).execution_options(yield_per=1_000)
     with database.reading() as connection:
         for row in connection.execute(streamed):
-            yield row.sequence, parse_act(row.body)
+            yield row.sequence, parse_act(row.sequence, row.body)

@@ -112,9 +112,17 @@ class Retention:
         if None not in (hold.from_ms, hold.to_ms) and hold.from_ms >= hold.to_ms:  # type: ignore[operator]
             raise ValueError("the span is empty: it has to begin before it ends")
         with self._database.writing() as connection:
-            held = select(func.count()).select_from(records).where(hold.condition())
-            count = connection.execute(held).scalar_one()
+            count = _count(connection, hold.condition())
             return self._act(connection, "hold", msgspec.to_builtins(hold), count, note)
+
+    def count(self, hold: Hold) -> int:
+        """How many records a hold is about by now.
+
+        Raises:
+            StoreUnavailableError, StoreError: the database failed.
+        """
+        with self._database.reading() as connection:
+            return _count(connection, hold.condition())
 
     def release(self, number: int, note: str) -> None:
         """End a hold.
@@ -185,12 +193,17 @@ def _active(connection: Connection) -> list[ActiveHold]:
     chosen = select(acts.c.sequence, acts.c.body).where(acts.c.kind.in_(("hold", "release")))
     found: dict[int, ActiveHold] = {}
     for row in connection.execute(chosen.order_by(acts.c.sequence)):
-        act = parse_act(row.body)
-        if act.kind == "hold":
-            hold = msgspec.convert(act.what, Hold)
-            found[row.sequence] = ActiveHold(row.sequence, hold, act.who, act.time, act.note)
-        else:
-            found.pop(act.what["hold"], None)
+        act = parse_act(row.sequence, row.body)
+        try:
+            if act.kind == "hold":
+                hold = msgspec.convert(act.what, Hold)
+                found[row.sequence] = ActiveHold(row.sequence, hold, act.who, act.time, act.note)
+            else:
+                found.pop(act.what["hold"], None)
+        except (msgspec.ValidationError, KeyError, TypeError) as error:
+            raise TamperedError(
+                f"act {row.sequence} is no {act.kind} that Weir wrote: see `weir audit verify`"
+            ) from error
     return list(found.values())
 
 
@@ -206,10 +219,11 @@ def _plan(connection: Connection, before_ms: int) -> PurgePlan:
         under = under.where(anchors.c.sequence < first_kept)
     through = connection.execute(under).scalar() or 0
 
-    def count(*conditions: ColumnElement[bool]) -> int:
-        counted = select(func.count()).select_from(records).where(*conditions)
-        return connection.execute(counted).scalar_one()
+    holding = tuple(each.number for each in holds if _count(connection, old, each.hold.condition()))
+    removed = _count(connection, records.c.sequence <= through)
+    return PurgePlan(through if removed else 0, removed, _count(connection, old), holding)
 
-    holding = tuple(each.number for each in holds if count(old, each.hold.condition()))
-    removed = count(records.c.sequence <= through)
-    return PurgePlan(through if removed else 0, removed, count(old), holding)
+
+def _count(connection: Connection, *conditions: ColumnElement[bool]) -> int:
+    counted = select(func.count()).select_from(records).where(*conditions)
+    return connection.execute(counted).scalar_one()

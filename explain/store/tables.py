@@ -19,12 +19,14 @@ from sqlalchemy import (
 from sqlalchemy.types import NullType
 
 from explain.store.chain import Chain, Head
+from explain.store.errors import TamperedError
 
 LAYOUT = 1
 """Raised when the tables change."""
 
 metadata = MetaData()
 
+_LAST_NUMBER = 2**63 - 1
 # SQLite numbers rows itself only by an INTEGER, which is 64 bits wide there.
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
@@ -93,8 +95,18 @@ def as_stored(table: Table) -> list[ColumnElement[Any]]:
 
 
 def head_of(connection: Connection, chain: Chain, start: Head) -> Head:
-    """Where a chain ends now; `start` if it has no rows."""
+    """Where a chain ends now; `start` if it has no rows.
+
+    Raises:
+        TamperedError: nothing can follow the last row, by what it holds.
+    """
     table = CHAINED[chain]
-    last = select(table.c.sequence, table.c.hash).order_by(table.c.sequence.desc()).limit(1)
+    last = select(*as_stored(table)).order_by(table.c.sequence.desc()).limit(1)
     row = connection.execute(last).first()
-    return start if row is None else Head(row.sequence, row.hash)
+    if row is None:
+        return start
+    if not isinstance(row.hash, bytes) or row.sequence == _LAST_NUMBER:
+        raise TamperedError(
+            f"the end of the {chain} is not as it was written: see `weir audit verify`"
+        )
+    return Head(row.sequence, row.hash)

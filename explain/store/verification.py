@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import func, select
+
 from explain.store.anchor_check import AnchorCheck
 from explain.store.chain import Chain, Head, genesis
 from explain.store.chain_check import ChainCheck
 from explain.store.database import Database
 from explain.store.faults import Fault
 from explain.store.keys import Trusted
-from explain.store.tables import head_of
+from explain.store.tables import CHAINED
 
 Step = Callable[[int, int], None]
 """Called with how many rows of how many were looked at."""
@@ -77,20 +79,22 @@ def verify(
             "records": anchored.purged,
             "acts": genesis("acts", database.id),
         }
-        rows = {
-            chain: head_of(connection, chain, start).sequence - start.sequence
+        last = {
+            chain: connection.execute(select(func.max(CHAINED[chain].c.sequence))).scalar()
+            or start.sequence
             for chain, start in starts.items()
         }
+        total = sum(last[chain] - start.sequence for chain, start in starts.items())
         done = 0
         for chain, start in starts.items():
 
             def reached(sequence: int, before: int = done - start.sequence) -> None:
-                step(before + sequence, sum(rows.values()))
+                step(before + sequence, total)
 
             signed = heapq.merge(*_places(anchored, chain), key=lambda head: head.sequence)
             checked[chain] = ChainCheck(connection, chain, start, signed)
             checked[chain].run(reached)
-            done += rows[chain]
+            done += last[chain] - start.sequence
     faults += [each.fault for each in checked.values() if each.fault is not None]
     order = ("records", "acts", "anchors", "copy")
     faults.sort(key=lambda fault: order.index(fault.part))

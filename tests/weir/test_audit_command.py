@@ -101,6 +101,53 @@ def test_a_copy_of_the_anchors_and_a_public_key_are_enough_elsewhere(
     assert run(*arguments, "--anchors", tmp_path / "none")[0] == 1
 
 
+def test_a_copy_is_not_written_over_by_less(run: Run, config: Path) -> None:
+    copy = config.parent / "anchors.jsonl"
+    anchors = ("audit", "anchors", "-c", config, "--out", copy)
+    for _ in range(2):  # what is there already stands in its own way no more than it has to
+        assert run(*anchors)[0] == 0
+    kept = copy.read_bytes()
+    assert kept.count(b"\n") == 3
+    code, _, err = run(*anchors, "--after", 2)
+    assert (code, ">> " in err, copy.read_bytes()) == (2, True, kept)
+    tamper(config, "DELETE FROM weir_anchors WHERE number = 3")
+    code, _, err = run(*anchors)
+    assert code == 1
+    assert "does not have its anchor 3 any more" in err
+    assert copy.read_bytes() == kept
+    tamper(config, "UPDATE weir_anchors SET body = x'00' WHERE number = 2")
+    assert run(*anchors)[0] == 1
+    assert copy.read_bytes() == kept
+    assert run("audit", "anchors", "-c", config, "--out", copy.with_name("new.jsonl"))[0] == 1
+    assert not list(config.parent.glob("*new*"))
+    assert not list(config.parent.glob(".weir-*"))
+
+
+def test_a_store_that_is_gone_is_not_whole(run: Run, config: Path) -> None:
+    (config.parent / "data" / "explanations.db").unlink()
+    code, out, err = run("audit", "verify", "-c", config)
+    assert (code, out) == (1, "")
+    assert "explanations.db: there is no such file" in err
+
+
+def test_what_people_wrote_can_not_drive_the_terminal(run: Run, config: Path) -> None:
+    evil = "\x1b[2J\n3  ben"
+    assert run("audit", "hold", "add", "-c", config, "--event", 5, "--note", evil)[0] == 0
+    assert run("audit", "hold", "add", "-c", config, "--event", evil, "--by", evil)[0] == 0
+    for command in (("log",), ("hold", "list")):
+        out = run("audit", *command, "-c", config)[1]
+        assert "\\x1b[2J\\x0a3  ben" in out
+        assert "\x1b" not in out
+
+
+def test_a_hold_of_no_record_says_so(run: Run, config: Path) -> None:
+    code, out, err = run("audit", "hold", "add", "-c", config, "--key", 373)
+    assert (code, out) == (0, "hold 2: key 373 (records so far: 0)\n")
+    assert "weir tokens show" in err
+    said = json.loads(run("audit", "hold", "add", "-c", config, "--key", "token", "--json")[1])
+    assert (said["hold"], said["records"]) == (3, 12)
+
+
 def test_the_log_tells_who_read_what(run: Run, config: Path) -> None:
     code, out, _ = run("audit", "log", "-c", config)
     assert code == 0
@@ -114,7 +161,7 @@ def test_the_log_tells_who_read_what(run: Run, config: Path) -> None:
 def test_hold_and_purge(run: Run, config: Path) -> None:
     assert run("audit", "hold", "list", "-c", config)[1] == "no hold is in force\n"
     code, out, _ = run("audit", "hold", "add", "-c", config, "--event", 5, "--note", "court 4711")
-    assert (code, out) == (0, "hold 2: event 5\n")
+    assert (code, out) == (0, "hold 2: event 5 (records so far: 1)\n")
     assert "court 4711" in run("audit", "hold", "list", "-c", config)[1]
     purge = ("audit", "purge", "-c", config, "--before", "2026-01-11")
     code, out, _ = run(*purge)
@@ -142,6 +189,9 @@ def test_hold_and_purge(run: Run, config: Path) -> None:
         (["hold", "release", "77"], 1, ["no hold 77"]),
         (["verify", "--public-key", "none.pem"], 1, ["none.pem"]),
         (["anchors", "--out", "no/such/file"], 1, ["no/such/file"]),
+        (["key", "--out", "/dev/full"], 1, ["/dev/full: No space left"]),
+        (["log", "--after", str(2**63)], 1, ["store.url", "too large"]),
+        (["hold", "add", "--event", "1", "--note", "\udcff"], 1, ["'\\udcff' is no text in UTF-8"]),
     ],
 )
 def test_mistakes_end_in_one_line(

@@ -45,7 +45,7 @@ def config(world: Path, tmp_path: Path) -> Path:
     return path
 
 
-def put(config: Path, old: Record, new: bytes) -> None:
+def put(config: Path, old: Record, new: object) -> None:
     """Replace a record in the database, behind everybody's back."""
     with closing(sqlite3.connect(config.parent / "store.db")) as raw:
         changed = raw.execute("UPDATE weir_records SET body = ? WHERE id = ?", (new, old.id))
@@ -77,6 +77,30 @@ def test_show_says_all_of_it(run: Run, config: Path) -> None:
     assert json.loads(run("explanation", "show", 1000, "-c", config, "--json")[1]) == json.loads(
         stored(config)[0][0]
     )
+
+
+def test_a_record_can_not_drive_the_terminal(run: Run, config: Path) -> None:
+    _, record = stored(config)[0]
+    evil = msgspec.structs.replace(record.event, id="\x1b]0;x\x07\n1000")
+    put(config, record, canonical(msgspec.structs.replace(record, event=evil)))
+    code, out, _ = run("explanation", "show", record.id, "-c", config)
+    assert code == 0
+    assert "\\x1b]0;x\\x07\\x0a1000" in out.splitlines()[0]
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize("body", [b"{}", 5])
+def test_what_is_no_record_hides_no_other(run: Run, config: Path, body: object) -> None:
+    _, (_, second), *_ = stored(config)
+    put(config, second, body)
+    code, out, err = run("explanation", "find", "-c", config, "--json")
+    assert (code, len(json.loads(out)["records"])) == (0, COUNT - 1)
+    assert "1 records can't be read" in err
+    assert run("explanation", "show", 1001, "-c", config)[0] == 1
+    with closing(sqlite3.connect(config.parent / "store.db")) as raw:
+        raw.execute("UPDATE weir_records SET event_id = '1000' WHERE id = ?", (second.id,))
+        raw.commit()
+    assert run("explanation", "show", 1000, "-c", config)[0] == 0
 
 
 def test_find_by_every_condition(run: Run, config: Path) -> None:
@@ -222,6 +246,18 @@ def test_export_writes_what_is_for_whom(
         assert values.keys() == {"letter"} | ({"record"} if audience == "both" else set())
     logged = reads(run, config)[-1]
     assert (logged["who"], logged["note"]) == ("ada", f"weir explanation export for {audience}")
+
+
+def test_an_export_appears_whole_or_not_at_all(run: Run, config: Path, tmp_path: Path) -> None:
+    export = ("explanation", "export", 1000, "-f", "json", "--for", "analyst", "-c", config, "-o")
+    assert run(*export, "-") == (0, stored(config)[0][0].decode(), "")
+    assert run(*export, "/dev/full")[2] == "error: /dev/full: No space left on device\n"
+    out = tmp_path / "out.json"
+    out.write_text("before")
+    out.chmod(0o640)
+    assert run(*export, out)[0] == 0
+    assert out.read_bytes() == stored(config)[0][0]
+    assert out.stat().st_mode & 0o777 == 0o640
 
 
 def test_export_names_the_extra_that_is_missing(

@@ -2,7 +2,6 @@
 
 import getpass
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,8 @@ import msgspec
 import typer
 from rich.table import Table
 
-from explain.store.anchors import export_line, stored_anchors
+from explain.store.anchors import export_line, first_lost, stored_anchors
+from explain.store.errors import TamperedError
 from explain.store.queries import list_acts
 from explain.store.retention import PurgePlan, Retention
 from explain.store.verification import Report
@@ -21,15 +21,17 @@ from weir.commands.audit_hold import ByOption, NoteOption
 from weir.commands.audit_hold import app as hold_app
 from weir.console import (
     FAILED,
+    STDOUT,
     ConfigOption,
     JsonOption,
     QuietOption,
     print_json,
     progress_bar,
-    stderr,
     stdout,
+    write_file,
 )
 from weir.dates import moment, parse_time_ms
+from weir.letter_view import visible
 from weir.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -83,7 +85,7 @@ def verify(
     settings = load_settings(config)
     trusted = settings.store.trusted(settings.data_dir, *(public_key or ()))
     with (
-        settings.store.open_database(settings.data_dir) as database,
+        settings.store.open_database(settings.data_dir, make=False) as database,
         progress_bar("verifying", not (as_json or no_progress)) as step,
     ):
         report = verify_store(database, trusted, anchors, step)
@@ -104,21 +106,34 @@ def list_anchors(
     """Write the signed anchors as JSON lines, for someone else to keep.
 
     Who holds a copy sees with `weir audit verify --anchors FILE` whether records or anchors are
-    missing since. `--after` writes only what is new, to add to a copy.
+    missing since. `--after` writes only what is new, to add to a copy. A copy that has anchors
+    which the store lacks is not written over: it is the evidence.
     """
     settings = load_settings(config)
+    is_there = out is not None and out.is_file() and out.stat().st_size > 0
+    if after and is_there:
+        raise typer.BadParameter(
+            f"{out} is there, and would lose the anchors up to {after}: add to it by `weir audit "
+            f"anchors --after {after} >> {out}`"
+        )
     with (
-        settings.store.open_database(settings.data_dir) as database,
+        settings.store.open_database(settings.data_dir, make=False) as database,
         database.reading() as connection,
     ):
-        _write(out, map(export_line, stored_anchors(connection, after)))
+        if out is not None and is_there and (lost := first_lost(connection, out)) is not None:
+            raise TamperedError(
+                f"{out}: the store does not have its anchor {lost} any more, so it is not written "
+                f"over: `weir audit verify --anchors {out}`"
+            )
+        write_file(out or STDOUT, map(export_line, stored_anchors(connection, after)))
 
 
 @app.command()
 def key(config: ConfigOption = None, out: OutOption = None) -> None:
     """Write the public key, for whoever verifies elsewhere; the private one is made if need be."""
     settings = load_settings(config)
-    _write(out, iter([settings.store.open_signer(settings.data_dir).public_pem().encode()]))
+    pem = settings.store.open_signer(settings.data_dir).public_pem()
+    write_file(out or STDOUT, [pem.encode()])
 
 
 @app.command()
@@ -140,7 +155,8 @@ def log(
                 continue
             what = " ".join([act.kind, *(f"{name}={value}" for name, value in act.what.items())])
             at = moment(act.time, "s")
-            table.add_row(str(number), at, act.who, what, f"{act.count:,}", act.note)
+            who, what, note = map(visible, (act.who, what, act.note))
+            table.add_row(str(number), at, who, what, f"{act.count:,}", note)
     if not as_json:
         stdout.print(table if table.row_count else "nobody has read anything yet", markup=False)
 
@@ -185,16 +201,6 @@ def purge(
         print_json({"done": yes, "before_ms": before_ms, **asdict(plan)})
         return
     _say_purged(plan, before_ms, yes)
-
-
-def _write(out: Path | None, lines: Iterator[bytes]) -> None:
-    if out is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.writelines(lines)
-        return
-    with out.open("wb") as file:
-        file.writelines(lines)
-    stderr.print(f"wrote {out}", markup=False, soft_wrap=True)
 
 
 def _before_ms(settings: Settings, before: str | None) -> int:

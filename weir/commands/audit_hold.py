@@ -9,8 +9,9 @@ import typer
 from rich.table import Table
 
 from explain.store.retention import Hold, Retention
-from weir.console import ConfigOption, JsonOption, print_json, stdout
+from weir.console import ConfigOption, JsonOption, print_json, stderr, stdout
 from weir.dates import FromOption, ToOption, moment, time_range_ms
+from weir.letter_view import visible
 from weir.settings import load_settings
 
 app = typer.Typer(
@@ -50,11 +51,18 @@ def add(
     from_ms, to_ms = time_range_ms(start, stop)
     hold = Hold(event_id=event, event_key=key, from_ms=from_ms, to_ms=to_ms)
     with settings.store.open_database(settings.data_dir) as database:
-        number = Retention(database, by or getpass.getuser()).add(hold, note)
+        retention = Retention(database, by or getpass.getuser())
+        number = retention.add(hold, note)
+        held = retention.count(hold)
     if as_json:
-        print_json({"hold": number, **msgspec.to_builtins(hold)})
-    else:
-        stdout.print(f"hold {number}: {_words(hold)}", markup=False)
+        print_json({"hold": number, "records": held, **msgspec.to_builtins(hold)})
+        return
+    stdout.print(f"hold {number}: {visible(_words(hold))} (records so far: {held:,})", markup=False)
+    if key is not None and not held:
+        stderr.print(
+            "no record has this token so far: `weir tokens show VALUE` prints that of a value",
+            soft_wrap=True,
+        )
 
 
 @app.command("list")
@@ -73,7 +81,8 @@ def list_holds(config: ConfigOption = None, as_json: JsonOption = False) -> None
     table = Table.grid("hold", "since", "by", "what", "note", padding=(0, 2))
     for each in holds:
         since = moment(each.since, "s")
-        table.add_row(str(each.number), since, each.who, _words(each.hold), each.note)
+        said = (each.who, _words(each.hold), each.note)
+        table.add_row(str(each.number), since, *map(visible, said))
     stdout.print(table, markup=False)
 
 

@@ -18,6 +18,7 @@ from weir.console import (
 )
 from weir.explanation_lookup import IdArgument, LanguageOption, look_up, open_reader
 from weir.explanation_view import say_replayed, show_sheet
+from weir.letter_view import visible
 from weir.reasons import open_catalogue
 from weir.settings import load_settings
 from weir.wiring import open_registry
@@ -87,8 +88,8 @@ def replay(
         if not replayed.identical and catalogue.sha256 != record.catalogue.sha256:
             stdout.print(
                 f"reasons.file is catalogue {catalogue.name} {catalogue.version}, and the record's "
-                f"is {record.catalogue.name} {record.catalogue.version} of other content: name the "
-                "file of that one",
+                f"is {visible(f'{record.catalogue.name} {record.catalogue.version}')} of other "
+                "content: name the file of that one",
                 markup=False, soft_wrap=True,
             )  # fmt: skip
     if not replayed.identical:

@@ -16,7 +16,7 @@ from explain.pages.html import html_of
 from explain.record import Record
 from explain.sheet import Sheet, language_of, sheet_of
 from weir.commands.audit_hold import ByOption, NoteOption
-from weir.console import ConfigOption, stderr
+from weir.console import ConfigOption, write_file
 from weir.explanation_lookup import IdArgument, LanguageOption, look_up, open_reader
 from weir.settings import Settings, load_settings
 
@@ -41,7 +41,9 @@ def export(
     name: IdArgument,
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="FILE", show_default=False, help="Write there."),
+        typer.Option(
+            "--out", "-o", metavar="FILE", show_default=False, help="Write there; - is stdout."
+        ),
     ],
     kind: Annotated[
         Format, typer.Option("--format", "-f", help="Of the file.", show_default=False)
@@ -77,8 +79,7 @@ def export(
             content = html_of(letter, sheet).encode()
         case Format.PDF:
             content = _pdf(letter, sheet, settings)
-    out.write_bytes(content)
-    stderr.print(f"wrote {out}", markup=False, soft_wrap=True)
+    write_file(out, [content])
 
 
 def _json(data: bytes, letter: Letter | None, record: Record | None) -> bytes:

@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import func, select
 from store_world import DAY_MS, SIGNER, T0, TRUSTED, Clock, appender, record
 
+from explain.store.acts import add_act
 from explain.store.anchors import export_line, last_anchor, stored_anchors
 from explain.store.database import Database
 from explain.store.errors import StoreError, TamperedError
 from explain.store.queries import Query, Reader, list_acts
 from explain.store.retention import Hold, Retention
-from explain.store.tables import records
+from explain.store.tables import records, stores
 from explain.store.verification import verify
 from explain.store_settings import StoreSettings
 
@@ -207,11 +208,59 @@ def test_a_forged_hold_or_release_is_found(local: Database) -> None:
         retention.purge(T0 + 12 * DAY_MS, SIGNER, TRUSTED)
 
 
+@pytest.mark.parametrize("body", ["x'00ff'", "x'7b22736368656d61223a22ff227d'", "5", "'{}'"])
+def test_an_act_that_is_none_any_more_is_named(local: Database, body: str) -> None:
+    retention = Retention(local, "ada")
+    retention.add(Hold(event_id="1"), "")
+    with local.writing() as connection:
+        connection.exec_driver_sql(f"UPDATE weir_acts SET body = {body}")
+    for reads in (lambda: list(list_acts(local)), retention.holds):
+        with pytest.raises(TamperedError, match="act 1 is no act any more"):
+            reads()
+    assert not verify(local, TRUSTED).whole
+
+
+def test_what_a_forged_hold_says_is_named(local: Database) -> None:
+    with local.writing() as connection:
+        add_act(connection, local.id, "hold", "eve", T0, {"event_id": 5}, 0)
+    with pytest.raises(TamperedError, match="act 1 is no hold that Weir wrote"):
+        Retention(local, "ada").holds()
+
+
+@pytest.mark.parametrize("change", ["hash = 5", "sequence = 9223372036854775807"])
+def test_nothing_follows_an_act_that_can_t_be_the_last(local: Database, change: str) -> None:
+    Retention(local, "ada").add(Hold(event_id="1"), "")
+    with local.writing() as connection:
+        connection.exec_driver_sql(f"UPDATE weir_acts SET {change}")
+    with pytest.raises(TamperedError, match="end of the acts is not as it was written"):
+        Reader(local, "ada").find(Query())
+    assert verify(local, TRUSTED).faults[0].part == "acts"
+
+
+def test_a_store_that_forgot_which_one_it_is_gets_no_new_name(filled: Database) -> None:
+    with filled.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM weir_store")
+    for make in (True, False):
+        with pytest.raises(TamperedError, match="row of weir_store is gone"):
+            filled._identify(make)
+    with filled.reading() as connection:
+        assert connection.execute(select(stores)).all() == []
+
+
+def test_verifying_makes_no_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no such file"):
+        StoreSettings().open_database(tmp_path, make=False)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "explanations.db").touch()
+    with pytest.raises(StoreError, match="no such table"):
+        StoreSettings().open_database(tmp_path, make=False)
+
+
 def test_tables_of_another_version_are_refused(database: Database) -> None:
     with database.writing() as connection:
         connection.exec_driver_sql("UPDATE weir_store SET layout = 99")
     with pytest.raises(StoreError, match="layout 99"):
-        database._identify()
+        database._identify(make=True)
     with database.reading() as connection:
         assert connection.execute(select(func.count()).select_from(records)).scalar() == 0
 

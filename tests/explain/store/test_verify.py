@@ -348,6 +348,9 @@ def test_a_copy_of_the_anchors_tells_of_an_end_that_was_cut_off_with_them(
         assert [(fault.part, fault.kind, fault.sequence) for fault in report.faults] == [
             ("copy", kind, number)
         ]
+    bad.write_text("\n")
+    with pytest.raises(StoreError, match=r"copy.jsonl holds no anchor"):
+        tampered(sql(), bad)
     bad.write_text(f"{one}\nhello\n")
     with pytest.raises(StoreError, match=r"copy.jsonl:2: no anchor"):
         tampered(sql(), bad)
