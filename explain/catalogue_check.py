@@ -99,7 +99,8 @@ def _band(key: str, entry: Entry, ranges: Mapping[str, FeatureRange]) -> Iterato
 
 def _names_told(key: str, texts: Mapping[str, str], inside: set[str]) -> Iterator[Problem]:
     for language, text in texts.items():
-        for name in sorted(inside.intersection(re.findall(r"\w+", text))):
+        words = {word.casefold() for word in re.findall(r"\w+", text)}
+        for name in sorted(name for name in inside if name.casefold() in words):
             yield Problem(
                 "reveals",
                 f"{key}.customer.{language}",

@@ -30,6 +30,7 @@ _EXACT = decimal.Context(prec=400)
 """Digits enough for every float; with Python's own 28, numbers from 1e26 on can't be written."""
 
 _NUMBER = re.compile(r"\d(?:[\d.,'’\u00a0\u202f]*\d)?")
+_SPACED = re.compile(r"\d{1,3}(?: \d{3})+(?!\d)")
 
 
 def placeholders(text: str) -> set[str]:
@@ -113,7 +114,7 @@ def _rounded(value: float, decimals: int) -> float:
 
 def numbers_in(text: str) -> set[float]:
     """All numbers that the digits of a text may mean, with ``,`` or ``.`` before the decimals."""
-    found = set()
+    found = {float(match.replace(" ", "")) for match in _SPACED.findall(text)}
     for match in _NUMBER.findall(text):
         for point in ".,":
             plain = re.sub(rf"[^\d{re.escape(point)}]", "", match).replace(point, ".")

@@ -207,6 +207,8 @@ def test_the_customer_is_not_told_names_from_inside_the_model() -> None:
     [(kind, text), _] = found(features, told)
     assert kind == "reveals"
     assert text.startswith("entries.0 (card_amount, any, card_amount-any).customer.en: card_amount")
+    capital = entry("card_amount", "any", customer=texts("Card_Amount is unusual."))
+    assert kinds(features, capital) == ["reveals", "reveals"]
     assert kinds(plan(amount=AMOUNT), entry(direction="any", customer=texts("The amount."))) == []
 
 

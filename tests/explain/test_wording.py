@@ -73,6 +73,7 @@ def test_an_empty_word_takes_the_space_before_it_along() -> None:
         ("30 days", {30.0}),
         ("1.234,5 or 7.", {1.2345, 1234.5, 7.0}),
         ("1,000", {1.0, 1000.0}),
+        ("over 1 000 000 EUR", {1e6}),
     ],
 )
 def test_numbers_are_found_however_they_are_written(text: str, numbers: set[float]) -> None:

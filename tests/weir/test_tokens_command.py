@@ -68,6 +68,7 @@ def test_mistakes_are_named(run, config, ring, tmp_path):
     run("tokens", "make", "-c", config)
     for arguments, says in (
         (("show", "somebody"), "customer_id is an int field"),
+        (("show", str(2**63)), "customer_id is an int field: .* beyond 64 bits"),
         (("show", "1", "--field", "card"), r"--field: 'card' is not among event\.fields"),
     ):
         code, out, err = run("tokens", *arguments, "-c", config)

@@ -118,6 +118,9 @@ def identifier_of(settings: Settings, field: str, text: str) -> int | str:
     if declared.type != "int":
         return text
     try:
-        return int(text)
+        number = int(text)
     except ValueError as error:
         raise SettingsError(f"{field} is an int field, and this is no whole number") from error
+    if not -(2**63) <= number < 2**63:
+        raise SettingsError(f"{field} is an int field: no event has a number beyond 64 bits there")
+    return number
