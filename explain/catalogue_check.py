@@ -39,6 +39,11 @@ def check_catalogue(
     # A name without an underscore, such as "amount", is a word of everybody's.
     inside = {name for name in (*ranges, *groups) if "_" in name}
     grouped = {feature for features in groups.values() for feature in features}
+    for name, features in groups.items():
+        for feature in features:
+            if feature not in ranges:  # the explainer passes over it: an old model may have it
+                said = f"there is no feature {feature!r}: {_fix(feature, ranges)}"
+                found.append(Problem("unknown", f"explain.groups.{name} of the settings", said))
     groups = {**groups, **{name: (name,) for name in ranges if name not in grouped}}
     for index, entry in enumerate(catalogue.entries):
         found += _subject(place(index, entry), entry, ranges, groups)
@@ -51,6 +56,11 @@ def check_catalogue(
     return found
 
 
+def _fix(feature: str, ranges: Mapping[str, FeatureRange]) -> str:
+    near = get_close_matches(feature, ranges, n=1)
+    return f"write {near[0]!r}, or remove it" if near else "remove it"
+
+
 def _subject(
     key: str,
     entry: Entry,
@@ -58,8 +68,7 @@ def _subject(
     groups: Mapping[str, Sequence[str]],
 ) -> Iterator[Problem]:
     if entry.feature is not None and entry.feature not in ranges:
-        near = get_close_matches(entry.feature, ranges, n=1)
-        fix = f"write {near[0]!r}, or remove it" if near else "remove it"
+        fix = _fix(entry.feature, ranges)
         if entry.feature in groups:
             fix = f"it is a group, write group = {entry.feature!r}"
         yield Problem("unknown", key, f"there is no feature {entry.feature!r}: {fix}")

@@ -196,6 +196,16 @@ def test_a_group_answers_for_its_features() -> None:
     assert kinds(two, of_group("g", by="items"), of_group("h"), groups=other) == ["unknown"]
 
 
+def test_a_group_of_a_feature_that_is_not_there_is_named() -> None:
+    features = plan(amount=AMOUNT)
+    typo = {"money": ("amount", "amuont")}
+    (problem,) = found(features, entry(direction="any"), groups=typo)
+    assert problem == (
+        "unknown",
+        "explain.groups.money of the settings: there is no feature 'amuont': write 'amount', or remove it",
+    )
+
+
 def test_a_feature_is_a_group_of_its_own() -> None:
     assert kinds(plan(amount=AMOUNT), of_group("amount")) == []
     assert kinds(plan(amount=AMOUNT), of_group("amount", by="amount")) == []
