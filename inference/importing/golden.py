@@ -20,6 +20,18 @@ def golden_rows(width: int, seen: NDArray[np.float32] | None) -> NDArray[np.floa
     return np.asarray(rows, np.float32)
 
 
+def odd_rows(row: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return rows (m, k) of which each has one number that nobody expects, and else those of `row`.
+
+    Such numbers are no reason to fail: a category of yesterday, an amount beyond float32.
+    """
+    largest = float(np.finfo(np.float32).max)
+    odd = [sign * size for size in (1e6, 1e9, largest, np.inf) for sign in (1, -1)]
+    rows = np.tile(row, (len(odd) * len(row), 1))
+    rows[np.arange(len(rows)), np.repeat(np.arange(len(row)), len(odd))] = odd * len(row)
+    return rows
+
+
 def check_repeatable(runner: Runner, rows: NDArray[np.float32]) -> Answers:
     """Return the answers to rows, which are asked for twice.
 

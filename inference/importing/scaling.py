@@ -28,14 +28,16 @@ def read_scaling(path: Path, declared: Sequence[str]) -> Scaling:
         raise ImportRefusedError(
             "", f"it cannot be read: {error.strerror}", "Check --scale", str(path)
         ) from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ImportRefusedError("", "it is no scaling file", _FORM, str(path)) from error
     if unknown := sorted(pairs.keys() - set(declared)):
         raise ImportRefusedError(
             repr(unknown[0]), "[features] do not declare it", "Correct its name", str(path)
         )
     for name, (mean, scale) in pairs.items():
-        if not (np.isfinite(mean) and np.isfinite(scale) and scale != 0):
+        with np.errstate(over="ignore"):  # as the graph will hold them
+            held = np.array([mean, scale], np.float32)
+        if not (np.isfinite(held).all() and held[1] != 0):
             raise ImportRefusedError(
                 repr(name), f"mean {mean} and scale {scale} are no use", _FORM, str(path)
             )

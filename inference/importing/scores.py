@@ -85,6 +85,12 @@ def _choose(
         raise ImportRefusedError(
             place, f"it has {values.ndim} dimensions, and a score has one per event", "Export (n,)"
         )
+    if not np.isfinite(values).any():
+        raise ImportRefusedError(
+            place,
+            "not one golden row has a finite number for an answer",
+            "Export the trained model again: weights that are no numbers give no score",
+        )
     if values[0].size == 1:
         if kind == "probability":
             _check_probability(place, values)

@@ -12,6 +12,7 @@ from onnx_models import FLOAT, INT64, NAMES, logistic, model, node, save, trees
 from inference.importing.inspection import Inspection, Request, inspect
 from inference.importing.limits import Limits
 from inference.importing.refusal import ImportRefusedError
+from inference.importing.scaling import read_scaling
 
 SMALL = Limits(file_mb=1, nodes=200, nesting=3, loop_rounds=100)
 ML = {"": 17, "ai.onnx.ml": 3}
@@ -193,6 +194,47 @@ def test_classes_that_are_not_0_and_1_have_to_be_named(refusal, check):
     assert "odd, plain" in error.problem
     assert "--fraud-class" in error.fix
     assert "column 0" in dict(check(made, fraud_class="odd").checks)["score"]
+
+
+def test_a_model_that_fails_at_a_new_category_is_refused(refusal):
+    """Of 20,000 rows, so that no golden row is beyond; ``NaN`` would be, and is filled in."""
+    nodes = [
+        node("Gather", ["x", "zero"], ["column"], axis=1),
+        node("Cast", ["column"], ["category"], to=INT64),
+        node("Gather", ["embedding", "category"], ["vector"], axis=0),
+        *logistic("x", "p"),
+        node("Mul", ["p", "vector"], ["y"]),
+    ]
+    embedding = np.linspace(0, 1, 20_000, dtype=np.float32)
+    constants = {"embedding": embedding, "zero": np.array([0])}
+    found = refusal(model(nodes, constants=constants), fill=(0.0,) * 3)
+    assert "out of data bounds" in found.problem
+    assert "any number in any column" in found.fix
+
+
+@pytest.mark.parametrize("kind", [None, "logit", "probability"])
+def test_a_model_without_one_answer_is_refused(refusal, kind):
+    made = model(logistic(), constants={"w": np.full((3, 1), np.nan, np.float32)})
+    assert "not one golden row has a finite number" in refusal(made, score="y", kind=kind).problem
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a": [0, 1e-60]}', "are no use"),
+        ('{"a": [1e39, 1]}', "are no use"),
+        ('{"a": [NaN, 1]}', "are no use"),
+        ('{"a": [1%s, 1]}' % ("0" * 400), "no scaling file"),
+        ("[" * 100_000, "no scaling file"),
+        ('{"d": [0, 1]}', "do not declare"),
+    ],
+)
+def test_scaling_that_no_float32_holds_is_refused(tmp_path, text, said):
+    path = tmp_path / "scale.json"
+    path.write_text(text)
+    with pytest.raises(ImportRefusedError, match=said) as refused:
+        read_scaling(path, NAMES)
+    assert refused.value.file == str(path)
 
 
 def test_an_output_that_ignores_the_features_is_refused(refusal):

@@ -88,6 +88,8 @@ def test_a_dry_run_only_checks(run, world):
         (("make.py", "--dry-run"), "make.py: no ONNX file"),
         (("xgboost.onnx",), "--data FILE"),
         (("xgboost.onnx", "--dry-run", "--impute", "mean"), "--impute takes median or a number"),
+        (("xgboost.onnx", "--dry-run", "--impute", "1e39"), "--impute takes median or a number"),
+        (("xgboost.onnx", "--dry-run", "--impute", "nan"), "--impute takes median or a number"),
         (("xgboost.onnx", "--dry-run", "--scale", "data"), "--scale data: it needs data"),
         (("xgboost.onnx", "--dry-run", "--scale", "absent.json"), "absent.json: it cannot be read"),
     ],

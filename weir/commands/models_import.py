@@ -1,6 +1,5 @@
 """``weir models import``: an exported model of another framework as a package in the registry."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +24,9 @@ from weir.wiring import open_registry
 # The importer is imported by the functions that need it: `weir models list` does not.
 if TYPE_CHECKING:
     from inference.importing.inspection import Inspection
+
+_LARGEST = 3.4e38
+"""Graphs compute in float32, in which a larger number is infinite."""
 
 Span = tuple[int | None, int | None]
 """From and to, UTC milliseconds."""
@@ -134,7 +136,7 @@ def import_(
 def _impute(text: str | None) -> str | None:
     if text is not None and text != "median":
         try:
-            fits = math.isfinite(float(text))
+            fits = abs(float(text)) <= _LARGEST  # which NaN is not, either
         except ValueError:
             fits = False
         if not fits:
