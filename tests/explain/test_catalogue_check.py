@@ -202,7 +202,8 @@ def test_a_group_of_a_feature_that_is_not_there_is_named() -> None:
     (problem,) = found(features, entry(direction="any"), groups=typo)
     assert problem == (
         "unknown",
-        "explain.groups.money of the settings: there is no feature 'amuont': write 'amount', or remove it",
+        "explain.groups.money of the settings: there is no feature 'amuont': write 'amount', or "
+        "remove it",
     )
 
 
