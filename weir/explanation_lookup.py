@@ -1,6 +1,5 @@
 """How one explanation record is named on the command line, and read for one person."""
 
-import getpass
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import typer
 from explain.errors import ExplainError
 from explain.record import Record, RecordError, read
 from explain.store.queries import Query, Reader
+from weir.login import login_or
 from weir.settings import Settings
 
 IdArgument = Annotated[
@@ -42,7 +42,7 @@ def open_reader(settings: Settings, by: str | None, note: str, command: str) -> 
         StoreUnavailableError, StoreError: the database does not answer, or can't be used.
     """
     with settings.store.open_database(settings.data_dir) as database:
-        yield Reader(database, by or getpass.getuser(), note or f"weir explanation {command}")
+        yield Reader(database, login_or(by), note or f"weir explanation {command}")
 
 
 def look_up(reader: Reader, name: str) -> tuple[bytes, Record]:

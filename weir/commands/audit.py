@@ -1,6 +1,5 @@
 """`weir audit`: whether the store of explanations is as it was written, and what people did."""
 
-import getpass
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +31,7 @@ from weir.console import (
 )
 from weir.dates import moment, parse_time_ms
 from weir.letter_view import visible
+from weir.login import login_or
 from weir.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -190,7 +190,7 @@ def purge(
         settings.store.open_database(settings.data_dir) as database,
         progress_bar("verifying", yes and not (as_json or no_progress)) as step,
     ):
-        retention = Retention(database, by or getpass.getuser())
+        retention = Retention(database, login_or(by))
         if yes:
             signer = settings.store.open_signer(settings.data_dir)
             trusted = settings.store.trusted(settings.data_dir)

@@ -1,6 +1,5 @@
 """`weir audit hold`: which records must not be purged."""
 
-import getpass
 from dataclasses import asdict
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from explain.store.retention import Hold, Retention
 from weir.console import ConfigOption, JsonOption, print_json, stderr, stdout
 from weir.dates import FromOption, ToOption, moment, time_range_ms
 from weir.letter_view import visible
+from weir.login import login_or
 from weir.settings import load_settings
 
 app = typer.Typer(
@@ -51,7 +51,7 @@ def add(
     from_ms, to_ms = time_range_ms(start, stop)
     hold = Hold(event_id=event, event_key=key, from_ms=from_ms, to_ms=to_ms)
     with settings.store.open_database(settings.data_dir) as database:
-        retention = Retention(database, by or getpass.getuser())
+        retention = Retention(database, login_or(by))
         number = retention.add(hold, note)
         held = retention.count(hold)
     if as_json:
@@ -70,7 +70,7 @@ def list_holds(config: ConfigOption = None, as_json: JsonOption = False) -> None
     """List the holds that are in force."""
     settings = load_settings(config)
     with settings.store.open_database(settings.data_dir) as database:
-        holds = Retention(database, getpass.getuser()).holds()
+        holds = Retention(database, login_or(None)).holds()
     if as_json:
         print_json({"holds": [{**asdict(each), "hold": msgspec.to_builtins(each.hold)}
                               for each in holds]})  # fmt: skip
@@ -96,7 +96,7 @@ def release(
     """End a hold: its records may be purged from then on."""
     settings = load_settings(config)
     with settings.store.open_database(settings.data_dir) as database:
-        Retention(database, by or getpass.getuser()).release(number, note)
+        Retention(database, login_or(by)).release(number, note)
     stdout.print(f"hold {number} is released")
 
 

@@ -1,6 +1,5 @@
 """`weir label`: what an analyst found out about an event."""
 
-import getpass
 from enum import StrEnum
 from functools import partial
 from typing import Annotated
@@ -17,6 +16,7 @@ from weir.commands.audit_hold import ByOption, NoteOption
 from weir.commands.tokens import identifier_of
 from weir.console import ConfigOption, JsonOption, print_json, stdout
 from weir.dates import moment, parse_time_ms
+from weir.login import login_or
 from weir.settings import load_settings
 from weir.wiring import admitted
 
@@ -57,7 +57,7 @@ def label(
     latest counts, and the same one again changes nothing.
     """
     settings = load_settings(config)
-    who = by or getpass.getuser()
+    who = login_or(by)
     if not who.strip():
         raise typer.BadParameter("say who found it out", param_hint="--by")
     identifier = identifier_of(settings, settings.event.id, event_id)

@@ -1,6 +1,5 @@
 """``weir policy``: what is decided by a model's answers, while scorers run."""
 
-import getpass
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from weir.commands.promote import ByOption, NoteOption, WaitOption, control_room
 from weir.console import ConfigOption, JsonOption, print_json, stdout
 from weir.control_room import ControlRoom
 from weir.errors import SettingsError
+from weir.login import login_or
 from weir.settings import Settings, load_settings
 from weir.wiring import open_registry
 
@@ -65,7 +65,7 @@ def set_policy(
                 "the new one another, so that scores tell them apart"
             )
         _check(policy, room, settings)
-        command = PolicyCommand(policy=policy, by=by or getpass.getuser(), note=note, at=now_ms())
+        command = PolicyCommand(policy=policy, by=login_or(by), note=note, at=now_ms())
         room.say(POLICY, command)
         said = {"policy": command.model_dump(mode="json")}
         show_answers(room, wait, as_json, said, f"policy: {policy.version}")

@@ -1,6 +1,5 @@
 """`weir models promote`, `rollback` and `serving`: which model answers, while scorers run."""
 
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +16,7 @@ from streams.clock import now_ms
 from weir.console import FAILED, ConfigOption, JsonOption, print_json, progress_bar, stdout
 from weir.control_room import ControlRoom, as_dict
 from weir.dates import moment
+from weir.login import login_or
 from weir.settings import Settings, load_settings
 from weir.wiring import admitted, open_registry
 
@@ -55,7 +55,7 @@ def promote(
             _say_unchanged(version, as_json)
             return
         _try(settings, registry, version, room)
-        by, at = by or getpass.getuser(), now_ms()
+        by, at = login_or(by), now_ms()
         if champion is not None:
             command = champion.followed_by(version, by, note, at)
         else:
@@ -88,7 +88,7 @@ def rollback(
         *before, version = champion.before
         _try(settings, registry, version, room)
         command = ChampionCommand(
-            model=version, before=tuple(before), by=by or getpass.getuser(), note=note, at=now_ms()
+            model=version, before=tuple(before), by=login_or(by), note=note, at=now_ms()
         )
         _make_champion(room, registry, command, wait, as_json)
 
