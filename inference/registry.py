@@ -290,6 +290,10 @@ def import_quietly() -> None:
     """Import MLflow without its telemetry, and without its log lines on our terminal."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # By itself it tries for four minutes: so long nobody hears of a server that is away, and no
+    # scorer carries out another command.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     import mlflow.tracking  # noqa: F401
 
     for name in ("mlflow", "alembic"):

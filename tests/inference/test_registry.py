@@ -1,5 +1,6 @@
 """The registry over a real MLflow on SQLite."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -10,7 +11,13 @@ import pytest
 from payments import quick_settings
 
 from inference.package import ModelPackage, PackageError
-from inference.registry import Registry, RegistryAwayError, RegistryError, RegistrySettings
+from inference.registry import (
+    Registry,
+    RegistryAwayError,
+    RegistryError,
+    RegistrySettings,
+    import_quietly,
+)
 from inference.training import train
 
 
@@ -179,6 +186,21 @@ def test_a_server_that_does_not_answer_is_away(tmp_path, monkeypatch):
         uri = f"http://127.0.0.1:{unheard.getsockname()[1]}"
         with pytest.raises(RegistryAwayError, match=uri):
             Registry(RegistrySettings(tracking_uri=uri), tmp_path).find("0" * 12)
+
+
+def test_a_server_that_is_away_is_not_waited_for_long(tmp_path, monkeypatch):
+    """A scorer carries out no other command meanwhile, and seems dead after 150 s."""
+    names = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")
+    for name in names:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    import_quietly()
+    retries, seconds = (int(os.environ[name]) for name in names)
+    pauses = sum(2**i for i in range(1, retries + 1))
+    assert (retries + 1) * seconds + pauses < 150
+    monkeypatch.setenv(names[0], "9")
+    import_quietly()
+    assert os.environ[names[0]] == "9", "whoever says otherwise knows better"
 
 
 def test_what_is_gone_is_not_away(registry, package, folder):
