@@ -99,7 +99,7 @@ def write_file(path: Path, parts: Iterable[bytes]) -> None:
             _replace(path.resolve(), parts)
     except OSError as error:  # that of a full disk names no file
         raise OSError(error.errno, error.strerror, str(path)) from error
-    stderr.print(f"wrote {path}", markup=False, soft_wrap=True)
+    stderr.print(f"wrote {path}", soft_wrap=True)
 
 
 def _replace(path: Path, parts: Iterable[bytes]) -> None:

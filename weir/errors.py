@@ -28,7 +28,7 @@ def explain(error: Exception) -> int:
     code = _exit_code(error)
     if code is None or os.environ.get("WEIR_TRACEBACK"):
         raise error
-    stderr.print(f"error: {_message(error)}", markup=False, soft_wrap=True)
+    stderr.print(f"error: {_message(error)}", soft_wrap=True)
     return code
 
 

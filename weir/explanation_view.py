@@ -94,7 +94,7 @@ def say_replayed(replayed: Replay) -> None:
             "-" if value is None else repr(value) for value in (each.recorded, each.recomputed)
         )
         same = "equal" if recorded == now else "within tolerance" if each.agrees else "DIFFERENT"
-        stdout.print(f"{each.name:<12} recorded {recorded}, recomputed {now}: {same}", markup=False)
+        stdout.print(f"{each.name:<12} recorded {recorded}, recomputed {now}: {same}")
     if replayed.identical:
         stdout.print(
             f"record {replayed.id}: byte-identical (SHA-256 {replayed.recorded_sha256})",
@@ -105,7 +105,7 @@ def say_replayed(replayed: Replay) -> None:
         stdout.print(
             _plain(f"DIFFERENT {found.key}: recorded {found.recorded!r}, "
                     f"recomputed {found.recomputed!r}"),
-            markup=False, soft_wrap=True,
+            soft_wrap=True,
         )  # fmt: skip
     if len(replayed.differences) > _SHOWN:
         stdout.print(f"… and {len(replayed.differences) - _SHOWN:,} more")

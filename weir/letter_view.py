@@ -263,9 +263,9 @@ def say_requeued(report: RequeueReport, *, done: bool) -> None:
     """Say what was sent again, or would be."""
     verb = "requeued" if done else "would requeue"
     for topic, count in sorted(report.sent.items()):
-        stdout.print(f"{verb} {count:,} letters to {topic}", markup=False)
+        stdout.print(f"{verb} {count:,} letters to {topic}")
     for reason, count in sorted(report.reasons.items(), key=lambda item: -item[1]):
-        stdout.print(f"  {count:,} {reason}", markup=False)
+        stdout.print(f"  {count:,} {reason}")
     if not report.total:
         stdout.print("nothing to requeue" if not done else "nothing was requeued")
     if report.already:
@@ -274,7 +274,6 @@ def say_requeued(report: RequeueReport, *, done: bool) -> None:
         stdout.print(
             f"{report.partial:,} hold only a part of their record and can't be requeued, such as "
             f"{report.partial_example}: send the original at that place",
-            markup=False,
         )
     if report.stopped:
         stdout.print("stopped; the same command goes on from here")

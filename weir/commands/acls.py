@@ -72,7 +72,7 @@ def acls(
         if not script:
             stdout.print(_table(each, owners[each], some))
         for line in lines[each]:
-            stdout.print(line, markup=False, soft_wrap=True)
+            stdout.print(line, soft_wrap=True)
         if not script:
             stdout.print()
     if do_grant:

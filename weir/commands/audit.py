@@ -158,7 +158,7 @@ def log(
             who, what, note = map(visible, (act.who, what, act.note))
             table.add_row(str(number), at, who, what, f"{act.count:,}", note)
     if not as_json:
-        stdout.print(table if table.row_count else "nobody has read anything yet", markup=False)
+        stdout.print(table if table.row_count else "nobody has read anything yet")
 
 
 @app.command()
@@ -215,7 +215,7 @@ def _before_ms(settings: Settings, before: str | None) -> int:
 
 def _say(report: Report) -> None:
     for fault in report.faults:
-        stdout.print(f"TAMPERED: {fault}", markup=False, soft_wrap=True)
+        stdout.print(f"TAMPERED: {fault}", soft_wrap=True)
     if report.other_count:
         listed = ", ".join(f"{number:,}" for number in report.others[:_LISTED])
         more = ", …" if report.other_count > _LISTED else ""
@@ -244,6 +244,6 @@ def _say_purged(plan: PurgePlan, before_ms: int, done: bool) -> None:
     )
     if plan.held_by:
         numbers = ", ".join(map(str, plan.held_by))
-        stdout.print(f"under hold: some of those ({numbers}): `weir audit hold list`", markup=False)
+        stdout.print(f"under hold: some of those ({numbers}): `weir audit hold list`")
     if plan.records and not done:
         stdout.print("nothing was done: --yes does it, and there is no way back")

@@ -57,7 +57,7 @@ def add(
     if as_json:
         print_json({"hold": number, "records": held, **msgspec.to_builtins(hold)})
         return
-    stdout.print(f"hold {number}: {visible(_words(hold))} (records so far: {held:,})", markup=False)
+    stdout.print(f"hold {number}: {visible(_words(hold))} (records so far: {held:,})")
     if key is not None and not held:
         stderr.print(
             "no record has this token so far: `weir tokens show VALUE` prints that of a value",
@@ -83,7 +83,7 @@ def list_holds(config: ConfigOption = None, as_json: JsonOption = False) -> None
         since = moment(each.since, "s")
         said = (each.who, _words(each.hold), each.note)
         table.add_row(str(each.number), since, *map(visible, said))
-    stdout.print(table, markup=False)
+    stdout.print(table)
 
 
 @app.command()

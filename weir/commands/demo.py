@@ -82,7 +82,6 @@ def demo(
             f"Everything lies in {summary['data_dir']}; nothing is left running. Go on with\n"
             f"  weir broker start --config {summary['settings_file']}\n"
             f"  weir evaluate --config {summary['settings_file']}",
-            markup=False,
             soft_wrap=True,
         )
     if summary["lost"] or summary["duplicated"]:

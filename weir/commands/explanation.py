@@ -90,7 +90,7 @@ def replay(
                 f"reasons.file is catalogue {catalogue.name} {catalogue.version}, and the record's "
                 f"is {visible(f'{record.catalogue.name} {record.catalogue.version}')} of other "
                 "content: name the file of that one",
-                markup=False, soft_wrap=True,
+                soft_wrap=True,
             )  # fmt: skip
     if not replayed.identical:
         raise typer.Exit(FAILED)

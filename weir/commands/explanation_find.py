@@ -80,7 +80,7 @@ def find(
         stderr.print(
             f"{len(unreadable):,} records can't be read, such as: {unreadable[0]}; `weir audit "
             "verify` tells whether they were changed",
-            markup=False, soft_wrap=True,
+            soft_wrap=True,
         )  # fmt: skip
     if sifted and len(read_records) >= _MOST_READ and len(fitting) < limit:
         stderr.print(

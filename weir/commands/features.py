@@ -73,7 +73,6 @@ def features(
         return
     stdout.print(
         f"{out}: {rows:,} rows of {len(plan.names)} features, schema {plan.schema_hash}",
-        markup=False,
         soft_wrap=True,
     )
 
@@ -81,6 +80,4 @@ def features(
 def report_rejected(file: EventFile) -> None:
     """Say on stderr which rows of a file are no events."""
     for each in file.rejected:
-        stderr.print(
-            f"{file.path}: left out, as the stream would: {each}", markup=False, soft_wrap=True
-        )
+        stderr.print(f"{file.path}: left out, as the stream would: {each}", soft_wrap=True)

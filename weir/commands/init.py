@@ -19,4 +19,4 @@ def init(
     if file.exists():
         raise SettingsError(f"{file} is there already: remove it, or name another file")
     file.write_text(EXAMPLE_FILE.read_text(encoding="utf-8"), encoding="utf-8")
-    stdout.print(f"wrote {file}", markup=False, soft_wrap=True)
+    stdout.print(f"wrote {file}", soft_wrap=True)

@@ -77,5 +77,5 @@ def label(
         return
     stdout.print(
         f"event {identifier} is {verdict}, says {who}, known since {moment(time_ms, 's')}",
-        markup=False, soft_wrap=True,
+        soft_wrap=True,
     )  # fmt: skip

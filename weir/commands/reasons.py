@@ -42,12 +42,11 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         print_json({"file": path, **said, "problems": [asdict(each) for each in problems]})
     elif problems:
         for problem in problems:
-            stdout.print(f"{path}: {problem}", markup=False, soft_wrap=True)
+            stdout.print(f"{path}: {problem}", soft_wrap=True)
     elif catalogue is not None:
         stdout.print(
             f"{path}: {catalogue.name} {catalogue.version} has a reason for every value of "
             f"{len(settings.features)} features, in {' and '.join(catalogue.languages)}",
-            markup=False,
             soft_wrap=True,
         )
     if problems:
@@ -79,7 +78,7 @@ def show(
             f"--language: {path} has no texts in {language!r}: choose "
             f"{' or '.join(catalogue.languages)}"
         )
-    stdout.print(f"{path}: {catalogue.name} {catalogue.version}", markup=False, soft_wrap=True)
+    stdout.print(f"{path}: {catalogue.name} {catalogue.version}", soft_wrap=True)
     table = Table(
         "feature or group", "value", "code", "for the analyst", "for the customer", show_lines=True
     )

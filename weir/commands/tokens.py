@@ -42,7 +42,7 @@ def make(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"file": path})
         return
-    stdout.print(f"{path}: made; keep a copy, and keep it secret", markup=False, soft_wrap=True)
+    stdout.print(f"{path}: made; keep a copy, and keep it secret", soft_wrap=True)
 
 
 @app.command()
