@@ -23,7 +23,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import hadamard  # type: ignore[import-untyped]
 
 from explain.errors import ExplainError
 from explain.prototypes import prototypes
@@ -168,8 +167,16 @@ def draw(package: ModelPackage, settings: ExplainSettings) -> Design:
 def _fold_over(half: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """A Hadamard matrix over its negative (2 half, half), its columns in random order and sign."""
     columns, signs = rng.permutation(half), rng.choice([-1.0, 1.0], half)
-    runs = hadamard(half)[:, columns] * signs
+    runs = _hadamard(half)[:, columns] * signs
     return np.concatenate([runs, -runs])
+
+
+def _hadamard(order: int) -> NDArray[np.float64]:
+    """Sylvester's matrix (order, order), of a power of two; SciPy's takes long to import."""
+    matrix = np.ones((1, 1))
+    while len(matrix) < order:
+        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
+    return matrix
 
 
 def _kernel(kept: NDArray[np.bool_], width: float) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 _MOST_ROWS = 2_000
 """Of larger backgrounds evenly spaced rows are looked at: distances grow with the square."""
@@ -21,10 +20,10 @@ def prototypes(
     """
     looked_at = np.unique(np.linspace(0, len(background) - 1, _MOST_ROWS).astype(np.int64))
     rows = background[looked_at] if len(background) > _MOST_ROWS else background
-    ranks = (2 * rankdata(np.nan_to_num(rows, nan=-np.inf), axis=0)).astype(np.int64)
     distance = np.zeros((len(rows), len(rows)), np.int64)
-    for column in ranks.T:
-        distance += np.square(column[:, None] - column)
+    for column in np.nan_to_num(rows, nan=-np.inf).T:
+        ranks = _twice_the_ranks(column)
+        distance += np.square(ranks[:, None] - ranks)
     medoids = [int(np.argmin(distance.sum(axis=1)))]
     while len(medoids) < count:
         medoids.append(int(np.argmax(distance[:, medoids].min(axis=1))))
@@ -42,3 +41,12 @@ def prototypes(
     shares = np.bincount(nearest, minlength=count) / len(rows)
     places = looked_at[medoids] if len(background) > _MOST_ROWS else np.array(medoids)
     return places.astype(np.int64), shares
+
+
+def _twice_the_ranks(column: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return twice each value's rank (n,), equal values' mean rank: a whole number.
+
+    `scipy.stats.rankdata` says the same, but importing it took every scorer a second.
+    """
+    ordered = np.sort(column)
+    return np.searchsorted(ordered, column) + np.searchsorted(ordered, column, "right") + 1

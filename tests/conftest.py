@@ -13,6 +13,10 @@ from tests.registry_server import Registry, fetch_registry
 
 MakeTopics = Callable[..., list[str]]
 
+# Where it is set, each of the hundreds of processes that the tests start would compile our modules
+# anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -65,6 +65,15 @@ def test_help_and_version_do_not_wait_for_heavy_modules():
         )
 
 
+def test_a_scorer_does_not_wait_for_what_it_does_not_use():
+    check = (
+        "import sys\nimport weir.commands.score, weir.explaining, weir.scoring\n"
+        "heavy = {'lightgbm', 'mlflow', 'pandas', 'scipy.linalg', 'scipy.stats', 'sklearn'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True, timeout=60, env=environment())
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_each_command_explains_itself(run, name):
     code, out, _ = run(name, "--help")
