@@ -165,7 +165,11 @@ def main(arguments: Sequence[str]) -> None:
     bootstrap_servers, events, answers, group = arguments
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    loop = make_loop(bootstrap_servers, events, RunningSum(answers), group, max_batch=50)
+    loop = make_loop(
+        bootstrap_servers, events, RunningSum(answers), group,
+        max_batch=50,
+        session_timeout="3s",  # the next process waits as long for a killed one's partitions
+    )  # fmt: skip
     if "DIE_IN" in os.environ:
         _die_before_commit(int(os.environ["DIE_IN"]))
     loop.run(stop)

@@ -89,7 +89,7 @@ def test_an_abort_while_a_queue_is_held_back(world: World, make_topics: MakeTopi
     task = RunningSum(world.answers)
     refused = [Outgoing(narrow, [os.urandom(5_000)], [None], [0])]
     task.extra = lambda work: [] if task.aborts or not task.committed_events else refused
-    world.send(1_500)
+    world.send(600)
     with running(world.loop(task, max_batch=25, max_queued=50)):
         wait(lambda: task.committed_events >= world.sent)
     assert len(task.aborts) == 1
