@@ -21,6 +21,7 @@ from streams.files import open_events
 from streams.topics import ROLES
 from weir import __version__
 from weir.main import Commands
+from weir.scores import read_scores
 from weir.settings import EXAMPLE_FILE, load_settings
 
 NAMES = [name for name, _, _ in Commands.lazy]
@@ -319,7 +320,9 @@ def topics_of(make_topics, partitions=2):
     return dict(zip(ROLES, names, strict=True))
 
 
-def test_replay_score_and_evaluate_agree_on_every_event(given, kafka, make_topics, tmp_path):
+def test_replay_score_and_evaluate_agree_on_every_event(
+    given, run, kafka, make_topics, tmp_path, monkeypatch
+):
     config = write_settings(
         tmp_path / "weir.toml", topics=topics_of(make_topics), data_dir=str(given.folder / "data")
     )
@@ -340,20 +343,21 @@ def test_replay_score_and_evaluate_agree_on_every_event(given, kafka, make_topic
         [sys.executable, "-m", "weir", "score", "--metrics-port", "0"],
         env=environment(**there), stdout=log, stderr=subprocess.STDOUT,
     )  # fmt: skip
+    settings = load_settings(config)
+    answers = settings.kafka.model_copy(update={"bootstrap_servers": kafka})
     try:
         deadline = time.monotonic() + 60
-        result = {"events": 0}
-        while result["events"] < len(live):
+        while len(read_scores(answers, settings.topics.scores).ids) < len(live):
             assert time.monotonic() < deadline, (tmp_path / "scorer.log").read_text()
             assert scorer.poll() is None, (tmp_path / "scorer.log").read_text()
-            time.sleep(1)
-            done = weir("evaluate", "--json", **there)
-            assert done.returncode == 0, done.stderr
-            result = json.loads(done.stdout)
+            time.sleep(0.1)
     finally:
         scorer.send_signal(signal.SIGTERM)
         assert scorer.wait(30) == 0
         log.close()
+    done = weir("evaluate", "--json", **there)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
     frauds = pc.sum(live["is_fraud"]).as_py()
     assert (result["events"], result["labelled"], result["frauds"]) == (
         len(live),
@@ -364,17 +368,17 @@ def test_replay_score_and_evaluate_agree_on_every_event(given, kafka, make_topic
     assert sum(each["events"] for each in result["decisions"].values()) == len(live)
 
     pyarrow.csv.write_csv(live.select(["transaction_id"]).slice(0, 100), tmp_path / "ids.csv")
-    done = weir("evaluate", "--json", "--ids", tmp_path / "ids.csv", **there)
-    chosen = json.loads(done.stdout)
+    for name, value in there.items():
+        monkeypatch.setenv(name, value)
+    chosen = json.loads(run("evaluate", "--json", "--ids", tmp_path / "ids.csv")[1])
     assert chosen["events"] == 100
     assert chosen["frauds"] == pc.sum(live["is_fraud"].slice(0, 100)).as_py()
 
-    done = weir("evaluate", "--json", "--to", begin, **there)
-    assert json.loads(done.stdout)["events"] == 0
-    assert json.loads(done.stdout)["undefined"]["auc"] == "no labelled events"
+    none = json.loads(run("evaluate", "--json", "--to", begin)[1])
+    assert none["events"] == 0
+    assert none["undefined"]["auc"] == "no labelled events"
     for bad, words in (("no.csv", "no.csv"), (config, "weir.toml")):
-        done = weir("evaluate", "--ids", bad, **there)
-        one_line((done.returncode, done.stdout, done.stderr), 1, words)
+        one_line(run("evaluate", "--ids", bad), 1, words)
     done = weir("evaluate", **there)
     assert done.returncode == 0
     assert "average precision" in done.stdout

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from confluent_kafka import Producer
-from front_door import Trained, weir
+from front_door import Trained
 from running_scorer import Samples, Scorer, replay
 
 from streams.dead_letters import read_dead_letter
@@ -16,6 +16,7 @@ from weir.scores import read_scores
 from weir.settings import load_settings
 
 Config = Callable[..., Path]
+Run = Callable[..., tuple[int, str, str]]
 COUNT = 3_000
 
 
@@ -82,36 +83,36 @@ def test_a_second_scorer_takes_over_and_the_first_says_so(
     assert second.end(signal.SIGINT) == 0
 
 
-def test_a_port_that_is_taken_is_named(config: Config) -> None:
+def test_a_port_that_is_taken_is_named(config: Config, run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        done = weir("score", "-c", config(metrics={"port": port}))
-    assert done.returncode == 1
-    assert f"metrics.port: {port}" in done.stderr
-    assert "Traceback" not in done.stderr
+        code, _, said = run("score", "-c", config(metrics={"port": port}))
+    assert code == 1
+    assert f"metrics.port: {port}" in said
+    assert "Traceback" not in said
 
 
-def test_a_model_of_another_meaning_is_refused(config: Config, trained: Trained) -> None:
+def test_a_model_of_another_meaning_is_refused(config: Config, run: Run) -> None:
     path = config()
     path.write_text(path.read_text().replace('window = "1h"', 'window = "2h"'))
-    done = weir("score", "-c", path)
-    message = " ".join(done.stderr.split())
-    assert done.returncode == 1
+    code, _, said = run("score", "-c", path)
+    message = " ".join(said.split())
+    assert code == 1
     assert "when 'customer_count_1h' meant something else" in message
     assert "weir train" in message
 
 
-def test_a_missing_feature_is_refused(config: Config) -> None:
+def test_a_missing_feature_is_refused(config: Config, run: Run) -> None:
     path = config()
     text = path.read_text()
     path.write_text(text.replace('name = "customer_count_1h"', 'name = "customer_hourly"'))
-    done = weir("score", "-c", path)
-    assert done.returncode == 1
-    assert "that are not computed: customer_count_1h." in " ".join(done.stderr.split())
+    code, _, said = run("score", "-c", path)
+    assert code == 1
+    assert "that are not computed: customer_count_1h." in " ".join(said.split())
 
 
-def test_an_alias_that_is_not_there_is_named(config: Config) -> None:
-    done = weir("score", "-c", config(), "--model", "canary")
-    assert done.returncode == 1
-    assert "'canary'" in done.stderr
-    assert "champion" in done.stderr
+def test_an_alias_that_is_not_there_is_named(config: Config, run: Run) -> None:
+    code, _, said = run("score", "-c", config(), "--model", "canary")
+    assert code == 1
+    assert "'canary'" in said
+    assert "champion" in said
