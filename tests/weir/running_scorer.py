@@ -55,7 +55,7 @@ class Scorer:
         self.wait_for(lambda: "metrics on" in self.log, 180)  # a busy machine compiles for long
         address = re.search(r"http://\S+/metrics", self.log)
         assert address is not None
-        with urlopen(address[0], timeout=2) as response:
+        with urlopen(address[0], timeout=10) as response:
             text = response.read().decode()
         sums: Samples = {}
         for family in text_string_to_metric_families(text):
