@@ -81,13 +81,8 @@ class CpuEngine(ClosedAtEnd):
         self._select = FeatureSelection(package.features.names, feature_names)
         self._forest: CompiledForest | None = None
         self._routes: dict[str, Route] = {WHOLE_GRAPH: _whole_graph(package)}
-        try:
-            self._forest, self._routes[COMPILED_TREES] = _compiled_trees(package)
-        except (TreeError, EngineError) as error:
-            logger.info("model %s: its trees are not compiled: %s", self._name, error)
         self._largest_measured = _LARGEST_MEASURED
-        if nvforest:
-            self._add_nvforest(package)
+        self._add_tree_routes(package, nvforest)
         # The routes of the buckets; replaced as a whole, never changed, and None once closed.
         self._chosen: tuple[Route, ...] | None = (self._routes[WHOLE_GRAPH],) * len(BATCH_BUCKETS)
         routes = (WHOLE_GRAPH,) * len(BATCH_BUCKETS)
@@ -104,7 +99,7 @@ class CpuEngine(ClosedAtEnd):
             raise EngineError("the engine is closed")
         if self._forest is not None:
             self._forest.warm_up()
-        self._drop_what_differs()
+            self._drop_what_differs()
         names = self._fastest()
         self._chosen = tuple(self._routes[name] for name in names)
         self._info = replace(self._info, routes=names)
@@ -136,16 +131,24 @@ class CpuEngine(ClosedAtEnd):
         self._routes = {}
         self._forest = None
 
-    def _add_nvforest(self, package: ModelPackage) -> None:
+    def _add_tree_routes(self, package: ModelPackage, nvforest: bool) -> None:
         try:
             rest_of_graph, trees = _without_trees(package)
-            forest = NvForest(trees)
         except (TreeError, EngineError) as error:
+            level = logging.WARNING if nvforest else logging.INFO
+            logger.log(level, "model %s: its trees are not compiled: %s", self._name, error)
+            return
+        self._forest = CompiledForest(trees)
+        self._routes[COMPILED_TREES] = _by_margin(self._forest, rest_of_graph)
+        if not nvforest:
+            return
+        try:
+            forest = NvForest(trees)
+        except TreeError as error:
             logger.warning("model %s: its trees are not in nvForest: %s", self._name, error)
             return
-        self._routes[f"nvForest on the {forest.device.upper()}, then onnxruntime"] = lambda rows: (
-            rest_of_graph(rows, forest(rows)[:, None])
-        )
+        name = f"nvForest on the {forest.device.upper()}, then onnxruntime"
+        self._routes[name] = _by_margin(forest, rest_of_graph)
         # A GPU is dear by the call: it may win at the largest batches only.
         self._largest_measured = _MOST
 
@@ -195,19 +198,8 @@ def _whole_graph(package: ModelPackage) -> Route:
     return BoundSession(load_session(package.model, name), "features")
 
 
-def _compiled_trees(package: ModelPackage) -> tuple[CompiledForest, Route]:
-    """Return the trees, and the route that answers by them.
-
-    Raises:
-        TreeError, EngineError: see `_without_trees`.
-    """
-    rest_of_graph, trees = _without_trees(package)
-    forest = CompiledForest(trees)
-
-    def answer(rows: NDArray[np.float32]) -> Outputs:
-        return rest_of_graph(rows, forest(rows)[:, None])
-
-    return forest, answer
+def _by_margin(forest: CompiledForest | NvForest, rest_of_graph: BoundSession) -> Route:
+    return lambda rows: rest_of_graph(rows, forest(rows)[:, None])
 
 
 def _without_trees(package: ModelPackage) -> tuple[BoundSession, Forest]:
