@@ -126,8 +126,7 @@ class Transactor:
         """Call, but no longer than the cluster may take and a little more."""
         within_s = self._timeout_s + _OVERDUE_S
         called = in_thread(call, *args)
-        if not comes_back(called, within_s, self._stop):
-            self._give_up_if_stopped()
+        if not self._comes_back(called, within_s):
             raise OutlivedError.overdue(within_s)
         called.result()
 
@@ -154,8 +153,7 @@ class Transactor:
         left = self._overdue_at - monotonic()
         # This process may have been stopped for long: then the call comes back now.
         patience_s = max(_GRACE_S, left)
-        if (wait or left <= 0) and not comes_back(self._in_flight, patience_s, self._stop):
-            self._give_up_if_stopped()
+        if (wait or left <= 0) and not self._comes_back(self._in_flight, patience_s):
             return self._abandon()
         if not self._in_flight.done():
             return None
@@ -170,10 +168,12 @@ class Transactor:
             self.start()
         return outcome
 
-    def _give_up_if_stopped(self) -> None:
-        if self._stop.is_set():
+    def _comes_back(self, called: "Future[Any]", within_s: float) -> bool:
+        back = comes_back(called, within_s, self._stop)
+        if not back and self._stop.is_set():
             self._in_flight = None
             raise StoppedError("stopped while Kafka's client waits for the cluster")
+        return back
 
     def _abandon(self) -> Aborted:
         """Fence off our own producer, one of whose calls does not come back, with a new one.
