@@ -23,6 +23,7 @@ from explain.record_parts import (
     ModelPart,
     Part,
 )
+from streams.json_faults import UNREADABLE
 
 SCHEMA: Final = "weir.explanation/1"
 """Raised with every change of what a record holds; each has a file of its own in
@@ -134,7 +135,7 @@ def read(data: bytes) -> Record:
                 f"a record of schema {schema!r}; this version of Weir reads {SCHEMA!r}"
             )
         record = _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:
+    except (*UNREADABLE, TypeError) as error:
         raise RecordError(f"no explanation record: {error}") from error
     _check_together(record)
     if _json(record) != data:

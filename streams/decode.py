@@ -15,7 +15,7 @@ from streams import clock
 from streams.contract import EARLIEST_MS, LATEST_MS, EventContract, Field
 from streams.events import RecordBatch
 from streams.field_checks import from_the_future
-from streams.json_faults import classify, undecodable
+from streams.json_faults import UNREADABLE, classify, undecodable
 from streams.rejection import Rejected
 
 time_of = attrgetter("time")
@@ -132,7 +132,7 @@ class Decoder:
                 # behind the bad record: so a bad one costs no more than itself.
                 records.extend(map(self._decode_one, remaining))
                 break
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            except UNREADABLE as error:
                 position = len(records) + len(rejected)
                 finding = classify(
                     self._contract, values[position], int(arrived_ms[position])

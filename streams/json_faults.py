@@ -17,6 +17,9 @@ from streams.field_checks import (
 )
 from streams.rejection import Finding, Reason
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What `msgspec` raises for bytes that are no JSON of the wanted kind."""
+
 _HUGE = 10**400  # stands for longer integers: Python refuses to parse more than 4,300 digits
 
 

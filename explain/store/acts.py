@@ -8,6 +8,7 @@ from sqlalchemy import Connection, insert
 from explain.store.chain import genesis, links
 from explain.store.errors import TamperedError
 from explain.store.tables import acts, head_of
+from streams.json_faults import UNREADABLE
 
 Kind = Literal["read", "hold", "release", "purge"]
 _SCHEMA = "weir.act/1"
@@ -44,7 +45,7 @@ def parse_act(sequence: int, body: Any) -> Act:
     """
     try:
         return _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:
+    except (*UNREADABLE, TypeError) as error:
         raise TamperedError(
             f"act {sequence} is no act any more: {error}; see `weir audit verify`"
         ) from error

@@ -11,6 +11,7 @@ from explain.store.chain import Chain, Head, genesis
 from explain.store.errors import StoreError, TamperedError
 from explain.store.keys import Signer
 from explain.store.tables import anchors, as_stored, head_of
+from streams.json_faults import UNREADABLE
 
 _SCHEMA = "weir.anchor/1"
 
@@ -122,7 +123,7 @@ def read_copy(path: Path) -> Iterator[SignedAnchor]:
                 try:
                     read = _decode_line(line)
                     yield parse_anchor(canonical(read.anchor), bytes.fromhex(read.signature))
-                except (ValueError, msgspec.DecodeError, RecursionError) as error:
+                except (*UNREADABLE, ValueError) as error:
                     raise StoreError(
                         f"{path}:{number}: no anchor: {error}; write the file with "
                         "`weir audit anchors --out FILE`"
@@ -172,7 +173,7 @@ def read_row(row: Row[Any]) -> SignedAnchor:
     signature = row.signature if isinstance(row.signature, bytes) else b""
     try:
         return parse_anchor(row.body, signature)
-    except (ValueError, TypeError, msgspec.DecodeError, RecursionError) as error:
+    except (*UNREADABLE, ValueError, TypeError) as error:
         raise TamperedError(f"anchor {row.number} is no anchor any more: {error}") from error
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from explain.record import RecordError
+from streams.json_faults import UNREADABLE
 
 _INDEXED = 200
 """Characters of a text that are indexed: PostgreSQL refuses an index row of 2,700 bytes."""
@@ -56,7 +57,7 @@ def keys_of(record: bytes) -> Keys:
     """
     try:
         read = _decode(record)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise RecordError(f"no explanation record: {error}") from error
     event = read.event
     return Keys(
