@@ -100,8 +100,8 @@ class Retention:
         with self._database.reading() as connection:
             return _active(connection)
 
-    def add(self, hold: Hold, note: str) -> int:
-        """Put records under a hold, those to come included; its number.
+    def add(self, hold: Hold, note: str) -> tuple[int, int]:
+        """Put records under a hold, those to come included; its number, and how many there are.
 
         Raises:
             ValueError: it says nothing, or its span is empty.
@@ -113,16 +113,7 @@ class Retention:
             raise ValueError("the span is empty: it has to begin before it ends")
         with self._database.writing() as connection:
             count = _count(connection, hold.condition())
-            return self._act(connection, "hold", msgspec.to_builtins(hold), count, note)
-
-    def count(self, hold: Hold) -> int:
-        """How many records a hold is about by now.
-
-        Raises:
-            StoreUnavailableError, StoreError: the database failed.
-        """
-        with self._database.reading() as connection:
-            return _count(connection, hold.condition())
+            return self._act(connection, "hold", msgspec.to_builtins(hold), count, note), count
 
     def release(self, number: int, note: str) -> None:
         """End a hold.

@@ -8,9 +8,8 @@ import typer
 from rich.table import Table
 
 from explain.store.retention import Hold, Retention
-from weir.console import ConfigOption, JsonOption, print_json, stderr, stdout
+from weir.console import ConfigOption, JsonOption, print_json, stderr, stdout, visible
 from weir.dates import FromOption, ToOption, moment, time_range_ms
-from weir.letter_view import visible
 from weir.login import login_or
 from weir.settings import load_settings
 
@@ -51,9 +50,7 @@ def add(
     from_ms, to_ms = time_range_ms(start, stop)
     hold = Hold(event_id=event, event_key=key, from_ms=from_ms, to_ms=to_ms)
     with settings.store.open_database(settings.data_dir) as database:
-        retention = Retention(database, login_or(by))
-        number = retention.add(hold, note)
-        held = retention.count(hold)
+        number, held = Retention(database, login_or(by)).add(hold, note)
     if as_json:
         print_json({"hold": number, "records": held, **msgspec.to_builtins(hold)})
         return

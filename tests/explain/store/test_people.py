@@ -160,7 +160,7 @@ def test_a_hold_stops_a_purge_until_it_is_released(filled: Database) -> None:
         (Hold(to_ms=T0 + DAY_MS), 0, True),
         (Hold(event_id="15"), 10, False),
     ):
-        number = retention.add(hold, "court order 4711")
+        number, _ = retention.add(hold, "court order 4711")
         (active,) = retention.holds()
         assert (active.number, active.hold, active.who, active.note) == (
             number, hold, "ada", "court order 4711"
@@ -171,7 +171,7 @@ def test_a_hold_stops_a_purge_until_it_is_released(filled: Database) -> None:
         assert retention.holds() == []
         with pytest.raises(ValueError, match=f"no hold {number}"):
             retention.release(number, "")
-    number = retention.add(Hold(event_id="7"), "")
+    number, _ = retention.add(Hold(event_id="7"), "")
     retention.purge(before_ms, SIGNER, TRUSTED)
     assert left(filled)[0] == 6
     retention.release(number, "")
