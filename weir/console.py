@@ -68,6 +68,13 @@ Step = Callable[[int, int], None]
 STDOUT = Path("-")
 
 
+def visible(text: str) -> str:
+    """Text that can't drive the terminal: a producer may have put anything into a record."""
+    return "".join(
+        each if each.isprintable() or each == "\t" else f"\\x{ord(each):02x}" for each in text
+    )
+
+
 def print_json(value: Any) -> None:
     """Write one JSON object to stdout; NaN becomes null."""
     sys.stdout.write(json.dumps(_finite(value), indent=2, default=str) + "\n")

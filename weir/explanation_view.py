@@ -10,9 +10,8 @@ from rich.text import Text
 from explain.record import Record
 from explain.replay import Replay
 from explain.sheet import Bar, Fact, Sheet
-from weir.console import stdout
+from weir.console import stdout, visible
 from weir.dates import moment
-from weir.letter_view import visible
 
 _HALF = 20
 """Characters of a bar on each side of zero."""

@@ -14,7 +14,7 @@ from streams.dead_letters import DeadLetter
 from streams.letter_box import LetterBox, StoredLetter
 from streams.rejection import Reason
 from streams.requeue import RequeueReport
-from weir.console import stdout
+from weir.console import stdout, visible
 from weir.dates import moment
 
 _EXCERPT = 60
@@ -186,13 +186,6 @@ def as_text(value: bytes) -> str | None:
         return None
     # A few control characters occur in text; NUL and its like mean that it is something else.
     return None if any(character < "\t" for character in text) else text
-
-
-def visible(text: str) -> str:
-    """Text that can't drive the terminal: a producer may have put anything into a record."""
-    return "".join(
-        each if each.isprintable() or each == "\t" else f"\\x{ord(each):02x}" for each in text
-    )
 
 
 def _value_facts(letter: DeadLetter) -> str:

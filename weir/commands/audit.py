@@ -27,10 +27,10 @@ from weir.console import (
     print_json,
     progress_bar,
     stdout,
+    visible,
     write_file,
 )
 from weir.dates import moment, parse_time_ms
-from weir.letter_view import visible
 from weir.login import login_or
 from weir.settings import Settings, load_settings
 

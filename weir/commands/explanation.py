@@ -15,10 +15,10 @@ from weir.console import (
     JsonOption,
     print_json,
     stdout,
+    visible,
 )
 from weir.explanation_lookup import IdArgument, LanguageOption, look_up, open_reader
 from weir.explanation_view import say_replayed, show_sheet
-from weir.letter_view import visible
 from weir.reasons import open_catalogue
 from weir.settings import load_settings
 from weir.wiring import open_registry
