@@ -103,6 +103,28 @@ def feature_log(model: str, package: ModelPackage) -> bytes:
     )  # fmt: skip
 
 
+def of_its_own(
+    config: Callable[..., Path], make_topics: Callable[..., list[str]], **explain: str
+) -> Settings:
+    """Settings of an explainer whose topics and group nobody else has."""
+    log, explanations, letters = make_topics("log", "explanations", "letters")
+    group = f"explainer-{os.urandom(4).hex()}"
+    return load_settings(
+        config(
+            topics={"feature_log": log, "explanations": explanations, "dead_letters": letters},
+            explain={"group": group, "samples": 256, **explain},
+        )
+    )
+
+
+def log_flagged(settings: Settings, package: ModelPackage, models: list[str]) -> None:
+    """Send a record of flagged events for each model."""
+    producer = Producer(settings.kafka.producer_config())
+    for model in models:
+        producer.produce(settings.topics.feature_log, feature_log(model, package))
+    assert producer.flush(30) == 0
+
+
 def values(settings: Settings, topic: str) -> list[Any]:
     return [message for batch in read_to_end(settings.kafka, topic) for message in batch]
 
@@ -125,19 +147,11 @@ def test_while_the_registry_is_away_nothing_is_rejected_and_a_gone_model_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("weir.explaining._AGAIN_S", 0.05)
-    log, explanations, letters = make_topics("log", "explanations", "letters")
-    settings = load_settings(
-        config(
-            topics={"feature_log": log, "explanations": explanations, "dead_letters": letters},
-            explain={"group": f"explainer-{os.urandom(4).hex()}", "samples": 256},
-        )
-    )
+    settings = of_its_own(config, make_topics)
+    explanations, letters = settings.topics.explanations, settings.topics.dead_letters
     registry = Fickle(settings, away="")
     package = registry.resolve("champion")
-    producer = Producer(settings.kafka.producer_config())
-    for model in (package.short_id, "0" * 12):
-        producer.produce(log, feature_log(model, package))
-    assert producer.flush(30) == 0
+    log_flagged(settings, package, [package.short_id, "0" * 12])
 
     registry.away = question
     Running(settings, registry).end_after(lambda: registry.asked_in_vain > 2)
@@ -161,22 +175,11 @@ def test_a_disk_that_is_full_rejects_nothing(
     tmp_path: Path,
 ) -> None:
     ring = KeyRing.make(tmp_path / "keys").path
-    log, explanations, letters = make_topics("log", "explanations", "letters")
-    settings = load_settings(
-        config(
-            topics={"feature_log": log, "explanations": explanations, "dead_letters": letters},
-            explain={
-                "group": f"explainer-{os.urandom(4).hex()}",
-                "samples": 256,
-                "key_ring": str(ring),
-            },
-        )
-    )
+    settings = of_its_own(config, make_topics, key_ring=str(ring))
+    explanations, letters = settings.topics.explanations, settings.topics.dead_letters
     registry = Fickle(settings, away="")
     package = registry.resolve("champion")
-    producer = Producer(settings.kafka.producer_config())
-    producer.produce(log, feature_log(package.short_id, package))
-    assert producer.flush(30) == 0
+    log_flagged(settings, package, [package.short_id])
 
     with monkeypatch.context() as full:
         full.setattr(os, "pwrite", lambda *_: 0)
