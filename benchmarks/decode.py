@@ -19,8 +19,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
-from streams.contract import EventContract
-from streams.decode import Decoder
+from streams.events.contract import EventContract
+from streams.events.json_decoder import Decoder
 
 BASELINE = "msgspec with 3 columns"
 NOW = 1_700_000_000_000

@@ -24,8 +24,8 @@ from pydantic import TypeAdapter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
-from streams.contract import EventContract
-from streams.events import RecordBatch
+from streams.events.contract import EventContract
+from streams.events.record_batch import RecordBatch
 from streams.features import FeatureDeclaration, FeaturePlan, FeatureState, LabelBatch
 from streams.features.state import WindowSettings
 

@@ -23,12 +23,12 @@ import tomli_w
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import DATA, arguments, report
 from inference.evaluation import evaluate
-from streams.broker import LocalBroker
-from streams.files import open_events
-from streams.id_file import read_ids
-from streams.kafka import KafkaSettings, connect
-from streams.replay import Pace
-from streams.topics import ensure_topics
+from streams.files.event_file import open_events
+from streams.files.id_file import read_ids
+from streams.kafka.client import KafkaSettings, connect
+from streams.kafka.topics import ensure_topics
+from streams.replay.replay import Pace
+from weir.broker import LocalBroker
 from weir.dates import parse_time_ms
 from weir.demo.player import Player
 from weir.demo.scorer_process import ScorerProcess

@@ -22,13 +22,14 @@ from pydantic import TypeAdapter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
-from streams.alignment import AlignmentSettings
-from streams.column_batch import ColumnBatch
-from streams.contract import EventContract
+from streams.events.contract import EventContract
 from streams.features import FeatureDeclaration, FeaturePlan, FeatureState, LabelBatch
 from streams.features.window_settings import WindowSettings
-from streams.stages import EntityStage, split_plan
-from streams.stages.messages import Mark, RowCodec
+from streams.files.arrow_batch import ColumnBatch
+from streams.intake.time_merge import AlignmentSettings
+from streams.stages.common.messages import Mark, RowCodec
+from streams.stages.common.split import split_plan
+from streams.stages.entity.entity_stage import EntityStage
 
 DAY = 86_400_000
 DAYS = 30

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from confluent_kafka import Consumer, TopicPartition
 
-from streams.kafka import KafkaSettings
+from streams.kafka.client import KafkaSettings
 from weir.demo.scorer_process import ScorerProcess
 
 _PATIENCE_S = 120.0

@@ -20,15 +20,15 @@ from prometheus_client import CollectorRegistry
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
 from inference.metrics import STAGES
-from streams.broker import BrokerSettings, LocalBroker
-from streams.files import open_events
-from streams.kafka import KafkaSettings, connect
-from streams.pace import Pace
-from streams.replay import Replayer
-from streams.task import Answers
-from streams.topics import TopicSettings, ensure_topics
-from streams.transaction import Committed, Outgoing
-from streams.work import Work
+from streams.files.event_file import open_events
+from streams.intake.input_batch import Work
+from streams.kafka.client import KafkaSettings, connect
+from streams.kafka.topics import TopicSettings, ensure_topics
+from streams.loop.task import Answers
+from streams.replay.pace import Pace
+from streams.replay.replay import Replayer
+from streams.transactions.outcome import Committed, Outgoing
+from weir.broker import BrokerSettings, LocalBroker
 from weir.scoring import ScorerProcess, build_scorer
 from weir.settings import EXAMPLE_FILE, Settings, load_settings
 from weir.simulator import SimulatorSettings, simulate

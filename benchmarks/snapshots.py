@@ -20,19 +20,19 @@ from confluent_kafka import Producer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
-from streams.alignment import AlignmentSettings
-from streams.broker import BrokerSettings, LocalBroker
-from streams.contract import EventContract, Field
-from streams.exactly_once import ExactlyOnceLoop
+from streams.events.contract import EventContract, Field
 from streams.features import FeatureDeclaration, FeaturePlan, FeatureState
-from streams.intake import Intake
-from streams.kafka import KafkaSettings, connect
-from streams.loop_settings import LoopSettings
+from streams.intake.input_batch import Work
+from streams.intake.intake import Intake
+from streams.intake.time_merge import AlignmentSettings
+from streams.kafka.client import KafkaSettings, connect
+from streams.kafka.topics import ROLES, TopicSettings, ensure_topics
+from streams.loop.fused_loop import ExactlyOnceLoop
+from streams.loop.settings import LoopSettings
+from streams.loop.task import Answers
 from streams.snapshots import SnapshotSettings
-from streams.task import Answers
-from streams.topics import ROLES, TopicSettings, ensure_topics
-from streams.transaction import Committed, Outgoing
-from streams.work import Work
+from streams.transactions.outcome import Committed, Outgoing
+from weir.broker import BrokerSettings, LocalBroker
 
 TARGET_MS = 50.0
 _ENTITIES = 500_000
@@ -77,11 +77,11 @@ class Windows:
 
     def fill(self, entities: int) -> None:
         """Give each entity three events."""
-        from streams.events import RecordBatch
+        from streams.events.record_batch import RecordBatch
 
         now = round(time() * 1_000)
         rng = np.random.default_rng(1)
-        from streams.decode import Decoder
+        from streams.events.json_decoder import Decoder
 
         decoder = Decoder(_CONTRACT)
         for lap in range(3):

@@ -33,15 +33,15 @@ from benchmarks.score_watcher import Scores
 from inference.commands import CHAMPION, ChampionCommand, ModelVersion, encode, version_of
 from inference.package import ModelPackage
 from inference.training import train
-from streams.broker import BrokerSettings, LocalBroker
-from streams.clock import now_ms
+from streams.base.clock import now_ms
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
-from streams.files import EventFile, open_events
-from streams.kafka import connect
-from streams.pace import Pace
-from streams.publisher import Publisher
-from streams.reading import read_to_end
-from streams.replay import Replayer
+from streams.files.event_file import EventFile, open_events
+from streams.kafka.client import connect
+from streams.kafka.consuming import read_to_end
+from streams.kafka.publisher import Publisher
+from streams.replay.pace import Pace
+from streams.replay.replay import Replayer
+from weir.broker import BrokerSettings, LocalBroker
 from weir.control_room import ControlRoom
 from weir.demo.scorer_process import ScorerProcess
 from weir.settings import EXAMPLE_FILE, Settings, load_settings

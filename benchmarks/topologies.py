@@ -23,13 +23,13 @@ from confluent_kafka import Consumer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import DATA, arguments, report
-from streams.broker import BrokerSettings, LocalBroker
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
-from streams.files import EventFile, open_events
-from streams.kafka import connect
-from streams.pace import Pace
-from streams.reading import consume_ready
-from streams.replay import Replayer
+from streams.files.event_file import EventFile, open_events
+from streams.kafka.client import connect
+from streams.kafka.consuming import consume_ready
+from streams.replay.pace import Pace
+from streams.replay.replay import Replayer
+from weir.broker import BrokerSettings, LocalBroker
 from weir.demo.scorer_process import ScorerProcess
 from weir.settings import Settings, load_settings
 from weir.training_run import train_and_register

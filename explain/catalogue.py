@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from explain.errors import ExplainError
 from explain.spans import EVERYTHING, Span
-from streams.section import Section
+from streams.base.section import Section
 
 HIGH, LOW, TYPICAL, MISSING = "high", "low", "typical", "missing"
 """How a value stands to the typical one: above it, below it, at it; or there is none."""

@@ -9,7 +9,7 @@ from explain.catalogue_rules import Problem, place
 from explain.errors import ExplainError
 from explain.feature_range import FeatureRange, range_of
 from explain.spans import Span, gaps
-from streams.contract import EventContract
+from streams.events.contract import EventContract
 from streams.features.declarations import FeatureDeclaration
 
 

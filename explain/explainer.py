@@ -18,15 +18,15 @@ from explain.settings import ExplainSettings
 from explain.tokens import KeyRingError
 from inference.errors import InferenceError
 from inference.lag_collector import LagCollector
-from streams.clock import now_ms
-from streams.kafka import KafkaSettings
-from streams.lag import lag_of
-from streams.letter_writer import dead_letters_of
-from streams.reading import consume_ready, note_errors
-from streams.rejection import Reason, Rejected
-from streams.transaction import Aborted, Outgoing
-from streams.transactor import Transactor
-from streams.waiting import StoppedError
+from streams.base.bounded_calls import StoppedError
+from streams.base.clock import now_ms
+from streams.dead_letters.writer import dead_letters_of
+from streams.events.rejection import Reason, Rejected
+from streams.kafka.client import KafkaSettings
+from streams.kafka.consuming import consume_ready, note_errors
+from streams.kafka.lag import lag_of
+from streams.transactions.outcome import Aborted, Outgoing
+from streams.transactions.transactor import Transactor
 
 logger = logging.getLogger(__name__)
 

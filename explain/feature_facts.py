@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from streams.section import format_duration
+from streams.base.section import format_duration
 
 _OF_THE_FIELD = ("sum", "mean", "min", "max", "std", "last")
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from explain.spans import EVERYTHING, Span
-from streams.contract import EventContract
+from streams.events.contract import EventContract
 from streams.features.declarations import (
     CalendarFeature,
     FeatureDeclaration,

@@ -22,7 +22,7 @@ from inference.errors import InferenceError
 from inference.package import ModelPackage
 from inference.policy import DECISIONS
 from inference.serving import Serving
-from streams.transaction import Outgoing
+from streams.transactions.outcome import Outgoing
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from streams.section import Section
+from streams.base.section import Section
 
 PLACEHOLDERS = ("date", "time", "institution", "contact")
 

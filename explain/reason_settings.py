@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from streams.section import Section
+from streams.base.section import Section
 
 MOST_REASONS = 4
 """More than four reasons are "not likely to be helpful" (Regulation B, official interpretation of

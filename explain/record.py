@@ -23,7 +23,7 @@ from explain.record_parts import (
     ModelPart,
     Part,
 )
-from streams.json_faults import UNREADABLE
+from streams.events.json_diagnosis import UNREADABLE
 
 SCHEMA: Final = "weir.explanation/1"
 """Raised with every change of what a record holds; each has a file of its own in

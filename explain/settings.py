@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from inference.policy import Decision
-from streams.section import Duration, Section
+from streams.base.section import Duration, Section
 
 
 class ConfidenceSettings(Section):

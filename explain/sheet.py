@@ -8,7 +8,7 @@ from explain.record import Record
 from explain.record_parts import FeaturePart
 from explain.sheet_words import words_of
 from explain.wording import UNKNOWN, decimal_text, locale_of, spoken
-from streams.clock import utc
+from streams.base.clock import utc
 
 
 class LanguageError(ExplainError):

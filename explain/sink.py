@@ -13,14 +13,14 @@ from explain.store.anchors import Anchor
 from explain.store.appending import Appended, Appender, Refused
 from explain.store.errors import StoreUnavailableError
 from inference.lag_collector import LagCollector
-from streams.clock import now_ms
-from streams.denied import is_denial
-from streams.kafka import KafkaSettings
-from streams.lag import lag_of
-from streams.letter_writer import dead_letters_of
-from streams.publisher import Publisher
-from streams.reading import consume_ready, note_errors
-from streams.rejection import Reason, Rejected
+from streams.base.clock import now_ms
+from streams.dead_letters.writer import dead_letters_of
+from streams.events.rejection import Reason, Rejected
+from streams.kafka.authorization import is_denial
+from streams.kafka.client import KafkaSettings
+from streams.kafka.consuming import consume_ready, note_errors
+from streams.kafka.lag import lag_of
+from streams.kafka.publisher import Publisher
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, SecretStr, model_validator
 
 from explain.store.errors import StoreError
-from streams.secrets import check_one_source, secret_of
-from streams.section import Duration, Section
+from streams.base.secrets import check_one_source, secret_of
+from streams.base.section import Duration, Section
 
 # Databases and cryptography are imported where they are used: settings are read by every command.
 if TYPE_CHECKING:

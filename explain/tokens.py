@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Self
 
 from explain.errors import ExplainError
-from streams.closing import ClosedAtEnd
+from streams.base.closing import ClosedAtEnd
 
 _KEY = 32
 _SLOT = 2 * _KEY

@@ -20,16 +20,16 @@ from inference.metrics import ScorerMetrics
 from inference.policy import DECISIONS
 from inference.score import Score, Timings
 from inference.serving import Serving
-from streams.clock import now_ms
-from streams.contract import EventContract
+from streams.base.clock import now_ms
+from streams.dead_letters.writer import dead_letters_of
+from streams.events.contract import EventContract
 from streams.feature_log import FeatureLogWriter
 from streams.features.feature_rows import FeatureRows
 from streams.features.plan import FeaturePlan
-from streams.letter_writer import dead_letters_of
-from streams.task import Answers
-from streams.topics import TopicSettings
-from streams.transaction import Committed, Outgoing
-from streams.work import Work
+from streams.intake.input_batch import Work
+from streams.kafka.topics import TopicSettings
+from streams.loop.task import Answers
+from streams.transactions.outcome import Committed, Outgoing
 
 _DEADLINE = "deadline"
 

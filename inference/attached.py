@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from inference.engine import Outputs
 from inference.package import ModelPackage
 from inference.serving import Serving
-from streams.transaction import Outgoing
-from streams.work import Work
+from streams.intake.input_batch import Work
+from streams.transactions.outcome import Outgoing
 
 
 class Attached(msgspec.Struct, gc=False, omit_defaults=True):

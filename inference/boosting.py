@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from streams.section import Section
+from streams.base.section import Section
 
 if TYPE_CHECKING:
     import lightgbm

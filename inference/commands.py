@@ -8,8 +8,8 @@ from pydantic import Field, ValidationError
 from inference.errors import InferenceError
 from inference.policy import PolicySettings
 from inference.registry import RegisteredModel
-from streams.control import ControlRecord
-from streams.section import Section
+from streams.base.section import Section
+from streams.kafka.control_topic import ControlRecord
 
 CHAMPION = "champion"
 POLICY = "policy"

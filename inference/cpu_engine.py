@@ -26,7 +26,7 @@ from inference.forest.graph_forms import margin_given
 from inference.forest.nvforest import NvForest
 from inference.package import ModelPackage
 from inference.sessions import BoundSession, load_session
-from streams.closing import ClosedAtEnd
+from streams.base.closing import ClosedAtEnd
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from streams.section import Section
+from streams.base.section import Section
 
 
 class Histogram(Section):

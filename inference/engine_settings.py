@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from inference.engine import BATCH_BUCKETS
-from streams.section import Section
+from streams.base.section import Section
 
 Backend = Literal["auto", "cpu", "tensorrt", "tensorrt_rtx"]
 CudaBinding = Literal["cuda-bindings", "pycuda"]

@@ -16,7 +16,7 @@ from inference.detection_metrics import (
     precision_at_capacity,
     recall_at_capacity,
 )
-from streams.columns import UNLABELLED
+from streams.files.columns import UNLABELLED
 
 __all__ = [
     "UNLABELLED",

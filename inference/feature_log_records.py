@@ -5,7 +5,7 @@ import numpy as np
 from inference.attached import Answered
 from streams.feature_log import FeatureLogWriter, ScoredEvents
 from streams.features.feature_rows import FeatureRows
-from streams.transaction import Outgoing
+from streams.transactions.outcome import Outgoing
 
 FEATURE_LOG_BYTES = 900_000
 """As for dead letters, below what a topic takes that others have made."""

@@ -34,8 +34,8 @@ from inference.policy import Policy, PolicyError, PolicySettings
 from inference.registry import RegistryAwayError
 from inference.serving import Serving
 from inference.tensorrt.errors import BuildCancelledError
-from streams.clock import now_ms
-from streams.control import ControlRecord
+from streams.base.clock import now_ms
+from streams.kafka.control_topic import ControlRecord
 
 logger = logging.getLogger(__name__)
 

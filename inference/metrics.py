@@ -10,8 +10,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from inference.lag_collector import LagCollector
+from streams.events.rejection import Rejected
 from streams.features.state import FeatureState
-from streams.rejection import Rejected
 
 STAGES = ("decode", "features", "inference", "encode", "produce", "commit")
 

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 from inference.drift_reference import DriftReference
 from inference.errors import InferenceError
 from inference.thresholds import Thresholds
-from streams.section import Section
+from streams.base.section import Section
 
 FORMAT = 1
 CARD = "card.json"

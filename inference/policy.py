@@ -9,7 +9,7 @@ from pydantic import Field, field_serializer, model_validator
 from inference.engine import Outputs
 from inference.errors import InferenceError
 from inference.thresholds import ThresholdError, Thresholds
-from streams.section import Duration, Section
+from streams.base.section import Duration, Section
 
 APPROVE, REVIEW, DECLINE = 0, 1, 2
 Decision = Literal["approve", "review", "decline"]

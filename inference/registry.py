@@ -14,7 +14,7 @@ from pydantic import Field
 
 from inference.errors import InferenceError
 from inference.package import ModelPackage, PackageError, adopt_package
-from streams.section import Section
+from streams.base.section import Section
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

@@ -5,17 +5,17 @@ from time import perf_counter
 
 from inference.answerer import Answerer
 from inference.metrics import ScorerMetrics
-from streams.features.dumps import CorruptStateError
-from streams.features.dumps import StateMismatchError as WrongState
+from streams.features.dump_format import CorruptStateError
+from streams.features.dump_format import StateMismatchError as WrongState
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureState, WindowSettings
-from streams.task import Answers, StateMismatchError
-from streams.transaction import Committed
-from streams.work import Work
+from streams.intake.input_batch import Work
+from streams.loop.task import Answers, StateMismatchError
+from streams.transactions.outcome import Committed
 
 
 class Scorer:
-    """A `streams.task.Task`: feature windows, and what answers by them.
+    """A `streams.loop.task.Task`: feature windows, and what answers by them.
 
     Args:
         answerer: answers feature vectors in the order of `plan.names`.

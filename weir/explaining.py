@@ -13,8 +13,8 @@ from explain.record_writer import RecordWriter
 from explain.tokens import KeyRing
 from inference.package import ModelPackage
 from inference.registry import Registry, RegistryAwayError
-from streams.kafka import KafkaSettings
-from streams.waiting import StoppedError
+from streams.base.bounded_calls import StoppedError
+from streams.kafka.client import KafkaSettings
 from weir.reasons import open_catalogue
 from weir.settings import Settings
 

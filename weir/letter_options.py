@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from streams.letter_box import Place, Selection
-from streams.rejection import Reason
+from streams.dead_letters.reader import Place, Selection
+from streams.events.rejection import Reason
 from weir.dates import time_range_ms
 
 ReasonOption = Annotated[

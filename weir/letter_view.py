@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from streams.dead_letters import DeadLetter
-from streams.letter_box import LetterBox, StoredLetter
-from streams.rejection import Reason
-from streams.requeue import RequeueReport
+from streams.dead_letters.letter import DeadLetter
+from streams.dead_letters.reader import LetterBox, StoredLetter
+from streams.dead_letters.requeue import RequeueReport
+from streams.events.rejection import Reason
 from weir.console import stdout, visible
 from weir.dates import moment
 

@@ -22,20 +22,20 @@ from inference.registry import CHAMPION, Registry, import_quietly
 from inference.same_meaning import check_same_meaning
 from inference.scorer import Scorer
 from inference.tensorrt.callbacks import Cancelled, Progress
-from streams.clock import now_ms
-from streams.control import ControlReader, write_control
-from streams.decode import Decoder
-from streams.exactly_once import ExactlyOnceLoop
+from streams.base.bounded_calls import StoppedError
+from streams.base.clock import now_ms
+from streams.events.json_decoder import Decoder
 from streams.features import FeatureState
 from streams.formats import event_decoder
-from streams.intake import Intake
-from streams.kafka import KafkaSettings, connect
-from streams.publisher import PublishError
-from streams.staged_loop import StagedLoop
-from streams.stages.network import StageNetwork
-from streams.stages.succession import Succession
-from streams.topics import partitions_of
-from streams.waiting import StoppedError
+from streams.intake.intake import Intake
+from streams.kafka.client import KafkaSettings, connect
+from streams.kafka.control_topic import ControlReader, write_control
+from streams.kafka.publisher import PublishError
+from streams.kafka.topics import partitions_of
+from streams.loop.fused_loop import ExactlyOnceLoop
+from streams.stages.worker.loop import StagedLoop
+from streams.stages.worker.migration import Succession
+from streams.stages.worker.network import StageNetwork
 from weir.explaining import inline_explainer
 from weir.responsive import give_way
 from weir.settings import Settings

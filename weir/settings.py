@@ -22,22 +22,22 @@ from inference.engine_settings import EngineSettings
 from inference.policy import PolicySettings
 from inference.registry import RegistrySettings
 from inference.training import TrainingSettings
-from streams.alignment import AlignmentSettings
-from streams.broker import BrokerSettings
-from streams.contract import EventContract
+from streams.base.section import Section
+from streams.events.contract import EventContract
+from streams.events.labels import LabelSettings
 from streams.features import FeatureDeclaration, FeaturePlan
 from streams.features.offline import check_label_delays
 from streams.features.state import WindowSettings
 from streams.formats import SchemaRegistrySettings
-from streams.kafka import KafkaSettings
-from streams.labels import LabelSettings
-from streams.loop_settings import LoopSettings
-from streams.section import Section
+from streams.intake.time_merge import AlignmentSettings
+from streams.kafka.client import KafkaSettings
+from streams.kafka.topics import ROLES, TopicSettings
+from streams.loop.settings import LoopSettings
 from streams.snapshots import SnapshotSettings
-from streams.stages.names import StageTopics
-from streams.stages.split import StagedPlan, split_plan
-from streams.stages.stage_topics import stage_topic_names
-from streams.topics import ROLES, TopicSettings
+from streams.stages.common.names import StageTopics
+from streams.stages.common.split import StagedPlan, split_plan
+from streams.stages.worker.stage_topics import stage_topic_names
+from weir.broker import BrokerSettings
 from weir.errors import SettingsError as SettingsError
 from weir.simulator import SimulatorSettings
 

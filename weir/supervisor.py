@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from threading import Event
 from time import monotonic
 
-from streams.child_process import die_with_parent
+from streams.base.child_process import die_with_parent
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from inference.registry import CHAMPION, RegisteredModel
 from inference.training import train
 from inference.training_set import TrainingError, TrainingSet
 from streams.features.offline import training_matrix
-from streams.files import EventFile
+from streams.files.event_file import EventFile
 from weir.settings import Settings
 from weir.wiring import open_registry
 

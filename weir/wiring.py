@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from confluent_kafka.admin import AdminClient
 
 from inference.registry import Registry
-from streams.acls import Acl, Usage
-from streams.broker import LocalBroker
-from streams.kafka import KafkaSettings, KafkaUnavailableError, connect
-from streams.rights import check_rights
-from streams.stages.stage_topics import ensure_stage_topics
-from streams.topics import ROLES, Role, ensure_topics
+from streams.kafka.acls import Acl, Usage
+from streams.kafka.client import KafkaSettings, KafkaUnavailableError, connect
+from streams.kafka.permission_check import check_rights
+from streams.kafka.topics import ROLES, Role, ensure_topics
+from streams.stages.worker.stage_topics import ensure_stage_topics
+from weir.broker import LocalBroker
 from weir.settings import Settings
 
 

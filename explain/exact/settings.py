@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from streams.section import Section
+from streams.base.section import Section
 
 Discretizer = Literal["none", "quartile", "decile", "entropy"]
 FeatureSelection = Literal[

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, insert
 from explain.store.chain import genesis, links
 from explain.store.errors import TamperedError
 from explain.store.tables import acts, head_of
-from streams.json_faults import UNREADABLE
+from streams.events.json_diagnosis import UNREADABLE
 
 Kind = Literal["read", "hold", "release", "purge"]
 _SCHEMA = "weir.act/1"

@@ -11,7 +11,7 @@ from explain.store.chain import Chain, Head, genesis
 from explain.store.errors import StoreError, TamperedError
 from explain.store.keys import Signer
 from explain.store.tables import anchors, as_stored, head_of
-from streams.json_faults import UNREADABLE
+from streams.events.json_diagnosis import UNREADABLE
 
 _SCHEMA = "weir.anchor/1"
 

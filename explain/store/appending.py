@@ -12,7 +12,7 @@ from explain.store.database import Database
 from explain.store.keys import Signer
 from explain.store.records import Keys, keys_of
 from explain.store.tables import records
-from streams.clock import now_ms
+from streams.base.clock import now_ms
 
 _ASKED = 500
 """Ids in one question; a statement can't have any number of parameters."""

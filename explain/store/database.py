@@ -13,8 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError as AnyError
 
 from explain.store.errors import StoreError, StoreUnavailableError, TamperedError
 from explain.store.tables import LAYOUT, acts, anchors, metadata, records, stores
-from streams.clock import now_ms
-from streams.closing import ClosedAtEnd
+from streams.base.clock import now_ms
+from streams.base.closing import ClosedAtEnd
 
 _BUSY_S = 30.0
 _NETWORK_S = 60.0

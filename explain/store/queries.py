@@ -9,7 +9,7 @@ from explain.store.acts import Act, add_act, parse_act
 from explain.store.database import Database
 from explain.store.records import index_text
 from explain.store.tables import acts, records
-from streams.clock import now_ms
+from streams.base.clock import now_ms
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from explain.record import RecordError
-from streams.json_faults import UNREADABLE
+from streams.events.json_diagnosis import UNREADABLE
 
 _INDEXED = 200
 """Characters of a text that are indexed: PostgreSQL refuses an index row of 2,700 bytes."""

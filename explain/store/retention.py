@@ -16,7 +16,7 @@ from explain.store.keys import Signer, Trusted
 from explain.store.records import index_text
 from explain.store.tables import acts, anchors, records
 from explain.store.verification import Step, silent, verify
-from streams.clock import now_ms
+from streams.base.clock import now_ms
 
 
 class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -19,7 +19,7 @@ from inference.tensorrt.profiles import profiles_of
 from inference.tensorrt.runtime import LoadedPlan, Runtime
 from inference.tensorrt.slot import Slot
 from inference.tensorrt.slot_pool import SlotPool
-from streams.closing import ClosedAtEnd
+from streams.base.closing import ClosedAtEnd
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from streams.features.declarations import (
     LabelFeature,
     WindowFeature,
 )
-from streams.features.dumps import CorruptStateError, StateMismatchError
+from streams.features.dump_format import CorruptStateError, StateMismatchError
 from streams.features.feature_rows import FeatureRows
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureState, LabelBatch

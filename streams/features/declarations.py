@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from streams.section import Duration, Section
+from streams.base.section import Duration, Section
 
 WindowAggregate = Literal[
     "count", "sum", "mean", "min", "max", "std", "distinct", "last", "time_since"

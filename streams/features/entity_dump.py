@@ -4,12 +4,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.features.blocks import BLOCK, LOST, TILE_ROW, free_places, new_blocks, sum_blocks
-from streams.features.dumps import CorruptStateError, EntityHeader, Reader, describe
+from streams.features.dump_format import CorruptStateError, EntityHeader, Reader, describe
+from streams.features.entity_ids import Slots
 from streams.features.entity_state import EntityState
-from streams.features.id_index import NEVER, SLOT, WAITING_FRAUD, collect, new_index, refill
-from streams.features.slots import Slots
-from streams.features.statistics import Counter
+from streams.features.kernels.blocks import (
+    BLOCK,
+    LOST,
+    TILE_ROW,
+    free_places,
+    new_blocks,
+    sum_blocks,
+)
+from streams.features.kernels.enums import Counter
+from streams.features.kernels.id_index import NEVER, SLOT, WAITING_FRAUD, collect, new_index, refill
 
 
 def dump_entity(state: EntityState) -> tuple[EntityHeader, list[NDArray[np.generic] | bytes]]:

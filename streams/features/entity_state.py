@@ -5,21 +5,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.events import EventBatch
-from streams.features.blocks import TILE_ROW, free_blocks, new_blocks
-from streams.features.chunk_sums import CHUNK, CHUNK_SUMS
-from streams.features.eviction import find_idle, forget_blocks
+from streams.events.record_batch import EventBatch
+from streams.features.entity_ids import Slots
 from streams.features.feature_rows import FeatureRows
-from streams.features.id_index import NEVER, count_kept, new_index, rebuild
-from streams.features.journal import forgotten_words, undo
-from streams.features.kernels import NO_TILES, update_entity
+from streams.features.kernels.blocks import TILE_ROW, free_blocks, new_blocks
+from streams.features.kernels.chunk_sums import CHUNK, CHUNK_SUMS
+from streams.features.kernels.enums import Counter, Group, Stat
+from streams.features.kernels.eviction import find_idle, forget_blocks
+from streams.features.kernels.id_index import NEVER, count_kept, new_index, rebuild
+from streams.features.kernels.journal import forgotten_words, undo
+from streams.features.kernels.tiles import OF_COLUMN, TILES, tile_ms
+from streams.features.kernels.update import NO_TILES, update_entity
 from streams.features.label_batch import LabelBatch
-from streams.features.numbers import numbers_of
+from streams.features.numeric_columns import numbers_of
 from streams.features.plan import EntityPlan
-from streams.features.recording import Recording, Recordings
-from streams.features.slots import Slots
-from streams.features.statistics import Counter, Group, Stat
-from streams.features.tiles import OF_COLUMN, TILES, tile_ms
+from streams.features.undo_log import Recording, Recordings
 from streams.features.window_settings import WindowSettings
 
 _SIZE_CLASSES = 40

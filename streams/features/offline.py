@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from streams.column_batch import ColumnBatch
-from streams.columns import UNLABELLED
+from streams.base.section import format_duration
 from streams.features.declarations import LabelFeature
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureState, LabelBatch, WindowSettings
-from streams.files import EventFile
-from streams.section import format_duration
+from streams.files.arrow_batch import ColumnBatch
+from streams.files.columns import UNLABELLED
+from streams.files.event_file import EventFile
 
 Progress = Callable[[int, int], None]
 """Called with how many events are done, and how many there are."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.contract import EventContract
+from streams.events.contract import EventContract
 from streams.features.declarations import (
     CalendarFeature,
     FeatureDeclaration,
@@ -18,7 +18,7 @@ from streams.features.declarations import (
     LabelFeature,
     WindowFeature,
 )
-from streams.features.statistics import Group, Stat
+from streams.features.kernels.enums import Group, Stat
 
 SCHEMA_VERSION = 1
 """Part of every schema hash: raised when the meaning of a declaration changes."""

@@ -6,14 +6,21 @@ from typing import Self
 import msgspec
 import numpy as np
 
-from streams.events import EventBatch, RecordBatch
+from streams.events.record_batch import EventBatch, RecordBatch
 from streams.features.calendar import calendar_part
 from streams.features.declarations import CalendarFeature, FieldFeature
-from streams.features.dumps import Buffer, CorruptStateError, Reader, new_header, read_header, view
+from streams.features.dump_format import (
+    Buffer,
+    CorruptStateError,
+    Reader,
+    new_header,
+    read_header,
+    view,
+)
 from streams.features.entity_dump import dump_entity, load_entity
 from streams.features.entity_state import EntityState
 from streams.features.feature_rows import FeatureRows
-from streams.features.identity import hash_ids
+from streams.features.hashing import hash_ids
 from streams.features.label_batch import LabelBatch
 from streams.features.plan import FeaturePlan
 from streams.features.window_settings import WindowSettings

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from streams.section import Duration, Section
+from streams.base.section import Duration, Section
 
 
 class WindowSettings(Section):

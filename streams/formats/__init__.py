@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from streams.contract import EventContract
-from streams.decode import Decoder
+from streams.events.contract import EventContract
+from streams.events.json_decoder import Decoder
 from streams.formats.settings import SchemaRegistrySettings
 
 __all__ = ["MissingFormatError", "SchemaRegistrySettings", "event_decoder"]

@@ -7,13 +7,13 @@ from typing import Any, Literal
 import fastavro
 import msgspec
 
-from streams.contract import EventContract
-from streams.decode import record_type
-from streams.field_checks import check_fields
+from streams.events.contract import EventContract
+from streams.events.field_checks import check_fields
+from streams.events.json_decoder import record_type
+from streams.events.rejection import Finding
 from streams.formats.avro_schema import parse
 from streams.formats.reader import HEADER_BYTES, BadBodyError, WrongSchemaError, bad_body
 from streams.formats.registry import Schema
-from streams.rejection import Finding
 
 _UNITS: dict[str, Literal["ms", "us"]] = {
     "timestamp-millis": "ms",

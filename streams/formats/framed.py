@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.contract import EventContract
-from streams.decode import Decoder, TryAgainLaterError, time_of
-from streams.field_checks import check_size
+from streams.events.contract import EventContract
+from streams.events.field_checks import check_size
+from streams.events.json_decoder import Decoder, TryAgainLaterError, time_of
+from streams.events.rejection import Finding, Reason, Rejected
 from streams.formats.reader import (
     HEADER_BYTES,
     BadIndexError,
@@ -26,7 +27,6 @@ from streams.formats.registry import (
     SchemaRegistry,
     UnknownSchemaError,
 )
-from streams.rejection import Finding, Reason, Rejected
 
 
 class FramedDecoder(Decoder):

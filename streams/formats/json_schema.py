@@ -4,13 +4,13 @@ from typing import Any
 
 import msgspec
 
-from streams.contract import EventContract
-from streams.decode import record_type
+from streams.events.contract import EventContract
+from streams.events.json_decoder import record_type
+from streams.events.json_diagnosis import classify
+from streams.events.rejection import Finding
 from streams.formats.json_validator import Validator
 from streams.formats.reader import HEADER_BYTES
 from streams.formats.registry import Schema
-from streams.json_faults import classify
-from streams.rejection import Finding
 
 
 class JsonSchemaReader:

@@ -11,9 +11,9 @@ from urllib.parse import unquote, urljoin
 import jsonschema_rs
 import msgspec
 
+from streams.events.rejection import Finding, Reason
 from streams.formats.reader import WrongSchemaError
 from streams.formats.registry import Schema
-from streams.rejection import Finding, Reason
 
 MOST_STEPS = 2_000
 """How many subschemas one value may have to be held against."""

@@ -8,13 +8,13 @@ import msgspec
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
 
-from streams.contract import EventContract
-from streams.decode import record_type
-from streams.field_checks import check_fields
+from streams.events.contract import EventContract
+from streams.events.field_checks import check_fields
+from streams.events.json_decoder import record_type
+from streams.events.rejection import Finding
 from streams.formats.protoc import compile_schema
 from streams.formats.reader import HEADER_BYTES, BadIndexError, bad_body
 from streams.formats.registry import Schema
-from streams.rejection import Finding
 
 _TIMESTAMP = "google.protobuf.Timestamp"
 _MOST_INDEXES = 32  # messages nested deeper than that are none

@@ -2,8 +2,8 @@
 
 from typing import Any, Protocol
 
-from streams.contract import EventContract
-from streams.rejection import Finding, Reason
+from streams.events.contract import EventContract
+from streams.events.rejection import Finding, Reason
 
 HEADER_BYTES = 5
 """Of Confluent's wire format: a zero byte and the schema's id, four bytes, big-endian."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import Field, SecretStr, field_serializer, model_validator
 
-from streams.secrets import HIDDEN, check_files, check_one_source, secret_of
-from streams.section import Duration, Section
+from streams.base.secrets import HIDDEN, check_files, check_one_source, secret_of
+from streams.base.section import Duration, Section
 
 _OWN_SETTING = {
     "url": "url",

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import msgspec
 import xxhash
 
-from streams.position import Position
+from streams.intake.position import Position
 
 PART_BYTES = 900_000
 """Below what a topic takes by Kafka's defaults."""

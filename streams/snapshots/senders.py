@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from streams.kafka import KafkaSettings
+from streams.kafka.client import KafkaSettings
 
 _TIMEOUT_S = 30.0
 _LONGEST_MS = 900_000

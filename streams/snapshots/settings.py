@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from streams.section import Duration, Section
+from streams.base.section import Duration, Section
 
 
 class SnapshotSettings(Section):

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from streams.kafka import KafkaSettings
-from streams.position import Position
+from streams.intake.position import Position
+from streams.kafka.client import KafkaSettings
 from streams.snapshots.parts import Buffer
 from streams.snapshots.pointer import Pointer
 from streams.snapshots.schedule import Schedule

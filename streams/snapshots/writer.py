@@ -11,8 +11,8 @@ from time import monotonic, sleep
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from streams.clock import now_ms
-from streams.position import Position
+from streams.base.clock import now_ms
+from streams.intake.position import Position
 from streams.snapshots.fork import ForkedWriter
 from streams.snapshots.parts import (
     FORMAT,

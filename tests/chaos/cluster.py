@@ -10,10 +10,10 @@ from pathlib import Path
 
 import psutil
 
-from streams.broker import BrokerError, BrokerSettings, LocalBroker
 from tests.chaos.configuration import SESSION_S
 from tests.chaos.disk import Disk
 from tests.chaos.proxy import HOST
+from weir.broker import BrokerError, BrokerSettings, LocalBroker
 
 _ATTEMPTS = 3
 _START_S = 120.0

@@ -77,7 +77,7 @@ class Feeder(threading.Thread):
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        """Number records from the first: see `streams.transactor.Transactor.settle`."""
+        """Number records from the first: see `streams.transactions.transactor.Transactor.settle`."""
         self._atomic: Any = Producer(self._transactional)
 
     def stop(self) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from inference.training import train as train_package
-from streams.files import open_events
+from streams.files.event_file import open_events
 from tests.chaos.world import Habits, World
 from weir.settings import load_settings
 from weir.training_run import training_set

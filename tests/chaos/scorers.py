@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from streams.child_process import die_with_parent
+from streams.base.child_process import die_with_parent
 
 FENCED = 4
 _BACK_OFF_S = 1.0

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from streams.contract import EventContract
-from streams.decode import Decoder
+from streams.events.contract import EventContract
+from streams.events.json_decoder import Decoder
+from streams.events.labels import label_contract
 from streams.features import FeaturePlan
 from streams.features.declarations import FeatureDeclaration
 from streams.features.state import FeatureState, LabelBatch, WindowSettings
-from streams.labels import label_contract
 from tests.chaos import brute_force, malformed
 from tests.chaos.configuration import FEATURES, MORE_FEATURES, PARTITIONS, settings
 from tests.chaos.order import in_order

@@ -14,7 +14,7 @@ from explain.catalogue import Catalogue
 from explain.catalogue_check import check_catalogue
 from explain.catalogue_file import load_catalogue
 from explain.feature_range import FeatureRange, range_of
-from streams.contract import EventContract
+from streams.events.contract import EventContract
 from streams.features import FeatureDeclaration, FeaturePlan
 from weir.reasons import EXAMPLE_CATALOGUE, open_catalogue
 from weir.settings import EXAMPLE_FILE, load_settings

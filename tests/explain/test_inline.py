@@ -21,7 +21,7 @@ from explain.settings import ExplainSettings
 from inference.engine import EngineError
 from inference.package import ModelPackage
 from inference.score import Score
-from streams.transaction import Outgoing
+from streams.transactions.outcome import Outgoing
 
 DECISIONS = ("approve", "review", "decline")
 

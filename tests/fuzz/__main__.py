@@ -11,11 +11,11 @@ from time import monotonic
 import pyarrow.parquet as pq
 import tomli_w
 
-from streams.broker import BrokerSettings, LocalBroker
-from streams.files import open_events
+from streams.files.event_file import open_events
 from tests.fuzz.campaign import Order, run
 from tests.fuzz.generator import PARTITIONS
 from tests.fuzz.report import lines
+from weir.broker import BrokerSettings, LocalBroker
 from weir.settings import EXAMPLE_FILE, load_settings
 from weir.simulator import SimulatorSettings, simulate
 from weir.training_run import train_and_register

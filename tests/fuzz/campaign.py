@@ -12,7 +12,7 @@ from time import monotonic, sleep, time
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streams.child_process import die_with_parent
+from streams.base.child_process import die_with_parent
 from tests.fuzz.checker import Violations, check
 from tests.fuzz.generator import PARTITIONS, Generator
 from tests.fuzz.ledger import Ledger

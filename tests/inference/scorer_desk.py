@@ -15,15 +15,15 @@ from inference.package import ModelPackage
 from inference.policy import Policy, PolicySettings
 from inference.scorer import Scorer
 from inference.serving import Serving
-from streams.contract import EventContract, Field
-from streams.decode import Decoder
+from streams.events.contract import EventContract, Field
+from streams.events.json_decoder import Decoder
+from streams.events.rejection import Reason, Rejected
 from streams.features import FeatureDeclaration, FeaturePlan
 from streams.features.state import LabelBatch, WindowSettings
-from streams.rejection import Reason, Rejected
-from streams.task import Answers
-from streams.topics import TopicSettings
-from streams.transaction import Outgoing
-from streams.work import BadRecord, Work
+from streams.intake.input_batch import BadRecord, Work
+from streams.kafka.topics import TopicSettings
+from streams.loop.task import Answers
+from streams.transactions.outcome import Outgoing
 
 START = 1_750_000_000_000
 TOPICS = TopicSettings()

@@ -16,8 +16,8 @@ from inference.engine import Outputs
 from inference.package import ModelPackage
 from inference.score import Score
 from streams.feature_log import read_feature_log
-from streams.transaction import Committed
-from streams.work import Work
+from streams.intake.input_batch import Work
+from streams.transactions.outcome import Committed
 
 
 def arriving(work: Work, *ages_ms: int) -> Work:

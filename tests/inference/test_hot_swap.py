@@ -33,8 +33,8 @@ from inference.registry import RegistryAwayError, RegistryError
 from inference.serving import Serving
 from inference.tensorrt.errors import BuildCancelledError
 from inference.training import train
-from streams.control import ControlRecord
-from streams.section import Section
+from streams.base.section import Section
+from streams.kafka.control_topic import ControlRecord
 
 
 class Watched(CpuEngine):

@@ -15,13 +15,13 @@ from inference.engine import Outputs
 from inference.package import ModelPackage
 from inference.policy import DECISIONS
 from inference.score import Score
-from streams.dead_letters import read_dead_letter
-from streams.decode import Decoder
+from streams.dead_letters.letter import read_dead_letter
+from streams.events.json_decoder import Decoder
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
 from streams.features import FeatureState
 from streams.features.state import LabelBatch, WindowSettings
-from streams.transaction import Committed
-from streams.work import Work
+from streams.intake.input_batch import Work
+from streams.transactions.outcome import Committed
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from typing import Any
 from confluent_kafka import Consumer, Producer, TopicPartition
 from running_sum import RunningSum, make_loop
 
-from streams.exactly_once import ExactlyOnceLoop
-from streams.kafka import KafkaSettings
-from streams.reading import read_to_end
+from streams.kafka.client import KafkaSettings
+from streams.kafka.consuming import read_to_end
+from streams.loop.fused_loop import ExactlyOnceLoop
 
 START = 1_600_000_000_000
 PARTITIONS = 4

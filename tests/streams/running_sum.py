@@ -12,16 +12,16 @@ from collections.abc import Callable, Sequence
 from time import time
 from typing import Any
 
-from streams.alignment import AlignmentSettings
-from streams.contract import EventContract, Field
-from streams.exactly_once import ExactlyOnceLoop
-from streams.intake import Intake
-from streams.kafka import KafkaSettings
-from streams.loop_settings import LoopSettings
+from streams.events.contract import EventContract, Field
+from streams.intake.input_batch import Work
+from streams.intake.intake import Intake
+from streams.intake.time_merge import AlignmentSettings
+from streams.kafka.client import KafkaSettings
+from streams.loop.fused_loop import ExactlyOnceLoop
+from streams.loop.settings import LoopSettings
+from streams.loop.task import Answers, StateMismatchError
 from streams.snapshots import SnapshotSettings
-from streams.task import Answers, StateMismatchError
-from streams.transaction import Committed, Outgoing
-from streams.work import Work
+from streams.transactions.outcome import Committed, Outgoing
 
 CONTRACT = EventContract(
     id="id",
@@ -177,7 +177,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _die_before_commit(number: int) -> None:
     """Kill this process when all of a transaction is with the broker, except its commit."""
-    from streams import transactor
+    from streams.transactions import transactor
 
     commits = 0
 

@@ -12,8 +12,8 @@ from front_door import Trained, write_events, write_settings
 from running_scorer import Scorer
 from secured import Secured
 
-from streams.files import open_events
-from streams.topics import ROLES
+from streams.files.event_file import open_events
+from streams.kafka.topics import ROLES
 from weir import console
 from weir.main import main
 from weir.settings import load_settings

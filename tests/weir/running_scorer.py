@@ -13,9 +13,9 @@ from urllib.request import urlopen
 from front_door import environment
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.files import open_events
-from streams.pace import Pace
-from streams.replay import Replayer
+from streams.files.event_file import open_events
+from streams.replay.pace import Pace
+from streams.replay.replay import Replayer
 from weir.settings import load_settings
 
 Samples = dict[str, float]

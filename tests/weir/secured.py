@@ -9,7 +9,7 @@ from typing import Any
 from authority import Authority
 from confluent_kafka.admin import AdminClient
 
-from streams.broker import BrokerSettings, LocalBroker
+from weir.broker import BrokerSettings, LocalBroker
 
 USERS = ("admin", "scorer", "producer", "analyst", "nobody")
 HOST = "127.0.0.1"

@@ -14,10 +14,10 @@ from confluent_kafka.admin import AclBindingFilter
 from front_door import environment, write_settings
 from secured import Secured
 
-from streams.acls import Acl, Process, acls_of
-from streams.kafka import KafkaSettings
-from streams.rights import grant
-from streams.topics import ROLES
+from streams.kafka.acls import Acl, Process, acls_of
+from streams.kafka.client import KafkaSettings
+from streams.kafka.permission_check import grant
+from streams.kafka.topics import ROLES
 from weir.scores import ScoredEvents, read_scores
 from weir.settings import Settings, load_settings
 from weir.wiring import usage

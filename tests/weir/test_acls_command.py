@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from front_door import write_settings
 
-from streams.acls import COMMANDS, Acl, Process, acls_of
+from streams.kafka.acls import COMMANDS, Acl, Process, acls_of
 from weir.commands.acls import script_lines
 from weir.main import main
 from weir.settings import load_settings

@@ -17,8 +17,8 @@ from front_door import environment, write_settings
 
 from explain.store.appending import Appender
 from explain.store.queries import Reader
-from streams.kafka import KafkaSettings
-from streams.publisher import Publisher
+from streams.kafka.client import KafkaSettings
+from streams.kafka.publisher import Publisher
 from weir.settings import load_settings
 
 DAY_MS = 86_400_000

@@ -17,8 +17,8 @@ import pytest
 from front_door import environment, weir, write_events, write_settings
 
 from streams.features.state import FeatureState
-from streams.files import open_events
-from streams.topics import ROLES
+from streams.files.event_file import open_events
+from streams.kafka.topics import ROLES
 from weir import __version__
 from weir.main import Commands
 from weir.scores import read_scores

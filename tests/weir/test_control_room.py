@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from inference.commands import CHAMPION, POLICY, ScorerReport, encode, report_key
-from streams.clock import now_ms
-from streams.control import ControlRecord
-from streams.kafka import KafkaSettings
+from streams.base.clock import now_ms
+from streams.kafka.client import KafkaSettings
+from streams.kafka.control_topic import ControlRecord
 from weir.control_room import ControlRoom
 
 MODEL = "a" * 64

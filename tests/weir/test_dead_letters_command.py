@@ -11,8 +11,8 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from front_door import write_settings
 
-from streams.dead_letters import dead_letter
-from streams.rejection import Reason, Rejected
+from streams.dead_letters.letter import dead_letter
+from streams.events.rejection import Reason, Rejected
 from tests.streams.settled import wait_until_settled
 from weir import console
 from weir.main import main

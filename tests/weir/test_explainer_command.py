@@ -15,9 +15,9 @@ from running_scorer import Scorer, replay
 
 from explain.flagged import read_flagged
 from explain.record import read
-from streams.dead_letters import read_dead_letter
-from streams.reading import read_to_end
-from streams.topics import Role
+from streams.dead_letters.letter import read_dead_letter
+from streams.kafka.consuming import read_to_end
+from streams.kafka.topics import Role
 from weir.explaining import RecordWriters
 from weir.scores import read_scores
 from weir.settings import Settings, load_settings

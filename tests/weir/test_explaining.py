@@ -19,9 +19,9 @@ from explain.tokens import KeyRing, KeyRingError
 from inference.package import ModelPackage
 from inference.policy import DECISIONS
 from inference.registry import RegisteredModel, Registry, RegistryAwayError
-from streams.dead_letters import read_dead_letter
+from streams.dead_letters.letter import read_dead_letter
 from streams.feature_log import FeatureLogWriter, ScoredEvents
-from streams.reading import read_to_end
+from streams.kafka.consuming import read_to_end
 from weir.explaining import build_explainer
 from weir.settings import Settings, load_settings
 

@@ -16,9 +16,9 @@ from front_door import weir, write_settings
 
 from explain.record import Record, canonical
 from explain.tokens import KeyRing
-from streams.decode import Decoder
-from streams.labels import label_contract
-from streams.reading import read_to_end
+from streams.events.json_decoder import Decoder
+from streams.events.labels import label_contract
+from streams.kafka.consuming import read_to_end
 from weir.reasons import EXAMPLE_CATALOGUE
 from weir.settings import load_settings
 

@@ -15,11 +15,11 @@ from running_scorer import Scorer, replay
 from inference.commands import CHAMPION, POLICY
 from inference.cpu_engine import CpuEngine
 from inference.registry import Registry
-from streams.control import ControlReader, write_control
 from streams.feature_log import feature_matrix, read_feature_log
-from streams.files import open_events
-from streams.reading import read_to_end
-from streams.topics import ROLES
+from streams.files.event_file import open_events
+from streams.kafka.consuming import read_to_end
+from streams.kafka.control_topic import ControlReader, write_control
+from streams.kafka.topics import ROLES
 from weir.settings import Settings, load_settings
 from weir.training_run import train_and_register
 from weir.wiring import open_registry

@@ -19,10 +19,10 @@ import pytest
 from front_door import write_settings
 
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
-from streams.files import open_events
-from streams.kafka import KafkaSettings
-from streams.reading import read_to_end
-from streams.topics import ROLES
+from streams.files.event_file import open_events
+from streams.kafka.client import KafkaSettings
+from streams.kafka.consuming import read_to_end
+from streams.kafka.topics import ROLES
 from weir.demo.watcher import Watcher
 from weir.settings import Settings, load_settings
 from weir.simulator import SimulatorSettings, simulate

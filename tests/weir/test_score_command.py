@@ -10,8 +10,8 @@ from confluent_kafka import Producer
 from front_door import Trained
 from running_scorer import Samples, Scorer, replay
 
-from streams.dead_letters import read_dead_letter
-from streams.reading import read_to_end
+from streams.dead_letters.letter import read_dead_letter
+from streams.kafka.consuming import read_to_end
 from weir.scores import read_scores
 from weir.settings import load_settings
 

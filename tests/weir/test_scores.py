@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from streams.columns import UNLABELLED
-from streams.kafka import KafkaSettings
-from streams.labels import progress_header
+from streams.events.labels import progress_header
+from streams.files.columns import UNLABELLED
+from streams.kafka.client import KafkaSettings
 from weir.scores import join_labels, read_labels, read_scores
 from weir.settings import EXAMPLE_FILE, load_settings
 

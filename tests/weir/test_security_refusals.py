@@ -10,9 +10,9 @@ import pytest
 from authority import Authority, Certificate
 from secured import Secured
 
-from streams.broker import BrokerError
-from streams.broker.users import set_passwords
-from streams.kafka import ClientSettingsError, KafkaSettings, KafkaUnavailableError, connect
+from streams.kafka.client import ClientSettingsError, KafkaSettings, KafkaUnavailableError, connect
+from weir.broker import BrokerError
+from weir.broker.users import set_passwords
 
 PASSWORD = "not-the-right-one"
 LONGEST_S = 20.0

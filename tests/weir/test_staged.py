@@ -16,15 +16,15 @@ from confluent_kafka.admin import AdminClient
 from front_door import Trained, weir
 from running_scorer import Scorer
 
-from streams.dead_letters import read_dead_letter
+from streams.dead_letters.letter import read_dead_letter
 from streams.feature_log import read_feature_log
-from streams.files import EventFile, open_events
-from streams.pace import Pace
-from streams.reading import read_to_end
-from streams.replay import Replayer
+from streams.files.event_file import EventFile, open_events
+from streams.kafka.consuming import read_to_end
+from streams.replay.pace import Pace
+from streams.replay.replay import Replayer
 from streams.snapshots import Pointer, read_snapshot
-from streams.stages.snapshot_keeper import Place, owner_of
-from streams.stages.step import position_of
+from streams.stages.common.step import position_of
+from streams.stages.worker.snapshot_keeper import Place, owner_of
 from weir.scores import read_scores
 from weir.settings import Settings, load_settings
 

@@ -14,8 +14,8 @@ from front_door import Trained, weir
 from running_scorer import Scorer, replay
 from test_staged import feature_rows
 
-from streams.decode import Decoder
-from streams.stages.succession import FeaturesChangedError, Succession
+from streams.events.json_decoder import Decoder
+from streams.stages.worker.migration import FeaturesChangedError, Succession
 from weir.scores import read_scores
 from weir.settings import load_settings
 

@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from front_door import environment
 
-from streams.reading import read_to_end
+from streams.kafka.consuming import read_to_end
 from weir.settings import Settings, load_settings
 from weir.supervisor import Supervisor
 

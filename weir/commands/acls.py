@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from streams.acls import COMMANDS, Acl, Pattern, Process, acls_of
-from streams.kafka import connect
-from streams.rights import grant
+from streams.kafka.acls import COMMANDS, Acl, Pattern, Process, acls_of
+from streams.kafka.client import connect
+from streams.kafka.permission_check import grant
 from weir.console import ConfigOption, JsonOption, print_json, stdout
 from weir.settings import Settings, load_settings
 from weir.wiring import kafka_settings, usage

@@ -15,7 +15,7 @@ from explain.store.queries import list_acts
 from explain.store.retention import PurgePlan, Retention
 from explain.store.verification import Report
 from explain.store.verification import verify as verify_store
-from streams.clock import now_ms
+from streams.base.clock import now_ms
 from weir.commands.audit_hold import ByOption, NoteOption
 from weir.commands.audit_hold import app as hold_app
 from weir.console import (

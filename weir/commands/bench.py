@@ -23,7 +23,7 @@ from inference.engine_choice import open_engine
 from inference.package import ModelPackage
 from inference.sessions import load_session, run_session
 from inference.training import train
-from streams.files import open_events
+from streams.files.event_file import open_events
 from weir.console import (
     ConfigOption,
     JsonOption,

@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from streams.broker import BrokerSettings, BrokerStatus, LocalBroker
+from weir.broker import BrokerSettings, BrokerStatus, LocalBroker
 from weir.console import ConfigOption, JsonOption, draws, print_json, stderr, stdout
 
 NOT_RUNNING = 3

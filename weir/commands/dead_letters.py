@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from streams.acls import Acl, Process, Usage, acls_of, requeue_acls
-from streams.letter_box import LetterBox, Marks, Place, Selection, StoredLetter
-from streams.purge import plan_purge
-from streams.purge import purge as purge_letters
-from streams.requeue import Requeuer
-from streams.rights import named_denials
+from streams.dead_letters.purge import plan_purge
+from streams.dead_letters.purge import purge as purge_letters
+from streams.dead_letters.reader import LetterBox, Marks, Place, Selection, StoredLetter
+from streams.dead_letters.requeue import Requeuer
+from streams.kafka.acls import Acl, Process, Usage, acls_of, requeue_acls
+from streams.kafka.permission_check import named_denials
 from weir.console import (
     FAILED,
     STOPPED,

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from inference.evaluation import Evaluation
 from inference.evaluation import evaluate as evaluate_scores
-from streams.acls import Process, acls_of
-from streams.id_file import read_ids
+from streams.files.id_file import read_ids
+from streams.kafka.acls import Process, acls_of
 from weir.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
 from weir.dates import FromOption, ToOption, time_range_ms
 from weir.scores import join_labels, read_labels, read_scores

@@ -4,9 +4,9 @@ import logging
 
 from prometheus_client import CollectorRegistry
 
-from streams.acls import Process, acls_of
-from streams.rights import named_denials
-from streams.topics import ensure_beside
+from streams.kafka.acls import Process, acls_of
+from streams.kafka.permission_check import named_denials
+from streams.kafka.topics import ensure_beside
 from weir.console import ConfigOption
 from weir.explaining import build_explainer
 from weir.metrics_server import MetricsPortOption, metrics_override, serving_metrics

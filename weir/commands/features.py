@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from streams.features.offline import write_features
-from streams.files import EventFile, open_events
+from streams.files.event_file import EventFile, open_events
 from weir.console import (
     ConfigOption,
     JsonOption,

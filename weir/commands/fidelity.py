@@ -17,9 +17,9 @@ from explain.flagged import read_flagged
 from inference.engine import FeatureSelection
 from inference.package import ModelPackage
 from inference.registry import CHAMPION
-from streams.acls import Process, acls_of
-from streams.kafka import KafkaSettings
-from streams.reading import read_to_end
+from streams.kafka.acls import Process, acls_of
+from streams.kafka.client import KafkaSettings
+from streams.kafka.consuming import read_to_end
 from weir.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
 from weir.settings import Settings, load_settings
 from weir.wiring import admitted, open_registry

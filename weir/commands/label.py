@@ -7,11 +7,11 @@ from typing import Annotated
 import msgspec
 import typer
 
-from streams.acls import Process, acls_of
-from streams.clock import now_ms
-from streams.labels import Label
-from streams.publisher import Publisher
-from streams.topics import TopicError, partitions_of
+from streams.base.clock import now_ms
+from streams.events.labels import Label
+from streams.kafka.acls import Process, acls_of
+from streams.kafka.publisher import Publisher
+from streams.kafka.topics import TopicError, partitions_of
 from weir.commands.audit_hold import ByOption, NoteOption
 from weir.commands.tokens import identifier_of
 from weir.console import ConfigOption, JsonOption, print_json, stdout

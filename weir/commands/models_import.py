@@ -13,7 +13,7 @@ from inference.importing.options import ImportOptions
 from inference.package import ModelPackage
 from inference.registry import RegisteredModel
 from inference.training_set import TrainingError, TrainingSet
-from streams.files import open_events
+from streams.files.event_file import open_events
 from weir.commands.features import report_rejected
 from weir.console import ConfigOption, JsonOption, QuietOption, print_json, stdout, steps_bar
 from weir.dates import FromOption, ToOption, time_range_ms

@@ -11,7 +11,7 @@ from rich.table import Table
 from inference.commands import POLICY, PolicyCommand
 from inference.policy import Policy, PolicySettings
 from inference.registry import CHAMPION
-from streams.clock import now_ms
+from streams.base.clock import now_ms
 from weir.commands.promote import ByOption, NoteOption, WaitOption, control_room, show_answers
 from weir.console import ConfigOption, JsonOption, print_json, stdout
 from weir.control_room import ControlRoom

@@ -11,8 +11,8 @@ from rich.table import Table
 from inference.commands import CHAMPION, ChampionCommand, ModelVersion, ScorerReport, version_of
 from inference.registry import CHAMPION as CHAMPION_ALIAS
 from inference.registry import Registry, RegistryError
-from streams.acls import Process, acls_of
-from streams.clock import now_ms
+from streams.base.clock import now_ms
+from streams.kafka.acls import Process, acls_of
 from weir.console import FAILED, ConfigOption, JsonOption, print_json, progress_bar, stdout
 from weir.control_room import ControlRoom, as_dict
 from weir.dates import moment

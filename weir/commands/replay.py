@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from streams.acls import Process, acls_of
-from streams.files import open_events
-from streams.pace import Pace
-from streams.replay import Replayer
-from streams.topics import Role, ensure_topics
+from streams.files.event_file import open_events
+from streams.kafka.acls import Process, acls_of
+from streams.kafka.topics import Role, ensure_topics
+from streams.replay.pace import Pace
+from streams.replay.replay import Replayer
 from weir.commands.features import report_rejected
 from weir.console import (
     STOPPED,

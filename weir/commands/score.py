@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from inference.tensorrt.errors import BuildCancelledError
-from streams.acls import Process, acls_of
-from streams.rights import named_denials
-from streams.topics import ROLES, SCORER_ROLES
+from streams.kafka.acls import Process, acls_of
+from streams.kafka.permission_check import named_denials
+from streams.kafka.topics import ROLES, SCORER_ROLES
 from weir.console import ConfigOption, Topology
 from weir.metrics_server import MetricsPortOption, metrics_override, serving_metrics
 from weir.responsive import share_the_lock, spare_the_collector

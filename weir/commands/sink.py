@@ -6,9 +6,9 @@ from prometheus_client import CollectorRegistry
 
 from explain.sink import ExplanationSink, SinkMetrics
 from explain.store.appending import Appender
-from streams.acls import Process, acls_of
-from streams.rights import named_denials
-from streams.topics import ensure_roles, partitions_of
+from streams.kafka.acls import Process, acls_of
+from streams.kafka.permission_check import named_denials
+from streams.kafka.topics import ensure_roles, partitions_of
 from weir.console import ConfigOption
 from weir.metrics_server import MetricsPortOption, metrics_override, serving_metrics
 from weir.settings import load_settings

@@ -1,7 +1,7 @@
 """`weir topics`: make the topics."""
 
-from streams.kafka import connect
-from streams.topics import ROLES, partitions_of
+from streams.kafka.client import connect
+from streams.kafka.topics import ROLES, partitions_of
 from weir.console import ConfigOption, JsonOption, print_json, stdout
 from weir.settings import load_settings
 from weir.wiring import ensure_all_topics, kafka_settings

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from streams.kafka import connect
-from streams.stages.overview import Stage, Worker, fused_stages, staged_stages, workers_of
-from streams.topics import partitions_of
+from streams.kafka.client import connect
+from streams.kafka.topics import partitions_of
+from streams.stages.worker.overview import Stage, Worker, fused_stages, staged_stages, workers_of
 from weir.console import ConfigOption, JsonOption, Topology, print_json, stdout
 from weir.settings import load_settings
 from weir.wiring import kafka_settings

@@ -7,8 +7,8 @@ from pathlib import Path
 import tomli_w
 
 from inference.registry import RegistrySettings
-from streams.broker.state import write_whole
-from streams.kafka import KafkaSettings
+from streams.kafka.client import KafkaSettings
+from weir.broker.state import write_whole
 from weir.settings import EXAMPLE_FILE, Settings, SettingsError, load_settings
 
 _MARK = "# Written by `weir demo`, which empties broker/ in this folder at every start.\n"

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Protocol
 
-from streams.files import EventFile
-from streams.kafka import KafkaSettings
-from streams.pace import Pace
-from streams.replay import Replayer, ReplayReport
+from streams.files.event_file import EventFile
+from streams.kafka.client import KafkaSettings
+from streams.replay.pace import Pace
+from streams.replay.replay import Replayer, ReplayReport
 from weir.demo.errors import PlaybackError
 from weir.demo.scorer_process import ScorerProcess
 from weir.demo.watcher import Watcher

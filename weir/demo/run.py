@@ -12,10 +12,10 @@ from rich.live import Live
 
 from inference.package import ModelPackage, PackageError
 from inference.registry import CHAMPION, RegistryError
-from streams.broker import BrokerError, LocalBroker
-from streams.kafka import KafkaSettings, connect
-from streams.pace import Pace
-from streams.topics import ensure_topics
+from streams.kafka.client import KafkaSettings, connect
+from streams.kafka.topics import ensure_topics
+from streams.replay.pace import Pace
+from weir.broker import BrokerError, LocalBroker
 from weir.console import draws, stderr, steps_bar
 from weir.demo.errors import DemoError
 from weir.demo.folder import prepare_folder, scorer_environment

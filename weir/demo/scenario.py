@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from streams.files import EventFile, open_events
+from streams.files.event_file import EventFile, open_events
 from weir.settings import Settings, SettingsError
 from weir.simulator import SimulatorSettings, simulate
 

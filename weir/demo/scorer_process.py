@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streams.child_process import die_with_parent
+from streams.base.child_process import die_with_parent
 from weir.demo.errors import ScorerFailedError
 
 _STOP_TIMEOUT_S = 30.0

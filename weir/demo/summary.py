@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from inference.evaluation import evaluate
-from streams.kafka import KafkaSettings
+from streams.kafka.client import KafkaSettings
 from weir.demo.scenario import Scenario
 from weir.demo.watcher import Seen
 from weir.scores import join_labels, read_labels, read_scores

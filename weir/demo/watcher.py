@@ -11,10 +11,10 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from inference.score import Score
-from streams.clock import now_ms
-from streams.dead_letters import headers_of
-from streams.kafka import KafkaSettings
-from streams.reading import is_end
+from streams.base.clock import now_ms
+from streams.dead_letters.letter import headers_of
+from streams.kafka.client import KafkaSettings
+from streams.kafka.consuming import is_end
 
 _BATCH = 5_000
 _POLL_S = 0.02

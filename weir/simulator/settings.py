@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from pydantic import Field, model_validator
 
-from streams.section import Section
+from streams.base.section import Section
 
 
 class SimulatorSettings(Section):

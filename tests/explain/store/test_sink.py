@@ -20,9 +20,9 @@ from explain.store.errors import TamperedError
 from explain.store.tables import records
 from explain.store.verification import verify
 from explain.store_settings import StoreSettings
-from streams.kafka import KafkaSettings
-from streams.letter_box import LetterBox, StoredLetter
-from streams.publisher import Publisher
+from streams.dead_letters.reader import LetterBox, StoredLetter
+from streams.kafka.client import KafkaSettings
+from streams.kafka.publisher import Publisher
 from tests.postgres_server import Postgres
 
 

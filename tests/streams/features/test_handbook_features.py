@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
-from streams.contract import EventContract
+from streams.events.contract import EventContract
 from streams.features import FeatureDeclaration, FeaturePlan
 from streams.features.offline import compute_features
-from streams.files import open_events
+from streams.files.event_file import open_events
 
 HANDBOOK = Path(__file__).parents[3] / "examples" / "handbook" / "weir.toml"
 DAY_MS = 86_400_000

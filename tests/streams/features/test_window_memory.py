@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from window_model import CONTRACT, Event, Model, assert_matrix, feed, make_plan
 
-from streams.events import RecordBatch
+from streams.events.record_batch import RecordBatch
 from streams.features import FeatureState, LabelBatch
-from streams.features.blocks import free_blocks, free_places, sum_blocks
-from streams.features.eviction import find_idle, forget_blocks
-from streams.features.id_index import collect, count_kept, rebuild, refill
-from streams.features.journal import undo
-from streams.features.kernels import update_entity
+from streams.features.kernels.blocks import free_blocks, free_places, sum_blocks
+from streams.features.kernels.eviction import find_idle, forget_blocks
+from streams.features.kernels.id_index import collect, count_kept, rebuild, refill
+from streams.features.kernels.journal import undo
+from streams.features.kernels.update import update_entity
 from streams.features.state import WindowSettings
 
 COUNT = {"kind": "window", "entity": "card", "aggregate": "count", "window": "1s"}

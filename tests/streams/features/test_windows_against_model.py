@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from window_model import CONTRACT, Event, Label, Model, assert_matrix, feed, make_plan
 from window_strategies import MANY, cut_lists, streams, tables
 
-from streams.contract import EventContract
+from streams.events.contract import EventContract
 from streams.features import FeatureState
 from streams.features.state import WindowSettings
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from streams.contract import EventContract
-from streams.events import RecordBatch
+from streams.events.contract import EventContract
+from streams.events.record_batch import RecordBatch
 from streams.features import FeatureDeclaration, FeaturePlan, FeatureState, LabelBatch
 
 CONTRACT = EventContract.model_validate(

@@ -11,8 +11,8 @@ import fastavro
 from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf import message_factory
 
-from streams.contract import EventContract
-from streams.decode import Decoded, TryAgainLaterError
+from streams.events.contract import EventContract
+from streams.events.json_decoder import Decoded, TryAgainLaterError
 from streams.formats import SchemaRegistrySettings
 from streams.formats.framed import FramedDecoder
 from streams.formats.protoc import compile_schema

@@ -15,7 +15,7 @@ from framed_records import (
     one_reason,
 )
 
-from streams.rejection import Reason
+from streams.events.rejection import Reason
 
 DECIMAL = {"type": {"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2}}
 FIXED = {

@@ -11,13 +11,13 @@ from framed_records import context, frame
 from loop_world import running, wait
 from running_sum import CONTRACT, RunningSum
 
-from streams.alignment import AlignmentSettings
-from streams.exactly_once import ExactlyOnceLoop
 from streams.formats import SchemaRegistrySettings, event_decoder
-from streams.intake import Intake
-from streams.kafka import KafkaSettings
-from streams.loop_settings import LoopSettings
-from streams.reading import read_to_end
+from streams.intake.intake import Intake
+from streams.intake.time_merge import AlignmentSettings
+from streams.kafka.client import KafkaSettings
+from streams.kafka.consuming import read_to_end
+from streams.loop.fused_loop import ExactlyOnceLoop
+from streams.loop.settings import LoopSettings
 
 AVRO = CONTRACT.model_copy(update={"format": "avro"})
 OLD = {

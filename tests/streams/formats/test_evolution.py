@@ -16,7 +16,7 @@ from framed_records import (
     one_reason,
 )
 
-from streams.rejection import Reason
+from streams.events.rejection import Reason
 
 PLAIN = {
     "id": "int64",

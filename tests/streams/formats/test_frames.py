@@ -14,7 +14,7 @@ from framed_records import (
     payment,
 )
 
-from streams.rejection import Reason
+from streams.events.rejection import Reason
 
 
 def test_bad_frames(registry):

@@ -4,11 +4,11 @@ import pytest
 from confluent_kafka import KafkaError
 from framed_records import GOOD, NOW, OneSchema, avro_body, avro_schema, contract, frame
 
-from streams.alignment import AlignmentSettings
 from streams.formats.framed import FramedDecoder
 from streams.formats.registry import RegistryUnavailableError
-from streams.intake import Intake
-from streams.position import Position
+from streams.intake.intake import Intake
+from streams.intake.position import Position
+from streams.intake.time_merge import AlignmentSettings
 
 SCHEMA = avro_schema()
 LATER = 9

@@ -20,7 +20,7 @@ from framed_records import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.rejection import Reason
+from streams.events.rejection import Reason
 
 LARGE = 1_000_000
 

@@ -11,11 +11,11 @@ from framed_records import GOOD, NOW, OneSchema, contract, decoder, frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.events.rejection import Reason
 from streams.formats.framed import FramedDecoder
 from streams.formats.json_validator import MOST_STEPS, Validator
 from streams.formats.reader import WrongSchemaError
 from streams.formats.registry import Schema
-from streams.rejection import Reason
 
 PAYMENT: dict[str, Any] = {
     "$schema": "http://json-schema.org/draft-07/schema#",

@@ -13,7 +13,7 @@ from framed_records import (
     payment,
 )
 
-from streams.rejection import Reason
+from streams.events.rejection import Reason
 
 INNER = bytes([4, 2, 0])  # two indexes, 1 and 0, as zigzag varints
 PAYMENT = b"\x02\x02"  # one, 1

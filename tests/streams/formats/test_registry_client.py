@@ -12,12 +12,12 @@ from time import monotonic, sleep
 import pytest
 from framed_records import GOOD, NOW, PatientDecoder, avro, contract, frame, one_reason
 
-from streams.contract import EventContract
-from streams.decode import TryAgainLaterError
+from streams.events.contract import EventContract
+from streams.events.json_decoder import TryAgainLaterError
+from streams.events.rejection import Reason
 from streams.formats import MissingFormatError, SchemaRegistrySettings, event_decoder
 from streams.formats.framed import FramedDecoder
 from streams.formats.registry import SchemaRegistry
-from streams.rejection import Reason
 
 
 def test_known_schemas_flow_while_the_registry_hangs_and_new_ones_wait(registry):

@@ -25,7 +25,7 @@ from framed_records import (
     payment,
 )
 
-from streams.decode import Decoder
+from streams.events.json_decoder import Decoder
 
 BARE = GOOD | {"count": None, "online": None}
 

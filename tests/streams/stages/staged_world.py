@@ -6,24 +6,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from streams.alignment import AlignmentSettings
-from streams.contract import EventContract
+from streams.events.contract import EventContract
 from streams.features.feature_rows import FeatureRows
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
-from streams.intake import Intake
-from streams.position import Position
-from streams.stages import (
-    EntityStage,
-    EventRouter,
-    Joined,
-    Joiner,
-    LabelRouter,
-    StagePosition,
-    StageTopics,
-    split_plan,
-)
+from streams.intake.intake import Intake
+from streams.intake.position import Position
+from streams.intake.time_merge import AlignmentSettings
+from streams.stages.common.names import StageTopics
+from streams.stages.common.split import split_plan
+from streams.stages.common.step import StagePosition
+from streams.stages.entity.entity_stage import EntityStage
+from streams.stages.join.joiner import Joined, Joiner
+from streams.stages.route.label_router import LabelRouter
+from streams.stages.route.router import EventRouter
 
 EVENTS, LABELS, DEAD = "weir.events", "weir.labels", "weir.dead-letters"
 Place = tuple[str, int]

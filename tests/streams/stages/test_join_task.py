@@ -7,13 +7,14 @@ import pytest
 from staged_world import EVENTS, SourceRecord, World
 from test_staged_network import TABLES, plan_of, random_sources
 
+from streams.events.rejection import Reason
 from streams.features.feature_rows import FeatureRows
 from streams.features.window_settings import WindowSettings
-from streams.rejection import Reason
-from streams.stages import JoinTask, StagePosition
-from streams.task import Answers
-from streams.transaction import Committed, Outgoing
-from streams.work import Work
+from streams.intake.input_batch import Work
+from streams.loop.task import Answers
+from streams.stages.common.step import StagePosition
+from streams.stages.join.join_task import JoinTask
+from streams.transactions.outcome import Committed, Outgoing
 
 
 class Desk:

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 from staged_world import DEAD, EVENTS, SourceRecord
 from test_staged_network import CONTRACT, START, TABLES, plan_of
 
-from streams.decode import Decoded, Decoder, TryAgainLaterError
-from streams.stages import EventRouter, RouteTask, StageTopics, split_plan
+from streams.events.json_decoder import Decoded, Decoder, TryAgainLaterError
+from streams.stages.common.names import StageTopics
+from streams.stages.common.split import split_plan
+from streams.stages.route.router import EventRouter
+from streams.stages.worker.tasks import RouteTask
 
 
 class Registry(Decoder):

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streams.contract import EventContract
+from streams.events.contract import EventContract
 from streams.features.feature_rows import FeatureRows
-from streams.stages.messages import (
+from streams.stages.common.messages import (
     MAX_BYTES,
     Mark,
     MessageError,
@@ -16,8 +16,8 @@ from streams.stages.messages import (
     encode_features,
     open_message,
 )
-from streams.stages.names import StageTopics, target_partition
-from streams.stages.step import pack, unpack
+from streams.stages.common.names import StageTopics, target_partition
+from streams.stages.common.step import pack, unpack
 
 CONTRACT = EventContract(
     id="id", time="t", key="id", fields={"id": {"type": "string"}, "x": {"type": "float"}}

@@ -13,20 +13,23 @@ from hypothesis import strategies as st
 from staged_world import LABELS, World
 from test_staged_network import CONTRACT, TABLES, plan_of, random_sources
 
-from streams.alignment import AlignmentSettings
 from streams.features.window_settings import WindowSettings
-from streams.kafka import KafkaSettings
-from streams.position import Position
-from streams.reading import read_to_end
-from streams.restoring import MissingHistoryError
+from streams.intake.position import Position
+from streams.intake.time_merge import AlignmentSettings
+from streams.kafka.client import KafkaSettings
+from streams.kafka.consuming import read_to_end
+from streams.loop.restorer import MissingHistoryError
+from streams.loop.task import StateMismatchError
 from streams.snapshots import Pointer, SnapshotSettings
 from streams.snapshots.senders import MemberSender
 from streams.snapshots.writer import SnapshotWriter, observe_nothing
-from streams.stages import EntityStage, EntityTask, Joiner, StagePosition, split_plan
-from streams.stages.messages import Mark, RowCodec
-from streams.stages.stage_restorer import StageRestorer
-from streams.stages.step import position_of, with_pointer
-from streams.task import StateMismatchError
+from streams.stages.common.messages import Mark, RowCodec
+from streams.stages.common.split import split_plan
+from streams.stages.common.step import StagePosition, position_of, with_pointer
+from streams.stages.entity.entity_stage import EntityStage
+from streams.stages.join.joiner import Joiner
+from streams.stages.worker.stage_restorer import StageRestorer
+from streams.stages.worker.tasks import EntityTask
 
 WINDOWS = WindowSettings(allowed_lateness="1s")
 KAFKA = KafkaSettings(bootstrap_servers="nobody:1")

@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 from staged_world import EVENTS, LABELS, Sources, World, fused, put
 
-from streams.contract import EventContract
+from streams.events.contract import EventContract
 from streams.features import FeatureDeclaration, FeaturePlan
 from streams.features.window_settings import WindowSettings
 

@@ -8,12 +8,12 @@ from time import monotonic, sleep
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from streams.features.state import FeatureState
-from streams.kafka import KafkaSettings
-from streams.loop_settings import LoopSettings
-from streams.reading import read_to_end
-from streams.staged_loop import StagedLoop
-from streams.stages import StagePosition, Step
-from streams.transaction import Outgoing
+from streams.kafka.client import KafkaSettings
+from streams.kafka.consuming import read_to_end
+from streams.loop.settings import LoopSettings
+from streams.stages.common.step import StagePosition, Step
+from streams.stages.worker.loop import StagedLoop
+from streams.transactions.outcome import Outgoing
 
 MakeTopics = Callable[..., list[str]]
 

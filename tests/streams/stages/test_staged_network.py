@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from staged_world import DEAD, EVENTS, LABELS, Place, Sources, World, fused, put
 
-from streams.contract import EventContract
+from streams.events.contract import EventContract
 from streams.features.declarations import FeatureDeclaration
 from streams.features.plan import FeaturePlan
 from streams.features.window_settings import WindowSettings
-from streams.stages import MessageError, StagePosition
-from streams.stages.succeeding import succeeding
-from streams.stages.version import Version
+from streams.stages.common.feature_version import Version
+from streams.stages.common.messages import MessageError
+from streams.stages.common.step import StagePosition
+from streams.stages.worker.migrated_offsets import succeeding
 
 CONTRACT = EventContract(
     id="id",

@@ -1,0 +1,1 @@
+"""Dead letters: writing what was rejected, reading it, sending it back, purging it."""

@@ -1,0 +1,1 @@
+"""Events and labels: the contract, decoding JSON into columns, and why a record is rejected."""

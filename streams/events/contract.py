@@ -1,0 +1,161 @@
+"""The event contract: what a record of the input topic must hold."""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field as PydanticField
+from pydantic import field_validator, model_validator
+
+from streams.base.section import Duration, Section
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
+EARLIEST_MS = -62_135_596_800_000
+"""The first millisecond of the year 1: with `LATEST_MS`, the times that calendars can show."""
+LATEST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class Field(Section):
+    """One field of an event. Bounds are inclusive; ``max_length`` counts characters."""
+
+    type: Literal["int", "float", "bool", "string"]
+    unit: str = ""
+    description: str = ""
+    required: bool = True
+    min: float | None = None
+    max: float | None = None
+    max_length: int | None = PydanticField(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _limits_fit_the_type(self) -> "Field":
+        for name, bound in (("min", self.min), ("max", self.max)):
+            if bound is None:
+                continue
+            if self.type not in ("int", "float"):
+                raise ValueError(f"{name} is for int and float fields, this is a {self.type}")
+            if not math.isfinite(bound):
+                raise ValueError(f"{name} = {bound} is no bound: leave {name} out for none")
+        if self.max_length is not None and self.type != "string":
+            raise ValueError(f"max_length is for string fields, this is a {self.type} field")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min = {self.min:g} is above max = {self.max:g}: swap them")
+        if self.type == "int":
+            low, high = self.int_bounds
+            if low > high:
+                raise ValueError("no 64-bit integer lies between min and max")
+        return self
+
+    @property
+    def int_bounds(self) -> tuple[int, int]:
+        """The least and the greatest integer that an int field may hold, within int64."""
+        low = INT64_MIN if self.min is None else max(INT64_MIN, math.ceil(self.min))
+        high = INT64_MAX if self.max is None else min(INT64_MAX, math.floor(self.max))
+        return low, high
+
+
+class EventContract(Section):
+    """The ``[event]`` section: names of the id, time and key fields, and every field's bounds.
+
+    Any ``format`` but plain JSON needs a schema registry. Fields are named as in the record,
+    whatever the characters. Fields that a record has beyond these are ignored.
+    """
+
+    id: str
+    time: str
+    key: str
+    time_format: Literal["s", "ms", "us", "iso"] = "ms"
+    format: Literal["json", "avro", "protobuf", "json_schema"] = "json"
+    max_future: Duration = 300_000
+    max_bytes: int = PydanticField(default=1_000_000, ge=1)
+    fields: dict[str, Field] = PydanticField(min_length=1)
+
+    @field_validator("fields")
+    @classmethod
+    def _names_can_be_told_apart(cls, fields: dict[str, Field]) -> dict[str, Field]:
+        for name in fields:
+            _check_name(name)
+        return fields
+
+    @field_validator("time")
+    @classmethod
+    def _time_has_a_name(cls, time: str) -> str:
+        _check_name(time)
+        return time
+
+    @model_validator(mode="after")
+    def _id_time_and_key_are_usable(self) -> "EventContract":
+        for role in ("id", "key"):
+            name = getattr(self, role)
+            field = self.fields.get(name)
+            if field is None:
+                raise ValueError(
+                    f"{role} = {name!r} is not among event.fields "
+                    f"({', '.join(self.fields)}): declare it there"
+                )
+            if field.type not in ("int", "string") or not field.required:
+                raise ValueError(
+                    f"{role} field {name!r} must be a required int or string, "
+                    f"it is {'a required' if field.required else 'an optional'} {field.type}"
+                )
+        if self.time in self.fields:
+            raise ValueError(
+                f"time field {self.time!r} is declared by event.time and event.time_format: "
+                "remove it from event.fields"
+            )
+        return self
+
+    @property
+    def time_bounds(self) -> tuple[int, int]:
+        """The least and the greatest time in the unit of ``time_format`` (ms for ``iso``).
+
+        They keep every time between the years 1 and 9999, so that no sum or difference of times
+        and window lengths can overflow int64 milliseconds.
+        """
+        match self.time_format:
+            case "s":
+                return EARLIEST_MS // 1000, LATEST_MS // 1000
+            case "us":
+                return EARLIEST_MS * 1000, LATEST_MS * 1000 + 999
+            case _:
+                return EARLIEST_MS, LATEST_MS
+
+    def times_ms(self, times: Sequence[Any]) -> NDArray[np.int64]:
+        """Return UTC milliseconds, shape (n,), of times as the record gave them.
+
+        ``times`` are ``int`` within `time_bounds`, or for ``iso`` ``datetime``, where a naive one
+        is UTC. What is finer than a millisecond is cut off, towards the past.
+        """
+        if self.time_format == "iso":
+            return np.array([_datetime_ms(time) for time in times], dtype=np.int64)
+        raw = np.array(times, dtype=np.int64)
+        match self.time_format:
+            case "s":
+                return raw * 1000
+            case "us":
+                return raw // 1000
+            case _:
+                return raw
+
+
+def _datetime_ms(time: datetime) -> int:
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    return (time - _EPOCH) // _MILLISECOND
+
+
+def _check_name(name: str) -> None:
+    if not name:
+        raise ValueError("a field's name is empty")
+    if any(character in '"\\' or character < " " for character in name):
+        raise ValueError(
+            f"field name {name!r} holds a quote, a backslash or a control character: "
+            "rename the field at the producer"
+        )

@@ -1,0 +1,211 @@
+"""From raw Kafka values to a batch of events, and a reason for each record that is none."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from streams.base import clock
+from streams.events.contract import EARLIEST_MS, LATEST_MS, EventContract, Field
+from streams.events.field_checks import from_the_future
+from streams.events.json_diagnosis import UNREADABLE, classify, undecodable
+from streams.events.record_batch import RecordBatch
+from streams.events.rejection import Rejected
+
+time_of = attrgetter("time")
+"""The time of a record that a decoder made, as the record gave it."""
+
+
+class TryAgainLaterError(Exception):
+    """A batch can't be decoded now, for a reason that is not in it and will pass; nothing is lost.
+
+    Attributes:
+        position: the first record that can't be decoded yet; those before it can.
+    """
+
+    def __init__(self, position: int, why: str) -> None:
+        super().__init__(why)
+        self.position = position
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What became of a batch of n records; every record is in exactly one of the two parts.
+
+    Attributes:
+        events: the good ones, in the order of the batch.
+        positions: the index of each of ``events`` in the batch, ascending.
+        rejected: the others, by ascending position.
+    """
+
+    events: RecordBatch
+    positions: NDArray[np.intp]
+    rejected: list[Rejected]
+
+
+class Decoder:
+    """Decodes JSON records, one object each, as an event contract says.
+
+    Each record is parsed by itself, so that no record, however malformed, can change how another
+    is read or counted. In one JSON array joined from all records, ``{"a":[1`` would swallow the
+    record after it; benchmarks/decode.py measures how little that would save.
+
+    Bounds, lengths and types are checked by the parser; only the clock is compared afterwards.
+    A record depends on nothing but its own bytes and the clock, also in the reason it is rejected
+    for.
+
+    Args:
+        contract: what a record must hold.
+        now_ms: the clock, UTC milliseconds; read once per batch that comes without times.
+    """
+
+    def __init__(self, contract: EventContract, now_ms: Callable[[], int] | None = None) -> None:
+        self._contract = contract
+        self._now_ms = now_ms or clock.now_ms
+        self._attributes = attributes(contract)
+        self._decode_one = msgspec.json.Decoder(record_type(contract)).decode
+
+    def batch(self, records: Sequence[Any], times: NDArray[np.int64]) -> RecordBatch:
+        """Return records that this decoder made, from one batch or many, as a batch."""
+        return RecordBatch(self._contract, records, times, self._attributes)
+
+    def getter(self, field: str) -> Callable[[Any], Any]:
+        """Return a function that reads a field from a record that this decoder made."""
+        return attrgetter(self._attributes[field])
+
+    def decode(
+        self, values: Sequence[bytes | None], arrived_ms: NDArray[np.int64] | None = None
+    ) -> Decoded:
+        """Decode a batch of record values, ``None`` for a tombstone.
+
+        Never raises for what a record holds: what is wrong with one is in ``rejected``. Plain JSON
+        can always be decoded.
+
+        Args:
+            values: the records.
+            arrived_ms: when each arrived; an event is in the future if it is later than that.
+                Told by the clock instead, a record that is read a second time could be judged
+                otherwise than the first time.
+
+        Raises:
+            TryAgainLaterError: a record's schema can't be had yet; nothing was decoded.
+        """
+        contract = self._contract
+        if arrived_ms is None:
+            arrived_ms = np.full(len(values), self._now_ms(), np.int64)
+        # A producer may stamp a record with any int64; a year that no calendar has is one too far.
+        arrived_ms = np.clip(arrived_ms, EARLIEST_MS, LATEST_MS)
+        records, times, rejected = self._read(values, arrived_ms)
+        positions = np.arange(len(values), dtype=np.intp)
+        if rejected:
+            positions = np.delete(positions, [bad.position for bad in rejected])
+        events = self.batch(records, times)
+        latest = arrived_ms[positions] + contract.max_future
+        early = times > latest
+        if early.any():
+            for index in np.flatnonzero(early).tolist():
+                future = from_the_future(
+                    contract, int(times[index]), int(arrived_ms[positions[index]])
+                )
+                rejected.append(Rejected(int(positions[index]), *future))
+            rejected.sort(key=attrgetter("position"))
+            positions = positions[~early]
+            events = events.take(np.flatnonzero(~early))
+        return Decoded(events, positions, rejected)
+
+    def _read(
+        self, values: Sequence[bytes | None], arrived_ms: NDArray[np.int64]
+    ) -> tuple[list[Any], NDArray[np.int64], list[Rejected]]:
+        """Records that keep the contract, their times (ms), and the others, all in order."""
+        records: list[Any] = []
+        rejected: list[Rejected] = []
+        remaining = iter(self._without_unreadable(values))
+        while True:
+            try:
+                # On an error the list keeps what was decoded before it, and the iterator stands
+                # behind the bad record: so a bad one costs no more than itself.
+                records.extend(map(self._decode_one, remaining))
+                break
+            except UNREADABLE as error:
+                position = len(records) + len(rejected)
+                finding = classify(
+                    self._contract, values[position], int(arrived_ms[position])
+                ) or undecodable(error)
+                rejected.append(Rejected(position, *finding))
+        return records, self._contract.times_ms(list(map(time_of, records))), rejected
+
+    def _without_unreadable(self, values: Sequence[bytes | None]) -> Sequence[bytes]:
+        """Return the values, with an empty one for each that must not reach the parser."""
+        limit = self._contract.max_bytes
+        try:
+            if max(map(len, values), default=0) <= limit:  # type: ignore[arg-type]
+                return values  # type: ignore[return-value]
+        except TypeError:
+            pass  # a tombstone has no length
+        return [b"" if value is None or len(value) > limit else value for value in values]
+
+
+def attributes(contract: EventContract) -> dict[str, str]:
+    """The attribute of a record that holds each field: names need not be Python identifiers."""
+    return {name: f"f{index}" for index, name in enumerate(contract.fields)}
+
+
+def record_type(contract: EventContract, names: Mapping[str, str] | None = None) -> Any:
+    """Return the `msgspec` struct of a record that keeps a contract.
+
+    Args:
+        contract: gives types and bounds.
+        names: what the record calls a field, where not as the contract does.
+    """
+    names = names or {}
+    own = attributes(contract)
+    # Untracked by the garbage collector: records hold only plain values, so no cycles.
+    return msgspec.defstruct(
+        "Event",
+        [
+            (
+                "time",
+                _time_type(contract),
+                msgspec.field(name=names.get(contract.time, contract.time)),
+            ),
+            *(
+                _attribute(own[name], names.get(name, name), field)
+                for name, field in contract.fields.items()
+            ),
+        ],
+        kw_only=True,
+        gc=False,
+    )
+
+
+def _time_type(contract: EventContract) -> Any:
+    if contract.time_format == "iso":
+        return datetime
+    low, high = contract.time_bounds
+    return Annotated[int, Meta(ge=low, le=high)]
+
+
+def _attribute(attribute: str, name: str, field: Field) -> tuple[str, Any, Any]:
+    kind = _value_type(field)
+    if field.required:
+        return attribute, kind, msgspec.field(name=name)
+    return attribute, kind | None, msgspec.field(name=name, default=None)
+
+
+def _value_type(field: Field) -> Any:
+    match field.type:
+        case "bool":
+            return bool
+        case "int":
+            low, high = field.int_bounds
+            return Annotated[int, Meta(ge=low, le=high)]
+        case "float":
+            return Annotated[float, Meta(ge=field.min, le=field.max)]
+        case "string":
+            return Annotated[str, Meta(max_length=field.max_length)]

@@ -1,0 +1,69 @@
+"""Labels: what became known of an event later, on a topic of their own.
+
+A label is ``{"event_id": …, "label": 0 or 1, "time": …}``, its time being when it became known.
+A record without a value and with the header ``weir.progress`` says that every label up to that
+time has been sent, so that a reader of history need not wait for a label that does not exist.
+"""
+
+import re
+
+import msgspec
+
+from streams.base.section import Duration, Section
+from streams.events.contract import EventContract, Field
+
+PROGRESS_HEADER = "weir.progress"
+
+_TIME = re.compile(rb"-?[0-9]{1,15}")
+
+
+class LabelSettings(Section):
+    """The ``[labels]`` section.
+
+    Attributes:
+        field: the column of a file that holds the label (1 or true for fraud); events never
+            carry it.
+        delay: how long after its event a label becomes known.
+    """
+
+    field: str = "is_fraud"
+    delay: Duration = 604_800_000
+
+
+class Label(msgspec.Struct, gc=False):
+    """One record of the labels topic."""
+
+    event_id: int | str
+    label: int
+    time: int
+
+
+def label_contract(events: EventContract) -> EventContract:
+    """What a label must hold, given the events that it is about."""
+    id_field = events.fields[events.id]
+    fields = {
+        "event_id": Field(type=id_field.type),
+        "label": Field(type="int", min=0, max=1),
+    }
+    return events.model_copy(
+        update={
+            "id": "event_id",
+            "time": "time",
+            "key": "event_id",
+            "time_format": "ms",
+            "fields": fields,
+        }
+    )
+
+
+def progress_header(time_ms: int) -> list[tuple[str, str | bytes | None]]:
+    """Headers of a record that says: all labels up to this time have been sent."""
+    return [(PROGRESS_HEADER, str(time_ms))]
+
+
+def read_progress(headers: list[tuple[str, bytes | None]] | None) -> int | None:
+    """The time up to which labels are complete, or None if the record does not say."""
+    for name, value in headers or ():
+        if name == PROGRESS_HEADER and value is not None and _TIME.fullmatch(value):
+            return int(value)
+    return None

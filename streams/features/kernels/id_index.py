@@ -1,0 +1,117 @@
+"""Compiled: where the event with a given id is remembered, so that its label finds it.
+
+An open-addressing table, one row of three for each id: the id's hash, the slot of its entity or
+one of the marks below, and the event's time.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.features.kernels.numba_options import inlined, kernel
+from streams.features.kernels.prefetch import prefetch
+
+KEY, SLOT, SEEN = 0, 1, 2
+EMPTY, WAITING_LEGITIMATE, WAITING_FRAUD = -2, -1, -3
+_WORD, _AHEAD = 8, 12  # bytes of a number; how many entries ahead to load memory
+NEVER = np.iinfo(np.int64).min
+"""What a label has seen that came before any event."""
+
+
+@inlined
+def mix(key):  # type: ignore[no-untyped-def]
+    """Spread an int64 over all its bits (the finalizer of SplitMix64)."""
+    bits = np.uint64(key)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.int64((bits ^ (bits >> np.uint64(31))) >> np.uint64(1))
+
+
+@inlined
+def home(index, key):  # type: ignore[no-untyped-def]
+    """Row where the search for a key begins."""
+    return mix(key) & (index.shape[0] - 1)
+
+
+@inlined
+def find_place(index, key):  # type: ignore[no-untyped-def]
+    """Row of a key in the index, or the empty row where it belongs."""
+    mask = index.shape[0] - 1
+    place = home(index, key)
+    while index[place, SLOT] != EMPTY and index[place, KEY] != key:
+        place = (place + 1) & mask
+    return place
+
+
+@kernel
+def remove(index, place):  # type: ignore[no-untyped-def]
+    """Take out an entry, and move up those that were put behind it for want of a better place."""
+    mask = index.shape[0] - 1
+    hole = place
+    behind = (hole + 1) & mask
+    while index[behind, SLOT] != EMPTY:
+        wanted = home(index, index[behind, KEY])
+        if (behind - wanted) & mask >= (behind - hole) & mask:
+            for column in range(index.shape[1]):
+                index[hole, column] = index[behind, column]
+            hole = behind
+        behind = (behind + 1) & mask
+    index[hole, SLOT] = EMPTY
+
+
+@kernel
+def count_kept(index, oldest):  # type: ignore[no-untyped-def]
+    """How many entries `rebuild` would keep."""
+    kept = 0
+    for i in range(index.shape[0]):
+        if index[i, SLOT] != EMPTY and (index[i, SEEN] > oldest or index[i, SEEN] == NEVER):
+            kept += 1
+    return kept
+
+
+@kernel
+def rebuild(old, index, oldest, newest):  # type: ignore[no-untyped-def]
+    """Copy to an empty index what a window can still reach; how many entries stay.
+
+    Labels that came before any event count as known since `newest`.
+    """
+    entries = 0
+    for i in range(old.shape[0]):
+        if old[i, SLOT] == EMPTY:
+            continue
+        seen = newest if old[i, SEEN] == NEVER else old[i, SEEN]
+        if seen > oldest or seen == NEVER:
+            place = find_place(index, old[i, KEY])
+            index[place, KEY] = old[i, KEY]
+            index[place, SLOT] = old[i, SLOT]
+            index[place, SEEN] = seen
+            entries += 1
+    return entries
+
+
+@kernel
+def collect(index, entries):  # type: ignore[no-untyped-def]
+    """Copy all entries of an index to the rows of `entries`, which are as many."""
+    row = 0
+    for i in range(index.shape[0]):
+        if index[i, SLOT] != EMPTY:
+            for column in range(index.shape[1]):
+                entries[row, column] = index[i, column]
+            row += 1
+
+
+@kernel
+def refill(entries, index):  # type: ignore[no-untyped-def]
+    """Put entries into an empty index."""
+    for row in range(entries.shape[0]):
+        if row + _AHEAD < entries.shape[0]:
+            prefetch(index, home(index, entries[row + _AHEAD, KEY]) * index.shape[1] * _WORD)
+        place = find_place(index, entries[row, KEY])
+        for column in range(index.shape[1]):
+            index[place, column] = entries[row, column]
+
+
+def new_index(places: int) -> NDArray[np.int64]:
+    """Return an empty id index; `places` is a power of two."""
+    index = np.empty((places, 3), np.int64)
+    index[:, SLOT] = EMPTY
+    return index

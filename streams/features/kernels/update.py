@@ -1,0 +1,276 @@
+"""The compiled entry point: events and labels, one after another, into one entity's windows."""
+
+import numpy as np
+
+from streams.features.kernels.apply_labels import apply_label, register
+from streams.features.kernels.blocks import (
+    FLOOR,
+    LOST,
+    TILE_ROW,
+    count_old,
+    forget,
+    insert,
+    make_room,
+    upper_bound_from_newest,
+)
+from streams.features.kernels.chunk_sums import CHUNK, sum_chunks
+from streams.features.kernels.enums import Counter, Group, Stat
+from streams.features.kernels.id_index import NEVER, home
+from streams.features.kernels.journal import (
+    event_words,
+    forgotten_words,
+    note_forgotten,
+    note_inserted,
+    note_lost,
+    note_tile,
+    records,
+)
+from streams.features.kernels.numba_options import inlined, kernel
+from streams.features.kernels.prefetch import prefetch
+from streams.features.kernels.scans import (
+    LONG,
+    look_before,
+    scan_distinct,
+    scan_events,
+    scan_moments,
+    scan_sums,
+    sum_long_windows,
+)
+from streams.features.kernels.tiles import add_tiles, place_of, put_into_tile
+
+_WORD, _LINE = 8, 64  # bytes of a number and of the processor's unit of loading
+# How many events ahead to load an entity's block header, then the block itself; and how much of
+# it. Measured on the Handbook's stream: twice or half of these make no difference.
+_HEADERS_AHEAD, _BLOCKS_AHEAD, _NEWEST_LINES = 12, 6, 8
+
+NO_TILES = -1
+
+# Enum members as plain ints: numba compiles these, not attribute look-ups.
+_EVENTS, _SUMS, _MOMENTS, _DISTINCT, _PRIOR = (int(group) for group in Group)
+_DROPPED, _NEWEST = int(Counter.DROPPED), int(Counter.NEWEST)
+_VALUES, _MEAN, _RATIO = int(Stat.VALUES), int(Stat.MEAN), int(Stat.RATIO_TO_MEAN)
+
+
+@inlined
+def _prefetch_entry(index, event_hash):  # type: ignore[no-untyped-def]
+    """Load where an id's entry begins to be looked for."""
+    prefetch(index, home(index, event_hash) * index.shape[1] * _WORD)
+
+
+@inlined
+def _prefetch_block(times, values, hashes, blocks, slot):  # type: ignore[no-untyped-def]
+    """Load the newest events of a block, which most windows look at."""
+    if slot < 0:
+        return
+    length = blocks[slot, 3]
+    end = (blocks[slot, 0] + blocks[slot, 2] + length) * _WORD
+    for line in range(min(_NEWEST_LINES, length * _WORD // _LINE + 1)):
+        prefetch(times, end - line * _LINE)
+        for column in range(values.shape[0]):
+            prefetch(values, column * values.shape[1] * _WORD + end - line * _LINE)
+    if hashes.size:
+        prefetch(hashes, end)
+
+
+@inlined
+def _aggregate(  # type: ignore[no-untyped-def]
+    times, values, chunks, first, end, position, groups, window_ms, found, members
+):
+    """Fill `found` (windows, stats) for the event at `position` of a block ``first .. end``."""
+    kinds, columns, delays, excludes, ranges = groups
+    for g in range(kinds.size):
+        rows = (ranges[g, 0], ranges[g, 1])
+        if kinds[g] == _PRIOR:
+            look_before(times, values, columns[g], first, position, window_ms, rows, found)
+            continue
+        until = times[position] - delays[g]
+        if delays[g]:
+            high = upper_bound_from_newest(times, first, end, until)
+        else:
+            high = position if excludes[g] else position + 1
+        if kinds[g] == _EVENTS:
+            scan_events(times, first, high, until, window_ms, rows, found)
+        elif kinds[g] == _SUMS and high - first > LONG:
+            sum_long_windows(
+                times, values, chunks, columns[g], first, high, until, window_ms, rows, found
+            )
+        elif kinds[g] == _SUMS:
+            scan_sums(times, values, columns[g], first, high, until, window_ms, rows, found)
+        elif kinds[g] == _MOMENTS:
+            scan_moments(times, values, columns[g], first, high, until, window_ms, rows, found)
+        else:
+            scan_distinct(
+                times, values, columns[g], first, high, until, window_ms, rows, found, members
+            )
+
+
+@kernel
+def _compress(times, values, tiles, journal, row, floor, position):  # type: ignore[no-untyped-def]
+    """Put an event that is about to be forgotten into its tile, if that is still of use."""
+    ends, sums, length_ms = tiles
+    place, is_there, may_be = place_of(ends, row, length_ms, floor, times[position])
+    if not may_be:
+        return
+    if records(journal):
+        note_tile(journal, ends, sums, row, place)
+    put_into_tile(ends, sums, row, place, is_there, times, values, position)
+
+
+@inlined
+def _write(found, outputs, values, position, out, event):  # type: ignore[no-untyped-def]
+    """Write each output's statistic to its place in the feature vector."""
+    windows, stats, features, empties, columns = outputs
+    for o in range(windows.size):
+        if stats[o] == _RATIO:
+            mean = found[windows[o], _MEAN]
+            value = values[columns[o], position] / mean if mean != 0.0 else np.nan
+        else:
+            value = found[windows[o], stats[o]]
+            if stats[o] <= _VALUES and value == 0.0:
+                value = np.nan
+        out[event, features[o]] = empties[o] if np.isnan(value) else value
+
+
+@kernel
+def update_entity(  # type: ignore[no-untyped-def]
+    first_event,
+    first_label,
+    events,
+    labels,
+    arena,
+    blocks,
+    free,
+    counters,
+    index,
+    tiles,
+    plan,
+    limits,
+    journal,
+    scratch,
+    out,
+):
+    """Take events, and the labels that come before each of them, into one entity's windows.
+
+    Args:
+        first_event, first_label: where to go on after the arena or journal was enlarged.
+        events: ``(slots int64 (n,), times int64 (n,), rows float64 (columns, n), hashes int64
+            (n,))``; slot -1 is an event without this entity: its windows are empty.
+        labels: ``(hashes int64 (m,), values float64 (m,), before int64 (m,))``; label k becomes
+            known just before event ``before[k]``, ascending.
+        arena: ``(times, values, hashes, chunks)``.
+        blocks, free, counters, index: with the arena, the entity's state, changed in place.
+        tiles: of entities that had more than their share, ``(ends, sums, length_ms)``: latest time
+            in each int64 (rows, TILES), sums float64 (rows, TILES, 1 + OF_COLUMN * columns).
+        plan: ``(groups, window_ms, outputs, label_column)``.
+        limits: ``(keep_ms, retention_ms, max_events, newest)``: how long events are kept, how far
+            the windows reach, and the latest event time, this batch's included.
+        journal: where changes are written down.
+        scratch: ``(found, members)``, work space.
+        out: ``(matrix, late, approximate)``: float64 (n, features), written in the columns of
+            this plan's outputs, and bool (n,), set where it is so.
+
+    Returns:
+        ``(event, label, entries, words)``: positions reached, n and m when all is done; how many
+        entries the id index gained; and, when it ended early, how many words the journal must
+        have room for, 0 where it is the arena that is full, or `NO_TILES` where the entity of the
+        event that is next needs a tile row.
+    """
+    slots, event_times, rows, event_hashes = events
+    label_hashes, label_values, label_before = labels
+    times, values, hashes, chunks = arena
+    groups, window_ms, outputs, label_column = plan
+    keep_ms, retention_ms, max_events, newest = limits
+    matrix, late, approximate = out
+    ends, sums, tile_ms = tiles
+    found, members = scratch
+    entries = 0
+    label = first_label
+    for i in range(first_event, slots.size + 1):
+        while label < label_hashes.size and label_before[label] <= i:
+            if records(journal) and journal[0] + event_words(sums) > journal.size:
+                return i, label, entries, event_words(sums)
+            if label + _HEADERS_AHEAD < label_hashes.size:
+                _prefetch_entry(index, label_hashes[label + _HEADERS_AHEAD])
+            entries += apply_label(
+                arena, blocks, index, tiles, journal, label_column,
+                label_hashes[label], label_values[label], newest,
+            )  # fmt: skip
+            label += 1
+        if i == slots.size:
+            break
+        if i + _HEADERS_AHEAD < slots.size:
+            prefetch(blocks, slots[i + _HEADERS_AHEAD] * blocks.shape[1] * _WORD)
+            if label_column >= 0:
+                _prefetch_entry(index, event_hashes[i + _HEADERS_AHEAD])
+        if i + _BLOCKS_AHEAD < slots.size:
+            _prefetch_block(times, values, hashes, blocks, slots[i + _BLOCKS_AHEAD])
+        slot = slots[i]
+        time = event_times[i]
+        seen = time if counters[_NEWEST] == NEVER else counters[_NEWEST]
+        if slot < 0:
+            counters[_NEWEST] = max(seen, time)
+            for o in range(outputs[2].size):
+                matrix[i, outputs[2][o]] = outputs[3][o]
+            continue
+        length = blocks[slot, 3]
+        lost, floor = blocks[slot, LOST], blocks[slot, FLOOR]
+        last = times[blocks[slot, 0] + blocks[slot, 2] + length - 1] if length else NEVER
+        # An entity that was idle for so long counts as unknown, whether or not a sweep has come
+        # by to evict it: an answer must not depend on that.
+        if not length or last <= seen - keep_ms:
+            floor = seen - keep_ms
+            lost = lost if lost > floor else NEVER
+        forgotten = max(floor, last - keep_ms) if length else floor
+        old = count_old(times, blocks, slot, max(forgotten, time - keep_ms))
+        dropped = 0
+        if length - old >= max_events:
+            if blocks[slot, TILE_ROW] == 0:
+                return i, label, entries, NO_TILES
+            dropped = 1
+            lost = max(lost, times[blocks[slot, 0] + blocks[slot, 2] + old])
+        if records(journal):
+            words = event_words(sums) + forgotten_words(old + dropped, values)
+            if journal[0] + words > journal.size:
+                return i, label, entries, words
+            if old + dropped:
+                note_forgotten(journal, times, values, hashes, blocks, slot, old + dropped)
+            if lost != blocks[slot, LOST] or floor != blocks[slot, FLOOR]:
+                note_lost(journal, blocks, slot)
+        if dropped:
+            _compress(
+                times, values, tiles, journal, blocks[slot, TILE_ROW] - 1, floor,
+                blocks[slot, 0] + blocks[slot, 2] + old,
+            )  # fmt: skip
+        forget(blocks, slot, old + dropped)
+        blocks[slot, LOST], blocks[slot, FLOOR] = lost, floor
+        counters[_DROPPED] += dropped
+        if not make_room(times, values, hashes, chunks, blocks, free, counters, slot):
+            return i, label, entries, 0
+        reach = time - retention_ms
+        # A label finds its event only as long as the whole stream, not its entity, keeps it.
+        late[i] |= reach < forgotten or (label_column >= 0 and reach < seen - keep_ms)
+        approximate[i] |= reach < lost
+        if counters[_NEWEST] < time:
+            counters[_NEWEST] = time
+        position = insert(times, values, hashes, blocks, slot, time, event_hashes[i])
+        for column in range(rows.shape[0]):
+            values[column, position] = rows[column, i]
+        if label_column >= 0:
+            values[label_column, position], added = register(
+                index, journal, event_hashes[i], slot, time
+            )
+            entries += added
+        first = blocks[slot, 0] + blocks[slot, 2]
+        if records(journal):
+            note_inserted(journal, slot, position - first)
+        if blocks[slot, 1] >= CHUNK:
+            sum_chunks(values, chunks, position, first + blocks[slot, 3])
+        _aggregate(
+            times, values, chunks, first, first + blocks[slot, 3], position, groups, window_ms,
+            found, members,
+        )  # fmt: skip
+        if reach < lost:
+            row = blocks[slot, TILE_ROW] - 1
+            add_tiles(ends, sums, row, tile_ms, floor, lost, time, groups, window_ms, found)
+        _write(found, outputs, values, position, matrix, i)
+    return slots.size, label, entries, 0

@@ -1,0 +1,209 @@
+"""Files of events: Parquet or CSV, read into columns under the event contract."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from streams.base.clock import now_ms as wall_clock_ms
+from streams.events.contract import EventContract
+from streams.files.arrow_batch import ColumnBatch
+from streams.files.columns import to_field, to_labels, to_times
+from streams.files.row_checks import RejectedRows, RowChecks
+
+_PARSING = pyarrow.csv.ParseOptions(newlines_in_values=True)
+
+
+class EventFileError(Exception):
+    """A file can't be read as events; the message names the file, the column and the fix."""
+
+
+@dataclass(frozen=True)
+class EventFile:
+    """The events of a file, in the order in which they count: by time, then by id.
+
+    Attributes:
+        path: where it is.
+        sha256: of the file's bytes, hex.
+        contract: what its events hold.
+        events: all n events.
+        labels: 1 for fraud, 0 for legitimate, -1 where nothing is known, shape (n,); None if no
+            label column was asked for.
+        label_field: the name of that column.
+        rejected: the rows left out, because the stream would reject them too.
+        absent: optional fields for which the file has no column; they are missing everywhere.
+    """
+
+    path: Path
+    sha256: str
+    contract: EventContract
+    events: ColumnBatch
+    labels: NDArray[np.int8] | None
+    label_field: str | None
+    rejected: tuple[RejectedRows, ...]
+    absent: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        """Event times, UTC milliseconds, ascending, shape (n,)."""
+        return self.events.times
+
+    @property
+    def rows_rejected(self) -> int:
+        """How many rows were left out."""
+        return sum(each.count for each in self.rejected)
+
+    def batch(self, start: int, stop: int) -> ColumnBatch:
+        """The events from position `start` up to `stop`, without copying them."""
+        return self.events.slice(start, stop)
+
+    def span(self, start_ms: int | None = None, stop_ms: int | None = None) -> tuple[int, int]:
+        """Positions of the first event at or after `start_ms`, and of the first at `stop_ms`."""
+        start = 0 if start_ms is None else int(np.searchsorted(self.times, start_ms))
+        stop = len(self) if stop_ms is None else int(np.searchsorted(self.times, stop_ms))
+        return start, max(start, stop)
+
+
+def open_events(
+    path: Path | str,
+    contract: EventContract,
+    label_field: str | None = None,
+    now_ms: int | None = None,
+) -> EventFile:
+    """Read a Parquet or CSV file (also ``.csv.gz``, ``.bz2``, ``.zst``) of events.
+
+    A column is named as its field. Times may be timestamps or dates (naive ones are UTC), integers
+    in ``event.time_format`` or ISO-8601 text. In a CSV an empty cell is missing, and ``""`` is
+    text of no length. Rows that the stream would reject are left out and counted in `rejected`;
+    only ``event.max_bytes``, which is about the record, is not looked at.
+
+    Args:
+        label_field: the column that holds the label: 1 or true for fraud, null for unknown.
+        now_ms: the clock against which ``event.max_future`` holds; by default the machine's.
+
+    Raises:
+        EventFileError: the file, a column or its type is not what the contract says, or no row
+            is an event.
+    """
+    path = Path(path)
+    if label_field is not None and label_field in (contract.time, *contract.fields):
+        raise EventFileError(
+            f"{path}: labels.field = {label_field!r} is also a field of the event, where it would "
+            "give the answer away: remove it from [event]"
+        )
+    try:
+        with path.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        table, absent = _read(path, contract, label_field)
+        if not table.num_rows:
+            raise ValueError("holds no rows")
+        checks = RowChecks(table.num_rows)
+        clock = wall_clock_ms() if now_ms is None else now_ms
+        times = to_times(table[contract.time], contract, clock, checks)
+        columns = {
+            name: to_field(name, field, table[name], checks)
+            for name, field in contract.fields.items()
+        }
+        labels = None if label_field is None else to_labels(label_field, table[label_field])
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise EventFileError(f"{path}: {reason}") from error
+    del table
+    rejected = checks.summary()
+    good = checks.good
+    if not good.any():
+        found = "; ".join(map(str, rejected))
+        raise EventFileError(f"{path}: no row is an event under the contract: {found}")
+    if rejected:
+        mask = pa.array(good)
+        columns = {name: column.filter(mask) for name, column in columns.items()}
+        times = times[good]
+        labels = None if labels is None else labels[good]
+    order = _order(times, columns[contract.id])
+    events = ColumnBatch(contract, times, columns)
+    if order is not None:
+        events = events.take(order)
+        labels = None if labels is None else labels[order]
+    return EventFile(path, sha256, contract, events, labels, label_field, rejected, absent)
+
+
+def _read(
+    path: Path, contract: EventContract, label_field: str | None
+) -> tuple[Any, tuple[str, ...]]:
+    """The columns that are needed, and the optional fields that have none."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    is_csv = ".csv" in suffixes[-2:]
+    if not is_csv and suffixes[-1:] not in ([".parquet"], [".pq"]):
+        raise ValueError("is neither .parquet nor .csv: name it for what it is")
+    if is_csv:
+        # Only to learn the header: types are not left to a guess over the first rows.
+        with pyarrow.csv.open_csv(path, parse_options=_PARSING) as reader:
+            present = reader.schema.names
+    else:
+        present = pyarrow.parquet.read_schema(path).names
+    absent = tuple(
+        name
+        for name, field in contract.fields.items()
+        if name not in present and not field.required
+    )
+    wanted = [contract.time, *contract.fields]
+    if label_field is not None:
+        wanted.append(label_field)
+    for name in wanted:
+        if present.count(name) > 1:
+            raise ValueError(f"has {present.count(name)} columns named {name!r}: rename them")
+        if name not in present and name not in absent:
+            section = "labels.field" if name == label_field else "[event]"
+            raise ValueError(
+                f"has no column {name!r}, which {section} names; it has {', '.join(present)}"
+            )
+    wanted = [name for name in wanted if name not in absent]
+    if is_csv:
+        options = pyarrow.csv.ConvertOptions(
+            include_columns=wanted,
+            column_types=dict.fromkeys(wanted, pa.large_string()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        )
+        table = pyarrow.csv.read_csv(path, convert_options=options, parse_options=_PARSING)
+    else:
+        table = pyarrow.parquet.read_table(path, columns=wanted)
+    for name in absent:
+        table = table.append_column(
+            name, pa.nulls(table.num_rows, _EMPTY[contract.fields[name].type])
+        )
+    return table, absent
+
+
+_EMPTY = {
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "string": pa.large_string(),
+}
+
+
+def _order(times: NDArray[np.int64], ids: Any) -> NDArray[np.int64] | None:
+    """The stable order by time and id, shape (n,), or None if the rows are in it already."""
+    ascending = times[1:] > times[:-1]
+    ties = times[1:] == times[:-1]
+    # Arrow compares text by its UTF-8 bytes, which is the order of code points.
+    follows = pc.less_equal(ids.slice(0, len(ids) - 1), ids.slice(1))
+    if (ascending | (ties & follows.to_numpy(zero_copy_only=False))).all():
+        return None
+    keys = [("time", "ascending"), ("id", "ascending")]
+    order: NDArray[np.int64] = pc.sort_indices(
+        pa.table({"time": times, "id": ids}), sort_keys=keys
+    ).to_numpy()
+    return order.astype(np.int64)

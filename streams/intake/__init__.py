@@ -1,0 +1,1 @@
+"""Intake: consumed records decoded, queued per partition and merged by event time."""

@@ -1,0 +1,275 @@
+"""What each process has to be allowed on a cluster with ACLs, and no more."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from streams.kafka.topics import ROLES, TopicSettings
+
+Operation = Literal["Create", "Delete", "Describe", "Read", "Write"]
+Resource = Literal["topic", "group", "transactional-id"]
+Pattern = Literal["literal", "prefixed"]
+
+
+class Process(StrEnum):
+    """What gets rights of its own."""
+
+    TOPICS = "topics"
+    PRODUCER = "producer"
+    SCORER = "scorer"
+    EVALUATION = "evaluation"
+    LETTERS = "dead-letters-reader"
+    REQUEUE = "dead-letters-requeue"
+    PURGE = "dead-letters-purge"
+    CONTROL = "control"
+    EXPLAINER = "explainer"
+    SINK = "sink"
+    FIDELITY = "fidelity"
+    LABELLER = "labeller"
+
+
+COMMANDS: dict[Process, list[str]] = {
+    Process.TOPICS: ["weir topics"],
+    Process.PRODUCER: ["weir replay"],
+    Process.SCORER: ["weir score", "weir up"],
+    Process.EVALUATION: ["weir evaluate"],
+    Process.LETTERS: ["weir dead-letters list", "weir dead-letters show"],
+    Process.REQUEUE: ["weir dead-letters requeue"],
+    Process.PURGE: ["weir dead-letters purge"],
+    Process.CONTROL: [
+        "weir models promote",
+        "weir models rollback",
+        "weir models serving",
+        "weir policy set",
+        "weir policy show",
+    ],
+    Process.EXPLAINER: ["weir explainer"],
+    Process.SINK: ["weir sink"],
+    Process.FIDELITY: ["weir fidelity"],
+    Process.LABELLER: ["weir label"],
+}
+"""What runs with the rights of each process."""
+
+_RESOURCE_TYPES = {
+    "topic": ResourceType.TOPIC,
+    "group": ResourceType.GROUP,
+    "transactional-id": ResourceType.TRANSACTIONAL_ID,
+}
+_OPERATIONS = {
+    "Create": AclOperation.CREATE,
+    "Delete": AclOperation.DELETE,
+    "Describe": AclOperation.DESCRIBE,
+    "Read": AclOperation.READ,
+    "Write": AclOperation.WRITE,
+}
+
+
+@dataclass(frozen=True)
+class Acl:
+    """One thing that a process has to be allowed.
+
+    Attributes:
+        pattern: with ``prefixed``, all resources whose names begin with `name`.
+        why: what the process does with it.
+    """
+
+    operation: Operation
+    resource: Resource
+    name: str
+    pattern: Pattern = "literal"
+    why: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        kind = self.resource.replace("-", " ")
+        like = "whose name begins with " if self.pattern == "prefixed" else ""
+        return f"{self.operation} on {kind} {like}{self.name!r}"
+
+    @property
+    def kafka_operation(self) -> AclOperation:
+        """The operation in the client's words."""
+        return _OPERATIONS[self.operation]
+
+    def binding(self, principal: str) -> AclBinding:
+        """What the client grants to a principal such as ``User:scorer``, from any host."""
+        patterns = {
+            "literal": ResourcePatternType.LITERAL,
+            "prefixed": ResourcePatternType.PREFIXED,
+        }
+        return AclBinding(
+            _RESOURCE_TYPES[self.resource],
+            self.name,
+            patterns[self.pattern],
+            principal,
+            "*",
+            self.kafka_operation,
+            AclPermissionType.ALLOW,
+        )
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the settings say about who uses what.
+
+    Attributes:
+        group: consumer group of the scorer.
+        reads_labels: whether a feature needs labels.
+        snapshots: whether state is written down.
+        stages: topics between the stages of a staged topology; none where it is fused.
+        explains_inline: whether the scorer writes explanations.
+        explainer_group, sink_group: consumer groups of those who explain, and keep it.
+    """
+
+    topics: TopicSettings
+    group: str
+    reads_labels: bool = True
+    snapshots: bool = True
+    stages: Sequence[str] = ()
+    explains_inline: bool = False
+    explainer_group: str = "weir-explainer"
+    sink_group: str = "weir-sink"
+
+
+def acls_of(process: Process, usage: Usage) -> list[Acl]:
+    """The ACLs that a process needs; Kafka takes Read, Write and Delete to include Describe."""
+    return _TABLE[process](usage)
+
+
+def _topics(usage: Usage) -> list[Acl]:
+    names = [*(usage.topics.name(role) for role in ROLES), *usage.stages]
+    return [Acl("Create", "topic", name, why="makes it") for name in names] + [
+        Acl("Describe", "topic", name, why="sees whether it is there") for name in names
+    ]
+
+
+def _producer(usage: Usage) -> list[Acl]:
+    return [
+        Acl("Write", "topic", usage.topics.events, why="events"),
+        Acl("Write", "topic", usage.topics.labels, why="labels, and how far they are complete"),
+    ]
+
+
+def _scorer(usage: Usage) -> list[Acl]:
+    topics = usage.topics
+    acls = [Acl("Read", "topic", topics.events, why="events to answer")]
+    if usage.reads_labels:
+        acls.append(Acl("Read", "topic", topics.labels, why="labels that features read"))
+    else:
+        acls.append(Acl("Describe", "topic", topics.labels, why="sees whether it is there"))
+    acls += [
+        Acl("Write", "topic", topics.scores, why="answers"),
+        Acl("Write", "topic", topics.feature_log, why="what the model saw"),
+        Acl("Write", "topic", topics.dead_letters, why="rejected records"),
+        Acl("Read", "topic", topics.control, why="which model and policy shall answer"),
+        Acl("Write", "topic", topics.control, why="says what became of that"),
+    ]
+    if usage.explains_inline:
+        acls.append(Acl("Write", "topic", topics.explanations, why="why events were flagged"))
+    if usage.snapshots:
+        acls += [
+            Acl("Read", "topic", topics.snapshots, why="state, at a start"),
+            Acl("Write", "topic", topics.snapshots, why="state, now and then"),
+        ]
+    else:
+        acls.append(Acl("Describe", "topic", topics.snapshots, why="sees whether it is there"))
+    for stage in usage.stages:
+        acls += [
+            Acl("Read", "topic", stage, why="what another stage passes on"),
+            Acl("Write", "topic", stage, why="what is passed on to another stage"),
+        ]
+    acls.append(Acl("Read", "group", usage.group, why="membership and committed offsets"))
+    if usage.stages:
+        # Each worker has a transactional id of its own.
+        own = Acl("Write", "transactional-id", f"{usage.group}-staged-", "prefixed", "exactly once")
+    else:
+        own = Acl("Write", "transactional-id", f"{usage.group}-fused", why="exactly once")
+    return [*acls, own]
+
+
+def _evaluation(usage: Usage) -> list[Acl]:
+    return [
+        Acl("Read", "topic", usage.topics.scores, why="answers"),
+        Acl("Read", "topic", usage.topics.labels, why="what became known"),
+    ]
+
+
+def _reader(usage: Usage) -> list[Acl]:
+    return [Acl("Read", "topic", usage.topics.dead_letters, why="letters and marks")]
+
+
+def requeue_acls(usage: Usage, targets: Sequence[str] | None = None) -> list[Acl]:
+    """What sending letters again needs; `targets` are the topics that they go to.
+
+    Without `targets`, to wherever a scorer's letters can come from.
+    """
+    topics = usage.topics
+    if targets is None:
+        targets = [topics.events, *([topics.labels] if usage.reads_labels else [])]
+    return [
+        *_reader(usage),
+        Acl("Write", "topic", topics.dead_letters, why="marks what was sent"),
+        *(Acl("Write", "topic", target, why="sends records again") for target in targets),
+        Acl("Write", "transactional-id", f"{topics.dead_letters}-requeue", why="each only once"),
+    ]
+
+
+def _purge(usage: Usage) -> list[Acl]:
+    return [*_reader(usage), Acl("Delete", "topic", usage.topics.dead_letters, why="letters")]
+
+
+def _control(usage: Usage) -> list[Acl]:
+    return [
+        Acl("Read", "topic", usage.topics.control, why="what holds now, and who answers by it"),
+        Acl("Write", "topic", usage.topics.control, why="says what shall hold"),
+    ]
+
+
+def _explainer(usage: Usage) -> list[Acl]:
+    topics, group = usage.topics, usage.explainer_group
+    return [
+        Acl("Read", "topic", topics.feature_log, why="what models saw and answered"),
+        Acl("Write", "topic", topics.explanations, why="explanations"),
+        Acl("Write", "topic", topics.dead_letters, why="what can't be explained"),
+        Acl("Read", "group", group, why="membership and committed offsets"),
+        Acl("Write", "transactional-id", f"{group}-", "prefixed", "exactly once"),
+    ]
+
+
+def _sink(usage: Usage) -> list[Acl]:
+    return [
+        Acl("Read", "topic", usage.topics.explanations, why="explanations to store"),
+        Acl("Write", "topic", usage.topics.dead_letters, why="what is no explanation"),
+        Acl("Read", "group", usage.sink_group, why="membership and committed offsets"),
+    ]
+
+
+def _fidelity(usage: Usage) -> list[Acl]:
+    return [Acl("Read", "topic", usage.topics.feature_log, why="what was flagged")]
+
+
+def _labeller(usage: Usage) -> list[Acl]:
+    return [Acl("Write", "topic", usage.topics.labels, why="what events turned out to be")]
+
+
+_TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
+    Process.TOPICS: _topics,
+    Process.PRODUCER: _producer,
+    Process.SCORER: _scorer,
+    Process.EVALUATION: _evaluation,
+    Process.LETTERS: _reader,
+    Process.REQUEUE: requeue_acls,
+    Process.PURGE: _purge,
+    Process.CONTROL: _control,
+    Process.EXPLAINER: _explainer,
+    Process.SINK: _sink,
+    Process.FIDELITY: _fidelity,
+    Process.LABELLER: _labeller,
+}

@@ -1,0 +1,128 @@
+"""Reading what a consumer has, or a topic to its present end; and what errors among it mean."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from streams.kafka.authorization import DeniedError, is_denial
+from streams.kafka.client import KafkaSettings, watermarks
+
+logger = logging.getLogger(__name__)
+
+_HOPELESS = {
+    KafkaError._FATAL,
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+    KafkaError.INVALID_SESSION_TIMEOUT,
+}
+
+_BATCH = 10_000
+_POLL_S = 0.5
+
+
+def is_end(message: Message) -> bool:
+    """Whether this is no record, but word that a partition has no more of them for now."""
+    error = message.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
+
+
+def consume_ready(consumer: Consumer, limit: int, timeout_s: float) -> list[Message]:
+    """Up to `limit` messages that have come, waiting for the first one only.
+
+    ``consume(limit)`` would wait for all of them until the timeout.
+    """
+    messages: list[Message] = consumer.consume(1, timeout_s)
+    if messages:
+        messages += consumer.consume(limit - 1, 0.0)
+    return messages
+
+
+def read_ready(consumer: Consumer, limit: int, timeout_s: float) -> list[Message]:
+    """The same for a consumer that joins no group: it needs no rights to one.
+
+    The client has to name a group nevertheless, and complains where it may not use it.
+    """
+    return [
+        message
+        for message in consume_ready(consumer, limit, timeout_s)
+        if message.error() is None
+        or message.error().code() != KafkaError.GROUP_AUTHORIZATION_FAILED
+    ]
+
+
+def bounds_of(consumer: Consumer, topic: str, who: str) -> dict[int, tuple[int, int]]:
+    """First offset of each partition of a topic, and the one behind its last.
+
+    Raises:
+        ValueError: there is no such topic.
+        DeniedError: `who` may not see it.
+        KafkaException: the cluster failed.
+    """
+    metadata = consumer.list_topics(topic, timeout=15).topics[topic]
+    if metadata.error is not None:
+        if is_denial(metadata.error):
+            raise DeniedError([f"Read on topic {topic!r}"], who)
+        raise ValueError(f"there is no topic {topic!r}: make it with `weir topics`")
+    return {
+        partition: watermarks(consumer, TopicPartition(topic, partition))
+        for partition in metadata.partitions
+    }
+
+
+def read_to_end(
+    kafka: KafkaSettings,
+    topic: str,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[list[Message]]:
+    """Yield all committed records of a topic, in batches, ascending in offset per partition.
+
+    The end is where each partition ended when reading began. Joins no group.
+
+    Raises:
+        ValueError: there is no such topic.
+        DeniedError: we may not see it.
+        KafkaException: the cluster failed.
+    """
+    consumer = Consumer(kafka.consumer_config(group_id="weir-reader"))
+    try:
+        bounds = bounds_of(consumer, topic, kafka.who)
+        unread = {each: high for each, (low, high) in bounds.items() if high > low}
+        done, total = 0, sum(high - low for low, high in bounds.values())
+        consumer.assign([TopicPartition(topic, each, bounds[each][0]) for each in unread])
+        while unread:
+            batch = []
+            for message in read_ready(consumer, _BATCH, _POLL_S):
+                partition, error = message.partition(), message.error()
+                if error is not None and not is_end(message):
+                    raise KafkaException(error)
+                if partition not in unread:
+                    continue
+                if error is None and message.offset() < unread[partition]:
+                    batch.append(message)
+                # The end may be a transaction marker, which no consumer sees: then EOF tells.
+                if error is not None or message.offset() >= unread[partition] - 1:
+                    del unread[partition]
+            done += len(batch)
+            progress(done, total)
+            if batch:
+                yield batch
+    finally:
+        consumer.close()
+
+
+def note_errors(messages: Sequence[Message]) -> None:
+    """Log errors among messages: the client goes on trying, and somebody may look for the reason.
+
+    Raises:
+        DeniedError: we may not read a topic.
+        KafkaException: trying on is of no use.
+    """
+    for message in messages:
+        error = message.error()
+        if error is None or is_end(message):
+            continue
+        if is_denial(error) and message.topic():
+            raise DeniedError([f"Read on topic {message.topic()!r}"])
+        if error.code() in _HOPELESS or is_denial(error):
+            raise KafkaException(error)
+        logger.warning("Kafka: %s", error.str())

@@ -1,0 +1,100 @@
+"""The control topic: what shall hold from now on, by key; the latest record of a key counts.
+
+Compacted, so that a process that starts reads what holds now. Nobody joins a group for it: every
+process reads all of it.
+"""
+
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, TopicPartition
+
+from streams.kafka.client import KafkaSettings
+from streams.kafka.consuming import bounds_of, is_end, note_errors, read_ready
+from streams.kafka.publisher import Publisher
+
+_BATCH = 1_000
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class ControlRecord:
+    """A record of the control topic.
+
+    Attributes:
+        value: None where the key holds nothing any more.
+    """
+
+    key: str
+    value: bytes | None
+    partition: int
+    offset: int
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for a message to a human."""
+        return f"partition {self.partition}, offset {self.offset}"
+
+
+class ControlReader:
+    """Reads the control topic from its beginning, and then what comes.
+
+    Raises:
+        DeniedError: we may not read it.
+        ValueError: it is not there.
+        KafkaException: the cluster failed.
+    """
+
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        self._consumer = Consumer(
+            kafka.consumer_config(group_id="weir-control", allow_auto_create_topics=False)
+        )
+        try:
+            bounds = bounds_of(self._consumer, topic, kafka.who)
+        except BaseException:
+            self._consumer.close()
+            raise
+        self._unread = {each: high for each, (low, high) in bounds.items() if high > low}
+        self._consumer.assign(
+            [TopicPartition(topic, each, low) for each, (low, _) in bounds.items()]
+        )
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._consumer.close()
+
+    def read(self, timeout_s: float) -> list[ControlRecord]:
+        """Records that have come since, ascending in offset; waits for the first one."""
+        messages = read_ready(self._consumer, _BATCH, timeout_s)
+        note_errors(messages)
+        records = []
+        for message in messages:
+            partition, error = message.partition(), message.error()
+            if error is None:
+                key = (message.key() or b"").decode(errors="replace")
+                records.append(ControlRecord(key, message.value(), partition, message.offset()))
+            # The end may be a marker that no consumer sees: then only EOF tells.
+            last = self._unread.get(partition, 0) - 1
+            if is_end(message) or (error is None and message.offset() >= last):
+                self._unread.pop(partition, None)
+        return records
+
+    def read_to_end(self) -> dict[str, ControlRecord]:
+        """The latest record of each key, of those that stood there when reading began."""
+        latest: dict[str, ControlRecord] = {}
+        while self._unread:
+            for record in self.read(_POLL_S):
+                latest[record.key] = record
+        return latest
+
+
+def write_control(
+    kafka: KafkaSettings, topic: str, key: str, value: bytes | None, patience_s: float = 60.0
+) -> None:
+    """Say what holds from now on; returns when the cluster has it.
+
+    Raises:
+        PublishError: the cluster did not take it.
+    """
+    with Publisher(kafka) as publisher:
+        publisher.send(topic, value, key)
+        publisher.flush(patience_s)

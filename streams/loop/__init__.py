@@ -1,0 +1,1 @@
+"""Exactly-once loops: the fused scorer's, what restores its state, and its group membership."""

@@ -1,0 +1,1 @@
+"""Replay: files sent to the events topic at their own pace or faster."""

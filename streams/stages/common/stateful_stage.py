@@ -1,0 +1,141 @@
+"""What a stage with windows writes down of itself for a snapshot, and takes up again."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from streams.features.dump_format import Buffer, CorruptStateError
+from streams.features.dump_format import StateMismatchError as WrongState
+from streams.features.plan import FeaturePlan
+from streams.features.state import FeatureState
+from streams.features.window_settings import WindowSettings
+from streams.loop.task import StateMismatchError
+from streams.stages.common.consumed_rows import LaneKey, lane_of, number_of
+from streams.stages.common.messages import Mark
+from streams.stages.common.step import StagePosition
+
+_LAYOUT = 1
+
+
+class Windowed(Protocol):
+    """A stage whose windows are a function of one partition's log and of what was committed for it.
+
+    Attributes:
+        restored: rows that were taken into the windows again since `begin`.
+        began_at: event time (ms) that the first record has reached that was read since `begin`;
+            None before.
+    """
+
+    restored: int
+    began_at: int | None
+
+    @property
+    def memory_ms(self) -> int:
+        """How far back in event time a row can matter to the features of a later one."""
+
+    @property
+    def reached(self) -> int:
+        """The event time (ms) that was reached by what was read; `NO_TIME` before the first."""
+
+    @property
+    def next_offset(self) -> int:
+        """Where reading goes on."""
+
+    @property
+    def settled(self) -> StagePosition | None:
+        """What was committed last."""
+
+    def begin(
+        self, position: StagePosition | None, dumped: Sequence[memoryview] | None = None
+    ) -> None:
+        """Forget everything; the log is to be fed from `next_offset`.
+
+        Args:
+            position: what is committed; None for nothing yet.
+            dumped: what `dump` gave at this position or an earlier one; None to read all the log.
+
+        Raises:
+            MessageError: the position is not of this stage.
+            StateMismatchError: what was dumped is not of this stage, or of a later position; the
+                stage has to begin without it.
+        """
+
+    def dump(self) -> list[Buffer]:
+        """The windows as they are at `settled`, when all that was taken is committed."""
+
+
+class _Header(msgspec.Struct):
+    """The first buffer of a dump.
+
+    Attributes:
+        stage: the digest of what it computes, and the partition or entity.
+        sources: numbers of all lanes.
+        offset, metadata: the position that the windows belong to.
+        marks: the last word of each source partition before `offset`, by the lane's number.
+    """
+
+    layout: int
+    stage: list[str]
+    sources: list[int]
+    offset: int
+    metadata: str
+    marks: dict[int, Mark]
+
+
+class Dumped(NamedTuple):
+    """A stage as it was written down."""
+
+    position: StagePosition
+    marks: dict[LaneKey, Mark]
+    windows: FeatureState
+
+
+class StageDump:
+    """Writes and reads the dumps of one stage.
+
+    Args:
+        stage: names what it computes: dumps of others are refused.
+        sources: its source partitions.
+        plan, windows: its windows.
+    """
+
+    def __init__(
+        self,
+        stage: Sequence[str],
+        sources: Sequence[LaneKey],
+        plan: FeaturePlan,
+        windows: WindowSettings,
+    ) -> None:
+        self._stage = list(stage)
+        self._sources = sorted(map(number_of, sources))
+        self._plan = plan
+        self._windows = windows
+
+    def write(
+        self, position: StagePosition, marks: Mapping[LaneKey, Mark], state: FeatureState
+    ) -> list[Buffer]:
+        """Buffers of the windows; as those of `FeatureState.dump`, they hold for this moment."""
+        numbered = {number_of(key): mark for key, mark in marks.items()}
+        header = _Header(_LAYOUT, self._stage, self._sources, *position, numbered)
+        return [msgspec.msgpack.encode(header), *state.dump()]
+
+    def read(self, buffers: Sequence[memoryview]) -> Dumped:
+        """Take up what was written.
+
+        Raises:
+            StateMismatchError: it is another stage's, or damaged.
+        """
+        try:
+            header = msgspec.msgpack.decode(buffers[0], type=_Header)
+        except (IndexError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StateMismatchError(f"it has no header of a stage: {error}") from error
+        found = header.layout, header.stage, header.sources
+        if found != (_LAYOUT, self._stage, self._sources):
+            raise StateMismatchError("it is of other features, another version, or other sources")
+        try:
+            windows = FeatureState.load(self._plan, self._windows, buffers[1:])
+        except (WrongState, CorruptStateError) as error:
+            raise StateMismatchError(str(error)) from error
+        marks = {lane_of(number): mark for number, mark in header.marks.items()}
+        return Dumped(StagePosition(header.offset, header.metadata), marks, windows)

@@ -1,0 +1,1 @@
+"""The entity stage: the windows of one entity."""

@@ -1,0 +1,1 @@
+"""The route stage: each event and label to the partitions of its entities."""

@@ -1,0 +1,157 @@
+"""Route: one partition of events, to the places where their entities are kept."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.dead_letters.letter import Message
+from streams.events.json_decoder import Decoded, Decoder
+from streams.stages.common.feature_version import Version
+from streams.stages.common.messages import Mark, RowCodec
+from streams.stages.common.names import StageTopics, target_partition
+from streams.stages.common.split import StagedPlan
+from streams.stages.common.step import Step
+from streams.stages.route.routing import (
+    CountRejected,
+    Place,
+    Progress,
+    Router,
+    Rows,
+    count_nothing,
+    offset_of,
+    outgoing_of,
+)
+from streams.transactions.outcome import Outgoing
+
+
+class EventRouter(Router):
+    """Routes one partition of the events.
+
+    Writes each event, in the order of offsets, to the partition of the same number where it is
+    scored, and to the place of each further entity. What is no event goes to the dead letters.
+
+    Args:
+        targets: how many partitions the topic of each entity has, by entity.
+        decoder: decodes events, where they are not plain JSON.
+    """
+
+    def __init__(
+        self,
+        plan: StagedPlan,
+        topics: StageTopics,
+        partition: int,
+        targets: dict[str, int],
+        dead_letters: str,
+        now_ms: Callable[[], int],
+        count: CountRejected = count_nothing,
+        decoder: Decoder | None = None,
+    ) -> None:
+        contract = plan.whole.contract
+        places = [
+            (topics.by_entity(part.entity), target)
+            for part in plan.parts
+            for target in range(targets[part.entity])
+        ]
+        version = Version.of(plan, topics)
+        super().__init__(contract, partition, places, dead_letters, now_ms, count, version)
+        self._decoder = decoder or Decoder(contract)
+        self._enriched = topics.enriched
+        self._scored = RowCodec(contract, plan.fields, plan.digest)
+        self._fields = plan.fields
+        self._parts = [
+            (
+                part,
+                topics.by_entity(part.entity),
+                targets[part.entity],
+                RowCodec(contract, part.fields, part.digest),
+            )
+            for part in plan.parts
+        ]
+
+    def route(self, messages: Sequence[Message], end: int | None = None) -> Step | None:
+        """Route what was read.
+
+        Args:
+            messages: ascending in offset; none is an error.
+            end: the offset at which the partition ended just after them, None if it did not.
+
+        Returns:
+            One transaction, or None if there is nothing to tell anybody.
+
+        Raises:
+            TryAgainLaterError: a record's schema can't be had yet; nothing has changed.
+        """
+        self._remember()
+        arrived = self._stamps(messages)
+        decoded = self._decoder.decode([message.value() for message in messages], arrived)
+        offsets = np.array([offset_of(message) for message in messages], np.int64)
+        return self._step(
+            messages,
+            end,
+            decoded.rejected,
+            self._rows(decoded, offsets[decoded.positions], arrived[decoded.positions]),
+        )
+
+    def _rows(
+        self, decoded: Decoded, offsets: NDArray[np.int64], arrived: NDArray[np.int64]
+    ) -> Rows:
+        events = decoded.events
+        count = len(events)
+        turns = self._turns(events.times, events.times)
+        ties = self._ties(events.ids, turns)
+        common = (
+            offsets.tolist(),
+            events.times.tolist(),
+            arrived.tolist(),
+            turns.tolist(),
+            [None if tie == own else tie for tie, own in zip(ties, events.ids, strict=True)],
+        )
+        if count:
+            self._progress = Progress(int(turns[-1]), ties[-1])
+
+        def rows(mark: Mark, due: Callable[[Place], bool]) -> list[Outgoing]:
+            outgoing = []
+            if count:
+                columns = [events.values(name) for name in self._fields]
+                scored = list(map(self._scored.new_row, *common, *columns))
+                outgoing.append(
+                    outgoing_of(
+                        self._enriched, [(self.partition, self._scored.encode(scored, mark))]
+                    )
+                )
+            for part, topic, targets, codec in self._parts:
+                columns = [events.values(name) for name in part.fields]
+                by_target: dict[int, list[Any]] = {}
+                for row, value in zip(
+                    map(codec.new_row, *common, *columns), events.values(part.entity), strict=True
+                ):
+                    target = target_partition(value, self.partition, targets)
+                    by_target.setdefault(target, []).append(row)
+                records = [
+                    (target, codec.encode(by_target.get(target, []), mark))
+                    for target in range(targets)
+                    if target in by_target or due((topic, target))
+                ]
+                if records:
+                    outgoing.append(outgoing_of(topic, records))
+            return outgoing
+
+        return rows
+
+    def _ties(self, ids: list[Any], turns: NDArray[np.int64]) -> list[Any]:
+        """What orders each event among those of other partitions with the same turn.
+
+        The merge of `Alignment` takes, of the events at the front of each partition, the one of
+        the least id: that is the order of the greatest id so far within a run of equal turns. As
+        a property of the row it holds also where only some of the rows are merged.
+        """
+        ties = list(ids)
+        if not ties:
+            return ties
+        if turns[0] == self._progress.reached and self._progress.tie is not None:
+            ties[0] = max(ties[0], self._progress.tie)
+        for i in (np.flatnonzero(turns[1:] == turns[:-1]) + 1).tolist():
+            ties[i] = max(ties[i], ties[i - 1])
+        return ties

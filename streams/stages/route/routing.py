@@ -1,0 +1,193 @@
+"""What routing events and routing labels have in common."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.dead_letters.letter import Message
+from streams.dead_letters.writer import dead_letters_of
+from streams.events.contract import EventContract
+from streams.events.rejection import Rejected
+from streams.intake.position import NO_TIME
+from streams.stages.common.feature_version import Version
+from streams.stages.common.messages import Mark, MessageError
+from streams.stages.common.step import StagePosition, Step, pack, unpack
+from streams.transactions.outcome import Outgoing
+
+MARK_EVERY_MS = 1_000
+"""Of event time or of the clock: how far a place is left without word of a partition."""
+
+Place = tuple[str, int]
+CountRejected = Callable[[Sequence[Rejected]], None]
+
+
+def count_nothing(rejected: Sequence[Rejected]) -> None:
+    """Nobody counts."""
+
+
+class Progress(msgspec.Struct, array_like=True):
+    """What a router remembers: the time that was reached, and the last row's tie (event ids)."""
+
+    reached: int = NO_TIME
+    tie: int | str | None = None
+
+
+class Routed(msgspec.Struct, array_like=True):
+    """What a router commits beside its offset.
+
+    Attributes:
+        version: which features its records were made for.
+        again_from: if what lies before the offset is routed again, for these features, how far
+            that is; its dead letters have been written.
+    """
+
+    progress: Progress
+    version: Version
+    again_from: int | None = None
+
+
+class Rows(Protocol):
+    """What is to be sent of some input."""
+
+    def __call__(self, mark: Mark, due: Callable[[Place], bool]) -> list[Outgoing]:
+        """The encoded records for each target place."""
+
+
+class Router:
+    """Routes one partition.
+
+    Args:
+        partition: the source partition.
+        dead_letters: topic of the dead letters.
+        now_ms: the wall clock, UTC milliseconds.
+        count: told which records were rejected, once that is visible.
+        version: which features it routes for.
+    """
+
+    def __init__(
+        self,
+        contract: EventContract,
+        partition: int,
+        targets: Sequence[Place],
+        dead_letters: str,
+        now_ms: Callable[[], int],
+        count: CountRejected,
+        version: Version,
+    ) -> None:
+        self.partition = partition
+        self._count = count
+        self._contract = contract
+        self._targets = targets
+        self._dead_letters = dead_letters
+        self._now_ms = now_ms
+        self._version = version
+        self.begin(None)
+
+    def begin(self, position: StagePosition | None) -> None:
+        """Go on where a router of this partition has committed; None for nowhere yet.
+
+        Raises:
+            MessageError: it was committed by another program, or for other features.
+        """
+        self._next = self._judged_to = 0
+        self._progress = Progress()
+        if position is not None:
+            routed = unpack(position.metadata, Routed)
+            if routed.version != self._version:
+                raise MessageError(
+                    "the group has gone on with other features, or another stages.prefix "
+                    f"({routed.version.prefix!r}), than this worker was started with: start it "
+                    "again with the settings of the others"
+                )
+            again_from, self._judged_to = routed.again_from, position.offset
+            self._next = position.offset if again_from is None else again_from
+            self._progress = routed.progress
+        self._told: dict[Place, tuple[Mark, int]] = {}
+        self._remember()
+
+    def _remember(self) -> None:
+        self._before = self._next, self._progress, self._told
+
+    def undo(self) -> None:
+        """Forget what was routed last: nothing of it was committed."""
+        self._next, self._progress, self._told = self._before
+
+    @property
+    def next_offset(self) -> int:
+        """Where reading goes on."""
+        return self._next
+
+    def _marks_due(self, mark: Mark) -> Callable[[Place], bool]:
+        """Which places need word of this mark, whether or not there are rows for them."""
+        now = self._now_ms()
+
+        def due(place: Place) -> bool:
+            if place not in self._told:
+                return True
+            told, at = self._told[place]
+            return told != mark and (
+                told.caught_up != mark.caught_up
+                or mark.reached - told.reached >= MARK_EVERY_MS
+                or abs(now - at) >= MARK_EVERY_MS
+            )
+
+        return due
+
+    def _note_told(self, places: set[Place], mark: Mark) -> None:
+        self._told = self._told | dict.fromkeys(places, (mark, self._now_ms()))
+
+    def _step(
+        self, messages: Sequence[Message], end: int | None, bad: list[Rejected], rows: Rows
+    ) -> Step | None:
+        if messages:
+            self._next = offset_of(messages[-1]) + 1
+        if end is not None:
+            # The end may lie behind markers of transactions, which nobody sees.
+            self._next = max(self._next, end)
+        mark = Mark(self.partition, self._next, self._progress.reached, end is not None)
+        outgoing = rows(mark, self._marks_due(mark))
+        self._note_told({(out.topic, place) for out in outgoing for place in out.partitions}, mark)
+        bad = [each for each in bad if offset_of(messages[each.position]) >= self._judged_to]
+        if bad:
+            rejected = [(messages[each.position], each) for each in bad]
+            outgoing.append(dead_letters_of(self._dead_letters, rejected, self._now_ms()))
+        if not outgoing and not messages:
+            return None
+        return Step(
+            outgoing,
+            self._position(),
+            lambda _: self._count(bad),
+        )
+
+    def _position(self) -> StagePosition:
+        again_from = self._next if self._next < self._judged_to else None
+        routed = Routed(self._progress, self._version, again_from)
+        return StagePosition(max(self._next, self._judged_to), pack(routed))
+
+    def _stamps(self, messages: Sequence[Message]) -> NDArray[np.int64]:
+        arrived = np.array([message.timestamp()[1] for message in messages], np.int64)
+        arrived[arrived <= 0] = self._now_ms()  # stamped by nobody
+        return arrived
+
+    def _turns(self, times: NDArray[np.int64], floors: NDArray[np.int64]) -> NDArray[np.int64]:
+        turns: NDArray[np.int64] = np.maximum(
+            np.maximum.accumulate(np.maximum(times, floors)), self._progress.reached
+        )
+        return turns
+
+
+def offset_of(message: Message) -> int:
+    """Where a consumed record stood."""
+    offset = message.offset()
+    assert offset is not None
+    return offset
+
+
+def outgoing_of(topic: str, records: Sequence[tuple[int, list[bytes]]]) -> Outgoing:
+    """Records for partitions of one topic."""
+    values = [value for _, encoded in records for value in encoded]
+    partitions = [target for target, encoded in records for _ in encoded]
+    return Outgoing(topic, values, [None] * len(values), partitions)

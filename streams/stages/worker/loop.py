@@ -1,0 +1,303 @@
+"""The loop of a staged worker: any share of the partitions of all stages, exactly once.
+
+What a worker's partitions have to say at a moment, and where their input goes on, is one Kafka
+transaction. If it is aborted, they take back what they saw of it. Partitions come and go one by
+one: when one comes, its state is restored from its last snapshot and its own records, up to what
+the group has committed for it, while the others go on.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from threading import Event
+from time import monotonic
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaException, Message, TopicPartition
+
+from streams.features.state import FeatureState
+from streams.kafka.client import KafkaSettings, connect
+from streams.kafka.committed_offsets import OffsetAsker
+from streams.kafka.consuming import is_end, note_errors
+from streams.kafka.topics import partitions_of
+from streams.loop.group_member import GroupMember, Place, Places
+from streams.loop.linger import Gathering
+from streams.loop.settings import LoopSettings
+from streams.snapshots import Pointer, SnapshotSettings
+from streams.snapshots.writer import Observe, observe_nothing
+from streams.stages.common.messages import MessageError
+from streams.stages.common.step import StagePosition, Step, position_of, with_pointer
+from streams.stages.worker.partition_startup import Newcomers
+from streams.stages.worker.snapshot_keeper import SnapshotKeeper
+from streams.stages.worker.stage_restorer import StageRestorer
+from streams.stages.worker.tasks import StageTask
+from streams.transactions.errors import FencedError, OutlivedError
+from streams.transactions.outcome import Aborted, Committed
+from streams.transactions.transactor import Transactor
+
+logger = logging.getLogger(__name__)
+
+_BUSY_POLL_S = 0.002
+_HELD_POLL_S = 0.01
+_IDLE_POLL_S = 0.1
+_OBSERVE_S = 1.0
+_COMMITTED_S = 2.0
+
+
+class RecordRefusedError(Exception):
+    """The cluster does not take what was made of a record, and would not the next time."""
+
+
+class StagedLoop:
+    """Runs a task for each partition that the group gives to this worker.
+
+    Args:
+        topics: of all stages.
+        new_task: makes the task of a topic's partition.
+        committed, aborted: told of each transaction's end.
+        observe: told now and then which windows there are.
+        claim: returns when the group may be joined, or its argument is set; see `Succession`.
+        snapshots, snapshot_topic: when windows are written down, and where; without, never.
+        observe_snapshot: see `streams.snapshots.writer.Observe`.
+        note_restored: told how many events were read again to restore windows.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        settings: LoopSettings,
+        topics: Sequence[str],
+        new_task: Callable[[str, int], StageTask],
+        committed: Callable[[], None],
+        aborted: Callable[[str], None],
+        observe: Callable[[list[FeatureState]], None],
+        claim: Callable[[Event], None],
+        snapshots: SnapshotSettings | None = None,
+        snapshot_topic: str = "",
+        observe_snapshot: Observe = observe_nothing,
+        note_restored: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._kafka = kafka
+        self._settings = settings
+        self._topics = list(topics)
+        self._gathering = Gathering(settings.max_wait, settings.max_batch)
+        self._new_task = new_task
+        self._note_committed = committed
+        self._note_aborted = aborted
+        self._observe = observe
+        self._claim = claim
+        self._snapshots = snapshots or SnapshotSettings(enabled=False)
+        self._snapshot_topic = snapshot_topic
+        self._observe_snapshot = observe_snapshot
+        self._restorer = StageRestorer(
+            kafka, self._snapshots, snapshot_topic, settings.group, note_restored
+        )
+        self._member: Any = None  # these four from `run` on
+        self._transactor: Any = None
+        self._keeper: Any = None
+        self._newcomers: Any = None
+        self._tasks: dict[Place, StageTask] = {}
+        self._positions: dict[Place, StagePosition | None] = {}
+        self._in_flight: dict[Place, _InFlight] = {}
+        self._observe_at = 0.0
+
+    def run(self, stop: Event) -> None:
+        """Run until `stop` is set, then finish the transaction at hand and leave the group.
+
+        Raises:
+            FencedError: another process has taken over this worker's name.
+            OutlivedError: a transaction took too long; a new start mends it.
+            StoppedError: the transaction at hand does not end.
+            MissingHistoryError: records expired before they were answered.
+            MessageError: the topics between the stages hold what this program can't read.
+            KafkaException: the cluster failed in a way that a new attempt can't mend.
+            FeaturesChangedError, FormerWorkersError: see `Succession.claim`.
+        """
+        self._claim(stop)
+        if stop.is_set():
+            return
+        settings = self._settings
+        self._transactor = Transactor(
+            self._kafka,
+            settings.transactional_id(),
+            settings.transaction_timeout,
+            stop,
+            only_ours=not settings.worker,
+        )
+        self._transactor.start()
+        self._keeper = self._new_keeper()
+        self._member = GroupMember(
+            self._kafka, settings, self._topics, self._come, self._go, self._lose
+        )
+        asker = OffsetAsker(self._kafka, settings.group)
+        self._newcomers = Newcomers(self._member, self._new_task, self._restorer, asker)
+        try:
+            while not stop.is_set():
+                self._round()
+            self._settle(wait=True)
+        except FencedError as error:
+            if settings.worker:
+                raise
+            raise OutlivedError.after(settings.transaction_timeout) from error
+        finally:
+            self._newcomers.close()
+            self._transactor.close()
+            self._keeper.close()
+            self._restorer.close()
+            self._member.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are partitions, and the state of each is complete."""
+        return bool(self._tasks) and not self._newcomers.any
+
+    def lag(self) -> dict[Place, int]:
+        """Records of each partition that were not read a moment ago; any thread may ask."""
+        lag: dict[Place, int] = self._member.lag if self._member is not None else {}
+        return lag
+
+    def _round(self) -> None:
+        waits = any(task.waiting for task in self._tasks.values())
+        timeout = _HELD_POLL_S if waits or self._newcomers.any else _IDLE_POLL_S
+        messages = self._member.poll(_BUSY_POLL_S if self._transactor.busy else timeout)
+        self._settle(wait=False)
+        note_errors(messages)
+        self._feed(messages)  # before any task is made anew: these were read for those of before
+        self._newcomers.begin()
+        self._take_up_newcomers()
+        self._member.note_lag({place: task.next_offset for place, task in self._tasks.items()})
+        if self._transactor.busy:
+            return
+        self._settle(wait=True)
+        self._keeper.write_one(self._tasks)
+        if self._gathering.ripe(sum(task.waiting for task in self._tasks.values())):
+            self._submit()
+
+    def _feed(self, messages: Sequence[Message]) -> None:
+        by_place: dict[Place, list[Message]] = {}
+        for message in messages:
+            if message.error() is None or is_end(message):
+                place = (message.topic() or "", message.partition() or 0)
+                by_place.setdefault(place, []).append(message)
+        for place, run in by_place.items():
+            if place in self._tasks:
+                try:
+                    self._tasks[place].feed(run)
+                except MessageError as error:
+                    raise MessageError(f"{place[0]}[{place[1]}] {error}") from error
+
+    def _submit(self) -> None:
+        """Begin a transaction of what all tasks have to say."""
+        steps = {}
+        for place, task in self._tasks.items():
+            step = task.take(self._settings.max_batch)
+            if step is not None:
+                steps[place] = step
+        if not steps:
+            return
+        self._gathering.taken()
+        outgoing = [out for step in steps.values() for out in step.outgoing]
+        pointers = {place: self._keeper.pointer(place) for place in steps}
+        self._in_flight = {
+            place: _InFlight(self._tasks[place], step, pointers[place])
+            for place, step in steps.items()
+        }
+        offsets = [
+            TopicPartition(
+                *place, step.position.offset, with_pointer(step.position, pointers[place])
+            )
+            for place, step in steps.items()
+        ]
+        self._transactor.submit(outgoing, offsets, self._member.group_metadata())
+
+    def _settle(self, *, wait: bool) -> None:
+        """Take note of what became of the transaction in flight."""
+        outcome: Committed | Aborted | None = self._transactor.settle(wait=wait)
+        if outcome is None:
+            return
+        in_flight, self._in_flight = self._in_flight, {}
+        # A partition may be gone by now, and even back, with another task.
+        ours = {place for place, one in in_flight.items() if self._tasks.get(place) is one.task}
+        if isinstance(outcome, Committed):
+            for place, (task, step, pointer) in in_flight.items():
+                step.when_visible(outcome)
+                if place in ours:
+                    task.release()
+                    self._positions[place] = step.position
+                    self._keeper.note_committed(place, pointer, step.rows)
+            self._note_committed()
+            if monotonic() >= self._observe_at:
+                self._observe_at = monotonic() + _OBSERVE_S
+                self._observe([state for task in self._tasks.values() for state in task.states])
+            return
+        if outcome.records_at_fault:
+            raise RecordRefusedError(
+                f"the cluster refuses what was made of some records ({outcome.reason}): see "
+                "max.message.bytes of the topics that this process writes to"
+            )
+        logger.warning("transaction aborted, back to the last commit: %s", outcome.reason)
+        self._note_aborted(outcome.reason)
+        self._undo(ours)
+
+    def _undo(self, places: Places) -> None:
+        """Take back what was not committed; begin anew where the group remembers something else."""
+        try:
+            committed = {
+                (each.topic, each.partition): position_of(each)[0]
+                for each in self._member.committed(places, _COMMITTED_S)
+                if each.error is None
+            }
+        except KafkaException:
+            committed = {}
+        for place in places:
+            if place in committed and committed[place] == self._positions[place]:
+                self._tasks[place].undo()
+            else:
+                self._lose([place])
+                self._come([place])
+
+    def _come(self, places: Places) -> None:
+        self._newcomers.come(places)
+
+    def _go(self, places: Places) -> None:
+        # Offsets can be committed for as long as the partitions are ours, which is until we return.
+        self._settle(wait=True)
+        self._lose(places)
+
+    def _lose(self, places: Places) -> None:
+        # What is in flight may hang, and the others wait for us to join them again.
+        for place in places:
+            self._newcomers.forget(place)
+            self._keeper.forget(place)
+            self._tasks.pop(place, None)
+
+    def _take_up_newcomers(self) -> None:
+        for restoring in self._newcomers.loaded():
+            self._tasks[restoring.place] = restoring.task
+            self._positions[restoring.place] = restoring.position
+        for restoring in self._newcomers.complete():
+            windowed = restoring.task.windowed
+            if windowed is not None:
+                self._keeper.begin(restoring.place, restoring.pointer, windowed.restored)
+
+    def _new_keeper(self) -> SnapshotKeeper:
+        settings, topic = self._settings, self._snapshot_topic
+        partitions = partitions_of(connect(self._kafka), [topic]).get(topic, 0)
+        return SnapshotKeeper(
+            self._kafka,
+            self._snapshots,
+            topic,
+            partitions,
+            settings.group,
+            settings.transactional_id(),
+            settings.transaction_timeout,
+            lambda: self._member.group_metadata(),
+            self._observe_snapshot,
+        )
+
+
+class _InFlight(NamedTuple):
+    """What a task has to say in the transaction in flight, and the snapshot it commits."""
+
+    task: StageTask
+    step: Step
+    pointer: Pointer | None

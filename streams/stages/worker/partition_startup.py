@@ -1,0 +1,161 @@
+"""Partitions that have come to a worker, until their tasks can answer."""
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from streams.kafka.authorization import is_denial
+from streams.kafka.committed_offsets import OffsetAsker
+from streams.loop.group_member import GroupMember, Place, Places
+from streams.stages.common.step import position_of
+from streams.stages.worker.stage_restorer import Restoring, StageRestorer
+from streams.stages.worker.tasks import StageTask
+
+logger = logging.getLogger(__name__)
+
+_COMMITTED_S = 1.0
+_ASK_AGAIN_S = 0.1
+_COMPLAIN_S = 10.0
+
+
+class Newcomers:
+    """Leads each partition from its arrival to a task whose state is complete.
+
+    First the group has to say what is committed for it, then its snapshot is loaded, then it is
+    read up to what was committed.
+
+    Args:
+        new_task: makes the task of a topic's partition.
+        asker: asks what the group has committed.
+    """
+
+    def __init__(
+        self,
+        member: GroupMember,
+        new_task: Callable[[str, int], StageTask],
+        restorer: StageRestorer,
+        asker: OffsetAsker,
+    ) -> None:
+        self._member = member
+        self._new_task = new_task
+        self._restorer = restorer
+        self._asker = asker
+        # One thread, so that partitions are asked for in turn, and none holds up the stream.
+        self._asking = ThreadPoolExecutor(1, thread_name_prefix="committed")
+        self._asked: dict[Place, Future[TopicPartition]] = {}
+        self._new: set[Place] = set()
+        self._loading: dict[Place, Restoring] = {}
+        self._reading: dict[Place, Restoring] = {}
+        self._ask_at = self._complain_at = 0.0
+
+    @property
+    def any(self) -> bool:
+        """Whether a partition is on its way."""
+        return bool(self._new or self._loading or self._reading)
+
+    def come(self, places: Places) -> None:
+        """Partitions have come, or have to begin anew."""
+        self._new |= set(places)
+        self._ask_at = 0.0
+        for place in places:
+            self._asked.pop(place, None)  # asked before they went and came again
+
+    def forget(self, place: Place) -> None:
+        """A partition is gone."""
+        self._new.discard(place)
+        self._asked.pop(place, None)
+        self._loading.pop(place, None)
+        self._reading.pop(place, None)
+
+    def begin(self) -> None:
+        """Make tasks for partitions that have come, once the group says what is committed.
+
+        Raises:
+            MissingHistoryError: records expired before they were answered.
+            MessageError: something else was committed for this group.
+            KafkaException: the cluster failed in a way that a new attempt can't mend.
+        """
+        if monotonic() >= self._ask_at:
+            self._ask_at = monotonic() + _ASK_AGAIN_S
+            for place in self._new - self._asked.keys():
+                self._asked[place] = self._asking.submit(
+                    self._asker.committed, *place, _COMMITTED_S
+                )
+        for place, answer in list(self._asked.items()):
+            if not answer.done():
+                continue
+            del self._asked[place]
+            try:
+                committed = answer.result()
+            except KafkaException as error:
+                if is_denial(error.args[0]):
+                    raise
+                # So it is as long as the transaction of a worker that died is still open.
+                self._complain(place, error.args[0])
+                continue
+            if committed.error is None:
+                self._begin(place, committed)
+            elif committed.error.retriable():
+                self._complain(place, committed.error)
+            else:
+                raise KafkaException(committed.error)
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._asking.shutdown(cancel_futures=True)
+        self._asker.close()
+
+    def _complain(self, place: Place, error: KafkaError) -> None:
+        if monotonic() >= self._complain_at:
+            self._complain_at = monotonic() + _COMPLAIN_S
+            logger.warning(
+                "committed offsets of %s[%d] and maybe others are not to be had yet: %s",
+                *place, error.str(),
+            )  # fmt: skip
+
+    def loaded(self) -> Iterator[Restoring]:
+        """Yield each that is to be fed from now on.
+
+        Raises:
+            MessageError: something else was committed for this group.
+            KafkaException: as for `begin`.
+        """
+        for place, restoring in list(self._loading.items()):
+            if not restoring.next_offset.done():
+                continue
+            del self._loading[place]
+            try:
+                offset = restoring.next_offset.result()
+            except KafkaException as error:
+                if is_denial(error.args[0]):
+                    raise
+                logger.warning("a snapshot is not to be had yet: %s", error.args[0].str())
+                self._new.add(place)
+                continue
+            self._member.begin(place, offset)
+            self._reading[place] = restoring
+            logger.info("%s[%d] from offset %d", *place, offset)
+            yield restoring
+
+    def complete(self) -> Iterator[Restoring]:
+        """Yield each whose state has become complete.
+
+        Raises:
+            MissingHistoryError: what its windows look back on has expired.
+        """
+        for place, restoring in list(self._reading.items()):
+            if restoring.task.ready:
+                del self._reading[place]
+                self._restorer.complete(restoring)
+                yield restoring
+
+    def _begin(self, place: Place, committed: TopicPartition) -> None:
+        position, pointer = position_of(committed)
+        first = self._member.first_offset(place)
+        self._loading[place] = self._restorer.start(
+            place, self._new_task(*place), position, pointer, first
+        )
+        self._new.discard(place)

@@ -1,0 +1,37 @@
+"""What goes into a transaction of Kafka's, and what becomes of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streams.dead_letters.letter import Header
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """Records for one topic, in columns of equal length; partition -1 leaves it to the key."""
+
+    topic: str
+    values: Sequence[bytes | None]
+    keys: Sequence[bytes | None]
+    partitions: Sequence[int]
+    headers: Sequence[list[Header]] | None = None
+
+
+@dataclass(frozen=True)
+class Committed:
+    """The transaction is visible; seconds spent on producing and on committing."""
+
+    produce_s: float
+    commit_s: float
+
+
+@dataclass(frozen=True)
+class Aborted:
+    """Nothing of the transaction will ever be visible.
+
+    Attributes:
+        records_at_fault: the cluster refused what a record holds, and would again.
+    """
+
+    reason: str
+    records_at_fault: bool = False

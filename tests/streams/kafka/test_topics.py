@@ -1,0 +1,137 @@
+"""Topics are made once, as the settings say, on the real broker."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from streams.kafka.topics import (
+    ROLES,
+    SCORER_ROLES,
+    Role,
+    TopicError,
+    TopicSettings,
+    ensure_beside,
+    ensure_topics,
+    partition_counts,
+)
+
+
+@pytest.fixture
+def admin(kafka: str) -> AdminClient:
+    return AdminClient({"bootstrap.servers": kafka})
+
+
+def named(**settings: Any) -> TopicSettings:
+    run = uuid.uuid4().hex[:8]
+    return TopicSettings(**({role: f"{role}-{run}" for role in ROLES} | settings))
+
+
+def config(admin: AdminClient, topic: str) -> dict[str, str]:
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    entries = admin.describe_configs([resource])[resource].result(30)
+    return {name: entry.value for name, entry in entries.items()}
+
+
+def make(admin: AdminClient, topic: str, partitions: int) -> None:
+    admin.create_topics([NewTopic(topic, partitions, 1)], operation_timeout=15)[topic].result(15)
+
+
+def test_missing_topics_are_made_with_their_settings(admin: AdminClient) -> None:
+    topics = named(partitions=3, config={"scores": {"retention.ms": "604800000"},
+                                         "labels": {"retention.ms": "1000"}})  # fmt: skip
+    assert ensure_topics(admin, topics) == [topics.name(role) for role in ROLES]
+    assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 3) | {"control": 1}
+    for role in ROLES:
+        assert config(admin, topics.name(role))["max.message.bytes"] == "16777216"
+    retention = {role: config(admin, topics.name(role))["retention.ms"] for role in ROLES}
+    assert (retention["events"], retention["labels"], retention["scores"]) == (
+        "-1", "1000", "604800000",
+    )  # fmt: skip
+    assert config(admin, topics.control)["cleanup.policy"] == "compact"
+    assert ensure_topics(admin, topics) == []
+
+
+def test_topics_get_as_many_partitions_as_the_events_have(admin: AdminClient) -> None:
+    topics = named(partitions=2)
+    make(admin, topics.events, 5)
+    assert topics.events not in ensure_topics(admin, topics)
+    assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 5) | {"control": 1}
+
+
+def test_too_few_partitions_for_the_answers_are_refused(admin: AdminClient) -> None:
+    topics = named(partitions=4)
+    make(admin, topics.scores, 2)
+    with pytest.raises(TopicError, match=r"has 2 partitions, and .* has 4: give it at least as"):
+        ensure_topics(admin, topics)
+
+
+def test_too_few_partitions_for_explanations_are_refused_where_a_scorer_writes_them(
+    admin: AdminClient,
+) -> None:
+    topics = named(partitions=3)
+    make(admin, topics.explanations, 2)
+    ensure_topics(admin, topics, SCORER_ROLES)
+    with pytest.raises(TopicError, match=rf"{topics.explanations!r} has 2 .* --partitions 3"):
+        ensure_topics(admin, topics)
+
+
+def test_what_reads_the_feature_log_gets_as_many_partitions_with_the_settings_of_its_role(
+    admin: AdminClient,
+) -> None:
+    topics = named(partitions=2, config={"explanations": {"retention.ms": "1000"}})
+    with pytest.raises(TopicError, match=f"no topic {topics.feature_log!r}"):
+        ensure_beside(admin, topics, "feature_log", ("explanations",))
+    make(admin, topics.feature_log, 5)
+    roles: tuple[Role, ...] = ("explanations", "dead_letters")
+    made = ensure_beside(admin, topics, "feature_log", roles)
+    assert sorted(made) == sorted(topics.name(role) for role in roles)
+    assert partition_counts(admin, topics) == dict.fromkeys(("feature_log", *roles), 5)
+    assert config(admin, topics.explanations)["retention.ms"] == "1000"
+    assert ensure_beside(admin, topics, "feature_log", roles) == []
+
+
+def test_too_few_partitions_beside_the_feature_log_are_refused(admin: AdminClient) -> None:
+    topics = named()
+    make(admin, topics.feature_log, 3)
+    make(admin, topics.dead_letters, 1)  # written by key, or wherever there is place
+    make(admin, topics.explanations, 2)
+    with pytest.raises(TopicError) as error:
+        ensure_beside(admin, topics, "feature_log", ("explanations", "dead_letters"))
+    assert str(error.value) == (
+        f"topic {topics.explanations!r} has 2 partitions, and {topics.feature_log!r} has 3: give "
+        f"it at least as many, such as with kafka-topics.sh --alter --topic {topics.explanations} "
+        "--partitions 3"
+    )
+
+
+def test_more_partitions_than_needed_are_welcome(admin: AdminClient) -> None:
+    topics = named(partitions=2)
+    make(admin, topics.scores, 6)
+    ensure_topics(admin, topics)
+    assert partition_counts(admin, topics)["scores"] == 6
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"events": ".."}, r"can't make topic '\.\.'"),
+        ({"replication_factor": 3}, "[Rr]eplication"),
+        ({"config": {"events": {"retention.msec": "5"}}}, "retention.msec"),
+    ],
+)
+def test_what_the_cluster_refuses_is_named(
+    admin: AdminClient, settings: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(TopicError, match=says):
+        ensure_topics(admin, named(**settings))
+
+
+def test_two_processes_may_make_them_at_once(admin: AdminClient, kafka: str) -> None:
+    topics = named()
+    with ThreadPoolExecutor(4) as pool:
+        admins = [AdminClient({"bootstrap.servers": kafka}) for _ in range(4)]
+        list(pool.map(lambda each: ensure_topics(each, topics), admins))
+    assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 4) | {"control": 1}

@@ -1,0 +1,213 @@
+"""Transactions whose end can't be waited for."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Event, Timer
+from time import sleep
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from deaf_proxy import DeafProxy
+
+from streams.base import bounded_calls as waiting_module
+from streams.base.bounded_calls import StoppedError
+from streams.kafka.client import KafkaSettings
+from streams.kafka.consuming import read_to_end
+from streams.transactions import transactor as transactor_module
+from streams.transactions.errors import FencedError, OutlivedError
+from streams.transactions.outcome import Aborted, Committed, Outgoing
+from streams.transactions.transactor import Transactor
+from weir.broker import BrokerSettings, LocalBroker
+
+MakeTopics = Callable[..., tuple[str, ...]]
+
+
+def test_a_call_that_never_comes_back_is_fenced_off(
+    kafka: str, make_topics: MakeTopics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactor_module, "_OVERDUE_S", 1.0)
+    settings = KafkaSettings(bootstrap_servers=kafka)
+    (topic,) = make_topics("stuck")
+    transactor = Transactor(settings, topic, 4_000, Event(), only_ours=True)
+    transactor.start()
+    group = Consumer(settings.consumer_config(group_id=topic)).consumer_group_metadata()
+    released = Event()
+
+    def stuck() -> Iterator[None]:
+        yield None
+        released.wait()
+        yield None
+
+    try:
+        hangs = Outgoing(topic, [b"hangs", b"hangs"], stuck(), [0, 0])  # type: ignore[arg-type]
+        transactor.submit([hangs], [], group)
+        assert transactor.settle(wait=False) is None
+        outcome = transactor.settle(wait=True)
+        assert isinstance(outcome, Aborted)
+        assert outcome.reason == "a call of Kafka's client has not come back for 3 s"
+        assert not outcome.records_at_fault
+        transactor.submit([Outgoing(topic, [b"goes"], [None], [0])], [], group)
+        assert isinstance(transactor.settle(wait=True), Committed)
+        transactor.close()
+        assert not released.is_set()
+    finally:
+        released.set()
+    transactor.close()
+    seen = [message.value() for batch in read_to_end(settings, topic) for message in batch]
+    assert seen == [b"goes"]
+
+
+def test_a_call_that_never_comes_back_ends_a_process_that_may_be_replaced(
+    kafka: str, make_topics: MakeTopics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactor_module, "_OVERDUE_S", 1.0)
+    (topic,) = make_topics("stuck")
+    transactor = Transactor(KafkaSettings(bootstrap_servers=kafka), topic, 1_000, Event())
+    transactor.start()
+    released = Event()
+
+    def stuck() -> Iterator[None]:
+        released.wait()
+        yield None
+
+    try:
+        transactor.submit([Outgoing(topic, [b"a"], stuck(), [0])], [], None)  # type: ignore[arg-type]
+        with pytest.raises(OutlivedError, match="not come back for 2 s: start again"):
+            transactor.settle(wait=True)
+        transactor.close()  # does not wait either
+        assert not released.is_set()
+    finally:
+        released.set()
+
+
+def test_what_follows_on_an_abort_is_not_taken_for_a_repetition(tmp_path: Path) -> None:
+    """The aborted record stands in the log, and its acknowledgement was lost.
+
+    librdkafka 2.16 gives its number to the next record, which the broker then drops: the client
+    reports that record as delivered, and its transaction as committed.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    proxy = DeafProxy(port)
+    advertised = {"advertised.listeners": f"CLIENT://127.0.0.1:{proxy.port}"}
+    settings = KafkaSettings(bootstrap_servers=f"127.0.0.1:{proxy.port}")
+
+    def while_answers_get_lost() -> Iterator[None]:
+        yield None
+        while b"aborted" not in uncommitted(settings):
+            sleep(0.1)
+        proxy.hold_answers()
+        yield None
+        sleep(1.0)  # it is written, and the answer is held
+        proxy.lose_answers()
+        Timer(1.5, proxy.let_in).start()
+        yield None
+
+    broker = BrokerSettings(data_dir=tmp_path / "broker", port=port, properties=advertised)
+    with closing(proxy), LocalBroker(broker):
+        admin = AdminClient(settings.client_config())
+        admin.create_topics([NewTopic("repetition", 1, 1)])["repetition"].result(30)
+        transactor = Transactor(settings, "repetition", 30_000, Event())
+        transactor.start()
+        group = Consumer(settings.consumer_config(group_id="repetition")).consumer_group_metadata()
+        transactor.submit([Outgoing("repetition", [b"first"], [None], [0])], [], group)
+        assert isinstance(transactor.settle(wait=True), Committed)
+        values = [b"aborted", b"unanswered", bytes(17_000_000)]  # the last is refused
+        keys = while_answers_get_lost()
+        transactor.submit([Outgoing("repetition", values, keys, [0, 0, 0])], [], group)  # type: ignore[arg-type]
+        outcome = transactor.settle(wait=True)
+        assert isinstance(outcome, Aborted)
+        assert outcome.records_at_fault
+        for value in (b"next", b"last"):
+            transactor.submit([Outgoing("repetition", [value], [None], [0])], [], group)
+            assert isinstance(transactor.settle(wait=True), Committed)
+        transactor.close()
+        seen = [each.value() for batch in read_to_end(settings, "repetition") for each in batch]
+        assert seen == [b"first", b"next", b"last"]
+        assert b"unanswered" in uncommitted(settings), "nothing to take for a repetition"
+
+
+def uncommitted(settings: KafkaSettings) -> list[bytes | None]:
+    """All that stands in the topic, whatever becomes of its transactions."""
+    config = settings.consumer_config(group_id="uncommitted", isolation_level="read_uncommitted")
+    consumer = Consumer(config)
+    consumer.assign([TopicPartition("repetition", 0, 0)])
+    values = []
+    with closing(consumer):
+        while (message := consumer.poll(30)) is not None and message.error() is None:
+            values.append(message.value())
+    return values
+
+
+class Hanging:
+    """A producer in the state of librdkafka's issue 5456, whose calls outlive their timeouts."""
+
+    def __init__(self) -> None:
+        self.released = Event()
+
+    def init_transactions(self, timeout: float) -> None:
+        self.released.wait()
+
+    def begin_transaction(self) -> None:
+        pass
+
+    def send_offsets_to_transaction(self, *_: object) -> None:
+        self.released.wait()
+
+
+@pytest.mark.parametrize("only_ours", [True, False])
+def test_a_start_and_a_probe_that_never_come_back_end_the_process(
+    only_ours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactor_module, "_OVERDUE_S", 0.1)
+    nowhere = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+    transactor = Transactor(nowhere, "hanging", 1_000, Event(), only_ours=only_ours)
+    transactor._producer = hanging = Hanging()
+    try:
+        with pytest.raises(OutlivedError, match=r"not come back for 1.1 s: start again"):
+            transactor.start()
+        with pytest.raises(OutlivedError, match=r"not come back for 1.1 s: start again"):
+            transactor.probe(TopicPartition("a", 0, 0), None)
+    finally:
+        hanging.released.set()
+
+
+class TakenOver:
+    """A producer that learns only from its abort that another one has taken over."""
+
+    def begin_transaction(self) -> None:
+        raise KafkaException(KafkaError(KafkaError._STATE, "the transaction has failed"))
+
+    def abort_transaction(self, timeout_s: float) -> None:
+        raise KafkaException(KafkaError(KafkaError._FENCED, "fenced", fatal=True))
+
+
+def test_who_learns_only_when_aborting_that_it_was_replaced_says_so() -> None:
+    transactor = Transactor(KafkaSettings(bootstrap_servers="127.0.0.1:1"), "ours", 10_000, Event())
+    with pytest.raises(FencedError, match="transactional id 'ours' took over"):
+        transactor._transact(TakenOver(), [], [], None)
+
+
+def test_who_is_told_to_stop_waits_a_moment_for_a_cluster_that_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(waiting_module, "_FAREWELL_S", 0.5)
+    nowhere, stop = KafkaSettings(bootstrap_servers="127.0.0.1:1"), Event()
+    transactor = Transactor(nowhere, "stopped", 600_000, stop)
+    transactor._producer = hanging = Hanging()
+    told = Timer(0.3, stop.set)
+    told.start()
+    try:
+        with pytest.raises(StoppedError, match="while Kafka's client waits"):
+            transactor.start()
+        transactor.submit([], [], None)
+        with pytest.raises(StoppedError, match="while Kafka's client waits"):
+            transactor.settle(wait=True)
+        transactor.close()  # does not wait for what is given up
+    finally:
+        hanging.released.set()
+        told.join()
