@@ -27,17 +27,17 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
-from inference.boosting import fit_trees
-from inference.cpu_engine import CpuEngine
-from inference.engine import BATCH_BUCKETS, Outputs
+from inference.backends.cpu import CpuEngine
+from inference.engine.onnx_session import BoundSession, load_session, run_session
+from inference.engine.protocol import BATCH_BUCKETS, Outputs
 from inference.forest.columns import TreeError
 from inference.forest.compiled_forest import CompiledForest
 from inference.forest.graph_forms import margin_given
 from inference.forest.nvforest import NvForest
-from inference.package import ModelPackage
-from inference.sessions import BoundSession, load_session, run_session
-from inference.training import TrainingSettings, train
-from inference.training_set import TrainingSet
+from inference.packages.package import ModelPackage
+from inference.training.lightgbm_trees import fit_trees
+from inference.training.train import TrainingSettings, train
+from inference.training.training_set import TrainingSet
 
 FEATURES = 15
 TARGET = 1.05

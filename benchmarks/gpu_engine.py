@@ -37,13 +37,13 @@ from onnx import numpy_helper
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, hardware, report
-from inference.engine import TOLERANCE, Engine, Outputs
-from inference.engine_settings import EngineSettings
-from inference.package import ModelPackage
-from inference.tensorrt.driver import NoGpuError, probe
-from inference.tensorrt.engine import GRAPH, LAUNCHES, TensorRtEngine
-from inference.tensorrt.in_memory import open_in_memory
-from inference.tensorrt.opening import open_tensorrt
+from inference.backends.tensorrt.driver import NoGpuError, probe
+from inference.backends.tensorrt.engine import GRAPH, LAUNCHES, TensorRtEngine
+from inference.backends.tensorrt.in_memory import open_in_memory
+from inference.backends.tensorrt.opening import open_tensorrt
+from inference.engine.protocol import TOLERANCE, Engine, Outputs
+from inference.engine.settings import EngineSettings
+from inference.packages.package import ModelPackage
 
 RESULTS = Path(__file__).parent / "results"
 _FLOAT = 4
@@ -133,7 +133,7 @@ def trained(folder: Path) -> ModelPackage:
     """Train a package of the default size, on few rows: speed does not depend on how good it is."""
     # Imported here: a GPU machine that was given a package need not have LightGBM.
     from benchmarks.cpu_engine import payments
-    from inference.training import TrainingSettings, train
+    from inference.training.train import TrainingSettings, train
 
     settings = TrainingSettings(threads=1, refit=False)
     return train(payments(10_000), settings, folder, lambda stage, share: None)

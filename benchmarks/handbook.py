@@ -22,7 +22,7 @@ import tomli_w
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import DATA, arguments, report
-from inference.evaluation import evaluate
+from inference.evaluation.evaluate import evaluate
 from streams.files.event_file import open_events
 from streams.files.id_file import read_ids
 from streams.kafka.client import KafkaSettings, connect

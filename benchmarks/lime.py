@@ -42,14 +42,14 @@ from explain.record_building import thresholds_part
 from explain.record_parts import DecisionPart
 from explain.settings import ExplainSettings
 from explain.shapley import TreeShapley
-from inference.cpu_engine import CpuEngine
-from inference.engine import Outputs
+from inference.backends.cpu import CpuEngine
+from inference.engine.onnx_session import load_session, run_session
+from inference.engine.protocol import Outputs
 from inference.forest.graph_forms import margin_given
-from inference.package import ModelPackage
-from inference.policy import Policy
-from inference.sessions import load_session, run_session
-from inference.training import train
-from inference.training_set import TrainingSet
+from inference.packages.package import ModelPackage
+from inference.serving.policy import Policy
+from inference.training.train import train
+from inference.training.training_set import TrainingSet
 from weir.explaining import WriterMaker
 from weir.settings import Settings, load_settings
 

@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
 from explain.exact.explainer import ExactLime
 from explain.exact.settings import ExactSettings
-from inference.cpu_engine import CpuEngine
-from inference.engine import Engine
-from inference.package import ModelPackage
-from inference.training import TrainingSettings, train
-from inference.training_set import TrainingSet
+from inference.backends.cpu import CpuEngine
+from inference.engine.protocol import Engine
+from inference.packages.package import ModelPackage
+from inference.training.train import TrainingSettings, train
+from inference.training.training_set import TrainingSet
 from tests.explain.lime_package import (
     CONFIGURATIONS,
     PackageLime,

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
-from inference.metrics import STAGES
+from inference.serving.metrics import STAGES
 from streams.files.event_file import open_events
 from streams.intake.input_batch import Work
 from streams.kafka.client import KafkaSettings, connect

@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
 from benchmarks.score_watcher import Scores
-from inference.commands import CHAMPION, ChampionCommand, ModelVersion, encode, version_of
-from inference.package import ModelPackage
-from inference.training import train
+from inference.packages.package import ModelPackage
+from inference.serving.commands import CHAMPION, ChampionCommand, ModelVersion, encode, version_of
+from inference.training.train import train
 from streams.base.clock import now_ms
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
 from streams.files.event_file import EventFile, open_events

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from inference.engine import Outputs
-from inference.package import ModelPackage
+from inference.engine.protocol import Outputs
+from inference.packages.package import ModelPackage
 
 _TYPES = {
     TensorProto.FLOAT: torch.float32,

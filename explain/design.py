@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from explain.errors import ExplainError
 from explain.prototypes import prototypes
 from explain.settings import ExplainSettings
-from inference.package import ModelPackage
+from inference.packages.package import ModelPackage
 
 _LEAST_RUNS = 16
 _LEAST_PROTOTYPES = 4

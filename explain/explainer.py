@@ -17,7 +17,6 @@ from explain.record_writer import RecordWriter
 from explain.settings import ExplainSettings
 from explain.tokens import KeyRingError
 from inference.errors import InferenceError
-from inference.lag_collector import LagCollector
 from streams.base.bounded_calls import StoppedError
 from streams.base.clock import now_ms
 from streams.dead_letters.writer import dead_letters_of
@@ -25,6 +24,7 @@ from streams.events.rejection import Reason, Rejected
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import consume_ready, note_errors
 from streams.kafka.lag import lag_of
+from streams.kafka.lag_metric import LagCollector
 from streams.transactions.outcome import Aborted, Outgoing
 from streams.transactions.transactor import Transactor
 

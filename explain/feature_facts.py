@@ -30,7 +30,7 @@ def facts_of(definitions: Mapping[str, Any]) -> dict[str, FeatureFacts]:
     """Return the facts of each feature by its name.
 
     Args:
-        definitions: of a package (`inference.package.FeatureColumns.definitions`), which are those
+        definitions: of a package (`inference.packages.package.FeatureColumns.definitions`), which are those
             of `FeaturePlan.schema`.
     """
     units = {name: field["unit"] for name, field in definitions["fields"].items()}

@@ -17,7 +17,7 @@ from explain.lime import Lime
 from explain.settings import ExplainSettings
 from explain.shapley import TreeShapley, sampled_shapley
 from inference.forest.graph_forms import margin_given
-from inference.package import ModelPackage
+from inference.packages.package import ModelPackage
 
 _PERMUTATIONS = 200
 _BACKGROUND = 100

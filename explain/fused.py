@@ -15,9 +15,9 @@ from explain.explanation import Explanation
 from explain.lime import Lime
 from explain.samples import LEAST_SCORE
 from explain.settings import ExplainSettings
-from inference.graph_nodes import GraphNodes, names_read_by, prune, serialized
-from inference.package import ModelPackage
-from inference.sessions import load_session
+from inference.engine.onnx_session import load_session
+from inference.onnx_nodes import GraphNodes, names_read_by, prune, serialized
+from inference.packages.package import ModelPackage
 
 OUTPUTS = ("explained_log_odds", "explained_effects", "explained_error", "explained_r2")
 """Shapes (n,), (n, 1 + g) with the baseline first, (n,), and (n,)."""

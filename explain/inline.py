@@ -17,11 +17,11 @@ from explain.record_building import thresholds_part
 from explain.record_parts import DecisionPart
 from explain.record_writer import RecordWriter
 from explain.settings import ExplainSettings
-from inference.attached import Answered, Attached
 from inference.errors import InferenceError
-from inference.package import ModelPackage
-from inference.policy import DECISIONS
-from inference.serving import Serving
+from inference.packages.package import ModelPackage
+from inference.serving.explanation_seam import Answered, Attached
+from inference.serving.policy import DECISIONS
+from inference.serving.served_model import Serving
 from streams.transactions.outcome import Outgoing
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class _Confident(msgspec.Struct):
 
 
 class InlineExplainer:
-    """An `inference.attached.Explains`; its records are those of `weir explainer`, to the byte.
+    """An `inference.serving.explanation_seam.Explains`; its records are those of `weir explainer`, to the byte.
 
     The budget is one batch's. What did not fit is ``pending``, and `weir explainer`, which reads
     the same events from the feature log, makes up for it. What can't be explained is answered all

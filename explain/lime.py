@@ -8,7 +8,7 @@ from explain.design import Design, draw
 from explain.explanation import Explanation
 from explain.samples import Samples, TreeSamples, samples_of
 from explain.settings import ExplainSettings
-from inference.package import ModelPackage
+from inference.packages.package import ModelPackage
 
 _DRAWS = 16
 """Seeds that stability is judged by: 120 pairs of them."""

@@ -29,7 +29,7 @@ from explain.record_parts import (
 )
 from explain.settings import ExplainSettings
 from explain.typical import Typical
-from inference.package import ModelPackage
+from inference.packages.package import ModelPackage
 
 
 def feature_parts(

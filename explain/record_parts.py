@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from explain.reason_settings import MOST_REASONS
-from inference.policy import Decision
+from inference.serving.policy import Decision
 
 Time = Annotated[int, Meta(description="UTC, milliseconds since the epoch")]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, hexadecimal")]

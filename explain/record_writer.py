@@ -20,8 +20,8 @@ from explain.record_building import (
 from explain.record_parts import AnswersPart, EventPart
 from explain.settings import ExplainSettings
 from explain.typical import typical_of
-from inference.engine import FeatureSelection
-from inference.package import ModelPackage
+from inference.engine.protocol import FeatureSelection
+from inference.packages.package import ModelPackage
 
 
 class RecordWriter:

@@ -17,10 +17,10 @@ from explain.reason_settings import ReasonSettings
 from explain.record import Record, read
 from explain.record_writer import RecordWriter
 from explain.settings import ConfidenceSettings, ExplainSettings
-from inference.cpu_engine import CpuEngine
-from inference.engine import TOLERANCE, Outputs
-from inference.package import ModelPackage
-from inference.policy import DECISIONS, Policy, PolicyError, PolicySettings
+from inference.backends.cpu import CpuEngine
+from inference.engine.protocol import TOLERANCE, Outputs
+from inference.packages.package import ModelPackage
+from inference.serving.policy import DECISIONS, Policy, PolicyError, PolicySettings
 
 _ANSWERS = ("score", "probability", "anomaly")
 _NAMED_BY = ("code", "name", "group")

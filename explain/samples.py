@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from explain import kernels
 from explain.design import Design
-from inference.cpu_engine import CpuEngine
-from inference.engine import Engine, EngineError
+from inference.backends.cpu import CpuEngine
+from inference.engine.onnx_session import load_session, run_session
+from inference.engine.protocol import Engine, EngineError
 from inference.forest.columns import TreeError
 from inference.forest.compiled_forest import CompiledForest
 from inference.forest.forest import Forest
 from inference.forest.graph_forms import margin_given
-from inference.package import ModelPackage
-from inference.sessions import load_session, run_session
+from inference.packages.package import ModelPackage
 
 logger = logging.getLogger(__name__)
 

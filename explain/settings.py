@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from inference.policy import Decision
+from inference.serving.policy import Decision
 from streams.base.section import Duration, Section
 
 

@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from explain.store.anchors import Anchor
 from explain.store.appending import Appended, Appender, Refused
 from explain.store.errors import StoreUnavailableError
-from inference.lag_collector import LagCollector
 from streams.base.clock import now_ms
 from streams.dead_letters.writer import dead_letters_of
 from streams.events.rejection import Reason, Rejected
@@ -20,6 +19,7 @@ from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import consume_ready, note_errors
 from streams.kafka.lag import lag_of
+from streams.kafka.lag_metric import LagCollector
 from streams.kafka.publisher import Publisher
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, TypeVar
 
-from inference.commands import (
+from inference.serving.commands import (
     CHAMPION,
     POLICY,
     ChampionCommand,
@@ -16,7 +16,7 @@ from inference.commands import (
     read_command,
     worker_of,
 )
-from inference.policy import PolicySettings
+from inference.serving.policy import PolicySettings
 from streams.base.clock import now_ms
 from streams.base.section import Section
 from streams.kafka.client import KafkaSettings

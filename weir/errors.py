@@ -47,7 +47,7 @@ def _exit_code(error: Exception) -> int | None:
     from explain.errors import ExplainError
     from explain.store.errors import StoreUnavailableError
     from inference.errors import InferenceError
-    from inference.importing.refusal import ImportRefusedError
+    from inference.importing.static.refusal import ImportRefusedError
     from streams.files.event_file import EventFileError
     from streams.kafka.authorization import DeniedError
     from streams.kafka.client import ClientSettingsError, KafkaUnavailableError

@@ -11,8 +11,8 @@ from explain.explainer import ExplainerMetrics, StreamExplainer
 from explain.inline import InlineExplainer
 from explain.record_writer import RecordWriter
 from explain.tokens import KeyRing
-from inference.package import ModelPackage
-from inference.registry import Registry, RegistryAwayError
+from inference.packages.package import ModelPackage
+from inference.packages.registry import Registry, RegistryAwayError
 from streams.base.bounded_calls import StoppedError
 from streams.kafka.client import KafkaSettings
 from weir.reasons import open_catalogue

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.score import Score
+from inference.serving.score_record import Score
 from streams.dead_letters.letter import headers_of
 from streams.events.contract import EventContract
 from streams.events.json_decoder import Decoder

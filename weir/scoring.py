@@ -10,18 +10,18 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
-from inference.answerer import Answerer
-from inference.commands import ModelVersion, ScorerReport, encode, report_key, version_of
-from inference.engine_choice import open_engine
-from inference.golden import check_golden
-from inference.hot_swap import HotSwap, OpenModel
-from inference.metrics import ScorerMetrics
-from inference.package import ModelPackage, PackageError
-from inference.policy import Policy, PolicySettings
-from inference.registry import CHAMPION, Registry, import_quietly
-from inference.same_meaning import check_same_meaning
-from inference.scorer import Scorer
-from inference.tensorrt.callbacks import Cancelled, Progress
+from inference.backends.golden_batch import check_golden
+from inference.backends.selection import open_engine
+from inference.backends.tensorrt.callbacks import Cancelled, Progress
+from inference.packages.package import ModelPackage, PackageError
+from inference.packages.registry import CHAMPION, Registry, import_quietly
+from inference.serving.answerer import Answerer
+from inference.serving.commands import ModelVersion, ScorerReport, encode, report_key, version_of
+from inference.serving.feature_compatibility import check_same_meaning
+from inference.serving.fused_task import Scorer
+from inference.serving.hot_swap import HotSwap, OpenModel
+from inference.serving.metrics import ScorerMetrics
+from inference.serving.policy import Policy, PolicySettings
 from streams.base.bounded_calls import StoppedError
 from streams.base.clock import now_ms
 from streams.events.json_decoder import Decoder

@@ -18,10 +18,10 @@ from explain.letter_settings import LetterSettings
 from explain.reason_settings import ReasonSettings
 from explain.settings import ExplainSettings
 from explain.store_settings import StoreSettings
-from inference.engine_settings import EngineSettings
-from inference.policy import PolicySettings
-from inference.registry import RegistrySettings
-from inference.training import TrainingSettings
+from inference.engine.settings import EngineSettings
+from inference.packages.registry import RegistrySettings
+from inference.serving.policy import PolicySettings
+from inference.training.train import TrainingSettings
 from streams.base.section import Section
 from streams.events.contract import EventContract
 from streams.events.labels import LabelSettings

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from inference.registry import CHAMPION, RegisteredModel
-from inference.training import train
-from inference.training_set import TrainingError, TrainingSet
+from inference.packages.registry import CHAMPION, RegisteredModel
+from inference.training.train import train
+from inference.training.training_set import TrainingError, TrainingSet
 from streams.features.offline import training_matrix
 from streams.files.event_file import EventFile
 from weir.settings import Settings

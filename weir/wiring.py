@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka.admin import AdminClient
 
-from inference.registry import Registry
+from inference.packages.registry import Registry
 from streams.kafka.acls import Acl, Usage
 from streams.kafka.client import KafkaSettings, KafkaUnavailableError, connect
 from streams.kafka.permission_check import check_rights

@@ -4,7 +4,7 @@ import onnx
 
 from inference.forest.columns import TreeError
 from inference.forest.operator_attributes import TreeAttributes
-from inference.graph_nodes import GraphNodes
+from inference.onnx_nodes import GraphNodes
 
 
 def add_class_scores(builder: GraphNodes, node: onnx.NodeProto, margin: str) -> None:

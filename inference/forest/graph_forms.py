@@ -10,7 +10,7 @@ from inference.forest.columns import TreeError
 from inference.forest.forest import Forest
 from inference.forest.onnx_reader import OPERATORS, read_tree_ensemble
 from inference.forest.tensor_writer import add_tensors
-from inference.graph_nodes import GraphNodes, names_read_by, prune, serialized
+from inference.onnx_nodes import GraphNodes, names_read_by, prune, serialized
 
 _LEAST_OPSET = 13
 

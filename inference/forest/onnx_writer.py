@@ -7,7 +7,7 @@ from onnx import TensorProto, numpy_helper
 
 from inference.forest.columns import ZERO, DerivedColumns, MembershipTable
 from inference.forest.forest import Forest
-from inference.graph_nodes import GraphNodes
+from inference.onnx_nodes import GraphNodes
 
 
 def add_tree_ensemble(builder: GraphNodes, forest: Forest, source: str, output: str) -> None:

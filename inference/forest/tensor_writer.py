@@ -22,7 +22,7 @@ from inference.forest.columns import TreeError
 from inference.forest.comparisons import HIGH, MARK, Comparisons
 from inference.forest.forest import Forest
 from inference.forest.onnx_writer import add_derived_columns
-from inference.graph_nodes import GraphNodes
+from inference.onnx_nodes import GraphNodes
 
 _COUNTING_WORK = 1 << 20
 """Multiplications a row beyond which walking takes less, and less memory."""

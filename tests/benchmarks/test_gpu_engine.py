@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.gpu_engine import check, pytorch
-from inference.engine import TOLERANCE, Outputs
+from inference.engine.protocol import TOLERANCE, Outputs
 
 ROWS = np.zeros((8, 3), np.float32)
 

@@ -9,14 +9,14 @@ from boosters import counted, fit_lightgbm, hostile, random_rows, run, walked
 from onnx import helper
 from payments import payments, quick_settings
 
-from inference.engine import TOLERANCE, Outputs
+from inference.engine.onnx_session import load_session
+from inference.engine.protocol import TOLERANCE, Outputs
 from inference.forest import tensor_writer
 from inference.forest.columns import Membership
 from inference.forest.forest import Leaf, Split, build_forest
 from inference.forest.graph_forms import tensor_form
 from inference.forest.lightgbm_reader import read_lightgbm
-from inference.sessions import load_session
-from inference.training import train
+from inference.training.train import train
 
 torch = pytest.importorskip("torch")
 

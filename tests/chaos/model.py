@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from inference.training import train as train_package
+from inference.training.train import train as train_package
 from streams.files.event_file import open_events
 from tests.chaos.world import Habits, World
 from weir.settings import load_settings

@@ -8,8 +8,8 @@ from explain.flagged import FlaggedEvents, read_flagged
 from explain.reason_settings import ReasonSettings
 from explain.record_writer import RecordWriter
 from explain.settings import ExplainSettings
-from inference.package import ModelPackage
-from inference.policy import DECISIONS
+from inference.packages.package import ModelPackage
+from inference.serving.policy import DECISIONS
 from weir.reasons import open_catalogue
 
 

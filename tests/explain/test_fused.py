@@ -11,10 +11,10 @@ from explain.errors import ExplainError
 from explain.fused import OUTPUTS, FusedLime, fused_graph
 from explain.lime import Lime
 from explain.settings import ExplainSettings
+from inference.backends.tensorrt.build import BuildRequest, build_plan
+from inference.backends.tensorrt.library import LibraryMissingError, load_library
+from inference.backends.tensorrt.profiles import profiles_of
 from inference.forest.graph_forms import has_trees
-from inference.tensorrt.build import BuildRequest, build_plan
-from inference.tensorrt.library import LibraryMissingError, load_library
-from inference.tensorrt.profiles import profiles_of
 
 SETTINGS = ExplainSettings(samples=256, groups={"amounts": ("amount", "amount_7d")})
 

@@ -18,9 +18,9 @@ from explain.inline import InlineExplainer
 from explain.record import read
 from explain.record_writer import RecordWriter
 from explain.settings import ExplainSettings
-from inference.engine import EngineError
-from inference.package import ModelPackage
-from inference.score import Score
+from inference.engine.protocol import EngineError
+from inference.packages.package import ModelPackage
+from inference.serving.score_record import Score
 from streams.transactions.outcome import Outgoing
 
 DECISIONS = ("approve", "review", "decline")

@@ -26,7 +26,7 @@ from explain.record_building import (
 from explain.record_parts import AnswersPart, ConfidencePart, DecisionPart, EventPart, TellingPart
 from explain.settings import ConfidenceSettings, ExplainSettings
 from explain.typical import typical_of
-from inference.policy import Policy, PolicySettings
+from inference.serving.policy import Policy, PolicySettings
 from weir.settings import EXAMPLE_FILE, load_settings
 
 DEFINITIONS = {

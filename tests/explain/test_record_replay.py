@@ -11,7 +11,7 @@ from explain.reason_settings import ReasonSettings
 from explain.record import Record, canonical, read
 from explain.replay import Replay, ReplayError, replay
 from explain.settings import ConfidenceSettings, ExplainSettings
-from inference.package import ModelPackage
+from inference.packages.package import ModelPackage
 from weir.reasons import open_catalogue
 
 CATALOGUE = open_catalogue(ReasonSettings())

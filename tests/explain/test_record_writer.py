@@ -7,7 +7,7 @@ from explain.record import read
 from explain.record_building import model_part
 from explain.record_parts import ModelPart
 from explain.settings import ExplainSettings
-from inference.package import ModelPackage
+from inference.packages.package import ModelPackage
 
 
 def test_which_model_answered_is_put_together_once_for_all_events(

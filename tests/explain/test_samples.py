@@ -10,8 +10,8 @@ from boosters import fit_lightgbm, random_rows
 from explain.design import draw
 from explain.samples import GraphSamples, TreeSamples, samples_of
 from explain.settings import ExplainSettings
-from inference.cpu_engine import CpuEngine
-from inference.engine import EngineError
+from inference.backends.cpu import CpuEngine
+from inference.engine.protocol import EngineError
 from inference.forest.compiled_forest import CompiledForest
 from inference.forest.graph_forms import margin_given
 from inference.forest.lightgbm_reader import read_lightgbm

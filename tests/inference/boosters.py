@@ -7,11 +7,11 @@ import numpy as np
 import xgboost
 from onnx import TensorProto, helper
 
+from inference.engine.onnx_session import load_session
 from inference.forest import tensor_writer
 from inference.forest.graph_forms import tensor_form
 from inference.forest.onnx_writer import add_tree_ensemble
-from inference.graph_nodes import GraphNodes, serialized
-from inference.sessions import load_session
+from inference.onnx_nodes import GraphNodes, serialized
 
 CATEGORIES = 12
 

@@ -4,9 +4,9 @@ import pytest
 from payments import payments, quick_settings
 from scorer_desk import PLAN
 
-from inference.package import ModelPackage
-from inference.training import train
-from inference.training_set import TrainingSet
+from inference.packages.package import ModelPackage
+from inference.training.train import train
+from inference.training.training_set import TrainingSet
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from inference.engine import Outputs
+from inference.engine.protocol import Outputs
 
 
 class TreeEnsembleRegressor(OpRun):

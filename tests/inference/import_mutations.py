@@ -17,8 +17,8 @@ import numpy as np
 import onnx
 import onnxruntime  # noqa: F401  loaded once, before the forks
 
-from inference.importing import child, inspection
-from inference.importing.limits import Limits
+from inference.importing.sandbox import child, inspection
+from inference.importing.static.limits import Limits
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
 NAMES = ("amount", "count_1d", "amount_7d", "hour", "risk_30d", "device_age")

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from inference.autoencoder import AutoencoderSettings
-from inference.boosting import TreeSettings
-from inference.training import TrainingSettings
-from inference.training_set import TrainingSet
+from inference.training.autoencoder import AutoencoderSettings
+from inference.training.lightgbm_trees import TreeSettings
+from inference.training.train import TrainingSettings
+from inference.training.training_set import TrainingSet
 
 NAMES = ("amount", "count_1d", "amount_7d", "hour", "risk_30d", "device_age")
 START = 1_750_000_000_000

@@ -8,13 +8,13 @@ from prometheus_client import CollectorRegistry
 from pydantic import TypeAdapter
 from test_metrics import samples
 
-from inference.answerer import Answerer
-from inference.cpu_engine import CpuEngine
-from inference.metrics import ScorerMetrics
-from inference.package import ModelPackage
-from inference.policy import Policy, PolicySettings
-from inference.scorer import Scorer
-from inference.serving import Serving
+from inference.backends.cpu import CpuEngine
+from inference.packages.package import ModelPackage
+from inference.serving.answerer import Answerer
+from inference.serving.fused_task import Scorer
+from inference.serving.metrics import ScorerMetrics
+from inference.serving.policy import Policy, PolicySettings
+from inference.serving.served_model import Serving
 from streams.events.contract import EventContract, Field
 from streams.events.json_decoder import Decoder
 from streams.events.rejection import Reason, Rejected

@@ -13,9 +13,9 @@ from explain.record_building import thresholds_part
 from explain.record_parts import DecisionPart
 from explain.store.appending import Appender
 from explain.tokens import KeyRing
-from inference.cpu_engine import CpuEngine
-from inference.package import ModelPackage
-from inference.policy import DECISIONS, Policy
+from inference.backends.cpu import CpuEngine
+from inference.packages.package import ModelPackage
+from inference.serving.policy import DECISIONS, Policy
 from weir.explaining import RecordWriters
 from weir.settings import load_settings
 from weir.wiring import open_registry

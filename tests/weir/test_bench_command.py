@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from front_door import Trained
 
-from inference.engine import BATCH_BUCKETS
+from inference.engine.protocol import BATCH_BUCKETS
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from inference.commands import CHAMPION, POLICY, ScorerReport, encode, report_key
+from inference.serving.commands import CHAMPION, POLICY, ScorerReport, encode, report_key
 from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
 from streams.kafka.control_topic import ControlRecord

@@ -16,9 +16,9 @@ from prometheus_client import CollectorRegistry
 
 from explain.record import read
 from explain.tokens import KeyRing, KeyRingError
-from inference.package import ModelPackage
-from inference.policy import DECISIONS
-from inference.registry import RegisteredModel, Registry, RegistryAwayError
+from inference.packages.package import ModelPackage
+from inference.packages.registry import RegisteredModel, Registry, RegistryAwayError
+from inference.serving.policy import DECISIONS
 from streams.dead_letters.letter import read_dead_letter
 from streams.feature_log import FeatureLogWriter, ScoredEvents
 from streams.kafka.consuming import read_to_end

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from inference.autoencoder import AutoencoderSettings
-from inference.boosting import TreeSettings
-from inference.registry import RegisteredModel, Registry, RegistrySettings
-from inference.training import TrainingSettings, train
-from inference.training_set import TrainingSet
+from inference.packages.registry import RegisteredModel, Registry, RegistrySettings
+from inference.training.autoencoder import AutoencoderSettings
+from inference.training.lightgbm_trees import TreeSettings
+from inference.training.train import TrainingSettings, train
+from inference.training.training_set import TrainingSet
 from weir import console
 from weir.main import main
 from weir.settings import EXAMPLE_FILE

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from front_door import write_events, write_settings
 
-from inference.package import ModelPackage
+from inference.packages.package import ModelPackage
 from weir import console
 from weir.main import main
 

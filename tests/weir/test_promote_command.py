@@ -12,9 +12,9 @@ import pytest
 from front_door import QUICK_TRAINING, write_events, write_settings
 from running_scorer import Scorer, replay
 
-from inference.commands import CHAMPION, POLICY
-from inference.cpu_engine import CpuEngine
-from inference.registry import Registry
+from inference.backends.cpu import CpuEngine
+from inference.packages.registry import Registry
+from inference.serving.commands import CHAMPION, POLICY
 from streams.feature_log import feature_matrix, read_feature_log
 from streams.files.event_file import open_events
 from streams.kafka.consuming import read_to_end

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from inference.score import Score, Timings
+from inference.serving.score_record import Score, Timings
 from weir import console as front
 from weir.demo.screen import Lines, Screen, summary_table
 from weir.demo.watcher import Seen

@@ -4,7 +4,7 @@ import numpy as np
 from lightgbm import LGBMClassifier
 from numpy.typing import NDArray
 
-from inference.evaluation import auc
+from inference.evaluation.evaluate import auc
 from weir.simulator import FraudPattern, SimulatorSettings, simulate
 
 HOUR_MS = 3_600_000

@@ -15,14 +15,14 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
-from inference.boosting import fit_trees
-from inference.cpu_engine import CpuEngine
-from inference.engine import BATCH_BUCKETS, Engine, EngineError
-from inference.engine_bench import Contestant, Timing, bench_engines, ratio
-from inference.engine_choice import open_engine
-from inference.package import ModelPackage
-from inference.sessions import load_session, run_session
-from inference.training import train
+from inference.backends.benchmark import Contestant, Timing, bench_engines, ratio
+from inference.backends.cpu import CpuEngine
+from inference.backends.selection import open_engine
+from inference.engine.onnx_session import load_session, run_session
+from inference.engine.protocol import BATCH_BUCKETS, Engine, EngineError
+from inference.packages.package import ModelPackage
+from inference.training.lightgbm_trees import fit_trees
+from inference.training.train import train
 from streams.files.event_file import open_events
 from weir.console import (
     ConfigOption,

@@ -8,8 +8,8 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from inference.evaluation import Evaluation
-from inference.evaluation import evaluate as evaluate_scores
+from inference.evaluation.evaluate import Evaluation
+from inference.evaluation.evaluate import evaluate as evaluate_scores
 from streams.files.id_file import read_ids
 from streams.kafka.acls import Process, acls_of
 from weir.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout

@@ -14,9 +14,9 @@ from rich.table import Table
 from explain.errors import ExplainError
 from explain.fidelity import Fidelity, measure
 from explain.flagged import read_flagged
-from inference.engine import FeatureSelection
-from inference.package import ModelPackage
-from inference.registry import CHAMPION
+from inference.engine.protocol import FeatureSelection
+from inference.packages.package import ModelPackage
+from inference.packages.registry import CHAMPION
 from streams.kafka.acls import Process, acls_of
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import read_to_end

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from inference.package import ModelPackage
-from inference.registry import CHAMPION, RegisteredModel
+from inference.packages.package import ModelPackage
+from inference.packages.registry import CHAMPION, RegisteredModel
 from weir.commands.models_import import import_
 from weir.commands.promote import promote, rollback, serving
 from weir.console import ConfigOption, JsonOption, print_json, stdout

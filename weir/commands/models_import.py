@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from inference.importing.limits import Limits
-from inference.importing.options import ImportOptions
-from inference.package import ModelPackage
-from inference.registry import RegisteredModel
-from inference.training_set import TrainingError, TrainingSet
+from inference.importing.sandbox.options import ImportOptions
+from inference.importing.static.limits import Limits
+from inference.packages.package import ModelPackage
+from inference.packages.registry import RegisteredModel
+from inference.training.training_set import TrainingError, TrainingSet
 from streams.files.event_file import open_events
 from weir.commands.features import report_rejected
 from weir.console import ConfigOption, JsonOption, QuietOption, print_json, stdout, steps_bar
@@ -23,7 +23,7 @@ from weir.wiring import open_registry
 
 # The importer is imported by the functions that need it: `weir models list` does not.
 if TYPE_CHECKING:
-    from inference.importing.inspection import Inspection
+    from inference.importing.sandbox.inspection import Inspection
 
 _LARGEST = 3.4e38
 """Graphs compute in float32, in which a larger number is infinite."""
@@ -159,7 +159,7 @@ def _check(
     limits: Limits,
     show: bool,
 ) -> "Inspection":
-    from inference.importing.importer import check_model
+    from inference.importing.build.importer import check_model
 
     with steps_bar(show) as step:
         rows = None if data is None else _rows(settings, data, span, step).matrix
@@ -176,7 +176,7 @@ def _import(
     limits: Limits,
     show: bool,
 ) -> ModelPackage:
-    from inference.importing.importer import import_model
+    from inference.importing.build.importer import import_model
 
     with steps_bar(show) as step:
         rows = _rows(settings, data, span, step)

@@ -8,9 +8,9 @@ import typer
 from pydantic import ValidationError
 from rich.table import Table
 
-from inference.commands import POLICY, PolicyCommand
-from inference.policy import Policy, PolicySettings
-from inference.registry import CHAMPION
+from inference.packages.registry import CHAMPION
+from inference.serving.commands import POLICY, PolicyCommand
+from inference.serving.policy import Policy, PolicySettings
 from streams.base.clock import now_ms
 from weir.commands.promote import ByOption, NoteOption, WaitOption, control_room, show_answers
 from weir.console import ConfigOption, JsonOption, print_json, stdout

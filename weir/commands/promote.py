@@ -8,9 +8,15 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from inference.commands import CHAMPION, ChampionCommand, ModelVersion, ScorerReport, version_of
-from inference.registry import CHAMPION as CHAMPION_ALIAS
-from inference.registry import Registry, RegistryError
+from inference.packages.registry import CHAMPION as CHAMPION_ALIAS
+from inference.packages.registry import Registry, RegistryError
+from inference.serving.commands import (
+    CHAMPION,
+    ChampionCommand,
+    ModelVersion,
+    ScorerReport,
+    version_of,
+)
 from streams.base.clock import now_ms
 from streams.kafka.acls import Process, acls_of
 from weir.console import FAILED, ConfigOption, JsonOption, print_json, progress_bar, stdout

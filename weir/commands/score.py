@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from inference.tensorrt.errors import BuildCancelledError
+from inference.backends.tensorrt.errors import BuildCancelledError
 from streams.kafka.acls import Process, acls_of
 from streams.kafka.permission_check import named_denials
 from streams.kafka.topics import ROLES, SCORER_ROLES

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from inference.registry import CHAMPION
+from inference.packages.registry import CHAMPION
 from streams.files.event_file import open_events
 from weir.commands.features import report_rejected
 from weir.console import (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tomli_w
 
-from inference.registry import RegistrySettings
+from inference.packages.registry import RegistrySettings
 from streams.kafka.client import KafkaSettings
 from weir.broker.state import write_whole
 from weir.settings import EXAMPLE_FILE, Settings, SettingsError, load_settings

@@ -10,8 +10,8 @@ from typing import Any
 import psutil
 from rich.live import Live
 
-from inference.package import ModelPackage, PackageError
-from inference.registry import CHAMPION, RegistryError
+from inference.packages.package import ModelPackage, PackageError
+from inference.packages.registry import CHAMPION, RegistryError
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics import ensure_topics
 from streams.replay.pace import Pace

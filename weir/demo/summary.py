@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from inference.evaluation import evaluate
+from inference.evaluation.evaluate import evaluate
 from streams.kafka.client import KafkaSettings
 from weir.demo.scenario import Scenario
 from weir.demo.watcher import Seen

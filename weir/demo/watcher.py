@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from inference.score import Score
+from inference.serving.score_record import Score
 from streams.base.clock import now_ms
 from streams.dead_letters.letter import headers_of
 from streams.kafka.client import KafkaSettings

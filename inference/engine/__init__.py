@@ -1,0 +1,1 @@
+"""The engine seam: what every backend offers, its settings, and ONNX Runtime's sessions."""

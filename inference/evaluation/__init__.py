@@ -1,0 +1,1 @@
+"""Evaluation: detection metrics of scores against labels, from files or from the topics."""

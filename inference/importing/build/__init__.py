@@ -1,0 +1,1 @@
+"""Building a package from a foreign model that passed the checks."""

@@ -1,0 +1,1 @@
+"""Checks of a foreign ONNX file without running it: operators, sizes, external data, opsets."""

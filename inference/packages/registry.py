@@ -1,0 +1,317 @@
+"""The model registry: versions and aliases of packages, kept in MLflow."""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from inference.errors import InferenceError
+from inference.packages.package import ModelPackage, PackageError, adopt_package
+from streams.base.section import Section
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+CHAMPION = "champion"
+_PACKAGE_TAG = "weir.package_id"
+_ARTIFACT = "package"
+
+
+_FOR_GOOD = ("RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE")
+"""MLflow's codes of what is so whenever it is asked. Not ``ENDPOINT_NOT_FOUND``, which a proxy
+before a server that is away may answer, nor refused passwords, which somebody will put right."""
+
+
+class RegistryError(InferenceError):
+    """The registry cannot be reached, or has no such model."""
+
+
+class RegistryAwayError(RegistryError):
+    """The registry cannot be asked now: another time it may answer."""
+
+
+class RegistrySettings(Section):
+    """The ``[registry]`` section."""
+
+    tracking_uri: str | None = Field(
+        default=None, description="an MLflow server or database; default: SQLite in the data folder"
+    )
+    artifact_location: str | None = Field(
+        default=None, description="a URI; default: in the data folder, or as the server says"
+    )
+    model: str = Field(default="fraud", min_length=1, description="its name in the registry")
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """One version in the registry.
+
+    Attributes:
+        version: counts from 1.
+        package_id: id of its package.
+        aliases: names that point to it, sorted.
+        metrics: as on its card.
+        created: when it was registered, UTC milliseconds.
+    """
+
+    version: int
+    package_id: str
+    aliases: tuple[str, ...]
+    metrics: dict[str, float]
+    created: int
+
+
+class Registry:
+    """Packages by version and alias.
+
+    Args:
+        settings: where the registry is.
+        data_folder: holds the default database and artifacts, and ``models/``, the packages that
+            were fetched, by their short id.
+    """
+
+    def __init__(self, settings: RegistrySettings, data_folder: Path) -> None:
+        data_folder = data_folder.absolute()
+        self._model = settings.model
+        self._uri = settings.tracking_uri or f"sqlite:///{data_folder / 'registry.db'}"
+        self._artifacts = settings.artifact_location
+        self._own: Path | None = None
+        if self._artifacts is None and settings.tracking_uri is None:
+            self._own = data_folder / "artifacts"
+            self._artifacts = self._own.as_uri()
+        self._cache = data_folder / "models"
+        self._connected: MlflowClient | None = None
+
+    def register(self, package: ModelPackage, alias: str | None = None) -> RegisteredModel:
+        """Add a package as the next version, and point `alias` at it.
+
+        A package that is registered already keeps its version.
+
+        Raises:
+            RegistryError: the registry refuses, or cannot be reached.
+        """
+        found = self.find(package.id)
+        with self._errors():
+            version = self._create(package) if found is None else found.version
+        if alias is not None:
+            self.set_alias(alias, version)
+        return self.get(version)
+
+    def versions(self) -> list[RegisteredModel]:
+        """Return all versions, the latest first."""
+        with self._errors():
+            aliases = self._aliases()
+            found = [self._describe(entry, aliases) for entry in self._entries()]
+        return sorted(found, key=lambda model: -model.version)
+
+    def get(self, name: str | int) -> RegisteredModel:
+        """Return one version, by its number or alias.
+
+        Raises:
+            RegistryError: there is none of that name.
+        """
+        with self._errors():
+            aliases = self._aliases()
+            if not str(name).isdecimal() and name not in aliases:
+                raise RegistryError(self._no_alias(str(name), aliases))
+            version = int(name) if str(name).isdecimal() else aliases[str(name)]
+            for entry in self._entries():
+                if int(entry.version) == version:
+                    return self._describe(entry, aliases)
+        raise RegistryError(
+            f"model {self._model!r} has no version {version}: `weir models list` shows all"
+        )
+
+    def find(self, package_id: str) -> RegisteredModel | None:
+        """Return the version of a package, by its id or the first digits of it; None for none.
+
+        Where the same package was registered twice at once, the first one counts, so that its
+        number stays.
+
+        Raises:
+            RegistryAwayError: the registry cannot be reached.
+        """
+        with self._errors():
+            found = [
+                entry
+                for entry in self._entries()
+                if entry.tags[_PACKAGE_TAG].startswith(package_id)
+            ]
+            if not found:
+                return None
+            return self._describe(min(found, key=lambda each: int(each.version)), self._aliases())
+
+    def resolve(self, name: str | int, package_id: str | None = None) -> ModelPackage:
+        """Return the package of a version or alias, fetched into the cache and checked.
+
+        Args:
+            package_id: of the package that is meant, where the caller knows it: if that one is in
+                the cache, the registry is not asked.
+
+        Raises:
+            RegistryError: there is none of that name, or its artifacts are gone.
+            RegistryAwayError: the registry, or what keeps the artifacts, cannot be reached.
+            PackageError: the registry's copy was changed after it was registered.
+        """
+        if package_id is not None and (cached := self._cached(package_id)) is not None:
+            return cached
+        return self.fetch(self.get(name))
+
+    def fetch(self, model: RegisteredModel) -> ModelPackage:
+        """Return the package of a version that `get` or `find` has told of; see `resolve`."""
+        if (cached := self._cached(model.package_id)) is not None:
+            return cached
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetching-", dir=self._cache) as temporary:
+            with self._errors():
+                folder = self._download(model.version, Path(temporary))
+            return adopt_package(folder, self._cache, model.package_id)
+
+    def _download(self, version: int, into: Path) -> Path:
+        run_id = self._client.get_model_version(self._model, str(version)).run_id
+        if self._own is not None:
+            # Not as MLflow remembers it: the data folder may have moved to another place since.
+            kept = self._own / run_id / "artifacts" / _ARTIFACT
+            if kept.is_dir():
+                return Path(shutil.copytree(kept, into / _ARTIFACT))
+        # What is fetched from nowhere fails as if the store were away.
+        if not self._client.list_artifacts(run_id, _ARTIFACT):
+            raise RegistryError(
+                f"version {version} of model {self._model!r} has no artifacts: were they deleted?"
+            )
+        return Path(self._client.download_artifacts(run_id, _ARTIFACT, str(into)))
+
+    def _cached(self, package_id: str) -> ModelPackage | None:
+        """Return a package that was fetched before; one that is damaged is thrown away."""
+        folder = self._cache / package_id[:12]
+        try:
+            return ModelPackage.load(folder, package_id)
+        except PackageError:
+            shutil.rmtree(folder, ignore_errors=True)  # the registry has it
+            return None
+
+    def aliases(self) -> dict[str, int]:
+        """Return the version that each alias points to."""
+        with self._errors():
+            return self._aliases()
+
+    def set_alias(self, alias: str, version: int) -> None:
+        """Point an alias at a version, and away from the one that it pointed at before.
+
+        Raises:
+            RegistryError: there is no such version, or the alias is no proper name.
+        """
+        with self._errors():
+            self._client.set_registered_model_alias(self._model, alias, str(version))
+
+    def _create(self, package: ModelPackage) -> int:
+        client, card = self._client, package.card
+        experiment = client.get_experiment_by_name(f"weir-{self._model}")
+        experiment_id = (
+            experiment.experiment_id
+            if experiment is not None
+            else client.create_experiment(f"weir-{self._model}", self._artifacts)
+        )
+        run = client.create_run(experiment_id, run_name=package.short_id)
+        run_id = run.info.run_id
+        for name, value in _flatten(card.parameters).items():
+            client.log_param(run_id, name, value)
+        for name, value in card.metrics.items():
+            client.log_metric(run_id, name, value)
+        client.set_tag(run_id, "data_sha256", card.data.sha256)
+        client.log_artifacts(run_id, str(package.folder), _ARTIFACT)
+        client.set_terminated(run_id)
+        if not client.search_registered_models(f"name = '{self._model}'"):
+            client.create_registered_model(self._model)
+        entry = client.create_model_version(
+            self._model, f"runs:/{run_id}/{_ARTIFACT}", run_id, tags={_PACKAGE_TAG: package.id}
+        )
+        return int(entry.version)
+
+    def _entries(self) -> list[Any]:
+        """Return MLflow's versions of the model, without those that Weir did not register."""
+        entries = self._client.search_model_versions(f"name = '{self._model}'")
+        return [entry for entry in entries if _PACKAGE_TAG in entry.tags]
+
+    def _aliases(self) -> dict[str, int]:
+        models = self._client.search_registered_models(f"name = '{self._model}'")
+        return {alias: int(version) for model in models for alias, version in model.aliases.items()}
+
+    def _describe(self, entry: Any, aliases: dict[str, int]) -> RegisteredModel:
+        version = int(entry.version)
+        return RegisteredModel(
+            version=version,
+            package_id=entry.tags[_PACKAGE_TAG],
+            aliases=tuple(sorted(alias for alias, at in aliases.items() if at == version)),
+            metrics=dict(self._client.get_run(entry.run_id).data.metrics),
+            created=int(entry.creation_timestamp),
+        )
+
+    def _no_alias(self, alias: str, aliases: dict[str, int]) -> str:
+        if alias == CHAMPION:
+            return f"model {self._model!r} has no champion yet: train one with `weir train`"
+        known = ", ".join(sorted(aliases)) or "none"
+        return f"model {self._model!r} has no alias {alias!r}; it has: {known}"
+
+    @property
+    def _client(self) -> "MlflowClient":
+        """Connect at the first use: importing MLflow takes seconds that few commands need."""
+        if self._connected is None:
+            if self._uri.startswith("sqlite:///"):
+                path = Path(self._uri.removeprefix("sqlite:///"))
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._connected = _connect(self._uri)
+        return self._connected
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn the errors of MLflow and its database into one that names the registry."""
+        import_quietly()
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            reason = str(error).strip().splitlines()[0]
+            for_good = isinstance(error, MlflowException) and error.error_code in _FOR_GOOD
+            kind = RegistryError if for_good else RegistryAwayError
+            raise kind(f"registry {self._uri}: {reason}") from error
+
+
+def import_quietly() -> None:
+    """Import MLflow without its telemetry, and without its log lines on our terminal."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # By itself it tries for four minutes: so long nobody hears of a server that is away, and no
+    # scorer carries out another command.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    import mlflow.tracking  # noqa: F401
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _connect(uri: str) -> "MlflowClient":
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _flatten(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested parameters under dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in parameters.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat

@@ -1,0 +1,1 @@
+"""Serving: the scorer's task, policy, deadlines, hot swaps and the commands that ask for them."""

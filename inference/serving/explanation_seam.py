@@ -1,0 +1,64 @@
+"""What a score can carry of why it was decided so: the seam to whoever explains."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.engine.protocol import Outputs
+from inference.packages.package import ModelPackage
+from inference.serving.served_model import Serving
+from streams.intake.input_batch import Work
+from streams.transactions.outcome import Outgoing
+
+
+class Attached(msgspec.Struct, gc=False, omit_defaults=True):
+    """The reasons for a flagged decision, as the event's score carries them.
+
+    Attributes:
+        status: ``pending`` where there was no time: they follow on the topic of explanations;
+            ``failed`` where there can be none.
+        id: of the explanation record.
+        confident: whether the explanation may be relied on.
+        reasons: JSON, as in the record.
+    """
+
+    status: Literal["attached", "pending", "failed"]
+    id: str | msgspec.UnsetType = msgspec.UNSET
+    confident: bool | msgspec.UnsetType = msgspec.UNSET
+    reasons: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+@dataclass(frozen=True)
+class Answered:
+    """n events with the answers to them.
+
+    Attributes:
+        features: float32 (n, width), in the order of the plan's names.
+        decisions: codes into `inference.serving.policy.DECISIONS`, (n,).
+        fallback: the policy's fallback answered, (n,).
+    """
+
+    work: Work
+    features: NDArray[np.float32]
+    outputs: Outputs
+    decisions: NDArray[np.int8]
+    fallback: NDArray[np.bool_]
+
+
+class Explains(Protocol):
+    """Explains while the events wait."""
+
+    def prepare(self, package: ModelPackage, number: int) -> None:
+        """Make ready for a model's answers; called before it serves, from another thread.
+
+        Args:
+            number: its version in the registry, which need not be there.
+        """
+
+    def explain(
+        self, serving: Serving, answered: Answered
+    ) -> tuple[dict[int, Attached], list[Outgoing]]:
+        """What to attach to which of the events, and records that go with their scores."""

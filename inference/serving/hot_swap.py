@@ -1,0 +1,314 @@
+"""Hot swap: commands on the control topic change model and policy while events are answered.
+
+The new engine is built, warmed and checked beside the old one, in a thread of its own; between two
+batches it takes over, and the old one is closed. Whatever is wrong with a command, what served
+before goes on serving, and says so in a report on the control topic, a metric and the log.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Event
+from time import monotonic
+from typing import Protocol
+
+from inference.backends.golden_batch import check_golden
+from inference.backends.tensorrt.errors import BuildCancelledError
+from inference.engine.protocol import Engine
+from inference.errors import InferenceError
+from inference.packages.package import ModelPackage
+from inference.packages.registry import RegistryAwayError
+from inference.serving.commands import (
+    ALIVE_EVERY_S,
+    CHAMPION,
+    POLICY,
+    ChampionCommand,
+    CommandError,
+    ModelVersion,
+    Outcome,
+    PolicyCommand,
+    ScorerReport,
+    read_command,
+)
+from inference.serving.explanation_seam import Explains
+from inference.serving.metrics import ScorerMetrics
+from inference.serving.policy import Policy, PolicyError, PolicySettings
+from inference.serving.served_model import Serving
+from streams.base.clock import now_ms
+from streams.kafka.control_topic import ControlRecord
+
+logger = logging.getLogger(__name__)
+
+_READ_S = 0.5
+_AGAIN_S = 10.0
+
+
+class Answering(Protocol):
+    """What is told to answer by something else."""
+
+    def swap(self, serving: Serving) -> None:
+        """From the next batch on; on return nothing uses what served before."""
+
+
+class Commands(Protocol):
+    """Where commands come from."""
+
+    def read(self, timeout_s: float) -> list[ControlRecord]:
+        """Those that have come since."""
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model from the registry, on an engine."""
+
+    version: ModelVersion
+    package: ModelPackage
+    engine: Engine
+
+
+class HotSwap:
+    """Decides what serves.
+
+    Args:
+        feature_names: of the vectors that engines take.
+        open_model: fetches a version from the registry and builds an engine for it.
+        policy: what holds while the control topic says nothing of a policy.
+        report: says on the control topic what became of a command.
+        pinned: commands for another model are not for this scorer.
+        explains: made ready for each model before it serves.
+    """
+
+    def __init__(
+        self,
+        feature_names: Sequence[str],
+        open_model: Callable[[ModelVersion], OpenModel],
+        policy: PolicySettings,
+        report: Callable[[ScorerReport], None],
+        metrics: ScorerMetrics,
+        pinned: bool = False,
+        explains: Explains | None = None,
+    ) -> None:
+        self._feature_names = feature_names
+        self._open_model = open_model
+        self._first_policy = policy
+        self._report = report
+        self._metrics = metrics
+        self._pinned = pinned
+        self._explains = explains
+        self._model: OpenModel
+        self._serving: Serving
+        self._said: ScorerReport
+        self._said_at = 0.0
+        self._postponed: list[ControlRecord] = []
+        self._again_at = 0.0
+
+    def begin(
+        self, latest: Mapping[str, ControlRecord], registered: Callable[[], ModelVersion]
+    ) -> Serving:
+        """What serves at a start: the latest champion that works, under the latest policy.
+
+        Args:
+            latest: the control topic's records by key.
+            registered: the model to begin with where no command names one, or it is pinned.
+
+        Raises:
+            InferenceError: there is no model that works.
+            BuildCancelledError: we were told to stop while an engine was built.
+        """
+        policies = [self._first_policy]
+        try:
+            if (record := latest.get(POLICY)) and (said := read_command(PolicyCommand, record)):
+                policies.insert(0, said.policy)
+        except CommandError as error:
+            logger.error("%s; the settings' policy holds", error)
+        candidates = self._candidates(latest.get(CHAMPION), registered)
+        refusals: list[tuple[ModelVersion, Exception]] = []
+        for version in candidates:
+            try:
+                self._model = self._open_model(version)
+                self._serving = self._ready(self._model, policies)
+                break
+            except BuildCancelledError:
+                raise
+            except Exception as error:
+                refusals.append((version, error))
+                logger.error("model %s can't serve: %s", version, error)
+                if isinstance(error, RegistryAwayError) and CHAMPION in latest:
+                    self._postpone(latest[CHAMPION])
+        else:
+            raise refusals[0][1]
+        for refused, problem in refusals:
+            self._say("refused", refused, policies[0].version, str(problem))
+        if not refusals:
+            self._say("serving", version, self._serving.policy.version)
+        return self._serving
+
+    def follow(self, commands: Commands, answering: Answering, stop: Event) -> None:
+        """Carry out commands until `stop` is set.
+
+        Raises:
+            DeniedError: we may not read the control topic any more.
+            KafkaException: the cluster failed for good.
+        """
+        while not stop.is_set():
+            self.carry_out(commands.read(_READ_S), answering)
+            if monotonic() - self._said_at >= ALIVE_EVERY_S:
+                self._repeat()
+
+    def close(self) -> None:
+        """Free the engine that serves."""
+        self._serving.engine.close()
+
+    def carry_out(self, records: Iterable[ControlRecord], answering: Answering) -> None:
+        """Carry out commands, of each kind the latest that works, and those that had to wait.
+
+        Where the latest is bad, the one before it counts, though both came at once: two scorers
+        that read the same topic at different times come to the same end.
+        """
+        for record in records:
+            if record.key in (CHAMPION, POLICY):
+                self._postponed.append(record)
+                self._again_at = 0.0
+        if not self._postponed or monotonic() < self._again_at:
+            return
+        waiting, self._postponed = self._postponed, []
+        newest = {record.key: record.offset for record in waiting}
+        for key in sorted(newest, key=newest.__getitem__):
+            for record in reversed([each for each in waiting if each.key == key]):
+                if self._carried_out(record, answering):
+                    break
+
+    def _carried_out(self, record: ControlRecord, answering: Answering) -> bool:
+        version, policy = self._model.version, self._serving.policy.settings
+        try:
+            if record.key == POLICY:
+                said = read_command(PolicyCommand, record)
+                policy = said.policy if said else self._first_policy
+            elif (champion := read_command(ChampionCommand, record)) and not self._pinned:
+                version = champion.model
+            self._change(version, policy, answering)
+        except BuildCancelledError:
+            logger.info("we end; who starts next takes up model %s", version)
+        except RegistryAwayError as error:
+            logger.error("model %s has to wait: %s; trying again", version, error)
+            self._postpone(record)
+            self._metrics.model_changes.labels("postponed").inc()
+            self._say("refused", version, policy.version, f"{error}; it is tried again")
+            return False
+        except Exception as error:
+            logger.error(
+                "refused: %s; model %s, policy %s go on answering",
+                error, self._serving.model, self._serving.policy.version,
+            )  # fmt: skip
+            self._refuse(version, policy, str(error) or type(error).__name__)
+            return False
+        return True
+
+    def _change(self, version: ModelVersion, policy: PolicySettings, answering: Answering) -> None:
+        before = self._model
+        if version.package == before.version.package:
+            if policy == self._serving.policy.settings:
+                self._say("serving", version, policy.version)  # whoever asked waits for a word
+                return
+            model = before
+            serving = Serving(
+                version.package,
+                before.engine,
+                Policy(policy, before.package.thresholds),
+                self._serving.latency,
+            )
+        else:
+            model = self._open_model(version)
+            serving = self._ready(model, [policy])
+        answering.swap(serving)
+        self._model, self._serving = model, serving
+        if model is not before:
+            before.engine.close()
+        logger.info("from now on model %s, policy %s answer", serving.model, policy.version)
+        self._metrics.model_changes.labels("serving").inc()
+        self._say("serving", version, policy.version)
+
+    def _ready(self, model: OpenModel, policies: Sequence[PolicySettings]) -> Serving:
+        """What serves with a model: warm, checked, and under the first policy that fits it.
+
+        Closes the engine of one that can't serve.
+        """
+        try:
+            serving = Serving.of(
+                model.package.id, model.engine, _first_that_fits(policies, model.package)
+            )
+            check_golden(model.engine, model.package, self._feature_names)
+            serving.warm_up()
+            if self._explains is not None:
+                self._explains.prepare(model.package, model.version.version)
+        except BaseException:
+            model.engine.close()
+            raise
+        return serving
+
+    def _candidates(
+        self, record: ControlRecord | None, registered: Callable[[], ModelVersion]
+    ) -> Iterator[ModelVersion]:
+        """The models to begin with, one after the other until one works.
+
+        The registry, which may be away, is asked only when no other is left.
+        """
+        champion = None
+        if record is not None and not self._pinned:
+            try:
+                champion = read_command(ChampionCommand, record)
+            except CommandError as error:
+                logger.error("%s; the registry's champion answers", error)
+        named = [] if champion is None else [champion.model, *reversed(champion.before)]
+        yield from dict.fromkeys(named)
+        try:
+            last = registered()
+        except InferenceError:
+            if named:
+                return  # what is wrong with those says more
+            raise
+        if last not in named:
+            yield last
+
+    def _postpone(self, record: ControlRecord) -> None:
+        if record not in self._postponed:
+            self._postponed.append(record)
+        self._again_at = monotonic() + _AGAIN_S
+
+    def _refuse(self, version: ModelVersion, policy: PolicySettings, reason: str) -> None:
+        self._metrics.model_changes.labels("refused").inc()
+        self._say("refused", version, policy.version, reason)
+
+    def _say(self, outcome: Outcome, version: ModelVersion, policy: str, reason: str = "") -> None:
+        serving, now = self._serving, now_ms()
+        self._said = ScorerReport(
+            outcome=outcome,
+            model=serving.package,
+            policy=serving.policy.version,
+            asked_model=version.package,
+            asked_policy=policy,
+            reason=reason,
+            at=now,
+            alive=now,
+        )
+        self._repeat()
+
+    def _repeat(self) -> None:
+        self._said_at = monotonic()
+        self._report(self._said.model_copy(update={"alive": now_ms()}))
+
+
+def _first_that_fits(policies: Sequence[PolicySettings], package: ModelPackage) -> Policy:
+    """The first policy that does not contradict a model's thresholds.
+
+    Raises:
+        PolicyError: none; it is about the first.
+    """
+    problems = []
+    for settings in policies:
+        try:
+            return Policy(settings, package.thresholds)
+        except PolicyError as error:
+            logger.error("policy %s can't hold: %s", settings.version, error)
+            problems.append(error)
+    raise problems[0]

@@ -1,0 +1,186 @@
+"""Prometheus metrics of the scorer."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from streams.events.rejection import Rejected
+from streams.features.state import FeatureState
+from streams.kafka.lag_metric import LagCollector
+
+STAGES = ("decode", "features", "inference", "encode", "produce", "commit")
+
+_SECONDS = tuple(m * 10.0**e for e in range(-4, 2) for m in (1.0, 2.5, 5.0))
+_SIZES = tuple(float(2**e) for e in range(15))
+
+
+class Histograms(Collector):
+    """Histograms of one metric, by one label; takes whole arrays at once.
+
+    The client's own histogram takes one value per call, which costs more than scoring an event.
+    """
+
+    def __init__(
+        self, name: str, documentation: str, label: str, values: Sequence[str],
+        bounds: Sequence[float], registry: CollectorRegistry,
+    ) -> None:  # fmt: skip
+        self._name, self._documentation, self._label = name, documentation, label
+        self._bounds = np.array(bounds)
+        self._counts = {value: np.zeros(len(bounds) + 1, np.int64) for value in values}
+        self._sums = dict.fromkeys(values, 0.0)
+        registry.register(self)
+
+    def observe(self, label: str, values: NDArray[np.float64] | float) -> None:
+        """Count one value or many."""
+        values = np.atleast_1d(values)
+        places = np.searchsorted(self._bounds, values, side="left")
+        self._counts[label] += np.bincount(places, minlength=self._bounds.size + 1)
+        self._sums[label] += float(values.sum())
+
+    def collect(self) -> Iterable[Metric]:
+        """What Prometheus asks for."""
+        family = HistogramMetricFamily(self._name, self._documentation, labels=[self._label])
+        bounds = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
+        for value, counts in self._counts.items():
+            cumulative = counts.cumsum().tolist()
+            family.add_metric(
+                [value], list(zip(bounds, cumulative, strict=True)), self._sums[value]
+            )
+        yield family
+
+
+class ScorerMetrics:
+    """All that the scorer says of itself."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.events = Counter("weir_events", "Events answered", registry=registry)
+        self.labels = Counter("weir_labels", "Labels taken in", registry=registry)
+        self.decisions = Counter(
+            "weir_decisions", "Events by decision", ["decision"], registry=registry
+        )
+        self.dead_letters = Counter(
+            "weir_dead_letters", "Records rejected, by reason", ["reason"], registry=registry
+        )
+        self.transactions = Counter(
+            "weir_transactions", "Transactions by outcome", ["outcome"], registry=registry
+        )
+        self.restored = Counter(
+            "weir_restored_events", "Events read again to rebuild state", registry=registry
+        )
+        self.late = Counter(
+            "weir_late_events", "Events beyond the allowed lateness", registry=registry
+        )
+        self.approximate = Counter(
+            "weir_approximate_events", "Events with a window that reaches into tiles",
+            registry=registry,
+        )  # fmt: skip
+        self.fallbacks = Counter(
+            "weir_fallbacks", "Events that the policy's fallback answered, by reason", ["reason"],
+            registry=registry,
+        )  # fmt: skip
+        self.model_changes = Counter(
+            "weir_model_changes", "Commands to change model or policy, by outcome", ["outcome"],
+            registry=registry,
+        )  # fmt: skip
+        self.snapshots = Counter(
+            "weir_snapshots", "Snapshots of the state by outcome", ["outcome"], registry=registry
+        )
+        self.snapshot_bytes = Gauge(
+            "weir_snapshot_bytes", "Size of the last snapshot", registry=registry
+        )
+        self.snapshot_time = Gauge(
+            "weir_snapshot_time_seconds", "When the last one was complete, UTC", registry=registry
+        )
+        self.snapshot = Histograms(
+            "weir_snapshot_seconds", "How long a snapshot held up the stream, and took to write",
+            "part", ("pause", "write"), _SECONDS, registry,
+        )  # fmt: skip
+        self.forgotten = Gauge(
+            "weir_forgotten_events", "Events in tiles only: more than an entity's share",
+            ["entity"], registry=registry,
+        )  # fmt: skip
+        self.evicted = Gauge(
+            "weir_evicted_entities", "Entities forgotten: no window reached them any more",
+            ["entity"], registry=registry,
+        )  # fmt: skip
+        self.entities = Gauge("weir_entities", "Entities remembered", ["entity"], registry=registry)
+        self.state_bytes = Gauge(
+            "weir_state_bytes", "Memory of the feature windows", registry=registry
+        )
+        self.ready = Gauge(
+            "weir_ready", "1 when all partitions are owned and state is complete", registry=registry
+        )
+        self.model = Gauge("weir_model_info", "The model and policy that answer",
+                           ["model", "policy", "feature_schema"], registry=registry)  # fmt: skip
+        self.engine = Gauge(
+            "weir_engine_info", "The engine that answers, and how it goes about the largest batch",
+            ["backend", "device", "precision", "route"], registry=registry,
+        )  # fmt: skip
+        self.stage = Histograms("weir_stage_seconds", "Time of one batch by stage", "stage",
+                                STAGES, _SECONDS, registry)  # fmt: skip
+        self.latency = Histograms(
+            "weir_latency_seconds", "From a record's Kafka timestamp to its visible answer",
+            "path", ("end_to_end",), _SECONDS, registry,
+        )  # fmt: skip
+        self.queue = Histograms(
+            "weir_queue_seconds", "From a record's Kafka timestamp to the model's turn", "kind",
+            ("events",), _SECONDS, registry,
+        )  # fmt: skip
+        self.inference_rows = Histograms(
+            "weir_inference_rows", "Rows in one call of the engine", "kind", ("rows",), _SIZES,
+            registry,
+        )  # fmt: skip
+        self.batch = Histograms("weir_batch_records", "Records in one transaction", "kind",
+                                ("events", "labels"), _SIZES, registry)  # fmt: skip
+        self._registry = registry
+        self._schema_registry: Gauge | None = None
+
+    def observe_schema_registry(self, available: bool) -> None:
+        """Show whether the schema registry answered; without one there is no such metric."""
+        if self._schema_registry is None:
+            self._schema_registry = Gauge(
+                "weir_schema_registry_up",
+                "1 when the schema registry answered the last request; at 0, records may wait",
+                registry=self._registry,
+            )
+        self._schema_registry.set(available)
+
+    def count_rejected(self, rejected: Iterable[Rejected]) -> None:
+        """Count records that went to the dead letters."""
+        for each in rejected:
+            self.dead_letters.labels(each.reason.value).inc()
+
+    def observe_state(self, states: Iterable[FeatureState]) -> None:
+        """Show what windows hold and how much memory they take, all of these states together."""
+        size = 0
+        totals: dict[str, list[int]] = {}
+        for state in states:
+            size += state.nbytes
+            for entity, count in state.entities.items():
+                total = totals.setdefault(entity, [0, 0, 0])
+                total[0] += count
+                total[1] += state.dropped_events[entity]
+                total[2] += state.evicted_entities[entity]
+        self.state_bytes.set(size)
+        for entity, (count, dropped, evicted) in totals.items():
+            self.entities.labels(entity).set(count)
+            self.forgotten.labels(entity).set(dropped)
+            self.evicted.labels(entity).set(evicted)
+
+    def observe_snapshot(self, outcome: str, pause: float, write: float, size: int) -> None:
+        """Count a snapshot; see `streams.snapshots.SnapshotTaker`."""
+        self.snapshots.labels(outcome).inc()
+        self.snapshot.observe("pause", pause)
+        self.snapshot.observe("write", write)
+        if outcome == "written":
+            self.snapshot_bytes.set(size)
+            self.snapshot_time.set_to_current_time()
+
+    def watch_lag(self, lag: Callable[[], Mapping[tuple[str, int], int]]) -> None:
+        """Show the lag per partition, asked for when Prometheus asks."""
+        self._registry.register(LagCollector("Records not answered yet", lag))

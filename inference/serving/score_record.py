@@ -1,0 +1,42 @@
+"""One record of the scores topic."""
+
+import msgspec
+
+from inference.serving.explanation_seam import Attached
+
+
+class Timings(msgspec.Struct, gc=False):
+    """When and how fast a batch of events was answered."""
+
+    scored: int
+    batch: int
+    decode_us: int
+    features_us: int
+    inference_us: int
+
+
+class Score(msgspec.Struct, gc=False):
+    """One record of ``weir.scores``; times are UTC milliseconds.
+
+    ``arrived`` is the event's Kafka timestamp; ``late`` and ``approximate`` say that its windows
+    may not be whole, see `streams.features.FeatureRows`. Where ``fallback`` gives a reason, the
+    policy's fallback answered, and there is no score. ``explanation`` is there where decisions are
+    explained inline.
+    """
+
+    event_id: int | str
+    key: int | str
+    event_time: int
+    score: float | None
+    probability: float | None
+    anomaly: float | None
+    decision: str
+    model: str
+    policy: str
+    feature_schema: str
+    arrived: int
+    timings: Timings
+    late: bool = False
+    approximate: bool = False
+    fallback: str | msgspec.UnsetType = msgspec.UNSET
+    explanation: Attached | msgspec.UnsetType = msgspec.UNSET

@@ -1,0 +1,1 @@
+"""Training: trees, autoencoder and calibration, put together in one ONNX graph."""

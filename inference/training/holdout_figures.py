@@ -1,0 +1,62 @@
+"""What a package says of its model: figures on held-out rows, frozen histograms, background."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.engine.protocol import Outputs
+from inference.evaluation.metrics import (
+    auc,
+    average_precision,
+    brier_score,
+    expected_calibration_error,
+)
+from inference.packages.drift_reference import DriftReference, fit_histogram
+from inference.training.calibration import log_loss
+from inference.training.training_set import TrainingSet
+
+
+def measure(
+    outputs: Outputs, uncalibrated: NDArray[np.float64], labels: NDArray[np.int8]
+) -> dict[str, float]:
+    """Measure on the hold-out rows (n,); the names are those on the card.
+
+    Args:
+        outputs: of the package's graph.
+        uncalibrated: the fraud model's own probability; it ranks rows as ``outputs.score`` does,
+            and may be more precise.
+        labels: 1 for fraud and 0 for legitimate.
+    """
+    before, after = uncalibrated, outputs.probability.astype(np.float64)
+    metrics: dict[str, float] = {
+        "roc_auc": auc(labels, outputs.score),
+        "average_precision": average_precision(labels, outputs.score),
+        "anomaly_roc_auc": auc(labels, outputs.anomaly),
+        "brier_uncalibrated": brier_score(labels, before),
+        "brier": brier_score(labels, after),
+        "log_loss_uncalibrated": log_loss(before, labels),
+        "log_loss": log_loss(after, labels),
+        "calibration_error_uncalibrated": expected_calibration_error(labels, before, bins=20),
+        "calibration_error": expected_calibration_error(labels, after, bins=20),
+        "holdout_rows": len(labels),
+        "holdout_frauds": int(np.count_nonzero(labels)),
+    }
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def freeze_drift_reference(data: TrainingSet, outputs: Outputs, bins: int) -> DriftReference:
+    """Return histograms of all rows' features and of the hold-out rows' outputs."""
+    return DriftReference(
+        features={
+            name: fit_histogram(data.matrix[:, j], bins)
+            for j, name in enumerate(data.feature_names)
+        },
+        outputs={name: fit_histogram(values, bins) for name, values in outputs._asdict().items()},
+    )
+
+
+def sample_background(
+    matrix: NDArray[np.float32], rows: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return at most `rows` of the rows (n, k), in their order."""
+    chosen = np.sort(rng.choice(len(matrix), min(rows, len(matrix)), replace=False))
+    return matrix[chosen]

@@ -1,0 +1,55 @@
+"""Builds a package's one ONNX graph: raw features in, score, probability and anomaly out."""
+
+from collections.abc import Mapping
+
+from onnx import TensorProto, helper
+
+from inference.forest.forest import Forest
+from inference.forest.onnx_writer import add_tree_ensemble
+from inference.onnx_nodes import serialized
+from inference.training.autoencoder import Autoencoder
+from inference.training.calibration import PlattScaling
+from inference.training.graph_parts import GraphBuilder, add_autoencoder, add_calibration
+
+OPSETS = {"": 17, "ai.onnx.ml": 3}
+IR_VERSION = 8
+
+
+def build_graph(
+    forest: Forest,
+    calibration: PlattScaling,
+    autoencoder: Autoencoder,
+    metadata: Mapping[str, str],
+) -> bytes:
+    """Return the serialised, checked model; the same parts give the same bytes.
+
+    Args:
+        forest: the fraud model.
+        calibration: from the forest's margin to the probability.
+        autoencoder: the anomaly model.
+        metadata: what the model says of itself.
+    """
+    graph = GraphBuilder(OPSETS[""])
+    add_tree_ensemble(graph, forest, "features", "margin")
+    graph.add("Squeeze", ["margin", "column"], "log_odds")
+    graph.add_sigmoid("log_odds", "score")
+    add_calibration(graph, calibration)
+    add_autoencoder(graph, autoencoder)
+    width = len(autoencoder.center)
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "fraud",
+            [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", width])],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"])
+                for name in ("score", "probability", "anomaly")
+            ],
+            graph.constants,
+        ),
+        producer_name="weir",
+        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid(domain, version) for domain, version in OPSETS.items()],
+    )
+    helper.set_model_props(model, dict(sorted(metadata.items())))
+    return serialized(model)

@@ -1,0 +1,181 @@
+"""Trains a model package from a file of feature vectors and labels."""
+
+import importlib.metadata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from inference.engine.onnx_session import load_session, run_session
+from inference.forest.forest import Forest
+from inference.forest.graph_forms import tensor_form_or_why_not
+from inference.forest.lightgbm_reader import read_lightgbm
+from inference.packages.package import (
+    FORMAT,
+    Card,
+    FeatureColumns,
+    ModelPackage,
+    TrainingData,
+    write_package,
+)
+from inference.packages.thresholds import fit_thresholds
+from inference.training.autoencoder import AutoencoderSettings, fit_autoencoder
+from inference.training.calibration import fit_platt, sigmoid
+from inference.training.holdout_figures import freeze_drift_reference, measure, sample_background
+from inference.training.lightgbm_trees import TreeSettings, fit_trees, margin
+from inference.training.package_graph import build_graph
+from inference.training.training_set import TrainingSet, checked_labels, split_by_time
+from streams.base.section import Section
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done, and the share of the whole that is done, 0 to 1."""
+
+_LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxruntime", "scikit-learn")
+
+
+class TrainingSettings(Section):
+    """The ``[training]`` section."""
+
+    seed: int = Field(default=7, ge=0, lt=2**31 - 1000)
+    threads: int = Field(
+        default=2, ge=1, description="changes how long training takes, and nothing else"
+    )
+    holdout_fraction: float = Field(
+        default=0.2, gt=0, lt=1, description="of the rows: the latest ones"
+    )
+    refit: bool = Field(
+        default=True, description="fit the served trees on all rows, hold-out included"
+    )
+    review_alert_rate: float = Field(default=0.01, gt=0, lt=1)
+    decline_alert_rate: float = Field(default=0.002, gt=0, lt=1)
+    drift_bins: int = Field(default=20, ge=2)
+    background_rows: int = Field(default=500, ge=1)
+    trees: TreeSettings = TreeSettings()
+    autoencoder: AutoencoderSettings = AutoencoderSettings()
+
+    @model_validator(mode="after")
+    def _declines_fewer_than_it_reviews(self) -> "TrainingSettings":
+        if self.decline_alert_rate > self.review_alert_rate:
+            raise ValueError("decline_alert_rate must not be above review_alert_rate")
+        return self
+
+
+def train(
+    data: TrainingSet, settings: TrainingSettings, folder: Path, progress: Progress
+) -> ModelPackage:
+    """Train a model and write its package into `folder`, under its short id.
+
+    1. Split by time: the latest `holdout_fraction` of the rows is held out.
+    2. Fit the trees on the earlier rows, and the autoencoder on the legitimate ones among them.
+    3. On the held-out rows, fit the calibration, read the thresholds and the anomaly's quantiles,
+       and measure: the figures on the card are from rows that the trees never saw. (Those of the
+       calibrated probability are from the rows that its two parameters were fitted on.)
+    4. With `refit`, fit the served trees again on all rows, so that they know the latest frauds.
+       Calibration and thresholds stay: fitted on rows of their own training, they would be far too
+       sure. They assume that the added rows leave the margins' distribution as it was.
+
+    The same data and settings give the same bytes, hence the same package id, with the same
+    versions of the libraries (they are on the card).
+
+    Raises:
+        TrainingError: the data is malformed, too small, or has too few frauds on either side.
+        TreeError, CalibrationError, ThresholdError: nothing could be learned from it.
+        OSError: `folder` cannot be written to.
+    """
+    labels = checked_labels(data)
+    split = split_by_time(data, labels, settings.holdout_fraction)
+    early, late = slice(0, split), slice(split, None)
+    rng = np.random.default_rng(settings.seed)
+    fits = 2 if settings.refit else 1
+
+    def fit(rows: slice, message: str, start: float) -> list[Any]:
+        return fit_trees(
+            data.matrix[rows],
+            labels[rows],
+            settings.trees,
+            seed=settings.seed,
+            threads=settings.threads,
+            progress=lambda share: progress(message, start + share * 0.7 / fits),
+        )
+
+    boosters = fit(early, "fitting trees", 0.0)
+    progress("fitting the autoencoder", 0.7 / fits)
+    legitimate = labels == 0
+    autoencoder = fit_autoencoder(
+        data.matrix[early][legitimate[early]],
+        data.matrix[late][legitimate[late]],
+        settings.autoencoder,
+        rng,
+    )
+    progress("calibrating", 0.7 / fits + 0.2)
+    calibration = fit_platt(margin(boosters, data.matrix[late]), labels[late])
+    metadata = {
+        "feature_names": ",".join(data.feature_names),
+        "feature_schema_hash": data.feature_schema_hash,
+    }
+    model = build_graph(_forest(boosters), calibration, autoencoder, metadata)
+    # From the graph itself: thresholds are compared with what serving computes, to the last bit.
+    outputs = run_session(
+        load_session(model, "the trained model"), np.ascontiguousarray(data.matrix[late])
+    )
+    thresholds = fit_thresholds(
+        outputs.probability,
+        labels[late],
+        settings.review_alert_rate,
+        settings.decline_alert_rate,
+    )
+    metrics = measure(outputs, sigmoid(margin(boosters, data.matrix[late])), labels[late])
+    if settings.refit:
+        boosters = fit(slice(None), "fitting trees on all rows", 0.55)
+        model = build_graph(_forest(boosters), calibration, autoencoder, metadata)
+    progress("writing the package", 0.9)
+    tensors, left_out = tensor_form_or_why_not(model)
+    package = write_package(
+        folder,
+        card=_card(data, labels, settings, metrics, left_out),
+        model=model,
+        tensors=tensors,
+        features=FeatureColumns(
+            names=data.feature_names,
+            schema_hash=data.feature_schema_hash,
+            definitions=data.feature_definitions,
+        ),
+        thresholds=thresholds,
+        drift_reference=freeze_drift_reference(data, outputs, settings.drift_bins),
+        background=sample_background(data.matrix, settings.background_rows, rng),
+    )
+    progress("done", 1.0)
+    return package
+
+
+def _forest(boosters: list[Any]) -> Forest:
+    return read_lightgbm([booster.dump_model() for booster in boosters])
+
+
+def _card(
+    data: TrainingSet,
+    labels: NDArray[np.int8],
+    settings: TrainingSettings,
+    metrics: dict[str, float],
+    tensors_left_out: str | None,
+) -> Card:
+    return Card(
+        format=FORMAT,
+        data=TrainingData(
+            sha256=data.data_sha256,
+            rows=len(labels),
+            frauds=int(np.count_nonzero(labels)),
+            first_time=int(data.times[0]),
+            last_time=int(data.times[-1]),
+        ),
+        code_version=importlib.metadata.version("weir"),
+        libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        parameters=settings.model_dump(mode="json", exclude={"seed", "threads"}),
+        seed=settings.seed,
+        metrics=metrics,
+        feature_schema_hash=data.feature_schema_hash,
+        tensors_left_out=tensors_left_out,
+    )
