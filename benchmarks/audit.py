@@ -25,9 +25,9 @@ from explain.store.chain import link_hash
 from explain.store.database import Database
 from explain.store.keys import Signer, Trusted
 from explain.store.records import keys_of
+from explain.store.settings import StoreSettings
 from explain.store.tables import records
 from explain.store.verification import verify
-from explain.store_settings import StoreSettings
 
 _BATCH = 500
 _ANCHOR_EVERY = 1_000

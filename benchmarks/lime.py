@@ -12,7 +12,7 @@ by Weir's own engine, which is faster. Three questions:
 `lime` is asked for all features, since its defaults name ten of them; that is as fast.
 
 What a flagged event costs inline is the whole of its record: LIME, reasons in words in two
-languages, canonical JSON. The fused graph (`explain/fused.py`) is timed on the CPU, and by ONNX
+languages, canonical JSON. The fused graph (`explain/lime/onnx_form.py`) is timed on the CPU, and by ONNX
 Runtime on an NVIDIA GPU where its CUDA provider is installed.
 """
 
@@ -34,14 +34,14 @@ from scipy.stats import spearmanr  # type: ignore[import-untyped]
 sys.path.pop(0)  # this folder, where this file would hide the package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import DATA, arguments, report
-from explain.flagged import FlaggedEvents
-from explain.fused import OUTPUTS, fused_graph
-from explain.lime import Lime
-from explain.reason_settings import ReasonSettings
-from explain.record_building import thresholds_part
-from explain.record_parts import DecisionPart
-from explain.settings import ExplainSettings
-from explain.shapley import TreeShapley
+from explain.lime.lime import Lime
+from explain.lime.onnx_form import OUTPUTS, fused_graph
+from explain.lime.settings import ExplainSettings
+from explain.quality.shapley import TreeShapley
+from explain.record.parts import DecisionPart
+from explain.record.reason_settings import ReasonSettings
+from explain.writing.flagged import FlaggedEvents
+from explain.writing.part_builders import thresholds_part
 from inference.backends.cpu import CpuEngine
 from inference.engine.onnx_session import load_session, run_session
 from inference.engine.protocol import Outputs
@@ -255,7 +255,7 @@ def fused_rates(package: ModelPackage, lime: Lime, rows: NDArray[np.float32]) ->
             effects = session.run([OUTPUTS[1]], {"features": batch})[0]
             least = min(least, perf_counter() - start)
         if np.abs(effects[:, 1:] - expected).max() > FUSED_TOLERANCE:
-            sys.exit(f"the fused graph on the {name} explains otherwise than explain/lime.py")
+            sys.exit(f"the fused graph on the {name} explains otherwise than explain/lime/lime.py")
         rates[name] = len(batch) / least
     return rates
 

@@ -7,10 +7,10 @@ from cachetools import LRUCache
 from prometheus_client import CollectorRegistry
 
 from explain.errors import ExplainError
-from explain.explainer import ExplainerMetrics, StreamExplainer
-from explain.inline import InlineExplainer
-from explain.record_writer import RecordWriter
-from explain.tokens import KeyRing
+from explain.workers.inline_explainer import InlineExplainer
+from explain.workers.stream_explainer import ExplainerMetrics, StreamExplainer
+from explain.writing.key_ring import KeyRing
+from explain.writing.record_writer import RecordWriter
 from inference.packages.package import ModelPackage
 from inference.packages.registry import Registry, RegistryAwayError
 from streams.base.bounded_calls import StoppedError

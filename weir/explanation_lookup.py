@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from explain.errors import ExplainError
-from explain.record import Record, RecordError, read
+from explain.record.record import Record, RecordError, read
 from explain.store.queries import Query, Reader
 from weir.login import login_or
 from weir.settings import Settings

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from explain.record import Record
-from explain.replay import Replay
-from explain.sheet import Bar, Fact, Sheet
+from explain.record.record import Record
+from explain.reports.analyst_sheet import Bar, Fact, Sheet
+from explain.writing.reproduce import Replay
 from weir.console import stdout, visible
 from weir.dates import moment
 

@@ -14,10 +14,10 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as UnreadableVariableError
 
-from explain.letter_settings import LetterSettings
-from explain.reason_settings import ReasonSettings
-from explain.settings import ExplainSettings
-from explain.store_settings import StoreSettings
+from explain.lime.settings import ExplainSettings
+from explain.record.reason_settings import ReasonSettings
+from explain.reports.customer_letter_settings import LetterSettings
+from explain.store.settings import StoreSettings
 from inference.engine.settings import EngineSettings
 from inference.packages.registry import RegistrySettings
 from inference.serving.policy import PolicySettings

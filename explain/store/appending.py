@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select
 
-from explain.record import RecordError
+from explain.record.record import RecordError
 from explain.store.anchors import Anchor, add_anchor, heads, last_anchor
 from explain.store.chain import Chain, Head, links
 from explain.store.database import Database

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from explain.record import RecordError
+from explain.record.record import RecordError
 from explain.store.acts import parse_act
 from explain.store.chain import Chain, Head
 from explain.store.diagnosis import (

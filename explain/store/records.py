@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
-from explain.record import RecordError
+from explain.record.record import RecordError
 from streams.events.json_diagnosis import UNREADABLE
 
 _INDEXED = 200

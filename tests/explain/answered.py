@@ -4,10 +4,10 @@ from typing import Any
 
 from scorer_desk import TOPICS, Desk, work_of
 
-from explain.flagged import FlaggedEvents, read_flagged
-from explain.reason_settings import ReasonSettings
-from explain.record_writer import RecordWriter
-from explain.settings import ExplainSettings
+from explain.lime.settings import ExplainSettings
+from explain.record.reason_settings import ReasonSettings
+from explain.writing.flagged import FlaggedEvents, read_flagged
+from explain.writing.record_writer import RecordWriter
 from inference.packages.package import ModelPackage
 from inference.serving.policy import DECISIONS
 from weir.reasons import open_catalogue

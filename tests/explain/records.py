@@ -4,9 +4,7 @@ from typing import Any
 
 import msgspec
 
-from explain.reason import Reason
-from explain.record import Record, build_record
-from explain.record_parts import (
+from explain.record.parts import (
     AnswersPart,
     AttributionPart,
     CataloguePart,
@@ -22,6 +20,8 @@ from explain.record_parts import (
     TellingPart,
     ThresholdsPart,
 )
+from explain.record.reason import Reason
+from explain.record.record import Record, build_record
 
 EVENT = EventPart(
     id=116946, key="ab" * 32, topic="weir.events", partition=3, offset=29_311,

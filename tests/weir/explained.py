@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from front_door import write_settings
 
-from explain.flagged import FlaggedEvents
-from explain.record import Record, read
-from explain.record_building import thresholds_part
-from explain.record_parts import DecisionPart
+from explain.record.parts import DecisionPart
+from explain.record.record import Record, read
 from explain.store.appending import Appender
-from explain.tokens import KeyRing
+from explain.writing.flagged import FlaggedEvents
+from explain.writing.key_ring import KeyRing
+from explain.writing.part_builders import thresholds_part
 from inference.backends.cpu import CpuEngine
 from inference.packages.package import ModelPackage
 from inference.serving.policy import DECISIONS, Policy

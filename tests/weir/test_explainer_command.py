@@ -13,8 +13,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from front_door import Trained, weir
 from running_scorer import Scorer, replay
 
-from explain.flagged import read_flagged
-from explain.record import read
+from explain.record.record import read
+from explain.writing.flagged import read_flagged
 from streams.dead_letters.letter import read_dead_letter
 from streams.kafka.consuming import read_to_end
 from streams.kafka.topics import Role

@@ -14,8 +14,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from front_door import Trained
 from prometheus_client import CollectorRegistry
 
-from explain.record import read
-from explain.tokens import KeyRing, KeyRingError
+from explain.record.record import read
+from explain.writing.key_ring import KeyRing, KeyRingError
 from inference.packages.package import ModelPackage
 from inference.packages.registry import RegisteredModel, Registry, RegistryAwayError
 from inference.serving.policy import DECISIONS

@@ -14,8 +14,8 @@ import pytest
 from explained import COUNT, CUSTOMER, stored, write_explained
 from front_door import weir, write_settings
 
-from explain.record import Record, canonical
-from explain.tokens import KeyRing
+from explain.record.record import Record, canonical
+from explain.writing.key_ring import KeyRing
 from streams.events.json_decoder import Decoder
 from streams.events.labels import label_contract
 from streams.kafka.consuming import read_to_end
@@ -264,7 +264,7 @@ def test_export_names_the_extra_that_is_missing(
     run: Run, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "reportlab.graphics.shapes", None)
-    monkeypatch.delitem(sys.modules, "explain.pages.pdf", raising=False)
+    monkeypatch.delitem(sys.modules, "explain.reports.pages.pdf", raising=False)
     out = tmp_path / "out.pdf"
     code, _, err = run("explanation", "export", 1000, "-f", "pdf", "-o", out, "-c", config)
     assert code == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from front_door import write_settings
 
-from explain.tokens import KeyRing
+from explain.writing.key_ring import KeyRing
 
 
 @pytest.fixture

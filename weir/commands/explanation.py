@@ -3,9 +3,9 @@
 import msgspec
 import typer
 
-from explain.replay import ReplayError
-from explain.replay import replay as replay_record
-from explain.sheet import language_of, sheet_of
+from explain.reports.analyst_sheet import language_of, sheet_of
+from explain.writing.reproduce import ReplayError
+from explain.writing.reproduce import replay as replay_record
 from weir.commands.audit_hold import ByOption, NoteOption
 from weir.commands.explanation_export import export
 from weir.commands.explanation_find import find

@@ -11,10 +11,10 @@ import msgspec
 import typer
 
 from explain.errors import ExplainError
-from explain.letter import Letter, letter_of
-from explain.pages.html import html_of
-from explain.record import Record
-from explain.sheet import Sheet, language_of, sheet_of
+from explain.record.record import Record
+from explain.reports.analyst_sheet import Sheet, language_of, sheet_of
+from explain.reports.customer_letter import Letter, letter_of
+from explain.reports.pages.html import html_of
 from weir.commands.audit_hold import ByOption, NoteOption
 from weir.console import ConfigOption, write_file
 from weir.explanation_lookup import IdArgument, LanguageOption, look_up, open_reader
@@ -93,7 +93,7 @@ def _json(data: bytes, letter: Letter | None, record: Record | None) -> bytes:
 
 def _pdf(letter: Letter | None, sheet: Sheet | None, settings: Settings) -> bytes:
     try:
-        from explain.pages.pdf import pdf_of
+        from explain.reports.pages.pdf import pdf_of
     except ModuleNotFoundError as error:
         raise ExplainError(f"PDF needs {error.name}: pip install 'weir[pdf]'") from error
     return pdf_of(letter, sheet, settings.letters)

@@ -7,9 +7,9 @@ import msgspec
 import typer
 
 from explain.errors import ExplainError
-from explain.record import Record, RecordError, read
+from explain.record.record import Record, RecordError, read
 from explain.store.queries import Query
-from explain.tokens import KeyRing
+from explain.writing.key_ring import KeyRing
 from weir.commands.audit_hold import ByOption, NoteOption
 from weir.commands.tokens import identifier_of, ring_file
 from weir.console import ConfigOption, JsonOption, print_json, stderr, stdout

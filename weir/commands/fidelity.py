@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from rich.table import Table
 
 from explain.errors import ExplainError
-from explain.fidelity import Fidelity, measure
-from explain.flagged import read_flagged
+from explain.quality.fidelity import Fidelity, measure
+from explain.writing.flagged import read_flagged
 from inference.engine.protocol import FeatureSelection
 from inference.packages.package import ModelPackage
 from inference.packages.registry import CHAMPION

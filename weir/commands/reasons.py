@@ -7,10 +7,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from explain.catalogue import Band, Catalogue, Entry, Wording
-from explain.catalogue_check import check_catalogue
-from explain.catalogue_file import CatalogueError
-from explain.catalogue_rules import Problem
+from explain.reasons.catalogue import Band, Catalogue, Entry, Wording
+from explain.reasons.catalogue_file import CatalogueError
+from explain.reasons.catalogue_rules import Problem
+from explain.reasons.coverage_check import check_catalogue
 from weir.console import FAILED, ConfigOption, JsonOption, print_json, stdout
 from weir.errors import SettingsError
 from weir.reasons import catalogue_file, open_catalogue

@@ -4,8 +4,8 @@ import logging
 
 from prometheus_client import CollectorRegistry
 
-from explain.sink import ExplanationSink, SinkMetrics
 from explain.store.appending import Appender
+from explain.workers.sink import ExplanationSink, SinkMetrics
 from streams.kafka.acls import Process, acls_of
 from streams.kafka.permission_check import named_denials
 from streams.kafka.topics import ensure_roles, partitions_of

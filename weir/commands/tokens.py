@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from explain.tokens import KeyRing
+from explain.writing.key_ring import KeyRing
 from weir.console import FAILED, ConfigOption, JsonOption, print_json, stdout
 from weir.errors import SettingsError
 from weir.letter_options import YesOption

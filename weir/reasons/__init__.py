@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from explain.catalogue import Catalogue
-from explain.catalogue_file import load_catalogue
-from explain.reason_settings import ReasonSettings
+from explain.reasons.catalogue import Catalogue
+from explain.reasons.catalogue_file import load_catalogue
+from explain.record.reason_settings import ReasonSettings
 
 EXAMPLE_CATALOGUE = Path(__file__).with_name("example.toml")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from explain.store.database import Database
-from explain.store_settings import StoreSettings
+from explain.store.settings import StoreSettings
 from tests.postgres_server import Postgres, fetch_postgres
 
 OpenDatabase = Callable[[], Database]

@@ -12,16 +12,16 @@ from records import EVENT, a_record
 from sqlalchemy import func, select
 from store_world import DAY_MS, SIGNER, T0, TRUSTED, Clock, appender, record
 
-from explain.record import canonical
+from explain.record.record import canonical
 from explain.store.appending import Appender
 from explain.store.chain import genesis, link_hash
 from explain.store.database import Database
 from explain.store.errors import StoreError, StoreUnavailableError, TamperedError
 from explain.store.queries import Query, Reader
 from explain.store.retention import Retention
+from explain.store.settings import StoreSettings
 from explain.store.tables import anchors, records
 from explain.store.verification import verify
-from explain.store_settings import StoreSettings
 from tests.postgres_server import Postgres
 
 _ROOT = Path(__file__).parents[3]

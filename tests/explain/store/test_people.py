@@ -14,9 +14,9 @@ from explain.store.database import Database
 from explain.store.errors import StoreError, TamperedError
 from explain.store.queries import Query, Reader, list_acts
 from explain.store.retention import Hold, Retention
+from explain.store.settings import StoreSettings
 from explain.store.tables import records, stores
 from explain.store.verification import verify
-from explain.store_settings import StoreSettings
 
 NUMBERS = range(20)
 

@@ -13,13 +13,13 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 from store_world import SIGNER, TRUSTED, record
 
-from explain.sink import ExplanationSink, SinkMetrics
 from explain.store.appending import Appender
 from explain.store.database import Database
 from explain.store.errors import TamperedError
+from explain.store.settings import StoreSettings
 from explain.store.tables import records
 from explain.store.verification import verify
-from explain.store_settings import StoreSettings
+from explain.workers.sink import ExplanationSink, SinkMetrics
 from streams.dead_letters.reader import LetterBox, StoredLetter
 from streams.kafka.client import KafkaSettings
 from streams.kafka.publisher import Publisher

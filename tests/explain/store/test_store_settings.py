@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from explain.store.errors import StoreError
 from explain.store.keys import open_signer, read_public
-from explain.store_settings import StoreSettings
+from explain.store.settings import StoreSettings
 from tests.postgres_server import Postgres
 
 PASSWORD = "hunter2"

@@ -18,8 +18,8 @@ from explain.store.faults import Fault
 from explain.store.keys import Trusted, open_signer
 from explain.store.queries import Query, Reader
 from explain.store.records import keys_of
+from explain.store.settings import StoreSettings
 from explain.store.verification import Report, verify
-from explain.store_settings import StoreSettings
 
 RECORDS, EVERY, SIGNED = 12, 4, 10
 """Anchors stand at 4 and 10: two records came after the last one."""

@@ -1,0 +1,1 @@
+"""LIME as a constant operator: perturbation design, model queries, attributions, fidelity."""

@@ -1,0 +1,1 @@
+"""Reasons in words: the catalogue, its checks, and the writer of at most four of them."""

@@ -1,0 +1,1 @@
+"""For people: the analyst's sheet and the customer's letter."""

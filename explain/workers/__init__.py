@@ -1,0 +1,1 @@
+"""Processes of explanations: the stream explainer, the inline explainer, the sink."""

@@ -1,0 +1,175 @@
+"""Explains inside the scorer: reasons go with the score, as long as there is time for them."""
+
+import logging
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter
+
+from explain.errors import ExplainError
+from explain.lime.settings import ExplainSettings
+from explain.record.parts import DecisionPart
+from explain.workers.metrics import explain_seconds
+from explain.writing.flagged import FlaggedEvents
+from explain.writing.part_builders import thresholds_part
+from explain.writing.record_writer import RecordWriter
+from inference.errors import InferenceError
+from inference.packages.package import ModelPackage
+from inference.serving.explanation_seam import Answered, Attached
+from inference.serving.policy import DECISIONS
+from inference.serving.served_model import Serving
+from streams.transactions.outcome import Outgoing
+
+logger = logging.getLogger(__name__)
+
+_KEPT = 3
+"""Models beside the latest: who rolls back finds the one before ready."""
+
+
+class _Reasons(msgspec.Struct):
+    """What a score carries of a record."""
+
+    id: str
+    explanation: "_Confident"
+    reasons: msgspec.Raw
+
+
+class _Confident(msgspec.Struct):
+    confident: bool
+
+
+class InlineExplainer:
+    """An `inference.serving.explanation_seam.Explains`; its records are those of `weir explainer`, to the byte.
+
+    The budget is one batch's. What did not fit is ``pending``, and `weir explainer`, which reads
+    the same events from the feature log, makes up for it. What can't be explained is answered all
+    the same.
+
+    Args:
+        topic: of the explanations.
+        events_topic: of the events.
+        names: columns of the features that the scorer computes.
+        writer_of: from a package and its version in the registry to what explains its answers.
+    """
+
+    def __init__(
+        self,
+        settings: ExplainSettings,
+        topic: str,
+        events_topic: str,
+        names: Sequence[str],
+        writer_of: Callable[[ModelPackage, int], RecordWriter],
+        registry: CollectorRegistry,
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._events_topic = events_topic
+        self._names = tuple(names)
+        self._writer_of = writer_of
+        self._writers: dict[str, RecordWriter] = {}
+        self._codes = [DECISIONS.index(decision) for decision in settings.decisions]
+        self._complained: set[str] = set()
+        self._read = msgspec.json.Decoder(_Reasons).decode
+        self._count = Counter(
+            "weir_inline_explanations", "Flagged events by what their score says of the reasons",
+            ["status"], registry=registry,
+        )  # fmt: skip
+        self._seconds = explain_seconds(registry)
+
+    def prepare(self, package: ModelPackage, number: int) -> None:
+        """See `Explains`: no event waits for kernels, and nobody for the registry."""
+        model = package.short_id
+        writer = self._writers.get(model)
+        if writer is None:
+            try:
+                writer = self._writer_of(package, number)
+                writer.warm_up()
+            except (ExplainError, InferenceError) as error:
+                self._complain(model, error)
+                return
+        others = [each for each in self._writers.items() if each[0] != model]
+        # Replaced as a whole: the loop reads it meanwhile.
+        self._writers = dict([*others[-_KEPT:], (model, writer)])
+
+    def explain(
+        self, serving: Serving, answered: Answered
+    ) -> tuple[dict[int, Attached], list[Outgoing]]:
+        """See `Explains`; ``failed`` where `prepare` could make nothing of this model."""
+        flagged = np.flatnonzero(np.isin(answered.decisions, self._codes) & ~answered.fallback)
+        if not flagged.size:
+            return {}, []
+        writer = self._writers.get(serving.model)
+        if writer is None:
+            return self._all(flagged, "failed"), []
+        deadline = perf_counter() + self._settings.budget / 1e3
+        attached: dict[int, Attached] = {}
+        written: list[tuple[str | None, bytes]] = []
+        partitions: list[int] = []
+        for i in flagged.tolist():
+            start = perf_counter()
+            if start >= deadline:
+                break
+            try:
+                ((key, data),) = writer.write(self._event(serving, answered, i))
+            except (ExplainError, InferenceError) as error:
+                self._complain(serving.model, error)
+                attached[i] = Attached("failed")
+                continue
+            self._seconds.observe(perf_counter() - start)
+            found = self._read(data)
+            attached[i] = Attached("attached", found.id, found.explanation.confident, found.reasons)
+            written.append((key, data))
+            partitions.append(int(answered.work.partitions[i]))
+        self._count.labels("attached").inc(len(written))
+        self._count.labels("failed").inc(len(attached) - len(written))
+        late = flagged[len(attached) :]
+        if late.size:
+            attached |= self._all(late, "pending")
+        keys = [None if key is None else key.encode() for key, _ in written]
+        out = Outgoing(self._topic, [data for _, data in written], keys, partitions)
+        return attached, [out] if written else []
+
+    def _complain(self, model: str, error: Exception) -> None:
+        """Once for each model: the metric tells how many events it is about."""
+        if model not in self._complained:
+            self._complained.add(model)
+            logger.error("answers of model %s can't be explained: %s", model, error)
+
+    def _all(self, flagged: NDArray[np.int64], status: Any) -> dict[int, Attached]:
+        self._count.labels(status).inc(len(flagged))
+        return dict.fromkeys(flagged.tolist(), Attached(status))
+
+    def _event(self, serving: Serving, answered: Answered, i: int) -> FlaggedEvents:
+        work, outputs = answered.work, answered.outputs
+        row = slice(i, i + 1)
+        info, policy = serving.engine.info, serving.policy
+        return FlaggedEvents(
+            topic=self._events_topic,
+            partition=int(work.partitions[i]),
+            model=serving.model,
+            backend=info.backend,
+            precision=info.precision,
+            names=self._names,
+            ids=[work.events.ids[i]],
+            keys=[work.events.keys[i]],
+            times=work.events.times[row],
+            offsets=work.offsets[row],
+            features=answered.features[row],
+            score=outputs.score[row],
+            probability=outputs.probability[row],
+            anomaly=outputs.anomaly[row],
+            decisions=[
+                DecisionPart(
+                    outcome=DECISIONS[answered.decisions[i]],
+                    policy=policy.version,
+                    fallback=None,
+                    thresholds=thresholds_part(
+                        policy.review, policy.decline, policy.anomaly_review
+                    ),
+                )
+            ],
+        )

@@ -1,0 +1,1 @@
+"""Writing records: from flagged events of the feature log to canonical bytes, and again later."""

@@ -1,0 +1,108 @@
+"""From flagged events to the bytes of their explanation records."""
+
+from collections.abc import Callable
+
+from explain.lime.lime import Lime
+from explain.lime.settings import ExplainSettings
+from explain.reasons.background_stats import typical_of
+from explain.reasons.catalogue import Catalogue
+from explain.reasons.reason_writer import ReasonWriter
+from explain.record.parts import AnswersPart, EventPart
+from explain.record.reason_settings import ReasonSettings
+from explain.record.record import build_record, canonical
+from explain.writing.feature_facts import facts_of, units_of
+from explain.writing.flagged import FlaggedEvents
+from explain.writing.part_builders import (
+    catalogue_part,
+    explainer_part,
+    explanation_part,
+    feature_parts,
+    finite,
+    model_part,
+)
+from inference.engine.protocol import FeatureSelection
+from inference.packages.package import ModelPackage
+
+
+class RecordWriter:
+    """Explains the answers of one package; the same event gives the same bytes, everywhere.
+
+    Args:
+        package: the model.
+        number: its version in the registry, if known.
+        token_of: makes the token of an event's key; None leaves it out.
+
+    Raises:
+        ExplainError: settings, catalogue and package do not fit each other.
+    """
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        number: int | None,
+        explain: ExplainSettings,
+        reasons: ReasonSettings,
+        catalogue: Catalogue,
+        token_of: Callable[[int | str], str | None],
+    ) -> None:
+        self._package, self._number = package, number
+        self._lime = Lime(package, explain)
+        design = self._lime.design
+        self._names = package.features.names
+        self._typical = typical_of(package.background)
+        self._facts = facts_of(package.features.definitions)
+        groups = dict(zip(design.groups.names, design.groups.features, strict=True))
+        self._groups = design.groups.names
+        self._reasons = ReasonWriter(
+            catalogue, groups, self._names, self._typical,
+            units_of(package.features.definitions), reasons,
+        )  # fmt: skip
+        self._catalogue = catalogue_part(catalogue)
+        self._token_of = token_of
+        self._explainer = explainer_part(package, design, explain, reasons)
+
+    def warm_up(self) -> None:
+        """Make ready what is slow the first time."""
+        self._lime.warm_up()
+
+    def write(self, events: FlaggedEvents) -> list[tuple[str | None, bytes]]:
+        """Return the token of the key and the record of each event, in their order.
+
+        Raises:
+            EngineError: the model reads a feature that was not computed.
+        """
+        features = FeatureSelection(self._names, events.names)(events.features)
+        model = model_part(self._package, self._number, events.backend, events.precision)
+        explanations = self._lime.explain(features)
+        written = []
+        for i, explanation in enumerate(explanations):
+            record = build_record(
+                event=self._event(events, i),
+                decision=events.decisions[i],
+                answers=AnswersPart(
+                    score=finite(events.score[i]),
+                    probability=finite(events.probability[i]),
+                    anomaly=finite(events.anomaly[i]),
+                    log_odds=finite(explanation.log_odds),
+                ),
+                model=model,
+                features=feature_parts(self._names, features[i], self._typical, self._facts),
+                explainer=self._explainer,
+                explanation=explanation_part(explanation, self._groups),
+                reasons=self._reasons.reasons(explanation, features[i]),
+                catalogue=self._catalogue,
+            )
+            written.append((record.event.key, canonical(record)))
+        return written
+
+    def _event(self, events: FlaggedEvents, i: int) -> EventPart:
+        return EventPart(
+            id=events.ids[i],
+            key=self._token_of(events.keys[i]),
+            topic=events.topic,
+            partition=events.partition,
+            offset=int(events.offsets[i]),
+            time=int(events.times[i]),
+            arrived=None,
+            explained=None,
+        )

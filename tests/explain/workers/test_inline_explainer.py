@@ -1,0 +1,188 @@
+"""Reasons that go with the score: those of the explainer, within a budget."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+
+import msgspec
+import numpy as np
+import pytest
+from answered import writer_of
+from prometheus_client import CollectorRegistry
+from scorer_desk import PLAN, TOPICS, Desk, work_of
+
+from explain.errors import ExplainError
+from explain.lime.settings import ExplainSettings
+from explain.record.record import read
+from explain.workers.inline_explainer import InlineExplainer
+from explain.writing.flagged import FlaggedEvents, read_flagged
+from explain.writing.record_writer import RecordWriter
+from inference.engine.protocol import EngineError
+from inference.packages.package import ModelPackage
+from inference.serving.score_record import Score
+from streams.transactions.outcome import Outgoing
+
+DECISIONS = ("approve", "review", "decline")
+
+
+SETTINGS = ExplainSettings(mode="inline", samples=128, decisions=DECISIONS, budget="60s")
+
+
+@dataclass
+class World:
+    model: ModelPackage
+    desk: Desk
+    writer: RecordWriter
+    sent: dict[str, Outgoing] = field(default_factory=dict)
+
+    def explain_by(self, writer_of: Callable[[ModelPackage, int], RecordWriter]) -> None:
+        self.registry = CollectorRegistry()
+        self.inline = InlineExplainer(
+            SETTINGS, TOPICS.explanations, TOPICS.events, PLAN.names, writer_of, self.registry
+        )
+        self.inline.prepare(self.model, 7)
+        self.desk.scorer._answerer._explains = self.inline
+
+    def answer(self, count: int) -> dict[str, list[bytes]]:
+        self.sent = self.desk.process(work_of(count))
+        return {topic: [value or b"" for value in out.values] for topic, out in self.sent.items()}
+
+    def counted(self, status: str) -> float:
+        name = "weir_inline_explanations_total"
+        return self.registry.get_sample_value(name, {"status": status}) or 0.0
+
+
+@pytest.fixture
+def world(model: ModelPackage) -> World:
+    writer = writer_of(model, SETTINGS)
+    world = World(model, Desk(model), writer)
+    world.explain_by(lambda package, number: writer)
+    return world
+
+
+def test_scores_carry_the_reasons_and_the_record_is_the_explainers(world: World) -> None:
+    sent = world.answer(30)
+    records = sent[TOPICS.explanations]
+    scores = [msgspec.json.decode(value, type=Score) for value in sent[TOPICS.scores]]
+    assert len(scores) == 30
+    by_id = {read(record).id: record for record in records}
+    for score in scores:
+        attached = score.explanation
+        assert attached is not msgspec.UNSET
+        assert attached.status == "attached"
+        record = json.loads(by_id.pop(attached.id))
+        assert record["event"]["id"] == score.event_id
+        assert record["decision"]["outcome"] == score.decision
+        assert json.loads(bytes(attached.reasons)) == record["reasons"]
+        assert attached.confident == record["explanation"]["confident"]
+    assert not by_id
+    again = []
+    log = world.sent[TOPICS.feature_log]
+    for partition, value in zip(log.partitions, sent[TOPICS.feature_log], strict=True):
+        events = read_flagged(value, partition, DECISIONS)
+        again += [data for _, data in world.writer.write(events)]
+    assert sorted(again) == sorted(records)
+    assert world.counted("attached") == 30
+
+
+def test_what_there_is_no_time_for_is_pending(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def clock() -> Iterator[float]:
+        now = perf_counter()
+        for step in range(10_000):
+            yield now + 20 * step  # each explanation looks twice: 60 s are over at the second
+
+    ticks = clock()
+    monkeypatch.setattr("explain.workers.inline_explainer.perf_counter", lambda: next(ticks))
+    sent = world.answer(20)
+    scores = [json.loads(value) for value in sent[TOPICS.scores]]
+    statuses = [score["explanation"]["status"] for score in scores]
+    attached = statuses.count("attached")
+    assert 0 < attached < 20
+    assert statuses == ["attached"] * attached + ["pending"] * (20 - attached)
+    assert scores[-1]["explanation"] == {"status": "pending"}
+    assert len(sent[TOPICS.explanations]) == attached
+    assert (world.counted("attached"), world.counted("pending")) == (attached, 20 - attached)
+
+
+@pytest.mark.parametrize("error", [ExplainError, EngineError])
+def test_a_model_that_can_t_be_explained_answers_all_the_same(
+    world: World, error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    """And nothing is tried for its events that was in vain before it served."""
+    asked = []
+
+    def refuse(package: ModelPackage, number: int) -> RecordWriter:
+        asked.append((package.id, number))
+        raise error("too few samples for so many groups")
+
+    world.explain_by(refuse)
+    for _ in range(2):
+        sent = world.answer(10)
+        assert [json.loads(value)["explanation"] for value in sent[TOPICS.scores]] == [
+            {"status": "failed"}
+        ] * 10
+        assert TOPICS.explanations not in sent
+    assert asked == [(world.model.id, 7)]
+    assert world.counted("failed") == 20
+    assert caplog.text.count("can't be explained") == 1
+
+
+def test_a_model_that_serves_again_is_made_ready_once(world: World) -> None:
+    asked = []
+    world.explain_by(lambda package, number: asked.append(number) or world.writer)
+    world.inline.prepare(world.model, 7)
+    assert asked == [7]
+
+
+def test_only_the_latest_models_are_kept_ready(world: World) -> None:
+    models = [replace(world.model, id=f"{digit}" * 64) for digit in range(6)]
+    asked = []
+    world.explain_by(lambda package, number: asked.append(package.id[0]) or world.writer)
+    for model in models:
+        world.inline.prepare(model, 1)
+    asked.clear()
+    for digit in (3, 5, 4):  # back and forth
+        world.inline.prepare(models[digit], 1)
+    assert asked == []
+    world.inline.prepare(models[0], 1)
+    assert asked == ["0"]
+    world.inline.prepare(models[4], 1)  # used lately
+    assert asked == ["0"]
+
+
+def test_an_event_that_can_t_be_explained_is_answered_and_the_others_are_explained(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write, errors = world.writer.write, {"e3": ExplainError, "e5": EngineError, "e8": EngineError}
+
+    def fails_for_some(events: FlaggedEvents) -> list[tuple[str | None, bytes]]:
+        if error := errors.get(str(events.ids[0])):
+            raise error("the model has no answer to a sample")
+        return write(events)
+
+    monkeypatch.setattr(world.writer, "write", fails_for_some)
+    sent = world.answer(10)
+    scores = [json.loads(value) for value in sent[TOPICS.scores]]
+    assert {
+        score["event_id"] for score in scores if score["explanation"] == {"status": "failed"}
+    } == set(errors)
+    assert len(scores) == 10
+    ids = [json.loads(record)["event"]["id"] for record in sent[TOPICS.explanations]]
+    assert ids == [score["event_id"] for score in scores if score["event_id"] not in errors]
+    assert (world.counted("attached"), world.counted("failed")) == (7, 3)
+    assert world.counted("pending") == 0
+    assert caplog.text.count("can't be explained") == 1
+
+
+def test_only_the_decisions_of_the_settings_are_explained(world: World) -> None:
+    world.inline._codes = [1, 2]
+    sent = world.answer(200)
+    scores = [json.loads(value) for value in sent[TOPICS.scores]]
+    for score in scores:
+        assert ("explanation" in score) == (score["decision"] != "approve")
+    flagged = sum(score["decision"] != "approve" for score in scores)
+    assert len(sent.get(TOPICS.explanations, [])) == flagged
+    assert np.isfinite(world.counted("attached"))
