@@ -23,19 +23,19 @@ import tomli_w
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import DATA, arguments, report
 from inference.evaluation.evaluate import evaluate
+from inference.evaluation.topic_reading import join_labels, read_labels, read_scores
 from streams.files.event_file import open_events
 from streams.files.id_file import read_ids
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics import ensure_topics
 from streams.replay.replay import Pace
 from weir.broker import LocalBroker
-from weir.dates import parse_time_ms
+from weir.cli.dates import parse_time_ms
+from weir.config.settings import load_settings
 from weir.demo.player import Player
 from weir.demo.scorer_process import ScorerProcess
 from weir.demo.watcher import Watcher
-from weir.scores import join_labels, read_labels, read_scores
-from weir.settings import load_settings
-from weir.training_run import train_and_register
+from weir.services.training import train_and_register
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "handbook" / "weir.toml"
 TRAINING = ("2018-07-25", "2018-08-01")

@@ -50,8 +50,8 @@ from inference.packages.package import ModelPackage
 from inference.serving.policy import Policy
 from inference.training.train import train
 from inference.training.training_set import TrainingSet
-from weir.explaining import WriterMaker
-from weir.settings import Settings, load_settings
+from weir.config.settings import Settings, load_settings
+from weir.services.build_explainer import WriterMaker
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "handbook" / "weir.toml"
 TARGET, TARGET_SAME = 150.0, 30.0

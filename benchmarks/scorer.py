@@ -29,11 +29,11 @@ from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
 from streams.transactions.outcome import Committed, Outgoing
 from weir.broker import BrokerSettings, LocalBroker
-from weir.scoring import ScorerProcess, build_scorer
-from weir.settings import EXAMPLE_FILE, Settings, load_settings
+from weir.config.settings import EXAMPLE_FILE, Settings, load_settings
+from weir.services.build_scorer import ScorerProcess, build_scorer
+from weir.services.training import train_and_register
+from weir.services.wiring import open_registry
 from weir.simulator import SimulatorSettings, simulate
-from weir.training_run import train_and_register
-from weir.wiring import open_registry
 
 TARGET = 0.25
 

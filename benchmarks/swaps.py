@@ -32,6 +32,7 @@ from benchmarks.harness import arguments, report
 from benchmarks.score_watcher import Scores
 from inference.packages.package import ModelPackage
 from inference.serving.commands import CHAMPION, ChampionCommand, ModelVersion, encode, version_of
+from inference.serving.control_room import ControlRoom
 from inference.training.train import train
 from streams.base.clock import now_ms
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
@@ -42,12 +43,11 @@ from streams.kafka.publisher import Publisher
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
 from weir.broker import BrokerSettings, LocalBroker
-from weir.control_room import ControlRoom
+from weir.config.settings import EXAMPLE_FILE, Settings, load_settings
 from weir.demo.scorer_process import ScorerProcess
-from weir.settings import EXAMPLE_FILE, Settings, load_settings
+from weir.services.training import training_set
+from weir.services.wiring import ensure_all_topics, open_registry
 from weir.simulator import SimulatorSettings, simulate
-from weir.training_run import training_set
-from weir.wiring import ensure_all_topics, open_registry
 
 TARGET = 1.5
 SHARE = 0.7

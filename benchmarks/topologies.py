@@ -30,10 +30,10 @@ from streams.kafka.consuming import consume_ready
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
 from weir.broker import BrokerSettings, LocalBroker
+from weir.config.settings import Settings, load_settings
 from weir.demo.scorer_process import ScorerProcess
-from weir.settings import Settings, load_settings
-from weir.training_run import train_and_register
-from weir.wiring import ensure_all_topics
+from weir.services.training import train_and_register
+from weir.services.wiring import ensure_all_topics
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "handbook" / "weir.toml"
 TRAINED_ON = 100_000

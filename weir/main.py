@@ -8,9 +8,9 @@ import sys
 import typer
 
 from weir import __version__
-from weir.console import STOPPED
-from weir.errors import explain
-from weir.lazy import LazyGroup
+from weir.cli.console import STOPPED
+from weir.cli.exit_codes import explain
+from weir.cli.lazy_commands import LazyGroup
 
 
 class Commands(LazyGroup):

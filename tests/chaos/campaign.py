@@ -24,8 +24,8 @@ from tests.chaos.scorers import Scorers
 from tests.chaos.stage import Stage
 from tests.chaos.violations import Violations
 from tests.chaos.world import World
-from weir.settings import load_settings
-from weir.wiring import open_registry
+from weir.config.settings import load_settings
+from weir.services.wiring import open_registry
 
 Progress = Callable[[str, float], None]
 """Called with what is going on, and the share of it that is done, 0 to 1."""

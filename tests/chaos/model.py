@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 from inference.training.train import train as train_package
 from streams.files.event_file import open_events
 from tests.chaos.world import Habits, World
-from weir.settings import load_settings
-from weir.training_run import training_set
-from weir.wiring import open_registry
+from weir.config.settings import load_settings
+from weir.services.training import training_set
+from weir.services.wiring import open_registry
 
 _TICKS, _PER_TICK = 40, 500
 _LARGE = 150.0

@@ -16,9 +16,9 @@ from tests.fuzz.campaign import Order, run
 from tests.fuzz.generator import PARTITIONS
 from tests.fuzz.report import lines
 from weir.broker import BrokerSettings, LocalBroker
-from weir.settings import EXAMPLE_FILE, load_settings
+from weir.config.settings import EXAMPLE_FILE, load_settings
+from weir.services.training import train_and_register
 from weir.simulator import SimulatorSettings, simulate
-from weir.training_run import train_and_register
 
 _ROLES = ("events", "scores", "feature_log", "dead_letters", "labels", "snapshots")
 _EVERY_S = 5.0

@@ -14,10 +14,10 @@ from secured import Secured
 
 from streams.files.event_file import open_events
 from streams.kafka.topics import ROLES
-from weir import console
+from weir.cli import console
+from weir.config.settings import load_settings
 from weir.main import main
-from weir.settings import load_settings
-from weir.training_run import train_and_register
+from weir.services.training import train_and_register
 
 
 @pytest.fixture(scope="session")

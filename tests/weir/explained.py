@@ -16,9 +16,9 @@ from explain.writing.part_builders import thresholds_part
 from inference.backends.cpu import CpuEngine
 from inference.packages.package import ModelPackage
 from inference.serving.policy import DECISIONS, Policy
-from weir.explaining import RecordWriters
-from weir.settings import load_settings
-from weir.wiring import open_registry
+from weir.config.settings import load_settings
+from weir.services.build_explainer import RecordWriters
+from weir.services.wiring import open_registry
 
 HOUR_MS = 3_600_000
 FIRST_MS = 1_774_709_307_784  # 2026-03-28 14:48:27

@@ -11,7 +11,7 @@ import psutil
 import pyarrow.parquet as pq
 import tomli_w
 
-from weir.settings import EXAMPLE_FILE
+from weir.config.settings import EXAMPLE_FILE
 from weir.simulator import SimulatorSettings, simulate
 
 QUICK_TRAINING = {"trees": {"rounds": 10}, "autoencoder": {"epochs": 1}, "threads": 1}

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from streams.files.event_file import open_events
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
-from weir.settings import load_settings
+from weir.config.settings import load_settings
 
 Samples = dict[str, float]
 

@@ -14,13 +14,13 @@ from confluent_kafka.admin import AclBindingFilter
 from front_door import environment, write_settings
 from secured import Secured
 
+from inference.evaluation.topic_reading import ScoredEvents, read_scores
 from streams.kafka.acls import Acl, Process, acls_of
 from streams.kafka.client import KafkaSettings
 from streams.kafka.permission_check import grant
 from streams.kafka.topics import ROLES
-from weir.scores import ScoredEvents, read_scores
-from weir.settings import Settings, load_settings
-from weir.wiring import usage
+from weir.config.settings import Settings, load_settings
+from weir.services.wiring import usage
 
 PATIENCE_S = 60.0
 

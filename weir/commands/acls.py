@@ -10,9 +10,9 @@ from rich.table import Table
 from streams.kafka.acls import COMMANDS, Acl, Pattern, Process, acls_of
 from streams.kafka.client import connect
 from streams.kafka.permission_check import grant
-from weir.console import ConfigOption, JsonOption, print_json, stdout
-from weir.settings import Settings, load_settings
-from weir.wiring import kafka_settings, usage
+from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
+from weir.config.settings import Settings, load_settings
+from weir.services.wiring import kafka_settings, usage
 
 
 def acls(

@@ -16,9 +16,7 @@ from explain.store.retention import PurgePlan, Retention
 from explain.store.verification import Report
 from explain.store.verification import verify as verify_store
 from streams.base.clock import now_ms
-from weir.commands.audit_hold import ByOption, NoteOption
-from weir.commands.audit_hold import app as hold_app
-from weir.console import (
+from weir.cli.console import (
     FAILED,
     STDOUT,
     ConfigOption,
@@ -30,9 +28,11 @@ from weir.console import (
     visible,
     write_file,
 )
-from weir.dates import moment, parse_time_ms
-from weir.login import login_or
-from weir.settings import Settings, load_settings
+from weir.cli.dates import moment, parse_time_ms
+from weir.cli.login import login_or
+from weir.commands.audit_hold import ByOption, NoteOption
+from weir.commands.audit_hold import app as hold_app
+from weir.config.settings import Settings, load_settings
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -8,10 +8,10 @@ import typer
 from rich.table import Table
 
 from explain.store.retention import Hold, Retention
-from weir.console import ConfigOption, JsonOption, print_json, stderr, stdout, visible
-from weir.dates import FromOption, ToOption, moment, time_range_ms
-from weir.login import login_or
-from weir.settings import load_settings
+from weir.cli.console import ConfigOption, JsonOption, print_json, stderr, stdout, visible
+from weir.cli.dates import FromOption, ToOption, moment, time_range_ms
+from weir.cli.login import login_or
+from weir.config.settings import load_settings
 
 app = typer.Typer(
     no_args_is_help=True,

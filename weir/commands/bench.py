@@ -24,7 +24,7 @@ from inference.packages.package import ModelPackage
 from inference.training.lightgbm_trees import fit_trees
 from inference.training.train import train
 from streams.files.event_file import open_events
-from weir.console import (
+from weir.cli.console import (
     ConfigOption,
     JsonOption,
     QuietOption,
@@ -33,10 +33,10 @@ from weir.console import (
     stdout,
     steps_bar,
 )
-from weir.settings import DEFAULT_FILE, EXAMPLE_FILE, Settings, load_settings
+from weir.config.settings import DEFAULT_FILE, EXAMPLE_FILE, Settings, load_settings
+from weir.services.training import training_set
+from weir.services.wiring import open_registry
 from weir.simulator import SimulatorSettings, simulate
-from weir.training_run import training_set
-from weir.wiring import open_registry
 
 logger = logging.getLogger(__name__)
 

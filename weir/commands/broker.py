@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from weir.broker import BrokerSettings, BrokerStatus, LocalBroker
-from weir.console import ConfigOption, JsonOption, draws, print_json, stderr, stdout
+from weir.cli.console import ConfigOption, JsonOption, draws, print_json, stderr, stdout
 
 NOT_RUNNING = 3
 """Exit code of ``weir broker status``, as init scripts have it."""
@@ -56,7 +56,7 @@ def broker_settings(
         given["port"] = port
     if config is not None or "WEIR_CONFIG" in os.environ or Path("weir.toml").is_file():
         # Here, since it brings the compiled kernels, which take seconds to import.
-        from weir.settings import load_settings
+        from weir.config.settings import load_settings
 
         return load_settings(config, broker=given).broker
     try:

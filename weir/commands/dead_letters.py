@@ -15,7 +15,7 @@ from streams.dead_letters.reader import LetterBox, Marks, Place, Selection, Stor
 from streams.dead_letters.requeue import Requeuer
 from streams.kafka.acls import Acl, Process, Usage, acls_of, requeue_acls
 from streams.kafka.permission_check import named_denials
-from weir.console import (
+from weir.cli.console import (
     FAILED,
     STOPPED,
     ConfigOption,
@@ -25,7 +25,7 @@ from weir.console import (
     progress_bar,
     stdout,
 )
-from weir.letter_options import (
+from weir.cli.dead_letter_options import (
     FromOption,
     IdOption,
     KeyOption,
@@ -37,8 +37,8 @@ from weir.letter_options import (
     YesOption,
     parse_place,
 )
-from weir.letter_options import selection as make_selection
-from weir.letter_view import (
+from weir.cli.dead_letter_options import selection as make_selection
+from weir.cli.dead_letter_view import (
     Counts,
     as_json,
     letters_table,
@@ -46,9 +46,9 @@ from weir.letter_view import (
     say_requeued,
     show_letter,
 )
-from weir.settings import load_settings
-from weir.stopping import stop_on_signals
-from weir.wiring import admitted, usage
+from weir.config.settings import load_settings
+from weir.services.stopping import stop_on_signals
+from weir.services.wiring import admitted, usage
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -8,13 +8,7 @@ from typing import Annotated
 
 import typer
 
-from weir.console import (
-    FAILED,
-    JsonFileOption,
-    QuietOption,
-    stdout,
-    write_json,
-)
+from weir.cli.console import FAILED, JsonFileOption, QuietOption, stdout, write_json
 
 _MOST_EVENTS = 5_000_000
 

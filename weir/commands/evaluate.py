@@ -10,13 +10,13 @@ from rich.table import Table
 
 from inference.evaluation.evaluate import Evaluation
 from inference.evaluation.evaluate import evaluate as evaluate_scores
+from inference.evaluation.topic_reading import join_labels, read_labels, read_scores
 from streams.files.id_file import read_ids
 from streams.kafka.acls import Process, acls_of
-from weir.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
-from weir.dates import FromOption, ToOption, time_range_ms
-from weir.scores import join_labels, read_labels, read_scores
-from weir.settings import load_settings
-from weir.wiring import admitted
+from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
+from weir.cli.dates import FromOption, ToOption, time_range_ms
+from weir.config.settings import load_settings
+from weir.services.wiring import admitted
 
 
 def evaluate(

@@ -7,12 +7,12 @@ from prometheus_client import CollectorRegistry
 from streams.kafka.acls import Process, acls_of
 from streams.kafka.permission_check import named_denials
 from streams.kafka.topics import ensure_beside
-from weir.console import ConfigOption
-from weir.explaining import build_explainer
-from weir.metrics_server import MetricsPortOption, metrics_override, serving_metrics
-from weir.settings import load_settings
-from weir.stopping import stop_on_signals
-from weir.wiring import admitted, open_registry, usage
+from weir.cli.console import ConfigOption
+from weir.config.settings import load_settings
+from weir.services.build_explainer import build_explainer
+from weir.services.metrics_server import MetricsPortOption, metrics_override, serving_metrics
+from weir.services.stopping import stop_on_signals
+from weir.services.wiring import admitted, open_registry, usage
 
 logger = logging.getLogger(__name__)
 

@@ -6,22 +6,15 @@ import typer
 from explain.reports.analyst_sheet import language_of, sheet_of
 from explain.writing.reproduce import ReplayError
 from explain.writing.reproduce import replay as replay_record
+from weir.cli.console import FAILED, ConfigOption, JsonOption, print_json, stdout, visible
+from weir.cli.explanation_lookup import IdArgument, LanguageOption, look_up, open_reader
+from weir.cli.explanation_view import say_replayed, show_sheet
 from weir.commands.audit_hold import ByOption, NoteOption
 from weir.commands.explanation_export import export
 from weir.commands.explanation_find import find
-from weir.console import (
-    FAILED,
-    ConfigOption,
-    JsonOption,
-    print_json,
-    stdout,
-    visible,
-)
-from weir.explanation_lookup import IdArgument, LanguageOption, look_up, open_reader
-from weir.explanation_view import say_replayed, show_sheet
+from weir.config.settings import load_settings
 from weir.reasons import open_catalogue
-from weir.settings import load_settings
-from weir.wiring import open_registry
+from weir.services.wiring import open_registry
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -15,10 +15,10 @@ from explain.record.record import Record
 from explain.reports.analyst_sheet import Sheet, language_of, sheet_of
 from explain.reports.customer_letter import Letter, letter_of
 from explain.reports.pages.html import html_of
+from weir.cli.console import ConfigOption, write_file
+from weir.cli.explanation_lookup import IdArgument, LanguageOption, look_up, open_reader
 from weir.commands.audit_hold import ByOption, NoteOption
-from weir.console import ConfigOption, write_file
-from weir.explanation_lookup import IdArgument, LanguageOption, look_up, open_reader
-from weir.settings import Settings, load_settings
+from weir.config.settings import Settings, load_settings
 
 
 class Format(StrEnum):

@@ -10,13 +10,13 @@ from explain.errors import ExplainError
 from explain.record.record import Record, RecordError, read
 from explain.store.queries import Query
 from explain.writing.key_ring import KeyRing
+from weir.cli.console import ConfigOption, JsonOption, print_json, stderr, stdout
+from weir.cli.dates import FromOption, ToOption, time_range_ms
+from weir.cli.explanation_lookup import open_reader
+from weir.cli.explanation_view import found_table
 from weir.commands.audit_hold import ByOption, NoteOption
 from weir.commands.tokens import identifier_of, ring_file
-from weir.console import ConfigOption, JsonOption, print_json, stderr, stdout
-from weir.dates import FromOption, ToOption, time_range_ms
-from weir.explanation_lookup import open_reader
-from weir.explanation_view import found_table
-from weir.settings import Settings, load_settings
+from weir.config.settings import Settings, load_settings
 
 _MOST_READ = 10_000
 """Records that are read, at most, where a condition is none of the store's."""

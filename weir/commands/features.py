@@ -7,7 +7,7 @@ import typer
 
 from streams.features.offline import write_features
 from streams.files.event_file import EventFile, open_events
-from weir.console import (
+from weir.cli.console import (
     ConfigOption,
     JsonOption,
     QuietOption,
@@ -16,8 +16,8 @@ from weir.console import (
     stderr,
     stdout,
 )
-from weir.dates import FromOption, ToOption, time_range_ms
-from weir.settings import load_settings
+from weir.cli.dates import FromOption, ToOption, time_range_ms
+from weir.config.settings import load_settings
 
 
 def features(

@@ -20,9 +20,9 @@ from inference.packages.registry import CHAMPION
 from streams.kafka.acls import Process, acls_of
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import read_to_end
-from weir.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
-from weir.settings import Settings, load_settings
-from weir.wiring import admitted, open_registry
+from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
+from weir.config.settings import Settings, load_settings
+from weir.services.wiring import admitted, open_registry
 
 _MEANS = {
     "spearman": "rank correlation with Shapley values",

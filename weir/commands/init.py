@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from weir.console import stdout
-from weir.settings import DEFAULT_FILE, EXAMPLE_FILE, SettingsError
+from weir.cli.console import stdout
+from weir.config.settings import DEFAULT_FILE, EXAMPLE_FILE, SettingsError
 
 
 def init(

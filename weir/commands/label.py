@@ -12,13 +12,13 @@ from streams.events.labels import Label
 from streams.kafka.acls import Process, acls_of
 from streams.kafka.publisher import Publisher
 from streams.kafka.topics import TopicError, partitions_of
+from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
+from weir.cli.dates import moment, parse_time_ms
+from weir.cli.login import login_or
 from weir.commands.audit_hold import ByOption, NoteOption
 from weir.commands.tokens import identifier_of
-from weir.console import ConfigOption, JsonOption, print_json, stdout
-from weir.dates import moment, parse_time_ms
-from weir.login import login_or
-from weir.settings import load_settings
-from weir.wiring import admitted
+from weir.config.settings import load_settings
+from weir.services.wiring import admitted
 
 BY_HEADER, NOTE_HEADER = "weir.label.by", "weir.label.note"
 

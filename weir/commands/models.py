@@ -8,12 +8,12 @@ from rich.table import Column, Table
 
 from inference.packages.package import ModelPackage
 from inference.packages.registry import CHAMPION, RegisteredModel
+from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
+from weir.cli.dates import moment
 from weir.commands.models_import import import_
 from weir.commands.promote import promote, rollback, serving
-from weir.console import ConfigOption, JsonOption, print_json, stdout
-from weir.dates import moment
-from weir.settings import load_settings
-from weir.wiring import open_registry
+from weir.config.settings import load_settings
+from weir.services.wiring import open_registry
 
 app = typer.Typer(help="Models in the registry, and which of them answers.", no_args_is_help=True)
 app.command("import")(import_)

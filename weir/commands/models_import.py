@@ -14,12 +14,12 @@ from inference.packages.package import ModelPackage
 from inference.packages.registry import RegisteredModel
 from inference.training.training_set import TrainingError, TrainingSet
 from streams.files.event_file import open_events
+from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, stdout, steps_bar
+from weir.cli.dates import FromOption, ToOption, time_range_ms
 from weir.commands.features import report_rejected
-from weir.console import ConfigOption, JsonOption, QuietOption, print_json, stdout, steps_bar
-from weir.dates import FromOption, ToOption, time_range_ms
-from weir.settings import Settings, load_settings
-from weir.training_run import Progress, packages_folder, training_set
-from weir.wiring import open_registry
+from weir.config.settings import Settings, load_settings
+from weir.services.training import Progress, packages_folder, training_set
+from weir.services.wiring import open_registry
 
 # The importer is imported by the functions that need it: `weir models list` does not.
 if TYPE_CHECKING:

@@ -10,15 +10,15 @@ from rich.table import Table
 
 from inference.packages.registry import CHAMPION
 from inference.serving.commands import POLICY, PolicyCommand
+from inference.serving.control_room import ControlRoom
 from inference.serving.policy import Policy, PolicySettings
 from streams.base.clock import now_ms
+from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
+from weir.cli.exit_codes import SettingsError
+from weir.cli.login import login_or
 from weir.commands.promote import ByOption, NoteOption, WaitOption, control_room, show_answers
-from weir.console import ConfigOption, JsonOption, print_json, stdout
-from weir.control_room import ControlRoom
-from weir.errors import SettingsError
-from weir.login import login_or
-from weir.settings import Settings, load_settings
-from weir.wiring import open_registry
+from weir.config.settings import Settings, load_settings
+from weir.services.wiring import open_registry
 
 app = typer.Typer(help="What is decided by a model's answers.", no_args_is_help=True)
 

@@ -17,14 +17,14 @@ from inference.serving.commands import (
     ScorerReport,
     version_of,
 )
+from inference.serving.control_room import ControlRoom, as_dict
 from streams.base.clock import now_ms
 from streams.kafka.acls import Process, acls_of
-from weir.console import FAILED, ConfigOption, JsonOption, print_json, progress_bar, stdout
-from weir.control_room import ControlRoom, as_dict
-from weir.dates import moment
-from weir.login import login_or
-from weir.settings import Settings, load_settings
-from weir.wiring import admitted, open_registry
+from weir.cli.console import FAILED, ConfigOption, JsonOption, print_json, progress_bar, stdout
+from weir.cli.dates import moment
+from weir.cli.login import login_or
+from weir.config.settings import Settings, load_settings
+from weir.services.wiring import admitted, open_registry
 
 ByOption = Annotated[
     str | None,
@@ -188,7 +188,7 @@ def _registered(registry: Registry, version: ModelVersion) -> tuple[ModelVersion
 
 def _try(settings: Settings, registry: Registry, version: ModelVersion, room: ControlRoom) -> None:
     # Imported here: the other commands about models must not pay for engines.
-    from weir.scoring import check_model
+    from weir.services.build_scorer import check_model
 
     check_model(settings, registry, version, room.policy_or(settings.policy))
 

@@ -11,10 +11,10 @@ from explain.reasons.catalogue import Band, Catalogue, Entry, Wording
 from explain.reasons.catalogue_file import CatalogueError
 from explain.reasons.catalogue_rules import Problem
 from explain.reasons.coverage_check import check_catalogue
-from weir.console import FAILED, ConfigOption, JsonOption, print_json, stdout
-from weir.errors import SettingsError
+from weir.cli.console import FAILED, ConfigOption, JsonOption, print_json, stdout
+from weir.cli.exit_codes import SettingsError
+from weir.config.settings import Settings, load_settings
 from weir.reasons import catalogue_file, open_catalogue
-from weir.settings import Settings, load_settings
 
 app = typer.Typer(
     help="What decisions are explained by: the catalogue of reasons in words.",

@@ -12,8 +12,7 @@ from streams.kafka.acls import Process, acls_of
 from streams.kafka.topics import Role, ensure_topics
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
-from weir.commands.features import report_rejected
-from weir.console import (
+from weir.cli.console import (
     STOPPED,
     ConfigOption,
     JsonOption,
@@ -22,10 +21,11 @@ from weir.console import (
     progress_bar,
     stdout,
 )
-from weir.dates import FromOption, ToOption, time_range_ms
-from weir.settings import load_settings
-from weir.stopping import stop_on_signals
-from weir.wiring import admitted
+from weir.cli.dates import FromOption, ToOption, time_range_ms
+from weir.commands.features import report_rejected
+from weir.config.settings import load_settings
+from weir.services.stopping import stop_on_signals
+from weir.services.wiring import admitted
 
 
 def replay(

@@ -10,13 +10,13 @@ from inference.backends.tensorrt.errors import BuildCancelledError
 from streams.kafka.acls import Process, acls_of
 from streams.kafka.permission_check import named_denials
 from streams.kafka.topics import ROLES, SCORER_ROLES
-from weir.console import ConfigOption, Topology
-from weir.metrics_server import MetricsPortOption, metrics_override, serving_metrics
-from weir.responsive import share_the_lock, spare_the_collector
-from weir.scoring import build_scorer
-from weir.settings import load_settings
-from weir.stopping import stop_on_signals
-from weir.wiring import admitted, ensure_all_topics, open_registry, usage
+from weir.cli.console import ConfigOption, Topology
+from weir.config.settings import load_settings
+from weir.services.build_scorer import build_scorer
+from weir.services.metrics_server import MetricsPortOption, metrics_override, serving_metrics
+from weir.services.process_tuning import share_the_lock, spare_the_collector
+from weir.services.stopping import stop_on_signals
+from weir.services.wiring import admitted, ensure_all_topics, open_registry, usage
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from explain.workers.sink import ExplanationSink, SinkMetrics
 from streams.kafka.acls import Process, acls_of
 from streams.kafka.permission_check import named_denials
 from streams.kafka.topics import ensure_roles, partitions_of
-from weir.console import ConfigOption
-from weir.metrics_server import MetricsPortOption, metrics_override, serving_metrics
-from weir.settings import load_settings
-from weir.stopping import stop_on_signals
-from weir.wiring import admitted, usage
+from weir.cli.console import ConfigOption
+from weir.config.settings import load_settings
+from weir.services.metrics_server import MetricsPortOption, metrics_override, serving_metrics
+from weir.services.stopping import stop_on_signals
+from weir.services.wiring import admitted, usage
 
 logger = logging.getLogger(__name__)
 

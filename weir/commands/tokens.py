@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from explain.writing.key_ring import KeyRing
-from weir.console import FAILED, ConfigOption, JsonOption, print_json, stdout
-from weir.errors import SettingsError
-from weir.letter_options import YesOption
-from weir.settings import Settings, load_settings
+from weir.cli.console import FAILED, ConfigOption, JsonOption, print_json, stdout
+from weir.cli.dead_letter_options import YesOption
+from weir.cli.exit_codes import SettingsError
+from weir.config.settings import Settings, load_settings
 
 app = typer.Typer(
     help="What stands for personal identifiers in explanations: make, look up, erase.",

@@ -2,9 +2,9 @@
 
 from streams.kafka.client import connect
 from streams.kafka.topics import ROLES, partitions_of
-from weir.console import ConfigOption, JsonOption, print_json, stdout
-from weir.settings import load_settings
-from weir.wiring import ensure_all_topics, kafka_settings
+from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
+from weir.config.settings import load_settings
+from weir.services.wiring import ensure_all_topics, kafka_settings
 
 
 def topics(config: ConfigOption = None, as_json: JsonOption = False) -> None:

@@ -9,9 +9,9 @@ from rich.table import Table
 from streams.kafka.client import connect
 from streams.kafka.topics import partitions_of
 from streams.stages.worker.overview import Stage, Worker, fused_stages, staged_stages, workers_of
-from weir.console import ConfigOption, JsonOption, Topology, print_json, stdout
-from weir.settings import load_settings
-from weir.wiring import kafka_settings
+from weir.cli.console import ConfigOption, JsonOption, Topology, print_json, stdout
+from weir.config.settings import load_settings
+from weir.services.wiring import kafka_settings
 
 
 def topology(

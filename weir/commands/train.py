@@ -8,18 +8,11 @@ import typer
 
 from inference.packages.registry import CHAMPION
 from streams.files.event_file import open_events
+from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, stdout, steps_bar
+from weir.cli.dates import FromOption, ToOption, time_range_ms
 from weir.commands.features import report_rejected
-from weir.console import (
-    ConfigOption,
-    JsonOption,
-    QuietOption,
-    print_json,
-    stdout,
-    steps_bar,
-)
-from weir.dates import FromOption, ToOption, time_range_ms
-from weir.settings import load_settings
-from weir.training_run import train_and_register
+from weir.config.settings import load_settings
+from weir.services.training import train_and_register
 
 
 def train(

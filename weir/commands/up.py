@@ -4,10 +4,10 @@ import sys
 
 import typer
 
-from weir.console import FENCED, HISTORY_MISSING, WRONG_USE, ConfigOption
-from weir.settings import find_settings_file, load_settings
-from weir.stopping import stop_on_signals
-from weir.supervisor import Supervisor
+from weir.cli.console import FENCED, HISTORY_MISSING, WRONG_USE, ConfigOption
+from weir.config.settings import find_settings_file, load_settings
+from weir.services.stopping import stop_on_signals
+from weir.services.supervisor import Supervisor
 
 
 def up(

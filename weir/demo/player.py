@@ -9,10 +9,10 @@ from streams.files.event_file import EventFile
 from streams.kafka.client import KafkaSettings
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer, ReplayReport
+from weir.config.settings import Settings
 from weir.demo.errors import PlaybackError
 from weir.demo.scorer_process import ScorerProcess
 from weir.demo.watcher import Watcher
-from weir.settings import Settings
 
 _TICK_S = 0.05
 _LEAVE_S = 5.0

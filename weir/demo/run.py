@@ -16,7 +16,8 @@ from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics import ensure_topics
 from streams.replay.pace import Pace
 from weir.broker import BrokerError, LocalBroker
-from weir.console import draws, stderr, steps_bar
+from weir.cli.console import draws, stderr, steps_bar
+from weir.config.settings import Settings
 from weir.demo.errors import DemoError
 from weir.demo.folder import prepare_folder, scorer_environment
 from weir.demo.player import Display, Player
@@ -25,9 +26,8 @@ from weir.demo.scorer_process import ScorerProcess
 from weir.demo.screen import Lines, Screen
 from weir.demo.summary import summarise
 from weir.demo.watcher import Seen, Watcher
-from weir.settings import Settings
-from weir.training_run import train_and_register
-from weir.wiring import open_registry
+from weir.services.training import train_and_register
+from weir.services.wiring import open_registry
 
 _REFRESH_PER_S = 8
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from streams.files.event_file import EventFile, open_events
-from weir.settings import Settings, SettingsError
+from weir.config.settings import Settings, SettingsError
 from weir.simulator import SimulatorSettings, simulate
 
 LIVE_SHARE = 0.25

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from weir.console import stderr
+from weir.cli.console import stderr
 from weir.demo.watcher import Seen
 
 _INSIDE = 74

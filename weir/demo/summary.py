@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from inference.evaluation.evaluate import evaluate
+from inference.evaluation.topic_reading import join_labels, read_labels, read_scores
 from streams.kafka.client import KafkaSettings
+from weir.config.settings import Settings
 from weir.demo.scenario import Scenario
 from weir.demo.watcher import Seen
-from weir.scores import join_labels, read_labels, read_scores
-from weir.settings import Settings
 
 
 def summarise(

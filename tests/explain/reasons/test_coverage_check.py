@@ -16,8 +16,8 @@ from explain.reasons.coverage_check import check_catalogue
 from explain.reasons.feature_range import FeatureRange, range_of
 from streams.events.contract import EventContract
 from streams.features import FeatureDeclaration, FeaturePlan
+from weir.config.settings import EXAMPLE_FILE, load_settings
 from weir.reasons import EXAMPLE_CATALOGUE, open_catalogue
-from weir.settings import EXAMPLE_FILE, load_settings
 
 CONTRACT = EventContract.model_validate(
     {

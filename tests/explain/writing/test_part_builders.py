@@ -27,7 +27,7 @@ from explain.writing.part_builders import (
     thresholds_part,
 )
 from inference.serving.policy import Policy, PolicySettings
-from weir.settings import EXAMPLE_FILE, load_settings
+from weir.config.settings import EXAMPLE_FILE, load_settings
 
 DEFINITIONS = {
     "fields": {"value": {"type": "float", "unit": "EUR"}},

@@ -1,0 +1,69 @@
+"""Commands and the scorers' words to them, on a control topic in memory."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from inference.serving.commands import CHAMPION, POLICY, ScorerReport, encode, report_key
+from inference.serving.control_room import ControlRoom
+from streams.base.clock import now_ms
+from streams.kafka.client import KafkaSettings
+from streams.kafka.control_topic import ControlRecord
+
+MODEL = "a" * 64
+
+
+def report(at: int) -> ScorerReport:
+    return ScorerReport(
+        outcome="serving", model=MODEL, policy="1", asked_model=MODEL, asked_policy="1",
+        at=at, alive=now_ms(),
+    )  # fmt: skip
+
+
+class Topic:
+    """Stands in for the reader: what stood there at first, and what comes with each read."""
+
+    first: list[ControlRecord]
+    news: Iterator[list[ControlRecord]]
+
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        pass
+
+    def read_to_end(self) -> dict[str, ControlRecord]:
+        return {record.key: record for record in self.first}
+
+    def read(self, timeout_s: float) -> list[ControlRecord]:
+        return next(self.news, [])
+
+
+@pytest.fixture
+def topic(monkeypatch: pytest.MonkeyPatch) -> type[Topic]:
+    monkeypatch.setattr("inference.serving.control_room.ControlReader", Topic)
+    return Topic
+
+
+def room() -> ControlRoom:
+    return ControlRoom(KafkaSettings(), "control")
+
+
+def test_a_repeated_report_is_no_answer(topic: type[Topic]) -> None:
+    key = report_key("scorer")
+    topic.first = [ControlRecord(key, encode(report(at=1)), 0, 1)]
+    repeated = [ControlRecord(key, encode(report(at=1)), 0, 2)]
+    topic.news = iter([repeated])
+    assert room().answers(0.1) == {"scorer": None}
+    topic.news = iter([repeated, [ControlRecord(key, encode(report(at=2)), 0, 3)]])
+    answer = room().answers(60.0)["scorer"]
+    assert answer is not None
+    assert answer.at == 2
+
+
+@pytest.mark.parametrize("value", [b"\x00garbage", b"{}", b"[" * 100_000])
+def test_what_can_not_be_read_can_be_said_again(
+    topic: type[Topic], value: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic.first = [ControlRecord(CHAMPION, value, 0, 1), ControlRecord(POLICY, value, 0, 2)]
+    found = room()
+    assert (found.champion, found.policy) == (None, None)
+    assert "offset 1" in caplog.text
+    assert "offset 2" in caplog.text

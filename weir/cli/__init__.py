@@ -1,0 +1,1 @@
+"""The command line's tools: console, exit codes, dates, views of explanations and letters."""

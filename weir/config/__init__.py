@@ -1,0 +1,1 @@
+"""Settings: `weir.toml` and the environment, composed of each room's sections."""

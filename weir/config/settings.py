@@ -1,0 +1,257 @@
+"""All settings: the sections that the rooms own, from ``weir.toml`` and the environment."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings.exceptions import SettingsError as UnreadableVariableError
+
+from explain.lime.settings import ExplainSettings
+from explain.record.reason_settings import ReasonSettings
+from explain.reports.customer_letter_settings import LetterSettings
+from explain.store.settings import StoreSettings
+from inference.engine.settings import EngineSettings
+from inference.packages.registry import RegistrySettings
+from inference.serving.policy import PolicySettings
+from inference.training.train import TrainingSettings
+from streams.base.section import Section
+from streams.events.contract import EventContract
+from streams.events.labels import LabelSettings
+from streams.features import FeatureDeclaration, FeaturePlan
+from streams.features.offline import check_label_delays
+from streams.features.state import WindowSettings
+from streams.formats import SchemaRegistrySettings
+from streams.intake.time_merge import AlignmentSettings
+from streams.kafka.client import KafkaSettings
+from streams.kafka.topics import ROLES, TopicSettings
+from streams.loop.settings import LoopSettings
+from streams.snapshots import SnapshotSettings
+from streams.stages.common.names import StageTopics
+from streams.stages.common.split import StagedPlan, split_plan
+from streams.stages.worker.stage_topics import stage_topic_names
+from weir.broker import BrokerSettings
+from weir.cli.exit_codes import SettingsError as SettingsError
+from weir.simulator import SimulatorSettings
+
+ENV_PREFIX = "WEIR_"
+CONFIG_VARIABLE = "WEIR_CONFIG"
+DEFAULT_FILE = Path("weir.toml")
+EXAMPLE_FILE = Path(__file__).with_name("example.toml")
+"""The settings of the demo: simulated card transactions."""
+
+
+class MetricsSettings(Section):
+    """The ``[metrics]`` section: where Prometheus asks.
+
+    Attributes:
+        port: 0 chooses a free one; the log says which.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=9464, ge=0, le=65_535)
+
+
+class EvaluationSettings(Section):
+    """The ``[evaluation]`` section: how many cards and events the reviewers can look at a day."""
+
+    cards_per_day: int = Field(default=100, ge=1)
+    events_per_day: int = Field(default=100, ge=1)
+
+
+class Settings(BaseSettings):
+    """What ``weir.toml`` may hold; the environment (``WEIR_KAFKA__SASL_PASSWORD``) wins over it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,  # it may hold secrets
+    )
+
+    data_dir: Path = Path("var")
+    event: EventContract
+    features: list[FeatureDeclaration] = Field(min_length=1)
+    labels: LabelSettings = LabelSettings()
+    windows: WindowSettings = WindowSettings()
+    alignment: AlignmentSettings = AlignmentSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    schema_registry: SchemaRegistrySettings = SchemaRegistrySettings()
+    topics: TopicSettings = TopicSettings()
+    loop: LoopSettings = LoopSettings()
+    stages: StageTopics = StageTopics()
+    snapshots: SnapshotSettings = SnapshotSettings()
+    engine: EngineSettings = EngineSettings()
+    policy: PolicySettings = PolicySettings()
+    training: TrainingSettings = TrainingSettings()
+    registry: RegistrySettings = RegistrySettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    explain: ExplainSettings = ExplainSettings()
+    reasons: ReasonSettings = ReasonSettings()
+    letters: LetterSettings = LetterSettings()
+    store: StoreSettings = StoreSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    broker: BrokerSettings = BrokerSettings()
+    simulator: SimulatorSettings = SimulatorSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, which comes as initial values."""
+        return EnvSettingsSource(settings_cls), init_settings
+
+    @model_validator(mode="after")
+    def _features_fit(self) -> "Settings":
+        check_label_delays(self.plan(), self.labels.delay)
+        if self.event.format != "json" and not self.schema_registry.url:
+            raise ValueError(
+                f"event.format = {self.event.format!r} needs a registry: set schema_registry.url"
+            )
+        if self.labels.field in self.event.fields:
+            raise ValueError(
+                f"labels.field {self.labels.field!r} is among event.fields: an event must not "
+                "carry its own label; remove it there"
+            )
+        taken = {self.topics.name(role) for role in ROLES}.intersection(self.stage_topics())
+        if taken:
+            raise ValueError(
+                f"stages.prefix = {self.stages.prefix!r} gives a topic between stages the name of "
+                f"another, {min(taken)!r}: choose another prefix"
+            )
+        return self
+
+    def plan(self) -> FeaturePlan:
+        """The declared features, compiled."""
+        return FeaturePlan(self.features, self.event)
+
+    def staged_plan(self) -> StagedPlan:
+        """The declared features, by stage."""
+        return split_plan(self.plan(), self.event.key if self.stages.keyed else None)
+
+    def stage_topics(self) -> list[str]:
+        """Names of the topics between the stages."""
+        return stage_topic_names(self.staged_plan(), self.stages)
+
+
+def find_settings_file(path: Path | None) -> Path:
+    """The file to read: the one given, that of ``WEIR_CONFIG``, or ``weir.toml`` here.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if path is None and CONFIG_VARIABLE in os.environ:
+        path = Path(os.environ[CONFIG_VARIABLE])
+    if path is None:
+        path = DEFAULT_FILE
+        if not path.is_file():
+            raise SettingsError(
+                "there is no weir.toml in this folder: make one with `weir init`, or name one "
+                "with --config FILE"
+            )
+    if not path.is_file():
+        raise SettingsError(f"there is no settings file {str(path)!r}")
+    return path
+
+
+def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
+    """Read settings from a file and the environment.
+
+    Args:
+        path: see `find_settings_file`.
+        overrides: sections whose keys win over the file's, such as ``broker={"port": 0}``.
+
+    Raises:
+        SettingsError: a file is missing, no TOML, or holds a wrong key or value.
+    """
+    path = find_settings_file(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: can't be read: {error}") from error
+    _check_tables(path, values)
+    for section, keys in overrides.items():
+        values[section] = {**values.get(section, {}), **keys}
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(_explain(path, error)) from error
+    except UnreadableVariableError as error:
+        raise SettingsError(_explain_variable(error)) from error
+    _check_environment()
+    return settings
+
+
+def _check_tables(path: Path, values: dict[str, Any]) -> None:
+    """Refuse ``kafka = "here"``, which keys from the environment would replace in silence."""
+    for name, value in values.items():
+        field = Settings.model_fields.get(name)
+        kind = None if field is None else field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section) and not isinstance(value, dict):
+            raise SettingsError(f"{path}: {name}: this is a table: write [{name}] and its keys")
+
+
+def _explain_variable(error: UnreadableVariableError) -> str:
+    """Which variables may be meant; the error knows only the section."""
+    sections = [name for name in Settings.model_fields if f'"{name}"' in str(error)]
+    names = [
+        name
+        for name in sorted(os.environ)
+        for section in sections
+        if name.upper().startswith(f"{ENV_PREFIX}{section.upper()}")
+    ]
+    return (
+        f"environment variable {' or '.join(names)}: no JSON, which a table or a list in one "
+        f"variable has to be; or write {ENV_PREFIX}SECTION__KEY for each key"
+    )
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=True):
+        key = ".".join(str(part) for part in problem["loc"]) or "as a whole"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = "there is no such key; look for a typing mistake"
+        elif problem["type"] == "missing":
+            message = "this key is missing"
+        elif problem["type"] not in ("value_error",) and not _may_be_secret(key):
+            message += f" (it is {problem['input']!r:.60})"
+        lines.append(f"{path}: {key}: {message}")
+    return "\n".join(lines)
+
+
+def _may_be_secret(key: str) -> bool:
+    return any(word in key for word in ("password", "secret", "properties", "kafka"))
+
+
+def _check_environment() -> None:
+    """Point out a variable that looks like a setting and is none: it would be ignored.
+
+    Only those with a double underscore look so: Kubernetes gives each container variables such as
+    ``WEIR_SERVICE_HOST`` once there is a service of that name.
+    """
+    for name in sorted(os.environ):
+        if not name.startswith(ENV_PREFIX) or "__" not in name:
+            continue
+        section = name.removeprefix(ENV_PREFIX).split("__")[0].lower()
+        if section not in Settings.model_fields:
+            raise SettingsError(
+                f"environment variable {name}: there is no section {section!r}; write "
+                f"{ENV_PREFIX}SECTION__KEY, such as {ENV_PREFIX}KAFKA__BOOTSTRAP_SERVERS"
+            )

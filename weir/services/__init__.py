@@ -1,0 +1,1 @@
+"""Long-running processes: what they are built of, their HTTP port, signals, supervision."""

@@ -1,0 +1,137 @@
+"""Puts the explainer together."""
+
+import logging
+from threading import Event
+
+from cachetools import LRUCache
+from prometheus_client import CollectorRegistry
+
+from explain.errors import ExplainError
+from explain.workers.inline_explainer import InlineExplainer
+from explain.workers.stream_explainer import ExplainerMetrics, StreamExplainer
+from explain.writing.key_ring import KeyRing
+from explain.writing.record_writer import RecordWriter
+from inference.packages.package import ModelPackage
+from inference.packages.registry import Registry, RegistryAwayError
+from streams.base.bounded_calls import StoppedError
+from streams.kafka.client import KafkaSettings
+from weir.config.settings import Settings
+from weir.reasons import open_catalogue
+
+logger = logging.getLogger(__name__)
+
+_AGAIN_S = 5.0
+_MODELS = 16
+"""Kept ready, a few megabytes each: a feature log seldom alternates between more."""
+
+
+class WriterMaker:
+    """Makes what explains the answers of a package, by the settings.
+
+    Raises:
+        ExplainError: the catalogue or the key ring can't be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._catalogue = open_catalogue(settings.reasons)
+        path = settings.explain.key_ring
+        self._ring = None if path is None else KeyRing(path)
+
+    def __call__(self, package: ModelPackage, number: int) -> RecordWriter:
+        """Return what explains a package's answers; `number` is its version in the registry.
+
+        Raises:
+            ExplainError: its answers can't be explained by these settings.
+        """
+        explain = self._settings.explain
+        writer = RecordWriter(
+            package, number, explain, self._settings.reasons, self._catalogue, self._token
+        )
+        logger.info("model %s (version %d) is explained by %d samples an event",
+                    package.short_id, number, explain.samples)  # fmt: skip
+        return writer
+
+    def _token(self, key: int | str) -> str | None:
+        return None if self._ring is None else self._ring.token(self._settings.event.key, key)
+
+
+class RecordWriters:
+    """What explains the answers of each model, by the first digits of its package's id.
+
+    While the registry is away it waits for it, until `stop` is set.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry, stop: Event) -> None:
+        self._make = WriterMaker(settings)
+        self._registry = registry
+        self._stop = stop
+        self._writers: LRUCache[str, RecordWriter] = LRUCache(_MODELS)
+
+    def __call__(self, model: str) -> RecordWriter:
+        """Return what explains a model's answers.
+
+        Raises:
+            ExplainError: there is no such model any more, or its answers can't be explained.
+            InferenceError: its package is gone or damaged.
+            StoppedError: we were told to stop while the registry is away.
+        """
+        writer = self._writers.get(model)
+        if writer is None:
+            writer = self._writers[model] = self._make(*self._fetch(model))
+        return writer
+
+    def _fetch(self, model: str) -> tuple[ModelPackage, int]:
+        while True:
+            try:
+                found = self._registry.find(model)
+                if found is None:
+                    raise ExplainError(f"model {model} is not in the registry: was it deleted?")
+                return self._registry.fetch(found), found.version
+            except RegistryAwayError as error:
+                logger.warning("%s; trying again in %.0f s, events wait in Kafka", error, _AGAIN_S)
+                if self._stop.wait(_AGAIN_S):
+                    raise StoppedError(f"stopped while waiting for model {model}") from error
+
+
+def build_explainer(
+    settings: Settings,
+    kafka: KafkaSettings,
+    registry: Registry,
+    prometheus: CollectorRegistry,
+    stop: Event,
+) -> StreamExplainer:
+    """Put an explainer together.
+
+    Raises:
+        ExplainError: the catalogue or the key ring can't be used.
+    """
+    topics = settings.topics
+    return StreamExplainer(
+        kafka,
+        settings.explain,
+        topics.feature_log,
+        topics.explanations,
+        topics.dead_letters,
+        settings.explain.worker_name,
+        RecordWriters(settings, registry, stop),
+        ExplainerMetrics(prometheus),
+    )
+
+
+def inline_explainer(settings: Settings, prometheus: CollectorRegistry) -> InlineExplainer | None:
+    """Return what explains inside a scorer; None where the settings do not want that.
+
+    Raises:
+        ExplainError: the catalogue or the key ring can't be used.
+    """
+    if settings.explain.mode != "inline":
+        return None
+    return InlineExplainer(
+        settings.explain,
+        settings.topics.explanations,
+        settings.topics.events,
+        settings.plan().names,
+        WriterMaker(settings),
+        prometheus,
+    )

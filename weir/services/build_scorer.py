@@ -1,0 +1,300 @@
+"""Puts the scorer together, in either topology."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from threading import Event, Thread
+from time import monotonic
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from inference.backends.golden_batch import check_golden
+from inference.backends.selection import open_engine
+from inference.backends.tensorrt.callbacks import Cancelled, Progress
+from inference.packages.package import ModelPackage, PackageError
+from inference.packages.registry import CHAMPION, Registry, import_quietly
+from inference.serving.answerer import Answerer
+from inference.serving.commands import ModelVersion, ScorerReport, encode, report_key, version_of
+from inference.serving.feature_compatibility import check_same_meaning
+from inference.serving.fused_task import Scorer
+from inference.serving.hot_swap import HotSwap, OpenModel
+from inference.serving.metrics import ScorerMetrics
+from inference.serving.policy import Policy, PolicySettings
+from streams.base.bounded_calls import StoppedError
+from streams.base.clock import now_ms
+from streams.events.json_decoder import Decoder
+from streams.features import FeatureState
+from streams.formats import event_decoder
+from streams.intake.intake import Intake
+from streams.kafka.client import KafkaSettings, connect
+from streams.kafka.control_topic import ControlReader, write_control
+from streams.kafka.publisher import PublishError
+from streams.kafka.topics import partitions_of
+from streams.loop.fused_loop import ExactlyOnceLoop
+from streams.stages.worker.loop import StagedLoop
+from streams.stages.worker.migration import Succession
+from streams.stages.worker.network import StageNetwork
+from weir.config.settings import Settings
+from weir.services.build_explainer import inline_explainer
+from weir.services.process_tuning import give_way
+
+logger = logging.getLogger(__name__)
+
+_RESTORING_MS = 60_000
+_FOLLOWER_ENDS_S = 10.0
+_BUILD_SAID_S = 5.0
+_REPORT_S = 5.0
+"""A report is worth no more: a scorer that is told to stop while the broker is away has to end."""
+
+
+class Loop(Protocol):
+    """What runs until it is told to stop."""
+
+    def run(self, stop: Event) -> None:
+        """Run until `stop` is set."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether events are answered."""
+
+    def lag(self) -> dict[tuple[str, int], int]:
+        """Records of each partition that were not answered yet a moment ago."""
+
+
+@dataclass
+class ScorerProcess:
+    """The scorer's parts, ready to run.
+
+    Attributes:
+        report: how it says on the control topic what became of a command; None takes its last
+            word back.
+    """
+
+    loop: Loop
+    prometheus: CollectorRegistry
+    metrics: ScorerMetrics
+    answerer: Answerer
+    hot_swap: HotSwap
+    commands: ControlReader
+    report: Callable[[ScorerReport | None], None]
+
+    def run(self, stop: Event) -> None:
+        """Answer events, and carry out commands, until `stop` is set.
+
+        Raises:
+            Exception: see the loop's and `HotSwap.follow`.
+        """
+        failures: list[Exception] = []
+
+        def follow() -> None:
+            give_way()
+            try:
+                self.hot_swap.follow(self.commands, self.answerer, stop)
+            except Exception as error:
+                failures.append(error)
+                stop.set()
+
+        follower = Thread(target=follow, name="hot-swap", daemon=True)
+        follower.start()
+        try:
+            self.loop.run(stop)
+        except StoppedError as stopped:
+            logger.warning("%s; whoever starts next ends what is left open", stopped)
+        finally:
+            stop.set()
+            follower.join(_FOLLOWER_ENDS_S)
+        self.commands.close()
+        self.hot_swap.close()
+        if failures:
+            raise failures[0]
+        self.report(None)
+
+
+def build_scorer(
+    settings: Settings,
+    kafka: KafkaSettings,
+    registry: Registry,
+    stop: Event,
+    pinned: str | None = None,
+) -> ScorerProcess:
+    """Put the scorer of the settings' topology together, with the model that is champion now.
+
+    Args:
+        stop: set when the process is to end, also while an engine is built.
+        pinned: a version or alias in the registry that answers instead, whatever the control
+            topic says of models.
+
+    Raises:
+        InferenceError: there is no model that works with these settings.
+        BuildCancelledError: `stop` was set while an engine was built.
+        DeniedError: we may not read the control topic.
+        KafkaException: the cluster failed.
+    """
+    import_quietly()  # takes seconds, so not at the first swap to a model that has to be fetched
+    plan = settings.plan()
+    prometheus = CollectorRegistry()
+    metrics = ScorerMetrics(prometheus)
+    report = _reporter(settings, kafka)
+    explains = inline_explainer(settings, prometheus)
+    hot_swap = HotSwap(
+        plan.names, partial(_open_model, settings, registry, cancelled=stop.is_set),
+        settings.policy, report, metrics, pinned=pinned is not None, explains=explains,
+    )  # fmt: skip
+    commands = ControlReader(kafka, settings.topics.control)
+    serving = hot_swap.begin(
+        commands.read_to_end(), lambda: version_of(registry.get(pinned or CHAMPION))
+    )
+    answerer = Answerer(
+        settings.event, plan, serving, settings.topics, metrics, settings.alignment.live_within,
+        explains,
+    )  # fmt: skip
+    new_loop = _fused_loop if settings.loop.topology == "fused" else _staged_loop
+    loop = new_loop(settings, kafka, answerer, metrics)
+    metrics.watch_lag(loop.lag)
+    metrics.ready.set_function(lambda: float(loop.ready))
+    return ScorerProcess(loop, prometheus, metrics, answerer, hot_swap, commands, report)
+
+
+def check_model(
+    settings: Settings, registry: Registry, version: ModelVersion, policy: PolicySettings
+) -> None:
+    """Do what a scorer does with a model before it answers by it.
+
+    Raises:
+        InferenceError: a scorer would refuse it.
+    """
+    model = _open_model(settings, registry, version)
+    with model.engine:
+        Policy(policy, model.package.thresholds)
+        check_golden(model.engine, model.package, settings.plan().names)
+
+
+def _open_model(
+    settings: Settings,
+    registry: Registry,
+    version: ModelVersion,
+    cancelled: Cancelled = lambda: False,
+) -> OpenModel:
+    plan = settings.plan()
+    package = registry.resolve(version.version, version.package)
+    if package.id != version.package:
+        raise PackageError(
+            f"version {version.version} in the registry is package {package.short_id}, not "
+            f"{version.package[:12]}, which was promoted: promote it again"
+        )
+    check_same_meaning(plan, package)
+    engine = open_engine(
+        settings.engine, package, plan.names, settings.data_dir, _log_build(package), cancelled
+    )
+    return OpenModel(version, package, engine)
+
+
+def _log_build(package: ModelPackage) -> Progress:
+    last = monotonic()
+
+    def progress(done: int, of: int) -> None:
+        nonlocal last
+        if monotonic() - last >= _BUILD_SAID_S:
+            last = monotonic()
+            logger.info(
+                "building the engine of model %s: step %d of %d", package.short_id, done, of
+            )
+
+    return progress
+
+
+def _reporter(settings: Settings, kafka: KafkaSettings) -> Callable[[ScorerReport | None], None]:
+    key = report_key(settings.loop.transactional_id())
+
+    def report(what: ScorerReport | None) -> None:
+        try:
+            value = None if what is None else encode(what)
+            write_control(kafka, settings.topics.control, key, value, _REPORT_S)
+        except PublishError as error:
+            logger.warning("no report of model and policy: %s", error)
+
+    return report
+
+
+def _fused_loop(
+    settings: Settings, kafka: KafkaSettings, answerer: Answerer, metrics: ScorerMetrics
+) -> Loop:
+    plan = settings.plan()
+    scorer = Scorer(plan, settings.windows, answerer, metrics)
+    scorer.warm_up()
+    decoder = _event_decoder(settings, metrics)
+
+    def new_intake() -> Intake:
+        return Intake(
+            settings.event,
+            settings.topics.events,
+            settings.topics.labels if plan.reads_labels else None,
+            settings.alignment,
+            now_ms,
+            decoder=decoder,
+        )
+
+    return ExactlyOnceLoop(
+        kafka,
+        settings.loop,
+        new_intake,
+        scorer,
+        settings.snapshots,
+        settings.topics.snapshots,
+        metrics.observe_snapshot,
+    )
+
+
+def _staged_loop(
+    settings: Settings, kafka: KafkaSettings, answerer: Answerer, metrics: ScorerMetrics
+) -> Loop:
+    plan, topics = settings.staged_plan(), settings.topics
+    FeatureState(plan.whole, settings.windows).warm_up()
+    loop, alignment = settings.loop, settings.alignment
+    # Nobody else has the partitions of a worker that died before this has passed.
+    back_after = loop.session_timeout + loop.transaction_timeout + _RESTORING_MS
+    decoder = _event_decoder(settings, metrics)
+    network = StageNetwork(
+        kafka,
+        plan,
+        topics,
+        settings.stages,
+        partitions_of(connect(kafka), [topics.events, topics.labels, *settings.stage_topics()]),
+        settings.windows,
+        alignment.model_copy(update={"max_hold": max(alignment.max_hold, back_after)}),
+        decoder,
+        answerer.answer,
+        answerer.check,
+        metrics.count_rejected,
+        now_ms,
+    )
+    succession = Succession(
+        kafka,
+        loop,
+        settings.snapshots,
+        plan,
+        topics,
+        settings.stages,
+        plan.whole.history_ms + settings.windows.allowed_lateness,
+        decoder,
+    )
+    return StagedLoop(
+        kafka,
+        settings.loop,
+        network.topics,
+        network.new_task,
+        metrics.transactions.labels("committed").inc,
+        lambda reason: metrics.transactions.labels("aborted").inc(),
+        metrics.observe_state,
+        succession.claim,
+        settings.snapshots,
+        topics.snapshots,
+        metrics.observe_snapshot,
+        metrics.restored.inc,
+    )
+
+
+def _event_decoder(settings: Settings, metrics: ScorerMetrics) -> Decoder:
+    return event_decoder(settings.event, settings.schema_registry, metrics.observe_schema_registry)

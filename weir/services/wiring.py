@@ -1,0 +1,87 @@
+"""What the settings mean for the cluster: how to reach it, topics, rights."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from confluent_kafka.admin import AdminClient
+
+from inference.packages.registry import Registry
+from streams.kafka.acls import Acl, Usage
+from streams.kafka.client import KafkaSettings, KafkaUnavailableError, connect
+from streams.kafka.permission_check import check_rights
+from streams.kafka.topics import ROLES, Role, ensure_topics
+from streams.stages.worker.stage_topics import ensure_stage_topics
+from weir.broker import LocalBroker
+from weir.config.settings import Settings
+
+
+def kafka_settings(settings: Settings) -> KafkaSettings:
+    """How to reach Kafka: as the settings say, or the local broker where they name no cluster.
+
+    Raises:
+        KafkaUnavailableError: no cluster is named and the local broker does not run.
+    """
+    if settings.kafka.bootstrap_servers:
+        return settings.kafka
+    status = LocalBroker(settings.broker).status()
+    if not status.running or status.bootstrap_servers is None:
+        raise KafkaUnavailableError(
+            "kafka.bootstrap_servers is empty and the local broker does not run: start it with "
+            "`weir broker start`, or name your cluster there"
+        )
+    return settings.kafka.at(status.bootstrap_servers, settings.broker.client_config())
+
+
+def usage(settings: Settings) -> Usage:
+    """Which names the processes' rights are about."""
+    staged = settings.loop.topology == "staged"
+    return Usage(
+        settings.topics,
+        settings.loop.group,
+        reads_labels=settings.plan().reads_labels,
+        snapshots=settings.snapshots.enabled,
+        stages=settings.stage_topics() if staged else (),
+        explains_inline=settings.explain.mode == "inline",
+        explainer_group=settings.explain.group,
+        sink_group=settings.store.group,
+    )
+
+
+def admitted(
+    settings: Settings, needed: Callable[[Usage], Iterable[Acl]]
+) -> tuple[KafkaSettings, AdminClient]:
+    """How to reach Kafka, and a client of it, once it answers and lets us do what is needed.
+
+    Raises:
+        KafkaUnavailableError: it does not answer, or does not let us in.
+        DeniedError: rights are missing.
+    """
+    kafka = kafka_settings(settings)
+    admin = connect(kafka)
+    check_rights(admin, list(needed(usage(settings))), kafka.who)
+    return kafka, admin
+
+
+def open_registry(settings: Settings) -> Registry:
+    """The registry of models."""
+    return Registry(settings.registry, settings.data_dir)
+
+
+def ensure_all_topics(
+    admin: AdminClient, settings: Settings, roles: Sequence[Role] = ROLES
+) -> list[str]:
+    """Make the topics of some roles and of the stages that are missing; return their names.
+
+    Raises:
+        TopicError: a topic can't be made, or does not fit.
+        DeniedError: we may not make it.
+    """
+    made = ensure_topics(admin, settings.topics, roles)
+    if settings.loop.topology == "staged":
+        made += ensure_stage_topics(
+            admin,
+            settings.topics,
+            settings.staged_plan(),
+            settings.stages,
+            settings.windows.allowed_lateness,
+        )
+    return made
