@@ -230,10 +230,10 @@ def measure(hot_share: float, measured: int) -> dict[str, Any]:
 
 def update_marked(state: FeatureState, batch: RecordBatch, labels: LabelBatch) -> None:
     """Take in a batch as the stream does: it can be undone until the next one is in."""
-    state.mark()
+    state.savepoint()
     state.update(batch, labels)
     if state.marks > 1:
-        state.release()
+        state.commit()
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ from weir.broker import LocalBroker
 from weir.cli.dates import parse_time_ms
 from weir.config.settings import load_settings
 from weir.demo.player import Player
-from weir.demo.scorer_process import ScorerProcess
+from weir.demo.scorer_process import DemoScorer
 from weir.demo.watcher import Watcher
 from weir.services.training import train_and_register
 
@@ -97,7 +97,7 @@ def run(folder: Path, data: Path, quick: bool, show: bool) -> dict[str, Any]:
         watcher = Watcher(kafka, settings.topics.scores, settings.topics.dead_letters)
         environment = {**os.environ, "WEIR_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers}
         try:
-            with ScorerProcess(config, environment, folder / "scorer.log") as scorer:
+            with DemoScorer(config, environment, folder / "scorer.log") as scorer:
                 play = Player(settings, kafka, file, watcher, scorer, Quiet(show))
                 rate = play("stream", Pace(), first, parse_time_ms(STREAM_END), flush_labels=True)
         finally:

@@ -27,7 +27,7 @@ from streams.features import FeatureDeclaration, FeaturePlan, FeatureState, Labe
 from streams.features.window_settings import WindowSettings
 from streams.files.arrow_batch import ColumnBatch
 from streams.intake.time_merge import AlignmentSettings
-from streams.stages.common.messages import Mark, RowCodec
+from streams.stages.common.messages import RowCodec, SourceProgress
 from streams.stages.common.split import split_plan
 from streams.stages.entity.entity_stage import EntityStage
 
@@ -175,8 +175,8 @@ def measure_stage(events: int) -> dict[str, Any]:
                 first,
             )
         ]
-        mark = Mark(0, first + len(rows), rows[-1].turn, False)
-        log += codec.encode(rows, mark)
+        progress = SourceProgress(0, first + len(rows), rows[-1].merge_time, False)
+        log += codec.encode(rows, progress)
 
     def stage() -> EntityStage:
         return EntityStage(
@@ -186,7 +186,7 @@ def measure_stage(events: int) -> dict[str, Any]:
     worker = stage()
     worker.feed(enumerate(log))
     while worker.take(BATCH) is not None:
-        worker.release()
+        worker.commit()
     assert worker.settled is not None
     dumped = [memoryview(bytes(buffer)) for buffer in worker.dump()]
     start = perf_counter()

@@ -12,7 +12,7 @@ import numpy as np
 from confluent_kafka import Consumer, TopicPartition
 
 from streams.kafka.client import KafkaSettings
-from weir.demo.scorer_process import ScorerProcess
+from weir.demo.scorer_process import DemoScorer
 
 _PATIENCE_S = 120.0
 _EVENTS_AT_ONCE = 4_000
@@ -77,7 +77,7 @@ class Scores:
         """How many scores have come."""
         return int(self._seen.value)
 
-    def wait_for(self, count: int, scorer: ScorerProcess) -> None:
+    def wait_for(self, count: int, scorer: DemoScorer) -> None:
         """Until so many scores are there, or no more come for long."""
         last, since = -1, monotonic()
         while (now := int(self._seen.value)) < count:

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
 from inference.serving.metrics import STAGES
 from streams.files.event_file import open_events
-from streams.intake.input_batch import Work
+from streams.intake.input_batch import InputBatch
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics import TopicSettings, ensure_topics
 from streams.loop.task import Answers
@@ -58,7 +58,7 @@ class Recorder:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._scorer, name)
 
-    def process(self, work: Work) -> Answers:
+    def process(self, work: InputBatch) -> Answers:
         """Pass on, and remember."""
         if not self.batches:
             self.started = perf_counter()

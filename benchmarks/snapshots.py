@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
 from streams.events.contract import EventContract, Field
 from streams.features import FeatureDeclaration, FeaturePlan, FeatureState
-from streams.intake.input_batch import Work
+from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings, connect
@@ -98,7 +98,7 @@ class Windows:
                 batch: RecordBatch = decoded.events
                 self.state.update(batch)
 
-    def process(self, work: Work) -> Answers:
+    def process(self, work: InputBatch) -> Answers:
         """Update the windows; answer with the first of them."""
         rows = self.state.update(work.events)
         values: Sequence[bytes] = [b"%f" % value for value in rows.matrix[:, 0]]

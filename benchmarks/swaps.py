@@ -31,7 +31,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
 from benchmarks.score_watcher import Scores
 from inference.packages.package import ModelPackage
-from inference.serving.commands import CHAMPION, ChampionCommand, ModelVersion, encode, version_of
+from inference.serving.commands import (
+    CHAMPION_KEY,
+    ChampionCommand,
+    ModelVersion,
+    encode,
+    version_of,
+)
 from inference.serving.control_room import ControlRoom
 from inference.training.train import train
 from streams.base.clock import now_ms
@@ -44,7 +50,7 @@ from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
 from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import EXAMPLE_FILE, Settings, load_settings
-from weir.demo.scorer_process import ScorerProcess
+from weir.demo.scorer_process import DemoScorer
 from weir.services.training import training_set
 from weir.services.wiring import ensure_all_topics, open_registry
 from weir.simulator import SimulatorSettings, simulate
@@ -100,7 +106,7 @@ class Swapper:
                 model = self._models[len(self.named) % len(self._models)]
                 command = ChampionCommand(model=model, by="benchmark", at=now_ms())
                 said = monotonic()
-                publisher.send(self._settings.topics.control, encode(command), CHAMPION)
+                publisher.send(self._settings.topics.control, encode(command), CHAMPION_KEY)
                 publisher.flush()
                 for answer in room.answers(_PATIENCE_S).values():
                     if answer is None or answer.model != model.package:
@@ -136,7 +142,7 @@ def prepare(folder: Path, events: int, servers: str) -> tuple[Path, EventFile, l
         autoencoder = settings.training.autoencoder.model_copy(update={"epochs": 1})
         training = settings.training.model_copy(update={"seed": seed, "autoencoder": autoencoder})
         package = train(rows, training, settings.data_dir / "packages", silent)
-        models.append(version_of(registry.register(package, None if models else CHAMPION)))
+        models.append(version_of(registry.register(package, None if models else CHAMPION_KEY)))
     ensure_all_topics(connect(settings.kafka), settings)
     return config, file, models
 
@@ -163,7 +169,7 @@ class Replay:
 
 
 def largest_rate(
-    replay: Replay, watched: Scores, scorer: ScorerProcess, sent: int, step_s: float
+    replay: Replay, watched: Scores, scorer: DemoScorer, sent: int, step_s: float
 ) -> tuple[float, int]:
     """Raise the rate step by step; the largest that was kept up with, and how many were sent.
 
@@ -260,7 +266,7 @@ def main() -> None:
                 folder / "seen.npz",
             )  # fmt: skip
             phases: list[Phase] = []
-            with ScorerProcess(config, os.environ, folder / "scorer.log") as scorer, watched:
+            with DemoScorer(config, os.environ, folder / "scorer.log") as scorer, watched:
                 sent = replay.send(_WARM_UP, Pace())
                 watched.wait_for(sent, scorer)
                 step_s = 2.0 if args.quick else 5.0

@@ -31,7 +31,7 @@ from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
 from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import Settings, load_settings
-from weir.demo.scorer_process import ScorerProcess
+from weir.demo.scorer_process import DemoScorer
 from weir.services.training import train_and_register
 from weir.services.wiring import ensure_all_topics
 
@@ -93,7 +93,7 @@ def run(config: Path, workers: int, ids: Any, log: Path) -> Answers:
         consumer.subscribe([topic])
         processes = [
             stack.enter_context(
-                ScorerProcess(config, os.environ, log.with_suffix(f".{config.stem}.{worker}"))
+                DemoScorer(config, os.environ, log.with_suffix(f".{config.stem}.{worker}"))
             )
             for worker in range(workers)
         ]

@@ -9,7 +9,7 @@ _MOST_ROWS = 2_000
 _MOST_ROUNDS = 100
 
 
-def prototypes(
+def medoids(
     background: NDArray[np.float32], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return places of `count` rows (b, k), and the share of all that each stands for.

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explain.errors import ExplainError
-from explain.lime.medoids import prototypes
+from explain.lime.medoids import medoids
 from explain.lime.settings import ExplainSettings
 from inference.packages.package import ModelPackage
 
@@ -142,7 +142,7 @@ def draw(package: ModelPackage, settings: ExplainSettings) -> Design:
             f"model {package.short_id} has {len(background)} background rows to replace values by; "
             f"{_LEAST_PROTOTYPES} are needed"
         )
-    rows, shares = prototypes(background, min(wanted, len(background)))
+    rows, shares = medoids(background, min(wanted, len(background)))
     rng = np.random.default_rng([settings.seed, *bytes.fromhex(package.id)])
     signs = np.concatenate([_fold_over(half, rng) for _ in rows])
     kept = signs[:, :count] > 0

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
-class Typical:
+class BackgroundStats:
     """The middle and the spread of each column of a background.
 
     Attributes:
@@ -27,7 +27,7 @@ class Typical:
         return distance / spread if spread > 0 else (np.inf if distance > 0 else 0.0)
 
 
-def typical_of(background: NDArray[np.float32]) -> Typical:
+def background_stats_of(background: NDArray[np.float32]) -> BackgroundStats:
     """The typical values of a background, float32 (b, k).
 
     The spread is no median, which would be 0 for a feature that is mostly 0, such as a rate of
@@ -40,4 +40,4 @@ def typical_of(background: NDArray[np.float32]) -> Typical:
         float(np.abs(column - median).mean()) if len(column) else 0.0
         for column, median in zip(known, medians, strict=True)
     ]
-    return Typical(np.array(medians), np.array(spreads))
+    return BackgroundStats(np.array(medians), np.array(spreads))

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from explain.errors import ExplainError
-from explain.reasons.intervals import EVERYTHING, Span
+from explain.reasons.intervals import EVERYTHING, Interval
 from streams.base.section import Section
 
 HIGH, LOW, TYPICAL, MISSING = "high", "low", "typical", "missing"
@@ -48,7 +48,7 @@ class Band(Section):
         return self
 
     @property
-    def span(self) -> Span:
+    def span(self) -> Interval:
         """The band as an interval."""
         low = -math.inf if self.at_least is None else self.at_least
         return low, math.inf if self.below is None else self.below
@@ -118,7 +118,7 @@ class Entry(Wording):
         return self.feature or self.by
 
     @property
-    def span(self) -> Span:
+    def span(self) -> Interval:
         """The values that are not missing for which this is."""
         return EVERYTHING if self.band is None else self.band.span
 

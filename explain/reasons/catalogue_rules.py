@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from explain.reasons.catalogue import DIRECTIONS, MISSING, Catalogue, Entry, Wording
-from explain.reasons.intervals import Span, gaps
+from explain.reasons.intervals import Interval, gaps
 from explain.reasons.number_text import TYPICAL, UNIT, VALUE, locale_of, numbers_in, placeholders
 
 _FACTORS = {
@@ -156,7 +156,7 @@ def _codes(catalogue: Catalogue) -> Iterator[Problem]:
 
 
 def _unreachable(catalogue: Catalogue) -> Iterator[Problem]:
-    covered: dict[tuple[str | None, str | None, str], list[Span]] = defaultdict(list)
+    covered: dict[tuple[str | None, str | None, str], list[Interval]] = defaultdict(list)
     closed: set[str] = set()
     for index, entry in enumerate(catalogue.entries):
         reached = False

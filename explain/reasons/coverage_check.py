@@ -8,7 +8,7 @@ from explain.errors import ExplainError
 from explain.reasons.catalogue import DIRECTIONS, HIGH, LOW, MISSING, Catalogue, Entry
 from explain.reasons.catalogue_rules import Problem, place
 from explain.reasons.feature_range import FeatureRange, range_of
-from explain.reasons.intervals import Span, gaps
+from explain.reasons.intervals import Interval, gaps
 from streams.events.contract import EventContract
 from streams.features.declarations import FeatureDeclaration
 
@@ -163,14 +163,14 @@ def _uncovered(entries: Sequence[Entry], values: FeatureRange) -> Iterator[tuple
         yield MISSING, ""
 
 
-def _beyond_some_value(values: FeatureRange, direction: str) -> Span:
+def _beyond_some_value(values: FeatureRange, direction: str) -> Interval:
     """The least value is never high, the greatest never low."""
     low, high = values.span
     step = 1 if values.whole else 0
     return low + step * (direction == HIGH), high - step * (direction == LOW)
 
 
-def _where(gap: Span, wanted: Span) -> str:
+def _where(gap: Interval, wanted: Interval) -> str:
     if gap == wanted:
         return ""
     low, high = gap

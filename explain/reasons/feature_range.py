@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from explain.reasons.intervals import EVERYTHING, Span
+from explain.reasons.intervals import EVERYTHING, Interval
 from streams.events.contract import EventContract
 from streams.features.declarations import (
     CalendarFeature,
@@ -41,13 +41,13 @@ class FeatureRange:
     may_miss: bool = False
 
     @property
-    def span(self) -> Span:
+    def span(self) -> Interval:
         """The values as an interval; whole numbers reach up to the next one."""
         if math.isinf(self.high):
             return self.low, self.high
         return self.low, self.high + 1 if self.whole else math.nextafter(self.high, math.inf)
 
-    def within(self, span: Span) -> Span:
+    def within(self, span: Interval) -> Interval:
         """The part of an interval that holds values of the feature; empty where ``low >= high``."""
         low, high = (math.ceil(end) if self.whole and math.isfinite(end) else end for end in span)
         own_low, own_high = self.span

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterable
 
-Span = tuple[float, float]
+Interval = tuple[float, float]
 
-EVERYTHING: Span = (-math.inf, math.inf)
+EVERYTHING: Interval = (-math.inf, math.inf)
 
 
-def gaps(wanted: Span, covers: Iterable[Span]) -> list[Span]:
+def gaps(wanted: Interval, covers: Iterable[Interval]) -> list[Interval]:
     """The parts of an interval that no other one covers, ascending.
 
     >>> gaps((0, 10), [(6, 8), (2, 4), (3, 6)])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explain.lime.explanation import Explanation
-from explain.reasons.background_stats import Typical
+from explain.reasons.background_stats import BackgroundStats
 from explain.reasons.catalogue import ANY, DIRECTIONS, MISSING, Catalogue, Entry, Wording
 from explain.reasons.number_text import TYPICAL, UNIT, VALUE, fill, spoken
 from explain.record.reason import Reason, Standing
@@ -49,7 +49,7 @@ class ReasonWriter:
         catalogue: Catalogue,
         groups: Mapping[str, Sequence[str]],
         names: Sequence[str],
-        typical: Typical,
+        typical: BackgroundStats,
         units: Mapping[str, str],
         settings: ReasonSettings,
     ) -> None:

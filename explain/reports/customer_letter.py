@@ -8,11 +8,11 @@ from babel.dates import format_date, format_time
 from explain.errors import ExplainError
 from explain.reasons.number_text import locale_of
 from explain.record.record import Record
-from explain.reports.customer_letter_settings import LetterSettings
+from explain.reports.customer_letter_settings import CustomerLetterSettings
 
 
 @dataclass(frozen=True)
-class Letter:
+class CustomerLetter:
     """A letter in one language: nothing in it is from the model but the catalogue's own words.
 
     Attributes:
@@ -42,7 +42,9 @@ class Letter:
     closing: str
 
 
-def letter_of(record: Record, settings: LetterSettings, language: str, today: date) -> Letter:
+def customer_letter_of(
+    record: Record, settings: CustomerLetterSettings, language: str, today: date
+) -> CustomerLetter:
     """Put the letter together.
 
     Only reasons that the catalogue allows in a notice of an adverse action are told, in its texts
@@ -69,7 +71,7 @@ def letter_of(record: Record, settings: LetterSettings, language: str, today: da
     }
     told = tuple(each.customer[language] for each in record.reasons if each.adverse_action)
     reach = ((texts.phone, settings.phone), (texts.email, settings.email))
-    return Letter(
+    return CustomerLetter(
         language=language,
         sender=(settings.institution, *settings.address),
         written=format_date(today, "long", locale=locale),

@@ -97,7 +97,7 @@ GERMAN = LetterTexts(
 )
 
 
-class LetterSettings(Section):
+class CustomerLetterSettings(Section):
     """The ``[letters]`` section.
 
     Attributes:

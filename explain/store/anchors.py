@@ -16,14 +16,14 @@ from streams.events.json_diagnosis import UNREADABLE
 _SCHEMA = "weir.anchor/1"
 
 
-class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ChainPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A row of a chain: its number and its hash in hex; number 0 is the genesis."""
 
     sequence: int
     hash: str
 
     @classmethod
-    def of(cls, head: Head) -> "Place":
+    def of(cls, head: Head) -> "ChainPlace":
         """The same as text."""
         return cls(head.sequence, head.hash.hex())
 
@@ -51,9 +51,9 @@ class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     number: int
     time: int
     key: str
-    records: Place
-    acts: Place
-    purged: Place
+    records: ChainPlace
+    acts: ChainPlace
+    purged: ChainPlace
 
     def place(self, chain: Chain) -> Head:
         """Where a chain ended."""
@@ -229,9 +229,9 @@ def add_anchor(
         number=1 if last is None else last.number + 1,
         time=now_ms,
         key=signer.id,
-        records=Place.of(ends["records"]),
-        acts=Place.of(ends["acts"]),
-        purged=Place.of(purged),
+        records=ChainPlace.of(ends["records"]),
+        acts=ChainPlace.of(ends["acts"]),
+        purged=ChainPlace.of(purged),
     )
     body = canonical(anchor)
     row = {"number": anchor.number, "sequence": anchor.records.sequence, "body": body}

@@ -19,9 +19,9 @@ from explain.writing.part_builders import thresholds_part
 from explain.writing.record_writer import RecordWriter
 from inference.errors import InferenceError
 from inference.packages.package import ModelPackage
-from inference.serving.explanation_seam import Answered, Attached
+from inference.serving.explanation_seam import ScoredBatch, ScoreExplanation
 from inference.serving.policy import DECISIONS
-from inference.serving.served_model import Serving
+from inference.serving.served_model import ServedModel
 from streams.transactions.outcome import Outgoing
 
 logger = logging.getLogger(__name__)
@@ -42,8 +42,8 @@ class _Confident(msgspec.Struct):
     confident: bool
 
 
-class InlineExplainer:
-    """An `inference.serving.explanation_seam.Explains`; its records are those of `weir explainer`, to the byte.
+class BudgetedExplainer:
+    """An `inference.serving.explanation_seam.InlineExplainer`; its records are those of `weir explainer`, to the byte.
 
     The budget is one batch's. What did not fit is ``pending``, and `weir explainer`, which reads
     the same events from the feature log, makes up for it. What can't be explained is answered all
@@ -81,7 +81,7 @@ class InlineExplainer:
         self._seconds = explain_seconds(registry)
 
     def prepare(self, package: ModelPackage, number: int) -> None:
-        """See `Explains`: no event waits for kernels, and nobody for the registry."""
+        """See `InlineExplainer`: no event waits for kernels, and nobody for the registry."""
         model = package.short_id
         writer = self._writers.get(model)
         if writer is None:
@@ -96,9 +96,9 @@ class InlineExplainer:
         self._writers = dict([*others[-_KEPT:], (model, writer)])
 
     def explain(
-        self, serving: Serving, answered: Answered
-    ) -> tuple[dict[int, Attached], list[Outgoing]]:
-        """See `Explains`; ``failed`` where `prepare` could make nothing of this model."""
+        self, serving: ServedModel, answered: ScoredBatch
+    ) -> tuple[dict[int, ScoreExplanation], list[Outgoing]]:
+        """See `InlineExplainer`; ``failed`` where `prepare` could make nothing of this model."""
         flagged = np.flatnonzero(np.isin(answered.decisions, self._codes) & ~answered.fallback)
         if not flagged.size:
             return {}, []
@@ -106,7 +106,7 @@ class InlineExplainer:
         if writer is None:
             return self._all(flagged, "failed"), []
         deadline = perf_counter() + self._settings.budget / 1e3
-        attached: dict[int, Attached] = {}
+        attached: dict[int, ScoreExplanation] = {}
         written: list[tuple[str | None, bytes]] = []
         partitions: list[int] = []
         for i in flagged.tolist():
@@ -117,11 +117,13 @@ class InlineExplainer:
                 ((key, data),) = writer.write(self._event(serving, answered, i))
             except (ExplainError, InferenceError) as error:
                 self._complain(serving.model, error)
-                attached[i] = Attached("failed")
+                attached[i] = ScoreExplanation("failed")
                 continue
             self._seconds.observe(perf_counter() - start)
             found = self._read(data)
-            attached[i] = Attached("attached", found.id, found.explanation.confident, found.reasons)
+            attached[i] = ScoreExplanation(
+                "attached", found.id, found.explanation.confident, found.reasons
+            )
             written.append((key, data))
             partitions.append(int(answered.work.partitions[i]))
         self._count.labels("attached").inc(len(written))
@@ -139,11 +141,11 @@ class InlineExplainer:
             self._complained.add(model)
             logger.error("answers of model %s can't be explained: %s", model, error)
 
-    def _all(self, flagged: NDArray[np.int64], status: Any) -> dict[int, Attached]:
+    def _all(self, flagged: NDArray[np.int64], status: Any) -> dict[int, ScoreExplanation]:
         self._count.labels(status).inc(len(flagged))
-        return dict.fromkeys(flagged.tolist(), Attached(status))
+        return dict.fromkeys(flagged.tolist(), ScoreExplanation(status))
 
-    def _event(self, serving: Serving, answered: Answered, i: int) -> FlaggedEvents:
+    def _event(self, serving: ServedModel, answered: ScoredBatch, i: int) -> FlaggedEvents:
         work, outputs = answered.work, answered.outputs
         row = slice(i, i + 1)
         info, policy = serving.engine.info, serving.policy

@@ -96,7 +96,7 @@ class ExplanationSink:
             TamperedError: the end of the store was cut off.
             StoreError: it can't be written to.
             PublishError: a dead letter did not arrive.
-            DeniedError, KafkaException: the cluster refuses us.
+            AuthorizationError, KafkaException: the cluster refuses us.
         """
         consumer = Consumer(self._kafka.consumer_config(group_id=self._group))
         consumer.subscribe([self._topic])

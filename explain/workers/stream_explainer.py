@@ -91,7 +91,7 @@ class StreamExplainer:
         Raises:
             FencedError: another process has our worker name.
             KeyRingError: the key ring can't be written; nothing of the batch is committed.
-            DeniedError, KafkaException: the cluster refuses us.
+            AuthorizationError, KafkaException: the cluster refuses us.
         """
         config = self._kafka.consumer_config(
             group_id=self._settings.group,

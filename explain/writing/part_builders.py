@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from explain.lime.explanation import Explanation
 from explain.lime.perturbation_design import Design
 from explain.lime.settings import ExplainSettings
-from explain.reasons.background_stats import Typical
+from explain.reasons.background_stats import BackgroundStats
 from explain.reasons.catalogue import Catalogue
 from explain.record.parts import (
     AttributionPart,
@@ -35,7 +35,7 @@ from inference.packages.package import ModelPackage
 def feature_parts(
     names: Sequence[str],
     values: NDArray[np.float32],
-    typical: Typical,
+    typical: BackgroundStats,
     facts: Mapping[str, FeatureFacts],
 ) -> tuple[FeaturePart, ...]:
     """What the model was given, float32 (k,) in the order of `names`, with what it means."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from explain.lime.lime import Lime
 from explain.lime.settings import ExplainSettings
-from explain.reasons.background_stats import typical_of
+from explain.reasons.background_stats import background_stats_of
 from explain.reasons.catalogue import Catalogue
 from explain.reasons.reason_writer import ReasonWriter
 from explain.record.parts import AnswersPart, EventPart
@@ -49,7 +49,7 @@ class RecordWriter:
         self._lime = Lime(package, explain)
         design = self._lime.design
         self._names = package.features.names
-        self._typical = typical_of(package.background)
+        self._typical = background_stats_of(package.background)
         self._facts = facts_of(package.features.definitions)
         groups = dict(zip(design.groups.names, design.groups.features, strict=True))
         self._groups = design.groups.names

@@ -26,7 +26,7 @@ _ANSWERS = ("score", "probability", "anomaly")
 _NAMED_BY = ("code", "name", "group")
 
 
-class ReplayError(ExplainError):
+class ReproductionError(ExplainError):
     """A record can't be explained again; the message says what is missing."""
 
 
@@ -50,7 +50,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Replay:
+class Reproduction:
     """What became of a record that was made again.
 
     Attributes:
@@ -72,12 +72,12 @@ class Replay:
         return self.recorded_sha256 == self.recomputed_sha256
 
 
-def replay(
+def reproduce(
     data: bytes,
     package: ModelPackage,
     number: int | None,
     catalogue: Catalogue,
-) -> Replay:
+) -> Reproduction:
     """Ask the model again about the values of a record, explain the answer, and compare all bytes.
 
     What the settings and the policy's bounds were is in the record, and so are its languages. The
@@ -94,11 +94,11 @@ def replay(
 
     Raises:
         RecordError: it is no record.
-        ReplayError: the record names another package, or no explanation can be made of it.
+        ReproductionError: the record names another package, or no explanation can be made of it.
     """
     record = read(data)
     if record.model.package != package.id:
-        raise ReplayError(
+        raise ReproductionError(
             f"record {record.id} was made with package {record.model.package}, not {package.id}"
         )
     answers = _answers(record, package)
@@ -112,7 +112,7 @@ def replay(
     )
     ((_, again),) = writer.write(_event_of(record, answers, package))
     recorded, recomputed = (msgspec.to_builtins(each) for each in (record, read(again)))
-    return Replay(
+    return Reproduction(
         id=record.id,
         answers=answers,
         differences=tuple(_differences("", recorded, recomputed)),
@@ -135,7 +135,7 @@ def _explain_settings(record: Record) -> ExplainSettings:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         key = ".".join(map(str, problem["loc"]))
-        raise ReplayError(f"record {record.id}: explainer.{key}: {problem['msg']}") from error
+        raise ReproductionError(f"record {record.id}: explainer.{key}: {problem['msg']}") from error
 
 
 def _reason_settings(record: Record, catalogue: Catalogue) -> ReasonSettings:
@@ -184,7 +184,9 @@ def _event_of(record: Record, answers: Sequence[Answer], package: ModelPackage) 
     try:
         times, offsets = (np.array([each], np.int64) for each in (event.time, event.offset))
     except OverflowError as error:
-        raise ReplayError(f"record {record.id}: event: no time or offset is so large") from error
+        raise ReproductionError(
+            f"record {record.id}: event: no time or offset is so large"
+        ) from error
     return FlaggedEvents(
         topic=event.topic,
         partition=event.partition,
@@ -217,7 +219,7 @@ def _policy_of(record: Record, package: ModelPackage) -> Policy:
     try:
         return Policy(settings, package.thresholds)
     except PolicyError as error:
-        raise ReplayError(f"record {record.id}: decision.thresholds: {error}") from error
+        raise ReproductionError(f"record {record.id}: decision.thresholds: {error}") from error
 
 
 def _differences(key: str, recorded: Any, recomputed: Any) -> Iterator[Difference]:

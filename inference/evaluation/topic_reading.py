@@ -25,7 +25,7 @@ def _silent(done: int, total: int) -> None:
 
 
 @dataclass(frozen=True)
-class ScoredEvents:
+class LabelledScores:
     """All answers, in the order of event time and id; `duplicates` counts further ones to an id.
 
     Scores and probabilities are ``NaN`` where the policy's fallback answered.
@@ -43,7 +43,7 @@ class ScoredEvents:
     duplicates: int
 
 
-def read_scores(kafka: KafkaSettings, topic: str, progress: Progress = _silent) -> ScoredEvents:
+def read_scores(kafka: KafkaSettings, topic: str, progress: Progress = _silent) -> LabelledScores:
     """Read the scores topic to its present end; the first answer to an event counts.
 
     Raises:
@@ -65,7 +65,7 @@ def read_scores(kafka: KafkaSettings, topic: str, progress: Progress = _silent) 
             total += 1
             seen.setdefault(score.event_id, score)
     scores = sorted(seen.values(), key=lambda score: (score.event_time, str(score.event_id)))
-    return ScoredEvents(
+    return LabelledScores(
         ids=[score.event_id for score in scores],
         keys=[score.key for score in scores],
         times=np.array([score.event_time for score in scores], np.int64),

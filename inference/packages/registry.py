@@ -19,7 +19,7 @@ from streams.base.section import Section
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-CHAMPION = "champion"
+CHAMPION_ALIAS = "champion"
 _PACKAGE_TAG = "weir.package_id"
 _ARTIFACT = "package"
 
@@ -255,7 +255,7 @@ class Registry:
         )
 
     def _no_alias(self, alias: str, aliases: dict[str, int]) -> str:
-        if alias == CHAMPION:
+        if alias == CHAMPION_ALIAS:
             return f"model {self._model!r} has no champion yet: train one with `weir train`"
         known = ", ".join(sorted(aliases)) or "none"
         return f"model {self._model!r} has no alias {alias!r}; it has: {known}"

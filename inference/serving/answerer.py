@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 
 from inference.engine.protocol import Outputs
 from inference.serving.deadline import Deadlines
-from inference.serving.explanation_seam import Answered, Attached, Explains
+from inference.serving.explanation_seam import InlineExplainer, ScoredBatch, ScoreExplanation
 from inference.serving.feature_log_records import feature_log_records
 from inference.serving.metrics import ScorerMetrics
 from inference.serving.policy import DECISIONS
 from inference.serving.score_record import Score, Timings
-from inference.serving.served_model import Serving
+from inference.serving.served_model import ServedModel
 from streams.base.clock import now_ms
 from streams.dead_letters.writer import dead_letters_of
 from streams.events.contract import EventContract
 from streams.feature_log import FeatureLogWriter
 from streams.features.feature_rows import FeatureRows
 from streams.features.plan import FeaturePlan
-from streams.intake.input_batch import Work
+from streams.intake.input_batch import InputBatch
 from streams.kafka.topics import TopicSettings
 from streams.loop.task import Answers
 from streams.transactions.outcome import Committed, Outgoing
@@ -64,11 +64,11 @@ class Answerer:
         self,
         contract: EventContract,
         plan: FeaturePlan,
-        serving: Serving,
+        serving: ServedModel,
         topics: TopicSettings,
         metrics: ScorerMetrics,
         live_within_ms: int = 60_000,
-        explains: Explains | None = None,
+        explains: InlineExplainer | None = None,
     ) -> None:
         self._contract = contract
         self._plan = plan
@@ -81,11 +81,11 @@ class Answerer:
         self._take_up(serving)
 
     @property
-    def serving(self) -> Serving:
+    def serving(self) -> ServedModel:
         """What answers now."""
         return self._serving
 
-    def swap(self, serving: Serving) -> None:
+    def swap(self, serving: ServedModel) -> None:
         """Let another model or policy answer from the next batch on; any thread may call.
 
         On return nothing uses what served before, so that its engine can be closed.
@@ -105,7 +105,7 @@ class Answerer:
         with self._lock:
             self._serving.engine.infer(np.zeros((1, len(self._plan.names)), np.float32))
 
-    def answer(self, work: Work, rows: FeatureRows, features_s: float) -> Answers:
+    def answer(self, work: InputBatch, rows: FeatureRows, features_s: float) -> Answers:
         """Answer a batch: scores in order, one feature log record per partition, dead letters.
 
         Args:
@@ -115,7 +115,7 @@ class Answerer:
         with self._lock:
             return self._answer(work, rows, features_s)
 
-    def _answer(self, work: Work, rows: FeatureRows, features_s: float) -> Answers:
+    def _answer(self, work: InputBatch, rows: FeatureRows, features_s: float) -> Answers:
         start = perf_counter()
         queued_ms = time() * 1e3 - work.arrived
         features = rows.matrix.astype(np.float32)
@@ -126,8 +126,8 @@ class Answerer:
             "features": features_s,
             "inference": inferred - start,
         }
-        answered = Answered(work, features, *verdicts)
-        attached: dict[int, Attached] = {}
+        answered = ScoredBatch(work, features, *verdicts)
+        attached: dict[int, ScoreExplanation] = {}
         explained: list[Outgoing] = []
         if self._explains is not None:
             attached, explained = self._explains.explain(self._serving, answered)
@@ -145,7 +145,7 @@ class Answerer:
         flagged = tuple(int(flag.sum()) for flag in flags)
         return Answers(outgoing, partial(self._count, work, counts, flagged, stages))
 
-    def _take_up(self, serving: Serving) -> None:
+    def _take_up(self, serving: ServedModel) -> None:
         contract, plan = self._contract, self._plan
         self._serving = serving
         self._feature_log = FeatureLogWriter(
@@ -168,10 +168,10 @@ class Answerer:
         self._metrics.model.labels(*self._name_of(serving)).set(1)
         self._metrics.engine.labels(*_engine_of(serving)).set(1)
 
-    def _name_of(self, serving: Serving) -> tuple[str, str, str]:
+    def _name_of(self, serving: ServedModel) -> tuple[str, str, str]:
         return serving.model, serving.policy.version, self._plan.schema_hash
 
-    def _decide(self, work: Work, features: NDArray[np.float32]) -> _Verdicts:
+    def _decide(self, work: InputBatch, features: NDArray[np.float32]) -> _Verdicts:
         """Ask the model and the policy, or the policy alone where there is no time for both."""
         policy, count = self._serving.policy, len(features)
         missed = np.zeros(count, bool)
@@ -199,7 +199,7 @@ class Answerer:
 
     def _count(
         self,
-        work: Work,
+        work: InputBatch,
         decided: list[int],
         flagged: tuple[int, ...],
         stages: dict[str, float],
@@ -227,11 +227,11 @@ class Answerer:
 
     def _scores(
         self,
-        work: Work,
+        work: InputBatch,
         rows: FeatureRows,
         verdicts: _Verdicts,
         stages: dict[str, float],
-        attached: dict[int, Attached],
+        attached: dict[int, ScoreExplanation],
     ) -> Outgoing:
         timings = Timings(
             scored=now_ms(),
@@ -268,6 +268,6 @@ class Answerer:
         )
 
 
-def _engine_of(serving: Serving) -> tuple[str, str, str, str]:
+def _engine_of(serving: ServedModel) -> tuple[str, str, str, str]:
     info = serving.engine.info
     return info.backend, info.device, info.precision, info.routes[-1] if info.routes else ""

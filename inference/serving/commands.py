@@ -11,8 +11,8 @@ from inference.serving.policy import PolicySettings
 from streams.base.section import Section
 from streams.kafka.control_topic import ControlRecord
 
-CHAMPION = "champion"
-POLICY = "policy"
+CHAMPION_KEY = "champion"
+POLICY_KEY = "policy"
 _WORKER = "scorer/"
 _REMEMBERED = 20
 
@@ -46,7 +46,7 @@ def version_of(model: RegisteredModel) -> ModelVersion:
 
 
 class ChampionCommand(Section):
-    """Under `CHAMPION`: this model shall answer.
+    """Under `CHAMPION_KEY`: this model shall answer.
 
     Attributes:
         before: those that were champion before, the latest last.
@@ -67,7 +67,7 @@ class ChampionCommand(Section):
 
 
 class PolicyCommand(Section):
-    """Under `POLICY`: decide by this; ``by``, ``note`` and ``at`` as for a champion."""
+    """Under `POLICY_KEY`: decide by this; ``by``, ``note`` and ``at`` as for a champion."""
 
     policy: PolicySettings
     by: str

@@ -6,8 +6,8 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from inference.serving.commands import (
-    CHAMPION,
-    POLICY,
+    CHAMPION_KEY,
+    POLICY_KEY,
     ChampionCommand,
     CommandError,
     PolicyCommand,
@@ -47,8 +47,8 @@ class ControlRoom:
         self._kafka, self._topic = kafka, topic
         self._reader = ControlReader(kafka, topic)
         self._latest: dict[str, ControlRecord] = self._reader.read_to_end()
-        self.champion = _said(ChampionCommand, self._latest.get(CHAMPION))
-        self.policy = _said(PolicyCommand, self._latest.get(POLICY))
+        self.champion = _said(ChampionCommand, self._latest.get(CHAMPION_KEY))
+        self.policy = _said(PolicyCommand, self._latest.get(POLICY_KEY))
 
     def close(self) -> None:
         """Leave the cluster."""

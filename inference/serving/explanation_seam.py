@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from inference.engine.protocol import Outputs
 from inference.packages.package import ModelPackage
-from inference.serving.served_model import Serving
-from streams.intake.input_batch import Work
+from inference.serving.served_model import ServedModel
+from streams.intake.input_batch import InputBatch
 from streams.transactions.outcome import Outgoing
 
 
-class Attached(msgspec.Struct, gc=False, omit_defaults=True):
+class ScoreExplanation(msgspec.Struct, gc=False, omit_defaults=True):
     """The reasons for a flagged decision, as the event's score carries them.
 
     Attributes:
@@ -32,7 +32,7 @@ class Attached(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 @dataclass(frozen=True)
-class Answered:
+class ScoredBatch:
     """n events with the answers to them.
 
     Attributes:
@@ -41,14 +41,14 @@ class Answered:
         fallback: the policy's fallback answered, (n,).
     """
 
-    work: Work
+    work: InputBatch
     features: NDArray[np.float32]
     outputs: Outputs
     decisions: NDArray[np.int8]
     fallback: NDArray[np.bool_]
 
 
-class Explains(Protocol):
+class InlineExplainer(Protocol):
     """Explains while the events wait."""
 
     def prepare(self, package: ModelPackage, number: int) -> None:
@@ -59,6 +59,6 @@ class Explains(Protocol):
         """
 
     def explain(
-        self, serving: Serving, answered: Answered
-    ) -> tuple[dict[int, Attached], list[Outgoing]]:
+        self, serving: ServedModel, answered: ScoredBatch
+    ) -> tuple[dict[int, ScoreExplanation], list[Outgoing]]:
         """What to attach to which of the events, and records that go with their scores."""

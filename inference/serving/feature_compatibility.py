@@ -8,7 +8,7 @@ from inference.packages.package import ModelPackage
 from streams.features.plan import FeaturePlan
 
 
-def check_same_meaning(plan: FeaturePlan, model: ModelPackage) -> None:
+def check_feature_compatibility(plan: FeaturePlan, model: ModelPackage) -> None:
     """Refuse a model that was trained on features of the same name but another meaning.
 
     Raises:

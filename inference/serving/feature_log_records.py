@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from inference.serving.explanation_seam import Answered
+from inference.serving.explanation_seam import ScoredBatch
 from streams.feature_log import FeatureLogWriter, ScoredEvents
 from streams.features.feature_rows import FeatureRows
 from streams.transactions.outcome import Outgoing
@@ -12,7 +12,7 @@ FEATURE_LOG_BYTES = 900_000
 
 
 def feature_log_records(
-    topic: str, writer: FeatureLogWriter, answered: Answered, flags: FeatureRows
+    topic: str, writer: FeatureLogWriter, answered: ScoredBatch, flags: FeatureRows
 ) -> Outgoing:
     """Return one record per partition, or several where one would be too large."""
     work, features, outputs = answered.work, answered.features, answered.outputs

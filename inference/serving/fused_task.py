@@ -6,10 +6,10 @@ from time import perf_counter
 from inference.serving.answerer import Answerer
 from inference.serving.metrics import ScorerMetrics
 from streams.features.dump_format import CorruptStateError
-from streams.features.dump_format import StateMismatchError as WrongState
+from streams.features.dump_format import DumpMismatchError as WrongState
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureState, WindowSettings
-from streams.intake.input_batch import Work
+from streams.intake.input_batch import InputBatch
 from streams.loop.task import Answers, StateMismatchError
 from streams.transactions.outcome import Committed
 
@@ -48,17 +48,17 @@ class Scorer:
         """Forget all windows."""
         self._state = self._new_state()
 
-    def mark(self) -> None:
+    def savepoint(self) -> None:
         """Remember the windows as they are now."""
-        self._state.mark()
+        self._state.savepoint()
 
-    def release(self) -> None:
+    def commit(self) -> None:
         """Forget the oldest mark."""
-        self._state.release()
+        self._state.commit()
 
-    def undo(self) -> None:
+    def rollback(self) -> None:
         """Go back to the oldest mark."""
-        self._state.undo()
+        self._state.rollback()
 
     def dump(self) -> Sequence[bytes | memoryview]:
         """The windows as bytes."""
@@ -75,12 +75,12 @@ class Scorer:
         """Answer something known."""
         self._answerer.check()
 
-    def restore(self, work: Work) -> None:
+    def restore(self, work: InputBatch) -> None:
         """Take answered events into the windows."""
         self._state.update(work.events, work.labels)
         self._metrics.restored.inc(len(work.events))
 
-    def process(self, work: Work) -> Answers:
+    def process(self, work: InputBatch) -> Answers:
         """Take a batch into the windows, and answer it."""
         start = perf_counter()
         rows = self._state.update(work.events, work.labels)

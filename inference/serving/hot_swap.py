@@ -20,8 +20,8 @@ from inference.packages.package import ModelPackage
 from inference.packages.registry import RegistryAwayError
 from inference.serving.commands import (
     ALIVE_EVERY_S,
-    CHAMPION,
-    POLICY,
+    CHAMPION_KEY,
+    POLICY_KEY,
     ChampionCommand,
     CommandError,
     ModelVersion,
@@ -30,10 +30,10 @@ from inference.serving.commands import (
     ScorerReport,
     read_command,
 )
-from inference.serving.explanation_seam import Explains
+from inference.serving.explanation_seam import InlineExplainer
 from inference.serving.metrics import ScorerMetrics
 from inference.serving.policy import Policy, PolicyError, PolicySettings
-from inference.serving.served_model import Serving
+from inference.serving.served_model import ServedModel
 from streams.base.clock import now_ms
 from streams.kafka.control_topic import ControlRecord
 
@@ -46,7 +46,7 @@ _AGAIN_S = 10.0
 class Answering(Protocol):
     """What is told to answer by something else."""
 
-    def swap(self, serving: Serving) -> None:
+    def swap(self, serving: ServedModel) -> None:
         """From the next batch on; on return nothing uses what served before."""
 
 
@@ -86,7 +86,7 @@ class HotSwap:
         report: Callable[[ScorerReport], None],
         metrics: ScorerMetrics,
         pinned: bool = False,
-        explains: Explains | None = None,
+        explains: InlineExplainer | None = None,
     ) -> None:
         self._feature_names = feature_names
         self._open_model = open_model
@@ -96,7 +96,7 @@ class HotSwap:
         self._pinned = pinned
         self._explains = explains
         self._model: OpenModel
-        self._serving: Serving
+        self._serving: ServedModel
         self._said: ScorerReport
         self._said_at = 0.0
         self._postponed: list[ControlRecord] = []
@@ -104,7 +104,7 @@ class HotSwap:
 
     def begin(
         self, latest: Mapping[str, ControlRecord], registered: Callable[[], ModelVersion]
-    ) -> Serving:
+    ) -> ServedModel:
         """What serves at a start: the latest champion that works, under the latest policy.
 
         Args:
@@ -117,11 +117,11 @@ class HotSwap:
         """
         policies = [self._first_policy]
         try:
-            if (record := latest.get(POLICY)) and (said := read_command(PolicyCommand, record)):
+            if (record := latest.get(POLICY_KEY)) and (said := read_command(PolicyCommand, record)):
                 policies.insert(0, said.policy)
         except CommandError as error:
             logger.error("%s; the settings' policy holds", error)
-        candidates = self._candidates(latest.get(CHAMPION), registered)
+        candidates = self._candidates(latest.get(CHAMPION_KEY), registered)
         refusals: list[tuple[ModelVersion, Exception]] = []
         for version in candidates:
             try:
@@ -133,8 +133,8 @@ class HotSwap:
             except Exception as error:
                 refusals.append((version, error))
                 logger.error("model %s can't serve: %s", version, error)
-                if isinstance(error, RegistryAwayError) and CHAMPION in latest:
-                    self._postpone(latest[CHAMPION])
+                if isinstance(error, RegistryAwayError) and CHAMPION_KEY in latest:
+                    self._postpone(latest[CHAMPION_KEY])
         else:
             raise refusals[0][1]
         for refused, problem in refusals:
@@ -147,7 +147,7 @@ class HotSwap:
         """Carry out commands until `stop` is set.
 
         Raises:
-            DeniedError: we may not read the control topic any more.
+            AuthorizationError: we may not read the control topic any more.
             KafkaException: the cluster failed for good.
         """
         while not stop.is_set():
@@ -166,7 +166,7 @@ class HotSwap:
         that read the same topic at different times come to the same end.
         """
         for record in records:
-            if record.key in (CHAMPION, POLICY):
+            if record.key in (CHAMPION_KEY, POLICY_KEY):
                 self._postponed.append(record)
                 self._again_at = 0.0
         if not self._postponed or monotonic() < self._again_at:
@@ -181,7 +181,7 @@ class HotSwap:
     def _carried_out(self, record: ControlRecord, answering: Answering) -> bool:
         version, policy = self._model.version, self._serving.policy.settings
         try:
-            if record.key == POLICY:
+            if record.key == POLICY_KEY:
                 said = read_command(PolicyCommand, record)
                 policy = said.policy if said else self._first_policy
             elif (champion := read_command(ChampionCommand, record)) and not self._pinned:
@@ -211,7 +211,7 @@ class HotSwap:
                 self._say("serving", version, policy.version)  # whoever asked waits for a word
                 return
             model = before
-            serving = Serving(
+            serving = ServedModel(
                 version.package,
                 before.engine,
                 Policy(policy, before.package.thresholds),
@@ -228,13 +228,13 @@ class HotSwap:
         self._metrics.model_changes.labels("serving").inc()
         self._say("serving", version, policy.version)
 
-    def _ready(self, model: OpenModel, policies: Sequence[PolicySettings]) -> Serving:
+    def _ready(self, model: OpenModel, policies: Sequence[PolicySettings]) -> ServedModel:
         """What serves with a model: warm, checked, and under the first policy that fits it.
 
         Closes the engine of one that can't serve.
         """
         try:
-            serving = Serving.of(
+            serving = ServedModel.of(
                 model.package.id, model.engine, _first_that_fits(policies, model.package)
             )
             check_golden(model.engine, model.package, self._feature_names)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from inference.serving.explanation_seam import Attached
+from inference.serving.explanation_seam import ScoreExplanation
 
 
 class Timings(msgspec.Struct, gc=False):
@@ -39,4 +39,4 @@ class Score(msgspec.Struct, gc=False):
     late: bool = False
     approximate: bool = False
     fallback: str | msgspec.UnsetType = msgspec.UNSET
-    explanation: Attached | msgspec.UnsetType = msgspec.UNSET
+    explanation: ScoreExplanation | msgspec.UnsetType = msgspec.UNSET

@@ -17,7 +17,7 @@ _TIMED_S = 0.008
 
 
 @dataclass(frozen=True)
-class Serving:
+class ServedModel:
     """A model on its engine, and the policy that decides by its answers.
 
     Attributes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from streams.dead_letters.reader import LetterBox, Progress, Selection, silent
+from streams.dead_letters.reader import DeadLetterReader, Progress, Selection, silent
 
 _PATIENCE_S = 60.0
 
@@ -33,7 +33,7 @@ class PurgePlan:
 
 
 def plan_purge(
-    box: LetterBox,
+    box: DeadLetterReader,
     selection: Selection,
     reading_marks: Progress = silent,
     reading_letters: Progress = silent,
@@ -69,7 +69,7 @@ def plan_purge(
     return plan
 
 
-def purge(box: LetterBox, admin: AdminClient, plan: PurgePlan) -> None:
+def purge(box: DeadLetterReader, admin: AdminClient, plan: PurgePlan) -> None:
     """Delete what a plan says.
 
     Raises:

@@ -28,7 +28,7 @@ def silent(done: int, total: int) -> None:
     """Nobody watches."""
 
 
-class Place(NamedTuple):
+class RecordAddress(NamedTuple):
     """Where a record stands; as text ``topic/partition/offset``."""
 
     topic: str
@@ -57,7 +57,7 @@ def _is_number(digits: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredLetter:
+class StoredDeadLetter:
     """A dead letter in its topic.
 
     Attributes:
@@ -66,13 +66,13 @@ class StoredLetter:
     """
 
     letter: DeadLetter
-    place: Place
+    place: RecordAddress
     requeued_ms: int | None
 
     @property
-    def source(self) -> Place:
+    def source(self) -> RecordAddress:
         """Where the original record stands."""
-        return Place(self.letter.topic, self.letter.partition, self.letter.offset)
+        return RecordAddress(self.letter.topic, self.letter.partition, self.letter.offset)
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ class Selection:
     key: bytes | None = None
     from_ms: int | None = None
     to_ms: int | None = None
-    places: frozenset[Place] = field(default_factory=frozenset)
+    places: frozenset[RecordAddress] = field(default_factory=frozenset)
     requeued: bool | None = None
 
-    def holds(self, stored: StoredLetter) -> bool:
+    def holds(self, stored: StoredDeadLetter) -> bool:
         """Whether a letter is one of them."""
         letter = stored.letter
         return (
@@ -115,7 +115,7 @@ class Selection:
 EVERYTHING = Selection()
 
 
-class LetterBox:
+class DeadLetterReader:
     """Reads the dead-letter topic; every method reads it from its beginning to its present end.
 
     Attributes:
@@ -144,7 +144,7 @@ class LetterBox:
 
     def letters(
         self, marks: Marks, selection: Selection = EVERYTHING, progress: Progress = silent
-    ) -> Iterator[StoredLetter]:
+    ) -> Iterator[StoredDeadLetter]:
         """Yield the letters of a selection, ascending in offset per partition.
 
         Raises:
@@ -161,9 +161,9 @@ class LetterBox:
                 except ValueError:
                     self.foreign += 1
                     continue
-                place = Place(self.topic, message.partition(), message.offset())
+                place = RecordAddress(self.topic, message.partition(), message.offset())
                 requeued_ms = marks.get(place.partition, {}).get(place.offset)
-                stored = StoredLetter(letter, place, requeued_ms)
+                stored = StoredDeadLetter(letter, place, requeued_ms)
                 if selection.holds(stored):
                     yield stored
 

@@ -19,11 +19,11 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from streams.base.clock import now_ms
 from streams.dead_letters.letter import Header
 from streams.dead_letters.reader import (
-    LetterBox,
+    DeadLetterReader,
     Marks,
     Progress,
     Selection,
-    StoredLetter,
+    StoredDeadLetter,
     mark,
     silent,
 )
@@ -88,7 +88,7 @@ class Requeuer:
 
     def __init__(
         self,
-        box: LetterBox,
+        box: DeadLetterReader,
         admin: AdminClient,
         selection: Selection,
         to_topic: str | None = None,
@@ -164,7 +164,7 @@ class Requeuer:
 
     def _sendable(
         self, marks: Marks, report: RequeueReport, progress: Progress
-    ) -> Iterator[StoredLetter]:
+    ) -> Iterator[StoredDeadLetter]:
         left = self._limit
         for stored in self._box.letters(marks, self._selection, progress):
             if stored.requeued_ms is not None:
@@ -214,7 +214,7 @@ class Requeuer:
         if self._to_topic == self._box.topic:
             raise RequeueError(f"{self._to_topic!r} is the dead-letter topic itself")
 
-    def _target(self, stored: StoredLetter) -> tuple[str, int]:
+    def _target(self, stored: StoredDeadLetter) -> tuple[str, int]:
         letter = stored.letter
         topic = self._to_topic or letter.topic
         if topic not in self._partitions:
@@ -225,7 +225,7 @@ class Requeuer:
         own = self._to_topic is None and letter.partition < self._partitions[topic]
         return topic, letter.partition if own else -1
 
-    def _send(self, batch: list[StoredLetter]) -> None:
+    def _send(self, batch: list[StoredDeadLetter]) -> None:
         refused: list[str] = []
 
         def note(error: Any, message: Any) -> None:
@@ -296,8 +296,8 @@ class Requeuer:
                 logger.warning("trying again: %s", error.args[0].str())
 
 
-def _batches(letters: Iterable[StoredLetter]) -> Iterator[list[StoredLetter]]:
-    batch: list[StoredLetter] = []
+def _batches(letters: Iterable[StoredDeadLetter]) -> Iterator[list[StoredDeadLetter]]:
+    batch: list[StoredDeadLetter] = []
     size = 0
     for stored in letters:
         batch.append(stored)

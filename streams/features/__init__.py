@@ -8,7 +8,7 @@ from streams.features.declarations import (
     LabelFeature,
     WindowFeature,
 )
-from streams.features.dump_format import CorruptStateError, StateMismatchError
+from streams.features.dump_format import CorruptStateError, DumpMismatchError
 from streams.features.feature_rows import FeatureRows
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureState, LabelBatch
@@ -16,6 +16,7 @@ from streams.features.state import FeatureState, LabelBatch
 __all__ = [
     "CalendarFeature",
     "CorruptStateError",
+    "DumpMismatchError",
     "FeatureDeclaration",
     "FeaturePlan",
     "FeatureRows",
@@ -24,6 +25,5 @@ __all__ = [
     "HistoryRatioFeature",
     "LabelBatch",
     "LabelFeature",
-    "StateMismatchError",
     "WindowFeature",
 ]

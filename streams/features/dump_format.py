@@ -19,7 +19,7 @@ LAYOUT_VERSION = 1
 """Raised with every change of what is in the header or the buffers."""
 
 
-class StateMismatchError(ValueError):
+class DumpMismatchError(ValueError):
     """A dump is of other features or settings than the state that is wanted."""
 
 
@@ -84,14 +84,14 @@ def read_header(buffers: Sequence[Buffer], wanted: Header) -> Header:
     """Return the header of a dump that fits the state which is wanted.
 
     Raises:
-        StateMismatchError: naming all that differs.
+        DumpMismatchError: naming all that differs.
         CorruptStateError: this is no dump, or not all of it.
     """
     try:
         # Only what every version has: an older header need not have the other fields.
         layout = msgspec.msgpack.decode(buffers[0], type=_Layout).layout
         if layout != wanted.layout:
-            raise StateMismatchError(
+            raise DumpMismatchError(
                 f"the state was dumped in layout version {layout}, this program reads version "
                 f"{wanted.layout}"
             )
@@ -104,7 +104,7 @@ def read_header(buffers: Sequence[Buffer], wanted: Header) -> Header:
         if getattr(header, name) != getattr(wanted, name)
     ]
     if differences:
-        raise StateMismatchError("the state was dumped with " + "; ".join(differences))
+        raise DumpMismatchError("the state was dumped with " + "; ".join(differences))
     announced = 1 + sum(len(entity.buffers) for entity in header.entities)
     if announced != len(buffers):
         raise CorruptStateError(

@@ -158,19 +158,19 @@ class EntityState:
         count_kept(self.index, 0)
         rebuild(self.index, new_index(len(self.index)), 0, 0)
 
-    def mark(self) -> None:
+    def savepoint(self) -> None:
         """Record what changes from here on."""
         self.slots.fresh = self._recordings.begin(
             self.counters, self.indexed, len(self.slots.names)
         ).changes
 
-    def release(self) -> None:
+    def commit(self) -> None:
         """Forget the oldest mark."""
         self._free_slots(self._recordings.end(0).evicted)
         if not self._recordings:
             self.slots.fresh = []
 
-    def undo(self) -> None:
+    def rollback(self) -> None:
         """Go back to the oldest mark, and forget all marks."""
         while self._recordings:
             self._take_back(self._recordings.end(-1))

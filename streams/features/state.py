@@ -70,35 +70,35 @@ class FeatureState:
     def warm_up(self) -> None:
         """Compile all kernels, which takes seconds on a new machine; for an empty state."""
         contract = self.plan.contract
-        self.mark()
+        self.savepoint()
         self.update(RecordBatch(contract, [], np.empty(0, np.int64)))
         for entity in self._entities:
             entity.warm_up()
-        self.undo()
+        self.rollback()
         self.load(self.plan, self._settings, self.dump())
 
-    def mark(self) -> None:
+    def savepoint(self) -> None:
         """Record the changes from here on, so that `undo` can take them back.
 
         Marks stack up: one for each batch that is computed and not yet committed.
         """
         for entity in self._entities:
-            entity.mark()
+            entity.savepoint()
         self._marks += 1
 
-    def release(self) -> None:
+    def commit(self) -> None:
         """Forget the oldest mark: what came after it, up to the next one, stays for good.
 
         Raises:
             RuntimeError: there is no mark.
         """
         if not self._marks:
-            raise RuntimeError("release() without a mark()")
+            raise RuntimeError("commit() without a savepoint()")
         for entity in self._entities:
-            entity.release()
+            entity.commit()
         self._marks -= 1
 
-    def undo(self) -> None:
+    def rollback(self) -> None:
         """Go back to the oldest mark and forget all marks.
 
         From then on all answers are as if nothing had been taken in since.
@@ -107,9 +107,9 @@ class FeatureState:
             RuntimeError: there is no mark.
         """
         if not self._marks:
-            raise RuntimeError("undo() without a mark()")
+            raise RuntimeError("rollback() without a savepoint()")
         for entity in self._entities:
-            entity.undo()
+            entity.rollback()
         self._marks = 0
 
     @property

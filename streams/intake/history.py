@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from streams.intake.input_batch import Work
+from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.position import Position
 from streams.kafka.consuming import is_end, read_ready
@@ -24,7 +24,7 @@ def read_history(
     begins: Sequence[Position],
     ends: Mapping[tuple[str, int], int],
     go_on: Callable[[], bool] = lambda: True,
-) -> Generator[Work, None, None]:
+) -> Generator[InputBatch, None, None]:
     """Yield all work between the begins and the ends, in the order of event time.
 
     Args:

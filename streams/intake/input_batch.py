@@ -20,7 +20,7 @@ class BadRecord(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Work:
+class InputBatch:
     """Events and labels in their order, bad records, and where reading goes on.
 
     Attributes:

@@ -13,10 +13,16 @@ from streams.events.json_decoder import Decoder, TryAgainLaterError
 from streams.events.labels import label_contract, read_progress
 from streams.events.rejection import Reason, Rejected
 from streams.features.state import LabelBatch
-from streams.intake.input_batch import BadRecord, Work
-from streams.intake.partition_queue import ARRIVED, OFFSET, TIME, Lane
+from streams.intake.input_batch import BadRecord, InputBatch
+from streams.intake.partition_queue import ARRIVED, OFFSET, TIME, PartitionQueue
 from streams.intake.position import NO_TIME, Position
-from streams.intake.time_merge import NOTHING, Alignment, AlignmentSettings, Turn, monotonic_ms
+from streams.intake.time_merge import (
+    NOTHING,
+    AlignmentSettings,
+    MergedRecords,
+    TimeMerge,
+    monotonic_ms,
+)
 from streams.kafka.consuming import is_end, note_errors
 
 _HOLD_MS = 250
@@ -55,13 +61,13 @@ class Intake:
         if labels_topic is not None:
             self._decoders[labels_topic] = Decoder(label_contract(contract))
         self._id_of = self._decoders[events_topic].getter(contract.id)
-        self._alignment = Alignment(settings, now_ms, self._id_of, steady_ms)
-        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._merge = TimeMerge(settings, now_ms, self._id_of, steady_ms)
+        self._queues: dict[tuple[str, int], PartitionQueue] = {}
         self._bad: list[BadRecord] = []
         self._steady_ms = steady_ms
         self._held: dict[tuple[str, int], list[Message]] = {}
         self._held_until_ms = 0
-        self._condemned: dict[tuple[str, int, int], str] = {}
+        self._rejected_on_reread: dict[tuple[str, int, int], str] = {}
         self._taken_to: dict[tuple[str, int], int] = {}
         self._decode_s = 0.0
 
@@ -73,7 +79,7 @@ class Intake:
     @property
     def waiting(self) -> int:
         """How many records are queued."""
-        return self._alignment.waiting
+        return self._merge.waiting
 
     @property
     def holding(self) -> bool:
@@ -83,28 +89,28 @@ class Intake:
     def queued(self) -> dict[tuple[str, int], int]:
         """How many records each partition has queued, or holds until they can be decoded."""
         return {
-            place: len(lane.items) + len(self._held.get(place, ()))
-            for place, lane in self._lanes.items()
+            place: len(queue.items) + len(self._held.get(place, ()))
+            for place, queue in self._queues.items()
         }
 
     def positions(self, with_queued: bool = False) -> dict[tuple[str, int], int]:
         """Next offset of each partition: to be taken, or behind what is queued."""
         return {
-            place: lane.next_offset if with_queued else lane.position
-            for place, lane in self._lanes.items()
+            place: queue.next_offset if with_queued else queue.position
+            for place, queue in self._queues.items()
         }
 
     def checkpoint(self) -> list[Position]:
         """How far each partition was taken."""
         return [
-            Position(*place, lane.position, lane.reached_at_position)
-            for place, lane in self._lanes.items()
+            Position(*place, queue.position, queue.reached_at_position)
+            for place, queue in self._queues.items()
         ]
 
     def assign(self, partitions: Iterable[Position]) -> None:
         """Forget everything and start with these partitions at their positions."""
-        self._lanes = {
-            (each.topic, each.partition): Lane(
+        self._queues = {
+            (each.topic, each.partition): PartitionQueue(
                 topic=each.topic,
                 partition=each.partition,
                 is_event=each.topic == self.events_topic,
@@ -113,22 +119,22 @@ class Intake:
             )
             for each in partitions
         }
-        self._taken_to = {place: lane.next_offset for place, lane in self._lanes.items()}
+        self._taken_to = {place: queue.next_offset for place, queue in self._queues.items()}
         self._bad = []
         self._held = {}
-        self._alignment.set_lanes(self._lanes.values())
+        self._merge.set_queues(self._queues.values())
 
     def began_at(self, topic: str, partition: int) -> int | None:
         """Event time (ms) of the first record that was read of a partition since `assign`."""
-        return self._lanes[topic, partition].began_at
+        return self._queues[topic, partition].began_at
 
-    def condemn(self, topic: str, partition: int, offset: int, why: str) -> None:
+    def reject_on_reread(self, topic: str, partition: int, offset: int, why: str) -> None:
         """Take this record for a bad one when it is read again."""
-        self._condemned[topic, partition, offset] = why
+        self._rejected_on_reread[topic, partition, offset] = why
 
     def finish(self, topic: str, partition: int) -> None:
         """Let nobody wait for a partition that is read no further."""
-        self._lanes[topic, partition].idle = True
+        self._queues[topic, partition].idle = True
 
     def feed(self, messages: Sequence[Message]) -> None:
         """Decode what was consumed and queue it; what is not ours any more is dropped.
@@ -144,7 +150,7 @@ class Intake:
         runs: dict[tuple[str, int], list[Message]] = {}
         for message in messages:
             place = (message.topic(), message.partition())
-            if place in self._lanes and (message.error() is None or is_end(message)):
+            if place in self._queues and (message.error() is None or is_end(message)):
                 runs.setdefault(place, []).append(message)
         if self._held:
             for place, held in self._held.items():
@@ -153,51 +159,53 @@ class Intake:
                 runs |= self._held
                 self._held = {}
         for place, run in runs.items():
-            self._feed_lane(place, run)
+            self._feed_queue(place, run)
         self._decode_s += perf_counter() - start
 
-    def _feed_lane(self, place: tuple[str, int], run: list[Message]) -> None:
-        lane = self._lanes[place]
+    def _feed_queue(self, place: tuple[str, int], run: list[Message]) -> None:
+        queue = self._queues[place]
         messages = [message for message in run if message.error() is None]
         offsets = np.array([message.offset() for message in messages], np.int64)
-        if len(messages) and offsets[0] < lane.next_offset:
+        if len(messages) and offsets[0] < queue.next_offset:
             # A seek that is still under way can deliver what was read before.
-            fresh = int(np.searchsorted(offsets, lane.next_offset))
+            fresh = int(np.searchsorted(offsets, queue.next_offset))
             messages, offsets = messages[fresh:], offsets[fresh:]
-        queued = self._queue(lane, messages, offsets) if messages else 0
+        queued = self._queue(queue, messages, offsets) if messages else 0
         end = run[-1:] if is_end(run[-1]) else []
         if queued < len(messages):
             self._held[place] = messages[queued:] + end
             self._held_until_ms = self._steady_ms() + _HOLD_MS
             # It has nothing to give for now, which live events don't wait for; but it is not
             # silent, so that history does.
-            lane.caught_up, lane.spoke, lane.idle = True, True, False
+            queue.caught_up, queue.spoke, queue.idle = True, True, False
         elif end:
-            lane.caught_up = True
+            queue.caught_up = True
             # The end may lie behind markers of transactions, which nobody sees.
-            lane.next_offset = max(lane.next_offset, end[0].offset())
+            queue.next_offset = max(queue.next_offset, end[0].offset())
 
-    def _queue(self, lane: Lane, messages: list[Message], offsets: NDArray[np.int64]) -> int:
+    def _queue(
+        self, queue: PartitionQueue, messages: list[Message], offsets: NDArray[np.int64]
+    ) -> int:
         """Queue records; returns how many, the others can't be decoded yet."""
         given, given_offsets = messages, offsets
         next_offset = int(offsets[-1]) + 1
         arrived = np.array([message.timestamp()[1] for message in messages], np.int64)
         arrived[arrived <= 0] = self._now_ms()  # stamped by nobody
-        marks = _NO_MARKS if lane.is_event else self._marks(messages, offsets, arrived)
+        marks = _NO_MARKS if queue.is_event else self._marks(messages, offsets, arrived)
         if marks.size:
             labels = np.flatnonzero(~np.isin(offsets, marks[0]))
             messages = [messages[i] for i in labels.tolist()]
             offsets, arrived = offsets[labels], arrived[labels]
         condemned: list[BadRecord] = []
-        if self._condemned:
+        if self._rejected_on_reread:
             kept, condemned = self._without_condemned(messages)
             messages = [messages[i] for i in kept]
             offsets, arrived = offsets[kept], arrived[kept]
         try:
-            decoded = self._decoders[lane.topic].decode([m.value() for m in messages], arrived)
+            decoded = self._decoders[queue.topic].decode([m.value() for m in messages], arrived)
         except TryAgainLaterError as later:
             ready = int(np.searchsorted(given_offsets, offsets[later.position]))
-            return self._queue(lane, given[:ready], given_offsets[:ready]) if ready else 0
+            return self._queue(queue, given[:ready], given_offsets[:ready]) if ready else 0
         self._bad += condemned
         self._bad += [BadRecord(messages[bad.position], bad) for bad in decoded.rejected]
         numbers = np.empty((3, len(decoded.events)), np.int64)
@@ -205,12 +213,12 @@ class Intake:
         numbers[OFFSET] = offsets[decoded.positions]
         numbers[ARRIVED] = arrived[decoded.positions]
         if not marks.size:
-            lane.add(decoded.events.records, numbers, next_offset)
+            queue.add(decoded.events.records, numbers, next_offset)
             return len(given)
         reached = np.maximum.accumulate(np.insert(marks[1] + 1, 0, NO_TIME))
         floors = reached[np.searchsorted(marks[0], numbers[OFFSET])]
-        lane.add(decoded.events.records, numbers, next_offset, floors)
-        lane.completed_to(int(reached[-1]) - 1)
+        queue.add(decoded.events.records, numbers, next_offset, floors)
+        queue.completed_to(int(reached[-1]) - 1)
         return len(given)
 
     def _without_condemned(self, messages: list[Message]) -> tuple[list[int], list[BadRecord]]:
@@ -218,7 +226,7 @@ class Intake:
         kept, condemned = [], []
         for i, message in enumerate(messages):
             place = (message.topic(), message.partition(), message.offset())
-            if (why := self._condemned.get(place)) is None:
+            if (why := self._rejected_on_reread.get(place)) is None:
                 kept.append(i)
             else:
                 condemned.append(BadRecord(message, Rejected(i, Reason.FAILED, None, why)))
@@ -240,44 +248,44 @@ class Intake:
         ]
         return np.array(marks, np.int64).reshape(-1, 2).T
 
-    def take(self, limit: int) -> Work | None:
+    def take(self, limit: int) -> InputBatch | None:
         """Up to `limit` events and labels whose turn has come, or None if nothing is to be done.
 
         Bad records come along as soon as all before them in their partition were taken.
         """
-        turn = self._alignment.take(limit)
+        merged = self._merge.take(limit)
         bad = self._reached_bad()
-        if turn is None and not bad:
+        if merged is None and not bad:
             return None
-        lanes = self._alignment.lanes
+        queues = self._merge.queues
         positions = [
-            TopicPartition(lane.topic, lane.partition, lane.position)
-            for place, lane in self._lanes.items()
-            if lane.position != self._taken_to[place]
+            TopicPartition(queue.topic, queue.partition, queue.position)
+            for place, queue in self._queues.items()
+            if queue.position != self._taken_to[place]
         ]
         for each in positions:
             self._taken_to[each.topic, each.partition] = each.offset
         decode_s, self._decode_s = self._decode_s, 0.0
-        turn = turn or NOTHING
-        partitions = np.array([lane.partition for lane in lanes], np.int64)
-        return Work(
-            events=self._decoders[self.events_topic].batch(turn.events, turn.numbers[TIME]),
-            partitions=partitions[turn.lanes],
-            offsets=turn.numbers[OFFSET],
-            arrived=turn.numbers[ARRIVED],
-            labels=self._label_batch(turn),
+        merged = merged or NOTHING
+        partitions = np.array([queue.partition for queue in queues], np.int64)
+        return InputBatch(
+            events=self._decoders[self.events_topic].batch(merged.events, merged.numbers[TIME]),
+            partitions=partitions[merged.queues],
+            offsets=merged.numbers[OFFSET],
+            arrived=merged.numbers[ARRIVED],
+            labels=self._label_batch(merged),
             bad=bad,
             positions=positions,
             decode_s=decode_s,
         )
 
-    def _label_batch(self, turn: Turn) -> LabelBatch:
-        if not turn.labels:
+    def _label_batch(self, merged: MergedRecords) -> LabelBatch:
+        if not merged.labels:
             return LabelBatch()
         assert self.labels_topic is not None
         decoder = self._decoders[self.labels_topic]
-        batch = decoder.batch(turn.labels, np.zeros(len(turn.labels), np.int64))
-        return LabelBatch(batch.ids, batch.numbers("label"), turn.label_before)
+        batch = decoder.batch(merged.labels, np.zeros(len(merged.labels), np.int64))
+        return LabelBatch(batch.ids, batch.numbers("label"), merged.label_before)
 
     def _reached_bad(self) -> list[BadRecord]:
         if not self._bad:
@@ -286,7 +294,7 @@ class Intake:
         later: list[BadRecord] = []
         for bad in self._bad:
             place = (bad.message.topic(), bad.message.partition())
-            ready = bad.message.offset() < self._lanes[place].position
+            ready = bad.message.offset() < self._queues[place].position
             (reached if ready else later).append(bad)
         self._bad = later
         return reached

@@ -17,13 +17,13 @@ TIME, OFFSET, ARRIVED = 0, 1, 2
 
 
 @dataclass
-class Lane:
+class PartitionQueue:
     """The records of one partition that wait for their turn, ascending in offset.
 
     Attributes:
         items: the records; what they are is the reader's business.
         numbers: TIME, OFFSET and ARRIVED of each, int64, shape (3, n).
-        turns: event times by which they queue: a late record's is that of the one before it, so
+        merge_times: event times by which they queue: a late record's is that of the one before it, so
             that it waits no longer and keeps its place. Shape (n,).
         reached: no later record of this partition queues before this time.
         caught_up: the partition has nothing more to read for now.
@@ -37,7 +37,7 @@ class Lane:
     next_offset: int
     items: list[Any] = field(default_factory=list)
     numbers: NDArray[np.int64] = field(default_factory=lambda: np.empty((3, 0), np.int64))
-    turns: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    merge_times: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     reached: int = NO_TIME
     caught_up: bool = False
     idle: bool = False
@@ -60,12 +60,12 @@ class Lane:
         """
         if len(items):
             times = numbers[TIME] if floors is None else np.maximum(numbers[TIME], floors)
-            turns = np.maximum(np.maximum.accumulate(times), self.reached)
-            self.reached = int(turns[-1])
+            merge_times = np.maximum(np.maximum.accumulate(times), self.reached)
+            self.reached = int(merge_times[-1])
             if self.began_at is None:
                 self.began_at = int(numbers[TIME, 0])
             self.items.extend(items)
-            self.turns = np.concatenate([self.turns, turns])
+            self.merge_times = np.concatenate([self.merge_times, merge_times])
             self.numbers = np.concatenate([self.numbers, numbers], axis=1)
         self.next_offset = next_offset
         self.caught_up = False
@@ -82,25 +82,25 @@ class Lane:
         """How many queued records have their turn before `time`."""
         if time == NO_LIMIT:
             return len(self.items)
-        return int(np.searchsorted(self.turns, time, side="left"))
+        return int(np.searchsorted(self.merge_times, time, side="left"))
 
     def first_from(self, time: int) -> int:
         """When the first record that queues at `time` or later does."""
         place = self.before(time)
-        return int(self.turns[place]) if place < self.turns.size else NO_LIMIT
+        return int(self.merge_times[place]) if place < self.merge_times.size else NO_LIMIT
 
     def drop(self, count: int) -> None:
         """Forget the first `count` records: they were taken."""
         del self.items[:count]
-        self.turns = self.turns[count:]
+        self.merge_times = self.merge_times[count:]
         self.numbers = self.numbers[:, count:]
 
     def put_back(
-        self, items: Sequence[Any], numbers: NDArray[np.int64], turns: NDArray[np.int64]
+        self, items: Sequence[Any], numbers: NDArray[np.int64], merge_times: NDArray[np.int64]
     ) -> None:
         """Queue again, in front, what was dropped last."""
         self.items[:0] = items
-        self.turns = np.concatenate([turns, self.turns])
+        self.merge_times = np.concatenate([merge_times, self.merge_times])
         self.numbers = np.concatenate([numbers, self.numbers], axis=1)
 
     @property
@@ -112,4 +112,4 @@ class Lane:
     @property
     def reached_at_position(self) -> int:
         """What `reached` has to be when reading goes on there, for the same turns to come out."""
-        return int(self.turns[0]) if self.turns.size else self.reached
+        return int(self.merge_times[0]) if self.merge_times.size else self.reached

@@ -13,7 +13,7 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         offset: of the first record that is not.
         reached: event time (ms) before which no later record of the partition queues; see
-            `streams.intake.time_merge.Lane`.
+            `streams.intake.time_merge.PartitionQueue`.
     """
 
     topic: str

@@ -2,11 +2,11 @@
 
 Features of an entity that is not the Kafka key need the events of several partitions, and label
 features need two topics. Read as fast as they come, a partition could run days of event time ahead
-of another during a replay, and windows would miss what lies between. So records wait in one lane
-per partition until no other lane can bring an earlier one.
+of another during a replay, and windows would miss what lies between. So records wait in one queue
+per partition until no other queue can bring an earlier one.
 
 Live traffic does not wait: its partitions are milliseconds apart, and an answer is worth more than
-those. Only *history*, events far behind the clock, is held up for a lane that has fallen silent,
+those. Only *history*, events far behind the clock, is held up for a queue that has fallen silent,
 and for no longer than `max_idle`.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.base.section import Duration, Section
-from streams.intake.partition_queue import NO_LIMIT, Lane
+from streams.intake.partition_queue import NO_LIMIT, PartitionQueue
 
 
 def monotonic_ms() -> int:
@@ -44,30 +44,32 @@ class AlignmentSettings(Section):
 
 
 @dataclass(frozen=True)
-class Turn:
-    """Records taken from the lanes, in their common order.
+class MergedRecords:
+    """Records taken from the queues, in their common order.
 
     Attributes:
         events: n event records.
-        lanes: the lane of each, as a position in `Alignment.lanes`, shape (n,).
+        queues: the queue of each, as a position in `TimeMerge.queues`, shape (n,).
         numbers: TIME, OFFSET and ARRIVED of each, shape (3, n).
         labels: m label records.
         label_before: for each label the number of events before it, shape (m,).
     """
 
     events: list[Any]
-    lanes: NDArray[np.int64]
+    queues: NDArray[np.int64]
     numbers: NDArray[np.int64]
     labels: list[Any]
     label_before: NDArray[np.int64]
 
 
-NOTHING = Turn([], np.empty(0, np.int64), np.empty((3, 0), np.int64), [], np.empty(0, np.int64))
+NOTHING = MergedRecords(
+    [], np.empty(0, np.int64), np.empty((3, 0), np.int64), [], np.empty(0, np.int64)
+)
 """The turn of nobody."""
 
 
-class Alignment:
-    """Decides whose turn it is among the lanes.
+class TimeMerge:
+    """Decides whose turn it is among the queues.
 
     Args:
         now_ms: the wall clock, UTC milliseconds; tells live events from history.
@@ -86,34 +88,34 @@ class Alignment:
         self._now_ms = now_ms
         self._id_of = id_of
         self._steady_ms = steady_ms
-        self._lanes: list[Lane] = []
+        self._queues: list[PartitionQueue] = []
         self._held_since: int | None = None
 
     @property
-    def lanes(self) -> list[Lane]:
-        """The lanes; a turn's `lanes` count in this order."""
-        return self._lanes
+    def queues(self) -> list[PartitionQueue]:
+        """The queues; merged records' `queues` count in this order."""
+        return self._queues
 
-    def set_lanes(self, lanes: Iterable[Lane]) -> None:
-        """Replace all lanes, after partitions came or went."""
-        self._lanes = list(lanes)
+    def set_queues(self, queues: Iterable[PartitionQueue]) -> None:
+        """Replace all queues, after partitions came or went."""
+        self._queues = list(queues)
         self._held_since = None
 
     @property
     def waiting(self) -> int:
-        """How many records wait in all lanes."""
-        return sum(len(lane.items) for lane in self._lanes)
+        """How many records wait in all queues."""
+        return sum(len(queue.items) for queue in self._queues)
 
-    def take(self, limit: int) -> Turn | None:
+    def take(self, limit: int) -> MergedRecords | None:
         """Take up to `limit` records whose turn has come, or None if there are none.
 
-        Removes them from their lanes.
+        Removes them from their queues.
         """
         now = self._steady_ms()
-        for lane in self._lanes:
-            if lane.spoke:
-                lane.spoke, lane.quiet_since = False, now
-        if not any(lane.items for lane in self._lanes):
+        for queue in self._queues:
+            if queue.spoke:
+                queue.spoke, queue.quiet_since = False, now
+        if not any(queue.items for queue in self._queues):
             self._held_since = None
             self._race_again_after_silence(now)
             return None
@@ -121,7 +123,7 @@ class Alignment:
         if not any(counts):
             if self._held_since is None:
                 self._held_since = now
-            self._give_up_on_silent_lanes(now, self._held_since)
+            self._give_up_on_silent_queues(now, self._held_since)
             counts = self._ready()
         if not any(counts):
             return None
@@ -129,94 +131,97 @@ class Alignment:
         return self._merge([min(count, limit) for count in counts], limit)
 
     def _ready(self) -> list[int]:
-        """How many records of each lane no other lane can precede."""
-        lanes = self._lanes
-        earliest = min(int(lane.turns[0]) for lane in lanes if lane.items)
+        """How many records of each queue no other queue can precede."""
+        queues = self._queues
+        earliest = min(int(queue.merge_times[0]) for queue in queues if queue.items)
         live = earliest >= self._now_ms() - self._settings.live_within
         bounds = [
-            NO_LIMIT if lane.idle or (live and lane.caught_up) else lane.reached for lane in lanes
+            NO_LIMIT if queue.idle or (live and queue.caught_up) else queue.reached
+            for queue in queues
         ]
         labels_to = min(
-            (bound for lane, bound in zip(lanes, bounds, strict=True) if not lane.is_event),
+            (bound for queue, bound in zip(queues, bounds, strict=True) if not queue.is_event),
             default=NO_LIMIT,
         )
         events_to = sorted(
             (bound, i)
-            for i, (lane, bound) in enumerate(zip(lanes, bounds, strict=True))
-            if lane.is_event
+            for i, (queue, bound) in enumerate(zip(queues, bounds, strict=True))
+            if queue.is_event
         )
         lowest, holder = events_to[0]
         # The holder need not wait for itself, but ties with others are for the ids to decide.
-        ahead = [lanes[other].first_from(lowest) for _, other in events_to[1:]]
+        ahead = [queues[other].first_from(lowest) for _, other in events_to[1:]]
         to_holder = min([labels_to, *(bound for bound, _ in events_to[1:2]), *ahead])
         counts = [
-            lane.before(to_holder if i == holder else min(labels_to, lowest))
-            if lane.is_event
+            queue.before(to_holder if i == holder else min(labels_to, lowest))
+            if queue.is_event
             else 0
-            for i, lane in enumerate(lanes)
+            for i, queue in enumerate(queues)
         ]
         held = [
-            int(lane.turns[count])
-            for lane, count in zip(lanes, counts, strict=True)
-            if lane.is_event and count < lane.turns.size
+            int(queue.merge_times[count])
+            for queue, count in zip(queues, counts, strict=True)
+            if queue.is_event and count < queue.merge_times.size
         ]
         # Labels come before events of the same time, and after those of an earlier one.
         to_labels = min([lowest, *held])
         return [
-            count if lane.is_event else int(np.searchsorted(lane.turns, to_labels, side="right"))
-            for lane, count in zip(lanes, counts, strict=True)
+            count
+            if queue.is_event
+            else int(np.searchsorted(queue.merge_times, to_labels, side="right"))
+            for queue, count in zip(queues, counts, strict=True)
         ]
 
-    def _give_up_on_silent_lanes(self, now: int, held_since: int) -> None:
-        for lane in self._lanes:
-            patience = self._settings.max_idle if lane.caught_up else self._settings.max_hold
-            if now - max(held_since, lane.quiet_since) >= patience:
-                lane.idle = True
+    def _give_up_on_silent_queues(self, now: int, held_since: int) -> None:
+        for queue in self._queues:
+            patience = self._settings.max_idle if queue.caught_up else self._settings.max_hold
+            if now - max(held_since, queue.quiet_since) >= patience:
+                queue.idle = True
 
     def _race_again_after_silence(self, now: int) -> None:
-        """Wait for every lane anew once all of them have been silent: a burst starts unevenly."""
-        if all(now - lane.quiet_since > self._settings.max_idle for lane in self._lanes):
-            for lane in self._lanes:
-                lane.idle = False
+        """Wait for every queue anew once all of them have been silent: a burst starts unevenly."""
+        if all(now - queue.quiet_since > self._settings.max_idle for queue in self._queues):
+            for queue in self._queues:
+                queue.idle = False
 
-    def _merge(self, counts: list[int], limit: int) -> Turn:
-        lanes = self._lanes
-        given = list(zip(lanes, counts, strict=True))
-        turns = np.concatenate([lane.turns[:count] for lane, count in given])
-        which = np.repeat(np.arange(len(lanes)), counts)
-        is_event = np.array([lane.is_event for lane in lanes])[which]
+    def _merge(self, counts: list[int], limit: int) -> MergedRecords:
+        queues = self._queues
+        given = list(zip(queues, counts, strict=True))
+        merge_times = np.concatenate([queue.merge_times[:count] for queue, count in given])
+        which = np.repeat(np.arange(len(queues)), counts)
+        is_event = np.array([queue.is_event for queue in queues])[which]
         within = np.concatenate([np.arange(count) for count in counts])
-        # Stable, so a lane's own order stands; labels come before events of the same time.
-        order = np.lexsort((is_event, turns))
-        self._order_ties(order, turns, which, within, is_event)
+        # Stable, so a queue's own order stands; labels come before events of the same time.
+        order = np.lexsort((is_event, merge_times))
+        self._order_ties(order, merge_times, which, within, is_event)
         order = order[:limit]
         which, within, is_event = which[order], within[order], is_event[order]
         items = [
-            lanes[lane].items[i] for lane, i in zip(which.tolist(), within.tolist(), strict=True)
+            queues[queue].items[i] for queue, i in zip(which.tolist(), within.tolist(), strict=True)
         ]
-        numbers = np.concatenate([lane.numbers[:, :count] for lane, count in given], axis=1)
+        numbers = np.concatenate([queue.numbers[:, :count] for queue, count in given], axis=1)
         events, labels = np.flatnonzero(is_event), np.flatnonzero(~is_event)
-        turn = Turn(
+        merged = MergedRecords(
             events=[items[i] for i in events.tolist()] if labels.size else items,
-            lanes=which[events],
+            queues=which[events],
             numbers=numbers[:, order[events]],
             labels=[items[i] for i in labels.tolist()],
             label_before=np.searchsorted(events, labels),
         )
-        for lane, count in zip(lanes, np.bincount(which, minlength=len(lanes)), strict=True):
-            lane.drop(int(count))
-        return turn
+        for queue, count in zip(queues, np.bincount(which, minlength=len(queues)), strict=True):
+            queue.drop(int(count))
+        return merged
 
     def _order_ties(
         self,
         order: NDArray[np.intp],
-        turns: NDArray[np.int64],
+        merge_times: NDArray[np.int64],
         which: NDArray[np.intp],
         within: NDArray[np.intp],
         is_event: NDArray[np.bool_],
     ) -> None:
-        """Put events of one time from several lanes in the order of their ids, in place."""
-        ascending = turns[order]
+        """Put events of one time from several queues in the order of their ids, in place."""
+        ascending = merge_times[order]
         tied = (ascending[1:] == ascending[:-1]) & is_event[order[:-1]]
         tied &= which[order[1:]] != which[order[:-1]]
         for time in np.unique(ascending[:-1][tied]):
@@ -224,7 +229,7 @@ class Alignment:
             low += np.count_nonzero(~is_event[order[low:high]])
             runs: dict[int, list[tuple[Any, int]]] = {}
             for place in order[low:high].tolist():
-                lane = int(which[place])
-                event_id = self._id_of(self._lanes[lane].items[within[place]])
-                runs.setdefault(lane, []).append((event_id, place))
+                queue = int(which[place])
+                event_id = self._id_of(self._queues[queue].items[within[place]])
+                runs.setdefault(queue, []).append((event_id, place))
             order[low:high] = [place for _, place in merge(*runs.values(), key=itemgetter(0))]

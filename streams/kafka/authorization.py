@@ -16,7 +16,7 @@ HOW = (
 )
 
 
-class DeniedError(Exception):
+class AuthorizationError(Exception):
     """The cluster does not let us do something; the message names the rights and how to get them.
 
     Args:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from streams.kafka.authorization import DeniedError, is_denial
+from streams.kafka.authorization import AuthorizationError, is_denial
 from streams.kafka.client import KafkaSettings, watermarks
 
 logger = logging.getLogger(__name__)
@@ -55,13 +55,13 @@ def bounds_of(consumer: Consumer, topic: str, who: str) -> dict[int, tuple[int, 
 
     Raises:
         ValueError: there is no such topic.
-        DeniedError: `who` may not see it.
+        AuthorizationError: `who` may not see it.
         KafkaException: the cluster failed.
     """
     metadata = consumer.list_topics(topic, timeout=15).topics[topic]
     if metadata.error is not None:
         if is_denial(metadata.error):
-            raise DeniedError([f"Read on topic {topic!r}"], who)
+            raise AuthorizationError([f"Read on topic {topic!r}"], who)
         raise ValueError(f"there is no topic {topic!r}: make it with `weir topics`")
     return {
         partition: watermarks(consumer, TopicPartition(topic, partition))
@@ -80,7 +80,7 @@ def read_to_end(
 
     Raises:
         ValueError: there is no such topic.
-        DeniedError: we may not see it.
+        AuthorizationError: we may not see it.
         KafkaException: the cluster failed.
     """
     consumer = Consumer(kafka.consumer_config(group_id="weir-reader"))
@@ -114,7 +114,7 @@ def note_errors(messages: Sequence[Message]) -> None:
     """Log errors among messages: the client goes on trying, and somebody may look for the reason.
 
     Raises:
-        DeniedError: we may not read a topic.
+        AuthorizationError: we may not read a topic.
         KafkaException: trying on is of no use.
     """
     for message in messages:
@@ -122,7 +122,7 @@ def note_errors(messages: Sequence[Message]) -> None:
         if error is None or is_end(message):
             continue
         if is_denial(error) and message.topic():
-            raise DeniedError([f"Read on topic {message.topic()!r}"])
+            raise AuthorizationError([f"Read on topic {message.topic()!r}"])
         if error.code() in _HOPELESS or is_denial(error):
             raise KafkaException(error)
         logger.warning("Kafka: %s", error.str())

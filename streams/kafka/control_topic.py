@@ -39,7 +39,7 @@ class ControlReader:
     """Reads the control topic from its beginning, and then what comes.
 
     Raises:
-        DeniedError: we may not read it.
+        AuthorizationError: we may not read it.
         ValueError: it is not there.
         KafkaException: the cluster failed.
     """

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclBinding, AdminClient
 
 from streams.kafka.acls import Acl
-from streams.kafka.authorization import DeniedError, denied_resource, is_denial
+from streams.kafka.authorization import AuthorizationError, denied_resource, is_denial
 from streams.kafka.client import KafkaSettings
 
 _TIMEOUT_S = 30.0
@@ -29,14 +29,14 @@ def check_rights(admin: AdminClient, acls: Sequence[Acl], who: str) -> None:
     not there yet. A cluster without an authorizer denies nothing.
 
     Raises:
-        DeniedError: some are missing; all of them are named.
+        AuthorizationError: some are missing; all of them are named.
         KafkaException: the cluster failed.
     """
     deadline = monotonic() + _SETTLED_S
     # What was granted a moment ago may not be known to every broker.
     while missing := _missing(admin, acls):
         if monotonic() > deadline:
-            raise DeniedError(missing, who)
+            raise AuthorizationError(missing, who)
         sleep(_AGAIN_S)
 
 
@@ -45,7 +45,7 @@ def named_denials(kafka: KafkaSettings, acls: Sequence[Acl]) -> Iterator[None]:
     """Name the right where one is taken away in the midst of work that needs `acls`.
 
     Raises:
-        DeniedError: in place of the client's own error.
+        AuthorizationError: in place of the client's own error.
     """
     try:
         yield
@@ -59,7 +59,7 @@ def named_denials(kafka: KafkaSettings, acls: Sequence[Acl]) -> Iterator[None]:
         if kind not in {acl.resource for acl in lost}:
             # What can't be asked for, or was granted again meanwhile.
             lost += [acl for acl in acls if acl.resource == kind]
-        raise DeniedError(lost or [error.args[0].str()], kafka.who) from error
+        raise AuthorizationError(lost or [error.args[0].str()], kafka.who) from error
 
 
 def _missing(admin: AdminClient, acls: Sequence[Acl]) -> list[Acl]:
@@ -104,7 +104,7 @@ def grant(admin: AdminClient, acls: Sequence[AclBinding]) -> None:
     """Add ACLs to the cluster; those that it has already are no error.
 
     Raises:
-        DeniedError: `admin` may not change ACLs.
+        AuthorizationError: `admin` may not change ACLs.
         KafkaException: the cluster failed, or has no authorizer.
     """
     for added in admin.create_acls(list(acls), request_timeout=_TIMEOUT_S).values():
@@ -112,7 +112,7 @@ def grant(admin: AdminClient, acls: Sequence[AclBinding]) -> None:
             added.result(_TIMEOUT_S)
         except KafkaException as error:
             if is_denial(error.args[0]):
-                raise DeniedError(["Alter on the cluster"]) from error
+                raise AuthorizationError(["Alter on the cluster"]) from error
             if error.args[0].code() == KafkaError.SECURITY_DISABLED:
                 raise RightsError(
                     "this cluster has no authorizer, so everybody may do everything: there is "

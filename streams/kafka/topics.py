@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from pydantic import Field, model_validator
 
 from streams.base.section import Section
-from streams.kafka.authorization import DeniedError, is_denial
+from streams.kafka.authorization import AuthorizationError, is_denial
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def ensure_topics(
 
     Raises:
         TopicError: a topic can't be made, or one of answers has fewer partitions than the events.
-        DeniedError: a topic is missing, or hidden from us, and we may not make it.
+        AuthorizationError: a topic is missing, or hidden from us, and we may not make it.
         KafkaException: the cluster failed.
     """
     known = partition_counts(admin, topics)
@@ -143,7 +143,7 @@ def ensure_beside(
     Raises:
         TopicError: there is no topic `source`, one can't be made, or one that follows `source` has
             fewer partitions.
-        DeniedError: a topic is missing, or hidden from us, and we may not make it.
+        AuthorizationError: a topic is missing, or hidden from us, and we may not make it.
     """
     counts = partitions_of(admin, [topics.name(source)])
     if not counts:
@@ -164,7 +164,7 @@ def ensure_roles(
 
     Raises:
         TopicError: one can't be made.
-        DeniedError: a topic is missing, or hidden from us, and we may not make it.
+        AuthorizationError: a topic is missing, or hidden from us, and we may not make it.
     """
     names = [topics.name(role) for role in roles]
     known = partitions_of(admin, names)
@@ -221,7 +221,7 @@ def make_topics(
 
     Raises:
         TopicError: one can't be made.
-        DeniedError: we may not make one, or see it.
+        AuthorizationError: we may not make one, or see it.
     """
     wanted = [
         NewTopic(
@@ -245,7 +245,7 @@ def make_topics(
             elif error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise TopicError(f"can't make topic {name!r}: {error.args[0].str()}") from error
     if denied:
-        raise DeniedError(denied)
+        raise AuthorizationError(denied)
     return made
 
 

@@ -5,7 +5,7 @@ until the record stands alone; what comes before it is answered on the way.
 """
 
 
-class Isolation:
+class Bisection:
     """How much to take next, after failures.
 
     Args:

@@ -17,14 +17,14 @@ from typing import Any
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from streams.intake.input_batch import Work
+from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.position import Position
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import note_errors
-from streams.loop.bisection import Isolation
+from streams.loop.bisection import Bisection
 from streams.loop.group_member import GroupMember
-from streams.loop.linger import Gathering
+from streams.loop.linger import Linger
 from streams.loop.restorer import Restorer
 from streams.loop.settings import LoopSettings
 from streams.loop.task import Task
@@ -40,7 +40,7 @@ _HELD_POLL_S = 0.005
 _IDLE_POLL_S = 0.1
 
 
-class _Mend(IntEnum):
+class _Recovery(IntEnum):
     """What has to be done before new work; the larger includes the smaller."""
 
     NOTHING = 0
@@ -77,13 +77,13 @@ class ExactlyOnceLoop:
         self._observe_snapshot = observe_snapshot
         self._taker: SnapshotTaker | None = None
         self._pointer: Pointer | None = None
-        self._isolation = Isolation(settings.max_batch)
-        self._gathering = Gathering(settings.max_wait, settings.max_batch)
+        self._bisection = Bisection(settings.max_batch)
+        self._linger = Linger(settings.max_wait, settings.max_batch)
         self._member: Any = None  # these two from `run` on
         self._transactor: Any = None
         self._in_flight: tuple[Callable[[Committed], None], list[Position], int] | None = None
         self._committed: list[Position] = []
-        self._mend = _Mend.NOTHING
+        self._recovery = _Recovery.NOTHING
         self._ready = False
 
     def run(self, stop: Event) -> None:
@@ -142,10 +142,10 @@ class ExactlyOnceLoop:
         while not stop.is_set():
             messages = self._member.poll(timeout)
             self._settle(wait=False)
-            if self._mend:
+            if self._recovery:
                 # These lie behind the offsets to go back to, and will be read again.
                 messages = []
-                self._ready = self._mended(stop)
+                self._ready = self._recovered(stop)
                 self._member.note_readiness(self._ready)
             if not self._ready:
                 note_errors(messages)
@@ -158,13 +158,13 @@ class ExactlyOnceLoop:
             waiting = self._intake.waiting
             # What comes until the transaction is through goes into one batch together.
             shares_next = self._transactor.busy and waiting < self._settings.max_batch // 4
-            if shares_next or not self._gathering.ripe(waiting):
+            if shares_next or not self._linger.due(waiting):
                 timeout = _BUSY_POLL_S
                 continue
             self._snapshot_now_and_then()
-            work = None if self._mend else self._intake.take(self._isolation.limit)
+            work = None if self._recovery else self._intake.take(self._bisection.limit)
             if work is not None:
-                self._gathering.taken()
+                self._linger.begun()
                 self._answer(work)
                 timeout = 0.0
             else:
@@ -172,23 +172,23 @@ class ExactlyOnceLoop:
                 if self._transactor.busy:
                     timeout = _BUSY_POLL_S
 
-    def _answer(self, work: Work) -> None:
+    def _answer(self, work: InputBatch) -> None:
         """Compute answers while the transaction before is still on its way, then begin theirs."""
         positions = self._intake.checkpoint()
         size = len(work.events) + len(work.labels)
-        self._task.mark()
+        self._task.savepoint()
         try:
             answers = self._task.process(work)
         except (KafkaException, FencedError):
             raise
         except Exception as error:
             self._settle(wait=True)
-            if not self._mend:
+            if not self._recovery:
                 self._task.check()
                 self._failed(work, size, f"{type(error).__name__}: {error}")
             return
         self._settle(wait=True)
-        if self._mend:
+        if self._recovery:
             return  # the state that these answers came from is void
         self._in_flight = answers.when_visible, positions, size
         metadata = self._pointer.metadata() if self._pointer else ""
@@ -197,24 +197,26 @@ class ExactlyOnceLoop:
             for each in work.positions
         ]
         self._transactor.submit(answers.outgoing, offsets, self._member.group_metadata())
-        if self._isolation.active:
+        if self._bisection.active:
             outcome = self._settle(wait=True)
             if isinstance(outcome, Aborted) and outcome.records_at_fault:
-                self._condemn_if_alone(work, size, outcome.reason)
+                self._reject_if_alone(work, size, outcome.reason)
 
-    def _failed(self, work: Work, size: int, reason: str) -> None:
+    def _failed(self, work: InputBatch, size: int, reason: str) -> None:
         """Take a batch back that could not be answered, to find the record to blame."""
         logger.warning("a batch of %d failed, taken back: %s", size, reason)
         self._task.aborted(reason)
-        self._mend = max(self._mend, _Mend.REWIND)
-        self._condemn_if_alone(work, size, reason)
+        self._recovery = max(self._recovery, _Recovery.REWIND)
+        self._reject_if_alone(work, size, reason)
 
-    def _condemn_if_alone(self, work: Work, size: int, reason: str) -> None:
-        if self._isolation.failed(size):
+    def _reject_if_alone(self, work: InputBatch, size: int, reason: str) -> None:
+        if self._bisection.failed(size):
             topic = self._intake.events_topic
             if len(work.events) != 1:
                 raise RuntimeError(f"not an event is to blame, but other input: {reason}")
-            self._intake.condemn(topic, int(work.partitions[0]), int(work.offsets[0]), reason)
+            self._intake.reject_on_reread(
+                topic, int(work.partitions[0]), int(work.offsets[0]), reason
+            )
 
     def _settle(self, *, wait: bool) -> Committed | Aborted | None:
         """Take note of what became of the transaction in flight."""
@@ -224,45 +226,45 @@ class ExactlyOnceLoop:
         assert self._in_flight is not None
         (when_visible, positions, size), self._in_flight = self._in_flight, None
         if isinstance(outcome, Committed):
-            self._task.release()
+            self._task.commit()
             self._committed = positions
             if self._taker is not None:
                 self._taker.note_events(size)
-            self._isolation.passed(size)
+            self._bisection.passed(size)
             when_visible(outcome)
         else:
             logger.warning("transaction aborted, back to the last commit: %s", outcome.reason)
             self._task.aborted(outcome.reason)
-            self._mend = max(self._mend, _Mend.REWIND)
-            if outcome.records_at_fault and not self._isolation.active:
-                self._isolation.failed(size)
+            self._recovery = max(self._recovery, _Recovery.REWIND)
+            if outcome.records_at_fault and not self._bisection.active:
+                self._bisection.failed(size)
         return outcome
 
     def _snapshot_now_and_then(self) -> None:
         if self._taker is None:
             return
         self._pointer = self._taker.finished() or self._pointer
-        if self._taker.due and not self._isolation.active:
+        if self._taker.due and not self._bisection.active:
             self._settle(wait=True)
-            if not self._mend:
+            if not self._recovery:
                 self._taker.take(self._task.dump, self._committed)
 
     def _probe(self, position: TopicPartition) -> None:
         self._transactor.probe(position, self._member.group_metadata())
 
     def _on_assign(self, _: object) -> None:
-        self._mend = _Mend.REBUILD
+        self._recovery = _Recovery.REBUILD
 
     def _on_revoke(self, _: object) -> None:
         # Offsets can be committed for as long as the partitions are ours, which is until we return.
         self._settle(wait=True)
-        self._mend = _Mend.REBUILD
+        self._recovery = _Recovery.REBUILD
         self._ready = False
 
-    def _mended(self, stop: Event) -> bool:
+    def _recovered(self, stop: Event) -> bool:
         """Bring state and positions to the committed offsets; whether work can go on."""
-        mend, self._mend = self._mend, _Mend.NOTHING
-        if mend is _Mend.REWIND and self._rewind():
+        recovery, self._recovery = self._recovery, _Recovery.NOTHING
+        if recovery is _Recovery.REWIND and self._rewind():
             return True
         return self._member.owns_everything() and self._rebuild(stop)
 
@@ -272,7 +274,7 @@ class ExactlyOnceLoop:
         ours = {each.place: each.offset for each in self._committed}
         if any(ours.get((c.topic, c.partition)) != c.offset for c in committed if c.offset >= 0):
             return False
-        self._task.undo()
+        self._task.rollback()
         self._go_on_from(self._committed)
         return True
 
@@ -286,7 +288,7 @@ class ExactlyOnceLoop:
         def go_on() -> bool:
             # The group takes the partitions of a member that does not poll for long.
             self._member.poll(0.0)
-            return not (stop.is_set() or self._mend)
+            return not (stop.is_set() or self._recovery)
 
         restorer = Restorer(
             self._kafka,

@@ -64,7 +64,7 @@ class GroupMember:
         )
         self._consumer.subscribe(
             topics,
-            on_assign=lambda _, partitions: self._come(partitions),
+            on_assign=lambda _, partitions: self._on_assigned(partitions),
             on_revoke=lambda _, partitions: revoked(_places(partitions)),
             on_lost=lambda _, partitions: (lost or revoked)(_places(partitions)),
         )
@@ -76,7 +76,7 @@ class GroupMember:
         self._lag: dict[Place, int] = {}
         self._lag_at = 0.0
 
-    def _come(self, partitions: list[TopicPartition]) -> None:
+    def _on_assigned(self, partitions: list[TopicPartition]) -> None:
         if self._settings.topology == "staged":
             # With no offset named, the client would ask for what is committed of all of them, and
             # read none while a transaction of one who died is open on one.

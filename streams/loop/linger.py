@@ -4,7 +4,7 @@ from collections.abc import Callable
 from time import monotonic
 
 
-class Gathering:
+class Linger:
     """Lets records wait for company, the first of them no longer than a given time.
 
     Args:
@@ -21,7 +21,7 @@ class Gathering:
         self._clock = clock
         self._since: float | None = None
 
-    def ripe(self, waiting: int) -> bool:
+    def due(self, waiting: int) -> bool:
         """Whether to take what waits; asked whenever something may have come or gone."""
         if not waiting:
             self._since = None
@@ -33,6 +33,6 @@ class Gathering:
             self._since = now
         return now - self._since >= self._max_wait_s
 
-    def taken(self) -> None:
+    def begun(self) -> None:
         """A transaction has begun; what is left, or comes, begins to wait now."""
         self._since = None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from streams.intake.input_batch import Work
+from streams.intake.input_batch import InputBatch
 from streams.transactions.outcome import Committed, Outgoing
 
 
@@ -35,19 +35,19 @@ class Task(Protocol):
     def reset(self) -> None:
         """Forget all state, and all marks."""
 
-    def restore(self, work: Work) -> None:
+    def restore(self, work: InputBatch) -> None:
         """Take work that was answered before into the state, and answer nothing."""
 
-    def process(self, work: Work) -> Answers:
+    def process(self, work: InputBatch) -> Answers:
         """Take work into the state and answer it."""
 
-    def mark(self) -> None:
+    def savepoint(self) -> None:
         """Remember the state as it is now; marks are kept in their order."""
 
-    def release(self) -> None:
+    def commit(self) -> None:
         """Forget the oldest mark: what came after it is committed."""
 
-    def undo(self) -> None:
+    def rollback(self) -> None:
         """Go back to the state at the oldest mark, and forget all marks."""
 
     def dump(self) -> Sequence[bytes | memoryview]:

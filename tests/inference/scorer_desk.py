@@ -14,13 +14,13 @@ from inference.serving.answerer import Answerer
 from inference.serving.fused_task import Scorer
 from inference.serving.metrics import ScorerMetrics
 from inference.serving.policy import Policy, PolicySettings
-from inference.serving.served_model import Serving
+from inference.serving.served_model import ServedModel
 from streams.events.contract import EventContract, Field
 from streams.events.json_decoder import Decoder
 from streams.events.rejection import Reason, Rejected
 from streams.features import FeatureDeclaration, FeaturePlan
 from streams.features.state import LabelBatch, WindowSettings
-from streams.intake.input_batch import BadRecord, Work
+from streams.intake.input_batch import BadRecord, InputBatch
 from streams.kafka.topics import TopicSettings
 from streams.loop.task import Answers
 from streams.transactions.outcome import Outgoing
@@ -61,14 +61,14 @@ class Desk:
         self.engine = CpuEngine(model, PLAN.names)
         self.policy = Policy(PolicySettings(version="7", **policy), model.thresholds)
         metrics = ScorerMetrics(self.registry)
-        serving = Serving.of(model.id, self.engine, self.policy)
+        serving = ServedModel.of(model.id, self.engine, self.policy)
         answerer = Answerer(CONTRACT, PLAN, serving, TOPICS, metrics)
         self.scorer = Scorer(PLAN, windows or WindowSettings(), answerer, metrics)
 
-    def process(self, work: Work) -> dict[str, Outgoing]:
+    def process(self, work: InputBatch) -> dict[str, Outgoing]:
         return {each.topic: each for each in self.answer(work).outgoing}
 
-    def answer(self, work: Work) -> Answers:
+    def answer(self, work: InputBatch) -> Answers:
         return self.scorer.process(work)
 
     def samples(self) -> dict[Any, float]:
@@ -77,7 +77,7 @@ class Desk:
 
 def work_of(
     count: int, first: int = 0, labels: LabelBatch | None = None, bad: int = 0, partitions: int = 3
-) -> Work:
+) -> InputBatch:
     """Events of 5 cards, a minute apart; card c is in partition c % partitions."""
     rows = range(first, first + count)
     values = [
@@ -86,7 +86,7 @@ def work_of(
         for i in rows
     ]
     events = Decoder(CONTRACT).decode([json.dumps(value).encode() for value in values]).events
-    return Work(
+    return InputBatch(
         events=events,
         partitions=np.array([i % 5 % partitions for i in rows], np.int64),
         offsets=np.array([1_000 + 2 * i for i in rows], np.int64),

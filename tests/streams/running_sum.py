@@ -13,7 +13,7 @@ from time import time
 from typing import Any
 
 from streams.events.contract import EventContract, Field
-from streams.intake.input_batch import Work
+from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
@@ -54,20 +54,20 @@ class RunningSum:
         self.aborts: list[str] = []
         self.committed_events = 0
         self.visible = threading.Event()
-        self.extra: Callable[[Work], list[Outgoing]] = lambda work: []
+        self.extra: Callable[[InputBatch], list[Outgoing]] = lambda work: []
 
     def reset(self) -> None:
         self.sums.clear()
         self.marks.clear()
         self.resets += 1
 
-    def mark(self) -> None:
+    def savepoint(self) -> None:
         self.marks.append(dict(self.sums))
 
-    def release(self) -> None:
+    def commit(self) -> None:
         del self.marks[0]
 
-    def undo(self) -> None:
+    def rollback(self) -> None:
         self.sums, self.marks = self.marks[0], []
         self.undone += 1
 
@@ -84,11 +84,11 @@ class RunningSum:
     def check(self) -> None:
         pass
 
-    def restore(self, work: Work) -> None:
+    def restore(self, work: InputBatch) -> None:
         self._take(work)
         self.restored += len(work.events)
 
-    def process(self, work: Work) -> Answers:
+    def process(self, work: InputBatch) -> Answers:
         if self.fails_for & set(work.events.ids):
             raise ValueError("no answer to that")
         outgoing = [
@@ -112,7 +112,7 @@ class RunningSum:
     def aborted(self, reason: str) -> None:
         self.aborts.append(reason)
 
-    def _take(self, work: Work) -> list[bytes]:
+    def _take(self, work: InputBatch) -> list[bytes]:
         answers = []
         rows = zip(
             work.events.ids,

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AclBindingFilter
 from front_door import environment, write_settings
 from secured import Secured
 
-from inference.evaluation.topic_reading import ScoredEvents, read_scores
+from inference.evaluation.topic_reading import LabelledScores, read_scores
 from streams.kafka.acls import Acl, Process, acls_of
 from streams.kafka.client import KafkaSettings
 from streams.kafka.permission_check import grant
@@ -81,7 +81,7 @@ class World:
         for password in self.secured.passwords.values():
             assert password not in text
 
-    def scores(self) -> ScoredEvents:
+    def scores(self) -> LabelledScores:
         return read_scores(self.kafka, self.settings.topics.scores)
 
     @contextmanager
@@ -108,7 +108,7 @@ class World:
             process.kill()
             process.wait()
 
-    def wait_for(self, count: int, process: "subprocess.Popen[str]", log: Path) -> ScoredEvents:
+    def wait_for(self, count: int, process: "subprocess.Popen[str]", log: Path) -> LabelledScores:
         """Wait until so many events are answered."""
         deadline = monotonic() + PATIENCE_S
         while len((scores := self.scores()).ids) < count:

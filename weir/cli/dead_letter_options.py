@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from streams.dead_letters.reader import Place, Selection
+from streams.dead_letters.reader import RecordAddress, Selection
 from streams.events.rejection import Reason
 from weir.cli.dates import time_range_ms
 
@@ -78,13 +78,13 @@ def _key(text: str) -> bytes:
         raise typer.BadParameter(f"{text!r} is not hexadecimal", param_hint="--key") from error
 
 
-def parse_place(text: str) -> Place:
+def parse_place(text: str) -> RecordAddress:
     """Where a record stands.
 
     Raises:
         typer.BadParameter: the text does not say.
     """
     try:
-        return Place.parse(text)
+        return RecordAddress.parse(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="ID") from error

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from streams.dead_letters.letter import DeadLetter
-from streams.dead_letters.reader import LetterBox, StoredLetter
+from streams.dead_letters.reader import DeadLetterReader, StoredDeadLetter
 from streams.dead_letters.requeue import RequeueReport
 from streams.events.rejection import Reason
 from weir.cli.console import stdout, visible
@@ -31,7 +31,7 @@ class ReasonCount:
     first_ms: int | None = None
     last_ms: int | None = None
 
-    def count(self, stored: StoredLetter) -> None:
+    def count(self, stored: StoredDeadLetter) -> None:
         """Count one."""
         at_ms = stored.letter.at_ms
         self.letters += 1
@@ -47,7 +47,7 @@ class Counts:
 
     by_reason: dict[str, ReasonCount] = field(default_factory=dict)
 
-    def count(self, stored: StoredLetter) -> None:
+    def count(self, stored: StoredDeadLetter) -> None:
         """Count one."""
         self.by_reason.setdefault(stored.letter.reason, ReasonCount()).count(stored)
 
@@ -70,7 +70,7 @@ class Counts:
         return table
 
 
-def letters_table(letters: Sequence[StoredLetter]) -> Table:
+def letters_table(letters: Sequence[StoredDeadLetter]) -> Table:
     """One line per letter."""
     longest = max((len(str(stored.source)) for stored in letters), default=0)
     # Where it is narrow, only the detail is cut.
@@ -90,7 +90,7 @@ def letters_table(letters: Sequence[StoredLetter]) -> Table:
     return table
 
 
-def show_letter(console: Console, stored: StoredLetter, limit: int) -> None:
+def show_letter(console: Console, stored: StoredDeadLetter, limit: int) -> None:
     """Everything about one letter; of its value at most `limit` bytes."""
     letter = stored.letter
     facts = Table.grid(padding=(0, 2))
@@ -130,7 +130,7 @@ def value_lines(value: bytes, limit: int) -> list[str]:
     return lines
 
 
-def as_json(stored: StoredLetter) -> dict[str, Any]:
+def as_json(stored: StoredDeadLetter) -> dict[str, Any]:
     """A letter for programs; what is no text is in base64, under a name that says so."""
     letter = stored.letter
     return {
@@ -158,7 +158,7 @@ def as_json(stored: StoredLetter) -> dict[str, Any]:
     }
 
 
-def state(stored: StoredLetter) -> str:
+def state(stored: StoredDeadLetter) -> str:
     """What became of a letter, or can become of it."""
     if stored.requeued_ms is not None:
         return f"requeued {moment(stored.requeued_ms, 's')}"
@@ -243,7 +243,7 @@ def _bytes_as_json(name: str, value: bytes | None) -> dict[str, str | None]:
     return {name: text}
 
 
-def say_foreign(letters: LetterBox) -> None:
+def say_foreign(letters: DeadLetterReader) -> None:
     """Say that records were passed over, if any were."""
     if letters.foreign:
         stdout.print(

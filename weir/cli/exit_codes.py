@@ -57,7 +57,7 @@ def _exit_code(error: Exception) -> int | None:
     from inference.errors import InferenceError
     from inference.importing.static.refusal import ImportRefusedError
     from streams.files.event_file import EventFileError
-    from streams.kafka.authorization import DeniedError
+    from streams.kafka.authorization import AuthorizationError
     from streams.kafka.client import ClientSettingsError, KafkaUnavailableError
     from streams.kafka.publisher import PublishError
     from streams.kafka.topics import TopicError
@@ -73,7 +73,7 @@ def _exit_code(error: Exception) -> int | None:
     codes: list[tuple[int, tuple[type[Exception], ...]]] = [
         (WRONG_USE, (SettingsError, ClientSettingsError, ForeignOffsetsError, ImportRefusedError)),
         (WRONG_USE, (MessageError, RecordRefusedError, FeaturesChangedError)),
-        (UNAVAILABLE, (KafkaUnavailableError, DeniedError, KafkaException)),
+        (UNAVAILABLE, (KafkaUnavailableError, AuthorizationError, KafkaException)),
         (UNAVAILABLE, (StoreUnavailableError,)),
         (FENCED, (FencedError,)),
         (HISTORY_MISSING, (MissingHistoryError,)),

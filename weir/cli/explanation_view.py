@@ -9,7 +9,7 @@ from rich.text import Text
 
 from explain.record.record import Record
 from explain.reports.analyst_sheet import Bar, Fact, Sheet
-from explain.writing.reproduce import Replay
+from explain.writing.reproduce import Reproduction
 from weir.cli.console import stdout, visible
 from weir.cli.dates import moment
 
@@ -86,7 +86,7 @@ def _model_name(record: Record) -> str:
     return record.model.package[:12] if version is None else str(version)
 
 
-def say_replayed(replayed: Replay) -> None:
+def say_replayed(replayed: Reproduction) -> None:
     """Say whether the record came out the same, and if not, what did not."""
     for each in replayed.answers:
         recorded, now = (

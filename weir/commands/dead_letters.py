@@ -11,7 +11,13 @@ import typer
 
 from streams.dead_letters.purge import plan_purge
 from streams.dead_letters.purge import purge as purge_letters
-from streams.dead_letters.reader import LetterBox, Marks, Place, Selection, StoredLetter
+from streams.dead_letters.reader import (
+    DeadLetterReader,
+    Marks,
+    RecordAddress,
+    Selection,
+    StoredDeadLetter,
+)
 from streams.dead_letters.requeue import Requeuer
 from streams.kafka.acls import Acl, Process, Usage, acls_of, requeue_acls
 from streams.kafka.permission_check import named_denials
@@ -66,7 +72,7 @@ app = typer.Typer(
 class _Desk:
     """The letters, and how their reading is shown."""
 
-    box: LetterBox
+    box: DeadLetterReader
     usage: Usage
     admin: Any
     show_progress: bool
@@ -84,7 +90,7 @@ def _open(
 ) -> _Desk:
     settings = load_settings(config)
     kafka, admin = admitted(settings, needed)
-    box = LetterBox(kafka, settings.topics.dead_letters)
+    box = DeadLetterReader(kafka, settings.topics.dead_letters)
     return _Desk(box, usage(settings), admin, not (as_json or no_progress))
 
 
@@ -114,7 +120,7 @@ def list_letters(
     desk = _open(config, as_json_, no_progress)
     marks = desk.marks()
     counts = Counts()
-    latest: list[tuple[int, Place, StoredLetter]] = []
+    latest: list[tuple[int, RecordAddress, StoredDeadLetter]] = []
     with progress_bar("reading letters", desk.show_progress) as step:
         for stored in desk.box.letters(marks, selection, step):
             counts.count(stored)

@@ -4,8 +4,8 @@ import msgspec
 import typer
 
 from explain.reports.analyst_sheet import language_of, sheet_of
-from explain.writing.reproduce import ReplayError
-from explain.writing.reproduce import replay as replay_record
+from explain.writing.reproduce import ReproductionError
+from explain.writing.reproduce import reproduce as replay_record
 from weir.cli.console import FAILED, ConfigOption, JsonOption, print_json, stdout, visible
 from weir.cli.explanation_lookup import IdArgument, LanguageOption, look_up, open_reader
 from weir.cli.explanation_view import say_replayed, show_sheet
@@ -68,7 +68,7 @@ def replay(
     registry = open_registry(settings)
     found = registry.find(record.model.package)
     if found is None:
-        raise ReplayError(
+        raise ReproductionError(
             f"package {record.model.package} is not in the registry: was it deleted, or is "
             "registry.tracking_uri that of another?"
         )

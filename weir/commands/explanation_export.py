@@ -13,7 +13,7 @@ import typer
 from explain.errors import ExplainError
 from explain.record.record import Record
 from explain.reports.analyst_sheet import Sheet, language_of, sheet_of
-from explain.reports.customer_letter import Letter, letter_of
+from explain.reports.customer_letter import CustomerLetter, customer_letter_of
 from explain.reports.pages.html import html_of
 from weir.cli.console import ConfigOption, write_file
 from weir.cli.explanation_lookup import IdArgument, LanguageOption, look_up, open_reader
@@ -70,7 +70,7 @@ def export(
     today = datetime.now(UTC).date()
     letter = None
     if audience is not Audience.ANALYST:
-        letter = letter_of(record, settings.letters, language, today)
+        letter = customer_letter_of(record, settings.letters, language, today)
     sheet = None if audience is Audience.CUSTOMER else sheet_of(record, language)
     match kind:
         case Format.JSON:
@@ -82,7 +82,7 @@ def export(
     write_file(out, [content])
 
 
-def _json(data: bytes, letter: Letter | None, record: Record | None) -> bytes:
+def _json(data: bytes, letter: CustomerLetter | None, record: Record | None) -> bytes:
     if letter is None:
         return data
     parts = {"letter": asdict(letter)}
@@ -91,7 +91,7 @@ def _json(data: bytes, letter: Letter | None, record: Record | None) -> bytes:
     return (json.dumps(parts, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _pdf(letter: Letter | None, sheet: Sheet | None, settings: Settings) -> bytes:
+def _pdf(letter: CustomerLetter | None, sheet: Sheet | None, settings: Settings) -> bytes:
     try:
         from explain.reports.pages.pdf import pdf_of
     except ModuleNotFoundError as error:

@@ -16,7 +16,7 @@ from explain.quality.fidelity import Fidelity, measure
 from explain.writing.flagged import read_flagged
 from inference.engine.protocol import FeatureSelection
 from inference.packages.package import ModelPackage
-from inference.packages.registry import CHAMPION
+from inference.packages.registry import CHAMPION_ALIAS
 from streams.kafka.acls import Process, acls_of
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import read_to_end
@@ -39,7 +39,7 @@ _MEANS = {
 
 def fidelity(
     config: ConfigOption = None,
-    model: Annotated[str, typer.Option(help="Version or alias in the registry.")] = CHAMPION,
+    model: Annotated[str, typer.Option(help="Version or alias in the registry.")] = CHAMPION_ALIAS,
     events: Annotated[int, typer.Option(min=1, help="Flagged events to look at.")] = 100,
     seeds: Annotated[int, typer.Option(min=2, help="Explanations of each.")] = 5,
     seed: Annotated[int, typer.Option(help="Of the choice of events.")] = 0,

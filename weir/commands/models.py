@@ -7,7 +7,7 @@ import typer
 from rich.table import Column, Table
 
 from inference.packages.package import ModelPackage
-from inference.packages.registry import CHAMPION, RegisteredModel
+from inference.packages.registry import CHAMPION_ALIAS, RegisteredModel
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
 from weir.commands.models_import import import_
@@ -54,7 +54,7 @@ def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> Non
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A version or an alias.")] = CHAMPION,
+    name: Annotated[str, typer.Argument(help="A version or an alias.")] = CHAMPION_ALIAS,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

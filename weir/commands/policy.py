@@ -8,8 +8,8 @@ import typer
 from pydantic import ValidationError
 from rich.table import Table
 
-from inference.packages.registry import CHAMPION
-from inference.serving.commands import POLICY, PolicyCommand
+from inference.packages.registry import CHAMPION_ALIAS
+from inference.serving.commands import POLICY_KEY, PolicyCommand
 from inference.serving.control_room import ControlRoom
 from inference.serving.policy import Policy, PolicySettings
 from streams.base.clock import now_ms
@@ -66,7 +66,7 @@ def set_policy(
             )
         _check(policy, room, settings)
         command = PolicyCommand(policy=policy, by=login_or(by), note=note, at=now_ms())
-        room.say(POLICY, command)
+        room.say(POLICY_KEY, command)
         said = {"policy": command.model_dump(mode="json")}
         show_answers(room, wait, as_json, said, f"policy: {policy.version}")
 
@@ -134,5 +134,5 @@ def _check(policy: PolicySettings, room: ControlRoom, settings: Settings) -> Non
     """Refuse what contradicts the thresholds of the model that answers."""
     registry = open_registry(settings)
     champion = room.champion
-    package = registry.resolve(champion.model.version if champion is not None else CHAMPION)
+    package = registry.resolve(champion.model.version if champion is not None else CHAMPION_ALIAS)
     Policy(policy, package.thresholds)

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from inference.packages.registry import CHAMPION as CHAMPION_ALIAS
+from inference.packages.registry import CHAMPION_ALIAS as CHAMPION_ALIAS
 from inference.packages.registry import Registry, RegistryError
 from inference.serving.commands import (
-    CHAMPION,
+    CHAMPION_KEY,
     ChampionCommand,
     ModelVersion,
     ScorerReport,
@@ -196,7 +196,7 @@ def _try(settings: Settings, registry: Registry, version: ModelVersion, room: Co
 def _make_champion(
     room: ControlRoom, registry: Registry, command: ChampionCommand, wait: float, as_json: bool
 ) -> None:
-    room.say(CHAMPION, command)
+    room.say(CHAMPION_KEY, command)
     registry.set_alias(CHAMPION_ALIAS, command.model.version)
     said = {"champion": command.model_dump(mode="json")}
     show_answers(room, wait, as_json, said, f"champion: {command.model}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from inference.packages.registry import CHAMPION
+from inference.packages.registry import CHAMPION_ALIAS
 from streams.files.event_file import open_events
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, stdout, steps_bar
 from weir.cli.dates import FromOption, ToOption, time_range_ms
@@ -22,7 +22,7 @@ def train(
     stop: ToOption = None,
     alias: Annotated[
         str, typer.Option(help="What the registry calls the new model; '' for nothing.")
-    ] = CHAMPION,
+    ] = CHAMPION_ALIAS,
     as_json: JsonOption = False,
     no_progress: QuietOption = False,
 ) -> None:

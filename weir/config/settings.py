@@ -16,7 +16,7 @@ from pydantic_settings.exceptions import SettingsError as UnreadableVariableErro
 
 from explain.lime.settings import ExplainSettings
 from explain.record.reason_settings import ReasonSettings
-from explain.reports.customer_letter_settings import LetterSettings
+from explain.reports.customer_letter_settings import CustomerLetterSettings
 from explain.store.settings import StoreSettings
 from inference.engine.settings import EngineSettings
 from inference.packages.registry import RegistrySettings
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     explain: ExplainSettings = ExplainSettings()
     reasons: ReasonSettings = ReasonSettings()
-    letters: LetterSettings = LetterSettings()
+    letters: CustomerLetterSettings = CustomerLetterSettings()
     store: StoreSettings = StoreSettings()
     metrics: MetricsSettings = MetricsSettings()
     broker: BrokerSettings = BrokerSettings()

@@ -11,7 +11,7 @@ from streams.replay.pace import Pace
 from streams.replay.replay import Replayer, ReplayReport
 from weir.config.settings import Settings
 from weir.demo.errors import PlaybackError
-from weir.demo.scorer_process import ScorerProcess
+from weir.demo.scorer_process import DemoScorer
 from weir.demo.watcher import Watcher
 
 _TICK_S = 0.05
@@ -46,7 +46,7 @@ class Player:
         kafka: KafkaSettings,
         file: EventFile,
         watcher: Watcher,
-        scorer: ScorerProcess,
+        scorer: DemoScorer,
         display: Display,
         check: Callable[[], None] = lambda: None,
     ) -> None:

@@ -11,7 +11,7 @@ import psutil
 from rich.live import Live
 
 from inference.packages.package import ModelPackage, PackageError
-from inference.packages.registry import CHAMPION, RegistryError
+from inference.packages.registry import CHAMPION_ALIAS, RegistryError
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics import ensure_topics
 from streams.replay.pace import Pace
@@ -22,7 +22,7 @@ from weir.demo.errors import DemoError
 from weir.demo.folder import prepare_folder, scorer_environment
 from weir.demo.player import Display, Player
 from weir.demo.scenario import Scenario, plan_scenario, simulated_events
-from weir.demo.scorer_process import ScorerProcess
+from weir.demo.scorer_process import DemoScorer
 from weir.demo.screen import Lines, Screen
 from weir.demo.summary import summarise
 from weir.demo.watcher import Seen, Watcher
@@ -64,9 +64,7 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
         model = _champion(settings, scenario, options.show_progress)
         watcher = Watcher(kafka, settings.topics.scores, settings.topics.dead_letters)
         stack.callback(watcher.close)
-        with ScorerProcess(
-            config, scorer_environment(folder, kafka), folder / "scorer.log"
-        ) as scorer:
+        with DemoScorer(config, scorer_environment(folder, kafka), folder / "scorer.log") as scorer:
             display = stack.enter_context(_display(options, watcher.seen, model))
             play = Player(settings, kafka, scenario.file, watcher, scorer, display, broker_runs)
             history_rate = play("catching up with history", Pace(), None, scenario.live_from_ms)
@@ -151,7 +149,7 @@ def _champion(settings: Settings, scenario: Scenario, show: bool) -> str:
     with steps_bar(show) as step:
         step("opening the registry of models", 0.0)
         try:
-            package = open_registry(settings).resolve(CHAMPION)
+            package = open_registry(settings).resolve(CHAMPION_ALIAS)
         except (RegistryError, PackageError):
             package = None
         if package is not None and _fits(package, settings, scenario):

@@ -15,7 +15,7 @@ _GIVE_UP_S = 5.0
 """After a failure or Ctrl-C there is nothing left worth waiting for."""
 
 
-class ScorerProcess:
+class DemoScorer:
     """Runs ``weir score`` for the length of a ``with`` block.
 
     Args:

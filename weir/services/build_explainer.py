@@ -7,7 +7,7 @@ from cachetools import LRUCache
 from prometheus_client import CollectorRegistry
 
 from explain.errors import ExplainError
-from explain.workers.inline_explainer import InlineExplainer
+from explain.workers.inline_explainer import BudgetedExplainer
 from explain.workers.stream_explainer import ExplainerMetrics, StreamExplainer
 from explain.writing.key_ring import KeyRing
 from explain.writing.record_writer import RecordWriter
@@ -119,7 +119,7 @@ def build_explainer(
     )
 
 
-def inline_explainer(settings: Settings, prometheus: CollectorRegistry) -> InlineExplainer | None:
+def inline_explainer(settings: Settings, prometheus: CollectorRegistry) -> BudgetedExplainer | None:
     """Return what explains inside a scorer; None where the settings do not want that.
 
     Raises:
@@ -127,7 +127,7 @@ def inline_explainer(settings: Settings, prometheus: CollectorRegistry) -> Inlin
     """
     if settings.explain.mode != "inline":
         return None
-    return InlineExplainer(
+    return BudgetedExplainer(
         settings.explain,
         settings.topics.explanations,
         settings.topics.events,

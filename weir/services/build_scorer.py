@@ -14,10 +14,10 @@ from inference.backends.golden_batch import check_golden
 from inference.backends.selection import open_engine
 from inference.backends.tensorrt.callbacks import Cancelled, Progress
 from inference.packages.package import ModelPackage, PackageError
-from inference.packages.registry import CHAMPION, Registry, import_quietly
+from inference.packages.registry import CHAMPION_ALIAS, Registry, import_quietly
 from inference.serving.answerer import Answerer
 from inference.serving.commands import ModelVersion, ScorerReport, encode, report_key, version_of
-from inference.serving.feature_compatibility import check_same_meaning
+from inference.serving.feature_compatibility import check_feature_compatibility
 from inference.serving.fused_task import Scorer
 from inference.serving.hot_swap import HotSwap, OpenModel
 from inference.serving.metrics import ScorerMetrics
@@ -34,7 +34,7 @@ from streams.kafka.publisher import PublishError
 from streams.kafka.topics import partitions_of
 from streams.loop.fused_loop import ExactlyOnceLoop
 from streams.stages.worker.loop import StagedLoop
-from streams.stages.worker.migration import Succession
+from streams.stages.worker.migration import Migration
 from streams.stages.worker.network import StageNetwork
 from weir.config.settings import Settings
 from weir.services.build_explainer import inline_explainer
@@ -129,7 +129,7 @@ def build_scorer(
     Raises:
         InferenceError: there is no model that works with these settings.
         BuildCancelledError: `stop` was set while an engine was built.
-        DeniedError: we may not read the control topic.
+        AuthorizationError: we may not read the control topic.
         KafkaException: the cluster failed.
     """
     import_quietly()  # takes seconds, so not at the first swap to a model that has to be fetched
@@ -144,7 +144,7 @@ def build_scorer(
     )  # fmt: skip
     commands = ControlReader(kafka, settings.topics.control)
     serving = hot_swap.begin(
-        commands.read_to_end(), lambda: version_of(registry.get(pinned or CHAMPION))
+        commands.read_to_end(), lambda: version_of(registry.get(pinned or CHAMPION_ALIAS))
     )
     answerer = Answerer(
         settings.event, plan, serving, settings.topics, metrics, settings.alignment.live_within,
@@ -184,7 +184,7 @@ def _open_model(
             f"version {version.version} in the registry is package {package.short_id}, not "
             f"{version.package[:12]}, which was promoted: promote it again"
         )
-    check_same_meaning(plan, package)
+    check_feature_compatibility(plan, package)
     engine = open_engine(
         settings.engine, package, plan.names, settings.data_dir, _log_build(package), cancelled
     )
@@ -270,7 +270,7 @@ def _staged_loop(
         metrics.count_rejected,
         now_ms,
     )
-    succession = Succession(
+    migration = Migration(
         kafka,
         loop,
         settings.snapshots,
@@ -288,7 +288,7 @@ def _staged_loop(
         metrics.transactions.labels("committed").inc,
         lambda reason: metrics.transactions.labels("aborted").inc(),
         metrics.observe_state,
-        succession.claim,
+        migration.claim,
         settings.snapshots,
         topics.snapshots,
         metrics.observe_snapshot,

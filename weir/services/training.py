@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from inference.packages.registry import CHAMPION, RegisteredModel
+from inference.packages.registry import CHAMPION_ALIAS, RegisteredModel
 from inference.training.train import train
 from inference.training.training_set import TrainingError, TrainingSet
 from streams.features.offline import training_matrix
@@ -20,7 +20,7 @@ def train_and_register(
     file: EventFile,
     start_ms: int | None,
     stop_ms: int | None,
-    alias: str | None = CHAMPION,
+    alias: str | None = CHAMPION_ALIAS,
     progress: Progress = lambda step, share: None,
 ) -> RegisteredModel:
     """Compute features of the labelled events in a span of time, train on them, register.

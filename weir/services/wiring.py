@@ -53,7 +53,7 @@ def admitted(
 
     Raises:
         KafkaUnavailableError: it does not answer, or does not let us in.
-        DeniedError: rights are missing.
+        AuthorizationError: rights are missing.
     """
     kafka = kafka_settings(settings)
     admin = connect(kafka)
@@ -73,7 +73,7 @@ def ensure_all_topics(
 
     Raises:
         TopicError: a topic can't be made, or does not fit.
-        DeniedError: we may not make it.
+        AuthorizationError: we may not make it.
     """
     made = ensure_topics(admin, settings.topics, roles)
     if settings.loop.topology == "staged":

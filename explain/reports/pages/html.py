@@ -5,7 +5,7 @@ from html import escape
 from importlib.resources import files
 
 from explain.reports.analyst_sheet import Bar, Fact, Sheet
-from explain.reports.customer_letter import Letter
+from explain.reports.customer_letter import CustomerLetter
 
 RAISES, LOWERS, LINE, ERROR = "#a8433f", "#3d6f8f", "#8d9aa1", "#1c2429"
 """Colours of bars to the right and the left of zero, of zero, and of the standard error."""
@@ -13,7 +13,7 @@ RAISES, LOWERS, LINE, ERROR = "#a8433f", "#3d6f8f", "#8d9aa1", "#1c2429"
 _WIDTH, _HEIGHT = 200, 10
 
 
-def html_of(letter: Letter | None, sheet: Sheet | None) -> str:
+def html_of(letter: CustomerLetter | None, sheet: Sheet | None) -> str:
     """One document with a letter, a sheet, or both, each on pages of its own."""
     articles = []
     if letter is not None:
@@ -32,7 +32,7 @@ def html_of(letter: Letter | None, sheet: Sheet | None) -> str:
     )
 
 
-def _letter(letter: Letter) -> str:
+def _letter(letter: CustomerLetter) -> str:
     name, *address = letter.sender
     sender = "<br>".join([f"<strong>{escape(name)}</strong>", *map(escape, address)])
     reasons = "".join(f"<li>{escape(each)}</li>" for each in letter.reasons)

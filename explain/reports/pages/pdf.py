@@ -27,8 +27,8 @@ from reportlab.platypus import (
 
 from explain.errors import ExplainError
 from explain.reports.analyst_sheet import Bar, Fact, Sheet
-from explain.reports.customer_letter import Letter
-from explain.reports.customer_letter_settings import LetterSettings
+from explain.reports.customer_letter import CustomerLetter
+from explain.reports.customer_letter_settings import CustomerLetterSettings
 from explain.reports.pages.html import ERROR, LINE, LOWERS, RAISES
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 25 * mm, 20 * mm, 20 * mm, 18 * mm
@@ -40,7 +40,9 @@ _LEAST_SECTION = 38 * mm
 _BAR = (68 * mm, 3.2 * mm)
 
 
-def pdf_of(letter: Letter | None, sheet: Sheet | None, settings: LetterSettings) -> bytes:
+def pdf_of(
+    letter: CustomerLetter | None, sheet: Sheet | None, settings: CustomerLetterSettings
+) -> bytes:
     """One document with a letter, a sheet, or both, each on pages of its own.
 
     Raises:
@@ -71,7 +73,7 @@ def pdf_of(letter: Letter | None, sheet: Sheet | None, settings: LetterSettings)
 class _Styles:
     """Paragraphs in the fonts of the settings."""
 
-    def __init__(self, settings: LetterSettings) -> None:
+    def __init__(self, settings: CustomerLetterSettings) -> None:
         self.font, self.bold = "Helvetica", "Helvetica-Bold"
         self._has: Callable[[str], bool] = _is_western
         if settings.font is not None and settings.font_bold is not None:
@@ -114,7 +116,7 @@ def _is_western(character: str) -> bool:
     return True
 
 
-def _letter(letter: Letter, styles: _Styles) -> Iterator[Any]:
+def _letter(letter: CustomerLetter, styles: _Styles) -> Iterator[Any]:
     say = styles.say
     name, *address = letter.sender
     yield say(name, 13, _BLUE, bold=True)

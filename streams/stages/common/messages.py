@@ -31,13 +31,13 @@ class MessageError(Exception):
     """A record between the stages can't be read."""
 
 
-class Mark(msgspec.Struct, array_like=True, frozen=True):
+class SourceProgress(msgspec.Struct, array_like=True, frozen=True):
     """How far a source partition was read, once a record's rows are taken in.
 
     Attributes:
         partition: the source partition.
         next_offset: of its first record that was not routed.
-        reached: no later record of it queues before this time; see `streams.intake.time_merge.Lane`.
+        reached: no later record of it queues before this time; see `streams.intake.time_merge.PartitionQueue`.
         caught_up: there was nothing more to read.
     """
 
@@ -48,10 +48,10 @@ class Mark(msgspec.Struct, array_like=True, frozen=True):
 
 
 class LabelRow(msgspec.Struct, array_like=True, gc=False):
-    """A label on its way; `turn` as for events."""
+    """A label on its way; `merge_time` as for events."""
 
     offset: _Int64
-    turn: _Int64
+    merge_time: _Int64
     event_id: _Int64 | str
     value: _Int64
 
@@ -87,8 +87,8 @@ class Features(msgspec.Struct, array_like=True):
 class RowCodec:
     """Writes and reads events that carry certain fields.
 
-    Rows are objects with the attributes ``offset``, ``time``, ``arrived``, ``turn``, ``tie`` and
-    one per field; see `attributes`. ``turn`` is the time by which the row queues; ``tie`` is what
+    Rows are objects with the attributes ``offset``, ``time``, ``arrived``, ``merge_time``, ``tie`` and
+    one per field; see `attributes`. ``merge_time`` is the time by which the row queues; ``tie`` is what
     orders it among rows of other partitions with the same turn, None where that is its own id.
     """
 
@@ -101,7 +101,7 @@ class RowCodec:
                 ("offset", _Int64),
                 ("time", _Int64),
                 ("arrived", _Int64),
-                ("turn", _Int64),
+                ("merge_time", _Int64),
                 ("tie", id_type | None),
                 *(
                     (self.attributes[name], _PYTHON[contract.fields[name].type] | None)
@@ -112,13 +112,13 @@ class RowCodec:
             gc=False,
         )
         self._digest = digest
-        self._decoder = msgspec.msgpack.Decoder(tuple[str, Mark, list[self.new_row]])  # type: ignore[name-defined]
+        self._decoder = msgspec.msgpack.Decoder(tuple[str, SourceProgress, list[self.new_row]])  # type: ignore[name-defined]
 
-    def encode(self, rows: list[Any], mark: Mark) -> list[bytes]:
+    def encode(self, rows: list[Any], progress: SourceProgress) -> list[bytes]:
         """Records of at most `MAX_BYTES`; `mark` holds after the last."""
-        return _encode(EVENTS, self._digest, rows, mark)
+        return _encode(EVENTS, self._digest, rows, progress)
 
-    def decode(self, body: bytes) -> tuple[Mark, list[Any]]:
+    def decode(self, body: bytes) -> tuple[SourceProgress, list[Any]]:
         """Read the body of an ``E`` record.
 
         Raises:
@@ -129,29 +129,29 @@ class RowCodec:
                 f"events were routed for other features ({found}, and not {self._digest}): "
                 "after a change of [[features]] set a new stages.prefix"
             )
-        _, mark, rows = _read(self._decoder, body)
-        return mark, rows
+        _, progress, rows = _read(self._decoder, body)
+        return progress, rows
 
 
 _encoder = msgspec.msgpack.Encoder()
-_labels = msgspec.msgpack.Decoder(tuple[str, Mark, list[LabelRow]])
+_labels = msgspec.msgpack.Decoder(tuple[str, SourceProgress, list[LabelRow]])
 _features = msgspec.msgpack.Decoder(Features)
 _first = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw, msgspec.Raw])
 
 
-def encode_labels(rows: list[LabelRow], mark: Mark) -> list[bytes]:
+def encode_labels(rows: list[LabelRow], progress: SourceProgress) -> list[bytes]:
     """Records of labels; `mark` holds after the last."""
-    return _encode(LABELS, "", rows, mark)
+    return _encode(LABELS, "", rows, progress)
 
 
-def decode_labels(body: bytes) -> tuple[Mark, list[LabelRow]]:
+def decode_labels(body: bytes) -> tuple[SourceProgress, list[LabelRow]]:
     """Read the body of an ``L`` record.
 
     Raises:
         MessageError: it is damaged.
     """
-    _, mark, rows = _read(_labels, body)
-    return mark, rows
+    _, progress, rows = _read(_labels, body)
+    return progress, rows
 
 
 def encode_features(
@@ -206,13 +206,17 @@ def open_message(value: bytes | None) -> tuple[bytes, bytes]:
     return value[1:2], value[2:]
 
 
-def _encode(kind: bytes, digest: str, rows: list[Any], mark: Mark) -> list[bytes]:
-    value = _prefix(kind) + _encoder.encode((digest, mark, rows))
+def _encode(kind: bytes, digest: str, rows: list[Any], progress: SourceProgress) -> list[bytes]:
+    value = _prefix(kind) + _encoder.encode((digest, progress, rows))
     if len(value) <= MAX_BYTES or len(rows) < 2:
         return [value]
     half = len(rows) // 2
-    between = Mark(mark.partition, rows[half - 1].offset + 1, rows[half - 1].turn, False)
-    return _encode(kind, digest, rows[:half], between) + _encode(kind, digest, rows[half:], mark)
+    between = SourceProgress(
+        progress.partition, rows[half - 1].offset + 1, rows[half - 1].merge_time, False
+    )
+    return _encode(kind, digest, rows[:half], between) + _encode(
+        kind, digest, rows[half:], progress
+    )
 
 
 def _prefix(kind: bytes) -> bytes:

@@ -6,19 +6,19 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from streams.features.dump_format import Buffer, CorruptStateError
-from streams.features.dump_format import StateMismatchError as WrongState
+from streams.features.dump_format import DumpMismatchError as WrongState
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
 from streams.loop.task import StateMismatchError
-from streams.stages.common.consumed_rows import LaneKey, lane_of, number_of
-from streams.stages.common.messages import Mark
+from streams.stages.common.consumed_rows import QueueKey, number_of, queue_of
+from streams.stages.common.messages import SourceProgress
 from streams.stages.common.step import StagePosition
 
 _LAYOUT = 1
 
 
-class Windowed(Protocol):
+class StatefulStage(Protocol):
     """A stage whose windows are a function of one partition's log and of what was committed for it.
 
     Attributes:
@@ -70,9 +70,9 @@ class _Header(msgspec.Struct):
 
     Attributes:
         stage: the digest of what it computes, and the partition or entity.
-        sources: numbers of all lanes.
+        sources: numbers of all queues.
         offset, metadata: the position that the windows belong to.
-        marks: the last word of each source partition before `offset`, by the lane's number.
+        marks: the last word of each source partition before `offset`, by the queue's number.
     """
 
     layout: int
@@ -80,14 +80,14 @@ class _Header(msgspec.Struct):
     sources: list[int]
     offset: int
     metadata: str
-    marks: dict[int, Mark]
+    marks: dict[int, SourceProgress]
 
 
 class Dumped(NamedTuple):
     """A stage as it was written down."""
 
     position: StagePosition
-    marks: dict[LaneKey, Mark]
+    marks: dict[QueueKey, SourceProgress]
     windows: FeatureState
 
 
@@ -103,7 +103,7 @@ class StageDump:
     def __init__(
         self,
         stage: Sequence[str],
-        sources: Sequence[LaneKey],
+        sources: Sequence[QueueKey],
         plan: FeaturePlan,
         windows: WindowSettings,
     ) -> None:
@@ -113,10 +113,10 @@ class StageDump:
         self._windows = windows
 
     def write(
-        self, position: StagePosition, marks: Mapping[LaneKey, Mark], state: FeatureState
+        self, position: StagePosition, marks: Mapping[QueueKey, SourceProgress], state: FeatureState
     ) -> list[Buffer]:
         """Buffers of the windows; as those of `FeatureState.dump`, they hold for this moment."""
-        numbered = {number_of(key): mark for key, mark in marks.items()}
+        numbered = {number_of(key): progress for key, progress in marks.items()}
         header = _Header(_LAYOUT, self._stage, self._sources, *position, numbered)
         return [msgspec.msgpack.encode(header), *state.dump()]
 
@@ -137,5 +137,5 @@ class StageDump:
             windows = FeatureState.load(self._plan, self._windows, buffers[1:])
         except (WrongState, CorruptStateError) as error:
             raise StateMismatchError(str(error)) from error
-        marks = {lane_of(number): mark for number, mark in header.marks.items()}
+        marks = {queue_of(number): progress for number, progress in header.marks.items()}
         return Dumped(StagePosition(header.offset, header.metadata), marks, windows)

@@ -14,16 +14,16 @@ from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
 from streams.intake.partition_queue import OFFSET, TIME
 from streams.intake.position import NO_TIME
-from streams.intake.time_merge import Alignment, AlignmentSettings, Turn
+from streams.intake.time_merge import AlignmentSettings, MergedRecords, TimeMerge
 from streams.intake.time_merge import monotonic_ms as _monotonic_ms
 from streams.loop.task import StateMismatchError
-from streams.stages.common.consumed_rows import LaneKey, Taken
+from streams.stages.common.consumed_rows import ConsumedRows, QueueKey
 from streams.stages.common.messages import (
     EVENTS,
     LABELS,
-    Mark,
     MessageError,
     RowCodec,
+    SourceProgress,
     decode_labels,
     encode_features,
     open_message,
@@ -31,8 +31,8 @@ from streams.stages.common.messages import (
 from streams.stages.common.split import EntityPart
 from streams.stages.common.stateful_stage import StageDump
 from streams.stages.common.step import StagePosition, Step
-from streams.stages.entity.progress_log import MarkLog
-from streams.stages.entity.waiting_rows import WaitingRows, add_rows, new_lane
+from streams.stages.entity.progress_log import ProgressLog
+from streams.stages.entity.waiting_rows import WaitingRows, add_rows, new_queue
 from streams.transactions.outcome import Outgoing
 
 _AT_ONCE = 10_000
@@ -42,14 +42,14 @@ _NEVER_LIVE = int(np.iinfo(np.int64).max)
 class EntityStage:
     """Computes one entity's features for the events of one of its topic's partitions.
 
-    A `streams.stages.common.stateful_stage.Windowed`: its state is a function of the partition's log, up to
+    A `streams.stages.common.stateful_stage.StatefulStage`: its state is a function of the partition's log, up to
     what was committed. What was answered before goes into the windows only, and what a snapshot
     holds not even there; `ready` says when new answers may be taken.
 
     Args:
         events, labels: how many partitions the sources have; 0 labels if the part reads none.
         enriched: the topic that the features go to.
-        now_ms, steady_ms: see `Alignment`.
+        now_ms, steady_ms: see `TimeMerge`.
     """
 
     def __init__(
@@ -78,21 +78,21 @@ class EntityStage:
             ["entity", part.entity, part.digest], self._sources, part.plan, windows
         )
         # What was answered waits for its turn however long that takes: no clock, no giving up.
-        self._past = Alignment(alignment, lambda: _NEVER_LIVE, _tie, lambda: 0)
-        self._present = Alignment(alignment, now_ms, _tie, steady_ms)
+        self._past = TimeMerge(alignment, lambda: _NEVER_LIVE, _tie, lambda: 0)
+        self._present = TimeMerge(alignment, now_ms, _tie, steady_ms)
         self.begin(None)
 
     def begin(
         self, position: StagePosition | None, dumped: Sequence[memoryview] | None = None
     ) -> None:
-        """See `Windowed`."""
-        self._answered = Taken.of(position)
+        """See `StatefulStage`."""
+        self._answered = ConsumedRows.of(position)
         self._state = FeatureState(self._part.plan, self._windows)
-        self._held = Taken.of(None)
-        marks: dict[LaneKey, Mark] = {}
+        self._held = ConsumedRows.of(None)
+        marks: dict[QueueKey, SourceProgress] = {}
         if dumped is not None:
             held_position, marks, self._state = self._dumps.read(dumped)
-            self._held = Taken.of(held_position)
+            self._held = ConsumedRows.of(held_position)
             if self._held.first > self._answered.first:
                 raise StateMismatchError("it is of a later position than the committed one")
         self.settled = self._taking = position
@@ -100,13 +100,13 @@ class EntityStage:
         self.began_at: int | None = None
         self._next = self._held.first
         self._waiting = WaitingRows(self._sources, self._present)
-        self._past_lanes = {key: new_lane(key) for key in self._sources}
-        self._past.set_lanes(self._past_lanes.values())
-        self._marks: dict[LaneKey, Mark] = {}
-        self._mark_log = MarkLog(self._answered.first, marks)
+        self._past_queues = {key: new_queue(key) for key in self._sources}
+        self._past.set_queues(self._past_queues.values())
+        self._marks: dict[QueueKey, SourceProgress] = {}
+        self._progress_log = ProgressLog(self._answered.first, marks)
         self.ready = False
-        for key, mark in marks.items():
-            self._queue(self._held.first, key, [], mark)
+        for key, progress in marks.items():
+            self._queue(self._held.first, key, [], progress)
         self._look_ready()
 
     @property
@@ -126,20 +126,20 @@ class EntityStage:
 
     @property
     def memory_ms(self) -> int:
-        """See `Windowed`."""
+        """See `StatefulStage`."""
         return self._part.plan.history_ms + self._windows.allowed_lateness
 
     @property
     def reached(self) -> int:
-        """See `Windowed`."""
-        return max((lane.reached for lane in self._waiting.lanes.values()), default=NO_TIME)
+        """See `StatefulStage`."""
+        return max((queue.reached for queue in self._waiting.queues.values()), default=NO_TIME)
 
     @property
     def holds_history(self) -> bool:
         """Whether an event waits that is too old to go on without waiting for silent partitions."""
-        lanes = self._waiting.lanes.values()
-        turns = [int(lane.turns[0]) for lane in lanes if lane.items]
-        return min(turns, default=_NEVER_LIVE) < self._now_ms() - self._live_within
+        queues = self._waiting.queues.values()
+        merge_times = [int(queue.merge_times[0]) for queue in queues if queue.items]
+        return min(merge_times, default=_NEVER_LIVE) < self._now_ms() - self._live_within
 
     @property
     def position(self) -> StagePosition:
@@ -156,19 +156,19 @@ class EntityStage:
             if offset < self._next:
                 continue  # a seek that is still under way can deliver what was read before
             try:
-                key, rows, mark = self._read(value)
+                key, rows, progress = self._read(value)
             except MessageError as error:
                 raise MessageError(f"offset {offset}: {error}") from error
             if self.began_at is None:
-                self.began_at = rows[0].turn if rows else mark.reached
-            self._mark_log.add(offset, key, mark)
-            self._queue(offset, key, rows, mark)
+                self.began_at = rows[0].merge_time if rows else progress.reached
+            self._progress_log.add(offset, key, progress)
+            self._queue(offset, key, rows, progress)
             self._next = offset + 1
             if not self.ready and self._past.waiting >= _AT_ONCE:
                 self._absorb()
             self._look_ready()
 
-    def ended(self, next_offset: int, source_ends: Mapping[LaneKey, int] | None = None) -> None:
+    def ended(self, next_offset: int, source_ends: Mapping[QueueKey, int] | None = None) -> None:
         """Note that there is nothing more to read for now.
 
         A source partition then has nothing more either, if its router said so with its last word,
@@ -176,105 +176,107 @@ class EntityStage:
         """
         self._next = max(self._next, next_offset)
         self._look_ready()
-        for key, mark in self._marks.items():
-            end = mark.next_offset if source_ends is None else source_ends[key]
-            if mark.caught_up and mark.next_offset >= end:
-                self._waiting.lanes[key].caught_up = True
+        for key, progress in self._marks.items():
+            end = progress.next_offset if source_ends is None else source_ends[key]
+            if progress.caught_up and progress.next_offset >= end:
+                self._waiting.queues[key].caught_up = True
 
     def take(self, limit: int) -> Step | None:
         """Features of up to `limit` rows whose turn has come, or None if there are none."""
         if not self.ready:
             return None
-        turn = self._waiting.take(limit)
-        if turn is None:
+        merged = self._waiting.take(limit)
+        if merged is None:
             return None
-        self._state.mark()
-        answers = self._answers(turn, self._update(turn))
+        self._state.savepoint()
+        answers = self._answers(merged, self._update(merged))
         self._taking = self.position
-        return Step(answers, self._taking, rows=len(turn.events) + len(turn.labels))
+        return Step(answers, self._taking, rows=len(merged.events) + len(merged.labels))
 
-    def release(self) -> None:
+    def commit(self) -> None:
         """What was taken last is committed."""
-        self._state.release()
-        self._waiting.release()
+        self._state.commit()
+        self._waiting.commit()
         self.settled = self._taking
         if self.settled is not None:
-            self._mark_log.move_to(self.settled.offset)
+            self._progress_log.move_to(self.settled.offset)
 
-    def undo(self) -> None:
+    def rollback(self) -> None:
         """Put back what was taken last: nothing of it was committed."""
-        self._state.undo()
-        self._waiting.undo()
+        self._state.rollback()
+        self._waiting.rollback()
 
     def dump(self) -> list[Buffer]:
-        """See `Windowed`."""
+        """See `StatefulStage`."""
         assert self.ready, "the windows are not complete"
         assert self.settled is not None, "nothing is committed"
-        return self._dumps.write(self.settled, self._mark_log.before, self._state)
+        return self._dumps.write(self.settled, self._progress_log.before, self._state)
 
-    def _read(self, value: bytes | None) -> tuple[LaneKey, list[Any], Mark]:
+    def _read(self, value: bytes | None) -> tuple[QueueKey, list[Any], SourceProgress]:
         kind, body = open_message(value)
-        mark: Mark
+        progress: SourceProgress
         rows: list[Any]
         if kind == EVENTS:
-            mark, rows = self._codec.decode(body)
+            progress, rows = self._codec.decode(body)
         elif kind == LABELS:
-            mark, rows = decode_labels(body)
+            progress, rows = decode_labels(body)
         else:
             raise MessageError(f"a record of kind {kind!r} has no business here")
-        key = (kind == EVENTS, mark.partition)
-        if key not in self._waiting.lanes:
+        key = (kind == EVENTS, progress.partition)
+        if key not in self._waiting.queues:
             raise MessageError(
-                f"the record is of partition {mark.partition}, which its source did not have when "
+                f"the record is of partition {progress.partition}, which its source did not have when "
                 "this process started: restart it"
             )
-        return key, rows, mark
+        return key, rows, progress
 
-    def _queue(self, offset: int, key: LaneKey, rows: list[Any], mark: Mark) -> None:
+    def _queue(self, offset: int, key: QueueKey, rows: list[Any], progress: SourceProgress) -> None:
         """Leave out what the windows hold, and queue the rest: what was answered, what was not."""
         held = self._held.count(offset, key, rows)
         answered = self._answered.count(offset, key, rows)
         if not self.ready:
-            lane = self._past_lanes[key]
-            add_rows(lane, rows[held:answered], mark)
+            queue = self._past_queues[key]
+            add_rows(queue, rows[held:answered], progress)
             # An empty partition would hold up all there is.
-            lane.idle = mark.caught_up and lane.reached == NO_TIME
-        self._marks[key] = mark
-        self._waiting.add(key, offset, rows[answered:], mark)
+            queue.idle = progress.caught_up and queue.reached == NO_TIME
+        self._marks[key] = progress
+        self._waiting.add(key, offset, rows[answered:], progress)
 
     def _look_ready(self) -> None:
         if self.ready or self._next < self._answered.read_to:
             return
-        for lane in self._past_lanes.values():
-            lane.idle = True
+        for queue in self._past_queues.values():
+            queue.idle = True
         self._absorb()
         self.ready = True
 
     def _absorb(self) -> None:
         """Take into the state what was answered before."""
-        while turn := self._past.take(_AT_ONCE):
-            self._update(turn)
-            self.restored += len(turn.events)
+        while merged := self._past.take(_AT_ONCE):
+            self._update(merged)
+            self.restored += len(merged.events)
 
-    def _update(self, turn: Turn) -> FeatureRows:
-        batch = RecordBatch(self._contract, turn.events, turn.numbers[TIME], self._codec.attributes)
+    def _update(self, merged: MergedRecords) -> FeatureRows:
+        batch = RecordBatch(
+            self._contract, merged.events, merged.numbers[TIME], self._codec.attributes
+        )
         labels = LabelBatch(
-            [label.event_id for label in turn.labels],
-            np.array([label.value for label in turn.labels], np.float64),
-            np.asarray(turn.label_before, np.int64),
+            [label.event_id for label in merged.labels],
+            np.array([label.value for label in merged.labels], np.float64),
+            np.asarray(merged.label_before, np.int64),
         )
         return self._state.update(batch, labels)
 
-    def _answers(self, turn: Turn, rows: FeatureRows) -> list[Outgoing]:
+    def _answers(self, merged: MergedRecords, rows: FeatureRows) -> list[Outgoing]:
         values, partitions = [], []
-        for lane in np.unique(turn.lanes).tolist():
-            places = np.flatnonzero(turn.lanes == lane)
-            _, partition = self._sources[lane]
+        for queue in np.unique(merged.queues).tolist():
+            places = np.flatnonzero(merged.queues == queue)
+            _, partition = self._sources[queue]
             encoded = encode_features(
                 self._part.entity,
                 self._part.digest,
                 partition,
-                turn.numbers[OFFSET][places],
+                merged.numbers[OFFSET][places],
                 rows.take(places),
             )
             values += encoded

@@ -2,32 +2,32 @@
 
 from collections import deque
 
-from streams.stages.common.consumed_rows import LaneKey
-from streams.stages.common.messages import Mark
+from streams.stages.common.consumed_rows import QueueKey
+from streams.stages.common.messages import SourceProgress
 
 
-class MarkLog:
+class ProgressLog:
     """The last word of each source partition before an offset of the log.
 
     Attributes:
         before: the marks.
     """
 
-    def __init__(self, offset: int, before: dict[LaneKey, Mark]) -> None:
+    def __init__(self, offset: int, before: dict[QueueKey, SourceProgress]) -> None:
         self._offset = offset
         self.before = before
-        self._behind: deque[tuple[int, LaneKey, Mark]] = deque()
+        self._behind: deque[tuple[int, QueueKey, SourceProgress]] = deque()
 
-    def add(self, offset: int, key: LaneKey, mark: Mark) -> None:
-        """Take in the mark of the next record."""
+    def add(self, offset: int, key: QueueKey, progress: SourceProgress) -> None:
+        """Take in the progress of the next record."""
         if offset < self._offset:
-            self.before[key] = mark
+            self.before[key] = progress
         else:
-            self._behind.append((offset, key, mark))
+            self._behind.append((offset, key, progress))
 
     def move_to(self, offset: int) -> None:
         """Reading would go on at this offset from now on; it is none before the last one."""
         self._offset = offset
         while self._behind and self._behind[0][0] < offset:
-            _, key, mark = self._behind.popleft()
-            self.before[key] = mark
+            _, key, progress = self._behind.popleft()
+            self.before[key] = progress

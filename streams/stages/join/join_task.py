@@ -12,9 +12,9 @@ from streams.events.rejection import Reason, Rejected
 from streams.features.feature_rows import FeatureRows
 from streams.features.label_batch import LabelBatch
 from streams.features.state import FeatureState
-from streams.intake.input_batch import BadRecord, Work
+from streams.intake.input_batch import BadRecord, InputBatch
 from streams.loop.task import Answers
-from streams.stages.common.stateful_stage import Windowed
+from streams.stages.common.stateful_stage import StatefulStage
 from streams.stages.common.step import StagePosition, Step
 from streams.stages.join.joiner import Joined, Joiner
 from streams.stages.worker.tasks import records_and_end
@@ -34,7 +34,7 @@ class JoinTask:
     def __init__(
         self,
         joiner: Joiner,
-        answer: Callable[[Work, FeatureRows, float], Answers],
+        answer: Callable[[InputBatch, FeatureRows, float], Answers],
         check: Callable[[], None],
         refetch: Callable[[int, int], Message | None],
     ) -> None:
@@ -64,7 +64,7 @@ class JoinTask:
         return self._joiner.ready
 
     @property
-    def windowed(self) -> Windowed | None:
+    def stateful(self) -> StatefulStage | None:
         """See `StageTask`."""
         return self._joiner if self._joiner.keeps_windows else None
 
@@ -96,13 +96,13 @@ class JoinTask:
         outgoing = [out for each in answers for out in each.outgoing]
         return Step(outgoing, joined.position, when_visible, len(joined.events))
 
-    def release(self) -> None:
+    def commit(self) -> None:
         """See `StageTask`."""
-        self._joiner.release()
+        self._joiner.commit()
 
-    def undo(self) -> None:
+    def rollback(self) -> None:
         """See `StageTask`."""
-        self._joiner.undo()
+        self._joiner.rollback()
 
     def _answers(self, joined: Joined, feed_s: float, features_s: float) -> list[Answers]:
         """Answer events; of those that can't be answered, only the one to blame is a dead letter.
@@ -135,8 +135,8 @@ class JoinTask:
         return self._answer(work, nothing.rows, 0.0)
 
 
-def _work(joined: Joined, decode_s: float, bad: list[BadRecord] | None = None) -> Work:
-    return Work(
+def _work(joined: Joined, decode_s: float, bad: list[BadRecord] | None = None) -> InputBatch:
+    return InputBatch(
         events=joined.events,
         partitions=np.full(len(joined.events), joined.partition, np.int64),
         offsets=joined.offsets,

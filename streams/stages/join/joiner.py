@@ -52,7 +52,7 @@ class Joined:
 class Joiner:
     """Joins the events of one partition with the features that the entity stages computed.
 
-    A `streams.stages.common.stateful_stage.Windowed`: its state is a function of the partition's log, up to
+    A `streams.stages.common.stateful_stage.StatefulStage`: its state is a function of the partition's log, up to
     what was committed. What was answered before goes into the windows of the key only, and what a
     snapshot holds not even there.
 
@@ -80,7 +80,7 @@ class Joiner:
     def begin(
         self, position: StagePosition | None, dumped: Sequence[memoryview] | None = None
     ) -> None:
-        """See `Windowed`."""
+        """See `StatefulStage`."""
         local = self._plan.local
         self._state = FeatureState(local, self._windows) if local is not None else None
         answered_to = answered_before(position)
@@ -130,7 +130,7 @@ class Joiner:
 
     @property
     def memory_ms(self) -> int:
-        """See `Windowed`."""
+        """See `StatefulStage`."""
         local = self._plan.local
         return local.history_ms + self._windows.allowed_lateness if local is not None else 0
 
@@ -175,7 +175,7 @@ class Joiner:
         self._last = _Removed(rows, offsets, matrix, flags, records, self._released_to)
         self._released_to = self._updated_to = int(offsets[-1]) + 1
         if self._state is not None:
-            self._state.mark()
+            self._state.savepoint()
         events, local = self._update(rows)
         matrix[:, self._plan.local_columns] = local.matrix
         self._taking = self.position
@@ -188,20 +188,20 @@ class Joiner:
             self.position,
         )
 
-    def release(self) -> None:
+    def commit(self) -> None:
         """What was taken last is committed."""
         if self._state is not None:
-            self._state.release()
+            self._state.commit()
         self._last = None
         self.settled = self._taking
 
-    def undo(self) -> None:
+    def rollback(self) -> None:
         """Put back what was taken last: nothing of it was committed."""
         assert self._last is not None, "nothing was taken"
         rows, offsets, parts, flags, records, self._released_to = self._last
         self._last = None
         if self._state is not None:
-            self._state.undo()
+            self._state.rollback()
         self._rows = rows + self._rows
         self._offsets = np.concatenate([offsets, self._offsets])
         self._parts = np.concatenate([parts, self._parts])
@@ -211,7 +211,7 @@ class Joiner:
         self._records.put_back(records)
 
     def dump(self) -> list[Buffer]:
-        """See `Windowed`."""
+        """See `StatefulStage`."""
         assert self._dumps is not None, "there are no windows"
         assert self._state is not None, "there are no windows"
         assert self.ready, "the windows are not complete"
@@ -219,12 +219,12 @@ class Joiner:
         return self._dumps.write(self.settled, {}, self._state)
 
     def _queue(self, record: int, body: bytes) -> None:
-        mark, rows = self._codec.decode(body)
-        if mark.partition != self.partition:
-            raise MessageError(f"an event of partition {mark.partition} has no business here")
+        progress, rows = self._codec.decode(body)
+        if progress.partition != self.partition:
+            raise MessageError(f"an event of partition {progress.partition} has no business here")
         if rows and self.began_at is None:
-            self.began_at = rows[0].turn
-        self.reached = max(self.reached, mark.reached)
+            self.began_at = rows[0].merge_time
+        self.reached = max(self.reached, progress.reached)
         held = sum(row.offset < self._held_to for row in rows)
         answered = sum(row.offset < self._answered_to for row in rows)
         if self.keeps_windows and answered > held:

@@ -10,7 +10,7 @@ from streams.events.json_decoder import Decoder
 from streams.events.labels import label_contract, read_progress
 from streams.intake.position import NO_TIME
 from streams.stages.common.feature_version import Version
-from streams.stages.common.messages import LabelRow, Mark, encode_labels
+from streams.stages.common.messages import LabelRow, SourceProgress, encode_labels
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import StagedPlan
 from streams.stages.common.step import Step
@@ -70,20 +70,20 @@ class LabelRouter(Router):
         )
         bad = [replace(each, position=int(places[each.position])) for each in decoded.rejected]
         kept = places[decoded.positions]
-        turns = self._turns(decoded.events.times, floors[kept])
-        reached = [self._progress.reached, *turns[-1:].tolist(), *floors[-1:].tolist()]
+        merge_times = self._merge_times(decoded.events.times, floors[kept])
+        reached = [self._progress.reached, *merge_times[-1:].tolist(), *floors[-1:].tolist()]
         self._progress = Progress(max(reached))
         labels = list(
             map(
                 LabelRow,
                 offsets[kept].tolist(),
-                turns.tolist(),
+                merge_times.tolist(),
                 decoded.events.ids,
                 decoded.events.values("label"),
             )
         )
 
-        def rows(mark: Mark, due: Callable[[Place], bool]) -> list[Outgoing]:
+        def rows(mark: SourceProgress, due: Callable[[Place], bool]) -> list[Outgoing]:
             records: dict[str, list[tuple[int, list[bytes]]]] = {}
             encoded = encode_labels(labels, mark)
             for topic, target in self._targets:

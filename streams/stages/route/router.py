@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from streams.dead_letters.letter import Message
 from streams.events.json_decoder import Decoded, Decoder
 from streams.stages.common.feature_version import Version
-from streams.stages.common.messages import Mark, RowCodec
+from streams.stages.common.messages import RowCodec, SourceProgress
 from streams.stages.common.names import StageTopics, target_partition
 from streams.stages.common.split import StagedPlan
 from streams.stages.common.step import Step
@@ -99,19 +99,19 @@ class EventRouter(Router):
     ) -> Rows:
         events = decoded.events
         count = len(events)
-        turns = self._turns(events.times, events.times)
-        ties = self._ties(events.ids, turns)
+        merge_times = self._merge_times(events.times, events.times)
+        ties = self._ties(events.ids, merge_times)
         common = (
             offsets.tolist(),
             events.times.tolist(),
             arrived.tolist(),
-            turns.tolist(),
+            merge_times.tolist(),
             [None if tie == own else tie for tie, own in zip(ties, events.ids, strict=True)],
         )
         if count:
-            self._progress = Progress(int(turns[-1]), ties[-1])
+            self._progress = Progress(int(merge_times[-1]), ties[-1])
 
-        def rows(mark: Mark, due: Callable[[Place], bool]) -> list[Outgoing]:
+        def rows(mark: SourceProgress, due: Callable[[Place], bool]) -> list[Outgoing]:
             outgoing = []
             if count:
                 columns = [events.values(name) for name in self._fields]
@@ -140,18 +140,18 @@ class EventRouter(Router):
 
         return rows
 
-    def _ties(self, ids: list[Any], turns: NDArray[np.int64]) -> list[Any]:
+    def _ties(self, ids: list[Any], merge_times: NDArray[np.int64]) -> list[Any]:
         """What orders each event among those of other partitions with the same turn.
 
-        The merge of `Alignment` takes, of the events at the front of each partition, the one of
+        The merge of `TimeMerge` takes, of the events at the front of each partition, the one of
         the least id: that is the order of the greatest id so far within a run of equal turns. As
         a property of the row it holds also where only some of the rows are merged.
         """
         ties = list(ids)
         if not ties:
             return ties
-        if turns[0] == self._progress.reached and self._progress.tie is not None:
+        if merge_times[0] == self._progress.reached and self._progress.tie is not None:
             ties[0] = max(ties[0], self._progress.tie)
-        for i in (np.flatnonzero(turns[1:] == turns[:-1]) + 1).tolist():
+        for i in (np.flatnonzero(merge_times[1:] == merge_times[:-1]) + 1).tolist():
             ties[i] = max(ties[i], ties[i - 1])
         return ties

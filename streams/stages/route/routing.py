@@ -13,7 +13,7 @@ from streams.events.contract import EventContract
 from streams.events.rejection import Rejected
 from streams.intake.position import NO_TIME
 from streams.stages.common.feature_version import Version
-from streams.stages.common.messages import Mark, MessageError
+from streams.stages.common.messages import MessageError, SourceProgress
 from streams.stages.common.step import StagePosition, Step, pack, unpack
 from streams.transactions.outcome import Outgoing
 
@@ -52,7 +52,7 @@ class Routed(msgspec.Struct, array_like=True):
 class Rows(Protocol):
     """What is to be sent of some input."""
 
-    def __call__(self, mark: Mark, due: Callable[[Place], bool]) -> list[Outgoing]:
+    def __call__(self, mark: SourceProgress, due: Callable[[Place], bool]) -> list[Outgoing]:
         """The encoded records for each target place."""
 
 
@@ -105,13 +105,13 @@ class Router:
             again_from, self._judged_to = routed.again_from, position.offset
             self._next = position.offset if again_from is None else again_from
             self._progress = routed.progress
-        self._told: dict[Place, tuple[Mark, int]] = {}
+        self._told: dict[Place, tuple[SourceProgress, int]] = {}
         self._remember()
 
     def _remember(self) -> None:
         self._before = self._next, self._progress, self._told
 
-    def undo(self) -> None:
+    def rollback(self) -> None:
         """Forget what was routed last: nothing of it was committed."""
         self._next, self._progress, self._told = self._before
 
@@ -120,7 +120,7 @@ class Router:
         """Where reading goes on."""
         return self._next
 
-    def _marks_due(self, mark: Mark) -> Callable[[Place], bool]:
+    def _marks_due(self, mark: SourceProgress) -> Callable[[Place], bool]:
         """Which places need word of this mark, whether or not there are rows for them."""
         now = self._now_ms()
 
@@ -136,7 +136,7 @@ class Router:
 
         return due
 
-    def _note_told(self, places: set[Place], mark: Mark) -> None:
+    def _note_told(self, places: set[Place], mark: SourceProgress) -> None:
         self._told = self._told | dict.fromkeys(places, (mark, self._now_ms()))
 
     def _step(
@@ -147,7 +147,7 @@ class Router:
         if end is not None:
             # The end may lie behind markers of transactions, which nobody sees.
             self._next = max(self._next, end)
-        mark = Mark(self.partition, self._next, self._progress.reached, end is not None)
+        mark = SourceProgress(self.partition, self._next, self._progress.reached, end is not None)
         outgoing = rows(mark, self._marks_due(mark))
         self._note_told({(out.topic, place) for out in outgoing for place in out.partitions}, mark)
         bad = [each for each in bad if offset_of(messages[each.position]) >= self._judged_to]
@@ -172,11 +172,13 @@ class Router:
         arrived[arrived <= 0] = self._now_ms()  # stamped by nobody
         return arrived
 
-    def _turns(self, times: NDArray[np.int64], floors: NDArray[np.int64]) -> NDArray[np.int64]:
-        turns: NDArray[np.int64] = np.maximum(
+    def _merge_times(
+        self, times: NDArray[np.int64], floors: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        merge_times: NDArray[np.int64] = np.maximum(
             np.maximum.accumulate(np.maximum(times, floors)), self._progress.reached
         )
-        return turns
+        return merge_times
 
 
 def offset_of(message: Message) -> int:

@@ -20,13 +20,13 @@ from streams.kafka.committed_offsets import OffsetAsker
 from streams.kafka.consuming import is_end, note_errors
 from streams.kafka.topics import partitions_of
 from streams.loop.group_member import GroupMember, Place, Places
-from streams.loop.linger import Gathering
+from streams.loop.linger import Linger
 from streams.loop.settings import LoopSettings
 from streams.snapshots import Pointer, SnapshotSettings
 from streams.snapshots.writer import Observe, observe_nothing
 from streams.stages.common.messages import MessageError
 from streams.stages.common.step import StagePosition, Step, position_of, with_pointer
-from streams.stages.worker.partition_startup import Newcomers
+from streams.stages.worker.partition_startup import PartitionStartup
 from streams.stages.worker.snapshot_keeper import SnapshotKeeper
 from streams.stages.worker.stage_restorer import StageRestorer
 from streams.stages.worker.tasks import StageTask
@@ -55,7 +55,7 @@ class StagedLoop:
         new_task: makes the task of a topic's partition.
         committed, aborted: told of each transaction's end.
         observe: told now and then which windows there are.
-        claim: returns when the group may be joined, or its argument is set; see `Succession`.
+        claim: returns when the group may be joined, or its argument is set; see `Migration`.
         snapshots, snapshot_topic: when windows are written down, and where; without, never.
         observe_snapshot: see `streams.snapshots.writer.Observe`.
         note_restored: told how many events were read again to restore windows.
@@ -79,7 +79,7 @@ class StagedLoop:
         self._kafka = kafka
         self._settings = settings
         self._topics = list(topics)
-        self._gathering = Gathering(settings.max_wait, settings.max_batch)
+        self._linger = Linger(settings.max_wait, settings.max_batch)
         self._new_task = new_task
         self._note_committed = committed
         self._note_aborted = aborted
@@ -94,7 +94,7 @@ class StagedLoop:
         self._member: Any = None  # these four from `run` on
         self._transactor: Any = None
         self._keeper: Any = None
-        self._newcomers: Any = None
+        self._startup: Any = None
         self._tasks: dict[Place, StageTask] = {}
         self._positions: dict[Place, StagePosition | None] = {}
         self._in_flight: dict[Place, _InFlight] = {}
@@ -110,7 +110,7 @@ class StagedLoop:
             MissingHistoryError: records expired before they were answered.
             MessageError: the topics between the stages hold what this program can't read.
             KafkaException: the cluster failed in a way that a new attempt can't mend.
-            FeaturesChangedError, FormerWorkersError: see `Succession.claim`.
+            FeaturesChangedError, FormerWorkersError: see `Migration.claim`.
         """
         self._claim(stop)
         if stop.is_set():
@@ -126,10 +126,10 @@ class StagedLoop:
         self._transactor.start()
         self._keeper = self._new_keeper()
         self._member = GroupMember(
-            self._kafka, settings, self._topics, self._come, self._go, self._lose
+            self._kafka, settings, self._topics, self._on_assigned, self._on_revoked, self._on_lost
         )
         asker = OffsetAsker(self._kafka, settings.group)
-        self._newcomers = Newcomers(self._member, self._new_task, self._restorer, asker)
+        self._startup = PartitionStartup(self._member, self._new_task, self._restorer, asker)
         try:
             while not stop.is_set():
                 self._round()
@@ -139,7 +139,7 @@ class StagedLoop:
                 raise
             raise OutlivedError.after(settings.transaction_timeout) from error
         finally:
-            self._newcomers.close()
+            self._startup.close()
             self._transactor.close()
             self._keeper.close()
             self._restorer.close()
@@ -148,7 +148,7 @@ class StagedLoop:
     @property
     def ready(self) -> bool:
         """Whether there are partitions, and the state of each is complete."""
-        return bool(self._tasks) and not self._newcomers.any
+        return bool(self._tasks) and not self._startup.any
 
     def lag(self) -> dict[Place, int]:
         """Records of each partition that were not read a moment ago; any thread may ask."""
@@ -157,19 +157,19 @@ class StagedLoop:
 
     def _round(self) -> None:
         waits = any(task.waiting for task in self._tasks.values())
-        timeout = _HELD_POLL_S if waits or self._newcomers.any else _IDLE_POLL_S
+        timeout = _HELD_POLL_S if waits or self._startup.any else _IDLE_POLL_S
         messages = self._member.poll(_BUSY_POLL_S if self._transactor.busy else timeout)
         self._settle(wait=False)
         note_errors(messages)
         self._feed(messages)  # before any task is made anew: these were read for those of before
-        self._newcomers.begin()
+        self._startup.begin()
         self._take_up_newcomers()
         self._member.note_lag({place: task.next_offset for place, task in self._tasks.items()})
         if self._transactor.busy:
             return
         self._settle(wait=True)
         self._keeper.write_one(self._tasks)
-        if self._gathering.ripe(sum(task.waiting for task in self._tasks.values())):
+        if self._linger.due(sum(task.waiting for task in self._tasks.values())):
             self._submit()
 
     def _feed(self, messages: Sequence[Message]) -> None:
@@ -194,7 +194,7 @@ class StagedLoop:
                 steps[place] = step
         if not steps:
             return
-        self._gathering.taken()
+        self._linger.begun()
         outgoing = [out for step in steps.values() for out in step.outgoing]
         pointers = {place: self._keeper.pointer(place) for place in steps}
         self._in_flight = {
@@ -221,7 +221,7 @@ class StagedLoop:
             for place, (task, step, pointer) in in_flight.items():
                 step.when_visible(outcome)
                 if place in ours:
-                    task.release()
+                    task.commit()
                     self._positions[place] = step.position
                     self._keeper.note_committed(place, pointer, step.rows)
             self._note_committed()
@@ -250,34 +250,34 @@ class StagedLoop:
             committed = {}
         for place in places:
             if place in committed and committed[place] == self._positions[place]:
-                self._tasks[place].undo()
+                self._tasks[place].rollback()
             else:
-                self._lose([place])
-                self._come([place])
+                self._on_lost([place])
+                self._on_assigned([place])
 
-    def _come(self, places: Places) -> None:
-        self._newcomers.come(places)
+    def _on_assigned(self, places: Places) -> None:
+        self._startup.assigned(places)
 
-    def _go(self, places: Places) -> None:
+    def _on_revoked(self, places: Places) -> None:
         # Offsets can be committed for as long as the partitions are ours, which is until we return.
         self._settle(wait=True)
-        self._lose(places)
+        self._on_lost(places)
 
-    def _lose(self, places: Places) -> None:
+    def _on_lost(self, places: Places) -> None:
         # What is in flight may hang, and the others wait for us to join them again.
         for place in places:
-            self._newcomers.forget(place)
+            self._startup.forget(place)
             self._keeper.forget(place)
             self._tasks.pop(place, None)
 
     def _take_up_newcomers(self) -> None:
-        for restoring in self._newcomers.loaded():
+        for restoring in self._startup.restored():
             self._tasks[restoring.place] = restoring.task
             self._positions[restoring.place] = restoring.position
-        for restoring in self._newcomers.complete():
-            windowed = restoring.task.windowed
-            if windowed is not None:
-                self._keeper.begin(restoring.place, restoring.pointer, windowed.restored)
+        for restoring in self._startup.caught_up():
+            stateful = restoring.task.stateful
+            if stateful is not None:
+                self._keeper.begin(restoring.place, restoring.pointer, stateful.restored)
 
     def _new_keeper(self) -> SnapshotKeeper:
         settings, topic = self._settings, self._snapshot_topic

@@ -10,7 +10,7 @@ from streams.stages.route.routing import Progress, Routed
 Place = tuple[str, int]
 
 
-def succeeding(
+def migrated_offsets(
     committed: Mapping[Place, StagePosition | None],
     firsts: Mapping[Place, int],
     former: str,

@@ -30,7 +30,7 @@ from streams.stages.common.names import StageTopics
 from streams.stages.common.split import StagedPlan
 from streams.stages.common.step import StagePosition, position_of, unpack
 from streams.stages.route.routing import Routed
-from streams.stages.worker.migrated_offsets import succeeding
+from streams.stages.worker.migrated_offsets import migrated_offsets
 from streams.stages.worker.overview import workers_of
 from streams.stages.worker.stage_topics import stage_topic_names
 
@@ -54,7 +54,7 @@ class FormerWorkersError(Exception):
     """Workers with other features are still at work."""
 
 
-class Succession:
+class Migration:
     """Sees to it that a group's stage topics are of the features that a worker computes.
 
     Args:
@@ -197,7 +197,7 @@ class Succession:
             for each in range(count)
         }
         self._check_history(consumer, committed, firsts)
-        new = succeeding(committed, firsts, enriched, self._stages.enriched, self._version)
+        new = migrated_offsets(committed, firsts, enriched, self._stages.enriched, self._version)
         offsets = [TopicPartition(*place, *position) for place, position in new.items()]
         try:
             done = consumer.commit(offsets=offsets, asynchronous=False)

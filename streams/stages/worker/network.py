@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from streams.events.json_decoder import Decoder
 from streams.features.feature_rows import FeatureRows
 from streams.features.window_settings import WindowSettings
-from streams.intake.input_batch import Work
+from streams.intake.input_batch import InputBatch
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
 from streams.kafka.topics import TopicSettings
@@ -54,7 +54,7 @@ class StageNetwork:
         windows: WindowSettings,
         alignment: AlignmentSettings,
         decoder: Decoder,
-        answer: Callable[[Work, FeatureRows, float], Answers],
+        answer: Callable[[InputBatch, FeatureRows, float], Answers],
         check: Callable[[], None],
         count: CountRejected,
         now_ms: Callable[[], int],

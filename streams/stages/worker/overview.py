@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.features.plan import FeaturePlan
-from streams.kafka.authorization import DeniedError, is_denial
+from streams.kafka.authorization import AuthorizationError, is_denial
 from streams.kafka.topics import TopicSettings
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import StagedPlan
@@ -99,7 +99,7 @@ def workers_of(admin: AdminClient, group: str) -> list[Worker]:
     """Who is in the group now, and what each has; nobody if there is no such group.
 
     Raises:
-        DeniedError: we may not look.
+        AuthorizationError: we may not look.
         KafkaException: the cluster failed.
     """
     described: Any = admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)
@@ -107,7 +107,7 @@ def workers_of(admin: AdminClient, group: str) -> list[Worker]:
         members: Sequence[Any] = described[group].result().members
     except KafkaException as error:
         if is_denial(error.args[0]):
-            raise DeniedError([f"Describe on group {group!r}"]) from error
+            raise AuthorizationError([f"Describe on group {group!r}"]) from error
         raise
     workers = []
     for member in members:

@@ -21,7 +21,7 @@ _ASK_AGAIN_S = 0.1
 _COMPLAIN_S = 10.0
 
 
-class Newcomers:
+class PartitionStartup:
     """Leads each partition from its arrival to a task whose state is complete.
 
     First the group has to say what is committed for it, then its snapshot is loaded, then it is
@@ -56,7 +56,7 @@ class Newcomers:
         """Whether a partition is on its way."""
         return bool(self._new or self._loading or self._reading)
 
-    def come(self, places: Places) -> None:
+    def assigned(self, places: Places) -> None:
         """Partitions have come, or have to begin anew."""
         self._new |= set(places)
         self._ask_at = 0.0
@@ -116,7 +116,7 @@ class Newcomers:
                 *place, error.str(),
             )  # fmt: skip
 
-    def loaded(self) -> Iterator[Restoring]:
+    def restored(self) -> Iterator[Restoring]:
         """Yield each that is to be fed from now on.
 
         Raises:
@@ -140,7 +140,7 @@ class Newcomers:
             logger.info("%s[%d] from offset %d", *place, offset)
             yield restoring
 
-    def complete(self) -> Iterator[Restoring]:
+    def caught_up(self) -> Iterator[Restoring]:
         """Yield each whose state has become complete.
 
         Raises:

@@ -137,9 +137,9 @@ class SnapshotKeeper:
         self._writer.close()
 
     def _write(self, place: Place, tasks: Mapping[Place, StageTask]) -> None:
-        windowed, kept = tasks[place].windowed, self._kept[place]
-        assert windowed is not None, "only what has windows is kept"
-        assert windowed.settled is not None, "nothing is due before something was committed"
+        stateful, kept = tasks[place].stateful, self._kept[place]
+        assert stateful is not None, "only what has windows is kept"
+        assert stateful.settled is not None, "nothing is due before something was committed"
         kept.schedule.restart()
         size = sum(state.nbytes for state in tasks[place].states)
         writing_ms = 2_000 * size // self._settings.max_bytes_per_second
@@ -149,8 +149,8 @@ class SnapshotKeeper:
         self._writer.begin(
             owner_of(self._group, place),
             kept.pointer.sequence + 1 if kept.pointer is not None else 1,
-            windowed.dump,
-            [Position(*place, windowed.settled.offset)],
+            stateful.dump,
+            [Position(*place, stateful.settled.offset)],
             lambda: MemberSender(self._kafka, self._transactional_id, timeout_ms, member),
             timeout_ms / 1_000 + _PATIENCE_S,
         )

@@ -12,7 +12,7 @@ from streams.kafka.client import KafkaSettings
 from streams.loop.restorer import MissingHistoryError, complain_of_missing_history
 from streams.loop.task import StateMismatchError
 from streams.snapshots import Pointer, SnapshotGoneError, SnapshotSettings, read_snapshot
-from streams.stages.common.stateful_stage import Windowed
+from streams.stages.common.stateful_stage import StatefulStage
 from streams.stages.common.step import StagePosition
 from streams.stages.worker.snapshot_keeper import Place, owner_of
 from streams.stages.worker.tasks import StageTask
@@ -88,7 +88,7 @@ class StageRestorer:
                 "between the stages, stop all workers and start them with a new stages.prefix"
             )
         restoring = Restoring(place, task, position, pointer, first)
-        if pointer is not None and task.windowed is not None and self._settings.enabled:
+        if pointer is not None and task.stateful is not None and self._settings.enabled:
             if self._thread is None:
                 self._thread = Thread(target=self._work, name="restorer", daemon=True)
                 self._thread.start()
@@ -104,16 +104,16 @@ class StageRestorer:
             MissingHistoryError: what its windows look back on has expired, and the settings say
                 `fail`.
         """
-        windowed = restoring.task.windowed
-        if windowed is None:
+        stateful = restoring.task.stateful
+        if stateful is None:
             return
-        self._check_history(restoring, windowed)
-        self._note_restored(windowed.restored)
+        self._check_history(restoring, stateful)
+        self._note_restored(stateful.restored)
         logger.info(
             "%s[%d] restored in %.1f s: %s, %d events read again", *restoring.place,
             monotonic() - restoring.started,
             "no snapshot" if restoring.snapshot_at is None else "from a snapshot",
-            windowed.restored,
+            stateful.restored,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -128,38 +128,38 @@ class StageRestorer:
                 restoring.next_offset.set_exception(error)
 
     def _begin(self, restoring: Restoring) -> int:
-        position, windowed = restoring.position, restoring.task.windowed
-        if windowed is None:
+        position, stateful = restoring.position, restoring.task.stateful
+        if stateful is None:
             restoring.task.begin(position)
         else:
-            self._load(restoring, windowed)
+            self._load(restoring, stateful)
         return max(restoring.first, restoring.task.next_offset)
 
-    def _load(self, restoring: Restoring, windowed: Windowed) -> None:
+    def _load(self, restoring: Restoring, stateful: StatefulStage) -> None:
         place, pointer = restoring.place, restoring.pointer
         if pointer is not None and self._settings.enabled:
             try:
                 config, owner = self._kafka.consumer_config(), owner_of(self._group, place)
                 snapshot = read_snapshot(config, self._topic, pointer, owner)
-                windowed.begin(restoring.position, snapshot.buffers)
-                restoring.snapshot_at = windowed.next_offset
+                stateful.begin(restoring.position, snapshot.buffers)
+                restoring.snapshot_at = stateful.next_offset
                 return
             except (SnapshotGoneError, StateMismatchError) as error:
                 logger.warning(
                     "the snapshot of %s[%d] is of no use (%s): reading the whole topic",
                     *place, error,
                 )  # fmt: skip
-        windowed.begin(restoring.position)
+        stateful.begin(restoring.position)
 
-    def _check_history(self, restoring: Restoring, windowed: Windowed) -> None:
+    def _check_history(self, restoring: Restoring, stateful: StatefulStage) -> None:
         """Complain if what the windows still look back on was not there to be read."""
-        first, began = restoring.first, windowed.began_at
+        first, began = restoring.first, stateful.began_at
         if restoring.position is None:
             return
         if restoring.snapshot_at is not None:
             gap = restoring.snapshot_at < first
         else:
-            gap = first > 0 and (began is None or began > windowed.reached - windowed.memory_ms)
+            gap = first > 0 and (began is None or began > stateful.reached - stateful.memory_ms)
         if not gap:
             return
         topic, partition = restoring.place

@@ -41,7 +41,7 @@ def ensure_stage_topics(
 
     Raises:
         TopicError: one can't be made, or the events have got more partitions since.
-        DeniedError: we may not make them.
+        AuthorizationError: we may not make them.
         KafkaException: the cluster failed.
     """
     names = stage_topic_names(plan, stages)

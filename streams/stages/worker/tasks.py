@@ -8,7 +8,7 @@ from confluent_kafka import Message
 
 from streams.events.json_decoder import TryAgainLaterError
 from streams.features.state import FeatureState
-from streams.stages.common.stateful_stage import Windowed
+from streams.stages.common.stateful_stage import StatefulStage
 from streams.stages.common.step import StagePosition, Step
 from streams.stages.entity.entity_stage import EntityStage
 from streams.stages.route.label_router import LabelRouter
@@ -48,7 +48,7 @@ class StageTask(Protocol):
         """Windows that it keeps."""
 
     @property
-    def windowed(self) -> Windowed | None:
+    def stateful(self) -> StatefulStage | None:
         """What keeps windows that have to be restored; None: reading goes on where it ended."""
 
     def feed(self, messages: Sequence[Message]) -> None:
@@ -64,17 +64,17 @@ class StageTask(Protocol):
         To be followed by `release` or `undo` before it is asked again, if it was something.
         """
 
-    def release(self) -> None:
+    def commit(self) -> None:
         """What was taken last is committed."""
 
-    def undo(self) -> None:
+    def rollback(self) -> None:
         """Put back what was taken last: nothing of it was committed."""
 
 
 class RouteTask:
     """A partition of events or labels."""
 
-    windowed = None
+    stateful = None
     ready = True
 
     def __init__(
@@ -140,13 +140,13 @@ class RouteTask:
         self._word_at = now + MARK_EVERY_MS / 1_000
         return step
 
-    def release(self) -> None:
+    def commit(self) -> None:
         """See `StageTask`."""
         self._last = []
 
-    def undo(self) -> None:
+    def rollback(self) -> None:
         """See `StageTask`."""
-        self._router.undo()
+        self._router.rollback()
         self._read[:0], self._last = self._last, []
         self._word_at = 0.0
 
@@ -187,7 +187,7 @@ class EntityTask:
         return [self._stage.state]
 
     @property
-    def windowed(self) -> Windowed:
+    def stateful(self) -> StatefulStage:
         """See `StageTask`."""
         return self._stage
 
@@ -203,13 +203,13 @@ class EntityTask:
         """See `StageTask`."""
         return self._stage.take(limit)
 
-    def release(self) -> None:
+    def commit(self) -> None:
         """See `StageTask`."""
-        self._stage.release()
+        self._stage.commit()
 
-    def undo(self) -> None:
+    def rollback(self) -> None:
         """See `StageTask`."""
-        self._stage.undo()
+        self._stage.rollback()
 
 
 def records_and_end(

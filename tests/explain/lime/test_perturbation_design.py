@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from scipy.stats import rankdata
 
 from explain.errors import ExplainError
-from explain.lime.medoids import prototypes
+from explain.lime.medoids import medoids
 from explain.lime.perturbation_design import Groups, draw
 from explain.lime.settings import ExplainSettings
 
@@ -67,7 +67,7 @@ def test_weights_are_limes_kernel_and_the_shares_of_the_rows(package):
     design = draw(package, ExplainSettings(kernel_width=0.5))
     distance = np.sqrt((~design.kept).sum(axis=1))
     kernel = np.sqrt(np.exp(-(distance**2) / (0.5 * np.sqrt(6)) ** 2))
-    rows, shares = prototypes(package.background, 16)
+    rows, shares = medoids(package.background, 16)
     np.testing.assert_array_equal(design.drawn[:: design.runs], package.background[rows])
     expected = np.repeat(shares, design.runs) * kernel
     np.testing.assert_allclose(design.weights, expected / expected.sum())
@@ -82,19 +82,19 @@ def test_prototypes_are_rows_that_are_near_the_others(package):
     def remoteness(places):
         return np.square(ranks[:, None] - ranks[places]).sum(axis=2).min(axis=1).sum()
 
-    places, shares = prototypes(rows, 16)
+    places, shares = medoids(rows, 16)
     rng = np.random.default_rng(0)
     chosen = [rng.choice(len(rows), 16, replace=False) for _ in range(100)]
     assert remoteness(places) < min(map(remoteness, chosen))
     nearest = np.square(ranks[:, None] - ranks[places]).sum(axis=2).argmin(axis=1)
     np.testing.assert_array_equal(shares, np.bincount(nearest, minlength=16) / len(rows))
-    np.testing.assert_array_equal(prototypes(rows * np.float32(8), 16)[0], places)
+    np.testing.assert_array_equal(medoids(rows * np.float32(8), 16)[0], places)
 
 
 def test_prototypes_of_any_background():
     rng = np.random.default_rng(0)
     for rows in (rng.normal(size=(5_000, 2)), np.full((9, 2), np.nan), np.zeros((4, 1))):
-        places, shares = prototypes(rows.astype(np.float32), 4)
+        places, shares = medoids(rows.astype(np.float32), 4)
         assert places.shape == shares.shape == (4,)
         assert 0 <= places.min() <= places.max() < len(rows)
         assert shares.sum() == pytest.approx(1.0)

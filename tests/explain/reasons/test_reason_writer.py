@@ -9,7 +9,7 @@ from catalogues import catalogue, entry, of_group, texts
 
 from explain.errors import ExplainError
 from explain.lime.explanation import Explanation
-from explain.reasons.background_stats import typical_of
+from explain.reasons.background_stats import background_stats_of
 from explain.reasons.catalogue import Catalogue
 from explain.reasons.reason_writer import ReasonWriter
 from explain.record.reason_settings import ReasonSettings
@@ -33,7 +33,7 @@ def writer(
         Catalogue.model_validate(catalogue(*entries, **more)),
         groups or {name: (name,) for name in NAMES},
         NAMES,
-        typical_of(BACKGROUND),
+        background_stats_of(BACKGROUND),
         {"amount": "EUR"},
         settings or ReasonSettings(),
     )
@@ -190,7 +190,7 @@ def test_a_groups_own_entries_come_before_those_of_its_features() -> None:
 
 
 def test_the_typical_event_is_of_medians_and_spreads() -> None:
-    typical = typical_of(BACKGROUND)
+    typical = background_stats_of(BACKGROUND)
     assert np.array_equal(typical.values, [20, 2, 0, 1, math.nan], equal_nan=True)
     assert typical.spread == pytest.approx([20 / 3, 2 / 3, 0.1 / 3, 0, 0])
     assert typical.departure(0, 40) == pytest.approx(3)

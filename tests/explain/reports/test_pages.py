@@ -12,14 +12,14 @@ from records import EXPLANATION, REASON, a_record
 
 from explain.errors import ExplainError
 from explain.reports.analyst_sheet import LanguageError, language_of, sheet_of
-from explain.reports.customer_letter import Letter, letter_of
-from explain.reports.customer_letter_settings import ENGLISH, LetterSettings
+from explain.reports.customer_letter import CustomerLetter, customer_letter_of
+from explain.reports.customer_letter_settings import ENGLISH, CustomerLetterSettings
 from explain.reports.pages.html import html_of
 from explain.reports.pages.pdf import pdf_of
 from explain.reports.sheet_words import WORDS
 
 TODAY = date(2026, 11, 21)
-SETTINGS = LetterSettings(
+SETTINGS = CustomerLetterSettings(
     institution="Bank <of> the Weir",
     address=("1 River & Street",),
     contact="Ada Winter",
@@ -105,11 +105,13 @@ def test_languages_are_those_of_the_record():
     assert language_of(a_record(reasons=(german,)), None) == "de"
 
 
-def letter(language: str = "en", settings: LetterSettings = SETTINGS, **parts: object) -> Letter:
-    return letter_of(a_record(**parts), settings, language, TODAY)
+def letter(
+    language: str = "en", settings: CustomerLetterSettings = SETTINGS, **parts: object
+) -> CustomerLetter:
+    return customer_letter_of(a_record(**parts), settings, language, TODAY)
 
 
-def everything(written: Letter) -> str:
+def everything(written: CustomerLetter) -> str:
     return Text(html_of(written, None)).text
 
 
@@ -131,11 +133,11 @@ def test_a_letter_reveals_nothing_of_the_model(language):
 
 
 def test_a_letter_says_whom_to_turn_to_and_the_right_to_a_review():
-    plain = everything(letter(settings=LetterSettings()))
+    plain = everything(letter(settings=CustomerLetterSettings()))
     assert "speak to a person: please turn to our customer service" in plain
     assert "right to have this decision reviewed by a member of our staff" in plain
     assert "We did not carry out your payment of March 28, 2026" in plain
-    german = everything(letter("de", LetterSettings()))
+    german = everything(letter("de", CustomerLetterSettings()))
     assert "an unseren Kundenservice" in german
     assert "Recht, dass jemand aus unserem Haus diese Entscheidung überprüft" in german
     assert "Ihre Zahlung vom 28. März 2026, 14:48 Uhr (UTC) nicht ausgeführt" in german
@@ -153,7 +155,7 @@ def test_only_reasons_that_may_be_told_are_in_it():
 
 def test_texts_are_the_users_own():
     texts = ENGLISH.model_copy(update={"subject": "{institution}: {date}", "contact": "nous"})
-    settings = LetterSettings(institution="B", texts={"fr": texts})
+    settings = CustomerLetterSettings(institution="B", texts={"fr": texts})
     french = replaced(REASON, analyst={"fr": "a"}, customer={"fr": "Le montant."})
     written = letter("fr", settings, reasons=(french,))
     assert written.subject == "B: 28 mars 2026"
@@ -161,7 +163,7 @@ def test_texts_are_the_users_own():
     with pytest.raises(ExplainError, match=r"letters\.texts\.fr: there are no texts"):
         letter("fr", SETTINGS, reasons=(french,))
     with pytest.raises(ValueError, match=r"\{score\} is no placeholder"):
-        LetterSettings(texts={"en": ENGLISH.model_dump() | {"closing": "{score}"}})
+        CustomerLetterSettings(texts={"en": ENGLISH.model_dump() | {"closing": "{score}"}})
     with pytest.raises(ExplainError, match="no letter can be written"):
         letter(event=replaced(a_record().event, time=10**18))
 
@@ -195,7 +197,7 @@ def test_a_language_has_to_have_all_texts(analyst, customer, language):
             language_of(record, None)
     else:
         assert language_of(record, None) == language
-        letter_of(record, SETTINGS, language, TODAY)
+        customer_letter_of(record, SETTINGS, language, TODAY)
 
 
 def test_html_is_whole_and_nothing_in_it_is_taken_for_markup():
@@ -204,7 +206,7 @@ def test_html_is_whole_and_nothing_in_it_is_taken_for_markup():
         event=replaced(a_record().event, id=evil),
         reasons=(replaced(REASON, analyst={"en": evil}, customer={"en": evil}),),
     )
-    page = html_of(letter_of(record, SETTINGS, "en", TODAY), sheet_of(record, "en"))
+    page = html_of(customer_letter_of(record, SETTINGS, "en", TODAY), sheet_of(record, "en"))
     read = Text(page)
     assert read.open == []
     assert "script" not in read.seen
@@ -215,7 +217,7 @@ def test_html_is_whole_and_nothing_in_it_is_taken_for_markup():
 
 def test_pdf_is_the_same_each_time():
     record = a_record()
-    parts = letter_of(record, SETTINGS, "de", TODAY), sheet_of(record, "de")
+    parts = customer_letter_of(record, SETTINGS, "de", TODAY), sheet_of(record, "de")
     data = pdf_of(*parts, SETTINGS)
     assert data.startswith(b"%PDF-")
     assert pdf_of(*parts, SETTINGS) == data
@@ -227,15 +229,15 @@ def test_pdf_names_what_its_font_lacks():
     polish = replaced(REASON, customer={"en": "Mało."})
     record = a_record(reasons=(polish,))
     with pytest.raises(ExplainError, match=r"the font has no 'ł'"):
-        pdf_of(letter_of(record, SETTINGS, "en", TODAY), None, SETTINGS)
+        pdf_of(customer_letter_of(record, SETTINGS, "en", TODAY), None, SETTINGS)
     fonts = Path(reportlab.__file__).parent / "fonts"
     own = SETTINGS.model_copy(
         update={"font": fonts / "Vera.ttf", "font_bold": fonts / "VeraBd.ttf"}
     )
-    parts = letter_of(record, own, "en", TODAY), None
+    parts = customer_letter_of(record, own, "en", TODAY), None
     assert pdf_of(*parts, own) == pdf_of(*parts, own)
     broken = SETTINGS.model_copy(update={"font": Path("none.ttf"), "font_bold": Path("none.ttf")})
     with pytest.raises(ExplainError, match=r"letters\.font: none\.ttf"):
         pdf_of(*parts, broken)
     with pytest.raises(ValueError, match="name both"):
-        LetterSettings(font=Path("a.ttf"))
+        CustomerLetterSettings(font=Path("a.ttf"))

@@ -20,7 +20,7 @@ from explain.store.settings import StoreSettings
 from explain.store.tables import records
 from explain.store.verification import verify
 from explain.workers.sink import ExplanationSink, SinkMetrics
-from streams.dead_letters.reader import LetterBox, StoredLetter
+from streams.dead_letters.reader import DeadLetterReader, StoredDeadLetter
 from streams.kafka.client import KafkaSettings
 from streams.kafka.publisher import Publisher
 from tests.postgres_server import Postgres
@@ -77,8 +77,8 @@ class World:
         consumer.close()
         return place.offset
 
-    def letters(self) -> list[StoredLetter]:
-        return list(LetterBox(self.kafka, self.dead_letters).letters({}))
+    def letters(self) -> list[StoredDeadLetter]:
+        return list(DeadLetterReader(self.kafka, self.dead_letters).letters({}))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from scorer_desk import PLAN, TOPICS, Desk, work_of
 from explain.errors import ExplainError
 from explain.lime.settings import ExplainSettings
 from explain.record.record import read
-from explain.workers.inline_explainer import InlineExplainer
+from explain.workers.inline_explainer import BudgetedExplainer
 from explain.writing.flagged import FlaggedEvents, read_flagged
 from explain.writing.record_writer import RecordWriter
 from inference.engine.protocol import EngineError
@@ -38,7 +38,7 @@ class World:
 
     def explain_by(self, writer_of: Callable[[ModelPackage, int], RecordWriter]) -> None:
         self.registry = CollectorRegistry()
-        self.inline = InlineExplainer(
+        self.inline = BudgetedExplainer(
             SETTINGS, TOPICS.explanations, TOPICS.events, PLAN.names, writer_of, self.registry
         )
         self.inline.prepare(self.model, 7)

@@ -9,7 +9,7 @@ from catalogues import catalogue, entry
 
 from explain.lime.lime import Lime
 from explain.lime.settings import ConfidenceSettings, ExplainSettings
-from explain.reasons.background_stats import typical_of
+from explain.reasons.background_stats import background_stats_of
 from explain.reasons.catalogue import Catalogue
 from explain.reasons.reason_writer import ReasonWriter
 from explain.record.parts import AnswersPart, ConfidencePart, DecisionPart, EventPart, TellingPart
@@ -76,7 +76,7 @@ def record(package, data):
     lime = Lime(package, explain)
     row = data.matrix[data.labels == 1][0]
     [explanation] = lime.explain(row[None])
-    names, typical = package.features.names, typical_of(package.background)
+    names, typical = package.features.names, background_stats_of(package.background)
     groups = dict(zip(lime.design.groups.names, lime.design.groups.features, strict=True))
     words = Catalogue.model_validate(catalogue(*[entry(name, "any") for name in names]))
     reasons = ReasonSettings(at_most=3)

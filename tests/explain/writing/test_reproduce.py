@@ -10,7 +10,7 @@ from answered import answered, writer_of
 from explain.lime.settings import ConfidenceSettings, ExplainSettings
 from explain.record.reason_settings import ReasonSettings
 from explain.record.record import Record, canonical, read
-from explain.writing.reproduce import Replay, ReplayError, replay
+from explain.writing.reproduce import Reproduction, ReproductionError, reproduce
 from inference.packages.package import ModelPackage
 from weir.reasons import open_catalogue
 
@@ -18,8 +18,8 @@ CATALOGUE = open_catalogue(ReasonSettings())
 SURE = {"r2": 0.0, "ess": 1.0, "vsi": 0.0, "gap": 99.0}
 
 
-def again(model: ModelPackage, data: bytes) -> Replay:
-    return replay(data, model, 7, CATALOGUE)
+def again(model: ModelPackage, data: bytes) -> Reproduction:
+    return reproduce(data, model, 7, CATALOGUE)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_bounds_that_contradict_each_other_are_named(
     replaced = msgspec.structs.replace
     thresholds = replaced(by_anomaly[0].decision.thresholds, review=0.5, decline=0.25)
     decision = replaced(by_anomaly[0].decision, thresholds=thresholds)
-    with pytest.raises(ReplayError, match=r"decision\.thresholds: .*declining from 0\.25"):
+    with pytest.raises(ReproductionError, match=r"decision\.thresholds: .*declining from 0\.25"):
         again(model, canonical(replaced(by_anomaly[0], decision=decision)))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from inference.serving.commands import CHAMPION, POLICY, ScorerReport, encode, report_key
+from inference.serving.commands import CHAMPION_KEY, POLICY_KEY, ScorerReport, encode, report_key
 from inference.serving.control_room import ControlRoom
 from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
@@ -62,7 +62,7 @@ def test_a_repeated_report_is_no_answer(topic: type[Topic]) -> None:
 def test_what_can_not_be_read_can_be_said_again(
     topic: type[Topic], value: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    topic.first = [ControlRecord(CHAMPION, value, 0, 1), ControlRecord(POLICY, value, 0, 2)]
+    topic.first = [ControlRecord(CHAMPION_KEY, value, 0, 1), ControlRecord(POLICY_KEY, value, 0, 2)]
     found = room()
     assert (found.champion, found.policy) == (None, None)
     assert "offset 1" in caplog.text

@@ -16,11 +16,11 @@ from inference.engine.protocol import Outputs
 from inference.packages.package import ModelPackage
 from inference.serving.score_record import Score
 from streams.feature_log import read_feature_log
-from streams.intake.input_batch import Work
+from streams.intake.input_batch import InputBatch
 from streams.transactions.outcome import Committed
 
 
-def arriving(work: Work, *ages_ms: int) -> Work:
+def arriving(work: InputBatch, *ages_ms: int) -> InputBatch:
     now = round(time() * 1e3)
     return replace(work, arrived=now - np.resize(np.array(ages_ms, np.int64), len(work.events)))
 

@@ -20,7 +20,7 @@ from streams.events.json_decoder import Decoder
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
 from streams.features import FeatureState
 from streams.features.state import LabelBatch, WindowSettings
-from streams.intake.input_batch import Work
+from streams.intake.input_batch import InputBatch
 from streams.transactions.outcome import Committed
 
 
@@ -29,7 +29,7 @@ def desk(model: ModelPackage) -> Desk:
     return Desk(model)
 
 
-def expected(desk: Desk, *works: Work) -> tuple[NDArray[np.float32], Outputs]:
+def expected(desk: Desk, *works: InputBatch) -> tuple[NDArray[np.float32], Outputs]:
     """Features and answers of the last work, after those before it."""
     state = FeatureState(PLAN)
     for work in works:

@@ -19,19 +19,19 @@ from inference.engine.protocol import EngineError, Outputs
 from inference.packages.package import ModelPackage, PackageError
 from inference.packages.registry import RegistryAwayError, RegistryError
 from inference.serving.commands import (
-    CHAMPION,
-    POLICY,
+    CHAMPION_KEY,
+    POLICY_KEY,
     ChampionCommand,
     ModelVersion,
     PolicyCommand,
     ScorerReport,
     encode,
 )
-from inference.serving.explanation_seam import Explains
+from inference.serving.explanation_seam import InlineExplainer
 from inference.serving.hot_swap import HotSwap, OpenModel
 from inference.serving.metrics import ScorerMetrics
 from inference.serving.policy import PolicyError, PolicySettings
-from inference.serving.served_model import Serving
+from inference.serving.served_model import ServedModel
 from inference.training.train import train
 from streams.base.section import Section
 from streams.kafka.control_topic import ControlRecord
@@ -76,7 +76,7 @@ class World:
     faults: dict[int, Exception] = field(default_factory=dict)
     shifts: dict[int, float] = field(default_factory=dict)
     reports: list[ScorerReport] = field(default_factory=list)
-    swaps: list[Serving] = field(default_factory=list)
+    swaps: list[ServedModel] = field(default_factory=list)
     offset: int = 0
 
     def __post_init__(self) -> None:
@@ -100,7 +100,7 @@ class World:
         self.opened[-1].shift = self.shifts.get(wanted.version, 0.0)
         return OpenModel(wanted, package, self.opened[-1])
 
-    def begin(self, *records: ControlRecord) -> Serving:
+    def begin(self, *records: ControlRecord) -> ServedModel:
         latest = {record.key: record for record in records}
         return self.hot_swap.begin(latest, lambda: version(self.packages, 1))
 
@@ -116,17 +116,19 @@ class World:
             by="me",
             at=1,
         )
-        return self.record(CHAMPION, command)
+        return self.record(CHAMPION_KEY, command)
 
     def decides(self, **policy: Any) -> ControlRecord:
-        return self.record(POLICY, PolicyCommand(policy=PolicySettings(**policy), by="me", at=1))
+        return self.record(
+            POLICY_KEY, PolicyCommand(policy=PolicySettings(**policy), by="me", at=1)
+        )
 
     def carry_out(self, *records: ControlRecord) -> ScorerReport | None:
         count = len(self.reports)
         self.hot_swap.carry_out(records, self)
         return self.reports[-1] if len(self.reports) > count else None
 
-    def swap(self, serving: Serving) -> None:
+    def swap(self, serving: ServedModel) -> None:
         self.swaps.append(serving)
 
     def changes(self, outcome: str) -> float:
@@ -170,7 +172,7 @@ def test_what_explains_is_made_ready_before_a_model_serves(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, int, int]] = []
-    explains = Mock(spec=Explains)
+    explains = Mock(spec=InlineExplainer)
     explains.prepare = lambda package, number: asked.append((package.id, number, len(world.swaps)))
     monkeypatch.setattr(world.hot_swap, "_explains", explains)
     world.begin()
@@ -191,7 +193,7 @@ def test_a_policy_keeps_engine_and_what_is_known_of_its_speed(world: World) -> N
     assert second.latency is first.latency
     assert second.policy.deadline == 150
     assert not world.opened[0].closed
-    taken_back = world.carry_out(world.record(POLICY, None))
+    taken_back = world.carry_out(world.record(POLICY_KEY, None))
     assert taken_back is not None
     assert taken_back.policy == "1"
 
@@ -254,7 +256,7 @@ def test_a_policy_that_contradicts_the_model_is_refused(world: World) -> None:
 @pytest.mark.parametrize("value", [b"", b"\xff", b"[]", b'{"model": 1}', b"null", b"[" * 100_000])
 def test_what_is_no_command_is_refused(world: World, value: bytes) -> None:
     world.begin()
-    for key in (CHAMPION, POLICY):
+    for key in (CHAMPION_KEY, POLICY_KEY):
         report = world.carry_out(world.record(key, value))
         assert report is not None
         assert report.outcome == "refused"
@@ -298,7 +300,7 @@ def test_of_commands_that_come_at_once_the_latest_that_works_counts(world: World
     """Whoever reads them one by one, and whoever starts later, comes to the same end."""
     world.begin()
     world.carry_out(
-        world.champion(3), world.champion(2, 1, 3), world.record(CHAMPION, b"garbage"),
+        world.champion(3), world.champion(2, 1, 3), world.record(CHAMPION_KEY, b"garbage"),
         world.decides(version="a"), world.decides(version="x", review_alert_rate=1e-9),
     )  # fmt: skip
     assert [(each.package, each.policy.version) for each in world.swaps] == [
@@ -348,7 +350,7 @@ def test_a_start_takes_the_latest_champion_that_works(world: World) -> None:
 
 
 def test_a_start_with_an_unreadable_command_takes_the_registrys(world: World) -> None:
-    serving = world.begin(world.record(CHAMPION, b"x"), world.record(POLICY, b"y"))
+    serving = world.begin(world.record(CHAMPION_KEY, b"x"), world.record(POLICY_KEY, b"y"))
     assert (serving.package, serving.policy.version) == (world.packages[0].id, "1")
 
 
@@ -364,15 +366,15 @@ def test_a_start_does_not_need_the_registry_where_a_command_names_the_model(worl
         raise RegistryAwayError("no answer")
 
     named = world.champion(2)
-    assert world.hot_swap.begin({CHAMPION: named}, away).package == world.packages[1].id
+    assert world.hot_swap.begin({CHAMPION_KEY: named}, away).package == world.packages[1].id
     world.faults = {2: EngineError("the second")}
     with pytest.raises(EngineError, match="the second"):
-        world.hot_swap.begin({CHAMPION: named}, away)
+        world.hot_swap.begin({CHAMPION_KEY: named}, away)
 
 
 @pytest.mark.parametrize("value", [b"[" * 100_000, b'{"policy":{"deadline":"%sd"}}' % (b"9" * 400)])
 def test_a_start_survives_what_no_policy_could_be(world: World, value: bytes) -> None:
-    assert world.begin(world.record(POLICY, value)).policy.version == "1"
+    assert world.begin(world.record(POLICY_KEY, value)).policy.version == "1"
 
 
 def test_who_asks_for_what_serves_already_gets_a_word(world: World) -> None:

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.dead_letters.letter import dead_letter
 from streams.dead_letters.purge import PurgeError, plan_purge, purge
-from streams.dead_letters.reader import EVERYTHING, LetterBox, Place, Selection, mark
+from streams.dead_letters.reader import EVERYTHING, DeadLetterReader, RecordAddress, Selection, mark
 from streams.dead_letters.requeue import RequeueError, Requeuer
 from streams.events.rejection import Reason, Rejected
 from streams.kafka.client import KafkaSettings
@@ -67,7 +67,7 @@ def world(kafka, make_topics):
     ]
     fill(kafka, letters, originals, (Reason.NOT_JSON, Reason.NOT_JSON, Reason.TOO_LONG))
     settings = KafkaSettings(bootstrap_servers=kafka)
-    return LetterBox(settings, letters), AdminClient({"bootstrap.servers": kafka}), events
+    return DeadLetterReader(settings, letters), AdminClient({"bootstrap.servers": kafka}), events
 
 
 def contents(box, topic):
@@ -137,7 +137,7 @@ def test_to_another_topic_and_one_that_is_missing(world, make_topics):
 def test_letters_of_a_topic_that_is_gone_are_refused(kafka, make_topics):
     [letters] = make_topics("letters", partitions=2)
     fill(kafka, letters, [_Original("gone", 0, 1, b"x")])
-    box = LetterBox(KafkaSettings(bootstrap_servers=kafka), letters)
+    box = DeadLetterReader(KafkaSettings(bootstrap_servers=kafka), letters)
     with pytest.raises(RequeueError, match=r"no topic 'gone' any more.*gone/0/1"):
         Requeuer(box, AdminClient({"bootstrap.servers": kafka}), EVERYTHING).plan()
 
@@ -250,11 +250,11 @@ def test_purge_deletes_a_beginning_and_nothing_else(world):
 
 @pytest.mark.parametrize("text", ["a/b/3/14", "a/b[3]@14"])
 def test_a_place_reads_back(text):
-    assert Place.parse(text) == ("a/b", 3, 14)
-    assert str(Place.parse(text)) == "a/b/3/14"
+    assert RecordAddress.parse(text) == ("a/b", 3, 14)
+    assert str(RecordAddress.parse(text)) == "a/b/3/14"
 
 
 @pytest.mark.parametrize("text", ["", "a", "/1/2", "a/1", "a/x/2", "a/1/-2", "a/1/²"])
 def test_no_place(text):
     with pytest.raises(ValueError, match="TOPIC/PARTITION/OFFSET"):
-        Place.parse(text)
+        RecordAddress.parse(text)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from window_model import CONTRACT, Event, Label, feed, make_plan
 from window_strategies import SOME, streams, tables
 
-from streams.features import CorruptStateError, FeatureState, StateMismatchError
+from streams.features import CorruptStateError, DumpMismatchError, FeatureState
 from streams.features.state import WindowSettings
 
 COUNT = {"kind": "window", "entity": "card", "aggregate": "count", "window": "1s"}
@@ -90,14 +90,14 @@ def test_a_dump_copies_no_events_and_works_in_a_forked_child() -> None:
 def test_other_features_settings_or_layouts_are_refused_by_name() -> None:
     plan = make_plan(SUM)
     parts = FeatureState(plan).dump()
-    with pytest.raises(StateMismatchError, match="feature schema hash"):
+    with pytest.raises(DumpMismatchError, match="feature schema hash"):
         FeatureState.load(make_plan(COUNT), None, parts)
     settings = WindowSettings(allowed_lateness="2s", max_events_per_entity=9)
-    with pytest.raises(StateMismatchError, match=r"allowed_lateness.*wanted 2000.*max_events"):
+    with pytest.raises(DumpMismatchError, match=r"allowed_lateness.*wanted 2000.*max_events"):
         FeatureState.load(plan, settings, parts)
     header = msgspec.msgpack.decode(parts[0])
     older = msgspec.msgpack.encode({"layout": 0, "what": "it was then"})
-    with pytest.raises(StateMismatchError, match="layout version 0"):
+    with pytest.raises(DumpMismatchError, match="layout version 0"):
         FeatureState.load(plan, None, [older])
     assert header["layout"] == 1
 
@@ -107,7 +107,7 @@ def test_string_ids_are_told_from_integers() -> None:
         update={"fields": CONTRACT.fields | {"id": CONTRACT.fields["card"]}}
     )
     parts = FeatureState(make_plan(FRAUDS)).dump()
-    with pytest.raises(StateMismatchError, match="type of the event ids int, wanted string"):
+    with pytest.raises(DumpMismatchError, match="type of the event ids int, wanted string"):
         FeatureState.load(make_plan(FRAUDS, contract=changed), None, parts)
 
 

@@ -198,13 +198,13 @@ def test_kernels_are_compiled_once_and_before_the_first_event() -> None:
         before.flags.writeable = False
         state.update(RecordBatch(CONTRACT, records, times), LabelBatch([0], np.ones(1), before))
     for start in range(0, 10**7, 10**6):
-        state.mark()
+        state.savepoint()
         feed(state, [Event(n, n, str(n % 90), amount=1.0) for n in range(start, start + 900)])
         feed(state, [Event(n, n, amount=1.0) for n in range(start + 900, start + 1_700)])
         if start % (2 * 10**6):
-            state.undo()
+            state.rollback()
         else:
-            state.release()
+            state.commit()
     state = FeatureState.load(plan, WindowSettings(max_events_per_entity=300), state.dump())
     feed(state, [Event(10**7, 10**7)], [(0, 10**7, 1.0)])
     assert [len(kernel.signatures) for kernel in KERNELS] == [1] * len(KERNELS)

@@ -118,7 +118,7 @@ def test_a_held_partition_goes_on_where_it_stood(world):
 
 def test_a_condemned_record_before_a_held_one_is_condemned_once(world):
     intake = world.intake
-    intake.condemn("events", 0, 1, "it failed")
+    intake.reject_on_reread("events", 0, 1, "it failed")
     run = [record(0, 0), record(0, 1), record(0, 2), record(0, 3, LATER), record(0, 4)]
     intake.feed([*run, end(0, 5), end(1, 0)])
     assert world.taken() == ([0, 2], [(0, 1)], {0: 3})

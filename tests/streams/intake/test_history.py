@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from running_sum import CONTRACT
 
 from streams.intake.history import read_history
-from streams.intake.input_batch import Work
+from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.position import Position
 from streams.intake.time_merge import AlignmentSettings
@@ -30,7 +30,7 @@ def read(
     intake: Intake,
     committed: list[TopicPartition],
     begins: dict[int, int] | None = None,
-) -> list[Work]:
+) -> list[InputBatch]:
     """Read up to the committed offsets, from the low ones or where `begins` says by partition."""
     config = KafkaSettings(bootstrap_servers=kafka).consumer_config()
     consumer = Consumer(config | {"group.id": "any"})
@@ -43,7 +43,7 @@ def read(
     return list(read_history(config, intake, starts, ends))
 
 
-def ids(works: list[Work]) -> list[int]:
+def ids(works: list[InputBatch]) -> list[int]:
     return [event_id for work in works for event_id in work.events.ids]
 
 

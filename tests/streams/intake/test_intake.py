@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from streams.events.contract import EventContract, Field
 from streams.events.labels import progress_header
 from streams.events.rejection import Reason
-from streams.intake.input_batch import Work
+from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.position import Position
 from streams.intake.time_merge import AlignmentSettings
@@ -102,12 +102,12 @@ def feed(intake: Intake, *messages: Any) -> None:
     intake.feed(messages)
 
 
-def committed(work: Work | None) -> dict[tuple[str, int], int]:
+def committed(work: InputBatch | None) -> dict[tuple[str, int], int]:
     assert work is not None
     return {(each.topic, each.partition): each.offset for each in work.positions}
 
 
-def take(intake: Intake, limit: int = 100) -> Work:
+def take(intake: Intake, limit: int = 100) -> InputBatch:
     work = intake.take(limit)
     assert work is not None
     return work
@@ -336,7 +336,7 @@ def test_messages_of_the_real_client(kafka: str, make_topics: MakeTopics) -> Non
     consumer = Consumer(KafkaSettings(bootstrap_servers=kafka).consumer_config(group_id="intake"))
     consumer.assign(places)
     ended: set[tuple[str, int]] = set()
-    works: list[Work] = []
+    works: list[InputBatch] = []
     try:
         while len(ended) < len(places):
             messages: Sequence[Any] = consumer.consume(7, 1.0)
@@ -376,9 +376,9 @@ def test_a_label_that_breaks_its_producers_word_queues_alike_however_it_is_read(
     records = [label(0, 7, 10), mark(1, 50), label(2, 8, 20), mark(3, 40), label(4, 9, 30)]
     for run in [records] if at_once else [[each] for each in records]:
         intake.feed(run)
-    (lane,) = [lane for lane in intake._alignment.lanes if not lane.is_event]
-    assert lane.turns.tolist() == [10, 51, 51]
-    assert lane.reached == 51
+    (queue,) = [queue for queue in intake._merge.queues if not queue.is_event]
+    assert queue.merge_times.tolist() == [10, 51, 51]
+    assert queue.reached == 51
 
 
 def test_a_clock_that_is_set_forward_ends_no_waiting() -> None:

@@ -10,65 +10,65 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.intake.partition_queue import ARRIVED, OFFSET, TIME, Lane
-from streams.intake.time_merge import Alignment, AlignmentSettings, Turn
+from streams.intake.partition_queue import ARRIVED, OFFSET, TIME, PartitionQueue
+from streams.intake.time_merge import AlignmentSettings, MergedRecords, TimeMerge
 
 MAX_IDLE, MAX_HOLD, LIVE = 1_000, 30_000, 60_000
 NOW = 10_000_000_000
 
 
 class Record(NamedTuple):
-    lane: int
+    queue: int
     time: int
     offset: int
     id: int
 
 
-def lane_of(is_event: bool, partition: int = 0) -> Lane:
-    return Lane("events" if is_event else "labels", partition, is_event, next_offset=0)
+def queue_of(is_event: bool, partition: int = 0) -> PartitionQueue:
+    return PartitionQueue("events" if is_event else "labels", partition, is_event, next_offset=0)
 
 
-def add(lane: Lane, records: list[Record]) -> None:
+def add(queue: PartitionQueue, records: list[Record]) -> None:
     numbers = np.empty((3, len(records)), np.int64)
     numbers[TIME] = [record.time for record in records]
     numbers[OFFSET] = [record.offset for record in records]
     numbers[ARRIVED] = [record.time + 7 for record in records]
-    lane.add(records, numbers, records[-1].offset + 1 if records else lane.next_offset)
+    queue.add(records, numbers, records[-1].offset + 1 if records else queue.next_offset)
 
 
 class Merge:
     """An alignment with a clock, and all that came out of it."""
 
-    def __init__(self, lanes: list[Lane], now: int = NOW) -> None:
+    def __init__(self, queues: list[PartitionQueue], now: int = NOW) -> None:
         self.now = now
         config = AlignmentSettings.model_validate(
             {"max_idle": "1s", "max_hold": "30s", "live_within": "1m"}
         )
-        self.alignment = Alignment(
+        self.alignment = TimeMerge(
             config, lambda: self.now, lambda record: record.id, lambda: self.now
         )
-        self.alignment.set_lanes(lanes)
-        self.lanes = lanes
+        self.alignment.set_queues(queues)
+        self.queues = queues
         self.events: list[Record] = []
         self.labels: list[tuple[Record, int]] = []
 
-    def take(self, limit: int = 1_000) -> Turn | None:
+    def take(self, limit: int = 1_000) -> MergedRecords | None:
         before = self.alignment.waiting
-        turn = self.alignment.take(limit)
-        if turn is None:
+        merged = self.alignment.take(limit)
+        if merged is None:
             assert self.alignment.waiting == before
             return None
-        assert 0 < len(turn.events) + len(turn.labels) <= limit
-        assert self.alignment.waiting == before - len(turn.events) - len(turn.labels)
-        assert turn.numbers[TIME].tolist() == [event.time for event in turn.events]
-        assert turn.numbers[OFFSET].tolist() == [event.offset for event in turn.events]
-        assert turn.numbers[ARRIVED].tolist() == [event.time + 7 for event in turn.events]
-        assert turn.lanes.tolist() == [event.lane for event in turn.events]
-        assert (np.diff(turn.label_before) >= 0).all()
-        for label, before in zip(turn.labels, turn.label_before.tolist(), strict=True):
+        assert 0 < len(merged.events) + len(merged.labels) <= limit
+        assert self.alignment.waiting == before - len(merged.events) - len(merged.labels)
+        assert merged.numbers[TIME].tolist() == [event.time for event in merged.events]
+        assert merged.numbers[OFFSET].tolist() == [event.offset for event in merged.events]
+        assert merged.numbers[ARRIVED].tolist() == [event.time + 7 for event in merged.events]
+        assert merged.queues.tolist() == [event.queue for event in merged.events]
+        assert (np.diff(merged.label_before) >= 0).all()
+        for label, before in zip(merged.labels, merged.label_before.tolist(), strict=True):
             self.labels.append((label, len(self.events) + before))
-        self.events += turn.events
-        return turn
+        self.events += merged.events
+        return merged
 
     def drain(self, limit: int = 1_000) -> None:
         while self.take(limit):
@@ -89,7 +89,7 @@ class Stream:
     records: list[Record]
     chunks: list[int]
     read: int = 0
-    turns: list[int] = field(default_factory=list)
+    merge_times: list[int] = field(default_factory=list)
 
 
 @st.composite
@@ -102,21 +102,24 @@ def streams(draw: st.DrawFn, late: bool) -> list[Stream]:
         columns.append(times if late else sorted(times))
     ids = draw(st.permutations(range(sum(map(len, columns)))))
     result = []
-    for lane, (is_event, times) in enumerate(zip(kinds, columns, strict=True)):
+    for queue, (is_event, times) in enumerate(zip(kinds, columns, strict=True)):
         own, ids = ids[: len(times)], ids[len(times) :]
         # Gaps between offsets are bad records, or markers of transactions.
         offsets = accumulate(draw(st.lists(st.integers(1, 3), min_size=len(times),
                                            max_size=len(times))))  # fmt: skip
-        records = [Record(lane, *each) for each in zip(times, offsets, own, strict=True)]
+        records = [Record(queue, *each) for each in zip(times, offsets, own, strict=True)]
         chunks = draw(st.lists(st.integers(1, 5), min_size=len(times), max_size=len(times)))
-        result.append(Stream(is_event, records, chunks, turns=list(accumulate(times, max))))
+        result.append(Stream(is_event, records, chunks, merge_times=list(accumulate(times, max))))
     return result
 
 
 def expected_events(all_streams: list[Stream]) -> list[Record]:
     """By time; at the same time by id, but never past an earlier one of the same partition."""
     queues = [
-        [(turn, record) for turn, record in zip(each.turns, each.records, strict=True)]
+        [
+            (merge_time, record)
+            for merge_time, record in zip(each.merge_times, each.records, strict=True)
+        ]
         for each in all_streams
         if each.is_event
     ]
@@ -125,32 +128,32 @@ def expected_events(all_streams: list[Stream]) -> list[Record]:
     for _, tied in groupby(by_time, key=lambda pair: pair[0]):
         runs: dict[int, list[Record]] = {}
         for _, record in tied:
-            runs.setdefault(record.lane, []).append(record)
+            runs.setdefault(record.queue, []).append(record)
         order += merge(*runs.values(), key=lambda record: record.id)
     return order
 
 
 def run(all_streams: list[Stream], data: st.DataObject, with_marks: bool) -> Merge:
-    """Feed in random pieces, take in between, and check every lane's position at every step."""
-    lanes = [lane_of(each.is_event, i) for i, each in enumerate(all_streams)]
-    aligned = Merge(lanes)
-    unread = list(range(len(lanes)))
+    """Feed in random pieces, take in between, and check every queue's position at every step."""
+    queues = [queue_of(each.is_event, i) for i, each in enumerate(all_streams)]
+    aligned = Merge(queues)
+    unread = list(range(len(queues)))
     silent_for = 0
     while unread:
         which = data.draw(st.sampled_from(unread))
-        stream, lane = all_streams[which], lanes[which]
+        stream, queue = all_streams[which], queues[which]
         chunk = stream.records[stream.read :][: stream.chunks[stream.read % len(stream.chunks)]
                                               if stream.chunks else 0]  # fmt: skip
-        add(lane, chunk)
+        add(queue, chunk)
         stream.read += len(chunk)
         left = stream.records[stream.read :]
         if with_marks and left and data.draw(st.booleans()):
-            lane.completed_to(left[0].time - 1)
+            queue.completed_to(left[0].time - 1)
         if data.draw(st.booleans()):
-            lane.caught_up = True
+            queue.caught_up = True
         if not left:
             # All has been read, and nobody need wait: this is what a reader of history says.
-            lane.idle = True
+            queue.idle = True
             unread.remove(which)
         if data.draw(st.booleans()):
             # Never so long that somebody's patience ends.
@@ -168,23 +171,23 @@ def run(all_streams: list[Stream], data: st.DataObject, with_marks: bool) -> Mer
 def check_positions(aligned: Merge, all_streams: list[Stream]) -> None:
     """An offset is committed if, and only if, all before it in its partition was taken."""
     taken = set(aligned.events) | {label for label, _ in aligned.labels}
-    for stream, lane in zip(all_streams, aligned.lanes, strict=True):
+    for stream, queue in zip(all_streams, aligned.queues, strict=True):
         read = stream.records[: stream.read]
         waiting = [record.offset for record in read if record not in taken]
-        assert lane.position == (waiting[0] if waiting else lane.next_offset)
-        assert all(record.offset < lane.position for record in read if record in taken)
+        assert queue.position == (waiting[0] if waiting else queue.next_offset)
+        assert all(record.offset < queue.position for record in read if record in taken)
 
 
 def check_labels(aligned: Merge, all_streams: list[Stream]) -> None:
     """Each label once, in its partition's order, before the events of its time."""
     turn_of = {
-        record: turn
+        record: merge_time
         for each in all_streams
-        for turn, record in zip(each.turns, each.records, strict=True)
+        for merge_time, record in zip(each.merge_times, each.records, strict=True)
     }
-    for lane, stream in enumerate(all_streams):
+    for queue, stream in enumerate(all_streams):
         if not stream.is_event:
-            mine = [label for label, _ in aligned.labels if label.lane == lane]
+            mine = [label for label, _ in aligned.labels if label.queue == queue]
             assert mine == stream.records
     for label, before in aligned.labels:
         assert before == sum(turn_of[event] < turn_of[label] for event in aligned.events)
@@ -210,9 +213,9 @@ def test_late_records_keep_their_place_in_their_partition(
     aligned = run(all_streams, data, with_marks=False)
     assert aligned.events == expected_events(all_streams)
     check_labels(aligned, all_streams)
-    for lane, stream in enumerate(all_streams):
+    for queue, stream in enumerate(all_streams):
         if stream.is_event:
-            assert [event for event in aligned.events if event.lane == lane] == stream.records
+            assert [event for event in aligned.events if event.queue == queue] == stream.records
 
 
 @settings(max_examples=100, deadline=None)
@@ -220,16 +223,16 @@ def test_late_records_keep_their_place_in_their_partition(
 def test_nothing_is_lost_or_doubled_when_patience_ends(
     all_streams: list[Stream], data: st.DataObject
 ) -> None:
-    lanes = [lane_of(each.is_event, i) for i, each in enumerate(all_streams)]
-    aligned = Merge(lanes)
+    queues = [queue_of(each.is_event, i) for i, each in enumerate(all_streams)]
+    aligned = Merge(queues)
     for _ in range(data.draw(st.integers(0, 40))):
-        which = data.draw(st.integers(0, len(lanes) - 1))
+        which = data.draw(st.integers(0, len(queues) - 1))
         stream = all_streams[which]
         chunk = stream.records[stream.read :][: data.draw(st.integers(1, 5))]
         if chunk:
-            add(lanes[which], chunk)
+            add(queues[which], chunk)
             stream.read += len(chunk)
-        lanes[which].caught_up |= data.draw(st.booleans())
+        queues[which].caught_up |= data.draw(st.booleans())
         aligned.now += data.draw(st.sampled_from([0, 10, 900, 5_000, 40_000]))
         aligned.take(data.draw(st.integers(1, 20)))
         check_positions(aligned, all_streams)
@@ -241,65 +244,65 @@ def test_nothing_is_lost_or_doubled_when_patience_ends(
     taken = aligned.events + [label for label, _ in aligned.labels]
     assert len(taken) == len(read)
     assert set(taken) == read
-    for lane, stream in enumerate(all_streams):
-        mine = [record for record in taken if record.lane == lane]
+    for queue, stream in enumerate(all_streams):
+        mine = [record for record in taken if record.queue == queue]
         assert mine == stream.records[: stream.read]
 
 
-def events(lane: int, *times: int, first: int = 0) -> list[Record]:
-    return [Record(lane, time, first + i, 100 * lane + first + i) for i, time in enumerate(times)]
+def events(queue: int, *times: int, first: int = 0) -> list[Record]:
+    return [Record(queue, time, first + i, 100 * queue + first + i) for i, time in enumerate(times)]
 
 
 @pytest.fixture
 def pair() -> Merge:
-    return Merge([lane_of(True, 0), lane_of(True, 1)])
+    return Merge([queue_of(True, 0), queue_of(True, 1)])
 
 
 def test_a_lane_that_never_spoke_holds_all(pair: Merge) -> None:
-    add(pair.lanes[0], events(0, 1, 2, 3))
+    add(pair.queues[0], events(0, 1, 2, 3))
     assert pair.take() is None
-    add(pair.lanes[1], events(1, 2, 5))
+    add(pair.queues[1], events(1, 2, 5))
     pair.take()
     # At 3 the first may bring more, but nothing of the second lies there.
     assert pair.taken() == [0, 1, 100, 2]
 
 
 def test_ties_wait_until_both_lanes_are_past_them(pair: Merge) -> None:
-    add(pair.lanes[0], [Record(0, 5, 0, 30)])
-    add(pair.lanes[1], [Record(1, 5, 0, 20)])
+    add(pair.queues[0], [Record(0, 5, 0, 30)])
+    add(pair.queues[1], [Record(1, 5, 0, 20)])
     assert pair.take() is None
-    add(pair.lanes[0], [Record(0, 5, 1, 10), Record(0, 6, 2, 40)])
+    add(pair.queues[0], [Record(0, 5, 1, 10), Record(0, 6, 2, 40)])
     assert pair.take() is None
-    add(pair.lanes[1], [Record(1, 7, 1, 50)])
+    add(pair.queues[1], [Record(1, 7, 1, 50)])
     pair.take()
     # 30 is before 10 in its partition, so 20 comes first.
     assert pair.taken() == [20, 30, 10, 40]
 
 
 def test_progress_releases_events() -> None:
-    aligned = Merge([lane_of(True), lane_of(False, 1)])
-    add(aligned.lanes[0], events(0, 10, 20, 30))
+    aligned = Merge([queue_of(True), queue_of(False, 1)])
+    add(aligned.queues[0], events(0, 10, 20, 30))
     assert aligned.take() is None
-    aligned.lanes[1].completed_to(20)
+    aligned.queues[1].completed_to(20)
     aligned.take()
     assert aligned.taken() == [0, 1]
-    add(aligned.lanes[1], [Record(1, 30, 0, 7)])
-    aligned.lanes[1].completed_to(30)
+    add(aligned.queues[1], [Record(1, 30, 0, 7)])
+    aligned.queues[1].completed_to(30)
     aligned.take()
     assert (aligned.labels, aligned.taken()) == ([(Record(1, 30, 0, 7), 0)], [2, 7])
 
 
 def test_progress_that_goes_back_changes_nothing() -> None:
-    lane = lane_of(False)
-    lane.completed_to(20)
-    lane.completed_to(5)
-    assert lane.reached == 21
+    queue = queue_of(False)
+    queue.completed_to(20)
+    queue.completed_to(5)
+    assert queue.reached == 21
 
 
 def test_a_silent_lane_is_waited_for_as_long_as_max_idle_and_again_after_it_spoke(
     pair: Merge,
 ) -> None:
-    first, second = pair.lanes
+    first, second = pair.queues
     add(first, events(0, 1, 2))
     add(second, events(1, 1))
     second.completed_to(1)
@@ -314,7 +317,7 @@ def test_a_silent_lane_is_waited_for_as_long_as_max_idle_and_again_after_it_spok
     assert pair.taken() == [1]
     add(first, events(0, 3, 4, first=2))
     pair.take()
-    assert pair.taken() == [2, 3], "a lane that was given up holds nobody"
+    assert pair.taken() == [2, 3], "a queue that was given up holds nobody"
     add(second, events(1, 5, first=1))
     add(first, events(0, 9, first=4))
     pair.take()
@@ -323,7 +326,7 @@ def test_a_silent_lane_is_waited_for_as_long_as_max_idle_and_again_after_it_spok
 
 
 def test_a_lane_with_more_to_read_is_waited_for_as_long_as_max_hold(pair: Merge) -> None:
-    add(pair.lanes[0], events(0, 1))
+    add(pair.queues[0], events(0, 1))
     assert pair.take() is None
     pair.now += MAX_HOLD - 1
     assert pair.take() is None
@@ -333,8 +336,8 @@ def test_a_lane_with_more_to_read_is_waited_for_as_long_as_max_hold(pair: Merge)
 
 
 def test_patience_begins_anew_with_every_wait() -> None:
-    aligned = Merge([lane_of(True, partition) for partition in range(3)])
-    first, second, third = aligned.lanes
+    aligned = Merge([queue_of(True, partition) for partition in range(3)])
+    first, second, third = aligned.queues
     add(first, events(0, 1, 200))
     second.caught_up = third.caught_up = True
     third.completed_to(100)
@@ -351,20 +354,20 @@ def test_patience_begins_anew_with_every_wait() -> None:
 
 
 def test_a_burst_after_silence_waits_for_all_lanes_anew(pair: Merge) -> None:
-    for lane in pair.lanes:
-        lane.caught_up = True
-        lane.idle = True
+    for queue in pair.queues:
+        queue.caught_up = True
+        queue.idle = True
     pair.now += 2 * MAX_IDLE
     assert pair.take() is None
-    add(pair.lanes[0], events(0, 9))
+    add(pair.queues[0], events(0, 9))
     assert pair.take() is None, "the other one gets its chance"
-    add(pair.lanes[1], events(1, 8, 10))
+    add(pair.queues[1], events(1, 8, 10))
     pair.drain()
     assert pair.taken() == [100, 0]
 
 
 def test_live_events_wait_for_nobody_who_has_nothing_more(pair: Merge) -> None:
-    first, second = pair.lanes
+    first, second = pair.queues
     first.caught_up = second.caught_up = True
     add(first, events(0, NOW - LIVE, NOW - 5))
     first.caught_up = True
@@ -376,14 +379,14 @@ def test_live_events_wait_for_nobody_who_has_nothing_more(pair: Merge) -> None:
 
 
 def test_events_that_are_not_live_any_more_do_wait(pair: Merge) -> None:
-    for lane in pair.lanes:
-        lane.caught_up = True
-    add(pair.lanes[0], events(0, NOW - LIVE - 1))
+    for queue in pair.queues:
+        queue.caught_up = True
+    add(pair.queues[0], events(0, NOW - LIVE - 1))
     assert pair.take() is None
 
 
 def test_live_events_wait_for_a_lane_that_has_more(pair: Merge) -> None:
-    first, second = pair.lanes
+    first, second = pair.queues
     add(first, events(0, NOW - 5))
     assert pair.take() is None
     second.caught_up = True
@@ -392,27 +395,27 @@ def test_live_events_wait_for_a_lane_that_has_more(pair: Merge) -> None:
 
 
 def test_a_limit_cuts_and_the_next_turn_goes_on() -> None:
-    aligned = Merge([lane_of(True, 0), lane_of(True, 1), lane_of(False, 2)])
-    add(aligned.lanes[0], events(0, 1, 3, 3, 5))
-    add(aligned.lanes[1], events(1, 2, 3, 4))
-    add(aligned.lanes[2], [Record(2, 3, 0, 7), Record(2, 4, 1, 8)])
-    for lane in aligned.lanes:
-        lane.idle = True
+    aligned = Merge([queue_of(True, 0), queue_of(True, 1), queue_of(False, 2)])
+    add(aligned.queues[0], events(0, 1, 3, 3, 5))
+    add(aligned.queues[1], events(1, 2, 3, 4))
+    add(aligned.queues[2], [Record(2, 3, 0, 7), Record(2, 4, 1, 8)])
+    for queue in aligned.queues:
+        queue.idle = True
     sizes = []
-    while turn := aligned.take(2):
-        sizes.append((len(turn.events), len(turn.labels)))
+    while merged := aligned.take(2):
+        sizes.append((len(merged.events), len(merged.labels)))
     assert sizes == [(2, 0), (1, 1), (2, 0), (1, 1), (1, 0)]
     assert [event.id for event in aligned.events] == [0, 100, 1, 2, 101, 102, 3]
     assert [(label.id, before) for label, before in aligned.labels] == [(7, 2), (8, 5)]
 
 
 def test_new_lanes_begin_anew(pair: Merge) -> None:
-    add(pair.lanes[0], events(0, 1))
+    add(pair.queues[0], events(0, 1))
     assert pair.take() is None
     pair.now += MAX_HOLD
-    again = [lane_of(True, 0), lane_of(True, 1)]
-    pair.alignment.set_lanes(again)
-    assert pair.alignment.lanes == again
+    again = [queue_of(True, 0), queue_of(True, 1)]
+    pair.alignment.set_queues(again)
+    assert pair.alignment.queues == again
     assert pair.alignment.waiting == 0
     add(again[0], events(0, 1))
     assert pair.take() is None, "patience begins when somebody waits"

@@ -173,12 +173,12 @@ class World:
             step = task.take(int(self.rng.integers(1, self.batch)))
         if crash:
             if step is not None and self.rng.random() < 0.5:
-                task.undo()  # the transaction was aborted
+                task.rollback()  # the transaction was aborted
             else:
                 self.restart(place)
             return True
         if step is not None and place not in self.sources:
-            task.release()
+            task.commit()
         if isinstance(step, Joined):
             self.joined.append(step)
             self.commit(place, [], step.position)

@@ -10,7 +10,7 @@ from test_staged_network import TABLES, plan_of, random_sources
 from streams.events.rejection import Reason
 from streams.features.feature_rows import FeatureRows
 from streams.features.window_settings import WindowSettings
-from streams.intake.input_batch import Work
+from streams.intake.input_batch import InputBatch
 from streams.loop.task import Answers
 from streams.stages.common.step import StagePosition
 from streams.stages.join.join_task import JoinTask
@@ -28,7 +28,7 @@ class Desk:
         self.features: list[Any] = []
         self.dead: list[tuple[int, Reason, str]] = []
 
-    def answer(self, work: Work, rows: FeatureRows, features_s: float) -> Answers:
+    def answer(self, work: InputBatch, rows: FeatureRows, features_s: float) -> Answers:
         assert len(work.events) == len(rows.matrix) == len(work.offsets) == len(work.arrived)
         if self.poison in work.events.ids or self.broken:
             raise ArithmeticError("that is too much")
@@ -103,7 +103,7 @@ def test_what_was_not_committed_is_answered_again(world: World) -> None:
     desk, task = join(world, poison=-1)
     first = task.take(5)
     assert first is not None
-    task.undo()
+    task.rollback()
     again = task.take(5)
     assert again is not None
     assert again.position == first.position

@@ -64,7 +64,7 @@ def routed_to(task: RouteTask, limit: int = 100) -> int | None:
     step = task.take(limit)
     if step is None:
         return None
-    task.release()
+    task.commit()
     return step.position.offset
 
 
@@ -79,7 +79,7 @@ def test_an_abort_puts_records_back_before_newer_ones(task: RouteTask) -> None:
     task.feed([record(i) for i in range(4)])
     first = task.take(3)
     task.feed([record(4)])
-    task.undo()
+    task.rollback()
     assert (task.waiting, task.next_offset) == (5, 5)
     again = task.take(3)
     assert first is not None

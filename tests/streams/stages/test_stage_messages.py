@@ -9,9 +9,9 @@ from streams.events.contract import EventContract
 from streams.features.feature_rows import FeatureRows
 from streams.stages.common.messages import (
     MAX_BYTES,
-    Mark,
     MessageError,
     RowCodec,
+    SourceProgress,
     decode_features,
     encode_features,
     open_message,
@@ -38,7 +38,7 @@ def features() -> bytes:
 def test_large_batches_are_split_and_their_marks_stay_true() -> None:
     row = codec().new_row
     rows = [row(i, 10 * i, 0, 10 * i, None, "x" * 1000, 0.5) for i in range(2_500)]
-    values = codec().encode(rows, Mark(1, 9_999, 77_777, True))
+    values = codec().encode(rows, SourceProgress(1, 9_999, 77_777, True))
     assert len(values) > 2
     assert max(map(len, values)) <= MAX_BYTES
     read: list[Any] = []
@@ -48,8 +48,8 @@ def test_large_batches_are_split_and_their_marks_stay_true() -> None:
         read += part
         marks.append(mark)
         if value is not values[-1]:
-            assert mark == Mark(1, part[-1].offset + 1, part[-1].turn, False)
-    assert marks[-1] == Mark(1, 9_999, 77_777, True)
+            assert mark == SourceProgress(1, part[-1].offset + 1, part[-1].merge_time, False)
+    assert marks[-1] == SourceProgress(1, 9_999, 77_777, True)
     assert [each.offset for each in read] == list(range(2_500))
 
 
@@ -73,7 +73,7 @@ def test_others_records_are_told() -> None:
         open_message(None)
     with pytest.raises(MessageError, match="format version 9"):
         open_message(b"\x09E...")
-    (value,) = codec("old").encode([], Mark(0, 0, 0, False))
+    (value,) = codec("old").encode([], SourceProgress(0, 0, 0, False))
     with pytest.raises(MessageError, match="other features"):
         codec("new").decode(open_message(value)[1])
     with pytest.raises(MessageError, match="another program"):

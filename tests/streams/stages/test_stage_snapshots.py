@@ -23,7 +23,7 @@ from streams.loop.task import StateMismatchError
 from streams.snapshots import Pointer, SnapshotSettings
 from streams.snapshots.senders import MemberSender
 from streams.snapshots.writer import SnapshotWriter, observe_nothing
-from streams.stages.common.messages import Mark, RowCodec
+from streams.stages.common.messages import RowCodec, SourceProgress
 from streams.stages.common.split import split_plan
 from streams.stages.common.step import StagePosition, position_of, with_pointer
 from streams.stages.entity.entity_stage import EntityStage
@@ -95,7 +95,7 @@ def test_a_partition_that_has_come_far_is_not_waited_for_after_a_restore() -> No
 
     def record(offset: int, time: int) -> bytes:
         row = codec.new_row(offset, time, time, time, None, offset, "shop")
-        (value,) = codec.encode([row], Mark(0, offset + 1, time, False))
+        (value,) = codec.encode([row], SourceProgress(0, offset + 1, time, False))
         return value
 
     def stage() -> EntityStage:
@@ -104,12 +104,12 @@ def test_a_partition_that_has_come_far_is_not_waited_for_after_a_restore() -> No
             lambda: 10**15, lambda: 0,
         )  # fmt: skip
 
-    (far,) = codec.encode([], Mark(1, 7, 2_000, False))
+    (far,) = codec.encode([], SourceProgress(1, 7, 2_000, False))
     log = [far, record(0, 1_000), record(1, 1_500)]
     undisturbed = stage()
     undisturbed.feed(enumerate(log[:2]))
     assert undisturbed.take(10) is not None
-    undisturbed.release()
+    undisturbed.commit()
     restored = stage()
     restored.begin(undisturbed.settled, views([bytes(each) for each in undisturbed.dump()]))
     assert (restored.next_offset, restored.ready, restored.reached) == (2, True, 2_000)

@@ -22,7 +22,7 @@ class Copy:
     """A task that says what it reads."""
 
     ready = True
-    windowed = None
+    stateful = None
     waiting = 0
     states: tuple[FeatureState, ...] = ()
 
@@ -46,10 +46,10 @@ class Copy:
         out = Outgoing(self._target, values, [None] * count, [self._partition] * count)
         return Step([out], StagePosition(self.next_offset, "copied"))
 
-    def release(self) -> None:
+    def commit(self) -> None:
         pass
 
-    def undo(self) -> None:
+    def rollback(self) -> None:
         raise AssertionError("nothing was aborted")
 
 

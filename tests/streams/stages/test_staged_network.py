@@ -16,7 +16,7 @@ from streams.features.window_settings import WindowSettings
 from streams.stages.common.feature_version import Version
 from streams.stages.common.messages import MessageError
 from streams.stages.common.step import StagePosition
-from streams.stages.worker.migrated_offsets import succeeding
+from streams.stages.worker.migrated_offsets import migrated_offsets
 
 CONTRACT = EventContract(
     id="id",
@@ -164,7 +164,7 @@ def succeeded(world: World, prefix: str, plan: FeaturePlan) -> dict[Place, Stage
     """What other features begin with, where a world was left."""
     after = World(plan, world.windows, world.sources, 1, world.rng, prefix=prefix)
     enriched = [(world.names.enriched, p) for p in range(world.events)]
-    return succeeding(
+    return migrated_offsets(
         {place: world.committed.get(place) for place in [*world.sources, *enriched]},
         dict.fromkeys(world.sources, 0),
         world.names.enriched,

@@ -14,7 +14,7 @@ from running_scorer import Scorer, replay
 
 from inference.backends.cpu import CpuEngine
 from inference.packages.registry import Registry
-from inference.serving.commands import CHAMPION, POLICY
+from inference.serving.commands import CHAMPION_KEY, POLICY_KEY
 from streams.feature_log import feature_matrix, read_feature_log
 from streams.files.event_file import open_events
 from streams.kafka.consuming import read_to_end
@@ -148,7 +148,7 @@ def test_a_bad_package_leaves_the_old_one_serving_also_after_a_restart(
            "before": [{"version": 2, "package": ids[2]}]}  # fmt: skip
     for value in (b"\x00garbage", b"{}", json.dumps(bad).encode()):
         before = scorer.metrics().get("weir_model_changes_total:refused", 0)
-        write_control(settings.kafka, settings.topics.control, CHAMPION, value)
+        write_control(settings.kafka, settings.topics.control, CHAMPION_KEY, value)
         scorer.wait_for(
             lambda before=before: (
                 scorer.metrics().get("weir_model_changes_total:refused", 0) > before
@@ -168,18 +168,18 @@ def test_a_bad_package_leaves_the_old_one_serving_also_after_a_restart(
     assert again.end() == 0
     assert "Traceback" not in scorer.log + again.log
 
-    for key in (CHAMPION, POLICY):
+    for key in (CHAMPION_KEY, POLICY_KEY):
         write_control(settings.kafka, settings.topics.control, key, b"\x00garbage")
-    open_registry(settings).set_alias(CHAMPION, 1)
+    open_registry(settings).set_alias(CHAMPION_KEY, 1)
     note = ["--note", "see [/1234]", "-c", config]
     assert run("models", "promote", "3", *note)[0] == 0, "said again, over what can't be read"
     assert run("policy", "set", "anomaly_review=0.99", "--version", "[/2]", *note)[0] == 0
     shown = run("models", "serving", "-c", config)[1]
     assert "[/1234]" in shown
     assert "[/2]" in shown
-    open_registry(settings).set_alias(CHAMPION, 2)
+    open_registry(settings).set_alias(CHAMPION_KEY, 2)
     assert run("models", "promote", "3", "-c", config)[0] == 0
-    assert open_registry(settings).get(CHAMPION).version == 3, "the alias follows at last"
+    assert open_registry(settings).get(CHAMPION_KEY).version == 3, "the alias follows at last"
 
 
 def test_what_can_not_be_promoted_is_refused_here(config: Path, run: Run) -> None:

@@ -16,7 +16,7 @@ from test_staged import feature_rows
 
 from inference.evaluation.topic_reading import read_scores
 from streams.events.json_decoder import Decoder
-from streams.stages.worker.migration import FeaturesChangedError, Succession
+from streams.stages.worker.migration import FeaturesChangedError, Migration
 from weir.config.settings import load_settings
 
 MORE = {
@@ -40,7 +40,7 @@ def changed(config: Path, name: str, **sections: dict[str, Any]) -> Path:
 def claim(config: Path) -> None:
     """What a worker does first."""
     settings = load_settings(config)
-    Succession(
+    Migration(
         settings.kafka, settings.loop, settings.snapshots, settings.staged_plan(),
         settings.topics, settings.stages, 0, Decoder(settings.event),
     ).claim(Event())  # fmt: skip

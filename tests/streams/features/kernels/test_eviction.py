@@ -82,22 +82,22 @@ def test_evictions_are_undone_released_and_dumped_like_all_else() -> None:
         return feed(to, events[low:high], known, range(0, high - low, 40)).tobytes()
 
     for low in range(0, 5_000, 500):
-        state.mark()
+        state.savepoint()
         give(state, low, low + 1_000)
-        state.mark()
+        state.savepoint()
         give(state, low, low + 700)
-        state.undo()
+        state.rollback()
         assert seen(state) == low * 9 // 10 + (low > 0)
-        state.mark()
+        state.savepoint()
         first = give(state, low, low + 250)
-        state.mark()
+        state.savepoint()
         # A dump between marks is of all that was taken in, and has no marks.
         loaded = FeatureState.load(PLAN, SETTINGS, [bytes(part) for part in state.dump()])
         second = give(state, low + 250, low + 500)
-        state.release()
+        state.commit()
         assert give(loaded, low + 250, low + 500) == second
         assert first + second == give(plain, low, low + 500)
-        state.release()
+        state.commit()
         sizes.append(state.nbytes)
         assert seen(loaded) == seen(state) == seen(plain) == (low + 500) * 9 // 10 + 1
     assert state.evicted_entities["card"] > 3_000

@@ -48,18 +48,18 @@ def test_a_state_is_as_if_what_was_undone_had_never_come(
     kept: list[Batch] = []
     in_flight: list[Batch] = []
     for batch in stream:
-        state.mark()
+        state.savepoint()
         in_flight.append(batch)
         feed(state, *batch)
         for step in data.draw(st.lists(st.sampled_from(["release", "undo"]), max_size=2)):
             if in_flight and step == "release":
-                state.release()
+                state.commit()
                 kept.append(in_flight.pop(0))
             elif in_flight:
-                state.undo()
+                state.rollback()
                 in_flight.clear()
     if in_flight:
-        state.undo()
+        state.rollback()
     assert state.marks == 0
     plain = FeatureState(plan, settings)
     for batch in kept:
@@ -94,14 +94,14 @@ def test_hot_entities_large_journals_and_replaced_indexes_come_back() -> None:
         return feed(to, events[low:high], known, range(0, high - low, 500)).tobytes()
 
     for low in range(0, 14_000, 3_500):
-        state.mark()
+        state.savepoint()
         give(state, low, min(low + 7_000, 14_000))  # and so the index is replaced, too
-        state.mark()
+        state.savepoint()
         give(state, low, low + 100)
-        state.undo()
-        state.mark()
+        state.rollback()
+        state.savepoint()
         answers = give(state, low, low + 3_500)
-        state.release()
+        state.commit()
         assert answers == give(plain, low, low + 3_500)
     assert state.dropped_events == plain.dropped_events
     assert state.dropped_events["card"] > 0
@@ -110,19 +110,19 @@ def test_hot_entities_large_journals_and_replaced_indexes_come_back() -> None:
 def test_without_a_mark_there_is_nothing_to_undo_or_release() -> None:
     state = FeatureState(make_plan(COUNT))
     with pytest.raises(RuntimeError, match="without a mark"):
-        state.undo()
+        state.rollback()
     with pytest.raises(RuntimeError, match="without a mark"):
-        state.release()
+        state.commit()
 
 
 def test_new_entities_leave_when_they_are_undone_and_others_take_their_place() -> None:
     state = FeatureState(make_plan(COUNT, SUM))
     sizes = []
     for attempt in range(60):
-        state.mark()
+        state.savepoint()
         feed(state, [Event(n, n, f"{attempt} {n}", amount=1.0) for n in range(400)])
         assert state.entities == {"card": 400}
-        state.undo()
+        state.rollback()
         assert state.entities == {"card": 0}
         sizes.append(state.nbytes)
     assert sizes[-1] == sizes[0]
@@ -134,9 +134,9 @@ def test_a_dump_after_an_undo_is_that_of_the_mark() -> None:
     events, labels = hot_stream(2_000)
     state = FeatureState(plan)
     feed(state, events[:1_000], labels)
-    state.mark()
+    state.savepoint()
     feed(state, events[1_000:])
-    state.undo()
+    state.rollback()
     loaded = FeatureState.load(plan, None, state.dump())
     expected = feed(state, events[1_000:], [(0, 3, 1.0)])
     assert feed(loaded, events[1_000:], [(0, 3, 1.0)]).tobytes() == expected.tobytes()
