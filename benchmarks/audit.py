@@ -47,29 +47,64 @@ def record(number: int, rng: Rng) -> bytes:
     numbers = rng.normal(size=(4, 17)).round(6)
     return msgspec.json.encode(
         {
-            "schema": "weir.explanation/1", "id": rng.bytes(16).hex(),
-            "event": {"id": number, "key": rng.bytes(16).hex(), "topic": "weir.events",
-                      "partition": number % 4, "offset": number, "time": _T0 + 1_000 * number,
-                      "arrived": _T0, "explained": _T0},
-            "decision": {"outcome": ("review", "decline")[number % 5 == 0], "policy": "1",
-                         "fallback": None, "thresholds": {"review": 0.25, "decline": 0.75,
-                                                          "anomaly_review": None}},
+            "schema": "weir.explanation/1",
+            "id": rng.bytes(16).hex(),
+            "event": {
+                "id": number,
+                "key": rng.bytes(16).hex(),
+                "topic": "weir.events",
+                "partition": number % 4,
+                "offset": number,
+                "time": _T0 + 1_000 * number,
+                "arrived": _T0,
+                "explained": _T0,
+            },
+            "decision": {
+                "outcome": ("review", "decline")[number % 5 == 0],
+                "policy": "1",
+                "fallback": None,
+                "thresholds": {"review": 0.25, "decline": 0.75, "anomaly_review": None},
+            },
             "answers": {"score": 0.5, "probability": 0.5, "anomaly": 1.5, "log_odds": 0.0},
-            "model": {"package": "ab" * 32, "version": 3, "feature_schema": "cd" * 32,
-                      "training_data": "ef" * 32, "backend": "onnxruntime", "precision": "fp32"},
-            "features": [{"name": name, "value": value, "typical": 0.5, "unit": "EUR",
-                          "window": "7d", "entity": "customer_id"}
-                         for name, value in zip(names, numbers[0].tolist(), strict=True)],
-            "explanation": {"attributions": [
-                {"group": name, "value": value, "error": 0.01}
-                for name, value in zip(names, numbers[1].tolist(), strict=True)]},
-            "reasons": [{"code": f"R{code}", "group": names[code], "value": 1.5, "typical": 0.5,
-                         "analyst": {"en": "The amount is far above what this customer spends."},
-                         "customer": {"en": "The amount was unusual for this card."}}
-                        for code in range(4)],
+            "model": {
+                "package": "ab" * 32,
+                "version": 3,
+                "feature_schema": "cd" * 32,
+                "training_data": "ef" * 32,
+                "backend": "onnxruntime",
+                "precision": "fp32",
+            },
+            "features": [
+                {
+                    "name": name,
+                    "value": value,
+                    "typical": 0.5,
+                    "unit": "EUR",
+                    "window": "7d",
+                    "entity": "customer_id",
+                }
+                for name, value in zip(names, numbers[0].tolist(), strict=True)
+            ],
+            "explanation": {
+                "attributions": [
+                    {"group": name, "value": value, "error": 0.01}
+                    for name, value in zip(names, numbers[1].tolist(), strict=True)
+                ]
+            },
+            "reasons": [
+                {
+                    "code": f"R{code}",
+                    "group": names[code],
+                    "value": 1.5,
+                    "typical": 0.5,
+                    "analyst": {"en": "The amount is far above what this customer spends."},
+                    "customer": {"en": "The amount was unusual for this card."},
+                }
+                for code in range(4)
+            ],
         },
         order="sorted",
-    )  # fmt: skip
+    )
 
 
 def flip_byte(connection: Connection, place: int, last: int, rng: Rng) -> Done:
@@ -161,10 +196,13 @@ def insert_one(connection: Connection, place: int, last: int, rng: Rng) -> Done:
     shift(connection, place, 1)
     connection.execute(
         insert(records).values(
-            sequence=place, previous=before, hash=link_hash(place, before, body), body=body,
+            sequence=place,
+            previous=before,
+            hash=link_hash(place, before, body),
+            body=body,
             **keys_of(body)._asdict(),
         )
-    )  # fmt: skip
+    )
 
     def undo(again: Connection) -> None:
         again.execute(delete(records).where(records.c.sequence == place))
@@ -275,9 +313,15 @@ def main() -> None:
     ]
     share = (caught + sum(found.values())) / (places + trials)
     report(
-        args, name="audit", figure=share, unit="of what was done, found", target=1.0, met=met,
-        details=details, text="\n".join(lines),
-    )  # fmt: skip
+        args,
+        name="audit",
+        figure=share,
+        unit="of what was done, found",
+        target=1.0,
+        met=met,
+        details=details,
+        text="\n".join(lines),
+    )
 
 
 if __name__ == "__main__":

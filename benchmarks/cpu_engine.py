@@ -161,8 +161,7 @@ def variants(package: ModelPackage) -> dict[str, Contender]:
         whole, cut = session(package.model, change), session(rest, change)
         found[f"whole, {label}"] = lambda rows, s=whole: s.run(Outputs._fields, {"features": rows})
         found[f"compiled trees, {label}"] = lambda rows, s=cut: s.run(
-            Outputs._fields,
-            {"features": rows, name: forest(rows).astype(np.float32)[:, None]},
+            Outputs._fields, {"features": rows, name: forest(rows).astype(np.float32)[:, None]}
         )
     fresh, kept = session(rest, {}), BoundSession(session(rest, {}), "features", name)
 

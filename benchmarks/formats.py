@@ -141,10 +141,7 @@ def contenders() -> dict[str, dict[str, Any]]:
     def ours(name: str) -> Callable[[list[bytes]], None]:
         contract = CONTRACT.model_copy(update={"format": name.partition(",")[0]})
         decoder = FramedDecoder(
-            contract,
-            OneSchema(SCHEMAS[name]),
-            lambda: NOW,
-            validate_json=name != NOT_VALIDATED,
+            contract, OneSchema(SCHEMAS[name]), lambda: NOW, validate_json=name != NOT_VALIDATED
         )
 
         def decode(frames: list[bytes]) -> None:

@@ -172,11 +172,7 @@ def pytorch(package: ModelPackage, on_gpu: bool) -> dict[str, Answerer]:
 
 
 def check(
-    name: str,
-    run: Answerer,
-    engine: Engine,
-    rows: NDArray[np.float32],
-    sizes: Sequence[int],
+    name: str, run: Answerer, engine: Engine, rows: NDArray[np.float32], sizes: Sequence[int]
 ) -> None:
     """Compare a contender's answers with the engine's, at every batch size.
 

@@ -104,8 +104,9 @@ def run(folder: Path, data: Path, quick: bool, show: bool) -> dict[str, Any]:
             watcher.close()
         scored = read_scores(kafka, settings.topics.scores)
         labels = read_labels(kafka, settings.topics.labels, settings.event)
-    ids = read_ids(data / "handbook" / "test_transaction_ids_2018-08-08_2018-08-14.csv.gz",
-                   settings.event)  # fmt: skip
+    ids = read_ids(
+        data / "handbook" / "test_transaction_ids_2018-08-08_2018-08-14.csv.gz", settings.event
+    )
     place = {event: i for i, event in enumerate(scored.ids)}
     test = np.array([place[event] for event in ids])
     result = evaluate(

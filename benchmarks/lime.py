@@ -99,13 +99,15 @@ def main() -> None:
         quality = {
             "Weir": judged(
                 [by_weir(Lime(package, ExplainSettings(seed=seed))) for seed in range(seeds)],
-                rows, exact,
+                rows,
+                exact,
             ),
             "lime, defaults": judged(
                 [by_lime(package, fast, LIME_SAMPLES, seed) for seed in range(seeds)],
-                rows[:peers], exact[:peers],
+                rows[:peers],
+                exact[:peers],
             ),
-        }  # fmt: skip
+        }
         explanations = weir.explain(rows)
     speed = {name: 1 / each for name, each in seconds.items()}
     ratios = {name: each / seconds["Weir"] for name, each in seconds.items() if name != "Weir"}
@@ -146,8 +148,9 @@ def champion(
     plan = settings.plan()
     golden = pq.read_table(data / "golden_features_2018-07-25_2018-08-14.parquet")
     wanted = ["TRANSACTION_ID", "TX_DATETIME", "TX_FRAUD"]
-    joined = golden.join(pq.read_table(data / "transactions.parquet", columns=wanted),
-                         "TRANSACTION_ID").sort_by("TRANSACTION_ID")  # fmt: skip
+    joined = golden.join(
+        pq.read_table(data / "transactions.parquet", columns=wanted), "TRANSACTION_ID"
+    ).sort_by("TRANSACTION_ID")
     names = [name for name in golden.column_names if name != "TRANSACTION_ID"]
     matrix = np.column_stack([joined[name].to_numpy() for name in names]).astype(np.float32)
     times = joined["TX_DATETIME"].to_numpy().astype("datetime64[ms]")
@@ -222,11 +225,22 @@ def inline_seconds(
     def event(i: int) -> FlaggedEvents:
         row, number = slice(i, i + 1), np.array([i], np.int64)
         return FlaggedEvents(
-            topic="events", partition=0, model=package.short_id, backend="cpu", precision="float32",
-            names=package.features.names, ids=[i], keys=[i], times=number, offsets=number,
-            features=rows[row], score=answers.score[row], probability=answers.probability[row],
-            anomaly=answers.anomaly[row], decisions=[decision],
-        )  # fmt: skip
+            topic="events",
+            partition=0,
+            model=package.short_id,
+            backend="cpu",
+            precision="float32",
+            names=package.features.names,
+            ids=[i],
+            keys=[i],
+            times=number,
+            offsets=number,
+            features=rows[row],
+            score=answers.score[row],
+            probability=answers.probability[row],
+            anomaly=answers.anomaly[row],
+            decisions=[decision],
+        )
 
     events = [event(i) for i in range(len(rows))]
     least = np.inf
@@ -302,8 +316,9 @@ def table(
         lines.append(f"{name:38}{each:10.1f}{ratio}")
     lines.append(f"\n{'':38}{'Jaccard@5':>10}{'(mean)':>8}{'Spearman with Shapley':>23}")
     for name, each in quality.items():
-        lines.append(f"{name:38}{each['jaccard']:10.3f}{each['jaccard_mean']:8.3f}"
-                     f"{each['spearman']:23.3f}")  # fmt: skip
+        lines.append(
+            f"{name:38}{each['jaccard']:10.3f}{each['jaccard_mean']:8.3f}{each['spearman']:23.3f}"
+        )
     return "\n".join(lines)
 
 

@@ -28,12 +28,7 @@ from inference.engine.protocol import Engine
 from inference.packages.package import ModelPackage
 from inference.training.train import TrainingSettings, train
 from inference.training.training_set import TrainingSet
-from tests.explain.lime_package import (
-    CONFIGURATIONS,
-    PackageLime,
-    difference,
-    made_up_payments,
-)
+from tests.explain.lime_package import CONFIGURATIONS, PackageLime, difference, made_up_payments
 
 FEATURES = 30
 INSTANCES = 200

@@ -46,11 +46,7 @@ CONTRACT = EventContract.model_validate(
         "id": "id",
         "time": "time",
         "key": "card",
-        "fields": {
-            "id": {"type": "int"},
-            "card": {"type": "string"},
-            "amount": {"type": "float"},
-        },
+        "fields": {"id": {"type": "int"}, "card": {"type": "string"}, "amount": {"type": "float"}},
     }
 )
 
@@ -67,10 +63,14 @@ def declarations() -> list[dict[str, Any]]:
                 for how in ("sum", "mean", "max")
             ),
             {
-                "kind": "label", "entity": "card", "window": f"{days}d", "delay": f"{DELAY}d",
-                "name": f"fraud_rate_{days}d", "aggregate": "rate",
+                "kind": "label",
+                "entity": "card",
+                "window": f"{days}d",
+                "delay": f"{DELAY}d",
+                "name": f"fraud_rate_{days}d",
+                "aggregate": "rate",
             },
-        ]  # fmt: skip
+        ]
     return tables
 
 

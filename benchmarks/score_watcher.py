@@ -24,8 +24,9 @@ class _Score(msgspec.Struct):
     arrived: int
 
 
-def watch(config: dict[str, Any], topic: str, partitions: int, path: str, ready: Any, stop: Any,
-          seen: Any) -> None:  # fmt: skip
+def watch(
+    config: dict[str, Any], topic: str, partitions: int, path: str, ready: Any, stop: Any, seen: Any
+) -> None:
     """Note each score's event, model, Kafka timestamp and when it was seen, until `stop`."""
     consumer = Consumer(config)
     consumer.assign([TopicPartition(topic, each, 0) for each in range(partitions)])

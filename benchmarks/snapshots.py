@@ -38,18 +38,27 @@ TARGET_MS = 50.0
 _ENTITIES = 500_000
 _WARM_UP_S = 3.0
 _CONTRACT = EventContract(
-    id="id", time="at", key="card",
+    id="id",
+    time="at",
+    key="card",
     fields={"id": Field(type="int"), "card": Field(type="int"), "amount": Field(type="float")},
-)  # fmt: skip
+)
 
 
 def plan() -> FeaturePlan:
     """Fifteen windows of one entity."""
     features = [
-        {"name": f"{aggregate}_{window}", "kind": "window", "entity": "card", "window": window,
-         "aggregate": aggregate, **({} if aggregate == "count" else {"field": "amount"})}
-        for aggregate in ("count", "sum", "mean", "min", "max") for window in ("1h", "1d", "30d")
-    ]  # fmt: skip
+        {
+            "name": f"{aggregate}_{window}",
+            "kind": "window",
+            "entity": "card",
+            "window": window,
+            "aggregate": aggregate,
+            **({} if aggregate == "count" else {"field": "amount"}),
+        }
+        for aggregate in ("count", "sum", "mean", "min", "max")
+        for window in ("1h", "1d", "30d")
+    ]
     return FeaturePlan([_declaration(feature) for feature in features], _CONTRACT)
 
 
@@ -69,9 +78,7 @@ class Windows:
         self.state = FeatureState(plan())
         self.latency: list[np.ndarray[Any, Any]] = []
         self.reset = self.restore = self.aborted = self.load = lambda *_: None
-        self.mark, self.release, self.undo = (
-            self.state.mark, self.state.release, self.state.undo,
-        )  # fmt: skip
+        self.mark, self.release, self.undo = (self.state.mark, self.state.release, self.state.undo)
         self.dump = self.state.dump
         self.check = lambda: None
 
@@ -112,9 +119,13 @@ class Windows:
 
 
 def measure(
-    kafka: KafkaSettings, topics: TopicSettings, entities: int, rate: int, seconds: float,
+    kafka: KafkaSettings,
+    topics: TopicSettings,
+    entities: int,
+    rate: int,
+    seconds: float,
     snapshots: SnapshotSettings,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Answer `rate` events a second for some time; percentiles in ms, and what snapshots took."""
     task = Windows(topics.scores)
     task.fill(entities)
@@ -193,9 +204,15 @@ def main() -> None:
             f"{found['bytes'] / 1e6:.0f} MB, longest pause {found['longest_pause_ms']} ms"
         )
     report(
-        args, name="snapshots", figure=pause, unit="ms, longest pause", target=TARGET_MS,
-        met=pause < TARGET_MS, details=details, text="\n".join(lines),
-    )  # fmt: skip
+        args,
+        name="snapshots",
+        figure=pause,
+        unit="ms, longest pause",
+        target=TARGET_MS,
+        met=pause < TARGET_MS,
+        details=details,
+        text="\n".join(lines),
+    )
 
 
 if __name__ == "__main__":

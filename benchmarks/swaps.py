@@ -162,9 +162,14 @@ class Replay:
         self._next = int(np.searchsorted(times, stop))
         start = int(times[first]) if first else None
         replayer = Replayer(
-            self._file, self._settings.kafka, self._settings.topics, self._settings.labels, pace,
-            start_ms=start, stop_ms=stop,
-        )  # fmt: skip
+            self._file,
+            self._settings.kafka,
+            self._settings.topics,
+            self._settings.labels,
+            pace,
+            start_ms=start,
+            stop_ms=stop,
+        )
         return replayer.run(threading.Event()).events
 
 
@@ -197,8 +202,13 @@ def latency(seen: Any, phase: Phase) -> dict[str, float]:
     return {f"p{q:g}_ms": round(float(np.percentile(times, q)), 1) for q in (50, 90, 99, 99.9)}
 
 
-def check(settings: Settings, packages: dict[str, ModelPackage], sent: int, seen: Any,
-          named: Sequence[str]) -> dict[str, Any]:  # fmt: skip
+def check(
+    settings: Settings,
+    packages: dict[str, ModelPackage],
+    sent: int,
+    seen: Any,
+    named: Sequence[str],
+) -> dict[str, Any]:
     """Look for every event, compute every score again, and follow the models along offsets."""
     sessions = {
         name: onnxruntime.InferenceSession(package.model, providers=["CPUExecutionProvider"])
@@ -262,9 +272,11 @@ def main() -> None:
             settings = load_settings(config)
             replay, swapper = Replay(file, settings), Swapper(settings, models)
             watched = Scores(
-                settings.kafka, settings.topics.scores, settings.topics.partitions,
+                settings.kafka,
+                settings.topics.scores,
+                settings.topics.partitions,
                 folder / "seen.npz",
-            )  # fmt: skip
+            )
             phases: list[Phase] = []
             with DemoScorer(config, os.environ, folder / "scorer.log") as scorer, watched:
                 sent = replay.send(_WARM_UP, Pace())

@@ -66,8 +66,19 @@ class Postgres:
             for path in (self.root, self.root / "server.key"):
                 os.chown(path, _NOBODY, _NOBODY)
         self._data = self.root / "data"
-        self._run("initdb", "-D", self._data, "-U", "weir", "-A", "trust", "-N", "--no-locale",
-                  "-E", "UTF8")  # fmt: skip
+        self._run(
+            "initdb",
+            "-D",
+            self._data,
+            "-U",
+            "weir",
+            "-A",
+            "trust",
+            "-N",
+            "--no-locale",
+            "-E",
+            "UTF8",
+        )
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -77,8 +88,12 @@ class Postgres:
     def _run(self, program: str, *arguments: object) -> None:
         done = subprocess.run(
             [str(self.root / "bin" / program), *map(str, arguments)],
-            capture_output=True, text=True, cwd=self.root, check=False, **self._drop,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            cwd=self.root,
+            check=False,
+            **self._drop,
+        )
         assert done.returncode == 0, done.stderr
 
     def start(self) -> None:
@@ -86,9 +101,12 @@ class Postgres:
         options = [f"-c{name}={value}" for name, value in _QUICK.items()]
         self._process = subprocess.Popen(
             [str(self.root / "bin/postgres"), "-D", str(self._data), f"-p{self.port}", *options],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.root,
-            preexec_fn=die_with_parent(), **self._drop,
-        )  # fmt: skip
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.root,
+            preexec_fn=die_with_parent(),
+            **self._drop,
+        )
         deadline = time.monotonic() + 60
         while True:
             try:

@@ -7,9 +7,7 @@ from pydantic import Field, model_validator
 from streams.base.section import Section
 
 Discretizer = Literal["none", "quartile", "decile", "entropy"]
-FeatureSelection = Literal[
-    "auto", "none", "forward_selection", "highest_weights", "lasso_path"
-]  # fmt: skip
+FeatureSelection = Literal["auto", "none", "forward_selection", "highest_weights", "lasso_path"]
 
 
 class ExactSettings(Section):

@@ -63,9 +63,15 @@ class Lime:
         m, p = design.operator.shape
         coefficients, residual = np.empty(p), np.empty(m)
         r2, error = kernels.fit(
-            self._samples.mixed(row), design.operator, design.regressors, design.weights,
-            design.idle, design.runs, coefficients, residual,
-        )  # fmt: skip
+            self._samples.mixed(row),
+            design.operator,
+            design.regressors,
+            design.weights,
+            design.idle,
+            design.runs,
+            coefficients,
+            residual,
+        )
         return self._explanation(log_odds, coefficients, error, r2)
 
     def _explanation(

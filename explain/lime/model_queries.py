@@ -49,8 +49,10 @@ def samples_of(package: ModelPackage, design: Design) -> Samples:
     session = load_session(package.model, f"model {package.short_id}")
     scores = run_session(session, package.background).score
     if np.abs(1 / (1 + np.exp(-trees.own(package.background))) - scores).max() > _SAME_SCORE:
-        logger.info("model %s is explained by its whole graph: its score is more than its trees",
-                    package.short_id)  # fmt: skip
+        logger.info(
+            "model %s is explained by its whole graph: its score is more than its trees",
+            package.short_id,
+        )
         return GraphSamples(CpuEngine(package), design)
     return trees
 
@@ -87,8 +89,13 @@ class TreeSamples:
         self._base = forest.base
         self._missing_left = forest.missing_left
         self._tree = (
-            forest.column, forest.threshold, forest.left, forest.right, forest.value, forest.roots
-        )  # fmt: skip
+            forest.column,
+            forest.threshold,
+            forest.left,
+            forest.right,
+            forest.value,
+            forest.roots,
+        )
         derived = [column.feature for column in forest.derived]
         kept = design.kept_columns[:, [*range(forest.width), *derived]]
         drawn = forest.derive(design.drawn)
@@ -112,9 +119,15 @@ class TreeSamples:
         margins = np.empty(words * kernels.WORD)
         reach = np.empty((self._largest, words), np.uint64)
         kernels.mixed_margins(
-            self._derive(np.ascontiguousarray(row[None]))[0], self._tree, self._missing_left,
-            self._drawn_right, self._kept, self._base, reach, margins,
-        )  # fmt: skip
+            self._derive(np.ascontiguousarray(row[None]))[0],
+            self._tree,
+            self._missing_left,
+            self._drawn_right,
+            self._kept,
+            self._base,
+            reach,
+            margins,
+        )
         return margins
 
 

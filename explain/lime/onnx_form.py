@@ -94,9 +94,10 @@ def _samples(nodes: GraphNodes, design: Design) -> str:
     drawn = np.pad(design.drawn, ((0, 1), (0, 0)))
     event = nodes.add("Unsqueeze", ["features", nodes.constant("one", [1])], "event")
     mixed = nodes.add(
-        "Where", [nodes.constant("kept", kept[None]), event, nodes.constant("drawn", drawn[None])],
+        "Where",
+        [nodes.constant("kept", kept[None]), event, nodes.constant("drawn", drawn[None])],
         "mixed",
-    )  # fmt: skip
+    )
     shape = nodes.constant("rows_shape", [-1, drawn.shape[1]])
     return nodes.add("Reshape", [mixed, shape], "rows")
 

@@ -47,9 +47,17 @@ class TreeShapley:
         starts, nodes, to_right, leaf_values = self._paths
         for event, out in zip(self._goes_right(rows), values, strict=True):
             _add_shapley(
-                event, self._background, starts, nodes, to_right, leaf_values, self._group,
-                self._factorials, np.zeros(self._count, np.int64), out,
-            )  # fmt: skip
+                event,
+                self._background,
+                starts,
+                nodes,
+                to_right,
+                leaf_values,
+                self._group,
+                self._factorials,
+                np.zeros(self._count, np.int64),
+                out,
+            )
         return values / len(self._background)
 
     def _goes_right(self, rows: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -18,12 +18,7 @@ HIGH, LOW, TYPICAL, MISSING = "high", "low", "typical", "missing"
 
 ANY = "any"
 
-DIRECTIONS = {
-    HIGH: (HIGH,),
-    LOW: (LOW,),
-    MISSING: (MISSING,),
-    ANY: (HIGH, LOW, TYPICAL, MISSING),
-}
+DIRECTIONS = {HIGH: (HIGH,), LOW: (LOW,), MISSING: (MISSING,), ANY: (HIGH, LOW, TYPICAL, MISSING)}
 """By an entry's direction, those of the values that it is for."""
 
 Direction = Literal["high", "low", "any", "missing"]

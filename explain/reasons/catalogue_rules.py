@@ -8,11 +8,7 @@ from explain.reasons.catalogue import DIRECTIONS, MISSING, Catalogue, Entry, Wor
 from explain.reasons.intervals import Interval, gaps
 from explain.reasons.number_text import TYPICAL, UNIT, VALUE, locale_of, numbers_in, placeholders
 
-_FACTORS = {
-    "number": (1,),
-    "percent": (1, 100),
-    "duration": (1, 1 / 60, 1 / 3_600, 1 / 86_400),
-}
+_FACTORS = {"number": (1,), "percent": (1, 100), "duration": (1, 1 / 60, 1 / 3_600, 1 / 86_400)}
 """By how a value is shown: what its number may be multiplied by in a text."""
 
 

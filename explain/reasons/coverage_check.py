@@ -62,10 +62,7 @@ def _fix(feature: str, ranges: Mapping[str, FeatureRange]) -> str:
 
 
 def _subject(
-    key: str,
-    entry: Entry,
-    ranges: Mapping[str, FeatureRange],
-    groups: Mapping[str, Sequence[str]],
+    key: str, entry: Entry, ranges: Mapping[str, FeatureRange], groups: Mapping[str, Sequence[str]]
 ) -> Iterator[Problem]:
     if entry.feature is not None and entry.feature not in ranges:
         fix = _fix(entry.feature, ranges)
@@ -118,10 +115,7 @@ def _names_told(key: str, texts: Mapping[str, str], inside: set[str]) -> Iterato
 
 
 def _without_reason(
-    name: str,
-    features: Sequence[str],
-    ranges: Mapping[str, FeatureRange],
-    catalogue: Catalogue,
+    name: str, features: Sequence[str], ranges: Mapping[str, FeatureRange], catalogue: Catalogue
 ) -> Iterator[Problem]:
     """A group needs entries of its own that always fit, or each of its features does."""
     own = [entry for entry in catalogue.entries if entry.group == name]

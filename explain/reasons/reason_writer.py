@@ -155,10 +155,12 @@ class ReasonWriter:
         unit: str | None = None,
     ) -> Reason:
         analyst, customer = (
-            {language: fill(texts[language], (words or {}).get(language, {}))
-             for language in self._languages}
+            {
+                language: fill(texts[language], (words or {}).get(language, {}))
+                for language in self._languages
+            }
             for texts in (wording.analyst, wording.customer)
-        )  # fmt: skip
+        )
         return Reason(
             code=wording.code,
             group=group,

@@ -233,13 +233,16 @@ def _honesty(record: Record, words: dict[str, str], language: str) -> tuple[Fact
         gap = found.local - log_odds
     return (
         Fact(words["r2"], number(found.r2, language)),
-        Fact(words["ess"], f"{number(found.ess, language)} {words['of']} "
-                           f"{number(record.explainer.samples, language)}"),
+        Fact(
+            words["ess"],
+            f"{number(found.ess, language)} {words['of']} "
+            f"{number(record.explainer.samples, language)}",
+        ),
         Fact(words["vsi"], number(found.stability.vsi, language)),
         Fact(words["csi"], number(found.stability.csi, language)),
         Fact(words["gap"], signed(gap, language)),
         Fact(words["baseline"], signed(found.baseline, language)),
-    )  # fmt: skip
+    )
 
 
 def _versions(record: Record, words: dict[str, str]) -> tuple[Fact, ...]:
@@ -252,6 +255,9 @@ def _versions(record: Record, words: dict[str, str]) -> tuple[Fact, ...]:
         Fact(words["training_data"], model.training_data),
         Fact(words["policy"], record.decision.policy),
         Fact(words["catalogue"], f"{catalogue.name} {catalogue.version}"),
-        Fact(words["explainer"], f"{explainer.method}, n = {explainer.samples}, "
-                                 f"seed = {explainer.seed}, {explainer.runtime}"),
-    )  # fmt: skip
+        Fact(
+            words["explainer"],
+            f"{explainer.method}, n = {explainer.samples}, "
+            f"seed = {explainer.seed}, {explainer.runtime}",
+        ),
+    )

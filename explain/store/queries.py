@@ -93,9 +93,15 @@ class Reader:
             found: list[bytes] = list(connection.execute(chosen).scalars())
         with self._database.writing() as connection:  # apart: a long search holds up no writer
             add_act(
-                connection, self._database.id, "read", self._who, self._clock(),
-                {**query.asked(), "limit": limit}, len(found), self._note,
-            )  # fmt: skip
+                connection,
+                self._database.id,
+                "read",
+                self._who,
+                self._clock(),
+                {**query.asked(), "limit": limit},
+                len(found),
+                self._note,
+            )
         return found
 
 

@@ -75,9 +75,11 @@ class BudgetedExplainer:
         self._complained: set[str] = set()
         self._read = msgspec.json.Decoder(_Reasons).decode
         self._count = Counter(
-            "weir_inline_explanations", "Flagged events by what their score says of the reasons",
-            ["status"], registry=registry,
-        )  # fmt: skip
+            "weir_inline_explanations",
+            "Flagged events by what their score says of the reasons",
+            ["status"],
+            registry=registry,
+        )
         self._seconds = explain_seconds(registry)
 
     def prepare(self, package: ModelPackage, number: int) -> None:

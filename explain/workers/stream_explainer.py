@@ -138,8 +138,13 @@ class StreamExplainer:
             except KeyRingError:
                 raise  # of the machine, such as a full disk: no record is to blame
             except (ExplainError, InferenceError) as error:
-                logger.error("%s[%d] offset %s can't be explained: %s", self._feature_log,
-                             partition, message.offset(), error)  # fmt: skip
+                logger.error(
+                    "%s[%d] offset %s can't be explained: %s",
+                    self._feature_log,
+                    partition,
+                    message.offset(),
+                    error,
+                )
                 bad.append((message, Rejected(position, Reason.FAILED, None, str(error))))
                 continue
             records += written

@@ -94,10 +94,7 @@ def _flagged(table: pa.Table, partition: int, decisions: Collection[str]) -> Fla
         anomaly=table["anomaly"].to_numpy(),
         decisions=[
             DecisionPart(
-                outcome=outcome,
-                policy=context["weir.policy"],
-                fallback=None,
-                thresholds=thresholds,
+                outcome=outcome, policy=context["weir.policy"], fallback=None, thresholds=thresholds
             )
             for outcome in outcomes[wanted].tolist()
         ],

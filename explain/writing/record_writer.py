@@ -54,9 +54,13 @@ class RecordWriter:
         groups = dict(zip(design.groups.names, design.groups.features, strict=True))
         self._groups = design.groups.names
         self._reasons = ReasonWriter(
-            catalogue, groups, self._names, self._typical,
-            units_of(package.features.definitions), reasons,
-        )  # fmt: skip
+            catalogue,
+            groups,
+            self._names,
+            self._typical,
+            units_of(package.features.definitions),
+            reasons,
+        )
         self._catalogue = catalogue_part(catalogue)
         self._token_of = token_of
         self._explainer = explainer_part(package, design, explain, reasons)

@@ -73,10 +73,7 @@ class Reproduction:
 
 
 def reproduce(
-    data: bytes,
-    package: ModelPackage,
-    number: int | None,
-    catalogue: Catalogue,
+    data: bytes, package: ModelPackage, number: int | None, catalogue: Catalogue
 ) -> Reproduction:
     """Ask the model again about the values of a record, explain the answer, and compare all bytes.
 

@@ -65,12 +65,7 @@ class NvForest:
 
 def _treelite_of(forest: Forest) -> Any:
     """Return a forest as a model of Treelite, which is what nvForest reads."""
-    from treelite.model_builder import (
-        Metadata,
-        ModelBuilder,
-        PostProcessorFunc,
-        TreeAnnotation,
-    )
+    from treelite.model_builder import Metadata, ModelBuilder, PostProcessorFunc, TreeAnnotation
 
     trees = len(forest.roots)
     builder = ModelBuilder(

@@ -19,11 +19,7 @@ def add_tree_ensemble(builder: GraphNodes, forest: Forest, source: str, output: 
     columns = add_derived_columns(builder, forest.derive, source)
     double = builder.add("Cast", [columns], "columns_double", to=TensorProto.DOUBLE)
     builder.add_as(
-        output,
-        "TreeEnsembleRegressor",
-        [double],
-        domain="ai.onnx.ml",
-        **_tree_attributes(forest),
+        output, "TreeEnsembleRegressor", [double], domain="ai.onnx.ml", **_tree_attributes(forest)
     )
 
 

@@ -121,11 +121,7 @@ class Answerer:
         features = rows.matrix.astype(np.float32)
         verdicts = self._decide(work, features)
         inferred = perf_counter()
-        stages = {
-            "decode": work.decode_s,
-            "features": features_s,
-            "inference": inferred - start,
-        }
+        stages = {"decode": work.decode_s, "features": features_s, "inference": inferred - start}
         answered = ScoredBatch(work, features, *verdicts)
         attached: dict[int, ScoreExplanation] = {}
         explained: list[Outgoing] = []

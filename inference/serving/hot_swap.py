@@ -198,8 +198,10 @@ class HotSwap:
         except Exception as error:
             logger.error(
                 "refused: %s; model %s, policy %s go on answering",
-                error, self._serving.model, self._serving.policy.version,
-            )  # fmt: skip
+                error,
+                self._serving.model,
+                self._serving.policy.version,
+            )
             self._refuse(version, policy, str(error) or type(error).__name__)
             return False
         return True

@@ -26,9 +26,14 @@ class Histograms(Collector):
     """
 
     def __init__(
-        self, name: str, documentation: str, label: str, values: Sequence[str],
-        bounds: Sequence[float], registry: CollectorRegistry,
-    ) -> None:  # fmt: skip
+        self,
+        name: str,
+        documentation: str,
+        label: str,
+        values: Sequence[str],
+        bounds: Sequence[float],
+        registry: CollectorRegistry,
+    ) -> None:
         self._name, self._documentation, self._label = name, documentation, label
         self._bounds = np.array(bounds)
         self._counts = {value: np.zeros(len(bounds) + 1, np.int64) for value in values}
@@ -76,17 +81,22 @@ class ScorerMetrics:
             "weir_late_events", "Events beyond the allowed lateness", registry=registry
         )
         self.approximate = Counter(
-            "weir_approximate_events", "Events with a window that reaches into tiles",
+            "weir_approximate_events",
+            "Events with a window that reaches into tiles",
             registry=registry,
-        )  # fmt: skip
+        )
         self.fallbacks = Counter(
-            "weir_fallbacks", "Events that the policy's fallback answered, by reason", ["reason"],
+            "weir_fallbacks",
+            "Events that the policy's fallback answered, by reason",
+            ["reason"],
             registry=registry,
-        )  # fmt: skip
+        )
         self.model_changes = Counter(
-            "weir_model_changes", "Commands to change model or policy, by outcome", ["outcome"],
+            "weir_model_changes",
+            "Commands to change model or policy, by outcome",
+            ["outcome"],
             registry=registry,
-        )  # fmt: skip
+        )
         self.snapshots = Counter(
             "weir_snapshots", "Snapshots of the state by outcome", ["outcome"], registry=registry
         )
@@ -97,17 +107,25 @@ class ScorerMetrics:
             "weir_snapshot_time_seconds", "When the last one was complete, UTC", registry=registry
         )
         self.snapshot = Histograms(
-            "weir_snapshot_seconds", "How long a snapshot held up the stream, and took to write",
-            "part", ("pause", "write"), _SECONDS, registry,
-        )  # fmt: skip
+            "weir_snapshot_seconds",
+            "How long a snapshot held up the stream, and took to write",
+            "part",
+            ("pause", "write"),
+            _SECONDS,
+            registry,
+        )
         self.forgotten = Gauge(
-            "weir_forgotten_events", "Events in tiles only: more than an entity's share",
-            ["entity"], registry=registry,
-        )  # fmt: skip
+            "weir_forgotten_events",
+            "Events in tiles only: more than an entity's share",
+            ["entity"],
+            registry=registry,
+        )
         self.evicted = Gauge(
-            "weir_evicted_entities", "Entities forgotten: no window reached them any more",
-            ["entity"], registry=registry,
-        )  # fmt: skip
+            "weir_evicted_entities",
+            "Entities forgotten: no window reached them any more",
+            ["entity"],
+            registry=registry,
+        )
         self.entities = Gauge("weir_entities", "Entities remembered", ["entity"], registry=registry)
         self.state_bytes = Gauge(
             "weir_state_bytes", "Memory of the feature windows", registry=registry
@@ -115,28 +133,53 @@ class ScorerMetrics:
         self.ready = Gauge(
             "weir_ready", "1 when all partitions are owned and state is complete", registry=registry
         )
-        self.model = Gauge("weir_model_info", "The model and policy that answer",
-                           ["model", "policy", "feature_schema"], registry=registry)  # fmt: skip
+        self.model = Gauge(
+            "weir_model_info",
+            "The model and policy that answer",
+            ["model", "policy", "feature_schema"],
+            registry=registry,
+        )
         self.engine = Gauge(
-            "weir_engine_info", "The engine that answers, and how it goes about the largest batch",
-            ["backend", "device", "precision", "route"], registry=registry,
-        )  # fmt: skip
-        self.stage = Histograms("weir_stage_seconds", "Time of one batch by stage", "stage",
-                                STAGES, _SECONDS, registry)  # fmt: skip
+            "weir_engine_info",
+            "The engine that answers, and how it goes about the largest batch",
+            ["backend", "device", "precision", "route"],
+            registry=registry,
+        )
+        self.stage = Histograms(
+            "weir_stage_seconds", "Time of one batch by stage", "stage", STAGES, _SECONDS, registry
+        )
         self.latency = Histograms(
-            "weir_latency_seconds", "From a record's Kafka timestamp to its visible answer",
-            "path", ("end_to_end",), _SECONDS, registry,
-        )  # fmt: skip
-        self.queue = Histograms(
-            "weir_queue_seconds", "From a record's Kafka timestamp to the model's turn", "kind",
-            ("events",), _SECONDS, registry,
-        )  # fmt: skip
-        self.inference_rows = Histograms(
-            "weir_inference_rows", "Rows in one call of the engine", "kind", ("rows",), _SIZES,
+            "weir_latency_seconds",
+            "From a record's Kafka timestamp to its visible answer",
+            "path",
+            ("end_to_end",),
+            _SECONDS,
             registry,
-        )  # fmt: skip
-        self.batch = Histograms("weir_batch_records", "Records in one transaction", "kind",
-                                ("events", "labels"), _SIZES, registry)  # fmt: skip
+        )
+        self.queue = Histograms(
+            "weir_queue_seconds",
+            "From a record's Kafka timestamp to the model's turn",
+            "kind",
+            ("events",),
+            _SECONDS,
+            registry,
+        )
+        self.inference_rows = Histograms(
+            "weir_inference_rows",
+            "Rows in one call of the engine",
+            "kind",
+            ("rows",),
+            _SIZES,
+            registry,
+        )
+        self.batch = Histograms(
+            "weir_batch_records",
+            "Records in one transaction",
+            "kind",
+            ("events", "labels"),
+            _SIZES,
+            registry,
+        )
         self._registry = registry
         self._schema_registry: Gauge | None = None
 

@@ -99,9 +99,7 @@ def fit_autoencoder(
     return Autoencoder(center, scale, settings.clip, layers, residual, knots, levels)
 
 
-def _robust_scale(
-    rows: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _robust_scale(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return median and spread by column: the interquartile range, else the standard deviation."""
     center = np.zeros(rows.shape[1], np.float32)
     scale = np.ones(rows.shape[1], np.float32)
@@ -118,10 +116,7 @@ def _robust_scale(
 
 
 def _scaled(
-    rows: NDArray[np.float32],
-    center: NDArray[np.float32],
-    scale: NDArray[np.float32],
-    clip: float,
+    rows: NDArray[np.float32], center: NDArray[np.float32], scale: NDArray[np.float32], clip: float
 ) -> NDArray[np.float32]:
     filled = np.where(np.isnan(rows), center, rows)
     z: NDArray[np.float32] = np.clip((filled - center) / scale, -clip, clip, dtype=np.float32)

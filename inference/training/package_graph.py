@@ -16,10 +16,7 @@ IR_VERSION = 8
 
 
 def build_graph(
-    forest: Forest,
-    calibration: PlattScaling,
-    autoencoder: Autoencoder,
-    metadata: Mapping[str, str],
+    forest: Forest, calibration: PlattScaling, autoencoder: Autoencoder, metadata: Mapping[str, str]
 ) -> bytes:
     """Return the serialised, checked model; the same parts give the same bytes.
 

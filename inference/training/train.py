@@ -122,10 +122,7 @@ def train(
         load_session(model, "the trained model"), np.ascontiguousarray(data.matrix[late])
     )
     thresholds = fit_thresholds(
-        outputs.probability,
-        labels[late],
-        settings.review_alert_rate,
-        settings.decline_alert_rate,
+        outputs.probability, labels[late], settings.review_alert_rate, settings.decline_alert_rate
     )
     metrics = measure(outputs, sigmoid(margin(boosters, data.matrix[late])), labels[late])
     if settings.refit:

@@ -119,10 +119,7 @@ class Requeuer:
         return report
 
     def run(
-        self,
-        stopping: Event,
-        reading_marks: Progress = silent,
-        reading_letters: Progress = silent,
+        self, stopping: Event, reading_marks: Progress = silent, reading_letters: Progress = silent
     ) -> RequeueReport:
         """Send them, in transactions of some hundred, until all are sent or `stopping` is set.
 

@@ -41,10 +41,7 @@ class Label(msgspec.Struct, gc=False):
 def label_contract(events: EventContract) -> EventContract:
     """What a label must hold, given the events that it is about."""
     id_field = events.fields[events.id]
-    fields = {
-        "event_id": Field(type=id_field.type),
-        "label": Field(type="int", min=0, max=1),
-    }
+    fields = {"event_id": Field(type=id_field.type), "label": Field(type="int", min=0, max=1)}
     return events.model_copy(
         update={
             "id": "event_id",

@@ -132,11 +132,22 @@ class EntityState:
         event = label = 0
         while True:
             event, label, entries, words = update_entity(
-                event, label, events, known, self.arena, self.blocks, self.free,
-                self.counters, self.index, self.tiles, self._kernel_plan,
+                event,
+                label,
+                events,
+                known,
+                self.arena,
+                self.blocks,
+                self.free,
+                self.counters,
+                self.index,
+                self.tiles,
+                self._kernel_plan,
                 (self._keep_ms, self.plan.retention_ms, self._max_events, newest),
-                self._recordings.journal, self._scratch, answers,
-            )  # fmt: skip
+                self._recordings.journal,
+                self._scratch,
+                answers,
+            )
             self.indexed += entries
             if event == len(batch) and label == label_hashes.size:
                 break
@@ -200,9 +211,7 @@ class EntityState:
         self.indexed = recording.indexed
 
     def _undo_to(self, word: int, journal: NDArray[np.int64]) -> None:
-        undo(
-            journal, word, self.arena, self.blocks, self.index, self.tiles, self._label_column
-        )  # fmt: skip
+        undo(journal, word, self.arena, self.blocks, self.index, self.tiles, self._label_column)
 
     def _evict(self, looks: int) -> None:
         """Look at some entities, and forget those that no event in time can need."""

@@ -24,12 +24,7 @@ UNLABELLED = -1
 """Stands among labels for an event of which nothing is known."""
 
 _BEYOND_INT64 = 2.0**63
-_WANTED = {
-    "int": "an integer",
-    "float": "a number",
-    "bool": "true or false",
-    "string": "a string",
-}
+_WANTED = {"int": "an integer", "float": "a number", "bool": "true or false", "string": "a string"}
 
 
 def to_times(

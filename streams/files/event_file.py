@@ -186,12 +186,7 @@ def _read(
     return table, absent
 
 
-_EMPTY = {
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "bool": pa.bool_(),
-    "string": pa.large_string(),
-}
+_EMPTY = {"int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "string": pa.large_string()}
 
 
 def _order(times: NDArray[np.int64], ids: Any) -> NDArray[np.int64] | None:

@@ -53,9 +53,13 @@ def compile_schema(schema: Schema) -> FileDescriptor:
         ]
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S,
+                command,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_TIMEOUT_S,
                 check=False,
-            )  # fmt: skip
+            )
         except subprocess.TimeoutExpired as error:
             raise WrongSchemaError(f"it keeps protoc busy for {_TIMEOUT_S} s") from error
         if done.returncode != 0:

@@ -121,8 +121,13 @@ class KafkaSettings(Section):
             "security.protocol": self.security_protocol,
             "client.id": "weir",
         }
-        for name in ("sasl_mechanism", "sasl_username", "ssl_ca_location",
-                     "ssl_certificate_location", "ssl_key_location"):  # fmt: skip
+        for name in (
+            "sasl_mechanism",
+            "sasl_username",
+            "ssl_ca_location",
+            "ssl_certificate_location",
+            "ssl_key_location",
+        ):
             value = getattr(self, name)
             if value is not None:
                 config[name.replace("_", ".")] = str(value)

@@ -15,9 +15,15 @@ from streams.kafka.authorization import AuthorizationError, is_denial
 logger = logging.getLogger(__name__)
 
 Role = Literal[
-    "events", "scores", "feature_log", "dead_letters", "labels", "snapshots",
-    "explanations", "control",
-]  # fmt: skip
+    "events",
+    "scores",
+    "feature_log",
+    "dead_letters",
+    "labels",
+    "snapshots",
+    "explanations",
+    "control",
+]
 ROLES: tuple[Role, ...] = get_args(Role)
 SCORER_ROLES = tuple(role for role in ROLES if role != "explanations")
 """Of the topics that a scorer reads and writes; those who read what it writes have their own."""

@@ -191,8 +191,9 @@ class _Job:
                 "snapshot of %s: %d bytes in %.1f s", self._owner, size, monotonic() - start
             )
         if not self.stop.is_set():
-            observe("failed" if written is None else "written", self.pause_s,
-                    monotonic() - start, size)  # fmt: skip
+            observe(
+                "failed" if written is None else "written", self.pause_s, monotonic() - start, size
+            )
             self.written = written
 
     def _send_all(self, sender: Sender) -> tuple[int, Pointer | None]:
@@ -211,9 +212,14 @@ class _Job:
             logger.warning("no snapshot this time: the copy of the state came to an early end")
             return size, None
         manifest = Manifest(
-            format=FORMAT, snapshot=self._snapshot, group=self._owner, taken=now_ms(),
-            size=size, hashes=hashes, positions=self._positions,
-        )  # fmt: skip
+            format=FORMAT,
+            snapshot=self._snapshot,
+            group=self._owner,
+            taken=now_ms(),
+            size=size,
+            hashes=hashes,
+            positions=self._positions,
+        )
         # The manifest proves all before it, so it goes out only when they are there.
         self._flush(sender)
         first = min(self._offsets)

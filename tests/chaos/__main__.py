@@ -35,8 +35,13 @@ def _read_arguments() -> tuple[campaign.Order, bool]:
     parser.add_argument("--seed", type=int, help="of all chance; a new one if it is left out")
     parser.add_argument("--faults", type=int, help=f"{_FAULTS_PER_MINUTE} a minute if left out")
     parser.add_argument("--events", type=int, help=f"{_EVENTS_PER_MINUTE} a minute if left out")
-    parser.add_argument("--only", action="append", default=[], choices=sorted(FAULTS),
-                        help="inject only this kind; may be given again")  # fmt: skip
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        choices=sorted(FAULTS),
+        help="inject only this kind; may be given again",
+    )
     parser.add_argument("--topology", choices=("fused", "staged"), default="fused")
     parser.add_argument("--workers", type=int, help="wanted at a time: 1, or 3 if staged")
     parser.add_argument("--group-protocol", choices=("classic", "consumer"), default="classic")

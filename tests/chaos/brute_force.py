@@ -91,8 +91,9 @@ def features(events: Events, labels: Labels) -> dict[str, NDArray[np.float32]]:
             known.arrive(events.ids[row], row)
         for values, entities, own in sides:
             _measure(row, values[row], entities, own, events, known.fraud)
-    return {name: np.array(column, np.float64).astype(np.float32) for name, column in
-            columns.items()}  # fmt: skip
+    return {
+        name: np.array(column, np.float64).astype(np.float32) for name, column in columns.items()
+    }
 
 
 class _LabelBook:

@@ -79,8 +79,9 @@ def run(order: Order, progress: Progress) -> Report:
     start = monotonic()
     shutil.rmtree(order.folder, ignore_errors=True)
     order.folder.mkdir(parents=True)
-    report = Report(order.seed, order.minutes, order.topology, folder=str(order.folder),
-                    replay=order.replay)  # fmt: skip
+    report = Report(
+        order.seed, order.minutes, order.topology, folder=str(order.folder), replay=order.replay
+    )
     found = Violations()
     progress("starting Kafka", 0.0)
     cluster = Cluster(order.folder)
@@ -129,11 +130,11 @@ def _disturb(
     seconds = order.minutes * 60
     staged = order.topology == "staged"
     monitor = Monitor(cluster.bootstrap_servers)
-    feeder = Feeder(cluster.bootstrap_servers, World(order.seed, order.events), order.events,
-                    seconds)  # fmt: skip
+    feeder = Feeder(
+        cluster.bootstrap_servers, World(order.seed, order.events), order.events, seconds
+    )
     clock = Clock(order.folder / "clock")
-    scorers = Scorers(order.folder / "weir.toml", order.folder, clock.environment,
-                      shared=staged)  # fmt: skip
+    scorers = Scorers(order.folder / "weir.toml", order.folder, clock.environment, shared=staged)
     injected: Counter[str] = report.plan
     doing = ["no fault yet"]
 
@@ -147,13 +148,27 @@ def _disturb(
     rng = np.random.default_rng([order.seed, 3])
     registry = open_registry(load_settings(order.folder / "weir.toml"))
     commander = Commander(
-        cluster.bootstrap_servers, *models,
+        cluster.bootstrap_servers,
+        *models,
         set_alias=partial(registry.set_alias, "champion"),
         until=lambda done, limit: stage.until(done, limit),
         rng=np.random.default_rng([order.seed, 5]),
-    )  # fmt: skip
-    stage = Stage(order.folder, values, cluster, scorers, feeder, commander, clock, order.workers,
-                  staged, rng, found, monitor.answers.total, on_step)  # fmt: skip
+    )
+    stage = Stage(
+        order.folder,
+        values,
+        cluster,
+        scorers,
+        feeder,
+        commander,
+        clock,
+        order.workers,
+        staged,
+        rng,
+        found,
+        monitor.answers.total,
+        on_step,
+    )
     kinds = [kind for kind in faults.possible(stage) if not order.only or kind in order.only]
     known = faults.kinds_of(order.topology)
     report.not_possible = [kind for kind in known if kind not in faults.possible(stage)]

@@ -84,11 +84,19 @@ def check_scores(scores: Sequence[Answers], log: Sequence[Answers], found: Viola
     for partition in range(PARTITIONS):
         left, right = (
             _by_key(
-                _rows(part.ids, part.times, part.keys, *map(_bits, _outputs(part)),
-                      part.decisions, codes_of(part.served), part.late, part.approximate)
+                _rows(
+                    part.ids,
+                    part.times,
+                    part.keys,
+                    *map(_bits, _outputs(part)),
+                    part.decisions,
+                    codes_of(part.served),
+                    part.late,
+                    part.approximate,
+                )
             )
             for part in (scores[partition], log[partition])
-        )  # fmt: skip
+        )
         if left.shape == right.shape and not np.array_equal(left, right):
             wrong = np.flatnonzero((left != right).any(axis=1))
             detail = f"partition {partition}: event {left[wrong[0], 0]} differs"

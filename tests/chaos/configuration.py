@@ -45,16 +45,34 @@ FEATURES: list[dict[str, Any]] = [
     {"name": "devices_1d", **_CARD, "aggregate": "distinct", "field": "device", "window": "1d"},
     {"name": "last_1d", **_CARD, "aggregate": "last", "field": "amount", "window": "1d"},
     {"name": "since_3d", **_CARD, "aggregate": "time_since", "window": "3d"},
-    {"name": "usual_3d", "kind": "history_ratio", "entity": "card", "field": "amount",
-     "window": "3d", "empty": 1.0},
+    {
+        "name": "usual_3d",
+        "kind": "history_ratio",
+        "entity": "card",
+        "field": "amount",
+        "window": "3d",
+        "empty": 1.0,
+    },
     {"name": "shop_count_1d", **_TERMINAL, "aggregate": "count", "window": "1d"},
     {"name": "shop_sum_2d", **_TERMINAL, "aggregate": "sum", "field": "amount", "window": "2d"},
     {"name": "shop_before", **_TERMINAL, "aggregate": "count", "window": "1d", "delay": "1d"},
-    {"name": "shop_frauds", "kind": "label", "entity": "terminal", "aggregate": "count",
-     "window": "2d", "delay": "1d"},
-    {"name": "shop_risk", "kind": "label", "entity": "terminal", "aggregate": "rate",
-     "window": "1d", "delay": "1d"},
-]  # fmt: skip
+    {
+        "name": "shop_frauds",
+        "kind": "label",
+        "entity": "terminal",
+        "aggregate": "count",
+        "window": "2d",
+        "delay": "1d",
+    },
+    {
+        "name": "shop_risk",
+        "kind": "label",
+        "entity": "terminal",
+        "aggregate": "rate",
+        "window": "1d",
+        "delay": "1d",
+    },
+]
 """What the model is trained on."""
 
 MORE_FEATURES: list[dict[str, Any]] = [
@@ -65,10 +83,7 @@ MORE_FEATURES: list[dict[str, Any]] = [
 
 
 def settings(
-    folder: Path,
-    bootstrap_servers: str,
-    group_protocol: str = "classic",
-    topology: str = "fused",
+    folder: Path, bootstrap_servers: str, group_protocol: str = "classic", topology: str = "fused"
 ) -> dict[str, Any]:
     """What ``weir.toml`` holds: small batches and short sessions, so that much happens."""
     return {

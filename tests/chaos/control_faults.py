@@ -42,9 +42,13 @@ def burst(stage: Stage) -> None:
     """A dozen commands of all kinds, as fast as the cluster takes them."""
     commander = stage.commander
     kinds: list[Callable[[], None]] = [
-        commander.promote, commander.promote, commander.rollback, commander.decide,
-        commander.promote_badly, commander.decide_badly,
-    ]  # fmt: skip
+        commander.promote,
+        commander.promote,
+        commander.rollback,
+        commander.decide,
+        commander.promote_badly,
+        commander.decide_badly,
+    ]
     for _ in range(_BURST):
         kinds[int(stage.rng.integers(len(kinds)))]()
 

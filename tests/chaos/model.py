@@ -74,8 +74,10 @@ def _payments(seed: int) -> pa.Table:
     # Large payments are risky, so that there is something to be learned.
     large = np.array([body["amount"] for body in bodies]) > _LARGE
     fraud = np.random.default_rng([seed, 2]).random(len(bodies)) < np.where(large, 0.3, 0.01)
-    columns = {name: [body.get(name) for body in bodies]
-               for name in ("id", "card", "terminal", "amount", "device")}  # fmt: skip
+    columns = {
+        name: [body.get(name) for body in bodies]
+        for name in ("id", "card", "terminal", "amount", "device")
+    }
     times = pa.array([body["at"] for body in bodies]).cast(pa.timestamp("ms", "UTC"))
     return pa.table(columns | {"at": times, "is_fraud": fraud.astype(np.int8)})
 

@@ -67,12 +67,7 @@ class Scorers:
     """
 
     def __init__(
-        self,
-        config: Path,
-        folder: Path,
-        environment: Mapping[str, str],
-        *,
-        shared: bool = False,
+        self, config: Path, folder: Path, environment: Mapping[str, str], *, shared: bool = False
     ) -> None:
         self.config = config
         self.wanted = 0

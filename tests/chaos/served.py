@@ -140,8 +140,10 @@ def check_served(
                     found.add(problem[0], f"{place}: {problem[1]}", len(matrix))
             if model not in models or policy not in policies:
                 continue  # reported above: no command ever named it
-            outputs = [np.array(column[rows], np.float32) for column in
-                       (part.scores, part.probabilities, part.anomalies)]  # fmt: skip
+            outputs = [
+                np.array(column[rows], np.float32)
+                for column in (part.scores, part.probabilities, part.anomalies)
+            ]
             _check_outputs(models[model], model, names, matrix, outputs, place, found)
             decided = np.array(part.decisions[rows], np.int64)
             wrong = decided != models[model].decide(policies[policy], outputs[1], outputs[2])

@@ -10,8 +10,15 @@ import pytest
 
 from tests.chaos import campaign
 
-KINDS = ("kill scorer", "terminate scorer", "second scorer", "kill broker", "tear a message",
-         "malformed events", "lagging partitions")  # fmt: skip
+KINDS = (
+    "kill scorer",
+    "terminate scorer",
+    "second scorer",
+    "kill broker",
+    "tear a message",
+    "malformed events",
+    "lagging partitions",
+)
 
 
 @pytest.mark.slow

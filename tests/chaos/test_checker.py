@@ -19,11 +19,14 @@ NAMES = ("amount", "shop_count_1d")
 @pytest.fixture
 def inputs() -> Inputs:
     """Two events of one shop in partition 0, one in partition 1, and the closing ones."""
-    inputs = Inputs([InputPartition() for _ in range(PARTITIONS)],
-                    [[] for _ in range(PARTITIONS)], {}, {}, {})  # fmt: skip
+    inputs = Inputs(
+        [InputPartition() for _ in range(PARTITIONS)], [[] for _ in range(PARTITIONS)], {}, {}, {}
+    )
     rows = [(0, 10, 1, 0, "a"), (0, 11, 2, 60_000, "b"), (1, 10, 3, 30_000, "c")]
-    rows += [(partition, 20, 90 + partition, 9 * DAY_MS, f"closing-{partition}")
-             for partition in range(PARTITIONS)]  # fmt: skip
+    rows += [
+        (partition, 20, 90 + partition, 9 * DAY_MS, f"closing-{partition}")
+        for partition in range(PARTITIONS)
+    ]
     for partition, offset, event_id, after, card in rows:
         part = inputs.events[partition]
         part.offsets.append(offset)
@@ -68,8 +71,11 @@ def kinds(inputs: Inputs, scores: list[Answers], log: list[Answers]) -> set[str]
 
 def without(part: Answers, row: int) -> Answers:
     """A copy that lacks one answer."""
-    columns = {name: values[:row] + values[row + 1 :]
-               for name, values in vars(part).items() if name != "features"}  # fmt: skip
+    columns = {
+        name: values[:row] + values[row + 1 :]
+        for name, values in vars(part).items()
+        if name != "features"
+    }
     (names, matrix), *_ = part.features
     return Answers(**columns, features=[(names, np.delete(matrix, row, axis=0))])
 

@@ -123,8 +123,9 @@ def read_topic(bootstrap_servers: str, topic: str) -> Iterator[Any]:
 
 def read_inputs(bootstrap_servers: str) -> Inputs:
     """Read events and labels; headers say which are none."""
-    inputs = Inputs([InputPartition() for _ in range(PARTITIONS)],
-                    [[] for _ in range(PARTITIONS)], {}, {}, {})  # fmt: skip
+    inputs = Inputs(
+        [InputPartition() for _ in range(PARTITIONS)], [[] for _ in range(PARTITIONS)], {}, {}, {}
+    )
     devices: dict[str, int] = {}
     for topic in (TOPICS["events"], TOPICS["labels"]):
         for message in read_topic(bootstrap_servers, topic):

@@ -117,13 +117,7 @@ class World:
         return self._next_id - 1
 
     def _event(
-        self,
-        time: int,
-        card: int,
-        terminal: int,
-        amount: float,
-        draw: list[float],
-        habits: Habits,
+        self, time: int, card: int, terminal: int, amount: float, draw: list[float], habits: Habits
     ) -> list[Record]:
         rng, now = self._rng, time
         lateness, oddity, twice, fraud, known, more = draw

@@ -63,8 +63,9 @@ def _order(folder: Path, bootstrap_servers: str, records: int, seed: int) -> Ord
     settings = load_settings(config)
     path = folder / "history.parquet"
     pq.write_table(simulate(SimulatorSettings.for_events(8_000, days=60, seed=3)), path)
-    train_and_register(settings, open_events(path, settings.event, settings.labels.field),
-                       None, None)  # fmt: skip
+    train_and_register(
+        settings, open_events(path, settings.event, settings.labels.field), None, None
+    )
     return Order(bootstrap_servers, config, topics, _GROUP, records, seed, folder / "scorer.log")
 
 

@@ -67,9 +67,11 @@ def run(order: Order, progress: Progress = lambda what, done, total: None) -> Re
     with order.log.open("wb") as log:
         command = [sys.executable, "-m", "weir", "score", "-c", str(order.config)]
         scorer = subprocess.Popen(
-            [*command, "--metrics-port", "0"], stdout=log, stderr=subprocess.STDOUT,
+            [*command, "--metrics-port", "0"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
             preexec_fn=die_with_parent(),
-        )  # fmt: skip
+        )
     try:
         _Feeder(order, report, scorer).run(progress)
         report.scoring_s = monotonic() - start
@@ -152,9 +154,13 @@ class _Feeder:
         while True:
             try:
                 self._producer.produce(
-                    topic, made.value, made.key, made.partition, timestamp=made.timestamp,
+                    topic,
+                    made.value,
+                    made.key,
+                    made.partition,
+                    timestamp=made.timestamp,
                     headers=made.headers,
-                )  # fmt: skip
+                )
                 self._producer.poll(0)
                 return
             except BufferError:

@@ -21,12 +21,53 @@ _SPACES = (b"", b" ", b"\n\t \r\n", b"\x00", b"\x0b\x0c", b"\xef\xbb\xbf")
 _TIMESTAMPS = (1, 1_000_000, 2**40, 2**53, 2**62, 2**63 - 300_001, 2**63 - 1)
 _CATEGORIES = ("grocery_pos", "shopping_net", "Käse & Brot", "旅行", "travel 🚀", "")
 _WRONG: tuple[Any, ...] = (
-    None, True, False, [], {}, [1], {"a": 1}, "1", "", "x" * 41, 1.5, -1.5, 1e300, -1e300,
-    2**63, -(2**63) - 1, 2**64, 10**30, -1, "NaN", "2018-01-01", [None], [[]],
-)  # fmt: skip
-_NUMBERS = (b"NaN", b"Infinity", b"-Infinity", b"1e400", b"-1e400", b"1e999999", b"1" * 500,
-            b"-" + b"9" * 5_000, b"0x10", b"01", b"+1", b".5", b"1.", b"1e", b"--1", b"nan", b"inf",
-            b"None", b"undefined", b"1_000", b"1e-400")  # fmt: skip
+    None,
+    True,
+    False,
+    [],
+    {},
+    [1],
+    {"a": 1},
+    "1",
+    "",
+    "x" * 41,
+    1.5,
+    -1.5,
+    1e300,
+    -1e300,
+    2**63,
+    -(2**63) - 1,
+    2**64,
+    10**30,
+    -1,
+    "NaN",
+    "2018-01-01",
+    [None],
+    [[]],
+)
+_NUMBERS = (
+    b"NaN",
+    b"Infinity",
+    b"-Infinity",
+    b"1e400",
+    b"-1e400",
+    b"1e999999",
+    b"1" * 500,
+    b"-" + b"9" * 5_000,
+    b"0x10",
+    b"01",
+    b"+1",
+    b".5",
+    b"1.",
+    b"1e",
+    b"--1",
+    b"nan",
+    b"inf",
+    b"None",
+    b"undefined",
+    b"1_000",
+    b"1e-400",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +116,17 @@ class Generator:
         key = b"%d" % body["customer_id"]
         partition = body["customer_id"] % PARTITIONS
         if rng.random() < _GOOD:
-            return Made("good", False, partition, key, _dump(body), [], self._now,
-                        body["transaction_id"], False)  # fmt: skip
+            return Made(
+                "good",
+                False,
+                partition,
+                key,
+                _dump(body),
+                [],
+                self._now,
+                body["transaction_id"],
+                False,
+            )
         kind = self._kind()
         value = EVENTS[kind][0](body, rng)
         headers, timestamp = [], self._now
@@ -88,8 +138,9 @@ class Generator:
         elif rng.random() < 0.02:
             key = None
         answered = contract.event_id(value, timestamp)
-        return Made(kind, False, partition, key, value, headers, timestamp, answered,
-                    answered is None)  # fmt: skip
+        return Made(
+            kind, False, partition, key, value, headers, timestamp, answered, answered is None
+        )
 
     def _kind(self) -> str:
         index = next(self._drawn, None)
@@ -131,13 +182,35 @@ class Generator:
         """A record without a value: a mark of progress if its header holds up to 15 digits."""
         rng = self._rng
         good = (b"0", b"-1", b"999999999999999", b"-999999999999999", b"%d" % (self._now - 10**7))
-        bad = (None, b"", b"abc", b"1" * 16, b"-", b"1.5", b" 1", b"1 ", b"\xff\xfe", b"1" * 5_000,
-               "１２".encode(), b"0x1", b"1\n")  # fmt: skip
+        bad = (
+            None,
+            b"",
+            b"abc",
+            b"1" * 16,
+            b"-",
+            b"1.5",
+            b" 1",
+            b"1 ",
+            b"\xff\xfe",
+            b"1" * 5_000,
+            "１２".encode(),
+            b"0x1",
+            b"1\n",
+        )
         is_mark = rng.random() < 0.3
         text = (good if is_mark else bad)[int(rng.integers(len(good if is_mark else bad)))]
         headers: Headers = [("weir.progress", text)]
-        return Made("good progress" if is_mark else "progress garbage", True, partition, None, None,
-                    headers, self._now, None, not is_mark)  # fmt: skip
+        return Made(
+            "good progress" if is_mark else "progress garbage",
+            True,
+            partition,
+            None,
+            None,
+            headers,
+            self._now,
+            None,
+            not is_mark,
+        )
 
 
 def _dump(body: Any) -> bytes:
@@ -267,16 +340,35 @@ def _anytime(body: Body, rng: np.random.Generator) -> bytes:
 
 
 def _strange_headers(rng: np.random.Generator) -> Headers:
-    names = ("", "weir.reason", "weir.offset", "weir.requeued", "weir.history.1.at",
-             "weir.history.x", f"weir.history.{'9' * 5_000}.x", "weir.progress",
-             "weir.", "h" * 300, "naïve")  # fmt: skip
+    names = (
+        "",
+        "weir.reason",
+        "weir.offset",
+        "weir.requeued",
+        "weir.history.1.at",
+        "weir.history.x",
+        f"weir.history.{'9' * 5_000}.x",
+        "weir.progress",
+        "weir.",
+        "h" * 300,
+        "naïve",
+    )
     values = (None, b"", b"\xff\xfe", b"1", b"empty", b"9" * 2_000)
     return [(_pick(rng, names), _pick(rng, values)) for _ in range(int(rng.integers(1, 6)))]
 
 
 def _spoil_label(label: Body, rng: np.random.Generator) -> bytes | None:
-    makers = (_random_bytes, _truncated, _mutated, _wrong_type, _numbers, _fields, _duplicated,
-              _empty, _nested)  # fmt: skip
+    makers = (
+        _random_bytes,
+        _truncated,
+        _mutated,
+        _wrong_type,
+        _numbers,
+        _fields,
+        _duplicated,
+        _empty,
+        _nested,
+    )
     weights = np.array([4, 4, 6, 6, 4, 3, 3, 2, 0.01])
     return makers[int(rng.choice(len(makers), p=weights / weights.sum()))](dict(label), rng)
 

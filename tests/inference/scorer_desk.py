@@ -41,14 +41,25 @@ PLAN = FeaturePlan(
     TypeAdapter(list[FeatureDeclaration]).validate_python(
         [
             {"name": "amount", "kind": "field", "field": "amount"},
-            {"name": "count_1d", "kind": "window", "entity": "card", "aggregate": "count",
-             "window": "1d"},
-            {"name": "risk", "kind": "label", "entity": "card", "aggregate": "rate",
-             "window": "30d", "delay": "1d"},
+            {
+                "name": "count_1d",
+                "kind": "window",
+                "entity": "card",
+                "aggregate": "count",
+                "window": "1d",
+            },
+            {
+                "name": "risk",
+                "kind": "label",
+                "entity": "card",
+                "aggregate": "rate",
+                "window": "30d",
+                "delay": "1d",
+            },
         ]
     ),
     CONTRACT,
-)  # fmt: skip
+)
 
 
 class Desk:

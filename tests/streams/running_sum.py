@@ -27,11 +27,7 @@ CONTRACT = EventContract(
     id="id",
     time="at",
     key="account",
-    fields={
-        "id": Field(type="int"),
-        "account": Field(type="int"),
-        "amount": Field(type="int"),
-    },
+    fields={"id": Field(type="int"), "account": Field(type="int"), "amount": Field(type="int")},
 )
 
 
@@ -166,10 +162,13 @@ def main(arguments: Sequence[str]) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     loop = make_loop(
-        bootstrap_servers, events, RunningSum(answers), group,
+        bootstrap_servers,
+        events,
+        RunningSum(answers),
+        group,
         max_batch=50,
         session_timeout="3s",  # the next process waits as long for a killed one's partitions
-    )  # fmt: skip
+    )
     if "DIE_IN" in os.environ:
         _die_before_commit(int(os.environ["DIE_IN"]))
     loop.run(stop)

@@ -70,9 +70,14 @@ class World:
     def take_away(self, user: str, acl: Acl) -> None:
         has = acl.binding(f"User:{user}")
         exactly = AclBindingFilter(
-            has.restype, has.name, has.resource_pattern_type, has.principal, has.host,
-            has.operation, has.permission_type,
-        )  # fmt: skip
+            has.restype,
+            has.name,
+            has.resource_pattern_type,
+            has.principal,
+            has.host,
+            has.operation,
+            has.permission_type,
+        )
         (deleted,) = self._admin.delete_acls([exactly]).values()
         assert len(deleted.result(30)) == 1
 

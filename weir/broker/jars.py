@@ -64,10 +64,7 @@ def kafka_version(jars: list[Jar]) -> str:
 
 
 def provide(
-    jars: list[Jar],
-    cache_dir: Path,
-    repository: str | None = None,
-    progress: Progress = silent,
+    jars: list[Jar], cache_dir: Path, repository: str | None = None, progress: Progress = silent
 ) -> list[Path]:
     """Return the paths of all jars, verified, bringing those that are missing or damaged.
 

@@ -47,18 +47,25 @@ stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-c", metavar="FILE", show_default=False,
+        "--config",
+        "-c",
+        metavar="FILE",
+        show_default=False,
         help="Settings file; else WEIR_CONFIG, else weir.toml in this folder.",
     ),
-]  # fmt: skip
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object for programs instead of text.")
 ]
 JsonFileOption = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", show_default=False,
-                 help="Write the result as one JSON object to FILE; - is standard output."),
-]  # fmt: skip
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        show_default=False,
+        help="Write the result as one JSON object to FILE; - is standard output.",
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--no-progress", help="Show no progress.")]
 
 Step = Callable[[int, int], None]

@@ -9,9 +9,12 @@ from streams.base.clock import utc
 
 FromOption = Annotated[
     str | None,
-    typer.Option("--from", metavar="TIME", help="First time that counts: 2018-07-25 or "
-                 "2018-07-25T12:00, UTC."),
-]  # fmt: skip
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        help="First time that counts: 2018-07-25 or 2018-07-25T12:00, UTC.",
+    ),
+]
 ToOption = Annotated[
     str | None,
     typer.Option("--to", metavar="TIME", help="Where to end; this time itself is left out."),

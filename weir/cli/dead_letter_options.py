@@ -21,21 +21,26 @@ KeyOption = Annotated[
 ]
 FromOption = Annotated[
     str | None,
-    typer.Option("--from", metavar="TIME", help="Rejected at this time or later: 2026-11-05 or "
-                 "2026-11-05T12:00, UTC."),
-]  # fmt: skip
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        help="Rejected at this time or later: 2026-11-05 or 2026-11-05T12:00, UTC.",
+    ),
+]
 ToOption = Annotated[
     str | None, typer.Option("--to", metavar="TIME", help="Rejected before this time.")
 ]
 IdOption = Annotated[
-    list[str] | None,
-    typer.Option("--id", metavar="ID", help="This record; may be given again."),
+    list[str] | None, typer.Option("--id", metavar="ID", help="This record; may be given again.")
 ]
 RequeuedOption = Annotated[
     bool | None,
-    typer.Option("--requeued/--waiting", show_default=False,
-                 help="Only those that were requeued, or only those that were not."),
-]  # fmt: skip
+    typer.Option(
+        "--requeued/--waiting",
+        show_default=False,
+        help="Only those that were requeued, or only those that were not.",
+    ),
+]
 YesOption = Annotated[
     bool, typer.Option("--yes", help="Do it. Without, only say what would be done.")
 ]

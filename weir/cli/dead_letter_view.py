@@ -59,9 +59,13 @@ class Counts:
     def table(self) -> Table:
         """The most frequent reason first."""
         table = Table(
-            "reason", Column("letters", justify="right"), Column("requeued", justify="right"),
-            Column("partial", justify="right"), "first", "last",
-        )  # fmt: skip
+            "reason",
+            Column("letters", justify="right"),
+            Column("requeued", justify="right"),
+            Column("partial", justify="right"),
+            "first",
+            "last",
+        )
         for reason, each in sorted(self.by_reason.items(), key=lambda item: -item[1].letters):
             numbers = (f"{n:,}" for n in (each.letters, each.requeued, each.partial))
             table.add_row(
@@ -75,18 +79,28 @@ def letters_table(letters: Sequence[StoredDeadLetter]) -> Table:
     longest = max((len(str(stored.source)) for stored in letters), default=0)
     # Where it is narrow, only the detail is cut.
     table = Table(
-        Column("id", min_width=longest), Column("rejected", min_width=len("2026-11-21 09:22:35")),
-        Column("reason", min_width=max(map(len, Reason))), Column("key", max_width=20),
-        Column("bytes", justify="right", min_width=5), Column("detail", no_wrap=True),
-        Column("state", min_width=len("requeued")), box=box.SIMPLE, pad_edge=False, padding=(0, 1),
-    )  # fmt: skip
+        Column("id", min_width=longest),
+        Column("rejected", min_width=len("2026-11-21 09:22:35")),
+        Column("reason", min_width=max(map(len, Reason))),
+        Column("key", max_width=20),
+        Column("bytes", justify="right", min_width=5),
+        Column("detail", no_wrap=True),
+        Column("state", min_width=len("requeued")),
+        box=box.SIMPLE,
+        pad_edge=False,
+        padding=(0, 1),
+    )
     for stored in letters:
         letter = stored.letter
         table.add_row(
-            Text(visible(str(stored.source))), moment(letter.at_ms, "s"), visible(letter.reason),
-            Text(key_text(letter.key)), f"{original_size(letter):,}",
-            Text(visible(_excerpt(letter.detail))), state(stored),
-        )  # fmt: skip
+            Text(visible(str(stored.source))),
+            moment(letter.at_ms, "s"),
+            visible(letter.reason),
+            Text(key_text(letter.key)),
+            f"{original_size(letter):,}",
+            Text(visible(_excerpt(letter.detail))),
+            state(stored),
+        )
     return table
 
 
@@ -266,7 +280,7 @@ def say_requeued(report: RequeueReport, *, done: bool) -> None:
     if report.partial:
         stdout.print(
             f"{report.partial:,} hold only a part of their record and can't be requeued, such as "
-            f"{report.partial_example}: send the original at that place",
+            f"{report.partial_example}: send the original at that place"
         )
     if report.stopped:
         stdout.print("stopped; the same command goes on from here")

@@ -20,10 +20,12 @@ IdArgument = Annotated[
 LanguageOption = Annotated[
     str | None,
     typer.Option(
-        "--lang", metavar="LANGUAGE", show_default="en, or what the record has",
+        "--lang",
+        metavar="LANGUAGE",
+        show_default="en, or what the record has",
         help="Of the texts, such as en or de.",
     ),
-]  # fmt: skip
+]
 
 _RECORD_ID = re.compile("[0-9a-f]{32}")
 _PACKAGES = 100

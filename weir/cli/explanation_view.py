@@ -60,11 +60,16 @@ def bar_of(bar: Bar) -> Text:
 def found_table(records: Sequence[Record]) -> Table:
     """One line per record; as narrow as a terminal of 80 columns."""
     table = Table(
-        Column("event", no_wrap=True), Column("time", min_width=19),
-        Column("decision", min_width=8), Column("fraud", justify="right", min_width=6),
-        Column("model", min_width=5), "reasons",
-        box=box.SIMPLE, pad_edge=False, padding=(0, 1),
-    )  # fmt: skip
+        Column("event", no_wrap=True),
+        Column("time", min_width=19),
+        Column("decision", min_width=8),
+        Column("fraud", justify="right", min_width=6),
+        Column("model", min_width=5),
+        "reasons",
+        box=box.SIMPLE,
+        pad_edge=False,
+        padding=(0, 1),
+    )
     for record in records:
         outcome, probability = record.decision.outcome, record.answers.probability
         table.add_row(
@@ -102,10 +107,12 @@ def say_replayed(replayed: Reproduction) -> None:
         return
     for found in replayed.differences[:_SHOWN]:
         stdout.print(
-            _plain(f"DIFFERENT {found.key}: recorded {found.recorded!r}, "
-                    f"recomputed {found.recomputed!r}"),
+            _plain(
+                f"DIFFERENT {found.key}: recorded {found.recorded!r}, "
+                f"recomputed {found.recomputed!r}"
+            ),
             soft_wrap=True,
-        )  # fmt: skip
+        )
     if len(replayed.differences) > _SHOWN:
         stdout.print(f"… and {len(replayed.differences) - _SHOWN:,} more")
     stdout.print(f"record {replayed.id}: not the same", soft_wrap=True)
@@ -142,9 +149,12 @@ def _reasons(sheet: Sheet) -> Table:
 
 def _bars(bars: Sequence[Bar]) -> Table:
     table = Table.grid(
-        Column(), Column(no_wrap=True, width=2 * _HALF + 1), Column(justify="right"),
-        Column(justify="right"), padding=(0, 2),
-    )  # fmt: skip
+        Column(),
+        Column(no_wrap=True, width=2 * _HALF + 1),
+        Column(justify="right"),
+        Column(justify="right"),
+        padding=(0, 2),
+    )
     for bar in bars:
         table.add_row(Text(f"  {_plain(bar.group)}"), bar_of(bar), bar.text, Text(bar.error, "dim"))
     return table
@@ -153,10 +163,16 @@ def _bars(bars: Sequence[Bar]) -> Table:
 def _values(sheet: Sheet) -> Table:
     words = sheet.words
     table = Table(
-        f"  {words['feature']}", Column(words["value"], justify="right"),
-        Column(words["typical"], justify="right"), words["unit"], words["window"],
-        box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim",
-    )  # fmt: skip
+        f"  {words['feature']}",
+        Column(words["value"], justify="right"),
+        Column(words["typical"], justify="right"),
+        words["unit"],
+        words["window"],
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="dim",
+    )
     for row in sheet.values:
         table.add_row(
             Text(f"  {_plain(row.feature)}"),

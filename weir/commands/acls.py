@@ -62,11 +62,21 @@ def acls(
         )
     lines = {each: script_lines(settings, owners[each], some) for each, some in needed.items()}
     if as_json:
-        print_json({"granted": do_grant, "processes": [
-            {"process": each, "commands": COMMANDS[each], "principal": owners[each],
-             "acls": [_plain(acl) for acl in some], "kafka_acls": lines[each]}
-            for each, some in needed.items()
-        ]})  # fmt: skip
+        print_json(
+            {
+                "granted": do_grant,
+                "processes": [
+                    {
+                        "process": each,
+                        "commands": COMMANDS[each],
+                        "principal": owners[each],
+                        "acls": [_plain(acl) for acl in some],
+                        "kafka_acls": lines[each],
+                    }
+                    for each, some in needed.items()
+                ],
+            }
+        )
         return
     for each, some in needed.items():
         if not script:
@@ -110,9 +120,17 @@ def script_lines(settings: Settings, owner: str, acls: Sequence[Acl]) -> list[st
     lines = []
     for (operation, resource, pattern), some in names.items():
         words = [
-            "kafka-acls.sh", "--bootstrap-server", servers, "--command-config", "admin.properties",
-            "--add", "--allow-principal", owner, "--operation", operation,
-        ]  # fmt: skip
+            "kafka-acls.sh",
+            "--bootstrap-server",
+            servers,
+            "--command-config",
+            "admin.properties",
+            "--add",
+            "--allow-principal",
+            owner,
+            "--operation",
+            operation,
+        ]
         if pattern == "prefixed":
             words += ["--resource-pattern-type", pattern]
         for name in some:

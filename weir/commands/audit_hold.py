@@ -20,8 +20,7 @@ app = typer.Typer(
 )
 
 ByOption = Annotated[
-    str | None,
-    typer.Option("--by", show_default="the name of your login", help="Who does this."),
+    str | None, typer.Option("--by", show_default="the name of your login", help="Who does this.")
 ]
 NoteOption = Annotated[str, typer.Option("--note", help="Why.")]
 
@@ -33,8 +32,7 @@ def add(
         str | None, typer.Option("--event", metavar="ID", help="Of this event.")
     ] = None,
     key: Annotated[
-        str | None,
-        typer.Option("--key", metavar="TOKEN", help="Of this key, as records name it."),
+        str | None, typer.Option("--key", metavar="TOKEN", help="Of this key, as records name it.")
     ] = None,
     start: FromOption = None,
     stop: ToOption = None,
@@ -69,8 +67,9 @@ def list_holds(config: ConfigOption = None, as_json: JsonOption = False) -> None
     with settings.store.open_database(settings.data_dir) as database:
         holds = Retention(database, login_or(None)).holds()
     if as_json:
-        print_json({"holds": [{**asdict(each), "hold": msgspec.to_builtins(each.hold)}
-                              for each in holds]})  # fmt: skip
+        print_json(
+            {"holds": [{**asdict(each), "hold": msgspec.to_builtins(each.hold)} for each in holds]}
+        )
         return
     if not holds:
         stdout.print("no hold is in force")

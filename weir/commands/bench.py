@@ -225,8 +225,12 @@ def _table(timings: dict[str, dict[int, Timing]], ratios: dict[str, dict[int, fl
             timing = by_size[size]
             over = f"{ratios[name][size]:.2f}" if name in ratios else ""
             table.add_row(
-                name, f"{size:,}", f"{timing.p50_us:,.1f}", f"{timing.p99_us:,.1f}",
-                f"{timing.rows_per_s:,}", over,
-            )  # fmt: skip
+                name,
+                f"{size:,}",
+                f"{timing.p50_us:,.1f}",
+                f"{timing.p99_us:,.1f}",
+                f"{timing.rows_per_s:,}",
+                over,
+            )
         table.add_section()
     return table

@@ -28,17 +28,22 @@ app = typer.Typer(
 DataDirOption = Annotated[
     Path | None,
     typer.Option(
-        "--data-dir", metavar="DIR", show_default=False,
+        "--data-dir",
+        metavar="DIR",
+        show_default=False,
         help="Where topics, logs and the pid file are; else broker.data_dir, else var/broker.",
     ),
-]  # fmt: skip
+]
 PortOption = Annotated[
     int | None,
     typer.Option(
-        "--port", min=0, max=65535, show_default=False,
+        "--port",
+        min=0,
+        max=65535,
+        show_default=False,
         help="Port for clients, 0 for any free one; else broker.port, else 9092.",
     ),
-]  # fmt: skip
+]
 
 
 def broker_settings(

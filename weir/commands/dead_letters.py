@@ -131,9 +131,14 @@ def list_letters(
     if as_json_:
         by_reason = {reason: asdict(count) for reason, count in counts.by_reason.items()}
         print_json(
-            {"topic": desk.box.topic, "letters": counts.letters, "foreign": desk.box.foreign,
-             "by_reason": by_reason, "latest": [as_json(stored) for stored in shown]}
-        )  # fmt: skip
+            {
+                "topic": desk.box.topic,
+                "letters": counts.letters,
+                "foreign": desk.box.foreign,
+                "by_reason": by_reason,
+                "latest": [as_json(stored) for stored in shown],
+            }
+        )
         return
     say_foreign(desk.box)
     if not counts.letters:

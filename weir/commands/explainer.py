@@ -17,10 +17,7 @@ from weir.services.wiring import admitted, open_registry, usage
 logger = logging.getLogger(__name__)
 
 
-def explainer(
-    config: ConfigOption = None,
-    metrics_port: MetricsPortOption = None,
-) -> None:
+def explainer(config: ConfigOption = None, metrics_port: MetricsPortOption = None) -> None:
     """Explain flagged decisions, until SIGTERM or Ctrl-C.
 
     Reads the feature log in a consumer group of its own, and writes one record for each event that

@@ -84,6 +84,6 @@ def replay(
                 f"is {visible(f'{record.catalogue.name} {record.catalogue.version}')} of other "
                 "content: name the file of that one",
                 soft_wrap=True,
-            )  # fmt: skip
+            )
     if not replayed.identical:
         raise typer.Exit(FAILED)

@@ -50,14 +50,17 @@ def export(
     ],
     audience: Annotated[
         Audience,
-        typer.Option("--for", help="The sheet for the analyst, the letter to the customer, or "
-                     "both, on pages of their own."),
+        typer.Option(
+            "--for",
+            help="The sheet for the analyst, the letter to the customer, or "
+            "both, on pages of their own.",
+        ),
     ] = Audience.BOTH,
     language: LanguageOption = None,
     by: ByOption = None,
     note: NoteOption = "",
     config: ConfigOption = None,
-) -> None:  # fmt: skip
+) -> None:
     """Write the letter to the customer, the analyst's sheet, or both, as PDF, HTML or JSON.
 
     --format json --for analyst is the record itself, byte for byte as it is stored. The letter's

@@ -27,7 +27,8 @@ def find(
     key: Annotated[
         str | None,
         typer.Option(
-            "--key", metavar="VALUE",
+            "--key",
+            metavar="VALUE",
             help="Of events with this key, such as a customer's number; - reads it from standard "
             "input. The key ring makes its token.",
         ),
@@ -45,14 +46,16 @@ def find(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="By this model: its number, or its package's id or the "
-                     "beginning of that."),
+        typer.Option(
+            metavar="MODEL",
+            help="By this model: its number, or its package's id or the beginning of that.",
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest first.")] = 50,
     by: ByOption = None,
     note: NoteOption = "",
     as_json: JsonOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """List explanations, those of the latest events first.
 
     Of several conditions all have to be fulfilled.
@@ -81,7 +84,7 @@ def find(
             f"{len(unreadable):,} records can't be read, such as: {unreadable[0]}; `weir audit "
             "verify` tells whether they were changed",
             soft_wrap=True,
-        )  # fmt: skip
+        )
     if sifted and len(read_records) >= _MOST_READ and len(fitting) < limit:
         stderr.print(
             f"only the latest {len(read_records):,} were looked at: narrow --from and --to",
@@ -95,8 +98,9 @@ def _token(settings: Settings, key: str) -> str:
     with KeyRing(ring_file(settings)) as ring:
         token = ring.known(field, identifier)
     if token is None:
-        raise ExplainError(f"no {field} of this value has a token: none was explained, or its key "
-                           "was erased")  # fmt: skip
+        raise ExplainError(
+            f"no {field} of this value has a token: none was explained, or its key was erased"
+        )
     return token
 
 

@@ -44,8 +44,7 @@ def fidelity(
     seeds: Annotated[int, typer.Option(min=2, help="Explanations of each.")] = 5,
     seed: Annotated[int, typer.Option(help="Of the choice of events.")] = 0,
     textfile: Annotated[
-        Path | None,
-        typer.Option(help="Write the figures here too, for Prometheus' node exporter."),
+        Path | None, typer.Option(help="Write the figures here too, for Prometheus' node exporter.")
     ] = None,
     as_json: JsonOption = False,
     no_progress: QuietOption = False,
@@ -71,9 +70,13 @@ def fidelity(
     chosen = np.sort(rng.permutation(len(rows))[:events])
     with progress_bar("comparing", not (no_progress or as_json)) as step:
         found = measure(
-            package, settings.explain, rows[chosen], seeds, rng,
+            package,
+            settings.explain,
+            rows[chosen],
+            seeds,
+            rng,
             lambda share: step(round(share * 100), 100),
-        )  # fmt: skip
+        )
     if textfile is not None:
         _write(textfile, package, found)
     if as_json:

@@ -9,9 +9,7 @@ from weir.cli.console import stdout
 from weir.config.settings import DEFAULT_FILE, EXAMPLE_FILE, SettingsError
 
 
-def init(
-    file: Annotated[Path, typer.Argument(help="Where to write it.")] = DEFAULT_FILE,
-) -> None:
+def init(file: Annotated[Path, typer.Argument(help="Where to write it.")] = DEFAULT_FILE) -> None:
     """Write an example weir.toml: card transactions, 17 features, a policy.
 
     Change the event contract to your own events, then the features.

@@ -35,22 +35,23 @@ def label(
         str, typer.Argument(metavar="EVENT_ID", help="The event's id.", show_default=False)
     ],
     verdict: Annotated[
-        Verdict,
-        typer.Argument(metavar="fraud|legitimate", help="What it was.", show_default=False),
+        Verdict, typer.Argument(metavar="fraud|legitimate", help="What it was.", show_default=False)
     ],
     by: ByOption = None,
     note: NoteOption = "",
     at: Annotated[
         str | None,
         typer.Option(
-            "--at", metavar="TIME", show_default="now",
+            "--at",
+            metavar="TIME",
+            show_default="now",
             help="When it became known: 2018-07-25 or 2018-07-25T12:00, UTC. For events of former "
             "times, such as those of a replay.",
         ),
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Say what an event was; models and metrics learn it from the labels topic.
 
     Who says so, and why, goes along in the record's headers. Of several verdicts on an event the
@@ -72,10 +73,11 @@ def label(
         publisher.send(topic, value, str(identifier), headers=headers)
         publisher.flush()
     if as_json:
-        print_json({"event_id": identifier, "label": verdict, "time_ms": time_ms, "by": who,
-                    "note": note})  # fmt: skip
+        print_json(
+            {"event_id": identifier, "label": verdict, "time_ms": time_ms, "by": who, "note": note}
+        )
         return
     stdout.print(
         f"event {identifier} is {verdict}, says {who}, known since {moment(time_ms, 's')}",
         soft_wrap=True,
-    )  # fmt: skip
+    )

@@ -38,22 +38,30 @@ def import_(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The exported model.")],
     data: Annotated[
         Path | None,
-        typer.Option(help="Parquet or CSV file of events with their labels, as `weir train` reads.",
-                     show_default=False),
+        typer.Option(
+            help="Parquet or CSV file of events with their labels, as `weir train` reads.",
+            show_default=False,
+        ),
     ] = None,
     config: ConfigOption = None,
     start: FromOption = None,
     stop: ToOption = None,
     features: Annotated[
         str | None,
-        typer.Option(metavar="A,B,C", show_default=False,
-                     help="The features that the model reads, in its order; else those in the "
-                     "file, else all declared ones."),
+        typer.Option(
+            metavar="A,B,C",
+            show_default=False,
+            help="The features that the model reads, in its order; else those in the "
+            "file, else all declared ones.",
+        ),
     ] = None,
     score: Annotated[
         str | None,
-        typer.Option(metavar="OUTPUT", help="The output that is the fraud score; else the only "
-                     "one that can be.", show_default=False),
+        typer.Option(
+            metavar="OUTPUT",
+            help="The output that is the fraud score; else the only one that can be.",
+            show_default=False,
+        ),
     ] = None,
     score_kind: Annotated[
         Literal["probability", "logit"] | None,
@@ -61,35 +69,44 @@ def import_(
     ] = None,
     fraud_class: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The class that is fraud, where that is not 1.",
-                     show_default=False),
+        typer.Option(
+            metavar="NAME", help="The class that is fraud, where that is not 1.", show_default=False
+        ),
     ] = None,
     anomaly: Annotated[
         str | None,
-        typer.Option(metavar="OUTPUT", help="An output that measures anomaly; else an anomaly "
-                     "model is fitted on the data.", show_default=False),
+        typer.Option(
+            metavar="OUTPUT",
+            help="An output that measures anomaly; else an anomaly model is fitted on the data.",
+            show_default=False,
+        ),
     ] = None,
     anomaly_low: Annotated[
         bool, typer.Option("--anomaly-low", help="Low values of it are the anomalous ones.")
     ] = False,
     scale: Annotated[
         str | None,
-        typer.Option(metavar="data|FILE", show_default=False,
-                     help="The model wants (x - mean) / scale: those of the data, or of a JSON "
-                     'file {"feature": [mean, scale]}.'),
+        typer.Option(
+            metavar="data|FILE",
+            show_default=False,
+            help="The model wants (x - mean) / scale: those of the data, or of a JSON "
+            'file {"feature": [mean, scale]}.',
+        ),
     ] = None,
     impute: Annotated[
         str | None,
-        typer.Option(metavar="median|NUMBER", help="What stands for a missing value.",
-                     show_default=False),
+        typer.Option(
+            metavar="median|NUMBER", help="What stands for a missing value.", show_default=False
+        ),
     ] = None,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Fit Platt scaling on the held-out events.")
     ] = False,
     alias: Annotated[
         str | None,
-        typer.Option(help="What the registry calls the new model; by default nothing.",
-                     show_default=False),
+        typer.Option(
+            help="What the registry calls the new model; by default nothing.", show_default=False
+        ),
     ] = None,
     max_mb: Annotated[int, typer.Option(min=1, max=2_000, help="Refuse larger files.")] = 256,
     dry_run: Annotated[
@@ -97,7 +114,7 @@ def import_(
     ] = False,
     as_json: JsonOption = False,
     no_progress: QuietOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Check an exported ONNX model, and register it with all its yardsticks.
 
     Of PyTorch, Keras, scikit-learn, LightGBM, XGBoost, JAX, whatever exports ONNX. It is tried in

@@ -36,20 +36,23 @@ def set_policy(
     ] = None,
     version: Annotated[
         str | None,
-        typer.Option(help="The new policy's version, which stands in every score.",
-                     show_default=False),
+        typer.Option(
+            help="The new policy's version, which stands in every score.", show_default=False
+        ),
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option(help="TOML file with a [policy] section that replaces all that holds now.",
-                     show_default=False),
+        typer.Option(
+            help="TOML file with a [policy] section that replaces all that holds now.",
+            show_default=False,
+        ),
     ] = None,
     config: ConfigOption = None,
     by: ByOption = None,
     note: NoteOption = "",
     wait: WaitOption = 30.0,
     as_json: JsonOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Change the policy: running scorers decide by it from their next batch on.
 
     What is not named stays as it is. Exit code 1 if a scorer refuses; a policy that contradicts
@@ -83,8 +86,9 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"policy": values, "source": source, "note": said.note if said else ""})
         return
-    table = Table("key", "value", title=f"policy {policy.version}, from {source}",
-                  title_justify="left")  # fmt: skip
+    table = Table(
+        "key", "value", title=f"policy {policy.version}, from {source}", title_justify="left"
+    )
     for key, value in values.items():
         table.add_row(key, "-" if value is None else str(value))
     stdout.print(table)

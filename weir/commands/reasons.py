@@ -17,8 +17,7 @@ from weir.config.settings import Settings, load_settings
 from weir.reasons import catalogue_file, open_catalogue
 
 app = typer.Typer(
-    help="What decisions are explained by: the catalogue of reasons in words.",
-    no_args_is_help=True,
+    help="What decisions are explained by: the catalogue of reasons in words.", no_args_is_help=True
 )
 
 

@@ -18,10 +18,7 @@ from weir.services.wiring import admitted, usage
 logger = logging.getLogger(__name__)
 
 
-def sink(
-    config: ConfigOption = None,
-    metrics_port: MetricsPortOption = None,
-) -> None:
+def sink(config: ConfigOption = None, metrics_port: MetricsPortOption = None) -> None:
     """Store explanations for good, until SIGTERM or Ctrl-C.
 
     Reads the explanations topic in a consumer group of its own, and appends each record once to the
@@ -41,15 +38,17 @@ def sink(
     ensure_roles(admin, topics, ("explanations", "dead_letters"), partitions)
     signer = store.open_signer(settings.data_dir)
     registry = CollectorRegistry()
-    with (
-        named_denials(kafka, rights),
-        store.open_database(settings.data_dir) as database,
-    ):
+    with named_denials(kafka, rights), store.open_database(settings.data_dir) as database:
         appender = Appender(database, signer, store.anchor_every, store.anchor_after)
         worker = ExplanationSink(
-            kafka, topics.explanations, topics.dead_letters, store.group, store.max_batch,
-            appender, SinkMetrics(registry),
-        )  # fmt: skip
+            kafka,
+            topics.explanations,
+            topics.dead_letters,
+            store.group,
+            store.max_batch,
+            appender,
+            SinkMetrics(registry),
+        )
         with serving_metrics(settings.metrics, registry) as address:
             logger.info(
                 "storing %s in %s, signing with key %s; metrics on %s",

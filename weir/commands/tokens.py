@@ -28,10 +28,12 @@ ValueArgument = Annotated[
 FieldOption = Annotated[
     str | None,
     typer.Option(
-        "--field", metavar="FIELD", show_default=False,
+        "--field",
+        metavar="FIELD",
+        show_default=False,
         help="Of which field of the event; by default of its key.",
     ),
-]  # fmt: skip
+]
 
 
 @app.command()

@@ -31,8 +31,9 @@ def prepare_folder(folder: Path, source: Path | None) -> tuple[Path, Settings]:
     settings = load_settings(source)  # complains about the user's file under its own name
     target = folder / "weir.toml"
     folder.mkdir(parents=True, exist_ok=True)
-    if not _is_ours(target) and any(each.name != target.name + ".partial" for each in
-                                    folder.iterdir()):  # fmt: skip
+    if not _is_ours(target) and any(
+        each.name != target.name + ".partial" for each in folder.iterdir()
+    ):
         raise SettingsError(
             f"{folder} holds files that are not the demo's, which it might overwrite: name an "
             "empty or a new folder with --dir"

@@ -48,8 +48,12 @@ class WriterMaker:
         writer = RecordWriter(
             package, number, explain, self._settings.reasons, self._catalogue, self._token
         )
-        logger.info("model %s (version %d) is explained by %d samples an event",
-                    package.short_id, number, explain.samples)  # fmt: skip
+        logger.info(
+            "model %s (version %d) is explained by %d samples an event",
+            package.short_id,
+            number,
+            explain.samples,
+        )
         return writer
 
     def _token(self, key: int | str) -> str | None:

@@ -139,17 +139,27 @@ def build_scorer(
     report = _reporter(settings, kafka)
     explains = inline_explainer(settings, prometheus)
     hot_swap = HotSwap(
-        plan.names, partial(_open_model, settings, registry, cancelled=stop.is_set),
-        settings.policy, report, metrics, pinned=pinned is not None, explains=explains,
-    )  # fmt: skip
+        plan.names,
+        partial(_open_model, settings, registry, cancelled=stop.is_set),
+        settings.policy,
+        report,
+        metrics,
+        pinned=pinned is not None,
+        explains=explains,
+    )
     commands = ControlReader(kafka, settings.topics.control)
     serving = hot_swap.begin(
         commands.read_to_end(), lambda: version_of(registry.get(pinned or CHAMPION_ALIAS))
     )
     answerer = Answerer(
-        settings.event, plan, serving, settings.topics, metrics, settings.alignment.live_within,
+        settings.event,
+        plan,
+        serving,
+        settings.topics,
+        metrics,
+        settings.alignment.live_within,
         explains,
-    )  # fmt: skip
+    )
     new_loop = _fused_loop if settings.loop.topology == "fused" else _staged_loop
     loop = new_loop(settings, kafka, answerer, metrics)
     metrics.watch_lag(loop.lag)

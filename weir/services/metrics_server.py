@@ -10,8 +10,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from weir.config.settings import MetricsSettings
 
 MetricsPortOption = Annotated[
-    int | None,
-    typer.Option("--metrics-port", help="Port for Prometheus; 0 chooses a free one."),
+    int | None, typer.Option("--metrics-port", help="Port for Prometheus; 0 chooses a free one.")
 ]
 
 

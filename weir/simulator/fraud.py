@@ -127,11 +127,7 @@ def _within_spells(
 
 
 def _draw_bursts(
-    target: int,
-    span_ms: int,
-    customers: int,
-    terminals: Terminals,
-    rng: np.random.Generator,
+    target: int, span_ms: int, customers: int, terminals: Terminals, rng: np.random.Generator
 ) -> Payments:
     """``target`` payments in bursts: tiny ones seconds apart, then a large one; all online.
 
@@ -160,9 +156,7 @@ def _draw_bursts(
     shop = online[rng.integers(0, len(online), size=len(sizes))][burst]
     elsewhere = online[rng.integers(0, len(online), size=len(burst))]
     amount = np.where(
-        large,
-        rng.lognormal(np.log(250.0), 0.6, len(burst)),
-        rng.uniform(0.1, 2.5, len(burst)),
+        large, rng.lognormal(np.log(250.0), 0.6, len(burst)), rng.uniform(0.1, 2.5, len(burst))
     )
     customer = rng.integers(0, customers, size=len(sizes))[burst]
     return Payments(

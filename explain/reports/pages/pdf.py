@@ -62,9 +62,15 @@ def pdf_of(
         file, pagesize=A4, title=title, author=settings.institution, invariant=1
     )
     frame = Frame(
-        _LEFT, _BOTTOM, _WIDTH, A4[1] - _TOP - _BOTTOM,
-        leftPadding=0, rightPadding=0, topPadding=0, bottomPadding=0,
-    )  # fmt: skip
+        _LEFT,
+        _BOTTOM,
+        _WIDTH,
+        A4[1] - _TOP - _BOTTOM,
+        leftPadding=0,
+        rightPadding=0,
+        topPadding=0,
+        bottomPadding=0,
+    )
     document.addPageTemplates(PageTemplate(frames=[frame]))
     document.build(story)
     return file.getvalue()
@@ -89,9 +95,16 @@ class _Styles:
             self._has = lambda each: all(ord(each) in face for face in faces)
 
     def say(
-        self, text: str, size: float = 9, colour: str = _INK, *, bold: bool = False,
-        right: bool = False, after: float = 0, before: float = 0,
-    ) -> Paragraph:  # fmt: skip
+        self,
+        text: str,
+        size: float = 9,
+        colour: str = _INK,
+        *,
+        bold: bool = False,
+        right: bool = False,
+        after: float = 0,
+        before: float = 0,
+    ) -> Paragraph:
         """A paragraph of plain text."""
         text = text.replace("\u202f", "\u00a0")
         if missing := sorted({each for each in text if each > "~" and not self._has(each)}):
@@ -100,10 +113,16 @@ class _Styles:
                 "have it as letters.font and letters.font_bold"
             )
         style = ParagraphStyle(
-            "text", fontName=self.bold if bold else self.font, fontSize=size, leading=size * 1.4,
-            textColor=HexColor(colour), spaceAfter=after, spaceBefore=before, splitLongWords=1,
+            "text",
+            fontName=self.bold if bold else self.font,
+            fontSize=size,
+            leading=size * 1.4,
+            textColor=HexColor(colour),
+            spaceAfter=after,
+            spaceBefore=before,
+            splitLongWords=1,
             **({"alignment": TA_RIGHT} if right else {}),
-        )  # fmt: skip
+        )
         return Paragraph(escape(text), style)
 
 
@@ -148,37 +167,62 @@ def _sheet(sheet: Sheet, styles: _Styles) -> Iterator[Any]:
     yield say(words["internal"], 8.5, _GREY, before=6, after=6)
     unsure = f"{words['unsure']}: {words['unsure_note']}"
     yield _table(
-        [[
-            say(sheet.decision, 11.5, _OUTCOMES[sheet.outcome], bold=True),
-            say(words["confident"] if sheet.confident else unsure, 11.5,
-                _OUTCOMES["approve" if sheet.confident else "review"]),
-        ]],
+        [
+            [
+                say(sheet.decision, 11.5, _OUTCOMES[sheet.outcome], bold=True),
+                say(
+                    words["confident"] if sheet.confident else unsure,
+                    11.5,
+                    _OUTCOMES["approve" if sheet.confident else "review"],
+                ),
+            ]
+        ],
         [48 * mm, _WIDTH - 48 * mm],
-    )  # fmt: skip
+    )
     for title, facts in ((words["event"], sheet.event), (words["answers"], sheet.answers)):
         yield from _section(title, _facts(facts, styles), styles)
     reasons = [
-        [say(f"{i}."), say(each.text), say(each.code, 8.5, _GREY, right=True),
-         say(each.contribution, right=True)]
+        [
+            say(f"{i}."),
+            say(each.text),
+            say(each.code, 8.5, _GREY, right=True),
+            say(each.contribution, right=True),
+        ]
         for i, each in enumerate(sheet.reasons, 1)
-    ]  # fmt: skip
+    ]
     widths = [6 * mm, _WIDTH - 56 * mm, 36 * mm, 14 * mm]
     yield from _section(words["reasons"], _table(reasons, widths), styles)
     bars = [
-        [say(bar.group), _drawn(bar), say(bar.text, right=True),
-         say(bar.error, 8.5, _GREY, right=True)]
+        [
+            say(bar.group),
+            _drawn(bar),
+            say(bar.text, right=True),
+            say(bar.error, 8.5, _GREY, right=True),
+        ]
         for bar in sheet.bars
-    ]  # fmt: skip
+    ]
     widths = [_WIDTH - _BAR[0] - 36 * mm, _BAR[0] + 2 * mm, 16 * mm, 18 * mm]
     note = words["attributions_note"]
     yield from _section(words["attributions"], _table(bars, widths), styles, note)
     values = [
-        [say(words["feature"], 8.5, _GREY), say(words["value"], 8.5, _GREY, right=True),
-         say(words["typical"], 8.5, _GREY, right=True), say(words["unit"], 8.5, _GREY),
-         say(words["window"], 8.5, _GREY)],
-        *([say(each.feature), say(each.value, right=True), say(each.typical, right=True),
-           say(each.unit), say(each.window, 8.5, _GREY)] for each in sheet.values),
-    ]  # fmt: skip
+        [
+            say(words["feature"], 8.5, _GREY),
+            say(words["value"], 8.5, _GREY, right=True),
+            say(words["typical"], 8.5, _GREY, right=True),
+            say(words["unit"], 8.5, _GREY),
+            say(words["window"], 8.5, _GREY),
+        ],
+        *(
+            [
+                say(each.feature),
+                say(each.value, right=True),
+                say(each.typical, right=True),
+                say(each.unit),
+                say(each.window, 8.5, _GREY),
+            ]
+            for each in sheet.values
+        ),
+    ]
     widths = [48 * mm, 22 * mm, 26 * mm, 16 * mm, _WIDTH - 112 * mm]
     yield from _section(words["values"], _table(values, widths, heads=1), styles)
     for title, facts in ((words["honesty"], sheet.honesty), (words["versions"], sheet.versions)):
@@ -191,13 +235,17 @@ def _section(title: str, content: Table, styles: _Styles, note: str = "") -> Ite
     part = 0.5 if note else 0.95
     ruled = Table(heading, colWidths=[_WIDTH * part, _WIDTH * (1 - part)])
     ruled.setStyle(
-        TableStyle([
-            ("LINEBELOW", (0, 0), (-1, -1), 0.6, HexColor(_RULE)),
-            ("LEFTPADDING", (0, 0), (-1, -1), 0), ("RIGHTPADDING", (0, 0), (-1, -1), 0),
-            ("TOPPADDING", (0, 0), (-1, -1), 10), ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
-            ("VALIGN", (0, 0), (-1, -1), "BOTTOM"),
-        ])
-    )  # fmt: skip
+        TableStyle(
+            [
+                ("LINEBELOW", (0, 0), (-1, -1), 0.6, HexColor(_RULE)),
+                ("LEFTPADDING", (0, 0), (-1, -1), 0),
+                ("RIGHTPADDING", (0, 0), (-1, -1), 0),
+                ("TOPPADDING", (0, 0), (-1, -1), 10),
+                ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
+                ("VALIGN", (0, 0), (-1, -1), "BOTTOM"),
+            ]
+        )
+    )
     yield ruled
     yield Spacer(0, 3)
     yield content
@@ -213,13 +261,17 @@ def _table(rows: list[list[Any]], widths: list[float], heads: int = 0) -> Table:
     # reportlab refuses a table without rows.
     table = Table(rows or [[""] * len(widths)], colWidths=widths, repeatRows=heads)
     table.setStyle(
-        TableStyle([
-            ("LEFTPADDING", (0, 0), (-1, -1), 0), ("RIGHTPADDING", (0, 0), (-1, -1), 8),
-            ("RIGHTPADDING", (-1, 0), (-1, -1), 0),
-            ("TOPPADDING", (0, 0), (-1, -1), 0.8), ("BOTTOMPADDING", (0, 0), (-1, -1), 0.8),
-            ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        ])
-    )  # fmt: skip
+        TableStyle(
+            [
+                ("LEFTPADDING", (0, 0), (-1, -1), 0),
+                ("RIGHTPADDING", (0, 0), (-1, -1), 8),
+                ("RIGHTPADDING", (-1, 0), (-1, -1), 0),
+                ("TOPPADDING", (0, 0), (-1, -1), 0.8),
+                ("BOTTOMPADDING", (0, 0), (-1, -1), 0.8),
+                ("VALIGN", (0, 0), (-1, -1), "TOP"),
+            ]
+        )
+    )
     return table
 
 
@@ -229,11 +281,21 @@ def _drawn(bar: Bar) -> Drawing:
     end, spread = middle + bar.share * half, bar.spread * half
     drawing = Drawing(width, height + 3)
     drawing.add(
-        Rect(min(middle, end), 0.4, abs(end - middle), height - 0.8, strokeWidth=0,
-             strokeColor=None, fillColor=HexColor(RAISES if bar.share >= 0 else LOWERS))
-    )  # fmt: skip
+        Rect(
+            min(middle, end),
+            0.4,
+            abs(end - middle),
+            height - 0.8,
+            strokeWidth=0,
+            strokeColor=None,
+            fillColor=HexColor(RAISES if bar.share >= 0 else LOWERS),
+        )
+    )
     across = height / 2
-    drawing.add(Line(end - spread, across, end + spread, across, strokeColor=HexColor(ERROR),
-                     strokeWidth=0.6))  # fmt: skip
+    drawing.add(
+        Line(
+            end - spread, across, end + spread, across, strokeColor=HexColor(ERROR), strokeWidth=0.6
+        )
+    )
     drawing.add(Line(middle, -1, middle, height + 1, strokeColor=HexColor(LINE), strokeWidth=0.5))
     return drawing

@@ -40,10 +40,7 @@ class MemoryRuntime:
 
 class _MemoryPlan:
     def __init__(
-        self,
-        cuda: MemoryCuda,
-        profiles: Sequence[Profile],
-        session: onnxruntime.InferenceSession,
+        self, cuda: MemoryCuda, profiles: Sequence[Profile], session: onnxruntime.InferenceSession
     ) -> None:
         self._cuda = cuda
         self._profiles = profiles

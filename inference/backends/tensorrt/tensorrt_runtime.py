@@ -54,13 +54,7 @@ class _TensorRtPlan:
     """An engine of the library and what belongs to it, freed in reverse order."""
 
     def __init__(
-        self,
-        library: Library,
-        cuda: Cuda,
-        store: BlobStore,
-        identity: str,
-        width: int,
-        plan: bytes,
+        self, library: Library, cuda: Cuda, store: BlobStore, identity: str, width: int, plan: bytes
     ) -> None:
         self._library = library
         self._cuda = cuda

@@ -149,10 +149,7 @@ def inspect(
 
 
 def _run_golden(
-    model: ModelProto,
-    inputs: tuple[ModelInput, ...],
-    rows: NDArray[np.float32],
-    tolerance: float,
+    model: ModelProto, inputs: tuple[ModelInput, ...], rows: NDArray[np.float32], tolerance: float
 ) -> tuple[Answers, ModelProto, str]:
     """Return the answers to the golden batch, the model with a free batch, and what was found."""
     batch, count = inputs[0].batch, len(rows)

@@ -51,11 +51,7 @@ def inspect_apart(
 
 
 def run_apart(
-    model: bytes,
-    rows: NDArray[np.float32],
-    outputs: Sequence[str],
-    limits: Limits,
-    file: str,
+    model: bytes, rows: NDArray[np.float32], outputs: Sequence[str], limits: Limits, file: str
 ) -> dict[str, NDArray[np.float32]]:
     """Check a graph that reads ``features``, and return outputs of it for rows (n, k), n > 0.
 

@@ -74,10 +74,7 @@ def choose_score(
 
 
 def _choose(
-    output: ModelOutput,
-    answers: Answers,
-    kind: ScoreKind | None,
-    fraud_class: str | None,
+    output: ModelOutput, answers: Answers, kind: ScoreKind | None, fraud_class: str | None
 ) -> ScoreChoice:
     values = answers[output.tensor]
     place = f"output {output.name!r}"

@@ -18,8 +18,11 @@ OF_COLUMN = 5
 """How many values there are, their sum, the sum of squares about their mean, and the extremes."""
 
 _PRIOR, _DISTINCT, _EVENTS_ONLY, _MOMENTS = (
-    int(Group.PRIOR), int(Group.DISTINCT), int(Group.EVENTS), int(Group.MOMENTS)
-)  # fmt: skip
+    int(Group.PRIOR),
+    int(Group.DISTINCT),
+    int(Group.EVENTS),
+    int(Group.MOMENTS),
+)
 _EVENTS, _VALUES, _SUM, _MEAN, _MIN, _MAX, _STD = (int(stat) for stat in list(Stat)[:7])
 
 

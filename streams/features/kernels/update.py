@@ -192,9 +192,16 @@ def update_entity(  # type: ignore[no-untyped-def]
             if label + _HEADERS_AHEAD < label_hashes.size:
                 _prefetch_entry(index, label_hashes[label + _HEADERS_AHEAD])
             entries += apply_label(
-                arena, blocks, index, tiles, journal, label_column,
-                label_hashes[label], label_values[label], newest,
-            )  # fmt: skip
+                arena,
+                blocks,
+                index,
+                tiles,
+                journal,
+                label_column,
+                label_hashes[label],
+                label_values[label],
+                newest,
+            )
             label += 1
         if i == slots.size:
             break
@@ -238,9 +245,14 @@ def update_entity(  # type: ignore[no-untyped-def]
                 note_lost(journal, blocks, slot)
         if dropped:
             _compress(
-                times, values, tiles, journal, blocks[slot, TILE_ROW] - 1, floor,
+                times,
+                values,
+                tiles,
+                journal,
+                blocks[slot, TILE_ROW] - 1,
+                floor,
                 blocks[slot, 0] + blocks[slot, 2] + old,
-            )  # fmt: skip
+            )
         forget(blocks, slot, old + dropped)
         blocks[slot, LOST], blocks[slot, FLOOR] = lost, floor
         counters[_DROPPED] += dropped
@@ -266,9 +278,17 @@ def update_entity(  # type: ignore[no-untyped-def]
         if blocks[slot, 1] >= CHUNK:
             sum_chunks(values, chunks, position, first + blocks[slot, 3])
         _aggregate(
-            times, values, chunks, first, first + blocks[slot, 3], position, groups, window_ms,
-            found, members,
-        )  # fmt: skip
+            times,
+            values,
+            chunks,
+            first,
+            first + blocks[slot, 3],
+            position,
+            groups,
+            window_ms,
+            found,
+            members,
+        )
         if reach < lost:
             row = blocks[slot, TILE_ROW] - 1
             add_tiles(ends, sums, row, tile_ms, floor, lost, time, groups, window_ms, found)

@@ -156,11 +156,7 @@ class Router:
             outgoing.append(dead_letters_of(self._dead_letters, rejected, self._now_ms()))
         if not outgoing and not messages:
             return None
-        return Step(
-            outgoing,
-            self._position(),
-            lambda _: self._count(bad),
-        )
+        return Step(outgoing, self._position(), lambda _: self._count(bad))
 
     def _position(self) -> StagePosition:
         again_from = self._next if self._next < self._judged_to else None

@@ -214,8 +214,10 @@ class Migration:
             raise KafkaException(failed[0])
         logger.warning(
             "the group goes on with stages.prefix = %r: all events are routed again, and those "
-            "that were not answered with %r are answered", self._version.prefix, former.prefix,
-        )  # fmt: skip
+            "that were not answered with %r are answered",
+            self._version.prefix,
+            former.prefix,
+        )
         return ""
 
     def _committed(self, admin: AdminClient, counts: Mapping[str, int]) -> Committed:
@@ -248,9 +250,10 @@ class Migration:
     ) -> None:
         """Complain if events that the windows look back on have expired."""
         positions = [
-            position for (topic, _), position in committed.items()
+            position
+            for (topic, _), position in committed.items()
             if topic == self._events and position
-        ]  # fmt: skip
+        ]
         now = max((_routed(position).progress.reached for position in positions), default=NO_TIME)
         missing = [
             f"{topic}[{each}] before offset {first}"

@@ -88,24 +88,41 @@ class StageNetwork:
         if topic == self._topics.events:
             return RouteTask(
                 EventRouter(
-                    plan, self._stages, partition, self._targets, dead_letters, self._now_ms,
-                    self._count, self._decoder,
+                    plan,
+                    self._stages,
+                    partition,
+                    self._targets,
+                    dead_letters,
+                    self._now_ms,
+                    self._count,
+                    self._decoder,
                 )
-            )  # fmt: skip
+            )
         if topic == self._topics.labels:
             return RouteTask(
                 LabelRouter(
-                    plan, self._stages, partition, self._targets, dead_letters, self._now_ms,
+                    plan,
+                    self._stages,
+                    partition,
+                    self._targets,
+                    dead_letters,
+                    self._now_ms,
                     self._count,
                 )
-            )  # fmt: skip
+            )
         if topic == self._stages.enriched:
             joiner = Joiner(plan.whole.contract, plan, self._windows, partition)
             return JoinTask(joiner, self._answer, self._check, self._refetch)
         stage = EntityStage(
-            plan.whole.contract, self._parts[topic], self._windows, self._alignment,
-            self._events, self._labels, self._stages.enriched, self._now_ms,
-        )  # fmt: skip
+            plan.whole.contract,
+            self._parts[topic],
+            self._windows,
+            self._alignment,
+            self._events,
+            self._labels,
+            self._stages.enriched,
+            self._now_ms,
+        )
         return EntityTask(stage, self._ends)
 
     def _sources(self) -> dict[tuple[bool, int], TopicPartition]:

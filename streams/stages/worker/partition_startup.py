@@ -113,8 +113,9 @@ class PartitionStartup:
             self._complain_at = monotonic() + _COMPLAIN_S
             logger.warning(
                 "committed offsets of %s[%d] and maybe others are not to be had yet: %s",
-                *place, error.str(),
-            )  # fmt: skip
+                *place,
+                error.str(),
+            )
 
     def restored(self) -> Iterator[Restoring]:
         """Yield each that is to be fed from now on.

@@ -110,11 +110,12 @@ class StageRestorer:
         self._check_history(restoring, stateful)
         self._note_restored(stateful.restored)
         logger.info(
-            "%s[%d] restored in %.1f s: %s, %d events read again", *restoring.place,
+            "%s[%d] restored in %.1f s: %s, %d events read again",
+            *restoring.place,
             monotonic() - restoring.started,
             "no snapshot" if restoring.snapshot_at is None else "from a snapshot",
             stateful.restored,
-        )  # fmt: skip
+        )
 
     def close(self) -> None:
         """Take up no more snapshots."""
@@ -147,8 +148,9 @@ class StageRestorer:
             except (SnapshotGoneError, StateMismatchError) as error:
                 logger.warning(
                     "the snapshot of %s[%d] is of no use (%s): reading the whole topic",
-                    *place, error,
-                )  # fmt: skip
+                    *place,
+                    error,
+                )
         stateful.begin(restoring.position)
 
     def _check_history(self, restoring: Restoring, stateful: StatefulStage) -> None:

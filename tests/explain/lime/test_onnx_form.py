@@ -30,8 +30,9 @@ def assert_alike(found, expected, atol):
 
 def test_the_graph_explains_as_lime_does(package, data):
     rows = data.matrix[:40]
-    assert_alike(FusedLime(package, SETTINGS).explain(rows), Lime(package, SETTINGS).explain(rows),
-                 2e-4)  # fmt: skip
+    assert_alike(
+        FusedLime(package, SETTINGS).explain(rows), Lime(package, SETTINGS).explain(rows), 2e-4
+    )
 
 
 def test_a_model_that_only_tells_its_score(package, data):
@@ -44,8 +45,9 @@ def test_a_model_that_only_tells_its_score(package, data):
                     names[place] = "inner"
     other = dataclasses.replace(package, tensors=graph.SerializeToString())
     rows = data.matrix[:10]
-    assert_alike(FusedLime(other, SETTINGS).explain(rows), Lime(package, SETTINGS).explain(rows),
-                 5e-3)  # fmt: skip
+    assert_alike(
+        FusedLime(other, SETTINGS).explain(rows), Lime(package, SETTINGS).explain(rows), 5e-3
+    )
 
 
 def test_no_tree_is_left_for_engines_without_trees(package):

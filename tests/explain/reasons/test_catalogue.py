@@ -33,11 +33,7 @@ def test_the_digest_is_of_what_is_said_not_of_how_the_file_is_written(tmp_path: 
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [
-        (None, "can't be read: No such file"),
-        (b"name = ", "not TOML: "),
-        (b"# \xff", "is no UTF-8"),
-    ],
+    [(None, "can't be read: No such file"), (b"name = ", "not TOML: "), (b"# \xff", "is no UTF-8")],
 )
 def test_a_file_that_is_no_catalogue_is_named(
     tmp_path: Path, text: bytes | None, says: str
@@ -212,14 +208,19 @@ def test_a_code_says_one_thing_to_the_customer() -> None:
         ([entry(band={"below": 5}), entry(band={"at_least": 6}), entry()], []),
         ([entry(band={"at_least": 1, "below": 9}), entry(band={"at_least": 3, "below": 5})], [1]),
         ([entry(), entry("other")], []),
-        ([entry(direction="any", band={"below": 9}),
-          entry(direction="missing", analyst=texts("x"))], []),
+        (
+            [
+                entry(direction="any", band={"below": 9}),
+                entry(direction="missing", analyst=texts("x")),
+            ],
+            [],
+        ),
         ([entry(direction="any"), entry(direction="missing", analyst=texts("x"))], [1]),
         ([of_group("amount"), entry()], []),
         ([of_group("g"), of_group("g", by="amount")], [1]),
         ([of_group("g", by="amount"), of_group("g", by="other"), of_group("g")], []),
     ],
-)  # fmt: skip
+)
 def test_what_earlier_entries_take_is_unreachable(
     entries: list[dict[str, Any]], unreachable: list[int]
 ) -> None:

@@ -68,14 +68,27 @@ INF = math.inf
         (WINDOW | {"aggregate": "last", "field": "items"}, FeatureRange(1, 9, True, True)),
         (WINDOW | {"aggregate": "std", "field": "amount"}, FeatureRange(0, INF, may_miss=True)),
         (WINDOW | {"aggregate": "time_since"}, FeatureRange(0, 3600, may_miss=True)),
-        ({"kind": "history_ratio", "entity": "card", "window": "1h", "field": "amount"},
-         FeatureRange(0, INF, may_miss=True)),
-        ({"kind": "label", "entity": "card", "window": "1h", "delay": "1d", "aggregate": "rate"},
-         FeatureRange(0, 1)),
-        ({"kind": "label", "entity": "card", "window": "1h", "delay": "1d", "aggregate": "count",
-          "empty": 0.5}, FeatureRange(0, INF)),
+        (
+            {"kind": "history_ratio", "entity": "card", "window": "1h", "field": "amount"},
+            FeatureRange(0, INF, may_miss=True),
+        ),
+        (
+            {"kind": "label", "entity": "card", "window": "1h", "delay": "1d", "aggregate": "rate"},
+            FeatureRange(0, 1),
+        ),
+        (
+            {
+                "kind": "label",
+                "entity": "card",
+                "window": "1h",
+                "delay": "1d",
+                "aggregate": "count",
+                "empty": 0.5,
+            },
+            FeatureRange(0, INF),
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_values_of_a_feature_follow_from_its_declaration(
     declared: dict[str, Any], expected: FeatureRange
 ) -> None:
@@ -135,10 +148,12 @@ def test_a_missing_value_wants_a_reason_where_there_may_be_one() -> None:
         ([{"at_least": 0, "below": 100.1}], []),
         ([{"at_least": 0, "below": 100}], ["high and at least 100:", "low and at least 100:"]),
         ([{"at_least": 5}], ["high and below 5:", "low and below 5:"]),
-        ([{"below": 5}, {"at_least": 6}],
-         ["high and from 5 to below 6:", "low and from 5 to below 6:"]),
+        (
+            [{"below": 5}, {"at_least": 6}],
+            ["high and from 5 to below 6:", "low and from 5 to below 6:"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_gap_between_bands_is_found(bands: list[dict[str, float]], gaps: list[str]) -> None:
     entries = [entry(direction="any", band=band) for band in bands]
     said = [text for _, text in found(plan(amount=AMOUNT), *entries)]

@@ -82,8 +82,9 @@ def test_a_small_share_of_the_rise_is_no_reason() -> None:
     assert codes(made, 2.0, 1.0, 1.0, -50.0) == ["amount", "count", "rate"]
     assert codes(made, 2.1, 1.0, 0.9) == ["amount", "count"]
     assert codes(writer(*EACH, settings=ReasonSettings(least_share=0)), 9.0, 1e-9) == [
-        "amount", "count",
-    ]  # fmt: skip
+        "amount",
+        "count",
+    ]
 
 
 def test_a_reason_says_value_typical_value_and_unit_in_each_language() -> None:

@@ -170,7 +170,7 @@ WRONG: dict[str, dict[str, Any]] = {
         "reasons": [as_values(a_record())["reasons"][0]] * 5,
         "catalogue.version": 1,
     }.items()
-} | {"missing": {k: v for k, v in as_values(a_record()).items() if k != "answers"}}  # fmt: skip
+} | {"missing": {k: v for k, v in as_values(a_record()).items() if k != "answers"}}
 
 
 @pytest.mark.parametrize("path", WRONG)

@@ -76,8 +76,10 @@ def test_a_sheet_says_what_the_record_says():
     assert [fact.text for fact in answers if fact.name == "review from anomaly"] == ["99%"]
     rows = {row.feature: row for row in sheet.values}
     assert (rows["amount"].value, rows["amount"].typical, rows["amount"].unit) == (
-        "412.50", "31", "EUR",
-    )  # fmt: skip
+        "412.50",
+        "31",
+        "EUR",
+    )
     assert rows["frauds"].value == "–"
     assert rows["frauds"].window == "terminal, 7d, until 7d before"
     german = sheet_of(a_record(), "de")
@@ -122,10 +124,33 @@ def test_a_letter_reveals_nothing_of_the_model(language):
     text = everything(letter(language)).split("</style>")[-1].replace(record.id, "")
     body = text[text.rindex("}") :]
     for secret in (
-        "412", "31", "0.94", "94", "0.91", "91", "0.98", "98", "0.5", "50%", "0.1", "2.31", "3.25",
-        record.model.package, record.event.key, "116946", "amount-high", "lime", "onnxruntime",
-        "R²", "threshold", "Schwelle", "score", "Score", "probability", "wahrscheinlich",
-    ):  # fmt: skip
+        "412",
+        "31",
+        "0.94",
+        "94",
+        "0.91",
+        "91",
+        "0.98",
+        "98",
+        "0.5",
+        "50%",
+        "0.1",
+        "2.31",
+        "3.25",
+        record.model.package,
+        record.event.key,
+        "116946",
+        "amount-high",
+        "lime",
+        "onnxruntime",
+        "R²",
+        "threshold",
+        "Schwelle",
+        "score",
+        "Score",
+        "probability",
+        "wahrscheinlich",
+    ):
         assert secret not in body, secret
     assert REASON.customer[language] in body
     for said in ("Ada Winter", "+49 30 1", "ada@example.org", "Bank <of> the Weir"):
@@ -184,11 +209,7 @@ def test_numbers_of_any_size_are_written():
 
 @pytest.mark.parametrize(
     ("analyst", "customer", "language"),
-    [
-        ({"de": "a", "en": "a"}, {"de": "b"}, "de"),
-        ({"en": "a"}, {"de": "b"}, None),
-        ({}, {}, None),
-    ],
+    [({"de": "a", "en": "a"}, {"de": "b"}, "de"), ({"en": "a"}, {"de": "b"}, None), ({}, {}, None)],
 )
 def test_a_language_has_to_have_all_texts(analyst, customer, language):
     record = a_record(reasons=(replaced(REASON, analyst=analyst, customer=customer),))

@@ -25,12 +25,18 @@ def record(number: int, **changes: Any) -> bytes:
     value: dict[str, Any] = {
         "schema": "weir.explanation/1",
         "id": hashlib.sha256(str(number).encode()).hexdigest()[:32],
-        "event": {"id": number, "key": f"token-{number % 3}", "topic": "weir.events",
-                  "partition": 0, "offset": number, "time": T0 + number * DAY_MS},
+        "event": {
+            "id": number,
+            "key": f"token-{number % 3}",
+            "topic": "weir.events",
+            "partition": 0,
+            "offset": number,
+            "time": T0 + number * DAY_MS,
+        },
         "decision": {"outcome": ("review", "decline")[number % 2], "policy": "1"},
         "model": {"package": "ab" * 32, "version": 1},
         "explanation": {"baseline": -4.25, "attributions": [{"group": "amount", "value": 1.5}]},
-    }  # fmt: skip
+    }
     for name, new in changes.items():
         *parents, last = name.split("__")
         inner = value

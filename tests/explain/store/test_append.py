@@ -57,8 +57,11 @@ def test_the_same_again_changes_nothing_and_others_under_its_id_are_refused(
     )
     assert (done.stored, done.repeated) == (1, 2)
     assert [(each.position, each.conflict) for each in done.refused] == [
-        (1, True), (2, False), (3, False), (5, True)
-    ]  # fmt: skip
+        (1, True),
+        (2, False),
+        (3, False),
+        (5, True),
+    ]
     assert "other bytes" in done.refused[0].detail
     assert "schema" in done.refused[1].detail
     assert rows(database)[:2] == before
@@ -94,8 +97,12 @@ def test_a_record_nested_too_deep_is_refused_and_ends_nothing(tmp_path: Path) ->
 
 
 def test_odd_texts_are_stored_too(database: Database) -> None:
-    bodies = [record(0, event__id="a\0b"), record(1, event__id="x" * 9_000),
-              record(2, event__key=None), record(3, event__id="ü☃")]  # fmt: skip
+    bodies = [
+        record(0, event__id="a\0b"),
+        record(1, event__id="x" * 9_000),
+        record(2, event__key=None),
+        record(3, event__id="ü☃"),
+    ]
     assert appender(database).append(bodies).stored == 4
     assert [row.body for row in rows(database)] == bodies
     assert verify(database, TRUSTED).whole
@@ -169,8 +176,10 @@ def start_writer(url: str, first: int, last: int, size: int) -> "subprocess.Pope
     script = _WRITER.format(root=str(_ROOT), here=str(Path(__file__).parent))
     return subprocess.Popen(
         [sys.executable, "-c", script, url, *map(str, (first, last, size))],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def go(process: "subprocess.Popen[str]") -> None:
@@ -276,11 +285,7 @@ def test_sqlite_that_is_locked_is_unavailable_and_one_that_is_no_database_is_wro
     settings = StoreSettings(url=f"sqlite:///{tmp_path / 'a.db'}")
     with settings.open_database(tmp_path) as one, settings.open_database(tmp_path) as other:
         assert (tmp_path / "a.db").stat().st_mode & 0o777 == 0o600
-        with (
-            one.writing(),
-            pytest.raises(StoreUnavailableError, match="locked"),
-            other.writing(),
-        ):
+        with one.writing(), pytest.raises(StoreUnavailableError, match="locked"), other.writing():
             pass
         with one.writing(), other.reading():
             pass

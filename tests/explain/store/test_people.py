@@ -163,8 +163,11 @@ def test_a_hold_stops_a_purge_until_it_is_released(filled: Database) -> None:
         number, _ = retention.add(hold, "court order 4711")
         (active,) = retention.holds()
         assert (active.number, active.hold, active.who, active.note) == (
-            number, hold, "ada", "court order 4711"
-        )  # fmt: skip
+            number,
+            hold,
+            "ada",
+            "court order 4711",
+        )
         plan = retention.plan(before_ms)
         assert (plan.through, plan.held_by) == (through, (number,) if held else ()), hold
         retention.release(number, "it is over")

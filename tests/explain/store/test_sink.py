@@ -119,8 +119,10 @@ def test_records_are_stored_once_and_the_rest_goes_to_the_dead_letters(
     assert world.metric("weir_store_records_total", outcome="repeated") == 1
     assert world.metric("weir_store_up") == 1
     assert [(each.letter.reason, each.letter.value) for each in world.letters()] == [
-        ("breaks_schema", b"no json"), ("empty", None), ("failed", conflict)
-    ]  # fmt: skip
+        ("breaks_schema", b"no json"),
+        ("empty", None),
+        ("failed", conflict),
+    ]
     assert "other bytes" in world.letters()[2].letter.detail
     assert world.metric("weir_dead_letters_total", reason="failed") == 1
 

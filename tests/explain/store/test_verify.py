@@ -150,12 +150,20 @@ def test_every_byte_of_a_record_and_of_its_hashes_counts(
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        ("id", "'11111111111111111111111111111111'"), ("event_id", "'7000'"),
-        ("event_key", "''"), ("event_time", "event_time + 1"), ("outcome", "'approve'"),
-        ("package", "upper(package)"), ("body", "17"), ("body", "'text'"), ("hash", "x''"),
-        ("previous", "3.5"), ("hash", "10000000000"), ("body", "x''"),
+        ("id", "'11111111111111111111111111111111'"),
+        ("event_id", "'7000'"),
+        ("event_key", "''"),
+        ("event_time", "event_time + 1"),
+        ("outcome", "'approve'"),
+        ("package", "upper(package)"),
+        ("body", "17"),
+        ("body", "'text'"),
+        ("hash", "x''"),
+        ("previous", "3.5"),
+        ("hash", "10000000000"),
+        ("body", "x''"),
     ],
-)  # fmt: skip
+)
 def test_every_column_counts(
     tampered: Callable[..., Report], number: int, column: str, value: str
 ) -> None:
@@ -219,8 +227,10 @@ def test_swapped_bodies_and_a_row_in_anothers_place(tampered: Callable[..., Repo
     )
     fault = first(tampered(sql(swap)))
     assert (fault.kind, fault.sequence, fault.id) == ("changed", 3, name(3))
-    moved = ["DELETE FROM weir_records WHERE sequence = 3",
-             "UPDATE weir_records SET sequence = 3 WHERE sequence = 9"]  # fmt: skip
+    moved = [
+        "DELETE FROM weir_records WHERE sequence = 3",
+        "UPDATE weir_records SET sequence = 3 WHERE sequence = 9",
+    ]
     fault = first(tampered(sql(*moved)))
     assert (fault.kind, fault.sequence) == ("removed", 3)
 
@@ -329,13 +339,15 @@ def test_anchors_that_are_gone_or_changed_are_named(
 def test_a_copy_of_the_anchors_tells_of_an_end_that_was_cut_off_with_them(
     whole: Path, tampered: Callable[..., Report], tmp_path: Path
 ) -> None:
-    cut = sql("DELETE FROM weir_records WHERE sequence > 4", "DELETE FROM weir_anchors "
-              "WHERE number > 1")  # fmt: skip
+    cut = sql(
+        "DELETE FROM weir_records WHERE sequence > 4", "DELETE FROM weir_anchors WHERE number > 1"
+    )
     assert tampered(cut).whole  # by itself it looks whole
     report = tampered(cut, whole / "anchors.jsonl")
     assert [(fault.part, fault.kind, fault.sequence) for fault in report.faults] == [
-        ("records", "truncated", 5), ("anchors", "removed", 2)
-    ]  # fmt: skip
+        ("records", "truncated", 5),
+        ("anchors", "removed", 2),
+    ]
     one, two = (whole / "anchors.jsonl").read_text().splitlines()
     bad = tmp_path / "copy.jsonl"
     for text, kind, number in (
@@ -393,8 +405,10 @@ def test_any_deed_is_found_where_it_was_done(deed: tuple, tampered: Callable[...
     def do(raw: sqlite3.Connection) -> object:
         if kind == "body":
             body = row(raw, place)[2]
-            raw.execute("UPDATE weir_records SET body = ? WHERE sequence = ?",
-                        (flip(body, how % len(body), more), place))  # fmt: skip
+            raw.execute(
+                "UPDATE weir_records SET body = ? WHERE sequence = ?",
+                (flip(body, how % len(body), more), place),
+            )
         elif kind == "remove":
             raw.execute("DELETE FROM weir_records WHERE sequence = ?", (place,))
             if how:

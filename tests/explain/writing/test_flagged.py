@@ -12,9 +12,16 @@ from explain.writing.flagged import read_flagged
 from streams.feature_log import FeatureLogWriter, ScoredEvents
 
 DECISIONS = ("approve", "review", "decline")
-CONTEXT = {"model": "0123456789ab", "policy": "3", "events_topic": "e", "review": "0.25",
-           "decline": "inf", "anomaly_review": "0.75",
-           "backend": "cpu", "precision": "float32"}  # fmt: skip
+CONTEXT = {
+    "model": "0123456789ab",
+    "policy": "3",
+    "events_topic": "e",
+    "review": "0.25",
+    "decline": "inf",
+    "anomaly_review": "0.75",
+    "backend": "cpu",
+    "precision": "float32",
+}
 
 
 def record(**context: str) -> bytes:
@@ -24,13 +31,20 @@ def record(**context: str) -> bytes:
     nothing = np.zeros(6, np.bool_)
     return writer.encode(
         ScoredEvents(
-            ids=list(range(6)), keys=list("uvwxyz"), times=np.arange(6) + 1_000,
-            offsets=np.arange(6) * 10, features=np.column_stack([floats, -floats]), score=floats,
-            probability=floats / 10, anomaly=floats / 20,
-            decision=np.array([0, 1, 2, 0, 1, 2], np.int8), late=nothing, approximate=nothing,
+            ids=list(range(6)),
+            keys=list("uvwxyz"),
+            times=np.arange(6) + 1_000,
+            offsets=np.arange(6) * 10,
+            features=np.column_stack([floats, -floats]),
+            score=floats,
+            probability=floats / 10,
+            anomaly=floats / 20,
+            decision=np.array([0, 1, 2, 0, 1, 2], np.int8),
+            late=nothing,
+            approximate=nothing,
             fallback=np.array([0, 0, 0, 1, 1, 1], np.bool_),
         )
-    )  # fmt: skip
+    )
 
 
 def test_decisions_of_the_model_are_chosen_and_those_of_the_fallback_are_not():
@@ -66,9 +80,12 @@ def test_a_record_with_bits_turned_over_ends_no_process():
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, range(1_500))],
-        input=record().hex(), text=True, capture_output=True, check=False,
+        input=record().hex(),
+        text=True,
+        capture_output=True,
+        check=False,
         cwd=Path(__file__).parents[3],
-    )  # fmt: skip
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -33,17 +33,44 @@ DEFINITIONS = {
     "fields": {"value": {"type": "float", "unit": "EUR"}},
     "features": [
         {"name": "amount", "kind": "field", "field": "value"},
-        {"name": "count_1d", "kind": "window", "entity": "card", "aggregate": "count",
-         "window": 86_400_000, "field": None, "delay": 0},
-        {"name": "amount_7d", "kind": "window", "entity": "card", "aggregate": "sum",
-         "window": 604_800_000, "field": "value", "delay": 0},
+        {
+            "name": "count_1d",
+            "kind": "window",
+            "entity": "card",
+            "aggregate": "count",
+            "window": 86_400_000,
+            "field": None,
+            "delay": 0,
+        },
+        {
+            "name": "amount_7d",
+            "kind": "window",
+            "entity": "card",
+            "aggregate": "sum",
+            "window": 604_800_000,
+            "field": "value",
+            "delay": 0,
+        },
         {"name": "hour", "kind": "calendar", "part": "hour"},
-        {"name": "risk_30d", "kind": "label", "entity": "shop", "aggregate": "rate",
-         "window": 2_592_000_000, "delay": 604_800_000},
-        {"name": "device_age", "kind": "window", "entity": "device", "aggregate": "time_since",
-         "window": 90_061_001, "field": None, "delay": 0},
+        {
+            "name": "risk_30d",
+            "kind": "label",
+            "entity": "shop",
+            "aggregate": "rate",
+            "window": 2_592_000_000,
+            "delay": 604_800_000,
+        },
+        {
+            "name": "device_age",
+            "kind": "window",
+            "entity": "device",
+            "aggregate": "time_since",
+            "window": 90_061_001,
+            "field": None,
+            "delay": 0,
+        },
     ],
-}  # fmt: skip
+}
 
 
 def test_what_a_value_means_is_in_the_definitions() -> None:
@@ -85,20 +112,35 @@ def record(package, data):
         PolicySettings(review_probability=0.25, decline_alert_rate=0), package.thresholds
     )
     return build_record(
-        event=EventPart(id="e-1", key=None, topic="weir.events", partition=0, offset=7,
-                        time=1_750_000_000_000, arrived=None, explained=None),
-        decision=DecisionPart(outcome="review", policy="1", fallback=None,
-                              thresholds=thresholds_part(
-                                  policy.review, policy.decline, policy.anomaly_review)),
-        answers=AnswersPart(score=finite(np.float32(0.5)), probability=finite(np.float32(0.3)),
-                            anomaly=finite(math.nan), log_odds=explanation.log_odds),
+        event=EventPart(
+            id="e-1",
+            key=None,
+            topic="weir.events",
+            partition=0,
+            offset=7,
+            time=1_750_000_000_000,
+            arrived=None,
+            explained=None,
+        ),
+        decision=DecisionPart(
+            outcome="review",
+            policy="1",
+            fallback=None,
+            thresholds=thresholds_part(policy.review, policy.decline, policy.anomaly_review),
+        ),
+        answers=AnswersPart(
+            score=finite(np.float32(0.5)),
+            probability=finite(np.float32(0.3)),
+            anomaly=finite(math.nan),
+            log_odds=explanation.log_odds,
+        ),
         model=model_part(package, 1, "onnxruntime", "fp32"),
         features=feature_parts(names, row, typical, facts_of(DEFINITIONS)),
         explainer=explainer_part(package, lime.design, explain, reasons),
         explanation=explanation_part(explanation, list(groups)),
         reasons=writer.reasons(explanation, row),
         catalogue=catalogue_part(words),
-    )  # fmt: skip
+    )
 
 
 def test_the_record_of_a_model_is_written_and_read(record, package, data) -> None:
@@ -112,8 +154,12 @@ def test_the_record_of_a_model_is_written_and_read(record, package, data) -> Non
     assert (again.decision.thresholds.review, again.decision.thresholds.decline) == (0.25, None)
     assert again.answers.anomaly is None
     assert [group.name for group in again.explainer.groups] == [
-        "amount", "use", "hour", "risk_30d", "device_age",
-    ]  # fmt: skip
+        "amount",
+        "use",
+        "hour",
+        "risk_30d",
+        "device_age",
+    ]
     assert again.explainer.confidence == ConfidencePart(r2=0.0, ess=1.0, vsi=0.0, gap=100.0)
     assert again.explainer.reasons == TellingPart(at_most=3, least_share=0.05)
     assert (again.explainer.samples, again.explainer.top) == (512, 5)

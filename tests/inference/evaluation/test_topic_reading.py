@@ -20,11 +20,20 @@ def answer(event, probability, decision="approve", key=7):
     timings = {"scored": 3, "batch": 1, "decode_us": 1, "features_us": 1, "inference_us": 1}
     return json.dumps(
         {
-            "event_id": event, "key": key, "event_time": 1_000 + event, "score": probability / 2,
-            "probability": probability, "anomaly": 0.5, "decision": decision, "model": "m",
-            "policy": "1", "feature_schema": "f", "arrived": 2, "timings": timings,
+            "event_id": event,
+            "key": key,
+            "event_time": 1_000 + event,
+            "score": probability / 2,
+            "probability": probability,
+            "anomaly": 0.5,
+            "decision": decision,
+            "model": "m",
+            "policy": "1",
+            "feature_schema": "f",
+            "arrived": 2,
+            "timings": timings,
         }
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

@@ -36,19 +36,46 @@ def classifier(transform: str, **more: object) -> onnx.NodeProto:
 @pytest.mark.parametrize(
     ("operator", "width"),
     [
-        (node("Scaler", ["x"], ["y"], domain="ai.onnx.ml",
-              offset=[1.0, 2.0, 3.0], scale=[0.5, 2.0, 1.0]), 3),
+        (
+            node(
+                "Scaler",
+                ["x"],
+                ["y"],
+                domain="ai.onnx.ml",
+                offset=[1.0, 2.0, 3.0],
+                scale=[0.5, 2.0, 1.0],
+            ),
+            3,
+        ),
         (node("Scaler", ["x"], ["y"], domain="ai.onnx.ml", offset=[1.0], scale=[0.5]), 3),
-        (node("Imputer", ["x"], ["y"], domain="ai.onnx.ml",
-              imputed_value_floats=[1.0, 2.0, 3.0], replaced_value_float=float("nan")), 3),
+        (
+            node(
+                "Imputer",
+                ["x"],
+                ["y"],
+                domain="ai.onnx.ml",
+                imputed_value_floats=[1.0, 2.0, 3.0],
+                replaced_value_float=float("nan"),
+            ),
+            3,
+        ),
         (classifier("NONE"), 2),
         (classifier("LOGISTIC"), 2),
         (classifier("SOFTMAX"), 2),
-        (node("LinearRegressor", ["x"], ["y"], domain="ai.onnx.ml",
-              coefficients=COEFFICIENTS[:3], intercepts=[0.5]), 1),
+        (
+            node(
+                "LinearRegressor",
+                ["x"],
+                ["y"],
+                domain="ai.onnx.ml",
+                coefficients=COEFFICIENTS[:3],
+                intercepts=[0.5],
+            ),
+            1,
+        ),
     ],
     ids=["scaler", "one scale", "imputer", "margins", "logistic", "softmax", "regressor"],
-)  # fmt: skip
+)
 def test_each_operator_answers_alike(operator, width):
     output = helper.make_tensor_value_info("y", FLOAT, ["n", width])
     made = model([operator], outputs=[output], opsets=ML).SerializeToString()
@@ -60,14 +87,22 @@ def test_each_operator_answers_alike(operator, width):
 @pytest.mark.parametrize(
     "operators",
     [
-        [node("Imputer", ["x"], ["y"], domain="ai.onnx.ml",
-              imputed_value_floats=[1.0], replaced_value_float=-1.0)],
+        [
+            node(
+                "Imputer",
+                ["x"],
+                ["y"],
+                domain="ai.onnx.ml",
+                imputed_value_floats=[1.0],
+                replaced_value_float=-1.0,
+            )
+        ],
         [classifier("PROBIT")],
         [classifier("LOGISTIC"), node("Cast", ["label"], ["used"], to=TensorProto.FLOAT)],
         [node("Normalizer", ["x"], ["y"], domain="ai.onnx.ml", norm="L2")],
     ],
     ids=["another missing value", "probit", "its label is read", "normalizer"],
-)  # fmt: skip
+)
 def test_what_is_used_otherwise_stays_as_it_is(operators):
     outputs = [helper.make_tensor_value_info("y", FLOAT, None)]
     made = model(operators, outputs=outputs, opsets=ML)

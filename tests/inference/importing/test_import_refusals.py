@@ -262,12 +262,15 @@ def test_a_batch_that_cannot_be_freed_is_refused(refusal):
     "mixing",
     [
         [node("Softmax", ["z"], ["y"], axis=0)],
-        [node("ReduceMax", ["z"], ["m"], axes=[0]), node("Sub", ["z", "m"], ["d"]),
-         node("Sigmoid", ["d"], ["y"])],
+        [
+            node("ReduceMax", ["z"], ["m"], axes=[0]),
+            node("Sub", ["z", "m"], ["d"]),
+            node("Sigmoid", ["d"], ["y"]),
+        ],
         [node("ReduceMean", ["z"], ["y"], keepdims=1)],
     ],
     ids=["softmax over events", "relative to the batch", "one answer for all"],
-)  # fmt: skip
+)
 def test_operators_that_mix_events_are_refused(refusal, mixing):
     error = refusal(model([node("MatMul", ["x", "w"], ["z"]), *mixing]))
     assert "depends on the others" in error.problem or "not a row each" in error.problem
@@ -281,15 +284,31 @@ def test_operators_that_mix_events_are_refused(refusal, mixing):
     [
         ([node("RandomNormalLike", ["x"], ["r"]), *logistic("r")], "random"),
         ([node("Dropout", ["x", "half", "yes"], ["r"]), *logistic("r")], "training mode"),
-        ([node("BatchNormalization", ["x", *["three"] * 4], ["r", "m", "v"], training_mode=1),
-          *logistic("r")], "mixes events"),
+        (
+            [
+                node("BatchNormalization", ["x", *["three"] * 4], ["r", "m", "v"], training_mode=1),
+                *logistic("r"),
+            ],
+            "mixes events",
+        ),
         ([node("FusedGelu", ["x"], ["r"], domain="com.microsoft"), *logistic("r")], "custom"),
-        ([node("EPContext", ["x"], ["r"], domain="com.microsoft", ep_cache_context="/etc/passwd"),
-          *logistic("r")], "custom"),
+        (
+            [
+                node(
+                    "EPContext",
+                    ["x"],
+                    ["r"],
+                    domain="com.microsoft",
+                    ep_cache_context="/etc/passwd",
+                ),
+                *logistic("r"),
+            ],
+            "custom",
+        ),
         ([node("Mine", ["x"], ["r"], domain="evil"), *logistic("r")], "custom"),
     ],
     ids=["random", "dropout", "batch norm", "contrib", "reads a file", "plugin"],
-)  # fmt: skip
+)
 def test_operators_that_no_package_may_hold_are_refused(refusal, nodes, said):
     constants = {"half": np.float32(0.5), "yes": np.array(True), "three": np.ones(3, np.float32)}
     opsets = {"": 17, "com.microsoft": 1, "evil": 1}
@@ -328,10 +347,13 @@ def loop(trips: str, body: list[onnx.NodeProto] | None = None, number: int = 0):
     inner = helper.make_graph(
         body or [node("Identity", [f"v{number}"], [f"o{number}"])],
         f"body{number}",
-        [value(f"i{number}", INT64, []), value(f"c{number}", TensorProto.BOOL, []),
-         value(f"v{number}", FLOAT, None)],
+        [
+            value(f"i{number}", INT64, []),
+            value(f"c{number}", TensorProto.BOOL, []),
+            value(f"v{number}", FLOAT, None),
+        ],
         [value(f"c{number}", TensorProto.BOOL, []), value(f"o{number}", FLOAT, None)],
-    )  # fmt: skip
+    )
     source = "x" if number == 0 else f"v{number - 1}"
     target = "r" if number == 0 else f"o{number - 1}"
     return node("Loop", [trips, "", source], [target], body=inner)
@@ -379,9 +401,13 @@ def calls(name: str, called: list[str]) -> onnx.FunctionProto:
     """A function that calls others one after the other."""
     nodes = [node(other, [f"v{i}"], [f"v{i + 1}"], domain="mine") for i, other in enumerate(called)]
     return helper.make_function(
-        "mine", name, ["v0"], [f"v{len(called)}"], nodes,
+        "mine",
+        name,
+        ["v0"],
+        [f"v{len(called)}"],
+        nodes,
         [helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)],
-    )  # fmt: skip
+    )
 
 
 def with_functions(*functions: onnx.FunctionProto) -> onnx.ModelProto:
@@ -447,8 +473,14 @@ def test_a_sound_stump_is_taken(check):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"nodes_modes": ["BRANCH_LEQ", "BRANCH_LEQ", "LEAF"],
-          "nodes_truenodeids": [1, 0, 0], "nodes_falsenodeids": [2, 2, 0]}, "circle"),
+        (
+            {
+                "nodes_modes": ["BRANCH_LEQ", "BRANCH_LEQ", "LEAF"],
+                "nodes_truenodeids": [1, 0, 0],
+                "nodes_falsenodeids": [2, 2, 0],
+            },
+            "circle",
+        ),
         ({"nodes_truenodeids": [0, 0, 0]}, "circle"),
         ({"nodes_truenodeids": [7, 0, 0]}, "not there"),
         ({"nodes_nodeids": [0, 1, 1]}, "same id"),
@@ -457,6 +489,6 @@ def test_a_sound_stump_is_taken(check):
         ({"nodes_featureids": [3, 0, 0]}, "does not answer"),
     ],
     ids=["circle", "itself", "nowhere", "twice", "too few", "before", "beyond"],
-)  # fmt: skip
+)
 def test_trees_whose_walks_do_not_end_are_refused(refusal, changes, said):
     assert said in refusal(model([trees(**changes)], opsets=ML)).problem

@@ -134,8 +134,10 @@ def test_an_inspection_apart_finds_what_one_here_finds(tmp_path):
 
 
 def test_a_refusal_apart_names_the_file(tmp_path):
-    path = save(tmp_path / "odd.onnx", model([node("Mine", ["x"], ["y"], domain="evil")],
-                                             opsets={"": 17, "evil": 1}))  # fmt: skip
+    path = save(
+        tmp_path / "odd.onnx",
+        model([node("Mine", ["x"], ["y"], domain="evil")], opsets={"": 17, "evil": 1}),
+    )
     with pytest.raises(ImportRefusedError) as refused:
         inspect_apart(path, REQUEST)
     assert str(refused.value).startswith(f"{path}: node 0 (Mine): it is a custom operator")

@@ -15,9 +15,14 @@ MODEL = "a" * 64
 
 def report(at: int) -> ScorerReport:
     return ScorerReport(
-        outcome="serving", model=MODEL, policy="1", asked_model=MODEL, asked_policy="1",
-        at=at, alive=now_ms(),
-    )  # fmt: skip
+        outcome="serving",
+        model=MODEL,
+        policy="1",
+        asked_model=MODEL,
+        asked_policy="1",
+        at=at,
+        alive=now_ms(),
+    )
 
 
 class Topic:

@@ -73,8 +73,10 @@ def test_the_oldest_are_missed_first() -> None:
     for _ in range(10):
         deadlines.rest.observe(5, 0.050)
     assert deadlines.missed(arrived(10, 31, 29), 100, NOW, engine(0.020)).tolist() == [
-        False, True, False,
-    ]  # fmt: skip
+        False,
+        True,
+        False,
+    ]
 
 
 def test_history_is_the_models() -> None:

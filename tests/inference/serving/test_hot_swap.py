@@ -200,12 +200,11 @@ def test_a_policy_keeps_engine_and_what_is_known_of_its_speed(world: World) -> N
 
 def test_both_at_once_and_only_the_latest_of_each(world: World) -> None:
     world.begin()
-    world.carry_out(world.champion(3), world.decides(version="a"), world.champion(2),
-                    world.decides(version="b"))  # fmt: skip
+    world.carry_out(
+        world.champion(3), world.decides(version="a"), world.champion(2), world.decides(version="b")
+    )
     assert len(world.opened) == 2
-    assert (world.swaps[-1].package, world.swaps[-1].policy.version) == (
-        world.packages[1].id, "b",
-    )  # fmt: skip
+    assert (world.swaps[-1].package, world.swaps[-1].policy.version) == (world.packages[1].id, "b")
 
 
 @pytest.mark.parametrize(
@@ -300,12 +299,16 @@ def test_of_commands_that_come_at_once_the_latest_that_works_counts(world: World
     """Whoever reads them one by one, and whoever starts later, comes to the same end."""
     world.begin()
     world.carry_out(
-        world.champion(3), world.champion(2, 1, 3), world.record(CHAMPION_KEY, b"garbage"),
-        world.decides(version="a"), world.decides(version="x", review_alert_rate=1e-9),
-    )  # fmt: skip
+        world.champion(3),
+        world.champion(2, 1, 3),
+        world.record(CHAMPION_KEY, b"garbage"),
+        world.decides(version="a"),
+        world.decides(version="x", review_alert_rate=1e-9),
+    )
     assert [(each.package, each.policy.version) for each in world.swaps] == [
-        (world.packages[1].id, "1"), (world.packages[1].id, "a"),
-    ]  # fmt: skip
+        (world.packages[1].id, "1"),
+        (world.packages[1].id, "a"),
+    ]
     assert world.changes("refused") == 2
 
 
@@ -394,8 +397,9 @@ def test_nothing_that_works_is_an_error(world: World, packages: list[ModelPackag
     world.faults = {1: EngineError("the first"), 2: EngineError("the second")}
     with pytest.raises(EngineError, match="the second"):
         world.begin(world.champion(2, 1))
-    hopeless = World(packages, policy=PolicySettings(review_probability=0.9,
-                                                     decline_probability=0.1))  # fmt: skip
+    hopeless = World(
+        packages, policy=PolicySettings(review_probability=0.9, decline_probability=0.1)
+    )
     with pytest.raises(PolicyError, match="declining from"):
         hopeless.begin()
 

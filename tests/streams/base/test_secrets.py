@@ -33,9 +33,13 @@ def test_nobody_is_shown_a_secret(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [KafkaSettings, BrokerSettings])
 @pytest.mark.parametrize(
     "values",
-    [{"sasl_pasword": SECRET}, {"properties": SECRET}, {"client": SECRET},
-     {"sasl_password": SECRET, "sasl_password_file": "here"}],
-)  # fmt: skip
+    [
+        {"sasl_pasword": SECRET},
+        {"properties": SECRET},
+        {"client": SECRET},
+        {"sasl_password": SECRET, "sasl_password_file": "here"},
+    ],
+)
 def test_nor_does_an_error_show_it(kind: type[KafkaSettings], values: dict[str, str]) -> None:
     with pytest.raises(ValidationError) as wrong:
         kind.model_validate(values)
@@ -50,8 +54,9 @@ def test_the_client_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["sasl_password_file", "ssl_key_password_file"])
-@pytest.mark.parametrize(("content", "words"), [(None, "no file"), (b"\n", "is empty"),
-                                                (b"\xff", "can't be read")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "no file"), (b"\n", "is empty"), (b"\xff", "can't be read")]
+)
 def test_a_file_without_a_secret_is_named(
     tmp_path: Path, key: str, content: bytes | None, words: str
 ) -> None:

@@ -238,8 +238,10 @@ def test_purge_deletes_a_beginning_and_nothing_else(world):
     purge(box, admin, plan)
     left = list(box.letters({}))
     assert [stored.letter.offset for stored in left if stored.place.partition == 0] == [
-        104, 106, 108,
-    ]  # fmt: skip
+        104,
+        106,
+        108,
+    ]
     with pytest.raises(PurgeError, match=r"only from the beginning .* stand before"):
         plan_purge(box, Selection(from_ms=1_008_000))
     assert len(list(box.letters({}))) == 6

@@ -68,8 +68,15 @@ def test_a_mark_is_read_back(time: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [None, [], [("weir.progress", None)], [("weir.progress", b"tomorrow")],
-                [("weir.progress", b"1" * 30)], [("progress", b"5")]],
-)  # fmt: skip
+    "headers",
+    [
+        None,
+        [],
+        [("weir.progress", None)],
+        [("weir.progress", b"tomorrow")],
+        [("weir.progress", b"1" * 30)],
+        [("progress", b"5")],
+    ],
+)
 def test_what_is_no_mark(headers: list[tuple[str, bytes | None]] | None) -> None:
     assert read_progress(headers) is None

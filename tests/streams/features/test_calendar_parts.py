@@ -49,8 +49,7 @@ def test_summer_time_moves_the_hour() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "inside"),
-    [((0, 6), range(7)), ((22, 5), [22, 23, 0, 1, 2, 3, 4, 5]), ((3, 3), [3])],
+    ("hours", "inside"), [((0, 6), range(7)), ((22, 5), [22, 23, 0, 1, 2, 3, 4, 5]), ((3, 3), [3])]
 )
 def test_a_night_includes_its_last_hour_and_may_pass_midnight(
     hours: tuple[int, int], inside: list[int]

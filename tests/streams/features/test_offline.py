@@ -37,13 +37,24 @@ DECLARATIONS: list[dict[str, Any]] = [
     {"name": "amount", "kind": "field", "field": "amount"},
     {"name": "hour", "kind": "calendar", "part": "hour"},
     {"name": "n", "kind": "window", "entity": "card", "aggregate": "count", "window": "1m"},
-    {"name": "shops", "kind": "window", "entity": "card", "aggregate": "distinct",
-     "field": "terminal", "window": "1m"},
-    {"name": "ratio", "kind": "history_ratio", "entity": "card", "field": "amount",
-     "window": "5m"},
-    {"name": "risk", "kind": "label", "entity": "terminal", "aggregate": "rate",
-     "window": "3m", "delay": "30s"},
-]  # fmt: skip
+    {
+        "name": "shops",
+        "kind": "window",
+        "entity": "card",
+        "aggregate": "distinct",
+        "field": "terminal",
+        "window": "1m",
+    },
+    {"name": "ratio", "kind": "history_ratio", "entity": "card", "field": "amount", "window": "5m"},
+    {
+        "name": "risk",
+        "kind": "label",
+        "entity": "terminal",
+        "aggregate": "rate",
+        "window": "3m",
+        "delay": "30s",
+    },
+]
 DELAY_MS = 30_000
 
 
@@ -124,10 +135,15 @@ def test_a_span_has_its_history_and_nothing_of_what_follows(file: EventFile) -> 
     seen: list[tuple[int, int]] = []
     rows = list(
         compute_features(
-            file, PLAN, DELAY_MS, 200_000, 400_000, chunk=64,
+            file,
+            PLAN,
+            DELAY_MS,
+            200_000,
+            400_000,
+            chunk=64,
             progress=lambda done, total: seen.append((done, total)),
         )
-    )  # fmt: skip
+    )
     np.testing.assert_array_equal(
         np.concatenate([each.matrix for each in rows]), everything[start:stop]
     )

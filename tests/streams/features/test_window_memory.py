@@ -16,13 +16,7 @@ from streams.features.state import WindowSettings
 COUNT = {"kind": "window", "entity": "card", "aggregate": "count", "window": "1s"}
 SUM = {**COUNT, "aggregate": "sum", "field": "amount"}
 DISTINCT = {**COUNT, "aggregate": "distinct", "field": "items"}
-FRAUDS = {
-    "kind": "label",
-    "entity": "card",
-    "aggregate": "count",
-    "window": "1s",
-    "delay": "0ms",
-}
+FRAUDS = {"kind": "label", "entity": "card", "aggregate": "count", "window": "1s", "delay": "0ms"}
 
 
 def test_many_entities_and_hot_ones_outgrow_blocks_and_arena() -> None:
@@ -181,9 +175,18 @@ def test_a_label_can_be_taken_back() -> None:
 
 
 KERNELS = (
-    update_entity, undo, find_idle, forget_blocks, free_blocks, count_kept, rebuild,
-    collect, refill, sum_blocks, free_places,
-)  # fmt: skip
+    update_entity,
+    undo,
+    find_idle,
+    forget_blocks,
+    free_blocks,
+    count_kept,
+    rebuild,
+    collect,
+    refill,
+    sum_blocks,
+    free_places,
+)
 
 
 def test_kernels_are_compiled_once_and_before_the_first_event() -> None:

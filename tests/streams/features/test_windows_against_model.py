@@ -98,9 +98,14 @@ def test_string_ids_and_string_entities() -> None:
 
 def test_distinct_tells_integers_apart_that_float64_does_not() -> None:
     plan = make_plan(
-        {"kind": "window", "entity": "card", "aggregate": "distinct", "field": "items",
-         "window": "1s"}
-    )  # fmt: skip
+        {
+            "kind": "window",
+            "entity": "card",
+            "aggregate": "distinct",
+            "field": "items",
+            "window": "1s",
+        }
+    )
     items = [2**53, 2**53 + 1, 2**62, 2**62 + 1, -(2**62), 2**62, None, 3]
     events = [Event(n, n, items=value) for n, value in enumerate(items)]
     matrix = feed(FeatureState(plan), events)

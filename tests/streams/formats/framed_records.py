@@ -27,8 +27,13 @@ FIELDS = {
     "online": {"type": "bool", "required": False},
 }
 GOOD: dict[str, Any] = {
-    "id": 1, "time": NOW, "card": "c1", "amount": 12.5, "count": 3, "online": True,
-}  # fmt: skip
+    "id": 1,
+    "time": NOW,
+    "card": "c1",
+    "amount": 12.5,
+    "count": 3,
+    "online": True,
+}
 TYPES = {
     "id": "long",
     "time": "long",

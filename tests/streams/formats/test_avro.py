@@ -19,9 +19,18 @@ from streams.events.rejection import Reason
 
 DECIMAL = {"type": {"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2}}
 FIXED = {
-    "type": ["null", {"type": "fixed", "size": 3, "name": "d", "logicalType": "decimal",
-                      "precision": 6, "scale": 1}],
-}  # fmt: skip
+    "type": [
+        "null",
+        {
+            "type": "fixed",
+            "size": 3,
+            "name": "d",
+            "logicalType": "decimal",
+            "precision": 6,
+            "scale": 1,
+        },
+    ]
+}
 ENUM = {"type": {"type": "enum", "name": "card_kind", "symbols": ["c1", "c2"]}}
 
 

@@ -27,13 +27,21 @@ PLAIN = {
     "online": "optional bool",
 }
 JSON_TYPES = {
-    "long": "integer", "int": "integer", "string": "string", "double": "number",
-    "float": "number", "boolean": "boolean",
-}  # fmt: skip
+    "long": "integer",
+    "int": "integer",
+    "string": "string",
+    "double": "number",
+    "float": "number",
+    "boolean": "boolean",
+}
 PROTO_TYPES = {
-    "long": "int64", "int": "int32", "string": "string", "double": "double", "float": "float",
+    "long": "int64",
+    "int": "int32",
+    "string": "string",
+    "double": "double",
+    "float": "float",
     "boolean": "bool",
-}  # fmt: skip
+}
 
 
 class Avro:
@@ -69,8 +77,14 @@ class JsonSchema:
     kind, format = "JSON", "json_schema"
 
     def schema(self, drop, added):
-        types = {"id": "integer", "time": "integer", "card": "string", "amount": "number",
-                 "count": "integer", "online": "boolean"}  # fmt: skip
+        types = {
+            "id": "integer",
+            "time": "integer",
+            "card": "string",
+            "amount": "number",
+            "count": "integer",
+            "online": "boolean",
+        }
         types = {name: kind for name, kind in types.items() if name not in drop}
         types |= {name: JSON_TYPES[kind] for name, (kind, _) in added.items()}
         return json.dumps(

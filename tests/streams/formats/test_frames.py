@@ -4,15 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from framed_records import (
-    GOOD,
-    JSON_SCHEMA,
-    PROTO,
-    avro,
-    decoder,
-    frame,
-    payment,
-)
+from framed_records import GOOD, JSON_SCHEMA, PROTO, avro, decoder, frame, payment
 
 from streams.events.rejection import Reason
 

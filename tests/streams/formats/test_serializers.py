@@ -75,11 +75,16 @@ def test_protobuf_registered_as_text(registry):
 def test_the_same_events_are_the_same_in_every_format():
     rng = np.random.default_rng(20261121)
     events = [
-        {"id": i, "time": NOW - int(rng.integers(10**9)), "card": f"c{rng.integers(9)}é",
-         "amount": float(rng.uniform(0, 1000)), "count": int(rng.integers(-(2**31), 2**31))}
+        {
+            "id": i,
+            "time": NOW - int(rng.integers(10**9)),
+            "card": f"c{rng.integers(9)}é",
+            "amount": float(rng.uniform(0, 1000)),
+            "count": int(rng.integers(-(2**31), 2**31)),
+        }
         | ({"online": bool(rng.integers(2))} if rng.random() < 0.5 else {})
         for i in range(200)
-    ]  # fmt: skip
+    ]
     avro = avro_schema()
     text = """syntax = "proto3"; message P { int64 id = 1; int64 time = 2; string card = 3;
         double amount = 4; optional sint32 count = 5; optional bool online = 6; }"""

@@ -86,8 +86,9 @@ def test_partitions_are_read_in_the_order_of_time(kafka: str, topics: tuple[str,
 
 def test_it_ends_where_the_offsets_say(kafka: str, topics: tuple[str, str]) -> None:
     events, _ = topics
-    everything = read(kafka, new_intake(events), [TopicPartition(events, p, 9_999)
-                                                  for p in range(3)])  # fmt: skip
+    everything = read(
+        kafka, new_intake(events), [TopicPartition(events, p, 9_999) for p in range(3)]
+    )
     places = [
         place
         for work in everything

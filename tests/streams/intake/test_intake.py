@@ -115,8 +115,14 @@ def take(intake: Intake, limit: int = 100) -> InputBatch:
 
 def test_events_come_out_in_columns() -> None:
     intake = make(partitions=2)
-    feed(intake, event(0, OLD + 5), event(1, OLD + 9, timestamp=(1, NOW - 3)),
-         event(4, OLD + 7, partition=1), end(5, partition=1), end(2))  # fmt: skip
+    feed(
+        intake,
+        event(0, OLD + 5),
+        event(1, OLD + 9, timestamp=(1, NOW - 3)),
+        event(4, OLD + 7, partition=1),
+        end(5, partition=1),
+        end(2),
+    )
     intake.finish(EVENTS, 0)
     intake.finish(EVENTS, 1)
     assert (intake.waiting, intake.queued()) == (3, {(EVENTS, 0): 2, (EVENTS, 1): 1})
@@ -326,8 +332,9 @@ def test_messages_of_the_real_client(kafka: str, make_topics: MakeTopics) -> Non
         value = json.dumps({"event_id": i, "label": 1, "time": OLD + 10 * i + 5})
         producer.produce(labels_topic, value, partition=i % 2)
     for partition in range(2):
-        producer.produce(labels_topic, None, partition=partition,
-                         headers=progress_header(OLD + 10_000))  # fmt: skip
+        producer.produce(
+            labels_topic, None, partition=partition, headers=progress_header(OLD + 10_000)
+        )
     assert producer.flush(30) == 0
 
     intake = Intake(CONTRACT, events_topic, labels_topic, AlignmentSettings(), lambda: NOW)
@@ -363,8 +370,12 @@ def test_messages_of_the_real_client(kafka: str, make_topics: MakeTopics) -> Non
         for place, offset in committed(work).items():
             assert offset > last.get(place, -1)
             last[place] = offset
-    assert last == {(events_topic, 0): 31, (events_topic, 1): 30,
-                    (labels_topic, 0): 11, (labels_topic, 1): 11}  # fmt: skip
+    assert last == {
+        (events_topic, 0): 31,
+        (events_topic, 1): 30,
+        (labels_topic, 0): 11,
+        (labels_topic, 1): 11,
+    }
 
 
 @pytest.mark.parametrize("at_once", [True, False])

@@ -105,8 +105,9 @@ def streams(draw: st.DrawFn, late: bool) -> list[Stream]:
     for queue, (is_event, times) in enumerate(zip(kinds, columns, strict=True)):
         own, ids = ids[: len(times)], ids[len(times) :]
         # Gaps between offsets are bad records, or markers of transactions.
-        offsets = accumulate(draw(st.lists(st.integers(1, 3), min_size=len(times),
-                                           max_size=len(times))))  # fmt: skip
+        offsets = accumulate(
+            draw(st.lists(st.integers(1, 3), min_size=len(times), max_size=len(times)))
+        )
         records = [Record(queue, *each) for each in zip(times, offsets, own, strict=True)]
         chunks = draw(st.lists(st.integers(1, 5), min_size=len(times), max_size=len(times)))
         result.append(Stream(is_event, records, chunks, merge_times=list(accumulate(times, max))))
@@ -142,8 +143,9 @@ def run(all_streams: list[Stream], data: st.DataObject, with_marks: bool) -> Mer
     while unread:
         which = data.draw(st.sampled_from(unread))
         stream, queue = all_streams[which], queues[which]
-        chunk = stream.records[stream.read :][: stream.chunks[stream.read % len(stream.chunks)]
-                                              if stream.chunks else 0]  # fmt: skip
+        chunk = stream.records[stream.read :][
+            : stream.chunks[stream.read % len(stream.chunks)] if stream.chunks else 0
+        ]
         add(queue, chunk)
         stream.read += len(chunk)
         left = stream.records[stream.read :]

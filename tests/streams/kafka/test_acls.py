@@ -5,8 +5,15 @@ import pytest
 from streams.kafka.acls import COMMANDS, Acl, Process, Usage, acls_of, requeue_acls
 from streams.kafka.topics import ROLES, TopicSettings
 
-TOPICS = TopicSettings(events="e", scores="s", feature_log="f", dead_letters="d", labels="l",
-                       snapshots="n", control="c")  # fmt: skip
+TOPICS = TopicSettings(
+    events="e",
+    scores="s",
+    feature_log="f",
+    dead_letters="d",
+    labels="l",
+    snapshots="n",
+    control="c",
+)
 USAGE = Usage(TOPICS, "g")
 
 

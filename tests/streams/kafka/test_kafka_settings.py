@@ -122,8 +122,10 @@ def test_a_password_file_is_read_without_its_line_end(tmp_path: Path) -> None:
     assert SECRET not in repr(settings)
 
 
-@pytest.mark.parametrize("name", ["sasl_password_file", "ssl_ca_location",
-                                  "ssl_certificate_location", "ssl_key_location"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    ["sasl_password_file", "ssl_ca_location", "ssl_certificate_location", "ssl_key_location"],
+)
 def test_a_file_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match=f"{name}: there is no file '{tmp_path}/none'"):
         KafkaSettings.model_validate({name: tmp_path / "none"})

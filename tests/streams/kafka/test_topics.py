@@ -40,16 +40,20 @@ def make(admin: AdminClient, topic: str, partitions: int) -> None:
 
 
 def test_missing_topics_are_made_with_their_settings(admin: AdminClient) -> None:
-    topics = named(partitions=3, config={"scores": {"retention.ms": "604800000"},
-                                         "labels": {"retention.ms": "1000"}})  # fmt: skip
+    topics = named(
+        partitions=3,
+        config={"scores": {"retention.ms": "604800000"}, "labels": {"retention.ms": "1000"}},
+    )
     assert ensure_topics(admin, topics) == [topics.name(role) for role in ROLES]
     assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 3) | {"control": 1}
     for role in ROLES:
         assert config(admin, topics.name(role))["max.message.bytes"] == "16777216"
     retention = {role: config(admin, topics.name(role))["retention.ms"] for role in ROLES}
     assert (retention["events"], retention["labels"], retention["scores"]) == (
-        "-1", "1000", "604800000",
-    )  # fmt: skip
+        "-1",
+        "1000",
+        "604800000",
+    )
     assert config(admin, topics.control)["cleanup.policy"] == "compact"
     assert ensure_topics(admin, topics) == []
 

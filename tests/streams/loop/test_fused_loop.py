@@ -277,8 +277,13 @@ def test_markers_of_a_transactional_producer_are_no_lag(world: World) -> None:
 
 
 def test_a_missing_broker_is_no_reason_to_hang(world: World) -> None:
-    loop = make_loop("127.0.0.1:9", world.events, RunningSum(world.answers), world.group,
-                     transaction_timeout="1s")  # fmt: skip
+    loop = make_loop(
+        "127.0.0.1:9",
+        world.events,
+        RunningSum(world.answers),
+        world.group,
+        transaction_timeout="1s",
+    )
     runner = Running(loop)
     assert runner.ended(20)
     assert runner.error is not None

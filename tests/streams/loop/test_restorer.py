@@ -123,8 +123,14 @@ def _write_over(
             value = value[:-2] + b"!!"
         elif harm == "tombstone" and last:
             value = None
-        producer.produce(world.snapshots, value, message.key(), 0, headers=message.headers(),
-                         on_delivery=lambda _, sent: written.append(sent.offset()))  # fmt: skip
+        producer.produce(
+            world.snapshots,
+            value,
+            message.key(),
+            0,
+            headers=message.headers(),
+            on_delivery=lambda _, sent: written.append(sent.offset()),
+        )
     assert producer.flush(30) == 0
     first, last = min(written), max(written)
     damaged = Pointer(pointer.sequence + 1, 0, first, last + (100 if harm == "pointer" else 0))

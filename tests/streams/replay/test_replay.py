@@ -251,14 +251,25 @@ def test_features_on_the_stream_equal_those_of_the_file(
     plan = FeaturePlan(
         TypeAdapter(list[FeatureDeclaration]).validate_python(
             [
-                {"name": "n", "kind": "window", "entity": "card", "aggregate": "count",
-                 "window": "2m"},
-                {"name": "risk", "kind": "label", "entity": "card", "aggregate": "rate",
-                 "window": "5m", "delay": "1m"},
+                {
+                    "name": "n",
+                    "kind": "window",
+                    "entity": "card",
+                    "aggregate": "count",
+                    "window": "2m",
+                },
+                {
+                    "name": "risk",
+                    "kind": "label",
+                    "entity": "card",
+                    "aggregate": "rate",
+                    "window": "5m",
+                    "delay": "1m",
+                },
             ]
         ),
         CONTRACT,
-    )  # fmt: skip
+    )
     replay(spread)
     intake = Intake(CONTRACT, topics.events, topics.labels, AlignmentSettings(), _now_ms)
     names = (topics.events, topics.labels)

@@ -90,9 +90,12 @@ def test_no_memory_for_a_copy_is_no_reason_to_end(
     (topic,) = make_topics("snapshots")
     seen: list[str] = []
     taker = SnapshotTaker(
-        KafkaSettings(bootstrap_servers=kafka), SnapshotSettings(every_events=1), topic, "group",
+        KafkaSettings(bootstrap_servers=kafka),
+        SnapshotSettings(every_events=1),
+        topic,
+        "group",
         lambda outcome, *_: seen.append(outcome),
-    )  # fmt: skip
+    )
     taker.note_events(1)
     assert taker.due
 

@@ -56,9 +56,15 @@ def stage_of(world: World, **changes: Any) -> EntityStage:
     plan = split_plan(plan_of(changes.get("tables", TABLES)), "customer")
     part = next(part for part in plan.parts if part.entity == "shop")
     return EntityStage(
-        CONTRACT, part, changes.get("windows", WINDOWS), AlignmentSettings(),
-        changes.get("events", world.events), world.labels, world.names.enriched, lambda: world.now,
-    )  # fmt: skip
+        CONTRACT,
+        part,
+        changes.get("windows", WINDOWS),
+        AlignmentSettings(),
+        changes.get("events", world.events),
+        world.labels,
+        world.names.enriched,
+        lambda: world.now,
+    )
 
 
 def test_workers_that_crash_go_on_from_snapshots(world: World) -> None:
@@ -100,9 +106,16 @@ def test_a_partition_that_has_come_far_is_not_waited_for_after_a_restore() -> No
 
     def stage() -> EntityStage:
         return EntityStage(
-            CONTRACT, part, WINDOWS, AlignmentSettings(), 2, 0, "enriched",
-            lambda: 10**15, lambda: 0,
-        )  # fmt: skip
+            CONTRACT,
+            part,
+            WINDOWS,
+            AlignmentSettings(),
+            2,
+            0,
+            "enriched",
+            lambda: 10**15,
+            lambda: 0,
+        )
 
     (far,) = codec.encode([], SourceProgress(1, 7, 2_000, False))
     log = [far, record(0, 1_000), record(1, 1_500)]
@@ -214,9 +227,12 @@ def test_a_snapshot_of_one_who_lost_the_group_comes_to_nothing(
 
     def write(sequence: int, member: Any) -> Pointer | None:
         writer.begin(
-            f"{group}/{topic}/0", sequence, lambda: [b"state"], [Position(topic, 0, 9)],
+            f"{group}/{topic}/0",
+            sequence,
+            lambda: [b"state"],
+            [Position(topic, 0, 9)],
             lambda: MemberSender(settings, f"{group}-snapshots", 30_000, member),
-        )  # fmt: skip
+        )
         ended: list[Pointer | None] = []
 
         def finished() -> bool:

@@ -47,15 +47,30 @@ TABLES: list[dict[str, Any]] = [
     window("shop last", "shop", "last", field="amount"),
     window("customer gap", "customer", "time_since"),
     window("device shops", "device", "distinct", field="shop", window="300ms"),
-    {"name": "shop frauds", "kind": "label", "entity": "shop", "aggregate": "count",
-     "window": "300ms", "delay": "20ms"},
-    {"name": "shop ratio", "kind": "history_ratio", "entity": "shop", "field": "amount",
-     "window": "100ms"},
-]  # fmt: skip
+    {
+        "name": "shop frauds",
+        "kind": "label",
+        "entity": "shop",
+        "aggregate": "count",
+        "window": "300ms",
+        "delay": "20ms",
+    },
+    {
+        "name": "shop ratio",
+        "kind": "history_ratio",
+        "entity": "shop",
+        "field": "amount",
+        "window": "100ms",
+    },
+]
 CUSTOMER_FRAUDS = {
-    "name": "customer frauds", "kind": "label", "entity": "customer", "aggregate": "rate",
-    "window": "300ms", "delay": "20ms",
-}  # fmt: skip
+    "name": "customer frauds",
+    "kind": "label",
+    "entity": "customer",
+    "aggregate": "rate",
+    "window": "300ms",
+    "delay": "20ms",
+}
 
 
 def plan_of(tables: list[dict[str, Any]]) -> FeaturePlan:
@@ -126,9 +141,14 @@ def test_equal_to_fused_with_crashes(
     sources = random_sources(rng, late_ms=80)
     windows = WindowSettings(allowed_lateness="1s")
     world = World(
-        plan_of(tables), windows, sources, int(rng.integers(1, 4)), rng, key=key,
+        plan_of(tables),
+        windows,
+        sources,
+        int(rng.integers(1, 4)),
+        rng,
+        key=key,
         snapshots=snapshots,
-    )  # fmt: skip
+    )
     world.run(crashes)
     found, expected = check_exactly_once(world, sources)
     for partition, (_, rows) in expected.items():
@@ -185,8 +205,11 @@ def test_other_features_go_on_where_the_former_ended(seed: int, crashes: float) 
     for prefix, tables in (("other", TABLES[:8]), ("third", TABLES)):
         committed = succeeded(worlds[-1], prefix, plan_of(tables))
         targets = int(rng.integers(1, 4))
-        worlds.append(World(plan_of(tables), windows, sources, targets, rng, prefix=prefix,
-                            committed=committed))  # fmt: skip
+        worlds.append(
+            World(
+                plan_of(tables), windows, sources, targets, rng, prefix=prefix, committed=committed
+            )
+        )
         if prefix == "other":
             worlds[-1].run_a_little(int(rng.integers(0, 200)))
     worlds[-1].run(crashes)

@@ -164,8 +164,7 @@ def test_the_log_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["", "no number", "99999999", pytest.param(str(os.getpid()), id="this process"), "0"],
+    "content", ["", "no number", "99999999", pytest.param(str(os.getpid()), id="this process"), "0"]
 )
 def test_a_stale_pid_file_is_no_broker(tmp_path: Path, content: str) -> None:
     layout = Layout(tmp_path)

@@ -13,10 +13,19 @@ from weir.demo.watcher import Seen
 
 def score(event, decision="decline"):
     return Score(
-        event_id=event, key=218, event_time=1_774_600_330_241, score=0.7, probability=0.9374,
-        anomaly=0.99, decision=decision, model="m", policy="1", feature_schema="f", arrived=1,
+        event_id=event,
+        key=218,
+        event_time=1_774_600_330_241,
+        score=0.7,
+        probability=0.9374,
+        anomaly=0.99,
+        decision=decision,
+        model="m",
+        policy="1",
+        feature_schema="f",
+        arrived=1,
         timings=Timings(scored=1, batch=1, decode_us=1, features_us=1, inference_us=1),
-    )  # fmt: skip
+    )
 
 
 def busy():
@@ -79,15 +88,23 @@ def test_ids_and_keys_of_the_users_are_not_read_as_markup():
 
 
 SUMMARY = {
-    "events": 121_276, "scored": 121_270, "lost": 6, "duplicated": 0, "dead_letters": 0,
-    "events_per_second": 999.6, "history_events_per_second": 28_399.5,
+    "events": 121_276,
+    "scored": 121_270,
+    "lost": 6,
+    "duplicated": 0,
+    "dead_letters": 0,
+    "events_per_second": 999.6,
+    "history_events_per_second": 28_399.5,
     "latency_ms": {"p50": 85.92, "p99": None},
     "decisions": {"approve": 1, "review": 2, "decline": 3},
     "quality": {
-        "k": 20, "auc": 0.93596, "average_precision": None, "card_precision": 0.3,
+        "k": 20,
+        "auc": 0.93596,
+        "average_precision": None,
+        "card_precision": 0.3,
         "recall_at_capacity": 0.75,
     },
-}  # fmt: skip
+}
 
 
 def test_the_summary_does_not_wrap_and_shows_what_is_undefined():
@@ -95,9 +112,12 @@ def test_the_summary_does_not_wrap_and_shows_what_is_undefined():
     text = "\n".join(lines)
     assert len(lines) == 1 + 1 + 15 + 1
     for name, value in (
-        ("lost", "6"), ("then live at", "1,000 events/s"), ("latency p50 / p99", "85.9 ms / -"),
-        ("average precision", "-"), ("AUC", "0.936"),
-    ):  # fmt: skip
+        ("lost", "6"),
+        ("then live at", "1,000 events/s"),
+        ("latency p50 / p99", "85.9 ms / -"),
+        ("average precision", "-"),
+        ("AUC", "0.936"),
+    ):
         (line,) = [each for each in lines if each.strip("│ ").startswith(name)]
         assert line.rstrip("│ ").endswith(value), text
 
@@ -130,5 +150,8 @@ def test_without_a_terminal_that_draws_each_step_is_a_line(monkeypatch, dumb):
     lines.phase("live", 1_200)
     lines.sent(7)
     assert plain.file.getvalue().split("\n") == [
-        "reading", "training", "live: up to event 1,200", "",
-    ]  # fmt: skip
+        "reading",
+        "training",
+        "live: up to event 1,200",
+        "",
+    ]

@@ -82,8 +82,10 @@ def test_json_and_lines_are_the_table_of_the_process(
     assert said["granted"] is False
     (only,) = said["processes"]
     assert (only["process"], only["principal"]) == (process, f"User:weir-{process}")
-    assert {tuple(acl[key] for key in ("operation", "resource", "name", "pattern"))
-            for acl in only["acls"]} == wanted  # fmt: skip
+    assert {
+        tuple(acl[key] for key in ("operation", "resource", "name", "pattern"))
+        for acl in only["acls"]
+    } == wanted
     in_lines: set[Any] = set()
     for line in only["kafka_acls"]:
         principal, acls = understood(line)

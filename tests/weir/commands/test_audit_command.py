@@ -63,8 +63,10 @@ def tamper(config: Path, statement: str) -> None:
 
 def test_verify_says_whole_or_names_the_record(run: Run, config: Path) -> None:
     assert run("audit", "verify", "-c", config) == (0, "whole: 12 records, 1 acts, 3 anchors\n", "")
-    tamper(config, "UPDATE weir_records SET body = replace(body, 'review', 'revieW') "
-                   "WHERE sequence = 6")  # fmt: skip
+    tamper(
+        config,
+        "UPDATE weir_records SET body = replace(body, 'review', 'revieW') WHERE sequence = 6",
+    )
     code, out, err = run("audit", "verify", "-c", config)
     assert (code, err) == (1, "")
     first, rest = out.splitlines()
@@ -152,8 +154,15 @@ def test_the_log_tells_who_read_what(run: Run, config: Path) -> None:
     code, out, _ = run("audit", "log", "-c", config)
     assert code == 0
     assert out.split()[:1] + out.split()[3:] == [
-        "1", "ada", "read", f"id={3:032x}", "limit=1", "1", "complaint", "7"
-    ]  # fmt: skip
+        "1",
+        "ada",
+        "read",
+        f"id={3:032x}",
+        "limit=1",
+        "1",
+        "complaint",
+        "7",
+    ]
     (line,) = run("audit", "log", "-c", config, "--json")[1].splitlines()
     assert json.loads(line)["who"] == "ada"
 

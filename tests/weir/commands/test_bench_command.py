@@ -17,9 +17,7 @@ def test_every_engine_and_its_peers_are_timed_at_every_batch_size(
     code, out, err = run("bench", "engine", *options, "--json")
     assert code == 0, err
     result = json.loads(out)
-    assert set(result["timings"]) == {
-        "weir cpu", "onnxruntime", "onnxruntime, its own threads",
-    }  # fmt: skip
+    assert set(result["timings"]) == {"weir cpu", "onnxruntime", "onnxruntime, its own threads"}
     for by_size in result["timings"].values():
         assert [int(size) for size in by_size] == list(BATCH_BUCKETS)
         for size, timing in by_size.items():

@@ -341,8 +341,10 @@ def test_replay_score_and_evaluate_agree_on_every_event(
     log = (tmp_path / "scorer.log").open("wb")
     scorer = subprocess.Popen(
         [sys.executable, "-m", "weir", "score", "--metrics-port", "0"],
-        env=environment(**there), stdout=log, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        env=environment(**there),
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
     settings = load_settings(config)
     answers = settings.kafka.model_copy(update={"bootstrap_servers": kafka})
     try:
@@ -410,11 +412,23 @@ def test_topics_are_made_once_and_listed(kafka, run, tmp_path, monkeypatch):
 def test_replay_stopped_by_ctrl_c_says_from_where_to_go_on(given, kafka, make_topics, tmp_path):
     config = write_settings(tmp_path / "weir.toml", topics=topics_of(make_topics))
     process = subprocess.Popen(
-        [sys.executable, "-m", "weir", "replay", given.events, "--rate", "200", "--json",
-         "-c", config],
+        [
+            sys.executable,
+            "-m",
+            "weir",
+            "replay",
+            given.events,
+            "--rate",
+            "200",
+            "--json",
+            "-c",
+            config,
+        ],
         env=environment(WEIR_KAFKA__BOOTSTRAP_SERVERS=kafka),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     time.sleep(6)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
@@ -423,10 +437,16 @@ def test_replay_stopped_by_ctrl_c_says_from_where_to_go_on(given, kafka, make_to
     assert first["stopped"]
     assert 0 < first["events"] < 8_000
     rest = weir(
-        "replay", given.events, "--json", "--flush-labels", "-c", config,
-        "--from", f"{np.datetime64(first['resume_from_ms'], 'ms')}Z",
+        "replay",
+        given.events,
+        "--json",
+        "--flush-labels",
+        "-c",
+        config,
+        "--from",
+        f"{np.datetime64(first['resume_from_ms'], 'ms')}Z",
         WEIR_KAFKA__BOOTSTRAP_SERVERS=kafka,
-    )  # fmt: skip
+    )
     assert rest.returncode == 0, rest.stderr
     total = pq.read_metadata(given.events).num_rows
     assert first["events"] + json.loads(rest.stdout)["events"] == total

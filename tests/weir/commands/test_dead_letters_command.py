@@ -57,9 +57,14 @@ def config(kafka, make_topics, tmp_path):
         ]
     ):
         original = Message(
-            topic=events, partition=0, offset=offset, key=b"card-%d" % offset, value=value,
-            headers=[("trace", b"\xfe")], timestamp=(1, 1_700_000_000_000),
-        )  # fmt: skip
+            topic=events,
+            partition=0,
+            offset=offset,
+            key=b"card-%d" % offset,
+            value=value,
+            headers=[("trace", b"\xfe")],
+            timestamp=(1, 1_700_000_000_000),
+        )
         rejected = Rejected(0, reason, "amount", "it is no good")
         letter = dead_letter(original, rejected, 1_750_000_000_000 + offset * 1_000, limit)
         producer.produce(letters, letter.value, letter.key, headers=letter.headers)
@@ -85,12 +90,34 @@ def test_list_counts_and_narrows(run, config):
     path, events = config
     code, out, _ = run("list", "-c", path)
     assert code == 0
-    for words in (b"out_of_bounds", b"not_utf8", f"{events}/0/2".encode(), b"card-1", b"waiting",
-                  b"partial", b"20,001"):  # fmt: skip
+    for words in (
+        b"out_of_bounds",
+        b"not_utf8",
+        f"{events}/0/2".encode(),
+        b"card-1",
+        b"waiting",
+        b"partial",
+        b"20,001",
+    ):
         assert words in out
-    code, out, _ = run("list", "-c", path, "--json", "--reason", "not_utf8", "--key", "card-1",
-                       "--topic", events, "--partition", 0, "--from", "2025-06-15T15:06:41",
-                       "--to", "2025-06-15T15:06:42")  # fmt: skip
+    code, out, _ = run(
+        "list",
+        "-c",
+        path,
+        "--json",
+        "--reason",
+        "not_utf8",
+        "--key",
+        "card-1",
+        "--topic",
+        events,
+        "--partition",
+        0,
+        "--from",
+        "2025-06-15T15:06:41",
+        "--to",
+        "2025-06-15T15:06:42",
+    )
     listed = json.loads(out)
     assert listed["letters"] == 1
     assert listed["latest"][0]["offset"] == 1
@@ -108,8 +135,15 @@ def test_show_tells_all_and_drives_no_terminal(run, config):
     path, events = config
     code, out, _ = run("show", f"{events}/0/1", "-c", path)
     assert code == 0
-    for words in (b"not_utf8", b"it is no good", b"ff 00 1b 5b", b"header trace", b"0xfe",
-                  b"2025-06-15", b"2023-11-14"):  # fmt: skip
+    for words in (
+        b"not_utf8",
+        b"it is no good",
+        b"ff 00 1b 5b",
+        b"header trace",
+        b"0xfe",
+        b"2025-06-15",
+        b"2023-11-14",
+    ):
         assert words in out
     assert b"\x1b" not in out
     assert run("show", f"{events}/0/1", "-c", path, "--raw")[1] == BINARY

@@ -27,16 +27,28 @@ def given(tmp_path_factory):
         folder=tmp_path_factory.mktemp("demo"),
     )
     given.options = [
-        "--dir", given.folder, "--data", given.events, "--config", given.config, "--rate", "300",
-    ]  # fmt: skip
+        "--dir",
+        given.folder,
+        "--data",
+        given.events,
+        "--config",
+        given.config,
+        "--rate",
+        "300",
+    ]
     given.elsewhere = inputs / "elsewhere"
     (given.elsewhere / "broker" / "topics").mkdir(parents=True)
     given.first = weir(
-        "demo", *given.options, "--seconds", "3", "--json", "-",
+        "demo",
+        *given.options,
+        "--seconds",
+        "3",
+        "--json",
+        "-",
         WEIR_BROKER__DATA_DIR=str(given.elsewhere / "broker"),
         WEIR_DATA_DIR=str(given.elsewhere / "data"),
         WEIR_KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:1",
-    )  # fmt: skip
+    )
     return given
 
 
@@ -67,11 +79,23 @@ def start(given, stage, *, after=0.0):
     It streams as many live events as the others here, slowly.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "weir", "demo", *map(str, given.options), "--seconds", "20",
-         "--rate", "45"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=environment(), start_new_session=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "weir",
+            "demo",
+            *map(str, given.options),
+            "--seconds",
+            "20",
+            "--rate",
+            "45",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    )
     said = ""
     for line in process.stderr:
         said += line

@@ -142,8 +142,10 @@ def test_inline_the_scorer_says_why(
     assert scorer.end() == 0, scorer.log
     scores = [json.loads(value) for value in values(settings, settings.topics.scores)]
     flagged = [score for score in scores if score["decision"] != "approve"]
-    records = {read(value).id: json.loads(value)
-               for value in values(settings, settings.topics.explanations)}  # fmt: skip
+    records = {
+        read(value).id: json.loads(value)
+        for value in values(settings, settings.topics.explanations)
+    }
     assert 0 < len(flagged) == attached == len(records)
     for score in flagged:
         reasons = score["explanation"]["reasons"]

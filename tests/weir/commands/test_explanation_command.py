@@ -147,13 +147,16 @@ def test_replay_is_byte_identical_with_only_the_registry_and_the_store(
         registry={"tracking_uri": f"sqlite:///{registry}"},
         store={"url": f"sqlite:///{config.parent / 'store.db'}"},
         explain={
-            "samples": 256, "seed": 9, "kernel_width": 2.0, "top": 1,
+            "samples": 256,
+            "seed": 9,
+            "kernel_width": 2.0,
+            "top": 1,
             "confidence": {"r2": 1.0, "ess": 1e9, "vsi": 1.0, "gap": 1e-9},
             "groups": {"other": ["amount", "night"]},
         },
         reasons={"at_most": 1, "least_share": 0.99, "languages": ["de"]},
         policy={"version": "later", "anomaly_review": 0.5},
-    )  # fmt: skip
+    )
     done = weir("explanation", "replay", record.id, "-c", path, "--json")
     said = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
@@ -230,8 +233,21 @@ def test_export_writes_what_is_for_whom(
     written = {}
     for kind in ("json", "html", "pdf"):
         out = tmp_path / f"out.{kind}"
-        said = run("explanation", "export", 1000, "-f", kind, "--for", audience, "-o", out,
-                   "--by", "ada", "-c", config)  # fmt: skip
+        said = run(
+            "explanation",
+            "export",
+            1000,
+            "-f",
+            kind,
+            "--for",
+            audience,
+            "-o",
+            out,
+            "--by",
+            "ada",
+            "-c",
+            config,
+        )
         assert said == (0, "", f"wrote {out}\n")
         written[kind] = out.read_bytes()
     page = written["html"].decode()
@@ -339,9 +355,7 @@ def test_an_analysts_walk(
     assert logged == [("ada", "complaint 7")] * 4
 
     said = run("label", event, "legitimate", "--at", "2026-04-02T09:00", *as_ada)
-    assert said == (
-        0, "event 1000 is legitimate, says ada, known since 2026-04-02 09:00:00\n", "",
-    )  # fmt: skip
+    assert said == (0, "event 1000 is legitimate, says ada, known since 2026-04-02 09:00:00\n", "")
     assert run("label", event, "fraud", "--json", *as_ada)[0] == 0
     settings = load_settings(config)
     messages = [m for batch in read_to_end(settings.kafka, topic) for m in batch]

@@ -93,8 +93,10 @@ def test_promotion_policy_and_rollback_take_effect_between_batches(
             assert code == 0, err
             (report,) = json.loads(out)["scorers"].values()
             assert (report["outcome"], report["model"], report["policy"]) == (
-                "serving", ids[version], policy,
-            )  # fmt: skip
+                "serving",
+                ids[version],
+                policy,
+            )
         replay(config, world[1], COUNT)
         scorer.wait_for(answered(scorer, COUNT * step))
         expected.append((ids[version][:12], policy))
@@ -144,8 +146,12 @@ def test_a_bad_package_leaves_the_old_one_serving_also_after_a_restart(
     scorer = start(config)
     scorer.wait_for(lambda: scorer.metrics().get("weir_ready") == 1)
     assert run("models", "promote", "2", "-c", config)[0] == 0
-    bad = {"model": {"version": 3, "package": "0" * 64}, "by": "mallory", "at": 0,
-           "before": [{"version": 2, "package": ids[2]}]}  # fmt: skip
+    bad = {
+        "model": {"version": 3, "package": "0" * 64},
+        "by": "mallory",
+        "at": 0,
+        "before": [{"version": 2, "package": ids[2]}],
+    }
     for value in (b"\x00garbage", b"{}", json.dumps(bad).encode()):
         before = scorer.metrics().get("weir_model_changes_total:refused", 0)
         write_control(settings.kafka, settings.topics.control, CHAMPION_KEY, value)
@@ -192,9 +198,21 @@ def test_what_can_not_be_promoted_is_refused_here(config: Path, run: Run) -> Non
         (["policy", "set", "review_alert_rate=0.5"], 2, "--version"),
         (["policy", "set", "deadline=150", "--version", "2"], 2, "policy.deadline"),
         (["policy", "set", "deadline=99999999999d", "--version", "2"], 2, "hundred years"),
-        (["policy", "set", "decline_probability=0.0001", "review_alert_rate=",
-          "review_probability=0.9", "decline_alert_rate=", "--version", "2"], 1, "declining from"),
-    ):  # fmt: skip
+        (
+            [
+                "policy",
+                "set",
+                "decline_probability=0.0001",
+                "review_alert_rate=",
+                "review_probability=0.9",
+                "decline_alert_rate=",
+                "--version",
+                "2",
+            ],
+            1,
+            "declining from",
+        ),
+    ):
         ended, _, err = run(*arguments, "-c", config)
         assert ended == code, err
         assert says in " ".join(err.split())

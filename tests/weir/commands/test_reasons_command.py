@@ -36,8 +36,10 @@ def test_the_example_is_in_order(run, config):
 
 
 def test_what_is_wrong_is_named_with_file_key_and_fix(run, config):
-    file = own_catalogue(config, a=('feature = "amount"\ndirection = "high"',
-                                    'feature = "amuont"\ndirection = "high"'))  # fmt: skip
+    file = own_catalogue(
+        config,
+        a=('feature = "amount"\ndirection = "high"', 'feature = "amuont"\ndirection = "high"'),
+    )
     code, out, err = run("reasons", "check", "-c", config)
     assert (code, err) == (1, "")
     unknown, uncovered = out.splitlines()
@@ -73,8 +75,10 @@ def test_a_catalogue_that_cannot_be_used_is_found_too(run, config):
     code, out, err = run("reasons", "check", "-c", config)
     assert (code, err) == (1, "")
     assert all(line.startswith(f"{file}: fallback.customer.") for line in out.splitlines())
-    assert [each["kind"] for each in json.loads(run("reasons", "check", "-c", config, "--json")[1])[
-        "problems"]] == ["language", "language"]  # fmt: skip
+    assert [
+        each["kind"]
+        for each in json.loads(run("reasons", "check", "-c", config, "--json")[1])["problems"]
+    ] == ["language", "language"]
     code, out, err = run("reasons", "show", "-c", config)
     assert (code, out) == (2, "")
     assert f"{file}: fallback.customer.de: " in err

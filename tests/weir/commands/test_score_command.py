@@ -41,8 +41,11 @@ def test_metrics_are_served_while_events_are_scored(
     scorer.wait_for(caught_up)
     assert max(each["weir_lag_records"] for each in seen) > 0
     last = seen[-1]
-    lanes = {f"weir_lag_records:{p}:{topic}" for p in range(4)
-             for topic in (settings.topics.events, settings.topics.labels)}  # fmt: skip
+    lanes = {
+        f"weir_lag_records:{p}:{topic}"
+        for p in range(4)
+        for topic in (settings.topics.events, settings.topics.labels)
+    }
     assert lanes <= set(last)
     assert last["weir_dead_letters_total:not_json"] == 4
     assert last["weir_decisions_total"] == COUNT
@@ -57,9 +60,11 @@ def test_metrics_are_served_while_events_are_scored(
     assert "Traceback" not in scorer.log
     scores = read_scores(settings.kafka, settings.topics.scores)
     assert (len(scores.ids), scores.duplicates) == (COUNT, 0)
-    letters = [read_dead_letter(message)
-               for batch in read_to_end(settings.kafka, settings.topics.dead_letters)
-               for message in batch]  # fmt: skip
+    letters = [
+        read_dead_letter(message)
+        for batch in read_to_end(settings.kafka, settings.topics.dead_letters)
+        for message in batch
+    ]
     assert sorted(letter.partition for letter in letters) == [0, 1, 2, 3]
     for letter in letters:
         assert (letter.value, letter.key, letter.reason) == (b"noise", b"k", "not_json")

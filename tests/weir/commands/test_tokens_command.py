@@ -23,8 +23,10 @@ def config(tmp_path: Path, ring: Path) -> Path:
 
 def test_a_ring_is_made_once(run, config, ring):
     assert run("tokens", "make", "-c", config) == (
-        0, f"{ring}: made; keep a copy, and keep it secret\n", "",
-    )  # fmt: skip
+        0,
+        f"{ring}: made; keep a copy, and keep it secret\n",
+        "",
+    )
     content = ring.read_bytes()
     code, out, err = run("tokens", "make", "-c", config, "--json")
     assert (code, out) == (1, "")

@@ -109,7 +109,7 @@ def test_the_example_is_right_and_frozen(file: Path) -> None:
         ("stages.prefix", "", "stages.prefix", "a-zA-Z0-9"),
         ("loop.group", "", "loop.group", "at least 1"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_answered_with_file_key_and_fix(
     file: Path, key: str, value: Any, named: str, says: str
 ) -> None:
@@ -240,8 +240,12 @@ def test_a_secret_is_shown_nowhere(
     assert all(SECRET not in text for text in shown)
     assert all("client.rack" in text for text in shown)
     config = settings.kafka.producer_config()
-    wanted = ("sasl.password", "ssl.key.password", "sasl.oauthbearer.client.secret",
-              "ssl.keystore.password")  # fmt: skip
+    wanted = (
+        "sasl.password",
+        "ssl.key.password",
+        "sasl.oauthbearer.client.secret",
+        "ssl.keystore.password",
+    )
     assert [config[name] for name in wanted] == [SECRET] * 4
 
 

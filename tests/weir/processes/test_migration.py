@@ -20,9 +20,13 @@ from streams.stages.worker.migration import FeaturesChangedError, Migration
 from weir.config.settings import load_settings
 
 MORE = {
-    "name": "terminal_mean_1d", "kind": "window", "entity": "terminal_id", "aggregate": "mean",
-    "field": "amount", "window": "1d",
-}  # fmt: skip
+    "name": "terminal_mean_1d",
+    "kind": "window",
+    "entity": "terminal_id",
+    "aggregate": "mean",
+    "field": "amount",
+    "window": "1d",
+}
 
 
 def changed(config: Path, name: str, **sections: dict[str, Any]) -> Path:
@@ -41,9 +45,15 @@ def claim(config: Path) -> None:
     """What a worker does first."""
     settings = load_settings(config)
     Migration(
-        settings.kafka, settings.loop, settings.snapshots, settings.staged_plan(),
-        settings.topics, settings.stages, 0, Decoder(settings.event),
-    ).claim(Event())  # fmt: skip
+        settings.kafka,
+        settings.loop,
+        settings.snapshots,
+        settings.staged_plan(),
+        settings.topics,
+        settings.stages,
+        0,
+        Decoder(settings.event),
+    ).claim(Event())
 
 
 def test_other_features_take_over_from_a_killed_worker(

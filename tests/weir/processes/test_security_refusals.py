@@ -27,10 +27,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 def own(files: Certificate) -> dict[str, str]:
-    return {
-        "ssl_certificate_location": str(files.certificate),
-        "ssl_key_location": str(files.key),
-    }
+    return {"ssl_certificate_location": str(files.certificate), "ssl_key_location": str(files.key)}
 
 
 def complaint(section: Section, kind: type[Exception] = KafkaUnavailableError) -> str:

@@ -95,9 +95,17 @@ def replay_more(run: Run, trained: Trained, before: dict[str, Any]) -> dict[str,
     """Send the next events of the file."""
     start = datetime.fromtimestamp(before["resume_from_ms"] / 1_000, UTC)
     sent: dict[str, Any] = done(
-        run("producer", "replay", trained.events, "--limit", MORE, "--json",
-            "--from", start.isoformat(timespec="milliseconds").replace("+00:00", ""))
-    )  # fmt: skip
+        run(
+            "producer",
+            "replay",
+            trained.events,
+            "--limit",
+            MORE,
+            "--json",
+            "--from",
+            start.isoformat(timespec="milliseconds").replace("+00:00", ""),
+        )
+    )
     assert sent["events"] == MORE
     return sent
 
@@ -130,8 +138,16 @@ def test_a_stream_is_scored_by_users_with_just_their_rights(
         ("analyst", "dead-letters-requeue"),
         ("analyst", "dead-letters-purge"),
     ]:
-        granted = run("admin", "acls", "--process", process, "--principal", f"User:{user}",
-                      "--grant", "--json")  # fmt: skip
+        granted = run(
+            "admin",
+            "acls",
+            "--process",
+            process,
+            "--principal",
+            f"User:{user}",
+            "--grant",
+            "--json",
+        )
         assert done(granted)["granted"] is True
 
     sent = done(run("producer", "replay", trained.events, "--limit", COUNT, "--json"))

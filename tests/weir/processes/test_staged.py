@@ -81,21 +81,25 @@ def test_three_workers_one_of_them_killed_answer_as_one_scorer_does(
     workers[1].process.wait()
     rest = COUNT - int(np.searchsorted(file.times, spans[2]))
     send(settings, file, spans[2], None, rest)
-    workers[0].wait_for(lambda: len(read_scores(settings.kafka, settings.topics.scores).ids)
-                        > 0.9 * COUNT, 180)  # fmt: skip
+    workers[0].wait_for(
+        lambda: len(read_scores(settings.kafka, settings.topics.scores).ids) > 0.9 * COUNT, 180
+    )
     for worker in (workers[0], workers[2]):
         assert worker.end() == 0, worker.log
         assert "Traceback" not in worker.log
         assert "is of no use" not in worker.log
     last = start(config(alignment={"max_hold": "3m"}, **sections))
-    last.wait_for(lambda: len(read_scores(settings.kafka, settings.topics.scores).ids) == COUNT,
-                  120)  # fmt: skip
+    last.wait_for(
+        lambda: len(read_scores(settings.kafka, settings.topics.scores).ids) == COUNT, 120
+    )
     assert last.end() == 0, last.log
     assert last.log.count("restored") == last.log.count("from a snapshot") == len(kept), last.log
 
-    letters = [read_dead_letter(message)
-               for batch in read_to_end(settings.kafka, settings.topics.dead_letters)
-               for message in batch]  # fmt: skip
+    letters = [
+        read_dead_letter(message)
+        for batch in read_to_end(settings.kafka, settings.topics.dead_letters)
+        for message in batch
+    ]
     assert sorted((letter.partition, letter.reason) for letter in letters) == [
         (partition, "not_json") for partition in range(4)
     ]
@@ -123,9 +127,15 @@ def send(
 ) -> None:
     """Send a span of the file, labels included."""
     Replayer(
-        file, settings.kafka, settings.topics, settings.labels, Pace(),
-        start_ms=start, stop_ms=stop, limit=limit,
-    ).run(threading.Event())  # fmt: skip
+        file,
+        settings.kafka,
+        settings.topics,
+        settings.labels,
+        Pace(),
+        start_ms=start,
+        stop_ms=stop,
+        limit=limit,
+    ).run(threading.Event())
 
 
 def owners(group: str, places: list[Place]) -> set[tuple[str, ...]]:
@@ -135,9 +145,11 @@ def owners(group: str, places: list[Place]) -> set[tuple[str, ...]]:
 
 def manifests(settings: Settings) -> set[tuple[str, ...]]:
     """Owner and slot of each manifest on the snapshot topic."""
-    keys = [(message.key() or b"").decode().split("/")
-            for batch in read_to_end(settings.kafka, settings.topics.snapshots)
-            for message in batch]  # fmt: skip
+    keys = [
+        (message.key() or b"").decode().split("/")
+        for batch in read_to_end(settings.kafka, settings.topics.snapshots)
+        for message in batch
+    ]
     return {tuple(key[:-1]) for key in keys if key[-1] == "manifest"}
 
 
@@ -147,8 +159,7 @@ def pointers(settings: Settings, places: list[Place]) -> dict[Place, Pointer]:
     group = settings.loop.group
     wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
     committed = admin.list_consumer_group_offsets([wanted])[group].result().topic_partitions
-    known = {(each.topic, each.partition): position_of(each)[1]
-             for each in committed}  # fmt: skip
+    known = {(each.topic, each.partition): position_of(each)[1] for each in committed}
     return {place: pointer for place, pointer in known.items() if pointer is not None}
 
 
@@ -176,16 +187,22 @@ def check_stages(said: dict[str, Any], settings: Settings) -> None:
     """The command knows the stages, and what they compute."""
     assert said["topology"] == "staged"
     assert [stage["name"] for stage in said["stages"]] == [
-        "route", "route", "entity", "join and score"
-    ]  # fmt: skip
+        "route",
+        "route",
+        "entity",
+        "join and score",
+    ]
     assert sum(len(stage["features"]) for stage in said["stages"]) == len(settings.features)
 
 
 def all_is_shared(said: dict[str, Any], workers: int) -> bool:
     """Whether so many share all partitions of all stages, each of one of them."""
-    owned = [(topic, partition) for worker in said["workers"]
-             for topic, partitions in worker["partitions"].items()
-             for partition in partitions]  # fmt: skip
+    owned = [
+        (topic, partition)
+        for worker in said["workers"]
+        for topic, partitions in worker["partitions"].items()
+        for partition in partitions
+    ]
     read = {
         topic: count for stage in said["stages"] for topic, count in stage["partitions"].items()
     }

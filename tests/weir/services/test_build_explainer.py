@@ -89,18 +89,33 @@ class Running:
 
 def feature_log(model: str, package: ModelPackage) -> bytes:
     """Some rows of a package's background, as if a model had sent them to review."""
-    context = {"model": model, "policy": "1", "events_topic": "e", "review": "0.5",
-               "decline": "inf", "anomaly_review": "inf"}  # fmt: skip
+    context = {
+        "model": model,
+        "policy": "1",
+        "events_topic": "e",
+        "review": "0.5",
+        "decline": "inf",
+        "anomaly_review": "inf",
+    }
     names = package.features.names
     writer = FeatureLogWriter(names, pa.int64(), pa.int64(), DECISIONS, context)
     some, none = np.full(COUNT, 0.75, np.float32), np.zeros(COUNT, np.bool_)
     return writer.encode(
         ScoredEvents(
-            ids=range(COUNT), keys=range(COUNT), times=np.arange(COUNT), offsets=np.arange(COUNT),
-            features=package.background[:COUNT], score=some, probability=some, anomaly=some,
-            decision=np.ones(COUNT, np.int8), late=none, approximate=none, fallback=none,
+            ids=range(COUNT),
+            keys=range(COUNT),
+            times=np.arange(COUNT),
+            offsets=np.arange(COUNT),
+            features=package.background[:COUNT],
+            score=some,
+            probability=some,
+            anomaly=some,
+            decision=np.ones(COUNT, np.int8),
+            late=none,
+            approximate=none,
+            fallback=none,
         )
-    )  # fmt: skip
+    )
 
 
 def of_its_own(

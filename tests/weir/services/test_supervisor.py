@@ -94,8 +94,14 @@ def test_a_killed_scorer_comes_back_and_answers(config: Callable[..., Path], kaf
             wait(lambda: bool(set(children(process.pid)) - set(scorers)))
             (scorer,) = set(children(process.pid)) - set(scorers)
             scorers.append(scorer)
-            event = {"transaction_id": sent, "customer_id": 1, "terminal_id": 2, "amount": 3.0,
-                     "merchant_category": "food", "time": 1_700_000_000_000}  # fmt: skip
+            event = {
+                "transaction_id": sent,
+                "customer_id": 1,
+                "terminal_id": 2,
+                "amount": 3.0,
+                "merchant_category": "food",
+                "time": 1_700_000_000_000,
+            }
             producer.produce(settings.topics.events, json.dumps(event), partition=0)
             assert producer.flush(60) == 0
             wait(lambda sent=sent: answered(settings) == sent)

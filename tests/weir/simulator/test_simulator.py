@@ -33,11 +33,7 @@ def world() -> pa.Table:
 )
 def test_any_world_is_sorted_valid_and_repeats_itself(customers, terminals, days, rate, seed):
     world = SimulatorSettings(
-        customers=customers,
-        terminals=terminals,
-        days=days,
-        transactions_per_day=rate,
-        seed=seed,
+        customers=customers, terminals=terminals, days=days, transactions_per_day=rate, seed=seed
     )
     table = simulate(world)
 

@@ -75,9 +75,16 @@ def test_without_a_device_it_says_where_to_look() -> None:
 
 @pytest.mark.parametrize(
     "function",
-    ["cuInit", "cuDriverGetVersion", "cuDeviceGetCount", "cuDeviceGet", "cuDeviceGetName",
-     "cuDeviceTotalMem", "cuDeviceGetAttribute"],
-)  # fmt: skip
+    [
+        "cuInit",
+        "cuDriverGetVersion",
+        "cuDeviceGetCount",
+        "cuDeviceGet",
+        "cuDeviceGetName",
+        "cuDeviceTotalMem",
+        "cuDeviceGetAttribute",
+    ],
+)
 def test_every_answer_of_the_driver_is_checked(function: str) -> None:
     with pytest.raises(NoGpuError, match=rf"{function} with 999 \(an error that it does not know"):
         probe(lambda name: Driver(fails=function))

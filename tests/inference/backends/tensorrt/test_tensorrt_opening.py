@@ -158,10 +158,7 @@ def test_a_gpu_answers_as_the_cpu(package, data, tmp_path, flavour, cuda_graphs)
     except (NoGpuError, LibraryMissingError) as error:
         pytest.skip(str(error))
     settings = EngineSettings(backend=flavour, cuda_graphs=cuda_graphs)
-    with (
-        open_tensorrt(settings, package, None, tmp_path, gpu) as engine,
-        CpuEngine(package) as cpu,
-    ):
+    with open_tensorrt(settings, package, None, tmp_path, gpu) as engine, CpuEngine(package) as cpu:
         for rows in (1, 7, 500, len(data.matrix)):
             for values, expected in zip(
                 engine.infer(data.matrix[:rows]), cpu.infer(data.matrix[:rows]), strict=True

@@ -15,8 +15,13 @@ from streams.features.state import WindowSettings
 
 COUNT = {"kind": "window", "entity": "card", "aggregate": "count", "window": "100ms"}
 SUM = {**COUNT, "aggregate": "sum", "field": "amount"}
-FRAUDS = {"kind": "label", "entity": "card", "aggregate": "count", "window": "100ms",
-          "delay": "0ms"}  # fmt: skip
+FRAUDS = {
+    "kind": "label",
+    "entity": "card",
+    "aggregate": "count",
+    "window": "100ms",
+    "delay": "0ms",
+}
 PLAN = make_plan(COUNT, SUM, FRAUDS)
 SETTINGS = WindowSettings(allowed_lateness="10ms")
 
