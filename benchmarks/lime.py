@@ -12,8 +12,8 @@ by Weir's own engine, which is faster. Three questions:
 `lime` is asked for all features, since its defaults name ten of them; that is as fast.
 
 What a flagged event costs inline is the whole of its record: LIME, reasons in words in two
-languages, canonical JSON. The fused graph (`explain/lime/onnx_form.py`) is timed on the CPU, and by ONNX
-Runtime on an NVIDIA GPU where its CUDA provider is installed.
+languages, canonical JSON. The fused graph (`explain/lime/onnx_form.py`) is timed on the CPU, and by
+ONNX Runtime on an NVIDIA GPU where its CUDA provider is installed.
 """
 
 import itertools

@@ -43,7 +43,7 @@ class _Confident(msgspec.Struct):
 
 
 class BudgetedExplainer:
-    """An `inference.serving.explanation_seam.InlineExplainer`; its records are those of `weir explainer`, to the byte.
+    """The seam's `InlineExplainer`; its records are those of `weir explainer`, to the byte.
 
     The budget is one batch's. What did not fit is ``pending``, and `weir explainer`, which reads
     the same events from the feature log, makes up for it. What can't be explained is answered all

@@ -30,8 +30,8 @@ def facts_of(definitions: Mapping[str, Any]) -> dict[str, FeatureFacts]:
     """Return the facts of each feature by its name.
 
     Args:
-        definitions: of a package (`inference.packages.package.FeatureColumns.definitions`), which are those
-            of `FeaturePlan.schema`.
+        definitions: of a package (`FeatureColumns.definitions`), which are those of
+            `FeaturePlan.schema`.
     """
     units = {name: field["unit"] for name, field in definitions["fields"].items()}
     return {each["name"]: _facts(each, units) for each in definitions["features"]}

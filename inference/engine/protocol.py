@@ -60,7 +60,7 @@ class EngineInfo:
 
 
 class Engine(Protocol):
-    """A loaded model. Every backend passes ``tests/inference/engine/test_engine_conformance.py``."""
+    """A loaded model. Every backend passes `test_engine_conformance.py`."""
 
     @property
     def info(self) -> EngineInfo:

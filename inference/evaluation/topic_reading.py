@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.serving.score_record import Score
-from streams.dead_letters.letter import headers_of
 from streams.events.contract import EventContract
 from streams.events.json_decoder import Decoder
 from streams.events.labels import label_contract, read_progress
 from streams.files.columns import UNLABELLED
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import read_to_end
+from streams.kafka.message import headers_of
 
 Progress = Callable[[int, int], None]
 

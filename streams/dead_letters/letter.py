@@ -7,16 +7,14 @@ with ``weir.``; the original headers follow them unchanged.
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from gc import get_referents
 from importlib.metadata import version
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from streams.events.rejection import Rejected
-
-Header = tuple[str, bytes | None]
+from streams.kafka.message import Header, Message, headers_of
 
 _PREFIX = "weir."
 _HISTORY = "weir.history."
@@ -28,18 +26,6 @@ _NUMBER = re.compile("[0-9]{1,9}")
 _RECORD_OVERHEAD = 128
 _HEADER_OVERHEAD = 10
 _MARKS = 256  # the headers that say what was cut: truncated_from, sha256 and dropped
-
-
-class Message(Protocol):
-    """What this module reads of a `confluent_kafka.Message`."""
-
-    def topic(self) -> str | None: ...  # noqa: D102
-    def partition(self) -> int | None: ...  # noqa: D102
-    def offset(self) -> int | None: ...  # noqa: D102
-    def timestamp(self) -> tuple[int, int]: ...  # noqa: D102
-    def key(self) -> bytes | None: ...  # noqa: D102
-    def value(self) -> bytes | None: ...  # noqa: D102
-    def headers(self) -> Sequence[Header] | None: ...  # noqa: D102
 
 
 class Record(NamedTuple):
@@ -113,20 +99,6 @@ class DeadLetter:
                 " of its record: read the original at that offset"
             )
         return Record(self.key, self.value, [*self.own_headers, *self.headers])
-
-
-def headers_of(message: Message) -> list[Header] | None:
-    """A message's headers; None if a name is no UTF-8, which Kafka's Python client can't read.
-
-    Call it in place of ``message.headers()``. That returns a tuple that lacks its name, at whose
-    touch the interpreter dies, and the first time leaves an error that surfaces somewhere later.
-    """
-    try:
-        headers = list(message.headers() or ())
-        whole = all(len(get_referents(header)) == 2 for header in headers)
-    except (SystemError, UnicodeDecodeError):
-        return None
-    return headers if whole else None
 
 
 def dead_letter(message: Message, rejected: Rejected, now_ms: int, max_bytes: int) -> Record:

@@ -13,9 +13,10 @@ from typing import NamedTuple, Self
 
 from confluent_kafka import Message
 
-from streams.dead_letters.letter import DeadLetter, Header, headers_of, read_dead_letter
+from streams.dead_letters.letter import DeadLetter, read_dead_letter
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import read_to_end
+from streams.kafka.message import Header, headers_of
 
 REQUEUED_HEADER = "weir.requeued"
 

@@ -17,7 +17,6 @@ from confluent_kafka import IsolationLevel, KafkaException, Producer, TopicParti
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.base.clock import now_ms
-from streams.dead_letters.letter import Header
 from streams.dead_letters.reader import (
     DeadLetterReader,
     Marks,
@@ -27,6 +26,7 @@ from streams.dead_letters.reader import (
     mark,
     silent,
 )
+from streams.kafka.message import Header
 from streams.transactions.errors import FencedError
 
 logger = logging.getLogger(__name__)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from streams.dead_letters.letter import Message, dead_letter
+from streams.dead_letters.letter import dead_letter
 from streams.events.rejection import Rejected
+from streams.kafka.message import Message
 from streams.transactions.outcome import Outgoing
 
 _MAX_BYTES = 1_000_000

@@ -7,7 +7,6 @@ import numpy as np
 from confluent_kafka import Message, TopicPartition
 from numpy.typing import NDArray
 
-from streams.dead_letters.letter import headers_of
 from streams.events.contract import EventContract
 from streams.events.json_decoder import Decoder, TryAgainLaterError
 from streams.events.labels import label_contract, read_progress
@@ -24,6 +23,7 @@ from streams.intake.time_merge import (
     monotonic_ms,
 )
 from streams.kafka.consuming import is_end, note_errors
+from streams.kafka.message import headers_of
 
 _HOLD_MS = 250
 """After how long records that could not be decoded yet are tried again."""

@@ -23,8 +23,8 @@ class PartitionQueue:
     Attributes:
         items: the records; what they are is the reader's business.
         numbers: TIME, OFFSET and ARRIVED of each, int64, shape (3, n).
-        merge_times: event times by which they queue: a late record's is that of the one before it, so
-            that it waits no longer and keeps its place. Shape (n,).
+        merge_times: event times by which they queue: a late record's is that of the one before it,
+            so that it waits no longer and keeps its place. Shape (n,).
         reached: no later record of this partition queues before this time.
         caught_up: the partition has nothing more to read for now.
         idle: it has been silent for so long that nobody waits for it.

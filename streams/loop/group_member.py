@@ -1,7 +1,7 @@
 """A member of a consumer group: what is ours, where reading goes on, and how far behind it is."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic, sleep
 from typing import Any
 
@@ -19,6 +19,7 @@ from streams.intake.position import Position
 from streams.kafka.client import KafkaSettings, watermarks
 from streams.kafka.consuming import consume_ready
 from streams.kafka.lag import lag_of
+from streams.kafka.partition import PartitionId, PartitionIds
 from streams.loop.settings import LoopSettings
 
 logger = logging.getLogger(__name__)
@@ -29,9 +30,6 @@ _LAG_S = 0.2
 _SEEK_RETRY_S = 0.01
 _REPLACED_POLL_S = 0.5
 _SEEK_PATIENCE_S = 30.0
-
-Place = tuple[str, int]
-Places = Collection[Place]
 
 
 class GroupMember:
@@ -51,9 +49,9 @@ class GroupMember:
         kafka: KafkaSettings,
         settings: LoopSettings,
         topics: list[str],
-        assigned: Callable[[Places], None],
-        revoked: Callable[[Places], None],
-        lost: Callable[[Places], None] | None = None,
+        assigned: Callable[[PartitionIds], None],
+        revoked: Callable[[PartitionIds], None],
+        lost: Callable[[PartitionIds], None] | None = None,
     ) -> None:
         self._settings = settings
         self._assigned = assigned
@@ -69,11 +67,11 @@ class GroupMember:
             on_lost=lambda _, partitions: (lost or revoked)(_places(partitions)),
         )
         self._closed = False
-        self._paused: set[Place] = set()
+        self._paused: set[PartitionId] = set()
         self._last_notice = 0.0
         self._ready = False
         self._incomplete_since = monotonic()
-        self._lag: dict[Place, int] = {}
+        self._lag: dict[PartitionId, int] = {}
         self._lag_at = 0.0
 
     def _on_assigned(self, partitions: list[TopicPartition]) -> None:
@@ -101,7 +99,7 @@ class GroupMember:
         return self._consumer.consumer_group_metadata()
 
     def committed(
-        self, places: Places | None = None, timeout_s: float = _TIMEOUT_S
+        self, places: PartitionIds | None = None, timeout_s: float = _TIMEOUT_S
     ) -> list[TopicPartition]:
         """What the group has committed, with its metadata, of some or all of our partitions.
 
@@ -118,7 +116,7 @@ class GroupMember:
         committed: list[TopicPartition] = self._consumer.committed(wanted, timeout=timeout_s)
         return committed
 
-    def first_offset(self, place: Place) -> int:
+    def first_offset(self, place: PartitionId) -> int:
         """The first offset of a partition that has not expired."""
         return watermarks(self._consumer, TopicPartition(*place))[0]
 
@@ -190,12 +188,12 @@ class GroupMember:
         self._paused = set()
         self._consumer.resume([TopicPartition(*each.place) for each in positions])
 
-    def begin(self, place: Place, offset: int) -> None:
+    def begin(self, place: PartitionId, offset: int) -> None:
         """Read a partition of a staged worker from there, whether for the first time or again."""
         self._seek(place, offset)
         self._consumer.resume([TopicPartition(*place)])
 
-    def _seek(self, place: Place, offset: int) -> None:
+    def _seek(self, place: PartitionId, offset: int) -> None:
         """Read on from there; a partition that was just assigned takes a moment to allow it."""
         deadline = monotonic() + _SEEK_PATIENCE_S
         while True:
@@ -207,7 +205,7 @@ class GroupMember:
                     raise
                 sleep(_SEEK_RETRY_S)
 
-    def hold_back_long_queues(self, queued: Mapping[Place, int]) -> None:
+    def hold_back_long_queues(self, queued: Mapping[PartitionId, int]) -> None:
         """Read a partition no further while too much of it waits."""
         limit = self._settings.max_queued
         long = {place for place, count in queued.items() if count >= limit} - self._paused
@@ -218,7 +216,7 @@ class GroupMember:
             self._consumer.resume([TopicPartition(*place) for place in short])
         self._paused = (self._paused | long) - short
 
-    def note_lag(self, positions: Mapping[Place, int]) -> None:
+    def note_lag(self, positions: Mapping[PartitionId, int]) -> None:
         """Look now and then, in the polling thread: a consumer that is polled keeps others waiting.
 
         Args:
@@ -232,15 +230,15 @@ class GroupMember:
         self._lag = dict.fromkeys(positions, 0) | lag_of(self._consumer, places)
 
     @property
-    def assignment(self) -> Places:
+    def assignment(self) -> PartitionIds:
         """What is ours."""
         return _places(self._consumer.assignment())
 
     @property
-    def lag(self) -> dict[Place, int]:
+    def lag(self) -> dict[PartitionId, int]:
         """Records of each partition that were not answered when last looked at; any thread."""
         return self._lag
 
 
-def _places(partitions: Iterable[TopicPartition]) -> Places:
+def _places(partitions: Iterable[TopicPartition]) -> PartitionIds:
     return [(each.topic, each.partition) for each in partitions]

@@ -12,6 +12,7 @@ from streams.intake.history import read_history
 from streams.intake.intake import Intake
 from streams.intake.position import NO_TIME, Position
 from streams.kafka.client import KafkaSettings, watermarks
+from streams.kafka.partition import PartitionId
 from streams.loop.task import StateMismatchError, Task
 from streams.snapshots import (
     Pointer,
@@ -23,8 +24,6 @@ from streams.snapshots import (
 )
 
 logger = logging.getLogger(__name__)
-
-Place = tuple[str, int]
 
 
 class MissingHistoryError(Exception):
@@ -122,7 +121,7 @@ class Restorer:
         reached = {each.place: each.reached for each in intake.checkpoint()}
         return [Position(*place, offset, reached[place]) for place, offset in ends.items()]
 
-    def _first_offsets(self, committed: Sequence[TopicPartition]) -> dict[Place, int]:
+    def _first_offsets(self, committed: Sequence[TopicPartition]) -> dict[PartitionId, int]:
         consumer: Any = Consumer(self._kafka.consumer_config(group_id="weir-history"))
         try:
             return {
@@ -131,7 +130,7 @@ class Restorer:
         finally:
             consumer.close()
 
-    def _load_snapshot(self, ends: Mapping[Place, int]) -> Snapshot | None:
+    def _load_snapshot(self, ends: Mapping[PartitionId, int]) -> Snapshot | None:
         """Take up what snapshot there is; without one the state is empty."""
         self._task.reset()
         snapshot = self._snapshot(ends)
@@ -144,7 +143,7 @@ class Restorer:
             return None
         return snapshot
 
-    def _snapshot(self, ends: Mapping[Place, int]) -> Snapshot | None:
+    def _snapshot(self, ends: Mapping[PartitionId, int]) -> Snapshot | None:
         if self.pointer is None or not self._settings.enabled:
             return None
         try:
@@ -166,7 +165,9 @@ class Restorer:
             return None
         return snapshot
 
-    def _refuse_unanswered_loss(self, ends: Mapping[Place, int], lows: Mapping[Place, int]) -> None:
+    def _refuse_unanswered_loss(
+        self, ends: Mapping[PartitionId, int], lows: Mapping[PartitionId, int]
+    ) -> None:
         lost = {place: lows[place] - end for place, end in ends.items() if end < lows[place]}
         if lost:
             complain_of_missing_history(
@@ -178,8 +179,8 @@ class Restorer:
     def _check_history(
         self,
         answered: Sequence[TopicPartition],
-        known: Mapping[Place, Position],
-        lows: Mapping[Place, int],
+        known: Mapping[PartitionId, Position],
+        lows: Mapping[PartitionId, int],
         intake: Intake,
     ) -> None:
         """Complain if input that the windows still look back on was not there to be read."""

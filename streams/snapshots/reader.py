@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from streams.dead_letters.letter import Header, headers_of
 from streams.intake.position import Position
 from streams.kafka.consuming import is_end, read_ready
+from streams.kafka.message import Header, headers_of
 from streams.snapshots.parts import FORMAT, SNAPSHOT_HEADER, Manifest, hash_part, is_key_of, unframe
 from streams.snapshots.pointer import Pointer
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streams.dead_letters.letter import Header
+from streams.kafka.message import Header
 
 
 @dataclass(frozen=True)

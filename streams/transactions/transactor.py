@@ -16,9 +16,9 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from streams.base.bounded_calls import StoppedError, comes_back, in_thread
-from streams.dead_letters.letter import Header
 from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings
+from streams.kafka.message import Header
 from streams.transactions.errors import FencedError, OutlivedError, overdue
 from streams.transactions.outcome import Aborted, Committed, Outgoing
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Producer
 
+from streams.kafka.partition import PartitionId
 from tests.chaos.configuration import PARTITIONS, TOPICS
 from tests.chaos.world import REASON_HEADER, Habits, Record, World
 
@@ -20,8 +21,6 @@ _TRICKLE = 10
 _CALL_S = 5.0
 _PROGRESS = "weir.progress"
 _GHOST = b'{"id": -1, "at": 1, "card": "ghost", "amount": 1}'
-
-Place = tuple[str, int]
 
 
 class Feeder(threading.Thread):
@@ -44,11 +43,11 @@ class Feeder(threading.Thread):
         super().__init__(name="feeder", daemon=True)
         self.habits = Habits()
         self.sent = 0
-        self.delivered: Counter[Place] = Counter()
+        self.delivered: Counter[PartitionId] = Counter()
         self.answerable = Counter(dict.fromkeys(range(PARTITIONS), 0))
-        self.last_offset: dict[Place, int] = {}
+        self.last_offset: dict[PartitionId, int] = {}
         self.failure: str | None = None
-        self.last_offset_before_closing: dict[Place, int] = {}
+        self.last_offset_before_closing: dict[PartitionId, int] = {}
         self.aborted = 0
         self.resent = 0
         self.lagging = False
@@ -77,7 +76,7 @@ class Feeder(threading.Thread):
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        """Number records from the first: see `streams.transactions.transactor.Transactor.settle`."""
+        """Number records from the first: see `Transactor.settle`."""
         self._atomic: Any = Producer(self._transactional)
 
     def stop(self) -> None:

@@ -17,10 +17,6 @@ from weir.cli.console import (
 )
 
 
-class SettingsError(Exception):
-    """The settings are wrong; the message names file, key and fix."""
-
-
 def explain(error: Exception) -> int:
     """Print what went wrong on stderr and return the exit code; what nobody expected is raised."""
     if _is_wrong_use(error):
@@ -68,7 +64,7 @@ def _exit_code(error: Exception) -> int | None:
     from streams.stages.worker.migration import FeaturesChangedError, FormerWorkersError
     from streams.transactions.errors import FencedError, OutlivedError
     from weir.broker import BrokerError
-    from weir.demo.errors import DemoError
+    from weir.config.errors import DemoError, SettingsError
 
     codes: list[tuple[int, tuple[type[Exception], ...]]] = [
         (WRONG_USE, (SettingsError, ClientSettingsError, ForeignOffsetsError, ImportRefusedError)),

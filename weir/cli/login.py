@@ -2,7 +2,7 @@
 
 import getpass
 
-from weir.cli.exit_codes import SettingsError
+from weir.config.errors import SettingsError
 
 
 def login_or(by: str | None) -> str:

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from weir.cli.console import stdout
-from weir.config.settings import DEFAULT_FILE, EXAMPLE_FILE, SettingsError
+from weir.config.errors import SettingsError
+from weir.config.settings import DEFAULT_FILE, EXAMPLE_FILE
 
 
 def init(file: Annotated[Path, typer.Argument(help="Where to write it.")] = DEFAULT_FILE) -> None:

@@ -14,9 +14,9 @@ from inference.serving.control_room import ControlRoom
 from inference.serving.policy import Policy, PolicySettings
 from streams.base.clock import now_ms
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
-from weir.cli.exit_codes import SettingsError
 from weir.cli.login import login_or
 from weir.commands.promote import ByOption, NoteOption, WaitOption, control_room, show_answers
+from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import open_registry
 

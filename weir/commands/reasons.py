@@ -12,7 +12,7 @@ from explain.reasons.catalogue_file import CatalogueError
 from explain.reasons.catalogue_rules import Problem
 from explain.reasons.coverage_check import check_catalogue
 from weir.cli.console import FAILED, ConfigOption, JsonOption, print_json, stdout
-from weir.cli.exit_codes import SettingsError
+from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
 from weir.reasons import catalogue_file, open_catalogue
 

@@ -9,7 +9,7 @@ import typer
 from explain.writing.key_ring import KeyRing
 from weir.cli.console import FAILED, ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dead_letter_options import YesOption
-from weir.cli.exit_codes import SettingsError
+from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
 
 app = typer.Typer(

@@ -38,7 +38,7 @@ from streams.stages.common.names import StageTopics
 from streams.stages.common.split import StagedPlan, split_plan
 from streams.stages.worker.stage_topics import stage_topic_names
 from weir.broker import BrokerSettings
-from weir.cli.exit_codes import SettingsError as SettingsError
+from weir.config.errors import SettingsError
 from weir.simulator import SimulatorSettings
 
 ENV_PREFIX = "WEIR_"

@@ -9,7 +9,8 @@ import tomli_w
 from inference.packages.registry import RegistrySettings
 from streams.kafka.client import KafkaSettings
 from weir.broker.state import write_whole
-from weir.config.settings import EXAMPLE_FILE, Settings, SettingsError, load_settings
+from weir.config.errors import SettingsError
+from weir.config.settings import EXAMPLE_FILE, Settings, load_settings
 
 _MARK = "# Written by `weir demo`, which empties broker/ in this folder at every start.\n"
 

@@ -9,8 +9,8 @@ from streams.files.event_file import EventFile
 from streams.kafka.client import KafkaSettings
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer, ReplayReport
+from weir.config.errors import PlaybackError
 from weir.config.settings import Settings
-from weir.demo.errors import PlaybackError
 from weir.demo.scorer_process import DemoScorer
 from weir.demo.watcher import Watcher
 

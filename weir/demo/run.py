@@ -17,8 +17,8 @@ from streams.kafka.topics import ensure_topics
 from streams.replay.pace import Pace
 from weir.broker import BrokerError, LocalBroker
 from weir.cli.console import draws, stderr, steps_bar
+from weir.config.errors import DemoError
 from weir.config.settings import Settings
-from weir.demo.errors import DemoError
 from weir.demo.folder import prepare_folder, scorer_environment
 from weir.demo.player import Display, Player
 from weir.demo.scenario import Scenario, plan_scenario, simulated_events

@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from streams.files.event_file import EventFile, open_events
-from weir.config.settings import Settings, SettingsError
+from weir.config.errors import SettingsError
+from weir.config.settings import Settings
 from weir.simulator import SimulatorSettings, simulate
 
 LIVE_SHARE = 0.25

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from streams.base.child_process import die_with_parent
-from weir.demo.errors import ScorerFailedError
+from weir.config.errors import ScorerFailedError
 
 _STOP_TIMEOUT_S = 30.0
 _GIVE_UP_S = 5.0

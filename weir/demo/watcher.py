@@ -12,9 +12,9 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from inference.serving.score_record import Score
 from streams.base.clock import now_ms
-from streams.dead_letters.letter import headers_of
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import is_end
+from streams.kafka.message import headers_of
 
 _BATCH = 5_000
 _POLL_S = 0.02

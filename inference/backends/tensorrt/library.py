@@ -45,7 +45,7 @@ class Library:
 
 
 def load_library(flavour: Flavour, load: Callable[[str], Any] = importlib.import_module) -> Library:
-    """Import a flavour of TensorRT. Ask `inference.backends.tensorrt.driver.probe` before running an engine.
+    """Import a flavour of TensorRT. Before running an engine, ask `driver.probe`.
 
     Raises:
         LibraryMissingError: it is not installed, or older than what this code needs.

@@ -61,7 +61,7 @@ class _TensorRtPlan:
         self._store = store
         self._identity = identity
         self._width = width
-        # Without an error recorder, which the engine would inherit: see `inference.backends.tensorrt.build`
+        # Without an error recorder, which the engine would inherit: see `build.py` beside this file
         # on what can crash then. The errors come through the logger.
         library.logger.take_errors()
         self._runtime = library.module.Runtime(library.logger)

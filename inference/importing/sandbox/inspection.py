@@ -18,10 +18,10 @@ from inference.importing.sandbox.golden import (
 )
 from inference.importing.sandbox.options import ScoreKind
 from inference.importing.sandbox.outputs import ModelOutput, expose, read_outputs
-from inference.importing.sandbox.report import Check
 from inference.importing.sandbox.running import Answers, Runner
 from inference.importing.sandbox.scores import ScoreChoice, choose_score
 from inference.importing.sandbox.signature import ModelInput, choose_features, names_in, read_inputs
+from inference.importing.static.check import Check
 from inference.importing.static.checking import read_checked
 from inference.importing.static.limits import Limits
 from inference.importing.static.refusal import ImportRefusedError

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from inference.importing.sandbox.signature import ModelInput
+from inference.importing.static.first_line import first_line
 from inference.importing.static.refusal import ImportRefusedError
 
 Answers = dict[str, NDArray[Any]]
@@ -91,8 +92,3 @@ class Runner:
                 )
             answers[name] = array
         return answers
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what an error says."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.importing.sandbox.inspection import Inspection, Request
-from inference.importing.sandbox.report import Check
+from inference.importing.static.check import Check
 from inference.importing.static.limits import Limits
 from inference.importing.static.refusal import ImportRefusedError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto
 
-from inference.importing.sandbox.report import Check
+from inference.importing.static.check import Check
 from inference.importing.static.ensembles import check_ensembles
 from inference.importing.static.external_data import embed_external_data
 from inference.importing.static.functions import count_nodes, inline_functions

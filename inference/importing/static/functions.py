@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from onnx import FunctionProto, ModelProto, NodeProto
 
-from inference.importing.sandbox.running import first_line
+from inference.importing.static.first_line import first_line
 from inference.importing.static.limits import Limits
 from inference.importing.static.refusal import ImportRefusedError
 from inference.importing.static.walking import subgraphs

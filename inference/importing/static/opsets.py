@@ -3,7 +3,7 @@
 from onnx import ModelProto, defs, helper
 from onnx.defs import OpSchema
 
-from inference.importing.sandbox.running import first_line
+from inference.importing.static.first_line import first_line
 from inference.importing.static.refusal import ImportRefusedError
 from inference.importing.static.walking import scopes
 from inference.training.package_graph import OPSETS

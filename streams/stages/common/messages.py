@@ -37,7 +37,7 @@ class SourceProgress(msgspec.Struct, array_like=True, frozen=True):
     Attributes:
         partition: the source partition.
         next_offset: of its first record that was not routed.
-        reached: no later record of it queues before this time; see `streams.intake.time_merge.PartitionQueue`.
+        reached: no later record of it queues before this time; see `PartitionQueue`.
         caught_up: there was nothing more to read.
     """
 
@@ -87,9 +87,10 @@ class Features(msgspec.Struct, array_like=True):
 class RowCodec:
     """Writes and reads events that carry certain fields.
 
-    Rows are objects with the attributes ``offset``, ``time``, ``arrived``, ``merge_time``, ``tie`` and
-    one per field; see `attributes`. ``merge_time`` is the time by which the row queues; ``tie`` is what
-    orders it among rows of other partitions with the same turn, None where that is its own id.
+    Rows are objects with the attributes ``offset``, ``time``, ``arrived``, ``merge_time``, ``tie``
+    and one per field; see `attributes`. ``merge_time`` is the time by which the row queues; ``tie``
+    is what orders it among rows of other partitions with the same merge time, None where that is
+    its own id.
     """
 
     def __init__(self, contract: EventContract, fields: Sequence[str], digest: str) -> None:

@@ -42,9 +42,9 @@ _NEVER_LIVE = int(np.iinfo(np.int64).max)
 class EntityStage:
     """Computes one entity's features for the events of one of its topic's partitions.
 
-    A `streams.stages.common.stateful_stage.StatefulStage`: its state is a function of the partition's log, up to
-    what was committed. What was answered before goes into the windows only, and what a snapshot
-    holds not even there; `ready` says when new answers may be taken.
+    A `StatefulStage`: its state is a function of the partition's log, up to what was committed.
+    What was answered before goes into the windows only, and what a snapshot holds not even there;
+    `ready` says when new answers may be taken.
 
     Args:
         events, labels: how many partitions the sources have; 0 labels if the part reads none.
@@ -225,8 +225,8 @@ class EntityStage:
         key = (kind == EVENTS, progress.partition)
         if key not in self._waiting.queues:
             raise MessageError(
-                f"the record is of partition {progress.partition}, which its source did not have when "
-                "this process started: restart it"
+                f"the record is of partition {progress.partition}, which its source did not have "
+                "when this process started: restart it"
             )
         return key, rows, progress
 

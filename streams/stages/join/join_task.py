@@ -16,8 +16,8 @@ from streams.intake.input_batch import BadRecord, InputBatch
 from streams.loop.task import Answers
 from streams.stages.common.stateful_stage import StatefulStage
 from streams.stages.common.step import StagePosition, Step
+from streams.stages.common.task import records_and_end
 from streams.stages.join.joiner import Joined, Joiner
-from streams.stages.worker.tasks import records_and_end
 from streams.transactions.outcome import Committed
 
 

@@ -52,9 +52,9 @@ class Joined:
 class Joiner:
     """Joins the events of one partition with the features that the entity stages computed.
 
-    A `streams.stages.common.stateful_stage.StatefulStage`: its state is a function of the partition's log, up to
-    what was committed. What was answered before goes into the windows of the key only, and what a
-    snapshot holds not even there.
+    A `StatefulStage`: its state is a function of the partition's log, up to what was committed.
+    What was answered before goes into the windows of the key only, and what a snapshot holds not
+    even there.
 
     Attributes:
         keeps_windows: whether any feature reads windows of the key; if none does, nothing has to be

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from streams.dead_letters.letter import Message, headers_of
 from streams.events.json_decoder import Decoder
 from streams.events.labels import label_contract, read_progress
 from streams.intake.position import NO_TIME
+from streams.kafka.message import Message, headers_of
+from streams.kafka.partition import PartitionId
 from streams.stages.common.feature_version import Version
 from streams.stages.common.messages import LabelRow, SourceProgress, encode_labels
 from streams.stages.common.names import StageTopics
@@ -16,7 +17,6 @@ from streams.stages.common.split import StagedPlan
 from streams.stages.common.step import Step
 from streams.stages.route.routing import (
     CountRejected,
-    Place,
     Progress,
     Router,
     count_nothing,
@@ -83,7 +83,7 @@ class LabelRouter(Router):
             )
         )
 
-        def rows(mark: SourceProgress, due: Callable[[Place], bool]) -> list[Outgoing]:
+        def rows(mark: SourceProgress, due: Callable[[PartitionId], bool]) -> list[Outgoing]:
             records: dict[str, list[tuple[int, list[bytes]]]] = {}
             encoded = encode_labels(labels, mark)
             for topic, target in self._targets:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.dead_letters.letter import Message
 from streams.events.json_decoder import Decoded, Decoder
+from streams.kafka.message import Message
+from streams.kafka.partition import PartitionId
 from streams.stages.common.feature_version import Version
 from streams.stages.common.messages import RowCodec, SourceProgress
 from streams.stages.common.names import StageTopics, target_partition
@@ -15,7 +16,6 @@ from streams.stages.common.split import StagedPlan
 from streams.stages.common.step import Step
 from streams.stages.route.routing import (
     CountRejected,
-    Place,
     Progress,
     Router,
     Rows,
@@ -111,7 +111,7 @@ class EventRouter(Router):
         if count:
             self._progress = Progress(int(merge_times[-1]), ties[-1])
 
-        def rows(mark: SourceProgress, due: Callable[[Place], bool]) -> list[Outgoing]:
+        def rows(mark: SourceProgress, due: Callable[[PartitionId], bool]) -> list[Outgoing]:
             outgoing = []
             if count:
                 columns = [events.values(name) for name in self._fields]

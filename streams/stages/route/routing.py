@@ -7,11 +7,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.dead_letters.letter import Message
 from streams.dead_letters.writer import dead_letters_of
 from streams.events.contract import EventContract
 from streams.events.rejection import Rejected
 from streams.intake.position import NO_TIME
+from streams.kafka.message import Message
+from streams.kafka.partition import PartitionId
 from streams.stages.common.feature_version import Version
 from streams.stages.common.messages import MessageError, SourceProgress
 from streams.stages.common.step import StagePosition, Step, pack, unpack
@@ -20,7 +21,6 @@ from streams.transactions.outcome import Outgoing
 MARK_EVERY_MS = 1_000
 """Of event time or of the clock: how far a place is left without word of a partition."""
 
-Place = tuple[str, int]
 CountRejected = Callable[[Sequence[Rejected]], None]
 
 
@@ -52,7 +52,7 @@ class Routed(msgspec.Struct, array_like=True):
 class Rows(Protocol):
     """What is to be sent of some input."""
 
-    def __call__(self, mark: SourceProgress, due: Callable[[Place], bool]) -> list[Outgoing]:
+    def __call__(self, mark: SourceProgress, due: Callable[[PartitionId], bool]) -> list[Outgoing]:
         """The encoded records for each target place."""
 
 
@@ -71,7 +71,7 @@ class Router:
         self,
         contract: EventContract,
         partition: int,
-        targets: Sequence[Place],
+        targets: Sequence[PartitionId],
         dead_letters: str,
         now_ms: Callable[[], int],
         count: CountRejected,
@@ -105,7 +105,7 @@ class Router:
             again_from, self._judged_to = routed.again_from, position.offset
             self._next = position.offset if again_from is None else again_from
             self._progress = routed.progress
-        self._told: dict[Place, tuple[SourceProgress, int]] = {}
+        self._told: dict[PartitionId, tuple[SourceProgress, int]] = {}
         self._remember()
 
     def _remember(self) -> None:
@@ -120,11 +120,11 @@ class Router:
         """Where reading goes on."""
         return self._next
 
-    def _marks_due(self, mark: SourceProgress) -> Callable[[Place], bool]:
+    def _marks_due(self, mark: SourceProgress) -> Callable[[PartitionId], bool]:
         """Which places need word of this mark, whether or not there are rows for them."""
         now = self._now_ms()
 
-        def due(place: Place) -> bool:
+        def due(place: PartitionId) -> bool:
             if place not in self._told:
                 return True
             told, at = self._told[place]
@@ -136,7 +136,7 @@ class Router:
 
         return due
 
-    def _note_told(self, places: set[Place], mark: SourceProgress) -> None:
+    def _note_told(self, places: set[PartitionId], mark: SourceProgress) -> None:
         self._told = self._told | dict.fromkeys(places, (mark, self._now_ms()))
 
     def _step(

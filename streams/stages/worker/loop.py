@@ -18,18 +18,19 @@ from streams.features.state import FeatureState
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.committed_offsets import OffsetAsker
 from streams.kafka.consuming import is_end, note_errors
+from streams.kafka.partition import PartitionId, PartitionIds
 from streams.kafka.topics import partitions_of
-from streams.loop.group_member import GroupMember, Place, Places
+from streams.loop.group_member import GroupMember
 from streams.loop.linger import Linger
 from streams.loop.settings import LoopSettings
 from streams.snapshots import Pointer, SnapshotSettings
 from streams.snapshots.writer import Observe, observe_nothing
 from streams.stages.common.messages import MessageError
 from streams.stages.common.step import StagePosition, Step, position_of, with_pointer
+from streams.stages.common.task import StageTask
 from streams.stages.worker.partition_startup import PartitionStartup
 from streams.stages.worker.snapshot_keeper import SnapshotKeeper
 from streams.stages.worker.stage_restorer import StageRestorer
-from streams.stages.worker.tasks import StageTask
 from streams.transactions.errors import FencedError, OutlivedError
 from streams.transactions.outcome import Aborted, Committed
 from streams.transactions.transactor import Transactor
@@ -95,9 +96,9 @@ class StagedLoop:
         self._transactor: Any = None
         self._keeper: Any = None
         self._startup: Any = None
-        self._tasks: dict[Place, StageTask] = {}
-        self._positions: dict[Place, StagePosition | None] = {}
-        self._in_flight: dict[Place, _InFlight] = {}
+        self._tasks: dict[PartitionId, StageTask] = {}
+        self._positions: dict[PartitionId, StagePosition | None] = {}
+        self._in_flight: dict[PartitionId, _InFlight] = {}
         self._observe_at = 0.0
 
     def run(self, stop: Event) -> None:
@@ -150,9 +151,9 @@ class StagedLoop:
         """Whether there are partitions, and the state of each is complete."""
         return bool(self._tasks) and not self._startup.any
 
-    def lag(self) -> dict[Place, int]:
+    def lag(self) -> dict[PartitionId, int]:
         """Records of each partition that were not read a moment ago; any thread may ask."""
-        lag: dict[Place, int] = self._member.lag if self._member is not None else {}
+        lag: dict[PartitionId, int] = self._member.lag if self._member is not None else {}
         return lag
 
     def _round(self) -> None:
@@ -173,7 +174,7 @@ class StagedLoop:
             self._submit()
 
     def _feed(self, messages: Sequence[Message]) -> None:
-        by_place: dict[Place, list[Message]] = {}
+        by_place: dict[PartitionId, list[Message]] = {}
         for message in messages:
             if message.error() is None or is_end(message):
                 place = (message.topic() or "", message.partition() or 0)
@@ -238,7 +239,7 @@ class StagedLoop:
         self._note_aborted(outcome.reason)
         self._undo(ours)
 
-    def _undo(self, places: Places) -> None:
+    def _undo(self, places: PartitionIds) -> None:
         """Take back what was not committed; begin anew where the group remembers something else."""
         try:
             committed = {
@@ -255,15 +256,15 @@ class StagedLoop:
                 self._on_lost([place])
                 self._on_assigned([place])
 
-    def _on_assigned(self, places: Places) -> None:
+    def _on_assigned(self, places: PartitionIds) -> None:
         self._startup.assigned(places)
 
-    def _on_revoked(self, places: Places) -> None:
+    def _on_revoked(self, places: PartitionIds) -> None:
         # Offsets can be committed for as long as the partitions are ours, which is until we return.
         self._settle(wait=True)
         self._on_lost(places)
 
-    def _on_lost(self, places: Places) -> None:
+    def _on_lost(self, places: PartitionIds) -> None:
         # What is in flight may hang, and the others wait for us to join them again.
         for place in places:
             self._startup.forget(place)

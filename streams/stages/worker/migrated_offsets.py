@@ -2,21 +2,20 @@
 
 from collections.abc import Mapping
 
+from streams.kafka.partition import PartitionId
 from streams.stages.common.feature_version import Version
 from streams.stages.common.step import StagePosition, moved_to, pack
 from streams.stages.join.joiner import answered_before, answering_from
 from streams.stages.route.routing import Progress, Routed
 
-Place = tuple[str, int]
-
 
 def migrated_offsets(
-    committed: Mapping[Place, StagePosition | None],
-    firsts: Mapping[Place, int],
+    committed: Mapping[PartitionId, StagePosition | None],
+    firsts: Mapping[PartitionId, int],
     former: str,
     enriched: str,
     version: Version,
-) -> dict[Place, StagePosition]:
+) -> dict[PartitionId, StagePosition]:
     """What to commit so that a group goes on with new stage topics.
 
     Args:

@@ -21,6 +21,7 @@ from streams.intake.position import NO_TIME
 from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings, stable_offsets, watermarks
 from streams.kafka.consuming import is_end, read_ready
+from streams.kafka.partition import PartitionId
 from streams.kafka.topics import TopicSettings, partitions_of
 from streams.loop.restorer import complain_of_missing_history
 from streams.loop.settings import LoopSettings
@@ -42,8 +43,7 @@ _SPARE_S = 10.0
 _POLL_S = 0.2
 _LOOK = 100
 
-Place = tuple[str, int]
-Committed = dict[Place, StagePosition | None]
+Committed = dict[PartitionId, StagePosition | None]
 
 
 class FeaturesChangedError(Exception):
@@ -246,7 +246,7 @@ class Migration:
         return False
 
     def _check_history(
-        self, consumer: Any, committed: Committed, firsts: Mapping[Place, int]
+        self, consumer: Any, committed: Committed, firsts: Mapping[PartitionId, int]
     ) -> None:
         """Complain if events that the windows look back on have expired."""
         positions = [

@@ -18,13 +18,15 @@ from streams.kafka.topics import TopicSettings
 from streams.loop.task import Answers
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import StagedPlan
+from streams.stages.common.task import StageTask
 from streams.stages.entity.entity_stage import EntityStage
+from streams.stages.entity.entity_task import EntityTask
 from streams.stages.join.join_task import JoinTask
 from streams.stages.join.joiner import Joiner
 from streams.stages.route.label_router import LabelRouter
+from streams.stages.route.route_task import RouteTask
 from streams.stages.route.router import EventRouter
 from streams.stages.route.routing import CountRejected
-from streams.stages.worker.tasks import EntityTask, RouteTask, StageTask
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,11 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from streams.kafka.authorization import is_denial
 from streams.kafka.committed_offsets import OffsetAsker
-from streams.loop.group_member import GroupMember, Place, Places
+from streams.kafka.partition import PartitionId, PartitionIds
+from streams.loop.group_member import GroupMember
 from streams.stages.common.step import position_of
+from streams.stages.common.task import StageTask
 from streams.stages.worker.stage_restorer import Restoring, StageRestorer
-from streams.stages.worker.tasks import StageTask
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +46,10 @@ class PartitionStartup:
         self._asker = asker
         # One thread, so that partitions are asked for in turn, and none holds up the stream.
         self._asking = ThreadPoolExecutor(1, thread_name_prefix="committed")
-        self._asked: dict[Place, Future[TopicPartition]] = {}
-        self._new: set[Place] = set()
-        self._loading: dict[Place, Restoring] = {}
-        self._reading: dict[Place, Restoring] = {}
+        self._asked: dict[PartitionId, Future[TopicPartition]] = {}
+        self._new: set[PartitionId] = set()
+        self._loading: dict[PartitionId, Restoring] = {}
+        self._reading: dict[PartitionId, Restoring] = {}
         self._ask_at = self._complain_at = 0.0
 
     @property
@@ -56,14 +57,14 @@ class PartitionStartup:
         """Whether a partition is on its way."""
         return bool(self._new or self._loading or self._reading)
 
-    def assigned(self, places: Places) -> None:
+    def assigned(self, places: PartitionIds) -> None:
         """Partitions have come, or have to begin anew."""
         self._new |= set(places)
         self._ask_at = 0.0
         for place in places:
             self._asked.pop(place, None)  # asked before they went and came again
 
-    def forget(self, place: Place) -> None:
+    def forget(self, place: PartitionId) -> None:
         """A partition is gone."""
         self._new.discard(place)
         self._asked.pop(place, None)
@@ -108,7 +109,7 @@ class PartitionStartup:
         self._asking.shutdown(cancel_futures=True)
         self._asker.close()
 
-    def _complain(self, place: Place, error: KafkaError) -> None:
+    def _complain(self, place: PartitionId, error: KafkaError) -> None:
         if monotonic() >= self._complain_at:
             self._complain_at = monotonic() + _COMPLAIN_S
             logger.warning(
@@ -153,7 +154,7 @@ class PartitionStartup:
                 self._restorer.complete(restoring)
                 yield restoring
 
-    def _begin(self, place: Place, committed: TopicPartition) -> None:
+    def _begin(self, place: PartitionId, committed: TopicPartition) -> None:
         position, pointer = position_of(committed)
         first = self._member.first_offset(place)
         self._loading[place] = self._restorer.start(

@@ -12,20 +12,19 @@ from typing import Any
 
 from streams.intake.position import Position
 from streams.kafka.client import KafkaSettings
+from streams.kafka.partition import PartitionId
 from streams.snapshots import Pointer, SnapshotSettings
 from streams.snapshots.schedule import Schedule
 from streams.snapshots.senders import MemberSender
 from streams.snapshots.writer import Observe, SnapshotWriter
-from streams.stages.worker.tasks import StageTask
+from streams.stages.common.task import StageTask
 
 logger = logging.getLogger(__name__)
 
 _PATIENCE_S = 60.0
 
-Place = tuple[str, int]
 
-
-def owner_of(group: str, place: Place) -> str:
+def owner_of(group: str, place: PartitionId) -> str:
     """Whose state the snapshots of a stage's partition are."""
     topic, partition = place
     return f"{group}/{topic}/{partition}"
@@ -78,10 +77,10 @@ class SnapshotKeeper:
         self._transaction_ms = transaction_ms
         self._member = member
         self._writer = SnapshotWriter(topic, partitions, settings.max_bytes_per_second, observe)
-        self._kept: dict[Place, _Kept] = {}
+        self._kept: dict[PartitionId, _Kept] = {}
         self._writing: _Kept | None = None
 
-    def begin(self, place: Place, pointer: Pointer | None, restored: int) -> None:
+    def begin(self, place: PartitionId, pointer: Pointer | None, restored: int) -> None:
         """A partition's state is complete.
 
         Args:
@@ -91,25 +90,25 @@ class SnapshotKeeper:
         self._kept[place] = _Kept(Schedule(self._settings), pointer, pointer)
         self._kept[place].schedule.note_events(restored)
 
-    def forget(self, place: Place) -> None:
+    def forget(self, place: PartitionId) -> None:
         """A partition is gone, or its state is made anew."""
         kept = self._kept.pop(place, None)
         if kept is not None and kept is self._writing:
             self._writer.give_up()
 
-    def pointer(self, place: Place) -> Pointer | None:
+    def pointer(self, place: PartitionId) -> Pointer | None:
         """What commits of this partition have to carry."""
         kept = self._kept.get(place)
         return kept.pointer if kept is not None else None
 
-    def note_committed(self, place: Place, pointer: Pointer | None, rows: int) -> None:
+    def note_committed(self, place: PartitionId, pointer: Pointer | None, rows: int) -> None:
         """So many rows of a partition are committed, with this pointer."""
         kept = self._kept.get(place)
         if kept is not None:
             kept.committed = pointer
             kept.schedule.note_events(rows)
 
-    def write_one(self, tasks: Mapping[Place, StageTask]) -> None:
+    def write_one(self, tasks: Mapping[PartitionId, StageTask]) -> None:
         """Begin with a snapshot that is due, if none is being written.
 
         Args:
@@ -136,7 +135,7 @@ class SnapshotKeeper:
         """Give up a snapshot that is being written."""
         self._writer.close()
 
-    def _write(self, place: Place, tasks: Mapping[Place, StageTask]) -> None:
+    def _write(self, place: PartitionId, tasks: Mapping[PartitionId, StageTask]) -> None:
         stateful, kept = tasks[place].stateful, self._kept[place]
         assert stateful is not None, "only what has windows is kept"
         assert stateful.settled is not None, "nothing is due before something was committed"

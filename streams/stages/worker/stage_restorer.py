@@ -9,13 +9,14 @@ from threading import Thread
 from time import monotonic
 
 from streams.kafka.client import KafkaSettings
+from streams.kafka.partition import PartitionId
 from streams.loop.restorer import MissingHistoryError, complain_of_missing_history
 from streams.loop.task import StateMismatchError
 from streams.snapshots import Pointer, SnapshotGoneError, SnapshotSettings, read_snapshot
 from streams.stages.common.stateful_stage import StatefulStage
 from streams.stages.common.step import StagePosition
-from streams.stages.worker.snapshot_keeper import Place, owner_of
-from streams.stages.worker.tasks import StageTask
+from streams.stages.common.task import StageTask
+from streams.stages.worker.snapshot_keeper import owner_of
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class Restoring:
         snapshot_at: the position's offset in the snapshot; None without one.
     """
 
-    place: Place
+    place: PartitionId
     task: StageTask
     position: StagePosition | None
     pointer: Pointer | None
@@ -68,7 +69,7 @@ class StageRestorer:
 
     def start(
         self,
-        place: Place,
+        place: PartitionId,
         task: StageTask,
         position: StagePosition | None,
         pointer: Pointer | None,

@@ -14,6 +14,7 @@ from streams.features.window_settings import WindowSettings
 from streams.intake.intake import Intake
 from streams.intake.position import Position
 from streams.intake.time_merge import AlignmentSettings
+from streams.kafka.partition import PartitionId
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import split_plan
 from streams.stages.common.step import StagePosition
@@ -23,7 +24,6 @@ from streams.stages.route.label_router import LabelRouter
 from streams.stages.route.router import EventRouter
 
 EVENTS, LABELS, DEAD = "weir.events", "weir.labels", "weir.dead-letters"
-Place = tuple[str, int]
 Dump = tuple[int, list[bytes]]
 
 
@@ -60,10 +60,10 @@ class SourceRecord(NamedTuple):
         return None
 
 
-Sources = dict[Place, list[SourceRecord]]
+Sources = dict[PartitionId, list[SourceRecord]]
 
 
-def put(sources: Sources, place: Place, value: Any, stamp: int) -> None:
+def put(sources: Sources, place: PartitionId, value: Any, stamp: int) -> None:
     log = sources.setdefault(place, [])
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
     log.append(SourceRecord((*place, len(log)), raw, stamp))
@@ -83,19 +83,19 @@ class World:
         key: str | None = "customer",
         batch: int = 12,
         prefix: str = "weir",
-        committed: Mapping[Place, StagePosition] | None = None,
+        committed: Mapping[PartitionId, StagePosition] | None = None,
         snapshots: float = 0.0,
     ) -> None:
         self.rng, self.sources, self.batch = rng, sources, batch
         self.snapshots = snapshots
-        self.dumps: dict[Place, list[Dump]] = {}
+        self.dumps: dict[PartitionId, list[Dump]] = {}
         self.resumed = 0
         self.plan, self.windows = split_plan(plan, key), windows
         self.names = StageTopics(prefix=prefix)
         self.contract = plan.contract
         self.targets = {part.entity: targets for part in self.plan.parts}
         self.now, self.steady = 10**15, 0
-        self.logs: dict[Place, list[bytes | None]] = {}
+        self.logs: dict[PartitionId, list[bytes | None]] = {}
         self.committed = dict(committed or {})
         self.joined: list[Joined] = []
         self.events = sum(topic == EVENTS for topic, _ in sources)
@@ -103,11 +103,11 @@ class World:
         places = [*sources, *((self.names.enriched, p) for p in range(self.events))]
         for entity in self.targets:
             places += [(self.names.by_entity(entity), q) for q in range(targets)]
-        self.tasks: dict[Place, Any] = {}
+        self.tasks: dict[PartitionId, Any] = {}
         for place in places:
             self.restart(place)
 
-    def new_task(self, place: Place) -> Any:
+    def new_task(self, place: PartitionId) -> Any:
         topic, partition = place
         args = (self.plan, self.names, partition, self.targets, DEAD, lambda: self.now)
         if topic == EVENTS:
@@ -129,7 +129,7 @@ class World:
             lambda: self.steady,
         )
 
-    def restart(self, place: Place) -> None:
+    def restart(self, place: PartitionId) -> None:
         """Lose everything that was not committed; begin with any of the snapshots, or with none."""
         task = self.tasks[place] = self.new_task(place)
         dumps = self.dumps.get(place, [])
@@ -141,7 +141,7 @@ class World:
         else:
             task.begin(self.committed.get(place))
 
-    def write_down(self, place: Place) -> None:
+    def write_down(self, place: PartitionId) -> None:
         """Now and then keep what a forked child would write at this moment."""
         task = self.tasks[place]
         if getattr(task, "keeps_windows", place not in self.sources) and (
@@ -150,13 +150,13 @@ class World:
             dump = [bytes(buffer) for buffer in task.dump()]
             self.dumps.setdefault(place, []).append((self.committed[place].offset, dump))
 
-    def commit(self, place: Place, outgoing: Iterable[Any], position: StagePosition) -> None:
+    def commit(self, place: PartitionId, outgoing: Iterable[Any], position: StagePosition) -> None:
         for out in outgoing:
             for value, partition in zip(out.values, out.partitions, strict=True):
                 self.logs.setdefault((out.topic, max(0, partition)), []).append(value)
         self.committed[place] = position
 
-    def turn(self, place: Place, crash: bool) -> bool:
+    def turn(self, place: PartitionId, crash: bool) -> bool:
         """Let a task read a little and commit one transaction; whether it did anything."""
         task = self.tasks[place]
         count = int(self.rng.integers(1, self.batch))

@@ -12,8 +12,8 @@ from test_staged_network import CONTRACT, START, TABLES, plan_of
 from streams.events.json_decoder import Decoded, Decoder, TryAgainLaterError
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import split_plan
+from streams.stages.route.route_task import RouteTask
 from streams.stages.route.router import EventRouter
-from streams.stages.worker.tasks import RouteTask
 
 
 class Registry(Decoder):

@@ -27,9 +27,9 @@ from streams.stages.common.messages import RowCodec, SourceProgress
 from streams.stages.common.split import split_plan
 from streams.stages.common.step import StagePosition, position_of, with_pointer
 from streams.stages.entity.entity_stage import EntityStage
+from streams.stages.entity.entity_task import EntityTask
 from streams.stages.join.joiner import Joiner
 from streams.stages.worker.stage_restorer import StageRestorer
-from streams.stages.worker.tasks import EntityTask
 
 WINDOWS = WindowSettings(allowed_lateness="1s")
 KAFKA = KafkaSettings(bootstrap_servers="nobody:1")

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from staged_world import DEAD, EVENTS, LABELS, Place, Sources, World, fused, put
+from staged_world import DEAD, EVENTS, LABELS, Sources, World, fused, put
 
 from streams.events.contract import EventContract
 from streams.features.declarations import FeatureDeclaration
 from streams.features.plan import FeaturePlan
 from streams.features.window_settings import WindowSettings
+from streams.kafka.partition import PartitionId
 from streams.stages.common.feature_version import Version
 from streams.stages.common.messages import MessageError
 from streams.stages.common.step import StagePosition
@@ -180,7 +181,7 @@ def test_what_fused_has_not_marked_late_is_equal(
         np.testing.assert_array_equal(ours.matrix[~rows.late], rows.matrix[~rows.late])
 
 
-def succeeded(world: World, prefix: str, plan: FeaturePlan) -> dict[Place, StagePosition]:
+def succeeded(world: World, prefix: str, plan: FeaturePlan) -> dict[PartitionId, StagePosition]:
     """What other features begin with, where a world was left."""
     after = World(plan, world.windows, world.sources, 1, world.rng, prefix=prefix)
     enriched = [(world.names.enriched, p) for p in range(world.events)]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from weir.cli.exit_codes import SettingsError
 from weir.cli.login import login_or
+from weir.config.errors import SettingsError
 
 
 def test_who_was_named_counts_and_else_the_login(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import tomli_w
 
+from weir.config.errors import SettingsError
 from weir.config.settings import (
     CONFIG_VARIABLE,
     EXAMPLE_FILE,
     Settings,
-    SettingsError,
     find_settings_file,
     load_settings,
 )

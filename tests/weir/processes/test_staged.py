@@ -21,11 +21,12 @@ from streams.dead_letters.letter import read_dead_letter
 from streams.feature_log import read_feature_log
 from streams.files.event_file import EventFile, open_events
 from streams.kafka.consuming import read_to_end
+from streams.kafka.partition import PartitionId
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
 from streams.snapshots import Pointer, read_snapshot
 from streams.stages.common.step import position_of
-from streams.stages.worker.snapshot_keeper import Place, owner_of
+from streams.stages.worker.snapshot_keeper import owner_of
 from weir.config.settings import Settings, load_settings
 
 Config = Callable[..., Path]
@@ -138,7 +139,7 @@ def send(
     ).run(threading.Event())
 
 
-def owners(group: str, places: list[Place]) -> set[tuple[str, ...]]:
+def owners(group: str, places: list[PartitionId]) -> set[tuple[str, ...]]:
     """Whose snapshots these are."""
     return {(group, topic, str(partition)) for topic, partition in places}
 
@@ -153,7 +154,7 @@ def manifests(settings: Settings) -> set[tuple[str, ...]]:
     return {tuple(key[:-1]) for key in keys if key[-1] == "manifest"}
 
 
-def pointers(settings: Settings, places: list[Place]) -> dict[Place, Pointer]:
+def pointers(settings: Settings, places: list[PartitionId]) -> dict[PartitionId, Pointer]:
     """The snapshots that the group's committed offsets know of."""
     admin = AdminClient(settings.kafka.client_config())
     group = settings.loop.group
@@ -163,7 +164,7 @@ def pointers(settings: Settings, places: list[Place]) -> dict[Place, Pointer]:
     return {place: pointer for place, pointer in known.items() if pointer is not None}
 
 
-def forget_what_snapshots_hold(settings: Settings, known: dict[Place, Pointer]) -> None:
+def forget_what_snapshots_hold(settings: Settings, known: dict[PartitionId, Pointer]) -> None:
     """Delete the records of the stages' topics that lie before the snapshots."""
     admin = AdminClient(settings.kafka.client_config())
     until = []

@@ -1,4 +1,8 @@
-"""What can go wrong in the demo."""
+"""What a command says to its user: settings that are wrong, a demo that can't go on."""
+
+
+class SettingsError(Exception):
+    """The settings are wrong; the message names file, key and fix."""
 
 
 class DemoError(Exception):
