@@ -108,7 +108,7 @@ class Commands(LazyGroup):
         (
             "explanation",
             "weir.commands.explanation:app",
-            "Why decisions were made: find, show, replay and export explanations.",
+            "Why decisions were made: find, show, reproduce and export explanations.",
         ),
         (
             "label",

@@ -70,7 +70,7 @@ done
 say weir explanation find --decision decline --limit 5 --by ada --note "what was declined lately"
 say weir explanation show "$ID" --by ada --note "complaint 7"
 say weir explanation show "$ID" --by ada --note "complaint 7, in German" --lang de
-say weir explanation replay "$ID" --by ada
+say weir explanation reproduce "$ID" --by ada
 say weir explanation export "$ID" --format pdf --for customer -o letter.pdf --by ada
 say weir explanation export "$ID" --format html --for both -o both.html --by ada
 say weir explanation export "$ID" --format json --for analyst -o record.json --by ada

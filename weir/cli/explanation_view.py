@@ -91,21 +91,21 @@ def _model_name(record: Record) -> str:
     return record.model.package[:12] if version is None else str(version)
 
 
-def say_replayed(replayed: Reproduction) -> None:
+def say_reproduced(reproduced: Reproduction) -> None:
     """Say whether the record came out the same, and if not, what did not."""
-    for each in replayed.answers:
+    for each in reproduced.answers:
         recorded, now = (
             "-" if value is None else repr(value) for value in (each.recorded, each.recomputed)
         )
         same = "equal" if recorded == now else "within tolerance" if each.agrees else "DIFFERENT"
         stdout.print(f"{each.name:<12} recorded {recorded}, recomputed {now}: {same}")
-    if replayed.identical:
+    if reproduced.identical:
         stdout.print(
-            f"record {replayed.id}: byte-identical (SHA-256 {replayed.recorded_sha256})",
+            f"record {reproduced.id}: byte-identical (SHA-256 {reproduced.recorded_sha256})",
             soft_wrap=True,
         )
         return
-    for found in replayed.differences[:_SHOWN]:
+    for found in reproduced.differences[:_SHOWN]:
         stdout.print(
             _plain(
                 f"DIFFERENT {found.key}: recorded {found.recorded!r}, "
@@ -113,9 +113,9 @@ def say_replayed(replayed: Reproduction) -> None:
             ),
             soft_wrap=True,
         )
-    if len(replayed.differences) > _SHOWN:
-        stdout.print(f"… and {len(replayed.differences) - _SHOWN:,} more")
-    stdout.print(f"record {replayed.id}: not the same", soft_wrap=True)
+    if len(reproduced.differences) > _SHOWN:
+        stdout.print(f"… and {len(reproduced.differences) - _SHOWN:,} more")
+    stdout.print(f"record {reproduced.id}: not the same", soft_wrap=True)
 
 
 def _plain(text: str) -> str:

@@ -5,10 +5,10 @@ import typer
 
 from explain.reports.analyst_sheet import language_of, sheet_of
 from explain.writing.reproduce import ReproductionError
-from explain.writing.reproduce import reproduce as replay_record
+from explain.writing.reproduce import reproduce as reproduce_record
 from weir.cli.console import FAILED, ConfigOption, JsonOption, print_json, stdout, visible
 from weir.cli.explanation_lookup import IdArgument, LanguageOption, look_up, open_reader
-from weir.cli.explanation_view import say_replayed, show_sheet
+from weir.cli.explanation_view import say_reproduced, show_sheet
 from weir.commands.audit_hold import ByOption, NoteOption
 from weir.commands.explanation_export import export
 from weir.commands.explanation_find import find
@@ -19,7 +19,7 @@ from weir.services.wiring import open_registry
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="Why decisions were made: find, show, replay and export explanations.\n\n"
+    help="Why decisions were made: find, show, reproduce and export explanations.\n\n"
     "They come from the store that `weir sink` fills. Who reads what is logged there: "
     "`weir audit log`. See docs/analyst.md.",
 )
@@ -49,7 +49,7 @@ def show(
 
 
 @app.command()
-def replay(
+def reproduce(
     name: IdArgument,
     by: ByOption = None,
     note: NoteOption = "",
@@ -63,7 +63,7 @@ def replay(
     the event was, is for `weir audit verify`.
     """
     settings = load_settings(config)
-    with open_reader(settings, by, note, "replay") as reader:
+    with open_reader(settings, by, note, "reproduce") as reader:
         data, record = look_up(reader, name)
     registry = open_registry(settings)
     found = registry.find(record.model.package)
@@ -73,17 +73,17 @@ def replay(
             "registry.tracking_uri that of another?"
         )
     catalogue = open_catalogue(settings.reasons)
-    replayed = replay_record(data, registry.fetch(found), found.version, catalogue)
+    reproduced = reproduce_record(data, registry.fetch(found), found.version, catalogue)
     if as_json:
-        print_json({"identical": replayed.identical, **msgspec.to_builtins(replayed)})
+        print_json({"identical": reproduced.identical, **msgspec.to_builtins(reproduced)})
     else:
-        say_replayed(replayed)
-        if not replayed.identical and catalogue.sha256 != record.catalogue.sha256:
+        say_reproduced(reproduced)
+        if not reproduced.identical and catalogue.sha256 != record.catalogue.sha256:
             stdout.print(
                 f"reasons.file is catalogue {catalogue.name} {catalogue.version}, and the record's "
                 f"is {visible(f'{record.catalogue.name} {record.catalogue.version}')} of other "
                 "content: name the file of that one",
                 soft_wrap=True,
             )
-    if not replayed.identical:
+    if not reproduced.identical:
         raise typer.Exit(FAILED)

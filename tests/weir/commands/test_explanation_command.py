@@ -133,7 +133,7 @@ def test_find_by_every_condition(run: Run, config: Path) -> None:
     assert "no explanation fits" in run("explanation", "find", "--model", 2, "-c", config)[1]
 
 
-def test_replay_is_byte_identical_with_only_the_registry_and_the_store(
+def test_a_record_is_reproduced_byte_identical_with_only_the_registry_and_the_store(
     run: Run, config: Path, trained: "Trained"
 ) -> None:
     """In a process of its own, with an empty folder of models and no key ring."""
@@ -157,13 +157,13 @@ def test_replay_is_byte_identical_with_only_the_registry_and_the_store(
         reasons={"at_most": 1, "least_share": 0.99, "languages": ["de"]},
         policy={"version": "later", "anomaly_review": 0.5},
     )
-    done = weir("explanation", "replay", record.id, "-c", path, "--json")
+    done = weir("explanation", "reproduce", record.id, "-c", path, "--json")
     said = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
     assert (said["identical"], said["differences"]) == (True, [])
     assert said["recorded_sha256"] == said["recomputed_sha256"]
     assert all(answer["agrees"] for answer in said["answers"])
-    code, out, _ = run("explanation", "replay", 1000, "-c", config)
+    code, out, _ = run("explanation", "reproduce", 1000, "-c", config)
     assert code == 0
     assert "byte-identical" in out
     assert out.count("equal") == 3
@@ -188,37 +188,37 @@ def tampered(record: Record) -> Iterator[tuple[Record, str]]:
     yield replaced(record, explanation=surer), "explanation.r2: recorded 1.0"
 
 
-def test_a_tampered_record_does_not_replay(run: Run, config: Path) -> None:
+def test_a_tampered_record_is_not_reproduced(run: Run, config: Path) -> None:
     _, record = stored(config)[0]
     for changed, word in tampered(record):
         put(config, record, canonical(changed))
-        code, out, _ = run("explanation", "replay", 1000, "-c", config, "--json")
+        code, out, _ = run("explanation", "reproduce", 1000, "-c", config, "--json")
         said = json.loads(out)
         assert (code, said["identical"]) == (1, False)
         text = [f"{each['key']}: recorded {each['recorded']!r}" for each in said["differences"]]
         assert any(word in line for line in text), (word, text)
-    code, out, _ = run("explanation", "replay", 1000, "-c", config)
+    code, out, _ = run("explanation", "reproduce", 1000, "-c", config)
     assert code == 1
     assert "DIFFERENT explanation.r2: recorded 1.0, recomputed 0." in out
     put(config, record, canonical(record).replace(b'"seed":0', b'"seed": 0'))
-    code, out, err = run("explanation", "replay", 1000, "-c", config)
+    code, out, err = run("explanation", "reproduce", 1000, "-c", config)
     assert (code, out) == (1, "")
     assert "no canonical record" in err
     assert "1 records can't be read" in run("explanation", "find", "-c", config)[2]
 
 
-def test_replay_names_what_is_missing(run: Run, config: Path, tmp_path: Path) -> None:
+def test_reproduction_names_what_is_missing(run: Run, config: Path, tmp_path: Path) -> None:
     _, record = stored(config)[0]
     text = config.read_text().replace("[explain]", '[registry]\nmodel = "other"\n[explain]')
     config.with_name("other.toml").write_text(text)
-    code, _, err = run("explanation", "replay", 1000, "-c", config.with_name("other.toml"))
+    code, _, err = run("explanation", "reproduce", 1000, "-c", config.with_name("other.toml"))
     assert code == 1
     assert f"package {record.model.package} is not in the registry" in err
     catalogue = tmp_path / "reasons.toml"
     catalogue.write_text(EXAMPLE_CATALOGUE.read_text().replace('version = "1"', 'version = "2"'))
     path = config.with_name("newer.toml")
     path.write_text(config.read_text() + f'\n[reasons]\nfile = "{catalogue}"\n')
-    code, out, _ = run("explanation", "replay", 1000, "-c", path)
+    code, out, _ = run("explanation", "reproduce", 1000, "-c", path)
     assert code == 1
     assert "DIFFERENT catalogue.version: recorded '1', recomputed '2'" in out
     assert "name the file of that one" in out
@@ -350,7 +350,7 @@ def test_an_analysts_walk(
     export = ("explanation", "export", event, "--format", "pdf", "--for", "customer", "-o", out)
     assert run(*export, *as_ada)[0] == 0
     assert out.read_bytes().startswith(b"%PDF-")
-    assert run("explanation", "replay", event, *as_ada)[0] == 0
+    assert run("explanation", "reproduce", event, *as_ada)[0] == 0
     logged = [(each["who"], each["note"]) for each in reads(run, config)[-4:]]
     assert logged == [("ada", "complaint 7")] * 4
 
