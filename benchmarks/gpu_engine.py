@@ -39,11 +39,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, hardware, report
 from inference.backends.tensorrt.driver import NoGpuError, probe
 from inference.backends.tensorrt.engine import GRAPH, LAUNCHES, TensorRtEngine
-from inference.backends.tensorrt.in_memory import open_in_memory
 from inference.backends.tensorrt.opening import open_tensorrt
 from inference.engine.protocol import TOLERANCE, Engine, Outputs
 from inference.engine.settings import EngineSettings
 from inference.packages.package import ModelPackage
+from tests.inference.backends.tensorrt.in_memory import open_in_memory
 
 RESULTS = Path(__file__).parent / "results"
 _FLOAT = 4

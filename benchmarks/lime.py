@@ -12,8 +12,7 @@ by Weir's own engine, which is faster. Three questions:
 `lime` is asked for all features, since its defaults name ten of them; that is as fast.
 
 What a flagged event costs inline is the whole of its record: LIME, reasons in words in two
-languages, canonical JSON. The fused graph (`explain/lime/onnx_form.py`) is timed on the CPU, and by
-ONNX Runtime on an NVIDIA GPU where its CUDA provider is installed.
+languages, canonical JSON.
 """
 
 import itertools
@@ -26,7 +25,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.stats import spearmanr  # type: ignore[import-untyped]
@@ -35,7 +33,6 @@ sys.path.pop(0)  # this folder, where this file would hide the package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import DATA, arguments, report
 from explain.lime.lime import Lime
-from explain.lime.onnx_form import OUTPUTS, fused_graph
 from explain.lime.settings import ExplainSettings
 from explain.quality.shapley import TreeShapley
 from explain.record.parts import DecisionPart
@@ -57,7 +54,6 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "handbook" / "weir.toml"
 TARGET, TARGET_SAME = 150.0, 30.0
 EVENTS, SEEDS, TOP = 200, 20, 5
 FLAGGED = 600
-FUSED_TOLERANCE = 1e-3
 LIME_SAMPLES = 5_000
 
 Explain = Callable[[NDArray[np.float32]], list[NDArray[np.float64]]]
@@ -93,7 +89,6 @@ def main() -> None:
         }
         seconds = time_in_turns(contenders, rows, 3 if args.quick else 9)
         inline_us = 1e6 * inline_seconds(settings, package, rows, engine.infer(rows))
-        fused = fused_rates(package, weir, rows)
         forest = margin_given(package.model)[1].forest
         exact = TreeShapley(forest, weir.design.groups, package.background)(rows)
         quality = {
@@ -123,7 +118,6 @@ def main() -> None:
             "explanations_per_s": speed,
             "times_faster": ratios,
             "inline_us": inline_us,
-            "fused_graph_per_s": fused,
             "quality": quality,
             "samples": samples,
             "events": len(rows),
@@ -136,8 +130,7 @@ def main() -> None:
             },
         },
         text=f"{table(speed, ratios, quality)}\n\ninline, a flagged event with its record costs "
-        f"{inline_us:.0f} µs; the fused graph explains a second: "
-        + ", ".join(f"{each:,.0f} on {name}" for name, each in fused.items()),
+        f"{inline_us:.0f} µs",
     )
 
 
@@ -250,28 +243,6 @@ def inline_seconds(
             writer.write(each)
         least = min(least, (perf_counter() - start) / len(events))
     return least
-
-
-def fused_rates(package: ModelPackage, lime: Lime, rows: NDArray[np.float32]) -> dict[str, float]:
-    """Explanations a second of the graph that fuses samples, model and operator, by device."""
-    graph = fused_graph(package, lime.design)
-    batch, rates = rows[:32], {}
-    expected = [each.attributions for each in lime.explain(batch)]
-    for name, provider in (("CPU", "CPUExecutionProvider"), ("GPU", "CUDAExecutionProvider")):
-        if provider not in onnxruntime.get_available_providers():
-            continue
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(graph, options, providers=[provider])
-        least = np.inf
-        for _ in range(5):
-            start = perf_counter()
-            effects = session.run([OUTPUTS[1]], {"features": batch})[0]
-            least = min(least, perf_counter() - start)
-        if np.abs(effects[:, 1:] - expected).max() > FUSED_TOLERANCE:
-            sys.exit(f"the fused graph on the {name} explains otherwise than explain/lime/lime.py")
-        rates[name] = len(batch) / least
-    return rates
 
 
 def time_in_turns(

@@ -72,12 +72,6 @@ class Lime:
             coefficients,
             residual,
         )
-        return self._explanation(log_odds, coefficients, error, r2)
-
-    def _explanation(
-        self, log_odds: float, coefficients: NDArray[np.float64], error: float, r2: float
-    ) -> Explanation:
-        """Judge a fit: coefficients (1 + g,) of the baseline and the groups."""
         effects = np.ascontiguousarray(coefficients[1:])
         vsi, csi = kernels.stability(
             effects, error, self._draws, self._top, np.empty(self._draws.shape, np.bool_)
@@ -85,7 +79,7 @@ class Lime:
         # Beyond these digits, processors and their libraries of mathematics may differ.
         baseline, *attributions = (round(each, _DIGITS) for each in coefficients.tolist())
         local = round(baseline + sum(attributions), _DIGITS)
-        least, ess = self._settings.confidence, self.design.ess
+        least, ess = self._settings.confidence, design.ess
         return Explanation(
             log_odds=round(float(log_odds), _DIGITS),
             baseline=baseline,

@@ -50,7 +50,6 @@ class BuildRequest:
     precision: TensorRtPrecision
     memory: int
     compute_capability: tuple[int, int] | None = None
-    outputs: tuple[str, ...] = Outputs._fields
 
 
 @dataclass
@@ -91,7 +90,7 @@ def build_plan(
     """
     with _Build(library, request.name) as build:
         build.parse(request.model)
-        build.check_ends(request.width, request.outputs)
+        build.check_ends(request.width)
         build.configure(request, timing)
         plan = build.run(progress, cancelled)
         if timing is not None:
@@ -149,18 +148,18 @@ class _Build:
             f"{self._name} cannot read the model: {'; '.join(faults) or 'it does not say why'}"
         )
 
-    def check_ends(self, width: int, expected: tuple[str, ...]) -> None:
+    def check_ends(self, width: int) -> None:
         """Refuse a graph whose inputs or outputs are not a package's."""
         inputs = {
             tensor.name: (tuple(tensor.shape), str(tensor.dtype).rsplit(".", 1)[-1])
             for tensor in map(self._network.get_input, range(self._network.num_inputs))
         }
         outputs = {self._network.get_output(i).name for i in range(self._network.num_outputs)}
-        if inputs != {INPUT: ((-1, width), "FLOAT")} or outputs != set(expected):
+        if inputs != {INPUT: ((-1, width), "FLOAT")} or outputs != set(Outputs._fields):
             raise BuildError(
                 f"{self._name} reads a graph that maps {inputs} to {sorted(outputs)}; it has to "
                 f"map {INPUT!r}, float32 of shape (n, {width}) with a free n, to "
-                f"{', '.join(expected)}"
+                f"{', '.join(Outputs._fields)}"
             )
 
     def configure(self, request: BuildRequest, timing: TimingCache | None) -> None:

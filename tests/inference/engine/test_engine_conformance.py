@@ -10,10 +10,10 @@ import pytest
 from float64_reference import answer_in_float64
 
 from inference.backends.cpu import CpuEngine
-from inference.backends.tensorrt.in_memory import open_in_memory
 from inference.engine.protocol import BATCH_BUCKETS, TOLERANCE, EngineError
 from inference.engine.settings import EngineSettings
 from inference.packages.package import ModelPackage, PackageError
+from tests.inference.backends.tensorrt.in_memory import open_in_memory
 
 MOST = BATCH_BUCKETS[-1]
 

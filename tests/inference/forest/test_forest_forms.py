@@ -28,7 +28,7 @@ from inference.forest.forest import Leaf, Split, build_forest, floor32, tree_nod
 from inference.forest.graph_forms import tensor_form
 from inference.forest.lightgbm_reader import read_lightgbm
 from inference.forest.nvforest import NvForest
-from inference.forest.xgboost_reader import read_xgboost
+from tests.inference.forest.xgboost_reader import read_xgboost
 
 HAS_NVFOREST = find_spec("nvforest") is not None
 """Two gigabytes with what it needs, so the tests do not install it."""

@@ -16,7 +16,6 @@ from inference.backends.tensorrt.callbacks import error_recorder, errors_in
 from inference.backends.tensorrt.driver import NoGpuError, probe
 from inference.backends.tensorrt.errors import BuildCancelledError
 from inference.backends.tensorrt.library import LibraryMissingError, load_library
-from inference.backends.tensorrt.memory_cuda import MemoryCuda
 from inference.backends.tensorrt.opening import build_request
 from inference.backends.tensorrt.profiles import Profile, profile_index, profiles_of
 from inference.backends.tensorrt.tensorrt_runtime import PlanRefusedError, TensorRtRuntime
@@ -27,6 +26,7 @@ from inference.importing.build.finishing import finish_graph
 from inference.importing.sandbox.inspection import inspect
 from inference.training.autoencoder import AutoencoderSettings, fit_autoencoder
 from inference.training.calibration import PlattScaling
+from tests.inference.backends.tensorrt.memory_cuda import MemoryCuda
 
 SMALL = EngineSettings(buckets=(1, 8))
 

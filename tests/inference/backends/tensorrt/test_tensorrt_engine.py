@@ -7,10 +7,10 @@ import pytest
 
 from inference.backends.tensorrt.engine import GRAPH, LAUNCHES
 from inference.backends.tensorrt.errors import CudaError, DeviceLostError, DeviceMemoryError
-from inference.backends.tensorrt.in_memory import open_in_memory
-from inference.backends.tensorrt.memory_cuda import MemoryCuda
 from inference.engine.protocol import EngineError
 from inference.engine.settings import EngineSettings
+from tests.inference.backends.tensorrt.in_memory import open_in_memory
+from tests.inference.backends.tensorrt.memory_cuda import MemoryCuda
 
 SETTINGS = EngineSettings(buckets=(1, 8, 64))
 OUT_OF_MEMORY, ILLEGAL_ADDRESS = 2, 700

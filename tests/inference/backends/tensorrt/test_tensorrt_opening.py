@@ -11,8 +11,6 @@ from inference.backends.tensorrt import opening
 from inference.backends.tensorrt.driver import Gpu, NoGpuError, probe
 from inference.backends.tensorrt.errors import BuildCancelledError
 from inference.backends.tensorrt.library import Library, LibraryMissingError, load_library
-from inference.backends.tensorrt.memory_cuda import MemoryCuda
-from inference.backends.tensorrt.memory_runtime import MemoryRuntime
 from inference.backends.tensorrt.opening import (
     build_request,
     find_library,
@@ -22,6 +20,8 @@ from inference.backends.tensorrt.opening import (
 from inference.backends.tensorrt.tensorrt_runtime import PlanRefusedError
 from inference.engine.protocol import TOLERANCE, EngineError
 from inference.engine.settings import EngineSettings
+from tests.inference.backends.tensorrt.memory_cuda import MemoryCuda
+from tests.inference.backends.tensorrt.memory_runtime import MemoryRuntime
 
 GPU = Gpu("NVIDIA L4", (8, 9), 24 << 30, "CUDA 13.0")
 SETTINGS = EngineSettings(buckets=(1, 8, 64))

@@ -10,11 +10,11 @@ import numpy as np
 import onnxruntime
 
 from inference.backends.tensorrt.build import INPUT
-from inference.backends.tensorrt.memory_cuda import MemoryCuda
 from inference.backends.tensorrt.profiles import Profile
 from inference.backends.tensorrt.runtime import Context, LoadedPlan
 from inference.engine.onnx_session import load_session
 from inference.engine.protocol import EngineError, Outputs
+from tests.inference.backends.tensorrt.memory_cuda import MemoryCuda
 
 
 class MemoryRuntime:

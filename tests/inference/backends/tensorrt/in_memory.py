@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from inference.backends.tensorrt.engine import TensorRtEngine
-from inference.backends.tensorrt.memory_cuda import MemoryCuda
-from inference.backends.tensorrt.memory_runtime import MemoryRuntime
 from inference.backends.tensorrt.opening import build_request
 from inference.engine.settings import EngineSettings
 from inference.packages.package import ModelPackage
+from tests.inference.backends.tensorrt.memory_cuda import MemoryCuda
+from tests.inference.backends.tensorrt.memory_runtime import MemoryRuntime
 
 
 def open_in_memory(
