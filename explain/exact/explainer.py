@@ -29,6 +29,7 @@ class ExactExplanation:
         score: R², the share of the weighted variance of the model's answers that it explains.
         local_prediction: what it says of the event.
         probability: what the model itself says.
+        ess: effective number of samples that the weights leave, by Kish.
     """
 
     features: tuple[int, ...]
@@ -37,6 +38,7 @@ class ExactExplanation:
     score: float
     local_prediction: float
     probability: float
+    ess: float
 
 
 class ExactLime:
@@ -80,8 +82,16 @@ class ExactLime:
             else DiscretisedSampler(training, settings, labels, random_state)
         )
 
-    def explain(self, row: NDArray[np.float64], predict: Predict) -> ExactExplanation:
+    def explain(
+        self,
+        row: NDArray[np.float64],
+        predict: Predict,
+        random_state: np.random.RandomState | None = None,
+    ) -> ExactExplanation:
         """Explain what `predict` says of a (k,) event; it is asked once, about all samples.
+
+        Args:
+            random_state: of this event alone; None draws on from the explainer's own.
 
         Raises:
             ExplainError: the row has another length, or a value or an answer is missing or
@@ -92,7 +102,9 @@ class ExactLime:
             raise ExplainError(f"an event of shape {row.shape}: give ({self._columns},) values")
         _refuse_not_finite(row[None], "the event has")
         settings = self._settings
-        inputs, design = self._sampler.sample(row, settings.num_samples, self._random_state)
+        inputs, design = self._sampler.sample(
+            row, settings.num_samples, random_state or self._random_state
+        )
         answers = np.asarray(predict(inputs), dtype=np.float64)
         if answers.shape != (len(inputs),):
             raise ExplainError(
@@ -101,7 +113,8 @@ class ExactLime:
             )
         if not np.isfinite(answers).all():
             raise ExplainError("the model's answer to a sample is no finite number")
-        samples = WeightedSamples(design, answers, self._weights(design))
+        weights = self._weights(design)
+        samples = WeightedSamples(design, answers, weights)
         features = select_features(samples, settings.feature_selection, settings.num_features)
         fit = samples.ridge(features, alpha=1.0)
         order = np.argsort(-np.abs(fit.coefficients), kind="stable")
@@ -112,6 +125,7 @@ class ExactLime:
             score=fit.score,
             local_prediction=float(design[0, features] @ fit.coefficients + fit.intercept),
             probability=float(answers[0]),
+            ess=float(weights.sum() ** 2 / np.square(weights).sum()),
         )
 
     def _weights(self, design: NDArray[np.float64]) -> NDArray[np.float64]:

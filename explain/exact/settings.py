@@ -1,23 +1,26 @@
 """How the exact mode samples and fits: the `lime` package's parameters by their own names."""
 
-from typing import Literal
+from typing import Generic, Literal, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from streams.base.section import Section
 
 Discretizer = Literal["none", "quartile", "decile", "entropy"]
 FeatureSelection = Literal["auto", "none", "forward_selection", "highest_weights", "lasso_path"]
 
+Column = TypeVar("Column", int, str)
+"""What names a column: its number, or the feature's name."""
 
-class ExactSettings(Section):
+
+class _Parameters(Section, Generic[Column]):
     """Parameters of the package's ``LimeTabularExplainer``, with its defaults.
 
     ``discretizer = "none"`` is its ``discretize_continuous=False``.
     """
 
     discretizer: Discretizer = "quartile"
-    categorical_features: tuple[int, ...] = Field(
+    categorical_features: tuple[Column, ...] = Field(
         default=(), description="columns whose values are codes; drawn in this order"
     )
     sample_around_instance: bool = Field(
@@ -33,7 +36,7 @@ class ExactSettings(Section):
     num_samples: int = Field(default=5000, ge=2, description="the event itself is the first")
 
     @model_validator(mode="after")
-    def _means_what_it_says(self) -> "ExactSettings":
+    def _means_what_it_says(self) -> Self:
         if len(set(self.categorical_features)) != len(self.categorical_features):
             raise ValueError("categorical_features names a column twice")
         if self.sample_around_instance and self.discretizer != "none":
@@ -42,3 +45,21 @@ class ExactSettings(Section):
                 'set discretizer = "none", or leave it out'
             )
         return self
+
+
+class ExactSettings(_Parameters[int]):
+    """For rows whose columns have numbers."""
+
+
+class LimeSettings(_Parameters[str]):
+    """The ``[explain.lime]`` section: parameters where ``explain.method = "lime"``."""
+
+    @field_validator("discretizer")
+    @classmethod
+    def _without_labels(cls, discretizer: Discretizer) -> Discretizer:
+        if discretizer == "entropy":
+            raise ValueError(
+                'discretizer = "entropy" needs labels, and a model package keeps none of its '
+                'background rows: choose "quartile", "decile" or "none"'
+            )
+        return discretizer

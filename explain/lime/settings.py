@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 from socket import gethostname
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from explain.exact.settings import LimeSettings
 from inference.serving.policy import Decision
 from streams.base.section import Duration, Section
 
@@ -30,6 +31,8 @@ class ExplainSettings(Section):
     Attributes:
         mode: ``inline``: the scorer attaches reasons to the score; ``stream``: `weir explainer`
             reads the feature log and writes explanations apart; ``off``: neither.
+        method: ``operator``: `explain.lime`; ``lime``: what the `lime` package computes, for those
+            who have to show the published method.
         decisions: which of them are explained.
         samples: perturbed events per explanation, a power of two.
         seed: of the perturbations, which a package's id makes its own.
@@ -44,9 +47,12 @@ class ExplainSettings(Section):
         key_ring: file with the keys of tokens; None leaves keys of events out of records.
         groups: features that are kept or replaced together, by name; every other feature is a
             group of its own.
+        lime: parameters of the method ``lime``, which has no use for `samples`, `kernel_width`,
+            `top` and `groups`.
     """
 
     mode: Literal["off", "inline", "stream"] = "stream"
+    method: Literal["operator", "lime"] = "operator"
     decisions: tuple[Decision, ...] = ("review", "decline")
     samples: int = Field(default=512, ge=128, le=16_384)
     seed: int = Field(default=0, ge=0)
@@ -60,6 +66,7 @@ class ExplainSettings(Section):
     transaction_timeout: Duration = Field(default=30_000, gt=0)
     key_ring: Path | None = None
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    lime: LimeSettings = LimeSettings()
 
     @field_validator("samples")
     @classmethod
@@ -82,6 +89,15 @@ class ExplainSettings(Section):
                     )
                 seen[feature] = name
         return groups
+
+    @model_validator(mode="after")
+    def _without_groups(self) -> Self:
+        if self.method == "lime" and self.groups:
+            raise ValueError(
+                'explain.method = "lime" explains each feature by itself: leave explain.groups '
+                'out, or set explain.method = "operator"'
+            )
+        return self
 
     @property
     def worker_name(self) -> str:

@@ -1,10 +1,11 @@
 """The parts of an explanation record, each with the type that the schema file is made of."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from explain.exact.settings import Discretizer, FeatureSelection
 from explain.record.reason_settings import MOST_REASONS
 from inference.serving.policy import Decision
 
@@ -155,7 +156,7 @@ class TellingPart(Part, frozen=True, kw_only=True):
     least_share: Annotated[float, Meta(ge=0, lt=1)]
 
 
-class ExplainerPart(Part, frozen=True, kw_only=True):
+class ExplainerPart(Part, frozen=True, kw_only=True, tag_field="method", tag="lime"):
     """What explained, down to what is needed to do it again.
 
     Attributes:
@@ -165,7 +166,6 @@ class ExplainerPart(Part, frozen=True, kw_only=True):
         runtime: what asked the model, such as ``onnxruntime 1.23.2``.
     """
 
-    method: Literal["lime"]
     groups: tuple[GroupPart, ...]
     samples: Count
     seed: Count
@@ -176,6 +176,37 @@ class ExplainerPart(Part, frozen=True, kw_only=True):
     background: Sha256
     operator: Sha256
     runtime: str
+
+
+class LimeExplainerPart(Part, frozen=True, kw_only=True, tag_field="method", tag="lime 0.2.0.1"):
+    """What explained as that version of the `lime` package does, in probability of fraud.
+
+    Attributes:
+        groups: each feature by itself.
+        seed: with the record's id, of the random stream.
+        kernel_width: None for 0.75 times the root of the number of columns that have a value.
+        background: of the rows that it learned usual values from.
+        runtime: as of `ExplainerPart`.
+    """
+
+    groups: tuple[GroupPart, ...]
+    samples: Annotated[int, Meta(ge=2)]
+    seed: Count
+    kernel_width: Above | None
+    discretizer: Discretizer
+    categorical_features: tuple[str, ...]
+    sample_around_instance: bool
+    feature_selection: FeatureSelection
+    num_features: Annotated[int, Meta(ge=1)]
+    confidence: ConfidencePart
+    reasons: TellingPart
+    background: Sha256
+    runtime: str
+
+
+def method_of(explainer: ExplainerPart | LimeExplainerPart) -> str:
+    """What a record calls its method: ``lime`` is Weir's operator."""
+    return str(explainer.__struct_config__.tag)
 
 
 class AttributionPart(Part, frozen=True, kw_only=True):

@@ -18,16 +18,22 @@ from explain.record.parts import (
     ExplainerPart,
     ExplanationPart,
     FeaturePart,
+    LimeExplainerPart,
     ModelPart,
     Part,
+    method_of,
 )
 from explain.record.reason import Reason
 from explain.record.reason_settings import MOST_REASONS
 from streams.events.json_diagnosis import UNREADABLE
 
-SCHEMA: Final = "weir.explanation/1"
-"""Raised with every change of what a record holds; each has a file of its own in
-``explain/schemas``."""
+Schema = Literal["weir.explanation/1", "weir.explanation/2"]
+SCHEMAS: Final[dict[type[ExplainerPart | LimeExplainerPart], Schema]] = {
+    ExplainerPart: "weir.explanation/1",
+    LimeExplainerPart: "weir.explanation/2",
+}
+"""By what explained: 1 is in log-odds of fraud, 2 in probability. A number is raised with every
+change of what a record holds; each has a file of its own in ``explain/schemas``."""
 
 
 class RecordError(ExplainError):
@@ -43,14 +49,14 @@ class Record(Part, frozen=True, kw_only=True):
         reasons: those that contribute most first.
     """
 
-    schema: Literal["weir.explanation/1"]
+    schema: Schema
     id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
     event: EventPart
     decision: DecisionPart
     answers: AnswersPart
     model: ModelPart
     features: tuple[FeaturePart, ...]
-    explainer: ExplainerPart
+    explainer: ExplainerPart | LimeExplainerPart
     explanation: ExplanationPart
     reasons: Annotated[tuple[Reason, ...], Meta(max_length=MOST_REASONS)]
     catalogue: CataloguePart
@@ -81,14 +87,14 @@ def build_record(
     answers: AnswersPart,
     model: ModelPart,
     features: Sequence[FeaturePart],
-    explainer: ExplainerPart,
+    explainer: ExplainerPart | LimeExplainerPart,
     explanation: ExplanationPart,
     reasons: Sequence[Reason],
     catalogue: CataloguePart,
 ) -> Record:
     """Put a record together from its parts (`explain.record_building` makes some of them)."""
     return Record(
-        schema=SCHEMA,
+        schema=SCHEMAS[type(explainer)],
         id=record_id(event.topic, event.partition, event.offset, model.package),
         event=event,
         decision=decision,
@@ -130,10 +136,9 @@ def read(data: bytes) -> Record:
     """
     try:
         schema = _decode_name(data).schema
-        if schema != SCHEMA:
-            raise RecordError(
-                f"a record of schema {schema!r}; this version of Weir reads {SCHEMA!r}"
-            )
+        if schema not in SCHEMAS.values():
+            known = " and ".join(map(repr, SCHEMAS.values()))
+            raise RecordError(f"a record of schema {schema!r}; this version of Weir reads {known}")
         record = _decode(data)
     except (*UNREADABLE, TypeError) as error:
         raise RecordError(f"no explanation record: {error}") from error
@@ -174,6 +179,8 @@ def _contradictions(record: Record) -> Iterator[str]:
     expected = record_id(event.topic, event.partition, event.offset, record.model.package)
     if record.id != expected:
         yield f"id: event and package make it {expected}, not {record.id}"
+    if record.schema != SCHEMAS[type(record.explainer)]:
+        yield f"explainer.method: {method_of(record.explainer)!r} is none of {record.schema}"
     names = [group.name for group in groups]
     attributed = {each.group: each.value for each in record.explanation.attributions}
     if [each.group for each in record.explanation.attributions] != names:

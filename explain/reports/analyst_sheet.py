@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from explain.errors import ExplainError
 from explain.reasons.number_text import UNKNOWN, decimal_text, locale_of, spoken
-from explain.record.parts import FeaturePart
+from explain.record.parts import FeaturePart, LimeExplainerPart, method_of
 from explain.record.record import Record
 from explain.reports.sheet_words import words_of
 from streams.base.clock import utc
@@ -114,6 +114,8 @@ def sheet_of(record: Record, language: str) -> Sheet:
         language: see `language_of`.
     """
     words = words_of(language)
+    if isinstance(record.explainer, LimeExplainerPart):
+        words = words | {name: words[f"lime_{name}"] for name in ("attributions_note", "baseline")}
     bars = _bars(record, language)
     return Sheet(
         language=language,
@@ -135,7 +137,7 @@ def sheet_of(record: Record, language: str) -> Sheet:
 
 
 def signed(value: float | None, language: str) -> str:
-    """A number in log-odds, with its sign."""
+    """A number in log-odds or in probability, with its sign."""
     if value is None:
         return UNKNOWN
     form = "+0.00;-0.00" if round(value, 2) else "0.00;0.00"
@@ -193,7 +195,7 @@ def _bars(record: Record, language: str) -> tuple[Bar, ...]:
             share=(each.value or 0.0) / scale if scale else 0.0,
             spread=(each.error or 0.0) / scale if scale else 0.0,
             text=signed(each.value, language),
-            error="±" + number(each.error, language),
+            error="" if each.error is None else "±" + number(each.error, language),
         )
         for each in attributions
     )
@@ -227,10 +229,13 @@ def _window(feature: FeaturePart, words: dict[str, str]) -> str:
 
 
 def _honesty(record: Record, words: dict[str, str], language: str) -> tuple[Fact, ...]:
-    found, log_odds = record.explanation, record.answers.log_odds
+    found, answers = record.explanation, record.answers
+    explained = (
+        answers.score if isinstance(record.explainer, LimeExplainerPart) else answers.log_odds
+    )
     gap = None
-    if found.local is not None and log_odds is not None:
-        gap = found.local - log_odds
+    if found.local is not None and explained is not None:
+        gap = found.local - explained
     return (
         Fact(words["r2"], number(found.r2, language)),
         Fact(
@@ -257,7 +262,7 @@ def _versions(record: Record, words: dict[str, str]) -> tuple[Fact, ...]:
         Fact(words["catalogue"], f"{catalogue.name} {catalogue.version}"),
         Fact(
             words["explainer"],
-            f"{explainer.method}, n = {explainer.samples}, "
+            f"{method_of(explainer)}, n = {explainer.samples}, "
             f"seed = {explainer.seed}, {explainer.runtime}",
         ),
     )

@@ -22,6 +22,7 @@ from explain.record.parts import (
     ExplanationPart,
     FeaturePart,
     GroupPart,
+    LimeExplainerPart,
     ModelPart,
     StabilityPart,
     TellingPart,
@@ -97,21 +98,54 @@ def explainer_part(
     package: ModelPackage, design: Design, explain: ExplainSettings, reasons: ReasonSettings
 ) -> ExplainerPart:
     """What explains a package's answers by these settings; `explain.replay` reads them back."""
-    sure = explain.confidence
     groups = zip(design.groups.names, design.groups.features, strict=True)
     return ExplainerPart(
-        method="lime",
         groups=tuple(GroupPart(name=name, features=features) for name, features in groups),
         samples=explain.samples,
         seed=explain.seed,
         kernel_width=explain.kernel_width,
         top=explain.top,
-        confidence=ConfidencePart(r2=sure.r2, ess=sure.ess, vsi=sure.vsi, gap=sure.gap),
-        reasons=TellingPart(at_most=reasons.at_most, least_share=reasons.least_share),
+        confidence=_confidence_part(explain),
+        reasons=_telling_part(reasons),
         background=background_sha256(package.background),
         operator=design.sha256,
-        runtime=f"weir {version('weir')}",
+        runtime=_runtime(),
     )
+
+
+def lime_explainer_part(
+    package: ModelPackage, explain: ExplainSettings, reasons: ReasonSettings
+) -> LimeExplainerPart:
+    """What explains a package's answers as the `lime` package does."""
+    chosen = explain.lime
+    return LimeExplainerPart(
+        groups=tuple(GroupPart(name=name, features=(name,)) for name in package.features.names),
+        samples=chosen.num_samples,
+        seed=explain.seed,
+        kernel_width=chosen.kernel_width,
+        discretizer=chosen.discretizer,
+        categorical_features=chosen.categorical_features,
+        sample_around_instance=chosen.sample_around_instance,
+        feature_selection=chosen.feature_selection,
+        num_features=chosen.num_features,
+        confidence=_confidence_part(explain),
+        reasons=_telling_part(reasons),
+        background=background_sha256(package.background),
+        runtime=_runtime(),
+    )
+
+
+def _confidence_part(explain: ExplainSettings) -> ConfidencePart:
+    sure = explain.confidence
+    return ConfidencePart(r2=sure.r2, ess=sure.ess, vsi=sure.vsi, gap=sure.gap)
+
+
+def _telling_part(reasons: ReasonSettings) -> TellingPart:
+    return TellingPart(at_most=reasons.at_most, least_share=reasons.least_share)
+
+
+def _runtime() -> str:
+    return f"weir {version('weir')}"
 
 
 def catalogue_part(catalogue: Catalogue) -> CataloguePart:

@@ -2,19 +2,18 @@
 
 from collections.abc import Callable
 
-from explain.lime.lime import Lime
 from explain.lime.settings import ExplainSettings
 from explain.reasons.background_stats import background_stats_of
 from explain.reasons.catalogue import Catalogue
 from explain.reasons.reason_writer import ReasonWriter
 from explain.record.parts import AnswersPart, EventPart
 from explain.record.reason_settings import ReasonSettings
-from explain.record.record import build_record, canonical
+from explain.record.record import build_record, canonical, record_id
 from explain.writing.feature_facts import facts_of, units_of
 from explain.writing.flagged import FlaggedEvents
+from explain.writing.methods import method_for
 from explain.writing.part_builders import (
     catalogue_part,
-    explainer_part,
     explanation_part,
     feature_parts,
     finite,
@@ -46,13 +45,12 @@ class RecordWriter:
         token_of: Callable[[int | str], str | None],
     ) -> None:
         self._package, self._number = package, number
-        self._lime = Lime(package, explain)
-        design = self._lime.design
+        self._method = method_for(package, explain, reasons)
         self._names = package.features.names
         self._typical = background_stats_of(package.background)
         self._facts = facts_of(package.features.definitions)
-        groups = dict(zip(design.groups.names, design.groups.features, strict=True))
-        self._groups = design.groups.names
+        groups = self._method.groups
+        self._groups = tuple(groups)
         self._reasons = ReasonWriter(
             catalogue,
             groups,
@@ -63,21 +61,25 @@ class RecordWriter:
         )
         self._catalogue = catalogue_part(catalogue)
         self._token_of = token_of
-        self._explainer = explainer_part(package, design, explain, reasons)
 
     def warm_up(self) -> None:
         """Make ready what is slow the first time."""
-        self._lime.warm_up()
+        self._method.warm_up()
 
     def write(self, events: FlaggedEvents) -> list[tuple[str | None, bytes]]:
         """Return the token of the key and the record of each event, in their order.
 
         Raises:
             EngineError: the model reads a feature that was not computed.
+            ExplainError: the method has no explanation for an event.
         """
         features = FeatureSelection(self._names, events.names)(events.features)
         model = model_part(self._package, self._number, events.backend, events.precision)
-        explanations = self._lime.explain(features)
+        ids = [
+            record_id(events.topic, events.partition, int(offset), self._package.id)
+            for offset in events.offsets
+        ]
+        explanations = self._method.explain(features, ids)
         written = []
         for i, explanation in enumerate(explanations):
             record = build_record(
@@ -91,7 +93,7 @@ class RecordWriter:
                 ),
                 model=model,
                 features=feature_parts(self._names, features[i], self._typical, self._facts),
-                explainer=self._explainer,
+                explainer=self._method.part,
                 explanation=explanation_part(explanation, self._groups),
                 reasons=self._reasons.reasons(explanation, features[i]),
                 catalogue=self._catalogue,

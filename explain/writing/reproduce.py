@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from explain.errors import ExplainError
+from explain.exact.settings import LimeSettings
 from explain.lime.settings import ConfidenceSettings, ExplainSettings
 from explain.reasons.catalogue import Catalogue
+from explain.record.parts import LimeExplainerPart
 from explain.record.reason_settings import ReasonSettings
 from explain.record.record import Record, read
 from explain.writing.flagged import FlaggedEvents
@@ -119,15 +121,30 @@ def reproduce(
 
 
 def _explain_settings(record: Record) -> ExplainSettings:
+    """By the method that the record names."""
     explainer, sure = record.explainer, record.explainer.confidence
     try:
+        confidence = ConfidenceSettings(r2=sure.r2, ess=sure.ess, vsi=sure.vsi, gap=sure.gap)
+        if isinstance(explainer, LimeExplainerPart):
+            lime = LimeSettings(
+                discretizer=explainer.discretizer,
+                categorical_features=explainer.categorical_features,
+                sample_around_instance=explainer.sample_around_instance,
+                kernel_width=explainer.kernel_width,
+                feature_selection=explainer.feature_selection,
+                num_features=explainer.num_features,
+                num_samples=explainer.samples,
+            )
+            return ExplainSettings(
+                method="lime", seed=explainer.seed, lime=lime, confidence=confidence
+            )
         return ExplainSettings(
             samples=explainer.samples,
             seed=explainer.seed,
             kernel_width=explainer.kernel_width,
             top=explainer.top,
             groups={group.name: group.features for group in explainer.groups},
-            confidence=ConfidenceSettings(r2=sure.r2, ess=sure.ess, vsi=sure.vsi, gap=sure.gap),
+            confidence=confidence,
         )
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]

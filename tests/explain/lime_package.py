@@ -70,6 +70,7 @@ class PackageLime:
             score=float(found.score),
             local_prediction=float(found.local_pred[0]),
             probability=float(found.predict_proba[1]),
+            ess=float("nan"),  # it does not say
         )
 
 

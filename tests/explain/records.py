@@ -15,6 +15,7 @@ from explain.record.parts import (
     ExplanationPart,
     FeaturePart,
     GroupPart,
+    LimeExplainerPart,
     ModelPart,
     StabilityPart,
     TellingPart,
@@ -58,6 +59,27 @@ REASON = Reason(
     customer={"en": "The amount is unusually high.", "de": "Der Betrag ist ungewöhnlich hoch."},
     adverse_action=True,
 )
+CONFIDENCE = ConfidencePart(r2=0.5, ess=200.0, vsi=0.7, gap=2.0)
+TELLING = TellingPart(at_most=4, least_share=0.05)
+GROUPS = (
+    GroupPart(name="amount", features=("amount",)),
+    GroupPart(name="terminal", features=("count", "frauds")),
+)
+LIME = LimeExplainerPart(
+    groups=GROUPS,
+    samples=5000,
+    seed=0,
+    kernel_width=None,
+    discretizer="quartile",
+    categorical_features=(),
+    sample_around_instance=False,
+    feature_selection="auto",
+    num_features=10,
+    confidence=CONFIDENCE,
+    reasons=TELLING,
+    background="02" * 32,
+    runtime="weir 0.1.0",
+)
 
 
 def feature(name: str, value: float | None, **facts: str) -> FeaturePart:
@@ -90,17 +112,13 @@ def a_record(**parts: Any) -> Record:
             feature("frauds", None, window="7d", delay="7d", entity="terminal"),
         ),
         "explainer": ExplainerPart(
-            method="lime",
-            groups=(
-                GroupPart(name="amount", features=("amount",)),
-                GroupPart(name="terminal", features=("count", "frauds")),
-            ),
+            groups=GROUPS,
             samples=1024,
             seed=0,
             kernel_width=0.75,
             top=5,
-            confidence=ConfidencePart(r2=0.5, ess=200.0, vsi=0.7, gap=2.0),
-            reasons=TellingPart(at_most=4, least_share=0.05),
+            confidence=CONFIDENCE,
+            reasons=TELLING,
             background="02" * 32,
             operator="03" * 32,
             runtime="onnxruntime 1.23.2",

@@ -48,11 +48,14 @@ class WriterMaker:
         writer = RecordWriter(
             package, number, explain, self._settings.reasons, self._catalogue, self._token
         )
+        lime = explain.method == "lime"
+        samples = explain.lime.num_samples if lime else explain.samples
         logger.info(
-            "model %s (version %d) is explained by %d samples an event",
+            "model %s (version %d) is explained by method %s, %d samples an event",
             package.short_id,
             number,
-            explain.samples,
+            explain.method,
+            samples,
         )
         return writer
 

@@ -13,12 +13,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import EVENT, EXPLANATION, REASON, a_record, as_values, feature
+from records import EVENT, EXPLANATION, LIME, REASON, a_record, as_values, feature
 
-from explain.record.json_schema import SCHEMA_FILE, record_schema, schema_text
-from explain.record.record import Record, RecordError, canonical, read, record_id
+from explain.record.json_schema import record_schema, schema_file, schema_text
+from explain.record.record import SCHEMAS, Record, RecordError, Schema, canonical, read, record_id
 
-VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+VALIDATORS = {
+    schema: jsonschema.Draft202012Validator(
+        json.loads(schema_file(schema).read_text(encoding="utf-8"))
+    )
+    for schema in SCHEMAS.values()
+}
+VALIDATOR = VALIDATORS["weir.explanation/1"]
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -225,7 +231,9 @@ def test_anything_else_is_no_record(data: bytes) -> None:
 
 
 def test_a_record_of_another_version_is_said_to_be_one() -> None:
-    with pytest.raises(RecordError, match=r"'weir.explanation/2'; .* reads 'weir.explanation/1'"):
+    with pytest.raises(RecordError, match=r"'weir.explanation/3'; .* '.*/1' and '.*/2'"):
+        read(written(changed("schema", "weir.explanation/3")))
+    with pytest.raises(RecordError, match=r"explainer.method: 'lime' is none of .*/2"):
         read(written(changed("schema", "weir.explanation/2")))
 
 
@@ -271,15 +279,29 @@ def test_the_id_is_of_place_and_package() -> None:
 # The schema file
 
 
-def test_the_schema_file_is_that_of_the_types() -> None:
-    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), (
+@pytest.mark.parametrize("schema", SCHEMAS.values())
+def test_the_schema_file_is_that_of_the_types(schema: Schema) -> None:
+    assert schema_file(schema).read_text(encoding="utf-8") == schema_text(schema), (
         "write it anew: python -c 'from explain.record_schema import *; "
-        'SCHEMA_FILE.write_text(schema_text(), encoding="utf-8")\'; where old records would no '
-        "longer fit, it is a new version with a file of its own"
+        f'schema_file("{schema}").write_text(schema_text("{schema}"), encoding="utf-8")\'; where '
+        "old records would no longer fit, it is a new version with a file of its own"
     )
 
 
-def test_the_schema_is_one_and_says_nothing_of_python() -> None:
-    jsonschema.Draft202012Validator.check_schema(record_schema())
-    assert "None" not in schema_text()
-    assert "Attributes" not in schema_text()
+@pytest.mark.parametrize("schema", SCHEMAS.values())
+def test_the_schema_is_one_and_says_nothing_of_python(schema: Schema) -> None:
+    jsonschema.Draft202012Validator.check_schema(record_schema(schema))
+    assert "None" not in schema_text(schema)
+    assert "Attributes" not in schema_text(schema)
+
+
+def test_a_record_fits_the_schema_of_its_own_number_alone() -> None:
+    values = json.loads(canonical(a_record(explainer=LIME)))
+    assert values["schema"] == "weir.explanation/2"
+    assert values["explainer"]["method"] == "lime 0.2.0.1"
+    VALIDATORS["weir.explanation/2"].validate(values)
+    for number in ("1", "2"):
+        forged = values | {"schema": f"weir.explanation/{number}"}
+        assert VALIDATOR.is_valid(forged) is False
+    assert not VALIDATORS["weir.explanation/2"].is_valid(as_values(a_record()))
+    assert "log-odds" not in json.dumps(record_schema("weir.explanation/2")["$defs"]["Reason"])

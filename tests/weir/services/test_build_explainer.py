@@ -14,8 +14,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from front_door import Trained
 from prometheus_client import CollectorRegistry
 
+from explain.record.parts import LimeExplainerPart
 from explain.record.record import read
 from explain.writing.key_ring import KeyRing, KeyRingError
+from explain.writing.reproduce import reproduce
 from inference.packages.package import ModelPackage
 from inference.packages.registry import RegisteredModel, Registry, RegistryAwayError
 from inference.serving.policy import DECISIONS
@@ -23,7 +25,9 @@ from streams.dead_letters.letter import read_dead_letter
 from streams.feature_log import FeatureLogWriter, ScoredEvents
 from streams.kafka.consuming import read_to_end
 from weir.config.settings import Settings, load_settings
+from weir.reasons import open_catalogue
 from weir.services.build_explainer import build_explainer
+from weir.services.wiring import open_registry
 
 COUNT = 3
 
@@ -119,7 +123,7 @@ def feature_log(model: str, package: ModelPackage) -> bytes:
 
 
 def of_its_own(
-    config: Callable[..., Path], make_topics: Callable[..., list[str]], **explain: str
+    config: Callable[..., Path], make_topics: Callable[..., list[str]], **explain: Any
 ) -> Settings:
     """Settings of an explainer whose topics and group nobody else has."""
     log, explanations, letters = make_topics("log", "explanations", "letters")
@@ -207,3 +211,24 @@ def test_a_disk_that_is_full_rejects_nothing(
     Running(settings, registry).end_after(lambda: committed(settings) > 0)
     assert len({read(m.value()).id for m in values(settings, explanations)}) == COUNT
     assert values(settings, letters) == []
+
+
+def test_the_published_method_explains_where_it_is_asked_for(
+    config: Callable[..., Path], trained: Trained, make_topics: Callable[..., list[str]]
+) -> None:
+    settings = of_its_own(config, make_topics, method="lime", lime={"num_samples": 500})
+    registry = open_registry(settings)
+    package = registry.resolve("champion")
+    log_flagged(settings, package, [package.short_id])
+    Running(settings, registry).end_after(lambda: committed(settings) > 0)
+    records = [message.value() for message in values(settings, settings.topics.explanations)]
+    assert len(records) == COUNT
+    assert values(settings, settings.topics.dead_letters) == []
+    catalogue = open_catalogue(settings.reasons)
+    for data in records:
+        record = read(data)
+        assert isinstance(record.explainer, LimeExplainerPart)
+        assert record.explainer.samples == 500
+        again = reproduce(data, package, record.model.version, catalogue)
+        differing = {each.key.partition(".")[0] for each in again.differences}
+        assert differing <= {"answers", "decision"}  # made up in `feature_log`
