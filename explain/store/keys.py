@@ -1,9 +1,8 @@
 """Ed25519 keys: who signs anchors, and whom a verification trusts."""
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -11,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from explain.store.errors import StoreError
+from streams.base.atomic_file import write_atomic
 
 _OTHERS = 0o077
 
@@ -112,16 +112,7 @@ def _make(path: Path) -> None:
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
-        try:
-            with open(handle, "wb") as file:
-                file.write(pem)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(name, path)
-        except FileExistsError:
-            return
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with suppress(FileExistsError):
+            write_atomic(path, pem, mode=0o600, replace=False)
     except OSError as error:
         raise StoreError(f"store.key_file: {path}: {error.strerror}") from error

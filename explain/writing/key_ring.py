@@ -11,7 +11,6 @@ key) and the data key. Zeros are an erased subject.
 """
 
 import errno
-import fcntl
 import hashlib
 import hmac
 import os
@@ -23,7 +22,9 @@ from pathlib import Path
 from typing import Self
 
 from explain.errors import ExplainError
+from streams.base.atomic_file import write_atomic
 from streams.base.closing import ClosedAtEnd
+from streams.base.file_lock import hold_lock
 
 _KEY = 32
 _SLOT = 2 * _KEY
@@ -81,18 +82,14 @@ class KeyRing(ClosedAtEnd):
             KeyRingError: there is a file already, or it can't be written.
         """
         header = _HEADER + secrets.token_bytes(_KEY)
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                with open(temporary, "xb", opener=_private) as file:
-                    file.write(header)
-                    file.flush()
-                    os.fsync(file.fileno())
-                _link(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
-            _sync_folder(path.parent)
+                write_atomic(path, header, mode=0o600, replace=False)
+            except FileExistsError:
+                raise KeyRingError(
+                    f"{path} is there already: open it, or name another file"
+                ) from None
         except OSError as error:
             raise KeyRingError(f"{path}: can't be written: {error.strerror}") from error
         return cls(path)
@@ -111,17 +108,17 @@ class KeyRing(ClosedAtEnd):
         """
         subject = _subject(field, value)
         locator = _hmac(self._ring_key, _LOCATOR + subject)
-        with self._locked(fcntl.LOCK_SH):
+        with self._locked(shared=True):
             key = self._find(locator)
         if key is None:
-            with self._locked(fcntl.LOCK_EX):
+            with self._locked(shared=False):
                 key = self._find(locator) or self._append(locator)
         return _hmac(key, _TOKEN + subject).hex()
 
     def known(self, field: str, value: int | str) -> str | None:
         """The token of a subject that has one; None for one that is new, or was erased."""
         subject = _subject(field, value)
-        with self._locked(fcntl.LOCK_SH):
+        with self._locked(shared=True):
             key = self._find(_hmac(self._ring_key, _LOCATOR + subject))
         return None if key is None else _hmac(key, _TOKEN + subject).hex()
 
@@ -135,7 +132,7 @@ class KeyRing(ClosedAtEnd):
             KeyRingError: the ring can't be written.
         """
         locator = _hmac(self._ring_key, _LOCATOR + _subject(field, value))
-        with self._locked(fcntl.LOCK_EX):
+        with self._locked(shared=False):
             if self._find(locator) is None:
                 return False
             self._write(_ERASED, self._places.pop(locator))
@@ -207,14 +204,10 @@ class KeyRing(ClosedAtEnd):
             raise KeyRingError(f"{self.path}: can't be written: {error.strerror}") from error
 
     @contextmanager
-    def _locked(self, how: int) -> Iterator[None]:
+    def _locked(self, *, shared: bool) -> Iterator[None]:
         """Keep other threads away, and processes by a lock on the file."""
-        with self._lock:
-            fcntl.flock(self._file, how)
-            try:
-                yield
-            finally:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+        with self._lock, hold_lock(self._file, shared=shared):
+            yield
 
 
 def _subject(field: str, value: int | str) -> bytes:
@@ -225,24 +218,3 @@ def _subject(field: str, value: int | str) -> bytes:
 
 def _hmac(key: bytes, message: bytes) -> bytes:
     return hmac.digest(key, message, hashlib.sha256)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-
-
-def _link(file: Path, name: Path) -> None:
-    """Give a file another name, unless there is one of that name: no ring may be replaced."""
-    try:
-        os.link(file, name)
-    except FileExistsError as error:
-        raise KeyRingError(f"{name} is there already: open it, or name another file") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """The new name, too, is to outlast a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

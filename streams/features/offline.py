@@ -4,7 +4,6 @@ A label is applied where the stream applies it: before the first event whose tim
 the label's own, which is its event's time plus ``labels.delay``.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from streams.base.atomic_file import atomic_file
 from streams.base.section import format_duration
 from streams.features.declarations import LabelFeature
 from streams.features.plan import FeaturePlan
@@ -244,27 +244,24 @@ def write_features(
         "weir.label_delay_ms": str(label_delay_ms),
     }
     schema = pa.schema(fields, metadata=metadata)
-    # In the same folder, so that the last step is one rename; a reader sees all or nothing.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     count = late = approximate = 0
-    try:
-        with pyarrow.parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
-            for rows in chunks:
-                columns = [
-                    rows.events.column(contract.id),
-                    pa.array(rows.events.times, schema.field(1).type),
-                    *(pa.array(column) for column in rows.matrix.T.astype(kind)),
-                ]
-                if label_field is not None:
-                    columns.append(pa.array(rows.labels, mask=rows.labels == UNLABELLED))
-                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
-                count += len(rows.events)
-                late += int(rows.late.sum())
-                approximate += int(rows.approximate.sum())
-            writer.add_key_value_metadata(
-                {"weir.late_events": str(late), "weir.approximate_events": str(approximate)}
-            )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        atomic_file(path) as target,
+        pyarrow.parquet.ParquetWriter(target, schema, compression="zstd") as writer,
+    ):
+        for rows in chunks:
+            columns = [
+                rows.events.column(contract.id),
+                pa.array(rows.events.times, schema.field(1).type),
+                *(pa.array(column) for column in rows.matrix.T.astype(kind)),
+            ]
+            if label_field is not None:
+                columns.append(pa.array(rows.labels, mask=rows.labels == UNLABELLED))
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+            count += len(rows.events)
+            late += int(rows.late.sum())
+            approximate += int(rows.approximate.sum())
+        writer.add_key_value_metadata(
+            {"weir.late_events": str(late), "weir.approximate_events": str(approximate)}
+        )
     return count

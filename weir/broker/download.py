@@ -1,8 +1,6 @@
 """One verified download: the file appears whole and right, or not at all."""
 
 import hashlib
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
+from streams.base.atomic_file import atomic_file
 from weir.broker.errors import BrokerError
 
 _CHUNK = 1 << 18
@@ -56,22 +55,16 @@ class _TransientError(Exception):
 
 def _fetch_once(url: str, target: Path, sha256: str, count: Callable[[int], None]) -> None:
     digest = hashlib.sha256()
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with open(handle, "wb") as file:
-            for chunk in _read(url):
-                file.write(chunk)
-                digest.update(chunk)
-                count(len(chunk))
+    with atomic_file(target, mode=0o644) as file:
+        for chunk in _read(url):
+            file.write(chunk)
+            digest.update(chunk)
+            count(len(chunk))
         if digest.hexdigest() != sha256:
             raise BrokerError(
                 f"{url} is not the file that Weir was built with: SHA-256 is {digest.hexdigest()}, "
                 f"expected {sha256}. Do not use it; set `broker.maven_repository` to another mirror"
             )
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _read(url: str) -> Iterator[bytes]:

@@ -1,11 +1,11 @@
 """One start at a time per data folder."""
 
-import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from streams.base.file_lock import file_lock
 from weir.broker.errors import BrokerError
 
 
@@ -17,16 +17,13 @@ def exclusive(path: Path, timeout: float) -> Iterator[None]:
         BrokerError: another process still holds it after `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
-    with path.open("ab") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise BrokerError(
-                        f"another start of the broker in {path.parent} has not ended "
-                        f"after {timeout:.0f} s: see `weir broker status`"
-                    ) from None
-                time.sleep(0.05)
+
+    def waiting() -> None:
+        if time.monotonic() >= deadline:
+            raise BrokerError(
+                f"another start of the broker in {path.parent} has not ended "
+                f"after {timeout:.0f} s: see `weir broker status`"
+            )
+
+    with file_lock(path, waiting):
         yield

@@ -1,9 +1,10 @@
 """What the broker's data folder remembers between starts, and where things lie in it."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from streams.base.atomic_file import write_atomic
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,5 @@ class Layout:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace a file by one rename, so that a reader never sees half of it.
-
-    Only its owner may read it: Kafka's properties can hold passwords.
-    """
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    partial.touch(mode=0o600)
-    partial.write_text(text)
-    os.replace(partial, path)
+    """Replace a file, whole. Only its owner may read it: Kafka's properties can hold passwords."""
+    write_atomic(path, text.encode(), mode=0o600, durable=False)

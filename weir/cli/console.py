@@ -1,9 +1,6 @@
 """What all commands share: options, error exits, progress on stderr, JSON on stdout."""
 
 import json
-import os
-import secrets
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +18,8 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+
+from streams.base.atomic_file import atomic_file
 
 FAILED = 1
 WRONG_USE = 2
@@ -110,24 +109,11 @@ def write_file(path: Path, parts: Iterable[bytes]) -> None:
             with path.open("wb") as file:
                 file.writelines(parts)
         else:
-            _replace(path.resolve(), parts)
+            with atomic_file(path.resolve()) as file:
+                file.writelines(parts)
     except OSError as error:  # that of a full disk names no file
         raise OSError(error.errno, error.strerror, str(path)) from error
     stderr.print(f"wrote {path}", soft_wrap=True)
-
-
-def _replace(path: Path, parts: Iterable[bytes]) -> None:
-    partial = path.with_name(f".weir-{secrets.token_hex(8)}")
-    try:
-        with partial.open("xb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            shutil.copymode(path, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _finite(value: Any) -> Any:

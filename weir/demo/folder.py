@@ -7,6 +7,7 @@ from pathlib import Path
 import tomli_w
 
 from inference.packages.registry import RegistrySettings
+from streams.base.atomic_file import is_partial
 from streams.kafka.client import KafkaSettings
 from weir.broker.state import write_whole
 from weir.config.errors import SettingsError
@@ -32,9 +33,7 @@ def prepare_folder(folder: Path, source: Path | None) -> tuple[Path, Settings]:
     settings = load_settings(source)  # complains about the user's file under its own name
     target = folder / "weir.toml"
     folder.mkdir(parents=True, exist_ok=True)
-    if not _is_ours(target) and any(
-        each.name != target.name + ".partial" for each in folder.iterdir()
-    ):
+    if not _is_ours(target) and not all(map(is_partial, folder.iterdir())):
         raise SettingsError(
             f"{folder} holds files that are not the demo's, which it might overwrite: name an "
             "empty or a new folder with --dir"

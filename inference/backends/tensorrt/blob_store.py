@@ -7,18 +7,15 @@ import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from time import time
 
 from inference.engine.protocol import EngineError
+from streams.base.atomic_file import write_atomic
 
 logger = logging.getLogger(__name__)
 
 _MAGIC = b"WEIR-BLOB-1\n"
 _DIGEST = hashlib.sha256().digest_size
 _LENGTH = 8
-_TEMPORARY = ".tmp"
-_ABANDONED_S = 3_600.0
-"""Nobody writes a file for an hour."""
 _HEADER = len(_MAGIC) + 2 * _DIGEST + _LENGTH
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -71,20 +68,7 @@ class BlobStore:
         Raises:
             OSError: it cannot be written; what was there before still is.
         """
-        temporary = self.folder / f"{name}.{os.getpid()}{_TEMPORARY}"
-        try:
-            with open(temporary, "wb", opener=_open_private) as file:
-                file.write(_wrap(content, identity))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.folder / name)
-        finally:
-            temporary.unlink(missing_ok=True)
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the rename, too, is to outlast a power cut
-        finally:
-            os.close(folder)
+        write_atomic(self.folder / name, _wrap(content, identity), mode=0o600)
 
     def touch(self, name: str) -> None:
         """Remember that a file was used just now, where that can be written down."""
@@ -98,8 +82,6 @@ class BlobStore:
     def evict(self, suffixes: Sequence[str], limit: int, keep: str) -> None:
         """Remove the longest unused files until those of some kinds hold at most `limit` bytes.
 
-        What processes left behind that died while they were writing goes, too.
-
         Args:
             suffixes: of names, such as ``.plan``.
             limit: bytes.
@@ -109,9 +91,7 @@ class BlobStore:
         for path in self.folder.iterdir():
             with suppress(FileNotFoundError):  # another process may remove files, too
                 state = path.stat()
-                if path.suffix == _TEMPORARY and state.st_mtime < time() - _ABANDONED_S:
-                    path.unlink(missing_ok=True)
-                elif path.suffix in suffixes:
+                if path.suffix in suffixes:
                     files.append((state.st_mtime_ns, path, state.st_size))
         total = sum(size for _, _, size in files)
         for _, path, size in sorted(files):
@@ -150,7 +130,3 @@ def _distrust(state: os.stat_result) -> str:
 
 def _open_no_link(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)

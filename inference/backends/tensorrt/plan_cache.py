@@ -13,8 +13,8 @@ from inference.backends.tensorrt.build import BuildRequest
 from inference.backends.tensorrt.callbacks import Cancelled
 from inference.backends.tensorrt.driver import Gpu
 from inference.backends.tensorrt.errors import BuildCancelledError
-from inference.backends.tensorrt.file_lock import locked
 from inference.backends.tensorrt.library import Library
+from streams.base.file_lock import file_lock
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class PlanCache:
 
         with ExitStack() as held:
             try:
-                held.enter_context(locked(self._lock_of(key), waiting))
+                held.enter_context(file_lock(self._lock_of(key), waiting))
             except OSError as error:
                 # A read-only folder is one way to hand out built engines: what it lacks is built.
                 logger.warning("%s: others may build the same engine beside us", error)

@@ -1,7 +1,6 @@
 """Files that are read only whole, unchanged, and as this user's own."""
 
 import os
-import time
 
 import pytest
 
@@ -102,15 +101,6 @@ def test_a_write_that_fails_leaves_what_was_there(store, monkeypatch):
         store.write("a", "identity", b"new")
     assert store.read("a", "identity") == b"content"
     assert [path.name for path in store.folder.iterdir()] == ["a"]
-
-
-def test_what_a_killed_process_left_behind_goes(store):
-    for age, name in ((7_200, "left.tmp"), (0, "being_written.tmp")):
-        (store.folder / name).write_bytes(b"half")
-        now = time.time()
-        os.utime(store.folder / name, (now - age, now - age))
-    store.evict((".plan",), 1_000, keep="")
-    assert [path.name for path in store.folder.iterdir()] == ["being_written.tmp"]
 
 
 def test_the_longest_unused_go_first(store):

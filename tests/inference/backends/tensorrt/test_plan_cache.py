@@ -13,11 +13,12 @@ from inference.backends.tensorrt.blob_store import BlobStore
 from inference.backends.tensorrt.build import BuildRequest
 from inference.backends.tensorrt.driver import Gpu
 from inference.backends.tensorrt.errors import BuildCancelledError
-from inference.backends.tensorrt.file_lock import locked
 from inference.backends.tensorrt.library import Library
 from inference.backends.tensorrt.plan_cache import PlanCache, plan_key
 from inference.backends.tensorrt.profiles import profiles_of
 from inference.engine.protocol import EngineError
+from streams.base.atomic_file import atomic_file
+from streams.base.file_lock import file_lock
 
 REQUEST = BuildRequest("model", b"graph", 6, profiles_of((1, 8)), "float32", 1 << 30)
 LIBRARY = Library("tensorrt", "10.14.1", None, None)
@@ -109,8 +110,9 @@ def test_a_failed_build_leaves_nothing(cache):
 
 def _die_while_building(folder):
     def die():
-        (folder / "ab.plan.1.tmp").write_bytes(b"half")
-        os.kill(os.getpid(), signal.SIGKILL)
+        with atomic_file(folder / "ab.plan") as file:
+            file.write(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
 
     PlanCache(BlobStore(folder), 1 << 20).get("ab", die)
 
@@ -139,7 +141,7 @@ def test_of_two_processes_one_builds(cache):
     processes = [
         context.Process(target=_build, args=(cache.store.folder, builds)) for _ in range(3)
     ]
-    with locked(cache.store.folder / "build-ab.lock"):
+    with file_lock(cache.store.folder / "build-ab.lock"):
         for process in processes:
             process.start()
     for process in processes:
@@ -150,7 +152,7 @@ def test_of_two_processes_one_builds(cache):
 
 def test_waiting_for_another_process_can_be_cancelled(cache):
     with (
-        locked(cache.store.folder / "build-ab.lock"),
+        file_lock(cache.store.folder / "build-ab.lock"),
         pytest.raises(BuildCancelledError, match="waiting for another"),
     ):
         cache.get("ab", Builder(), lambda: True)
@@ -172,7 +174,7 @@ def test_a_folder_that_is_read_only_serves_what_it_has(cache, monkeypatch, caplo
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr("inference.backends.tensorrt.file_lock.os.open", _refusing_to_write)
+        patched.setattr("streams.base.file_lock.os.open", _refusing_to_write)
         patched.setattr("inference.backends.tensorrt.blob_store.os.utime", read_only)
         patched.setattr(Path, "unlink", read_only)
         assert cache.get("ab", Builder(b"other")) == b"plan"
