@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from rich.table import Table
 
 from explain.errors import ExplainError
+from explain.quality.event_sample import EventSample
 from explain.quality.fidelity import Fidelity, measure
 from explain.writing.flagged import read_flagged
 from inference.engine.protocol import FeatureSelection
@@ -20,7 +20,15 @@ from inference.packages.registry import CHAMPION_ALIAS
 from streams.kafka.acls import Process, acls_of
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import read_to_end
-from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
+from weir.cli.console import (
+    ConfigOption,
+    JsonOption,
+    QuietOption,
+    Step,
+    print_json,
+    progress_bar,
+    stdout,
+)
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import admitted, open_registry
 
@@ -60,22 +68,22 @@ def fidelity(
     registry = open_registry(settings)
     registered = registry.get(model)
     package = registry.fetch(registered)
-    rng = np.random.default_rng(seed)
-    rows = _flagged(settings, kafka, package)
-    if not len(rows):
+    show = not (no_progress or as_json)
+    with progress_bar("reading the feature log", show) as step:
+        sample = _flagged(settings, kafka, package, EventSample(events, seed), step)
+    if not sample.seen:
         raise ExplainError(
             f"{settings.topics.feature_log} holds no event that model {package.short_id} flagged: "
             "has it answered any? --model chooses another"
         )
-    chosen = np.sort(rng.permutation(len(rows))[:events])
-    with progress_bar("comparing", not (no_progress or as_json)) as step:
+    with progress_bar("comparing", show) as step:
         found = measure(
             package,
             settings.explain,
-            rows[chosen],
-            seeds,
-            rng,
-            lambda share: step(round(share * 100), 100),
+            sample.rows(),
+            seeds=seeds,
+            rng=np.random.default_rng(seed),
+            progress=lambda share: step(round(share * 100), 100),
         )
     if textfile is not None:
         _write(textfile, package, found)
@@ -84,7 +92,7 @@ def fidelity(
         return
     kind = "exact" if found.exact else "sampled"
     stdout.print(
-        f"{found.events} of {len(rows):,} flagged events of model {package.short_id} "
+        f"{found.events} of {sample.seen:,} flagged events of model {package.short_id} "
         f"(version {registered.version}), {seeds} seeds, {kind} Shapley values"
     )
     table = Table(show_header=False)
@@ -94,20 +102,20 @@ def fidelity(
 
 
 def _flagged(
-    settings: Settings, kafka: KafkaSettings, package: ModelPackage
-) -> NDArray[np.float32]:
-    """The features of all events that a model has flagged, in its own columns."""
-    parts: list[NDArray[np.float32]] = []
-    for batch in read_to_end(kafka, settings.topics.feature_log):
+    settings: Settings, kafka: KafkaSettings, package: ModelPackage, sample: EventSample, step: Step
+) -> EventSample:
+    """Fill a sample of the events that a model has flagged, with its own columns."""
+    for batch in read_to_end(kafka, settings.topics.feature_log, step):
         for message in batch:
+            partition = message.partition() or 0
             try:
-                events = read_flagged(message.value() or b"", 0, settings.explain.decisions)
+                events = read_flagged(message.value() or b"", partition, settings.explain.decisions)
             except ValueError:
                 continue  # the explainer puts it into the dead letters
             if events.model == package.short_id and len(events):
                 select = FeatureSelection(package.features.names, events.names)
-                parts.append(select(events.features))
-    return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+                sample.add(partition, events.offsets.tolist(), select(events.features))
+    return sample
 
 
 def _write(path: Path, package: ModelPackage, found: Fidelity) -> None:
