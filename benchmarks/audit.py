@@ -218,7 +218,7 @@ DEEDS: tuple[Deed, ...] = (*LOCAL, cut_off, swap, move, insert_one)
 
 def fill(database: Database, signer: Signer, count: int, rng: Rng) -> dict[str, float]:
     """Append `count` records; their size and the rate."""
-    appender = Appender(database, signer, _ANCHOR_EVERY, 3_600_000)
+    appender = Appender(database, signer, anchor_every=_ANCHOR_EVERY, anchor_after_ms=3_600_000)
     spent, size = 0.0, 0
     for first in range(0, count, _BATCH):
         bodies = [record(number, rng) for number in range(first, min(first + _BATCH, count))]

@@ -82,7 +82,9 @@ def main() -> None:
             opened = (
                 open_in_memory(chosen, package)
                 if gpu is None
-                else open_tensorrt(chosen, package, None, Path(folder) / "engines", gpu)
+                else open_tensorrt(
+                    chosen, package, None, cache_dir=Path(folder) / "engines", gpu=gpu
+                )
             )
             stack.enter_context(opened)
             engine = engine or opened

@@ -61,6 +61,7 @@ def measure(
     package: ModelPackage,
     settings: ExplainSettings,
     rows: NDArray[np.float32],
+    *,
     seeds: int,
     rng: np.random.Generator,
     progress: Progress = lambda share: None,
@@ -113,7 +114,15 @@ def _shapley(
         forest = margin_given(package.model)[1].forest
         return TreeShapley(forest, groups, background)(rows), True
     values = [
-        sampled_shapley(lime.answer, row, groups, background, _PERMUTATIONS, rng) for row in rows
+        sampled_shapley(
+            lime.answer,
+            row,
+            groups=groups,
+            background=background,
+            permutations=_PERMUTATIONS,
+            rng=rng,
+        )
+        for row in rows
     ]
     return np.array(values), False
 

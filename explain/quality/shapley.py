@@ -70,6 +70,7 @@ class TreeShapley:
 def sampled_shapley(
     answer: Answer,
     row: NDArray[np.float32],
+    *,
     groups: Groups,
     background: NDArray[np.float32],
     permutations: int,

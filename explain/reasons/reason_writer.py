@@ -48,6 +48,7 @@ class ReasonWriter:
         self,
         catalogue: Catalogue,
         groups: Mapping[str, Sequence[str]],
+        *,
         names: Sequence[str],
         typical: BackgroundStats,
         units: Mapping[str, str],

@@ -55,6 +55,7 @@ def add_act(
     connection: Connection,
     store: str,
     kind: Kind,
+    *,
     who: str,
     now_ms: int,
     what: dict[str, Any],

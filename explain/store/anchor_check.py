@@ -24,7 +24,7 @@ class AnchorCheck:
     """
 
     def __init__(
-        self, connection: Connection, store: str, trusted: Trusted, copy: Path | None
+        self, connection: Connection, store: str, *, trusted: Trusted, copy: Path | None
     ) -> None:
         self._connection = connection
         self._store = store

@@ -56,6 +56,7 @@ class Appender:
         self,
         database: Database,
         signer: Signer,
+        *,
         anchor_every: int,
         anchor_after_ms: int,
         clock: Callable[[], int] = now_ms,

@@ -47,7 +47,7 @@ class ChainCheck:
     """
 
     def __init__(
-        self, connection: Connection, chain: Chain, start: Head, signed: Iterator[Head]
+        self, connection: Connection, chain: Chain, *, start: Head, signed: Iterator[Head]
     ) -> None:
         self._connection = connection
         self._chain = chain

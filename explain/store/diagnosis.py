@@ -53,7 +53,7 @@ def diagnose(connection: Connection, chain: Chain, head: Head, sure: Head, row: 
     Args:
         sure: the last row up to `head` that an anchor vouches for.
     """
-    return _Diagnosis(connection, chain, head, sure, row).fault()
+    return _Diagnosis(connection, chain, head=head, sure=sure, row=row).fault()
 
 
 def replaced_alone(connection: Connection, chain: Chain, anchored: Head) -> bool:
@@ -110,7 +110,7 @@ def _name_at(connection: Connection, chain: Chain, sequence: int) -> str | None:
 
 class _Diagnosis:
     def __init__(
-        self, connection: Connection, chain: Chain, head: Head, sure: Head, row: Row[Any]
+        self, connection: Connection, chain: Chain, *, head: Head, sure: Head, row: Row[Any]
     ) -> None:
         self._connection = connection
         self._table = CHAINED[chain]

@@ -61,7 +61,7 @@ class Reader:
     """
 
     def __init__(
-        self, database: Database, who: str, note: str = "", clock: Callable[[], int] = now_ms
+        self, database: Database, who: str, *, note: str = "", clock: Callable[[], int] = now_ms
     ) -> None:
         self._database = database
         self._who = who
@@ -96,11 +96,11 @@ class Reader:
                 connection,
                 self._database.id,
                 "read",
-                self._who,
-                self._clock(),
-                {**query.asked(), "limit": limit},
-                len(found),
-                self._note,
+                who=self._who,
+                now_ms=self._clock(),
+                what={**query.asked(), "limit": limit},
+                count=len(found),
+                note=self._note,
             )
         return found
 

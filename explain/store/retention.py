@@ -177,7 +177,16 @@ class Retention:
         self, connection: Connection, kind: Any, what: dict[str, Any], count: int, note: str
     ) -> int:
         store = self._database.id
-        return add_act(connection, store, kind, self._who, self._clock(), what, count, note)
+        return add_act(
+            connection,
+            store,
+            kind,
+            who=self._who,
+            now_ms=self._clock(),
+            what=what,
+            count=count,
+            note=note,
+        )
 
 
 def _active(connection: Connection) -> list[ActiveHold]:

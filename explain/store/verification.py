@@ -72,7 +72,7 @@ def verify(
         StoreUnavailableError, StoreError: the database failed, or the copy can't be read.
     """
     with database.reading() as connection:
-        anchored = AnchorCheck(connection, database.id, trusted, copy)
+        anchored = AnchorCheck(connection, database.id, trusted=trusted, copy=copy)
         faults = anchored.run()
         checked: dict[Chain, ChainCheck] = {}
         starts: dict[Chain, Head] = {
@@ -92,7 +92,7 @@ def verify(
                 step(before + sequence, total)
 
             signed = heapq.merge(*_places(anchored, chain), key=lambda head: head.sequence)
-            checked[chain] = ChainCheck(connection, chain, start, signed)
+            checked[chain] = ChainCheck(connection, chain, start=start, signed=signed)
             checked[chain].run(reached)
             done += last[chain] - start.sequence
     faults += [each.fault for each in checked.values() if each.fault is not None]

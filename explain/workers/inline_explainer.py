@@ -59,6 +59,7 @@ class BudgetedExplainer:
     def __init__(
         self,
         settings: ExplainSettings,
+        *,
         topic: str,
         events_topic: str,
         names: Sequence[str],

@@ -39,6 +39,7 @@ class RecordWriter:
         self,
         package: ModelPackage,
         number: int | None,
+        *,
         explain: ExplainSettings,
         reasons: ReasonSettings,
         catalogue: Catalogue,
@@ -54,10 +55,10 @@ class RecordWriter:
         self._reasons = ReasonWriter(
             catalogue,
             groups,
-            self._names,
-            self._typical,
-            units_of(package.features.definitions),
-            reasons,
+            names=self._names,
+            typical=self._typical,
+            units=units_of(package.features.definitions),
+            settings=reasons,
         )
         self._catalogue = catalogue_part(catalogue)
         self._token_of = token_of

@@ -104,10 +104,10 @@ def reproduce(
     writer = RecordWriter(
         package,
         number,
-        _explain_settings(record),
-        _reason_settings(record, catalogue),
-        catalogue,
-        lambda _: record.event.key,
+        explain=_explain_settings(record),
+        reasons=_reason_settings(record, catalogue),
+        catalogue=catalogue,
+        token_of=lambda _: record.event.key,
     )
     ((_, again),) = writer.write(_event_of(record, answers, package))
     recorded, recomputed = (msgspec.to_builtins(each) for each in (record, read(again)))

@@ -19,6 +19,7 @@ def open_engine(
     settings: EngineSettings,
     package: ModelPackage,
     feature_names: Sequence[str] | None,
+    *,
     data_dir: Path,
     progress: Progress = lambda done, of: None,
     cancelled: Cancelled = lambda: False,
@@ -46,7 +47,13 @@ def open_engine(
             from inference.backends.tensorrt.opening import open_tensorrt
 
             engine = open_tensorrt(
-                settings, package, feature_names, data_dir / "engines", gpu, progress, cancelled
+                settings,
+                package,
+                feature_names,
+                cache_dir=data_dir / "engines",
+                gpu=gpu,
+                progress=progress,
+                cancelled=cancelled,
             )
             logger.info(
                 "model %s answers on %s by %s, with %s",

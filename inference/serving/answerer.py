@@ -64,6 +64,7 @@ class Answerer:
         self,
         contract: EventContract,
         plan: FeaturePlan,
+        *,
         serving: ServedModel,
         topics: TopicSettings,
         metrics: ScorerMetrics,

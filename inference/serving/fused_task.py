@@ -22,7 +22,12 @@ class Scorer:
     """
 
     def __init__(
-        self, plan: FeaturePlan, windows: WindowSettings, answerer: Answerer, metrics: ScorerMetrics
+        self,
+        plan: FeaturePlan,
+        windows: WindowSettings,
+        *,
+        answerer: Answerer,
+        metrics: ScorerMetrics,
     ) -> None:
         self._plan = plan
         self._windows = windows

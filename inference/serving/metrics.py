@@ -29,6 +29,7 @@ class Histograms(Collector):
         self,
         name: str,
         documentation: str,
+        *,
         label: str,
         values: Sequence[str],
         bounds: Sequence[float],
@@ -109,10 +110,10 @@ class ScorerMetrics:
         self.snapshot = Histograms(
             "weir_snapshot_seconds",
             "How long a snapshot held up the stream, and took to write",
-            "part",
-            ("pause", "write"),
-            _SECONDS,
-            registry,
+            label="part",
+            values=("pause", "write"),
+            bounds=_SECONDS,
+            registry=registry,
         )
         self.forgotten = Gauge(
             "weir_forgotten_events",
@@ -146,39 +147,44 @@ class ScorerMetrics:
             registry=registry,
         )
         self.stage = Histograms(
-            "weir_stage_seconds", "Time of one batch by stage", "stage", STAGES, _SECONDS, registry
+            "weir_stage_seconds",
+            "Time of one batch by stage",
+            label="stage",
+            values=STAGES,
+            bounds=_SECONDS,
+            registry=registry,
         )
         self.latency = Histograms(
             "weir_latency_seconds",
             "From a record's Kafka timestamp to its visible answer",
-            "path",
-            ("end_to_end",),
-            _SECONDS,
-            registry,
+            label="path",
+            values=("end_to_end",),
+            bounds=_SECONDS,
+            registry=registry,
         )
         self.queue = Histograms(
             "weir_queue_seconds",
             "From a record's Kafka timestamp to the model's turn",
-            "kind",
-            ("events",),
-            _SECONDS,
-            registry,
+            label="kind",
+            values=("events",),
+            bounds=_SECONDS,
+            registry=registry,
         )
         self.inference_rows = Histograms(
             "weir_inference_rows",
             "Rows in one call of the engine",
-            "kind",
-            ("rows",),
-            _SIZES,
-            registry,
+            label="kind",
+            values=("rows",),
+            bounds=_SIZES,
+            registry=registry,
         )
         self.batch = Histograms(
             "weir_batch_records",
             "Records in one transaction",
-            "kind",
-            ("events", "labels"),
-            _SIZES,
-            registry,
+            label="kind",
+            values=("events", "labels"),
+            bounds=_SIZES,
+            registry=registry,
         )
         self._registry = registry
         self._schema_registry: Gauge | None = None

@@ -25,4 +25,11 @@ def writer_of(
 ) -> RecordWriter:
     """What explains version 7; its records name no keys."""
     reasons = reasons or ReasonSettings()
-    return RecordWriter(model, 7, explain, reasons, open_catalogue(reasons), lambda _: None)
+    return RecordWriter(
+        model,
+        7,
+        explain=explain,
+        reasons=reasons,
+        catalogue=open_catalogue(reasons),
+        token_of=lambda _: None,
+    )

@@ -73,8 +73,8 @@ class Desk:
         self.policy = Policy(PolicySettings(version="7", **policy), model.thresholds)
         metrics = ScorerMetrics(self.registry)
         serving = ServedModel.of(model.id, self.engine, self.policy)
-        answerer = Answerer(CONTRACT, PLAN, serving, TOPICS, metrics)
-        self.scorer = Scorer(PLAN, windows or WindowSettings(), answerer, metrics)
+        answerer = Answerer(CONTRACT, PLAN, serving=serving, topics=TOPICS, metrics=metrics)
+        self.scorer = Scorer(PLAN, windows or WindowSettings(), answerer=answerer, metrics=metrics)
 
     def process(self, work: InputBatch) -> dict[str, Outgoing]:
         return {each.topic: each for each in self.answer(work).outgoing}

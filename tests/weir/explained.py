@@ -49,7 +49,12 @@ def write_explained(folder: Path, data: Path, **sections: Any) -> Path:
     events = events_of(registry.resolve("champion"), settings.policy)
     written = RecordWriters(settings, registry, Event())(champion.package_id[:12]).write(events)
     with settings.store.open_database(settings.data_dir) as database:
-        appender = Appender(database, settings.store.open_signer(settings.data_dir), 1, 0)
+        appender = Appender(
+            database,
+            settings.store.open_signer(settings.data_dir),
+            anchor_every=1,
+            anchor_after_ms=0,
+        )
         appender.append([data for _, data in written])
     return path
 

@@ -44,7 +44,7 @@ def open_reader(settings: Settings, by: str | None, note: str, command: str) -> 
         StoreUnavailableError, StoreError: the database does not answer, or can't be used.
     """
     with settings.store.open_database(settings.data_dir) as database:
-        yield Reader(database, login_or(by), note or f"weir explanation {command}")
+        yield Reader(database, login_or(by), note=note or f"weir explanation {command}")
 
 
 def look_up(reader: Reader, name: str) -> tuple[bytes, Record]:

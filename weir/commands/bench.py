@@ -174,7 +174,7 @@ def _contestants(
     try:
         gpu = settings.engine.model_copy(update={"allow_cpu": False})
         if gpu.backend != "cpu":
-            engines.append(open_engine(gpu, package, None, folder))
+            engines.append(open_engine(gpu, package, None, data_dir=folder))
     except EngineError as error:
         logger.info("no engine on a GPU: %s", error)
     plain = load_session(package.model, "plain ONNX Runtime")

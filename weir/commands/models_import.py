@@ -199,7 +199,15 @@ def _import(
         rows = _rows(settings, data, span, step)
         folder = packages_folder(settings)
         try:
-            return import_model(model, rows, settings.training, options, limits, folder, step)
+            return import_model(
+                model,
+                rows,
+                settings=settings.training,
+                options=options,
+                limits=limits,
+                folder=folder,
+                progress=step,
+            )
         except TrainingError as error:
             raise TrainingError(f"{data}: {error}") from error
 

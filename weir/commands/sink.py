@@ -39,7 +39,9 @@ def sink(config: ConfigOption = None, metrics_port: MetricsPortOption = None) ->
     signer = store.open_signer(settings.data_dir)
     registry = CollectorRegistry()
     with named_denials(kafka, rights), store.open_database(settings.data_dir) as database:
-        appender = Appender(database, signer, store.anchor_every, store.anchor_after)
+        appender = Appender(
+            database, signer, anchor_every=store.anchor_every, anchor_after_ms=store.anchor_after
+        )
         worker = ExplanationSink(
             kafka,
             topics.explanations,

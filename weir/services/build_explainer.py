@@ -46,7 +46,12 @@ class WriterMaker:
         """
         explain = self._settings.explain
         writer = RecordWriter(
-            package, number, explain, self._settings.reasons, self._catalogue, self._token
+            package,
+            number,
+            explain=explain,
+            reasons=self._settings.reasons,
+            catalogue=self._catalogue,
+            token_of=self._token,
         )
         lime = explain.method == "lime"
         samples = explain.lime.num_samples if lime else explain.samples
@@ -136,9 +141,9 @@ def inline_explainer(settings: Settings, prometheus: CollectorRegistry) -> Budge
         return None
     return BudgetedExplainer(
         settings.explain,
-        settings.topics.explanations,
-        settings.topics.events,
-        settings.plan().names,
-        WriterMaker(settings),
-        prometheus,
+        topic=settings.topics.explanations,
+        events_topic=settings.topics.events,
+        names=settings.plan().names,
+        writer_of=WriterMaker(settings),
+        registry=prometheus,
     )

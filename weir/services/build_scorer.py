@@ -154,11 +154,11 @@ def build_scorer(
     answerer = Answerer(
         settings.event,
         plan,
-        serving,
-        settings.topics,
-        metrics,
-        settings.alignment.live_within,
-        explains,
+        serving=serving,
+        topics=settings.topics,
+        metrics=metrics,
+        live_within_ms=settings.alignment.live_within,
+        explains=explains,
     )
     new_loop = _fused_loop if settings.loop.topology == "fused" else _staged_loop
     loop = new_loop(settings, kafka, answerer, metrics)
@@ -196,7 +196,12 @@ def _open_model(
         )
     check_feature_compatibility(plan, package)
     engine = open_engine(
-        settings.engine, package, plan.names, settings.data_dir, _log_build(package), cancelled
+        settings.engine,
+        package,
+        plan.names,
+        data_dir=settings.data_dir,
+        progress=_log_build(package),
+        cancelled=cancelled,
     )
     return OpenModel(version, package, engine)
 
@@ -232,7 +237,7 @@ def _fused_loop(
     settings: Settings, kafka: KafkaSettings, answerer: Answerer, metrics: ScorerMetrics
 ) -> Loop:
     plan = settings.plan()
-    scorer = Scorer(plan, settings.windows, answerer, metrics)
+    scorer = Scorer(plan, settings.windows, answerer=answerer, metrics=metrics)
     scorer.warm_up()
     decoder = _event_decoder(settings, metrics)
 

@@ -136,11 +136,11 @@ class TensorRtEngine(ClosedAtEnd):
             Slot(
                 self._cuda,
                 loaded,
-                profiles_of(settings.buckets),
-                settings.buckets,
-                width,
-                streams[i % len(streams)],
-                self._held,
+                profiles=profiles_of(settings.buckets),
+                buckets=settings.buckets,
+                width=width,
+                stream=streams[i % len(streams)],
+                stack=self._held,
             )
             for i in range(settings.slots)
         ]

@@ -31,6 +31,7 @@ def open_tensorrt(
     settings: EngineSettings,
     package: ModelPackage,
     feature_names: Sequence[str] | None,
+    *,
     cache_dir: Path,
     gpu: Gpu,
     progress: Progress = lambda done, of: None,
@@ -60,7 +61,9 @@ def open_tensorrt(
     cuda = load_cuda(settings.cuda)
 
     def build() -> bytes:
-        return _build(library, request, store, gpu, progress, cancelled)
+        return _build(
+            library, request, store=store, gpu=gpu, progress=progress, cancelled=cancelled
+        )
 
     def start() -> TensorRtEngine:
         return TensorRtEngine(
@@ -69,7 +72,7 @@ def open_tensorrt(
             plan=cache.get(key, build, cancelled),
             settings=settings,
             cuda=cuda,
-            runtime=TensorRtRuntime(library, cuda, store, key, request.width),
+            runtime=TensorRtRuntime(library, cuda, store=store, identity=key, width=request.width),
             device=f"cuda:0 {gpu.name}",
         )
 
@@ -145,6 +148,7 @@ def load_cuda(binding: CudaBinding) -> Cuda:
 def _build(
     library: Library,
     request: BuildRequest,
+    *,
     store: BlobStore,
     gpu: Gpu,
     progress: Progress,

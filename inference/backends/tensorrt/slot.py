@@ -41,6 +41,7 @@ class Slot:
         self,
         cuda: Cuda,
         plan: LoadedPlan,
+        *,
         profiles: Sequence[Profile],
         buckets: Sequence[int],
         width: int,

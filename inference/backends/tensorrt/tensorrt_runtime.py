@@ -34,7 +34,7 @@ class TensorRtRuntime:
     """
 
     def __init__(
-        self, library: Library, cuda: Cuda, store: BlobStore, identity: str, width: int
+        self, library: Library, cuda: Cuda, *, store: BlobStore, identity: str, width: int
     ) -> None:
         self.backend: str = library.flavour
         self._library = library
@@ -46,7 +46,12 @@ class TensorRtRuntime:
     def load(self, plan: bytes) -> LoadedPlan:
         """Load a plan."""
         return _TensorRtPlan(
-            self._library, self._cuda, self._store, self._identity, self._width, plan
+            self._library,
+            self._cuda,
+            store=self._store,
+            identity=self._identity,
+            width=self._width,
+            plan=plan,
         )
 
 
@@ -54,7 +59,14 @@ class _TensorRtPlan:
     """An engine of the library and what belongs to it, freed in reverse order."""
 
     def __init__(
-        self, library: Library, cuda: Cuda, store: BlobStore, identity: str, width: int, plan: bytes
+        self,
+        library: Library,
+        cuda: Cuda,
+        *,
+        store: BlobStore,
+        identity: str,
+        width: int,
+        plan: bytes,
     ) -> None:
         self._library = library
         self._cuda = cuda

@@ -54,6 +54,7 @@ def check_model(
 def import_model(
     path: Path,
     data: TrainingSet,
+    *,
     settings: TrainingSettings,
     options: ImportOptions,
     limits: Limits,

@@ -56,6 +56,7 @@ def free_batch(model: ModelProto, inputs: Sequence[ModelInput], width: int) -> N
 def build_core(
     model: ModelProto,
     inputs: Sequence[ModelInput],
+    *,
     score: ScoreChoice,
     anomaly: str | None,
     preparation: Preparation,

@@ -129,7 +129,15 @@ def inspect(
             "Choose another output with --score, or export the trained model",
         )
     checks.append(Check("score", f"{score.output}, {_column(score)}{score.kind}"))
-    core = build_core(free, inputs, score, anomaly, preparation, width, request.limits.nesting)
+    core = build_core(
+        free,
+        inputs,
+        score=score,
+        anomaly=anomaly,
+        preparation=preparation,
+        width=width,
+        nesting=request.limits.nesting,
+    )
     _compare(core, known, raw, tolerance, width)
     checks.append(
         Check("golden batch", f"{len(rows)} rows twice, one by one, and in the package: equal")

@@ -20,7 +20,9 @@ def rows(package, data):
 
 def test_lime_is_nearly_as_good_as_exact_shapley_values(package, rows):
     shares = []
-    found = measure(package, SETTINGS, rows, 4, np.random.default_rng(0), shares.append)
+    found = measure(
+        package, SETTINGS, rows, seeds=4, rng=np.random.default_rng(0), progress=shares.append
+    )
     assert found.exact
     assert found.events == len(rows)
     assert found.spearman > 0.85
@@ -35,7 +37,7 @@ def test_lime_is_nearly_as_good_as_exact_shapley_values(package, rows):
 
 def test_a_model_without_trees_is_held_against_sampled_values(package, rows):
     tensors = dataclasses.replace(package, model=package.tensors)
-    found = measure(tensors, SETTINGS, rows[:3], 2, np.random.default_rng(0))
+    found = measure(tensors, SETTINGS, rows[:3], seeds=2, rng=np.random.default_rng(0))
     assert not found.exact
     assert found.spearman > 0.7
 
@@ -51,7 +53,7 @@ def test_explanations_of_something_else_are_found_out(package, rows, monkeypatch
         ]
 
     monkeypatch.setattr(Lime, "explain", reversed_)
-    found = measure(package, SETTINGS, rows[:8], 2, np.random.default_rng(0))
+    found = measure(package, SETTINGS, rows[:8], seeds=2, rng=np.random.default_rng(0))
     assert found.spearman < 0
     assert found.deletion > found.deletion_random
     assert found.insertion < found.insertion_random

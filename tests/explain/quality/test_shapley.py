@@ -61,7 +61,12 @@ def test_sampled_values_tend_to_the_exact_ones(package, forest, data):
     exact = TreeShapley(forest, groups, package.background)(data.matrix[:1])[0]
     rng = np.random.default_rng(1)
     sampled = sampled_shapley(
-        CompiledForest(forest), data.matrix[0], groups, package.background, 3_000, rng
+        CompiledForest(forest),
+        data.matrix[0],
+        groups=groups,
+        background=package.background,
+        permutations=3_000,
+        rng=rng,
     )
     np.testing.assert_allclose(sampled, exact, atol=0.06)
     assert sampled.sum() == pytest.approx(exact.sum(), abs=0.15)

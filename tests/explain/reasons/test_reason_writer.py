@@ -32,10 +32,10 @@ def writer(
     return ReasonWriter(
         Catalogue.model_validate(catalogue(*entries, **more)),
         groups or {name: (name,) for name in NAMES},
-        NAMES,
-        background_stats_of(BACKGROUND),
-        {"amount": "EUR"},
-        settings or ReasonSettings(),
+        names=NAMES,
+        typical=background_stats_of(BACKGROUND),
+        units={"amount": "EUR"},
+        settings=settings or ReasonSettings(),
     )
 
 

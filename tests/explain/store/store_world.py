@@ -60,4 +60,10 @@ def appender(
     database: Database, every: int = 1_000, after_ms: int = 10**13, **more: Any
 ) -> Appender:
     """One that signs by the number of records only."""
-    return Appender(database, SIGNER, every, after_ms, clock=more.get("clock", Clock()))
+    return Appender(
+        database,
+        SIGNER,
+        anchor_every=every,
+        anchor_after_ms=after_ms,
+        clock=more.get("clock", Clock()),
+    )

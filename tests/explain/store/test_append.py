@@ -121,7 +121,7 @@ def test_a_real_record_is_found_by_its_keys(database: Database) -> None:
 
 def test_anchors_come_by_number_and_by_time(database: Database) -> None:
     clock = Clock()
-    ours = Appender(database, SIGNER, 10, 60_000, clock)
+    ours = Appender(database, SIGNER, anchor_every=10, anchor_after_ms=60_000, clock=clock)
     first = ours.append([record(0)]).anchor
     assert first is not None  # the very first record does not wait
     assert ours.append([record(number) for number in range(1, 10)]).anchor is None

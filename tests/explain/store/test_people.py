@@ -51,7 +51,7 @@ def left(database: Database) -> list[int]:
 
 def test_a_read_gives_the_bytes_and_is_logged(filled: Database) -> None:
     clock = Clock(T0 + 5)
-    reader = Reader(filled, "ada", "complaint 7", clock)
+    reader = Reader(filled, "ada", note="complaint 7", clock=clock)
     identity = record(3).split(b'"id":"')[1][:32].decode()
     assert reader.get(identity) == record(3)
     assert reader.get("0" * 32) is None
@@ -225,7 +225,7 @@ def test_an_act_that_is_none_any_more_is_named(local: Database, body: str) -> No
 
 def test_what_a_forged_hold_says_is_named(local: Database) -> None:
     with local.writing() as connection:
-        add_act(connection, local.id, "hold", "eve", T0, {"event_id": 5}, 0)
+        add_act(connection, local.id, "hold", who="eve", now_ms=T0, what={"event_id": 5}, count=0)
     with pytest.raises(TamperedError, match="act 1 is no hold that Weir wrote"):
         Retention(local, "ada").holds()
 

@@ -44,7 +44,7 @@ class World:
 
     @contextmanager
     def sinking(self, database: Database) -> Iterator[list[Exception]]:
-        appender = Appender(database, SIGNER, 1_000, 10**13)
+        appender = Appender(database, SIGNER, anchor_every=1_000, anchor_after_ms=10**13)
         sink = ExplanationSink(
             self.kafka, self.topic, self.dead_letters, self.group, 100, appender, self.metrics
         )
@@ -133,7 +133,9 @@ def test_what_was_stored_but_not_committed_in_kafka_is_passed_over(
     good = [record(number) for number in range(20)]
     world.publish(*good)
     with StoreSettings().open_database(tmp_path) as database:
-        Appender(database, SIGNER, 1_000, 10**13).append(good[:12])  # and then it was killed
+        Appender(database, SIGNER, anchor_every=1_000, anchor_after_ms=10**13).append(
+            good[:12]
+        )  # and then it was killed
         with world.sinking(database):
             wait_for(lambda: world.committed() == 20)
         assert stored(database) == good
@@ -170,7 +172,7 @@ def test_a_store_that_was_cut_off_ends_it_before_it_covers_the_trace(
     world: World, tmp_path: Path
 ) -> None:
     with StoreSettings().open_database(tmp_path) as database:
-        Appender(database, SIGNER, 1, 0).append([record(0), record(1)])
+        Appender(database, SIGNER, anchor_every=1, anchor_after_ms=0).append([record(0), record(1)])
         with database.writing() as connection:
             connection.execute(records.delete().where(records.c.sequence == 2))
         world.publish(record(2))

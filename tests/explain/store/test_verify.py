@@ -39,7 +39,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for first, last in ((0, 4), (4, 7), (7, 10), (10, 12)):
             ours.append([record(number) for number in range(first, last)])
         for who in ("ada", "bob"):
-            Reader(database, who, "a test", lambda: T0).find(Query(outcome="review"))
+            Reader(database, who, note="a test", clock=lambda: T0).find(Query(outcome="review"))
         with database.reading() as connection:
             lines = map(export_line, stored_anchors(connection))
             (folder / "anchors.jsonl").write_bytes(b"".join(lines))

@@ -39,7 +39,12 @@ class World:
     def explain_by(self, writer_of: Callable[[ModelPackage, int], RecordWriter]) -> None:
         self.registry = CollectorRegistry()
         self.inline = BudgetedExplainer(
-            SETTINGS, TOPICS.explanations, TOPICS.events, PLAN.names, writer_of, self.registry
+            SETTINGS,
+            topic=TOPICS.explanations,
+            events_topic=TOPICS.events,
+            names=PLAN.names,
+            writer_of=writer_of,
+            registry=self.registry,
         )
         self.inline.prepare(self.model, 7)
         self.desk.scorer._answerer._explains = self.inline

@@ -171,11 +171,11 @@ def test_inside_the_scorer_it_makes_the_same_records(model: ModelPackage) -> Non
     writer = writer_of(model, explain)
     inline = BudgetedExplainer(
         explain,
-        TOPICS.explanations,
-        TOPICS.events,
-        PLAN.names,
-        lambda *_: writer,
-        CollectorRegistry(),
+        topic=TOPICS.explanations,
+        events_topic=TOPICS.events,
+        names=PLAN.names,
+        writer_of=lambda *_: writer,
+        registry=CollectorRegistry(),
     )
     inline.prepare(model, 7)
     desk = Desk(model)

@@ -107,7 +107,9 @@ def record(package, data):
     groups = dict(zip(lime.design.groups.names, lime.design.groups.features, strict=True))
     words = Catalogue.model_validate(catalogue(*[entry(name, "any") for name in names]))
     reasons = ReasonSettings(at_most=3)
-    writer = ReasonWriter(words, groups, names, typical, units_of(DEFINITIONS), reasons)
+    writer = ReasonWriter(
+        words, groups, names=names, typical=typical, units=units_of(DEFINITIONS), settings=reasons
+    )
     policy = Policy(
         PolicySettings(review_probability=0.25, decline_alert_rate=0), package.thresholds
     )

@@ -21,7 +21,7 @@ def no_gpu(monkeypatch):
 
 
 def test_the_cpu_is_taken_where_it_is_asked_for(package, data, tmp_path, caplog):
-    with open_engine(EngineSettings(backend="cpu"), package, None, tmp_path) as engine:
+    with open_engine(EngineSettings(backend="cpu"), package, None, data_dir=tmp_path) as engine:
         assert engine.info.device == "cpu"
         assert len(engine.infer(data.matrix[:9]).score) == 9
     assert "on the CPU:" not in caplog.text
@@ -35,7 +35,7 @@ def test_without_a_gpu_the_cpu_answers_and_the_log_says_why(
 ):
     caplog.set_level(logging.INFO)
     names = [*package.features.names, "unused"]
-    with open_engine(EngineSettings(backend=backend), package, names, tmp_path) as engine:
+    with open_engine(EngineSettings(backend=backend), package, names, data_dir=tmp_path) as engine:
         assert engine.info.device == "cpu"
         wide = np.pad(data.matrix[:5], ((0, 0), (0, 1)))
         assert len(engine.infer(wide).score) == 5
@@ -48,7 +48,7 @@ def test_without_a_gpu_the_cpu_answers_and_the_log_says_why(
 def test_without_a_gpu_it_fails_where_the_cpu_is_not_allowed(no_gpu, package, tmp_path, backend):
     settings = EngineSettings(backend=backend, allow_cpu=False)
     with pytest.raises(EngineError, match=f"{backend}.*allow_cpu is off.*no NVIDIA driver"):
-        open_engine(settings, package, None, tmp_path)
+        open_engine(settings, package, None, data_dir=tmp_path)
 
 
 def test_buckets_ascend_from_one():

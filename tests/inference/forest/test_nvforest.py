@@ -39,7 +39,7 @@ def ready(monkeypatch):
 def test_the_settings_ask_for_it(package, ready, tmp_path):
     for asked in (True, False):
         settings = EngineSettings(backend="cpu", nvforest=asked)
-        with open_engine(settings, package, None, tmp_path) as engine:
+        with open_engine(settings, package, None, data_dir=tmp_path) as engine:
             assert (ON_CPU in engine._routes) is asked
 
 

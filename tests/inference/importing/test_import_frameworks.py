@@ -135,11 +135,11 @@ def imported(folder: Path, name: str, **options: Any) -> ModelPackage:
     return import_model(
         MODELS / f"{name}.onnx",
         payments(6_000),
-        quick_settings(),
-        ImportOptions(**options),
-        Limits(),
-        folder,
-        lambda step, share: None,
+        settings=quick_settings(),
+        options=ImportOptions(**options),
+        limits=Limits(),
+        folder=folder,
+        progress=lambda step, share: None,
     )
 
 

@@ -46,7 +46,13 @@ def exported(tmp_path: Path) -> Path:
 def imported(path: Path, **options: Any) -> ModelPackage:
     asked = ImportOptions(scale="data", impute="median", **options)
     return import_model(
-        path, DATA, quick_settings(), asked, Limits(), path.parent, lambda step, share: None
+        path,
+        DATA,
+        settings=quick_settings(),
+        options=asked,
+        limits=Limits(),
+        folder=path.parent,
+        progress=lambda step, share: None,
     )
 
 

@@ -27,7 +27,9 @@ def samples(registry: CollectorRegistry) -> dict[tuple[str, tuple[tuple[str, str
 @given(st.lists(st.lists(st.floats(0, 20) | st.sampled_from(BOUNDS), max_size=20), max_size=5))
 def test_a_histogram_counts_what_lies_at_or_below_each_bound(batches: list[list[float]]) -> None:
     registry = CollectorRegistry()
-    histograms = Histograms("t_seconds", "Times", "kind", ("a", "b"), BOUNDS, registry)
+    histograms = Histograms(
+        "t_seconds", "Times", label="kind", values=("a", "b"), bounds=BOUNDS, registry=registry
+    )
     for batch in batches:
         histograms.observe("a", np.array(batch))
     histograms.observe("b", 0.25)
@@ -43,7 +45,9 @@ def test_a_histogram_counts_what_lies_at_or_below_each_bound(batches: list[list[
 
 
 def test_a_kind_that_was_not_announced_is_an_error() -> None:
-    histograms = Histograms("t", "Times", "kind", ("a",), BOUNDS, CollectorRegistry())
+    histograms = Histograms(
+        "t", "Times", label="kind", values=("a",), bounds=BOUNDS, registry=CollectorRegistry()
+    )
     with pytest.raises(KeyError):
         histograms.observe("z", 1.0)
 

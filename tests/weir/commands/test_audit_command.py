@@ -48,10 +48,10 @@ def config(tmp_path: Path) -> Path:
     settings = load_settings(path)
     with settings.store.open_database(settings.data_dir) as database:
         signer = settings.store.open_signer(settings.data_dir)
-        appender = Appender(database, signer, 1, 0)
+        appender = Appender(database, signer, anchor_every=1, anchor_after_ms=0)
         for first in range(0, 12, 4):
             appender.append([record(number) for number in range(first, first + 4)])
-        Reader(database, "ada", "complaint 7").get(f"{3:032x}")
+        Reader(database, "ada", note="complaint 7").get(f"{3:032x}")
     return path
 
 

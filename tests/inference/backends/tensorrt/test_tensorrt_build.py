@@ -193,7 +193,9 @@ def test_imported_models_build(library, name):
 
 
 def test_a_plan_that_does_not_load_is_refused_with_the_reason(library, plan, tmp_path):
-    runtime = TensorRtRuntime(library, MemoryCuda(), BlobStore(tmp_path), "key", 6)
+    runtime = TensorRtRuntime(
+        library, MemoryCuda(), store=BlobStore(tmp_path), identity="key", width=6
+    )
     with pytest.raises(PlanRefusedError, match=r"does not load the engine: .*Serialization"):
         runtime.load(b"no plan" * 100)
     if not _has_gpu():

@@ -37,7 +37,7 @@ def machine(monkeypatch, package):
     class Runtime(MemoryRuntime):
         refuses = 0
 
-        def __init__(self, *arguments):
+        def __init__(self, *arguments, **named):
             super().__init__(cuda, request.profiles, request.name)
 
         def load(self, plan):
@@ -65,7 +65,9 @@ def machine(monkeypatch, package):
 def test_a_plan_is_built_once_and_then_loaded(machine, package, data, tmp_path):
     events, _ = machine
     for _ in range(2):
-        with open_tensorrt(SETTINGS, package, None, tmp_path / "engines", GPU) as engine:
+        with open_tensorrt(
+            SETTINGS, package, None, cache_dir=tmp_path / "engines", gpu=GPU
+        ) as engine:
             assert engine.info.device == "cuda:0 NVIDIA L4"
             assert len(engine.infer(data.matrix[:100]).score) == 100
     assert events == ["build", "load", "load"]
@@ -74,19 +76,19 @@ def test_a_plan_is_built_once_and_then_loaded(machine, package, data, tmp_path):
 
 def test_a_kept_plan_that_is_refused_is_built_again_once(machine, package, tmp_path, caplog):
     events, runtime = machine
-    open_tensorrt(SETTINGS, package, None, tmp_path, GPU).close()
+    open_tensorrt(SETTINGS, package, None, cache_dir=tmp_path, gpu=GPU).close()
     runtime.refuses = 1
-    open_tensorrt(SETTINGS, package, None, tmp_path, GPU).close()
+    open_tensorrt(SETTINGS, package, None, cache_dir=tmp_path, gpu=GPU).close()
     assert events == ["build", "load", "load", "build", "load"]
     assert "built again: built by another version" in caplog.text
     runtime.refuses = 2
     with pytest.raises(PlanRefusedError):
-        open_tensorrt(SETTINGS, package, None, tmp_path, GPU)
+        open_tensorrt(SETTINGS, package, None, cache_dir=tmp_path, gpu=GPU)
 
 
 def test_the_settings_folder_wins(machine, package, tmp_path):
     settings = SETTINGS.model_copy(update={"cache_dir": tmp_path / "mine"})
-    open_tensorrt(settings, package, None, tmp_path / "engines", GPU).close()
+    open_tensorrt(settings, package, None, cache_dir=tmp_path / "engines", gpu=GPU).close()
     assert list((tmp_path / "mine").glob("*.plan"))
     assert not (tmp_path / "engines").exists()
 
@@ -94,7 +96,7 @@ def test_the_settings_folder_wins(machine, package, tmp_path):
 def test_where_there_is_a_gpu_it_is_chosen(machine, monkeypatch, package, data, tmp_path, caplog):
     caplog.set_level("INFO")
     monkeypatch.setattr("inference.engine_choice.probe", lambda: GPU)
-    with open_engine(SETTINGS, package, None, tmp_path) as engine:
+    with open_engine(SETTINGS, package, None, data_dir=tmp_path) as engine:
         assert engine.info.device == "cuda:0 NVIDIA L4"
     assert "answers on cuda:0 NVIDIA L4 by memory, with cuda-graph" in caplog.text
 
@@ -105,7 +107,12 @@ def test_who_is_told_to_stop_builds_nothing_else(machine, monkeypatch, package, 
     monkeypatch.setattr("inference.engine_choice.probe", lambda: GPU)
     with pytest.raises(BuildCancelledError):
         open_engine(
-            SETTINGS, package, None, tmp_path, lambda *step: steps.append(step), lambda: True
+            SETTINGS,
+            package,
+            None,
+            data_dir=tmp_path,
+            progress=lambda *step: steps.append(step),
+            cancelled=lambda: True,
         )
     assert steps == [(1, 2)]
 
@@ -116,7 +123,7 @@ def test_a_package_without_a_tensor_form_says_why(machine, monkeypatch, package,
     with pytest.raises(EngineError, match=r"no tensor form.*the trees are too deep.*'cpu'"):
         build_request(SETTINGS, bare)
     monkeypatch.setattr("inference.engine_choice.probe", lambda: GPU)
-    with open_engine(SETTINGS, bare, None, tmp_path) as engine:
+    with open_engine(SETTINGS, bare, None, data_dir=tmp_path) as engine:
         assert engine.info.device == "cpu"
     assert "on the CPU: model" in caplog.text
 
@@ -158,7 +165,10 @@ def test_a_gpu_answers_as_the_cpu(package, data, tmp_path, flavour, cuda_graphs)
     except (NoGpuError, LibraryMissingError) as error:
         pytest.skip(str(error))
     settings = EngineSettings(backend=flavour, cuda_graphs=cuda_graphs)
-    with open_tensorrt(settings, package, None, tmp_path, gpu) as engine, CpuEngine(package) as cpu:
+    with (
+        open_tensorrt(settings, package, None, cache_dir=tmp_path, gpu=gpu) as engine,
+        CpuEngine(package) as cpu,
+    ):
         for rows in (1, 7, 500, len(data.matrix)):
             for values, expected in zip(
                 engine.infer(data.matrix[:rows]), cpu.infer(data.matrix[:rows]), strict=True
