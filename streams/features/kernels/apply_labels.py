@@ -1,6 +1,15 @@
 """Compiled: labels find the events that they are about."""
 
-from streams.features.kernels.blocks import FLOOR, LOST, TILE_ROW, upper_bound
+from streams.features.kernels.blocks import (
+    CAPACITY,
+    FLOOR,
+    LENGTH,
+    LOST,
+    OFFSET,
+    START,
+    TILE_ROW,
+    upper_bound,
+)
 from streams.features.kernels.chunk_sums import CHUNK, sum_chunks
 from streams.features.kernels.id_index import (
     EMPTY,
@@ -35,15 +44,15 @@ def apply_label(  # type: ignore[no-untyped-def]
         index[place, SEEN] = now
         return 1 if slot == EMPTY else 0
     time = index[place, SEEN]
-    first = blocks[slot, 0] + blocks[slot, 2]
-    end = first + blocks[slot, 3]
+    first = blocks[slot, OFFSET] + blocks[slot, START]
+    end = first + blocks[slot, LENGTH]
     position = upper_bound(times, first, end, time) - 1
     while position >= first and times[position] == time:
         if hashes[position] == event_hash:
             if records(journal):
                 note_labelled(journal, slot, position - first, values[label_column, position])
             values[label_column, position] = label
-            if blocks[slot, 1] >= CHUNK:
+            if blocks[slot, CAPACITY] >= CHUNK:
                 sum_chunks(values, chunks, position, min(position + CHUNK, end))
             return 0
         position -= 1

@@ -1,9 +1,9 @@
 """Compiled: one block of remembered events for each entity, all in one arena.
 
-A block is ``offset, capacity, start, length, lost, floor, tile row``: its events stand at
-``offset + start`` and after, contiguous and ascending in time; `lost` is the time of the latest
-event that went into a tile for want of room, what was up to the time `floor` was forgotten before
-the block's first event came, and `tile row` is 0 as long as no tile was needed. A block that is
+A block is ``OFFSET, CAPACITY, START, LENGTH, LOST, FLOOR, TILE_ROW``: its events stand at
+offset + start and after, contiguous and ascending in time; LOST is the time of the latest
+event that went into a tile for want of room, what was up to the time FLOOR was forgotten before
+the block's first event came, and TILE_ROW is 0 as long as no tile was needed. A block that is
 full moves to one of twice the size; the place that it leaves is chained into the free list of its
 size. The chunks that a block fills are summed.
 """
@@ -16,7 +16,7 @@ from streams.features.kernels.enums import Counter
 from streams.features.kernels.id_index import NEVER
 from streams.features.kernels.numba_options import inlined, kernel
 
-LOST, FLOOR, TILE_ROW = 4, 5, 6
+OFFSET, CAPACITY, START, LENGTH, LOST, FLOOR, TILE_ROW = range(7)
 BLOCK = 7
 """Numbers of a block."""
 _USED = int(Counter.USED)
@@ -48,8 +48,8 @@ def upper_bound_from_newest(times, low, high, time):  # type: ignore[no-untyped-
 @inlined
 def count_old(times, blocks, slot, oldest):  # type: ignore[no-untyped-def]
     """How many events of a block are not later than `oldest`."""
-    first = blocks[slot, 0] + blocks[slot, 2]
-    end = first + blocks[slot, 3]
+    first = blocks[slot, OFFSET] + blocks[slot, START]
+    end = first + blocks[slot, LENGTH]
     position = first
     while position < end and times[position] <= oldest:
         position += 1
@@ -59,8 +59,8 @@ def count_old(times, blocks, slot, oldest):  # type: ignore[no-untyped-def]
 @inlined
 def forget(blocks, slot, count):  # type: ignore[no-untyped-def]
     """Drop the oldest events of a block."""
-    blocks[slot, 2] += count
-    blocks[slot, 3] -= count
+    blocks[slot, START] += count
+    blocks[slot, LENGTH] -= count
 
 
 @kernel
@@ -79,8 +79,8 @@ def _move(times, values, hashes, source, target, length):  # type: ignore[no-unt
 @inlined
 def make_room(times, values, hashes, chunks, blocks, free, counters, slot):  # type: ignore[no-untyped-def]
     """Make sure that one more event fits behind a block's last; False when the arena is full."""
-    offset, capacity = blocks[slot, 0], blocks[slot, 1]
-    start, length = blocks[slot, 2], blocks[slot, 3]
+    offset, capacity = blocks[slot, OFFSET], blocks[slot, CAPACITY]
+    start, length = blocks[slot, START], blocks[slot, LENGTH]
     if start + length < capacity:
         return True
     # Moving down only when half the block is free keeps the cost per event constant.
@@ -88,7 +88,7 @@ def make_room(times, values, hashes, chunks, blocks, free, counters, slot):  # t
         _move(times, values, hashes, offset + start, offset, length)
         if capacity >= CHUNK:
             sum_chunks(values, chunks, offset, offset + length)
-        blocks[slot, 2] = 0
+        blocks[slot, START] = 0
         return True
     size_class = _SMALLEST_CLASS
     while (1 << size_class) <= capacity:
@@ -108,9 +108,9 @@ def make_room(times, values, hashes, chunks, blocks, free, counters, slot):  # t
     if capacity:
         times[offset] = free[size_class - 1]
         free[size_class - 1] = offset
-    blocks[slot, 0] = target
-    blocks[slot, 1] = larger
-    blocks[slot, 2] = 0
+    blocks[slot, OFFSET] = target
+    blocks[slot, CAPACITY] = larger
+    blocks[slot, START] = 0
     return True
 
 
@@ -120,8 +120,8 @@ def insert(times, values, hashes, blocks, slot, time, event_hash):  # type: igno
 
     The caller has made room, and writes the event's values.
     """
-    first = blocks[slot, 0] + blocks[slot, 2]
-    position = first + blocks[slot, 3]
+    first = blocks[slot, OFFSET] + blocks[slot, START]
+    position = first + blocks[slot, LENGTH]
     while position > first and times[position - 1] > time:
         times[position] = times[position - 1]
         for column in range(values.shape[0]):
@@ -132,7 +132,7 @@ def insert(times, values, hashes, blocks, slot, time, event_hash):  # type: igno
     times[position] = time
     if hashes.size:
         hashes[position] = event_hash
-    blocks[slot, 3] += 1
+    blocks[slot, LENGTH] += 1
     return position
 
 
@@ -140,7 +140,7 @@ def insert(times, values, hashes, blocks, slot, time, event_hash):  # type: igno
 def free_blocks(times, blocks, free, slots):  # type: ignore[no-untyped-def]
     """Let others take over the places of some blocks."""
     for slot in slots:
-        offset, capacity = blocks[slot, 0], blocks[slot, 1]
+        offset, capacity = blocks[slot, OFFSET], blocks[slot, CAPACITY]
         if capacity:
             size_class = _SMALLEST_CLASS
             while (1 << size_class) < capacity:
@@ -156,9 +156,9 @@ def free_blocks(times, blocks, free, slots):  # type: ignore[no-untyped-def]
 def sum_blocks(times, values, chunks, blocks):  # type: ignore[no-untyped-def]
     """Sum the chunks of every block that fills some."""
     for slot in range(blocks.shape[0]):
-        if blocks[slot, 1] >= CHUNK:
-            first = blocks[slot, 0] + blocks[slot, 2]
-            sum_chunks(values, chunks, first, first + blocks[slot, 3])
+        if blocks[slot, CAPACITY] >= CHUNK:
+            first = blocks[slot, OFFSET] + blocks[slot, START]
+            sum_chunks(values, chunks, first, first + blocks[slot, LENGTH])
 
 
 @kernel

@@ -1,6 +1,6 @@
 """Compiled: which entities nothing needs any more."""
 
-from streams.features.kernels.blocks import LOST, forget
+from streams.features.kernels.blocks import LENGTH, LOST, OFFSET, START, forget
 from streams.features.kernels.journal import note_forgotten, records
 from streams.features.kernels.numba_options import kernel
 
@@ -20,10 +20,10 @@ def find_idle(times, blocks, start, total, oldest, idle):  # type: ignore[no-unt
     found = events = 0
     for step in range(idle.size):
         slot = (start + step) % total
-        length = blocks[slot, 3]
+        length = blocks[slot, LENGTH]
         if length == 0 or blocks[slot, LOST] > oldest:
             continue
-        if times[blocks[slot, 0] + blocks[slot, 2] + length - 1] <= oldest:
+        if times[blocks[slot, OFFSET] + blocks[slot, START] + length - 1] <= oldest:
             idle[found] = slot
             found += 1
             events += length
@@ -35,5 +35,5 @@ def forget_blocks(journal, times, values, hashes, blocks, slots):  # type: ignor
     """Forget all events of some blocks; the journal, where it records, has room for them."""
     for slot in slots:
         if records(journal):
-            note_forgotten(journal, times, values, hashes, blocks, slot, blocks[slot, 3])
-        forget(blocks, slot, blocks[slot, 3])
+            note_forgotten(journal, times, values, hashes, blocks, slot, blocks[slot, LENGTH])
+        forget(blocks, slot, blocks[slot, LENGTH])

@@ -7,7 +7,7 @@ not where: a block may move meanwhile. An array of one word records nothing.
 
 import numpy as np
 
-from streams.features.kernels.blocks import FLOOR, LOST
+from streams.features.kernels.blocks import CAPACITY, FLOOR, LENGTH, LOST, OFFSET, START
 from streams.features.kernels.chunk_sums import CHUNK, sum_chunks
 from streams.features.kernels.id_index import EMPTY, KEY, SEEN, SLOT, find_place, remove
 from streams.features.kernels.numba_options import inlined, kernel
@@ -86,7 +86,7 @@ def note_tile(journal, ends, sums, row, place):  # type: ignore[no-untyped-def]
 def note_forgotten(journal, times, values, hashes, blocks, slot, count):  # type: ignore[no-untyped-def]
     """The oldest events of a block are about to be forgotten."""
     end = journal[0]
-    first = blocks[slot, 0] + blocks[slot, 2]
+    first = blocks[slot, OFFSET] + blocks[slot, START]
     for position in range(first, first + count):
         journal[end] = times[position]
         journal[end + 1] = hashes[position] if hashes.size else 0
@@ -101,25 +101,25 @@ def note_forgotten(journal, times, values, hashes, blocks, slot, count):  # type
 @kernel
 def _remove_event(times, values, hashes, chunks, blocks, slot, place):  # type: ignore[no-untyped-def]
     """Take the event at a place out of its block."""
-    first = blocks[slot, 0] + blocks[slot, 2]
-    end = first + blocks[slot, 3]
+    first = blocks[slot, OFFSET] + blocks[slot, START]
+    end = first + blocks[slot, LENGTH]
     for position in range(first + place, end - 1):
         times[position] = times[position + 1]
         for column in range(values.shape[0]):
             values[column, position] = values[column, position + 1]
         if hashes.size:
             hashes[position] = hashes[position + 1]
-    blocks[slot, 3] -= 1
-    if blocks[slot, 1] >= CHUNK:
+    blocks[slot, LENGTH] -= 1
+    if blocks[slot, CAPACITY] >= CHUNK:
         sum_chunks(values, chunks, first + place, end - 1)
 
 
 @kernel
 def _room_in_front(times, values, hashes, chunks, blocks, slot):  # type: ignore[no-untyped-def]
     """Move a block's events to its end."""
-    offset, capacity = blocks[slot, 0], blocks[slot, 1]
-    source = offset + blocks[slot, 2]
-    length = blocks[slot, 3]
+    offset, capacity = blocks[slot, OFFSET], blocks[slot, CAPACITY]
+    source = offset + blocks[slot, START]
+    length = blocks[slot, LENGTH]
     target = offset + capacity - length
     for i in range(length - 1, -1, -1):
         times[target + i] = times[source + i]
@@ -127,7 +127,7 @@ def _room_in_front(times, values, hashes, chunks, blocks, slot):  # type: ignore
             values[column, target + i] = values[column, source + i]
         if hashes.size:
             hashes[target + i] = hashes[source + i]
-    blocks[slot, 2] = capacity - length
+    blocks[slot, START] = capacity - length
     if capacity >= CHUNK:
         sum_chunks(values, chunks, target, offset + capacity)
 
@@ -138,11 +138,11 @@ def _bring_back(journal, words, times, values, hashes, chunks, blocks, slot, cou
 
     They fit, since they were in it before and blocks do not shrink while changes are recorded.
     """
-    if blocks[slot, 2] < count:
+    if blocks[slot, START] < count:
         _room_in_front(times, values, hashes, chunks, blocks, slot)
-    blocks[slot, 2] -= count
-    blocks[slot, 3] += count
-    first = blocks[slot, 0] + blocks[slot, 2]
+    blocks[slot, START] -= count
+    blocks[slot, LENGTH] += count
+    first = blocks[slot, OFFSET] + blocks[slot, START]
     for position in range(first, first + count):
         times[position] = journal[words]
         if hashes.size:
@@ -151,8 +151,8 @@ def _bring_back(journal, words, times, values, hashes, chunks, blocks, slot, cou
         for column in range(values.shape[0]):
             values[column, position] = np.int64(journal[words]).view(np.float64)
             words += 1
-    if blocks[slot, 1] >= CHUNK:
-        end = min(first + count + CHUNK, first + blocks[slot, 3])
+    if blocks[slot, CAPACITY] >= CHUNK:
+        end = min(first + count + CHUNK, first + blocks[slot, LENGTH])
         sum_chunks(values, chunks, first, end)
 
 
@@ -174,11 +174,13 @@ def undo(journal, floor, arena, blocks, index, tiles, label_column):  # type: ig
             _bring_back(journal, end, times, values, hashes, chunks, blocks, slot, count)
         elif kind == _LABELLED:
             slot = journal[end - 4]
-            first = blocks[slot, 0] + blocks[slot, 2]
+            first = blocks[slot, OFFSET] + blocks[slot, START]
             position = first + journal[end - 3]
             values[label_column, position] = np.int64(journal[end - 2]).view(np.float64)
-            if blocks[slot, 1] >= CHUNK:
-                sum_chunks(values, chunks, position, min(position + CHUNK, first + blocks[slot, 3]))
+            if blocks[slot, CAPACITY] >= CHUNK:
+                sum_chunks(
+                    values, chunks, position, min(position + CHUNK, first + blocks[slot, LENGTH])
+                )
             end -= 4
         elif kind == _TILE:
             row, place = journal[end - 3], journal[end - 2]

@@ -4,8 +4,12 @@ import numpy as np
 
 from streams.features.kernels.apply_labels import apply_label, register
 from streams.features.kernels.blocks import (
+    CAPACITY,
     FLOOR,
+    LENGTH,
     LOST,
+    OFFSET,
+    START,
     TILE_ROW,
     count_old,
     forget,
@@ -62,8 +66,8 @@ def _prefetch_block(times, values, hashes, blocks, slot):  # type: ignore[no-unt
     """Load the newest events of a block, which most windows look at."""
     if slot < 0:
         return
-    length = blocks[slot, 3]
-    end = (blocks[slot, 0] + blocks[slot, 2] + length) * _WORD
+    length = blocks[slot, LENGTH]
+    end = (blocks[slot, OFFSET] + blocks[slot, START] + length) * _WORD
     for line in range(min(_NEWEST_LINES, length * _WORD // _LINE + 1)):
         prefetch(times, end - line * _LINE)
         for column in range(values.shape[0]):
@@ -219,9 +223,9 @@ def update_entity(  # type: ignore[no-untyped-def]
             for o in range(outputs[2].size):
                 matrix[i, outputs[2][o]] = outputs[3][o]
             continue
-        length = blocks[slot, 3]
+        length = blocks[slot, LENGTH]
         lost, floor = blocks[slot, LOST], blocks[slot, FLOOR]
-        last = times[blocks[slot, 0] + blocks[slot, 2] + length - 1] if length else NEVER
+        last = times[blocks[slot, OFFSET] + blocks[slot, START] + length - 1] if length else NEVER
         # An entity that was idle for so long counts as unknown, whether or not a sweep has come
         # by to evict it: an answer must not depend on that.
         if not length or last <= seen - keep_ms:
@@ -234,7 +238,7 @@ def update_entity(  # type: ignore[no-untyped-def]
             if blocks[slot, TILE_ROW] == 0:
                 return i, label, entries, NO_TILES
             dropped = 1
-            lost = max(lost, times[blocks[slot, 0] + blocks[slot, 2] + old])
+            lost = max(lost, times[blocks[slot, OFFSET] + blocks[slot, START] + old])
         if records(journal):
             words = event_words(sums) + forgotten_words(old + dropped, values)
             if journal[0] + words > journal.size:
@@ -251,7 +255,7 @@ def update_entity(  # type: ignore[no-untyped-def]
                 journal,
                 blocks[slot, TILE_ROW] - 1,
                 floor,
-                blocks[slot, 0] + blocks[slot, 2] + old,
+                blocks[slot, OFFSET] + blocks[slot, START] + old,
             )
         forget(blocks, slot, old + dropped)
         blocks[slot, LOST], blocks[slot, FLOOR] = lost, floor
@@ -272,17 +276,17 @@ def update_entity(  # type: ignore[no-untyped-def]
                 index, journal, event_hashes[i], slot, time
             )
             entries += added
-        first = blocks[slot, 0] + blocks[slot, 2]
+        first = blocks[slot, OFFSET] + blocks[slot, START]
         if records(journal):
             note_inserted(journal, slot, position - first)
-        if blocks[slot, 1] >= CHUNK:
-            sum_chunks(values, chunks, position, first + blocks[slot, 3])
+        if blocks[slot, CAPACITY] >= CHUNK:
+            sum_chunks(values, chunks, position, first + blocks[slot, LENGTH])
         _aggregate(
             times,
             values,
             chunks,
             first,
-            first + blocks[slot, 3],
+            first + blocks[slot, LENGTH],
             position,
             groups,
             window_ms,
