@@ -78,7 +78,7 @@ class FeatureState:
         self.load(self.plan, self._settings, self.dump())
 
     def savepoint(self) -> None:
-        """Record the changes from here on, so that `undo` can take them back.
+        """Record the changes from here on, so that `rollback` can take them back.
 
         Marks stack up: one for each batch that is computed and not yet committed.
         """

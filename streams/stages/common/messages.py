@@ -116,7 +116,7 @@ class RowCodec:
         self._decoder = msgspec.msgpack.Decoder(tuple[str, SourceProgress, list[self.new_row]])  # type: ignore[name-defined]
 
     def encode(self, rows: list[Any], progress: SourceProgress) -> list[bytes]:
-        """Records of at most `MAX_BYTES`; `mark` holds after the last."""
+        """Records of at most `MAX_BYTES`; `progress` holds after the last."""
         return _encode(EVENTS, self._digest, rows, progress)
 
     def decode(self, body: bytes) -> tuple[SourceProgress, list[Any]]:
@@ -141,7 +141,7 @@ _first = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw, msgspec.Raw])
 
 
 def encode_labels(rows: list[LabelRow], progress: SourceProgress) -> list[bytes]:
-    """Records of labels; `mark` holds after the last."""
+    """Records of labels; `progress` holds after the last."""
     return _encode(LABELS, "", rows, progress)
 
 

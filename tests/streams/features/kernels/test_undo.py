@@ -107,11 +107,11 @@ def test_hot_entities_large_journals_and_replaced_indexes_come_back() -> None:
     assert state.dropped_events["card"] > 0
 
 
-def test_without_a_mark_there_is_nothing_to_undo_or_release() -> None:
+def test_without_a_savepoint_there_is_nothing_to_roll_back_or_commit() -> None:
     state = FeatureState(make_plan(COUNT))
-    with pytest.raises(RuntimeError, match="without a mark"):
+    with pytest.raises(RuntimeError, match="without a savepoint"):
         state.rollback()
-    with pytest.raises(RuntimeError, match="without a mark"):
+    with pytest.raises(RuntimeError, match="without a savepoint"):
         state.commit()
 
 
