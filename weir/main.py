@@ -1,7 +1,6 @@
 """The `weir` command."""
 
 import atexit
-import logging
 import os
 import sys
 
@@ -11,6 +10,7 @@ from weir import __version__
 from weir.cli.console import STOPPED
 from weir.cli.exit_codes import explain
 from weir.cli.lazy_commands import LazyGroup
+from weir.config import logs
 
 
 class Commands(LazyGroup):
@@ -66,8 +66,7 @@ class Commands(LazyGroup):
         (
             "up",
             "weir.commands.up:up",
-            "Keep `weir score` running: start it again when it fails, with a growing pause in "
-            "between.",
+            "Keep `weir score` and others running: start again what fails, with a growing pause.",
         ),
         (
             "replay",
@@ -154,19 +153,14 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_show_version, is_eager=True, help="Print the version."
     ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more on stderr."),
 ) -> None:
     """Set up what all commands share."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    for noisy in ("numba", "mlflow", "alembic", "urllib3", "git", "httpx", "httpx2"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logs.begin(context.invoked_subcommand or "weir", verbose=verbose)
 
 
 def main() -> None:

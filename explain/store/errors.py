@@ -1,6 +1,7 @@
 """What goes wrong with the store, in words that name the fix."""
 
 from explain.errors import ExplainError
+from streams.base.errors import UNAVAILABLE
 
 
 class StoreError(ExplainError):
@@ -9,6 +10,8 @@ class StoreError(ExplainError):
 
 class StoreUnavailableError(StoreError):
     """The database does not answer, or is busy; waiting may mend that."""
+
+    exit_code = UNAVAILABLE
 
 
 class TamperedError(StoreError):

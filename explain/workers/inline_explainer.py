@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -144,7 +144,9 @@ class BudgetedExplainer:
             self._complained.add(model)
             logger.error("answers of model %s can't be explained: %s", model, error)
 
-    def _all(self, flagged: NDArray[np.int64], status: Any) -> dict[int, ScoreExplanation]:
+    def _all(
+        self, flagged: NDArray[np.int64], status: Literal["pending", "failed"]
+    ) -> dict[int, ScoreExplanation]:
         self._count.labels(status).inc(len(flagged))
         return dict.fromkeys(flagged.tolist(), ScoreExplanation(status))
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from streams.base.errors import WeirError
 from streams.dead_letters.reader import DeadLetterReader, Progress, Selection, silent
 
 _PATIENCE_S = 60.0
 
 
-class PurgeError(ValueError):
+class PurgeError(WeirError, ValueError):
     """The letters can't be deleted without others; the message says which."""
 
 

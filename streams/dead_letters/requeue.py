@@ -17,6 +17,7 @@ from confluent_kafka import IsolationLevel, KafkaException, Producer, TopicParti
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.base.clock import now_ms
+from streams.base.errors import WeirError
 from streams.dead_letters.reader import (
     DeadLetterReader,
     Marks,
@@ -39,7 +40,7 @@ _SETTLED_WITHIN_S = 120.0
 _AGAIN_S = 0.2
 
 
-class RequeueError(ValueError):
+class RequeueError(WeirError, ValueError):
     """Letters can't be sent; the message says why."""
 
 

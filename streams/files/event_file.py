@@ -13,6 +13,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from streams.base.clock import now_ms as wall_clock_ms
+from streams.base.errors import WeirError
 from streams.events.contract import EventContract
 from streams.files.arrow_batch import ColumnBatch
 from streams.files.columns import to_field, to_labels, to_times
@@ -21,7 +22,7 @@ from streams.files.row_checks import RejectedRows, RowChecks
 _PARSING = pyarrow.csv.ParseOptions(newlines_in_values=True)
 
 
-class EventFileError(Exception):
+class EventFileError(WeirError):
     """A file can't be read as events; the message names the file, the column and the fix."""
 
 

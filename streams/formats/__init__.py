@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from streams.base.errors import WeirError
 from streams.events.contract import EventContract
 from streams.events.json_decoder import Decoder
 from streams.formats.settings import SchemaRegistrySettings
@@ -9,7 +10,7 @@ from streams.formats.settings import SchemaRegistrySettings
 __all__ = ["MissingFormatError", "SchemaRegistrySettings", "event_decoder"]
 
 
-class MissingFormatError(ValueError):
+class MissingFormatError(WeirError, ValueError):
     """The libraries of a format are not installed."""
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from confluent_kafka import KafkaError
 
+from streams.base.errors import UNAVAILABLE, WeirError
+
 _KINDS = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "cluster",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "group",
@@ -16,13 +18,15 @@ HOW = (
 )
 
 
-class AuthorizationError(Exception):
+class AuthorizationError(WeirError):
     """The cluster does not let us do something; the message names the rights and how to get them.
 
     Args:
         missing: the rights.
         who: we, as the cluster knows us.
     """
+
+    exit_code = UNAVAILABLE
 
     def __init__(self, missing: Sequence[object], who: str = "this user") -> None:
         super().__init__(f"Kafka denies {who}: {'; '.join(map(str, missing))}. {HOW}")

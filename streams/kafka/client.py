@@ -10,8 +10,10 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 from confluent_kafka.admin import AdminClient
 from pydantic import Field, SecretStr, field_serializer, model_validator
 
+from streams.base.errors import UNAVAILABLE, WRONG_USE, WeirError
 from streams.base.secrets import check_files, check_one_source, hide, secret_of
 from streams.base.section import Section
+from streams.kafka.client_log import ClientLog
 from streams.kafka.connection_diagnosis import explain_refusal, explain_settings
 
 logger = logging.getLogger(__name__)
@@ -19,6 +21,7 @@ logger = logging.getLogger(__name__)
 Scalar = str | int | float | bool
 
 
+_SILENT = 0
 _REFUSED_S = 3.0
 _LOOK_S = 0.5
 _AGAIN_S = 0.1
@@ -35,12 +38,16 @@ _MECHANISM = {"sasl.mechanism", "sasl.mechanisms"}
 """... but these only say how that is proved."""
 
 
-class KafkaUnavailableError(Exception):
+class KafkaUnavailableError(WeirError):
     """The cluster did not answer; the message says what the client saw last."""
 
+    exit_code = UNAVAILABLE
 
-class ClientSettingsError(ValueError):
+
+class ClientSettingsError(WeirError, ValueError):
     """The settings make no client; the message names the one to change."""
+
+    exit_code = WRONG_USE
 
 
 class KafkaSettings(Section):
@@ -115,11 +122,22 @@ class KafkaSettings(Section):
         )
 
     def client_config(self) -> dict[str, Any]:
-        """librdkafka settings that every client shares; holds secrets: never log it."""
+        """librdkafka settings that every client shares; holds secrets: never log it.
+
+        A client with these alone, such as an admin's, is silent: its calls say what fails, and
+        nobody polls it for what it would log.
+        """
+        return self._shared(log_level=_SILENT)
+
+    def _talking(self) -> dict[str, Any]:
+        return self._shared(logger=ClientLog(self.client_config()))
+
+    def _shared(self, **ours: Any) -> dict[str, Any]:
         config: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.security_protocol,
             "client.id": "weir",
+            **ours,
         }
         for name in (
             "sasl_mechanism",
@@ -149,7 +167,7 @@ class KafkaSettings(Section):
             # The default refetches 0.5 s after an empty partition's fetch failed.
             "fetch.error.backoff.ms": 50,
         }
-        return self.client_config() | defaults | _dotted(more) | self.consumer
+        return self._talking() | defaults | _dotted(more) | self.consumer
 
     def producer_config(self, **more: Scalar) -> dict[str, Any]:
         """Settings of an idempotent producer; ``a_b`` stands for ``a.b``."""
@@ -161,7 +179,7 @@ class KafkaSettings(Section):
             "queue.buffering.max.messages": 500_000,
             "queue.buffering.max.kbytes": 524_288,
         }
-        return self.client_config() | defaults | _dotted(more) | self.producer
+        return self._talking() | defaults | _dotted(more) | self.producer
 
 
 def _dotted(settings: dict[str, Scalar]) -> dict[str, Scalar]:

@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclBinding, AdminClient
 
+from streams.base.errors import WeirError
 from streams.kafka.acls import Acl
 from streams.kafka.authorization import AuthorizationError, denied_resource, is_denial
 from streams.kafka.client import KafkaSettings
@@ -18,7 +19,7 @@ _SETTLED_S = 0.5
 _AGAIN_S = 0.1
 
 
-class RightsError(ValueError):
+class RightsError(WeirError, ValueError):
     """ACLs can't be set; the message says why."""
 
 

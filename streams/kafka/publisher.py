@@ -1,22 +1,20 @@
 """A producer that tells of every record that did not arrive."""
 
-import logging
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from streams.base.errors import WeirError
 from streams.kafka.client import KafkaSettings
-
-logger = logging.getLogger(__name__)
 
 _FULL_WAIT_S = 0.1
 _FLUSH_S = 75.0
 _MESSAGE_TIMEOUT_MS = 60_000
 
 
-class PublishError(Exception):
+class PublishError(WeirError):
     """Kafka did not take a record; the message says which topic and why."""
 
 
@@ -41,8 +39,7 @@ class Publisher:
         )
         try:
             self._producer = Producer(
-                config | {"on_delivery": self._on_delivery, "error_cb": self._on_error},
-                logger=logger,
+                config | {"on_delivery": self._on_delivery, "error_cb": self._on_error}
             )
         except KafkaException as error:
             raise PublishError(f"[kafka]: {error.args[0].str()}") from error

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 from pydantic import Field, model_validator
 
+from streams.base.errors import WeirError
 from streams.base.section import Section
 from streams.kafka.authorization import AuthorizationError, is_denial
 
@@ -86,7 +87,7 @@ class TopicSettings(Section):
         return name
 
 
-class TopicError(Exception):
+class TopicError(WeirError):
     """A topic is missing, or its shape does not fit."""
 
 

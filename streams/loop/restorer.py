@@ -8,6 +8,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from streams.base.errors import HISTORY_MISSING, WRONG_USE, WeirError
 from streams.intake.history import read_history
 from streams.intake.intake import Intake
 from streams.intake.position import NO_TIME, Position
@@ -26,12 +27,16 @@ from streams.snapshots import (
 logger = logging.getLogger(__name__)
 
 
-class MissingHistoryError(Exception):
+class MissingHistoryError(WeirError):
     """Input that the state needs has expired."""
 
+    exit_code = HISTORY_MISSING
 
-class ForeignOffsetsError(Exception):
+
+class ForeignOffsetsError(WeirError):
     """The group's offsets were committed by something else than such a scorer."""
+
+    exit_code = WRONG_USE
 
 
 class Restorer:

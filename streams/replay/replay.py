@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from streams.base.errors import WeirError
 from streams.events.labels import LabelSettings
 from streams.files.columns import UNLABELLED
 from streams.files.event_file import EventFile
@@ -32,7 +33,7 @@ _MARK_S = 0.005
 _SLICE_S = 0.005
 
 
-class ReplayError(Exception):
+class ReplayError(WeirError):
     """There is nothing to replay, or not in this way; the message says what to change."""
 
 

@@ -2,17 +2,21 @@
 
 from typing import Self
 
+from streams.base.errors import FENCED, WeirError
+
 
 def overdue(seconds: float) -> str:
     """In words, how long a call has not come back."""
     return f"a call of Kafka's client has not come back for {seconds:g} s"
 
 
-class FencedError(Exception):
+class FencedError(WeirError):
     """Another process with the same transactional id has taken over."""
 
+    exit_code = FENCED
 
-class OutlivedError(Exception):
+
+class OutlivedError(WeirError):
     """The cluster gave up a transaction that took too long, and this producer with it."""
 
     @classmethod

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from streams.base.child_process import die_with_parent
+from streams.base.child_process import tied_to_us
 
 FENCED = 4
 _BACK_OFF_S = 1.0
@@ -89,12 +89,11 @@ class Scorers:
         command = [sys.executable, "-m", "weir", "score", "-c", str(config or self.config)]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*command, "--metrics-port", "0"],
+                tied_to_us([*command, "--metrics-port", "0"]),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=self._environment,
-                preexec_fn=die_with_parent(),
             )
         scorer = Scorer(process, log, extra=config is not None)
         self.running.append(scorer)

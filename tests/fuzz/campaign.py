@@ -12,7 +12,7 @@ from time import monotonic, sleep, time
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streams.base.child_process import die_with_parent
+from streams.base.child_process import tied_to_us
 from tests.fuzz.checker import Violations, check
 from tests.fuzz.generator import PARTITIONS, Generator
 from tests.fuzz.ledger import Ledger
@@ -67,10 +67,7 @@ def run(order: Order, progress: Progress = lambda what, done, total: None) -> Re
     with order.log.open("wb") as log:
         command = [sys.executable, "-m", "weir", "score", "-c", str(order.config)]
         scorer = subprocess.Popen(
-            [*command, "--metrics-port", "0"],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            preexec_fn=die_with_parent(),
+            tied_to_us([*command, "--metrics-port", "0"]), stdout=log, stderr=subprocess.STDOUT
         )
     try:
         _Feeder(order, report, scorer).run(progress)

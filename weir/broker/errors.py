@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from streams.base.errors import WeirError
 
-class BrokerError(Exception):
+
+class BrokerError(WeirError):
     """The local broker cannot do what was asked; the message says why and what to do."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from streams.base import child_process
+from streams.base.child_process import tied_to_us
 from weir.broker.errors import BrokerError
 from weir.broker.state import Layout
 
@@ -58,13 +58,12 @@ def launch(command: list[str], layout: Layout, *, die_with_parent: bool) -> subp
     """
     with layout.output.open("wb") as output:
         process = subprocess.Popen(
-            command,
+            tied_to_us(command) if die_with_parent else command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=layout.root,
             start_new_session=True,
-            preexec_fn=child_process.die_with_parent() if die_with_parent else None,
         )
     try:
         layout.pid.write_text(f"{process.pid}\n")

@@ -20,16 +20,12 @@ from rich.progress import (
 )
 
 from streams.base.atomic_file import atomic_file
-
-FAILED = 1
-WRONG_USE = 2
-UNAVAILABLE = 3
-FENCED = 4
-HISTORY_MISSING = 5
-STOPPED = 130
-"""Exit codes: something went wrong; wrong settings or arguments; Kafka does not answer; another
-scorer took over; input that the state needs has expired; stopped by Ctrl-C or SIGTERM before the
-end."""
+from streams.base.errors import FAILED as FAILED
+from streams.base.errors import FENCED as FENCED
+from streams.base.errors import HISTORY_MISSING as HISTORY_MISSING
+from streams.base.errors import STOPPED as STOPPED
+from streams.base.errors import UNAVAILABLE as UNAVAILABLE
+from streams.base.errors import WRONG_USE as WRONG_USE
 
 
 class Topology(StrEnum):

@@ -1,20 +1,17 @@
 """From an exception to one clear line and an exit code."""
 
+import logging
 import os
 import sys
 from errno import EPIPE
 
 import typer
 
-from weir.cli.console import (
-    FAILED,
-    FENCED,
-    HISTORY_MISSING,
-    STOPPED,
-    UNAVAILABLE,
-    WRONG_USE,
-    stderr,
-)
+from streams.base.errors import FAILED, STOPPED, UNAVAILABLE, WRONG_USE, WeirError
+from weir.cli.console import stderr
+from weir.config import logs
+
+logger = logging.getLogger(__name__)
 
 
 def explain(error: Exception) -> int:
@@ -30,10 +27,14 @@ def explain(error: Exception) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     code = _exit_code(error)
-    if code is None or os.environ.get("WEIR_TRACEBACK"):
+    traceback = code is None or bool(os.environ.get("WEIR_TRACEBACK"))
+    if logs.is_json():
+        logger.error(_message(error), exc_info=error if traceback else None)
+    elif traceback:
         raise error
-    stderr.print(f"error: {_message(error)}", soft_wrap=True)
-    return code
+    else:
+        stderr.print(f"error: {_message(error)}", soft_wrap=True)
+    return FAILED if code is None else code
 
 
 def _is_wrong_use(error: Exception) -> bool:
@@ -45,49 +46,22 @@ def _is_wrong_use(error: Exception) -> bool:
 
 
 def _exit_code(error: Exception) -> int | None:
-    # Imported here: `weir --help` must not pay for Kafka's and the models' modules.
-    from confluent_kafka import KafkaException
+    if isinstance(error, WeirError):
+        return error.exit_code
+    if _is_from_kafka(error):
+        return UNAVAILABLE
+    return FAILED if isinstance(error, OSError | ValueError) else None
 
-    from explain.errors import ExplainError
-    from explain.store.errors import StoreUnavailableError
-    from inference.errors import InferenceError
-    from inference.importing.static.refusal import ImportRefusedError
-    from streams.files.event_file import EventFileError
-    from streams.kafka.authorization import AuthorizationError
-    from streams.kafka.client import ClientSettingsError, KafkaUnavailableError
-    from streams.kafka.publisher import PublishError
-    from streams.kafka.topics import TopicError
-    from streams.loop.restorer import ForeignOffsetsError, MissingHistoryError
-    from streams.replay.replay import ReplayError
-    from streams.stages.common.messages import MessageError
-    from streams.stages.worker.loop import RecordRefusedError
-    from streams.stages.worker.migration import FeaturesChangedError, FormerWorkersError
-    from streams.transactions.errors import FencedError, OutlivedError
-    from weir.broker import BrokerError
-    from weir.config.errors import DemoError, SettingsError
 
-    codes: list[tuple[int, tuple[type[Exception], ...]]] = [
-        (WRONG_USE, (SettingsError, ClientSettingsError, ForeignOffsetsError, ImportRefusedError)),
-        (WRONG_USE, (MessageError, RecordRefusedError, FeaturesChangedError)),
-        (UNAVAILABLE, (KafkaUnavailableError, AuthorizationError, KafkaException)),
-        (UNAVAILABLE, (StoreUnavailableError,)),
-        (FENCED, (FencedError,)),
-        (HISTORY_MISSING, (MissingHistoryError,)),
-        (
-            FAILED,
-            (FormerWorkersError, OutlivedError, InferenceError, BrokerError, TopicError, DemoError),
-        ),
-        (FAILED, (ExplainError, EventFileError, ReplayError, PublishError, OSError, ValueError)),
-    ]
-    return next((code for code, kinds in codes if isinstance(error, kinds)), None)
+def _is_from_kafka(error: Exception) -> bool:
+    # By name: `weir --help` must not pay for Kafka's client, nor a command that does without it.
+    return any(kind.__name__ == "KafkaException" for kind in type(error).__mro__)
 
 
 def _message(error: Exception) -> str:
-    from confluent_kafka import KafkaException
+    if _is_from_kafka(error):
+        from streams.kafka.authorization import denial, is_denial
 
-    from streams.kafka.authorization import denial, is_denial
-
-    if isinstance(error, KafkaException):
         if is_denial(error.args[0]):
             return denial(error.args[0])
         return f"Kafka: {error.args[0].str()}"

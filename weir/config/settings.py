@@ -38,7 +38,9 @@ from streams.stages.common.names import StageTopics
 from streams.stages.common.split import StagedPlan, split_plan
 from streams.stages.worker.stage_topics import stage_topic_names
 from weir.broker import BrokerSettings
+from weir.config import logs
 from weir.config.errors import SettingsError
+from weir.config.log_settings import LogSettings
 from weir.simulator import SimulatorSettings
 
 ENV_PREFIX = "WEIR_"
@@ -99,6 +101,7 @@ class Settings(BaseSettings):
     letters: CustomerLetterSettings = CustomerLetterSettings()
     store: StoreSettings = StoreSettings()
     metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
     broker: BrokerSettings = BrokerSettings()
     simulator: SimulatorSettings = SimulatorSettings()
 
@@ -168,7 +171,7 @@ def find_settings_file(path: Path | None) -> Path:
 
 
 def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
-    """Read settings from a file and the environment.
+    """Read settings from a file and the environment; what is logged from here on is as they say.
 
     Args:
         path: see `find_settings_file`.
@@ -194,6 +197,7 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
     except UnreadableVariableError as error:
         raise SettingsError(_explain_variable(error)) from error
     _check_environment()
+    logs.follow(settings.log)
     return settings
 
 

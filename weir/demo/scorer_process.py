@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streams.base.child_process import die_with_parent
+from streams.base.child_process import tied_to_us
 from weir.config.errors import ScorerFailedError
 
 _STOP_TIMEOUT_S = 30.0
@@ -34,13 +34,12 @@ class DemoScorer:
         with self._log.open("wb") as output:
             # A session of its own: Ctrl-C in the terminal is for the demo, which then stops it.
             self._process = subprocess.Popen(
-                [*command, "--config", str(self._config)],
+                tied_to_us([*command, "--config", str(self._config)]),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=dict(self._environment),
                 start_new_session=True,
-                preexec_fn=die_with_parent(),
             )
         return self
 

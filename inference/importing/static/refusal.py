@@ -1,6 +1,7 @@
 """Why a file does not become a model package."""
 
 from inference.errors import InferenceError
+from streams.base.errors import WRONG_USE
 
 
 class ImportRefusedError(InferenceError):
@@ -12,6 +13,8 @@ class ImportRefusedError(InferenceError):
         fix: what to do about it.
         file: the file; who knows it fills it in.
     """
+
+    exit_code = WRONG_USE
 
     def __init__(self, place: str, problem: str, fix: str, file: str = "") -> None:
         super().__init__(place, problem, fix, file)

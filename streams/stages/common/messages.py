@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.base.errors import WRONG_USE, WeirError
 from streams.events.contract import EventContract
 from streams.features.feature_rows import FeatureRows
 
@@ -27,8 +28,10 @@ _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _PYTHON = {"int": _Int64, "float": float, "bool": bool, "string": str}
 
 
-class MessageError(Exception):
+class MessageError(WeirError):
     """A record between the stages can't be read."""
+
+    exit_code = WRONG_USE
 
 
 class SourceProgress(msgspec.Struct, array_like=True, frozen=True):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException, Message, TopicPartition
 
+from streams.base.errors import WRONG_USE, WeirError
 from streams.features.state import FeatureState
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.committed_offsets import OffsetAsker
@@ -44,8 +45,10 @@ _OBSERVE_S = 1.0
 _COMMITTED_S = 2.0
 
 
-class RecordRefusedError(Exception):
+class RecordRefusedError(WeirError):
     """The cluster does not take what was made of a record, and would not the next time."""
+
+    exit_code = WRONG_USE
 
 
 class StagedLoop:

@@ -16,6 +16,7 @@ import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from streams.base.errors import WRONG_USE, WeirError
 from streams.events.json_decoder import Decoder
 from streams.intake.position import NO_TIME
 from streams.kafka.authorization import is_denial
@@ -46,11 +47,13 @@ _LOOK = 100
 Committed = dict[PartitionId, StagePosition | None]
 
 
-class FeaturesChangedError(Exception):
+class FeaturesChangedError(WeirError):
     """The topics between the stages are of other features, or of another group."""
 
+    exit_code = WRONG_USE
 
-class FormerWorkersError(Exception):
+
+class FormerWorkersError(WeirError):
     """Workers with other features are still at work."""
 
 

@@ -1,0 +1,116 @@
+"""Which errors end a command in one message, and with which exit code."""
+
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from explain.store.errors import StoreUnavailableError, TamperedError
+from inference.importing.static.refusal import ImportRefusedError
+from inference.packages.registry import RegistryAwayError
+from streams.base.errors import WeirError
+from streams.dead_letters.requeue import RequeueError
+from streams.kafka.authorization import AuthorizationError
+from streams.kafka.client import ClientSettingsError, KafkaUnavailableError
+from streams.loop.restorer import MissingHistoryError
+from streams.stages.worker.migration import FeaturesChangedError
+from streams.transactions.errors import FencedError, OutlivedError
+from weir.cli.exit_codes import explain
+from weir.config.errors import SettingsError
+
+ROOT = Path(__file__).parents[3]
+ROOMS = ("streams", "inference", "explain", "weir")
+DEFINES_ONE = re.compile(r"^class \w+\(.*(Error|Exception|Exit|Interrupt)", re.MULTILINE)
+HANDLED = {
+    "BadBodyError": "a record that becomes a dead letter",
+    "BadIndexError": "a record that becomes a dead letter",
+    "CorruptStateError": "the state is rebuilt from the topics",
+    "NotReadyError": "the start of the broker asks again",
+    "RegistryUnavailableError": "records wait for the schema registry",
+    "SnapshotGoneError": "the state is rebuilt from the topics",
+    "StateMismatchError": "the state is rebuilt from the topics",
+    "StoppedError": "the process was told to stop, and says so",
+    "TryAgainLaterError": "records wait for the schema registry",
+    "UnknownSchemaError": "a record that becomes a dead letter",
+    "WrongSchemaError": "a record that becomes a dead letter",
+    "_TransientError": "the download tries again",
+}
+"""The errors that no user sees, and what becomes of each."""
+
+
+def exceptions() -> Iterator[type[Exception]]:
+    """All exception classes of ours. Only modules that seem to define one are imported."""
+    for room in ROOMS:
+        for file in sorted((ROOT / room).rglob("*.py")):
+            if not DEFINES_ONE.search(file.read_text(encoding="utf-8")):
+                continue
+            module = import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
+            for _, found in inspect.getmembers(module, inspect.isclass):
+                if issubclass(found, BaseException) and found.__module__ == module.__name__:
+                    yield found
+
+
+def test_every_error_that_can_reach_a_user_says_how_the_command_ends() -> None:
+    found = list(exceptions())
+    assert len(found) > 40
+    stray = {each.__name__ for each in found if not issubclass(each, WeirError)}
+    assert stray == set(HANDLED)
+
+
+def kafka_exception() -> KafkaException:
+    return KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SettingsError("x"), 2),
+        (ClientSettingsError("x"), 2),
+        (ImportRefusedError("place", "problem", "fix"), 2),
+        (FeaturesChangedError("x"), 2),
+        (KafkaUnavailableError("x"), 3),
+        (AuthorizationError(["x"]), 3),
+        (StoreUnavailableError("x"), 3),
+        (kafka_exception(), 3),
+        (FencedError("x"), 4),
+        (MissingHistoryError("x"), 5),
+        (OutlivedError("x"), 1),
+        (TamperedError("x"), 1),
+        (RegistryAwayError("x"), 1),
+        (RequeueError("x"), 1),
+        (FileNotFoundError(2, "No such file", "x"), 1),
+        (ValueError("x"), 1),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_an_error_ends_in_one_message_and_its_code(
+    error: Exception, code: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WEIR_TRACEBACK", raising=False)
+    assert explain(error) == code
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_what_nobody_expected_is_raised() -> None:
+    with pytest.raises(KeyError):
+        explain(KeyError("a mistake of ours"))
+
+
+def test_an_error_is_still_what_callers_catch() -> None:
+    assert issubclass(RequeueError, ValueError)
+    assert issubclass(ClientSettingsError, ValueError)
+
+
+def test_the_list_of_commands_needs_neither_kafka_nor_models() -> None:
+    program = "import sys, weir.main; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    heavy = {"confluent_kafka", "numpy", "numba", "onnxruntime", "mlflow", "pyarrow", "pydantic"}
+    assert heavy.isdisjoint(done.stdout.split())
