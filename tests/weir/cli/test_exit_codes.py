@@ -31,6 +31,7 @@ HANDLED = {
     "BadBodyError": "a record that becomes a dead letter",
     "BadIndexError": "a record that becomes a dead letter",
     "CorruptStateError": "the state is rebuilt from the topics",
+    "DumpMismatchError": "the state is rebuilt from the topics",
     "NotReadyError": "the start of the broker asks again",
     "RegistryUnavailableError": "records wait for the schema registry",
     "SnapshotGoneError": "the state is rebuilt from the topics",
