@@ -41,7 +41,7 @@ class Commands(LazyGroup):
         (
             "train",
             "weir.commands.train:train",
-            "Train a fraud and an anomaly model on a file, and register them as the champion.",
+            "Train a fraud and an anomaly model on a file, and register them.",
         ),
         (
             "score",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from inference.errors import InferenceError
+from inference.packages.machine_faults import machine_fault
 from inference.packages.package import ModelPackage, PackageError, adopt_package
 from streams.base.section import Section
 
@@ -156,7 +157,8 @@ class Registry:
                 the cache, the registry is not asked.
 
         Raises:
-            RegistryError: there is none of that name, or its artifacts are gone.
+            RegistryError: there is none of that name, its artifacts are gone, or this machine
+                can't keep it: its disk is full, say.
             RegistryAwayError: the registry, or what keeps the artifacts, cannot be reached.
             PackageError: the registry's copy was changed after it was registered.
         """
@@ -168,11 +170,14 @@ class Registry:
         """Return the package of a version that `get` or `find` has told of; see `resolve`."""
         if (cached := self._cached(model.package_id)) is not None:
             return cached
-        self._cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".fetching-", dir=self._cache) as temporary:
-            with self._errors():
-                folder = self._download(model.version, Path(temporary))
-            return adopt_package(folder, self._cache, model.package_id)
+        try:
+            self._cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".fetching-", dir=self._cache) as temporary:
+                with self._errors(downloading=True):
+                    folder = self._download(model.version, Path(temporary))
+                return adopt_package(folder, self._cache, model.package_id)
+        except OSError as error:
+            raise self._hindered(str(error)) from error
 
     def _download(self, version: int, into: Path) -> Path:
         run_id = self._client.get_model_version(self._model, str(version)).run_id
@@ -180,13 +185,21 @@ class Registry:
             # Not as MLflow remembers it: the data folder may have moved to another place since.
             kept = self._own / run_id / "artifacts" / _ARTIFACT
             if kept.is_dir():
-                return Path(shutil.copytree(kept, into / _ARTIFACT))
+                try:
+                    return Path(shutil.copytree(kept, into / _ARTIFACT))
+                except shutil.Error as error:  # its reasons are words; both ends are on our disk
+                    raise self._hindered(error.args[0][0][2]) from error
         # What is fetched from nowhere fails as if the store were away.
         if not self._client.list_artifacts(run_id, _ARTIFACT):
             raise RegistryError(
                 f"version {version} of model {self._model!r} has no artifacts: were they deleted?"
             )
-        return Path(self._client.download_artifacts(run_id, _ARTIFACT, str(into)))
+        # MLflow's client takes every failure of a download for an artifact that is not there.
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        uri = self._client.get_run(run_id).info.artifact_uri
+        store = get_artifact_repository(uri, self._uri, self._uri)
+        return Path(store.download_artifacts(_ARTIFACT, str(into)))
 
     def _cached(self, package_id: str) -> ModelPackage | None:
         """Return a package that was fetched before; one that is damaged is thrown away."""
@@ -255,6 +268,11 @@ class Registry:
         )
 
     def _no_alias(self, alias: str, aliases: dict[str, int]) -> str:
+        if alias == CHAMPION_ALIAS and self._entries():
+            return (
+                f"model {self._model!r} has no champion yet: `weir models list` shows the "
+                "candidates, and `weir models promote VERSION` makes one of them champion"
+            )
         if alias == CHAMPION_ALIAS:
             return f"model {self._model!r} has no champion yet: train one with `weir train`"
         known = ", ".join(sorted(aliases)) or "none"
@@ -271,7 +289,7 @@ class Registry:
         return self._connected
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _errors(self, downloading: bool = False) -> Iterator[None]:
         """Turn the errors of MLflow and its database into one that names the registry."""
         import_quietly()
         from mlflow.exceptions import MlflowException
@@ -280,10 +298,18 @@ class Registry:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
+            if (hindrance := machine_fault(error, downloading)) is not None:
+                raise self._hindered(hindrance) from error
             reason = str(error).strip().splitlines()[0]
             for_good = isinstance(error, MlflowException) and error.error_code in _FOR_GOOD
             kind = RegistryError if for_good else RegistryAwayError
             raise kind(f"registry {self._uri}: {reason}") from error
+
+    def _hindered(self, reason: str) -> RegistryError:
+        return RegistryError(
+            f"registry {self._uri}: {reason}. That is of this machine, which keeps models in "
+            f"{self._cache}, and waiting does not mend it"
+        )
 
 
 def import_quietly() -> None:

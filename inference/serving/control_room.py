@@ -1,7 +1,8 @@
 """What the control topic says: which model and policy shall answer, and what scorers report."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -9,24 +10,46 @@ from inference.serving.commands import (
     CHAMPION_KEY,
     POLICY_KEY,
     ChampionCommand,
+    Command,
     CommandError,
+    NewerFormatError,
+    OvertakenError,
     PolicyCommand,
     ScorerReport,
+    Standing,
+    command_of,
     encode,
     read_command,
     worker_of,
 )
 from inference.serving.policy import PolicySettings
 from streams.base.clock import now_ms
-from streams.base.section import Section
 from streams.kafka.client import KafkaSettings
-from streams.kafka.control_topic import ControlReader, ControlRecord, write_control
+from streams.kafka.control_topic import ControlReader, ControlRecord, ControlWriter
+from streams.kafka.publisher import PublishError
+from streams.transactions.errors import FencedError
 
 logger = logging.getLogger(__name__)
 
 _READ_S = 0.2
+_READ_BACK_S = 30.0
 
 _Command = TypeVar("_Command", ChampionCommand, PolicyCommand)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A command that stands on the control topic.
+
+    Attributes:
+        offset: of its record.
+        before: when each scorer that lived had last said what became of a command, UTC
+            milliseconds, before this one was given.
+    """
+
+    key: str
+    offset: int
+    before: Mapping[str, int]
 
 
 class ControlRoom:
@@ -45,14 +68,15 @@ class ControlRoom:
 
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         self._kafka, self._topic = kafka, topic
-        self._reader = ControlReader(kafka, topic)
-        self._latest: dict[str, ControlRecord] = self._reader.read_to_end()
-        self.champion = _said(ChampionCommand, self._latest.get(CHAMPION_KEY))
-        self.policy = _said(PolicyCommand, self._latest.get(POLICY_KEY))
+        self._reader: ControlReader | None = None
+        self._read_anew()
+        self._learn()
 
     def close(self) -> None:
         """Leave the cluster."""
-        self._reader.close()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
 
     def policy_or(self, otherwise: PolicySettings) -> PolicySettings:
         """The policy that holds."""
@@ -68,41 +92,150 @@ class ControlRoom:
                 reports[worker] = _report(record)
         return dict(sorted(reports.items()))
 
-    def say(self, key: str, command: Section) -> None:
-        """Give a command.
+    def change(self, key: str, command: Command | None) -> Given:
+        """Give a command in place of what this room shows, or take back what its key says.
+
+        Only if nobody else has changed it since the room read it: of two who give a command at the
+        same moment one is refused, and a process that is killed at any step has given its command
+        or has not. Where something that does not write as we do, such as a Weir before format 1,
+        comes between all the same, its command stands: it was first, and the scorers refuse ours.
+        It is then written once more, for those scorers that start when the log is compacted.
 
         Raises:
-            PublishError: the cluster did not take it.
+            OvertakenError: somebody else was first; their command stands, and the room shows it.
+            NewerFormatError: what stands was written by a newer Weir, so we can't know what it is.
+            PublishError: the cluster did not take it, or did not say whether it did.
+            KafkaException: the cluster failed, or does not let us.
         """
-        write_control(self._kafka, self._topic, key, encode(command))
+        seen = self._latest.get(key)
+        if seen is not None:
+            _refuse_newer(seen)
+        try:
+            with ControlWriter(self._kafka, self._topic) as writer:
+                self._read_anew()  # what others gave until now, and nobody gives more
+                if self._latest.get(key) != seen:
+                    raise OvertakenError(self._meanwhile(key))
+                before = self._last_words()
+                place = writer.write(key, None if command is None else encode(command))
+                self._read_to(place)
+                stands = self._latest[key]
+                if stands.offset != place[1]:
+                    if stands.offset < place[1]:
+                        self._read_to(writer.write(key, _unconditionally(stands)))
+                    raise OvertakenError(self._meanwhile(key))
+        except FencedError as error:
+            self._read_anew()
+            if self._latest.get(key) != seen:
+                raise OvertakenError(self._meanwhile(key)) from error
+            raise OvertakenError(
+                "refused: somebody else is giving a command at this moment; look at `weir models "
+                "serving` and give yours again"
+            ) from error
+        finally:
+            self._learn()
+        return Given(key, place[1], before)
 
     def answers(
-        self, patience_s: float, waiting: Callable[[int, int], None] = lambda done, of: None
+        self,
+        patience_s: float,
+        waiting: Callable[[int, int], None] = lambda done, of: None,
+        given: Given | None = None,
     ) -> dict[str, ScorerReport | None]:
         """What the scorers that live say now; None for those that keep silent.
 
         Args:
             waiting: told how many of how many have answered.
+            given: the command that they answer; else whatever they say next counts.
         """
-        # Not by its offset: a report that is only repeated is no answer.
-        before = {
-            worker: report.at
-            for worker, report in self.reports.items()
-            if report is not None and report.lives(now_ms())
-        }
+        # Not by its place: a report that is only repeated is no answer.
+        before = given.before if given is not None else self._last_words()
         until = monotonic() + patience_s
         while True:
             now = self.reports
             news = {
-                worker: report if (report := now[worker]) and report.at != at else None
+                worker: _answer(now[worker], at, given)
                 for worker, at in before.items()
                 if worker in now  # one that has ended took its report back
             }
             waiting(sum(each is not None for each in news.values()), len(news))
             if None not in news.values() or monotonic() > until:
                 return news
-            for record in self._reader.read(_READ_S):
+            self._read(_READ_S)
+
+    def _last_words(self) -> dict[str, int]:
+        return {
+            worker: report.at
+            for worker, report in self.reports.items()
+            if report is not None and report.lives(now_ms())
+        }
+
+    def _read_anew(self) -> None:
+        self.close()
+        self._reader = ControlReader(self._kafka, self._topic)
+        self._standing = Standing()
+        self._latest = self._reader.read_to_end(self._standing.counts)
+
+    def _read(self, timeout_s: float) -> list[ControlRecord]:
+        assert self._reader is not None
+        records = self._reader.read(timeout_s)
+        for record in records:
+            if self._standing.counts(record):
                 self._latest[record.key] = record
+        return records
+
+    def _read_to(self, place: tuple[int, int]) -> None:
+        partition, offset = place
+        until = monotonic() + _READ_BACK_S
+        while all(
+            record.partition != partition or record.offset < offset
+            for record in self._read(_READ_S)
+        ):
+            if monotonic() > until:
+                raise PublishError(
+                    f"topic {self._topic!r}: what was written can't be read back: see whether it "
+                    "stands with `weir models serving`"
+                )
+
+    def _learn(self) -> None:
+        self.champion = _said(ChampionCommand, self._latest.get(CHAMPION_KEY))
+        self.policy = _said(PolicyCommand, self._latest.get(POLICY_KEY))
+
+    def _meanwhile(self, key: str) -> str:
+        """Who was first, for whom comes second."""
+        self._learn()
+        said = self.champion if key == CHAMPION_KEY else self.policy
+        done, again = (
+            ("promoted", "promote again") if key == CHAMPION_KEY else ("set", "set yours again")
+        )
+        what = f"by {said.by}: {said.named}" if said is not None else "to none"
+        return f"refused: {done} meanwhile {what}; look at `weir models serving` and {again}"
+
+
+def _answer(report: ScorerReport | None, before: int, given: Given | None) -> ScorerReport | None:
+    if report is None:
+        return None
+    if given is not None and report.heard:
+        answered = report.heard.get(given.key, -1) >= given.offset
+    else:  # it stands for a scorer from before format 1, too
+        answered = report.at != before
+    return report if answered else None
+
+
+def _unconditionally(record: ControlRecord) -> bytes | None:
+    try:
+        command = command_of(record)
+    except CommandError:
+        return record.value
+    return None if command is None else encode(command.model_copy(update={"expects": "any"}))
+
+
+def _refuse_newer(record: ControlRecord) -> None:
+    try:
+        command_of(record)
+    except NewerFormatError:
+        raise
+    except CommandError:
+        return
 
 
 def _said(kind: type[_Command], record: ControlRecord | None) -> _Command | None:

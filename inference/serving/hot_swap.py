@@ -26,8 +26,10 @@ from inference.serving.commands import (
     CommandError,
     ModelVersion,
     Outcome,
+    OvertakenError,
     PolicyCommand,
     ScorerReport,
+    Standing,
     read_command,
 )
 from inference.serving.explanation_seam import InlineExplainer
@@ -99,6 +101,8 @@ class HotSwap:
         self._serving: ServedModel
         self._said: ScorerReport
         self._said_at = 0.0
+        self._standing = Standing()
+        self._heard: dict[str, int] = {}
         self._postponed: list[ControlRecord] = []
         self._again_at = 0.0
 
@@ -108,13 +112,17 @@ class HotSwap:
         """What serves at a start: the latest champion that works, under the latest policy.
 
         Args:
-            latest: the control topic's records by key.
+            latest: the control topic's records by key, of those that count.
             registered: the model to begin with where no command names one, or it is pinned.
 
         Raises:
             InferenceError: there is no model that works.
             BuildCancelledError: we were told to stop while an engine was built.
         """
+        for key in (CHAMPION_KEY, POLICY_KEY):
+            if key in latest:
+                self._standing.admit(latest[key])
+                self._heard[key] = latest[key].offset
         policies = [self._first_policy]
         try:
             if (record := latest.get(POLICY_KEY)) and (said := read_command(PolicyCommand, record)):
@@ -138,7 +146,8 @@ class HotSwap:
         else:
             raise refusals[0][1]
         for refused, problem in refusals:
-            self._say("refused", refused, policies[0].version, str(problem))
+            again = isinstance(problem, RegistryAwayError) and CHAMPION_KEY in latest
+            self._say("refused", refused, policies[0].version, str(problem), again)
         if not refusals:
             self._say("serving", version, self._serving.policy.version)
         return self._serving
@@ -163,20 +172,32 @@ class HotSwap:
         """Carry out commands, of each kind the latest that works, and those that had to wait.
 
         Where the latest is bad, the one before it counts, though both came at once: two scorers
-        that read the same topic at different times come to the same end.
+        that read the same topic at different times come to the same end. A command whose author
+        saw another champion or policy than stood before it counts for nothing.
         """
         for record in records:
-            if record.key in (CHAMPION_KEY, POLICY_KEY):
-                self._postponed.append(record)
-                self._again_at = 0.0
+            if record.key not in (CHAMPION_KEY, POLICY_KEY):
+                continue
+            try:
+                self._standing.admit(record)
+            except OvertakenError as error:
+                self._refuse_overtaken(record, error)
+                continue
+            self._postponed.append(record)
+            self._again_at = 0.0
         if not self._postponed or monotonic() < self._again_at:
             return
         waiting, self._postponed = self._postponed, []
         newest = {record.key: record.offset for record in waiting}
         for key in sorted(newest, key=newest.__getitem__):
+            self._heard[key] = max(newest[key], self._heard.get(key, -1))
+            refusals: list[ScorerReport] = []
             for record in reversed([each for each in waiting if each.key == key]):
                 if self._carried_out(record, answering):
                     break
+                refusals.append(self._said)
+            if refusals and refusals[-1] is not self._said:  # an older one works
+                self._say_of_the_latest(refusals[0])
 
     def _carried_out(self, record: ControlRecord, answering: Answering) -> bool:
         version, policy = self._model.version, self._serving.policy.settings
@@ -193,7 +214,8 @@ class HotSwap:
             logger.error("model %s has to wait: %s; trying again", version, error)
             self._postpone(record)
             self._metrics.model_changes.labels("postponed").inc()
-            self._say("refused", version, policy.version, f"{error}; it is tried again")
+            reason = f"{error}; it is tried again"
+            self._say("refused", version, policy.version, reason, again=True)
             return False
         except Exception as error:
             logger.error(
@@ -202,9 +224,18 @@ class HotSwap:
                 self._serving.model,
                 self._serving.policy.version,
             )
-            self._refuse(version, policy, str(error) or type(error).__name__)
+            self._refuse(version, policy.version, str(error) or type(error).__name__)
             return False
         return True
+
+    def _refuse_overtaken(self, record: ControlRecord, error: OvertakenError) -> None:
+        logger.error("refused: %s", error)
+        self._heard[record.key] = record.offset
+        asked, policy = error.named, self._serving.policy.version
+        if isinstance(asked, ModelVersion):
+            self._refuse(asked, policy, str(error))
+        else:
+            self._refuse(self._model.version, policy if asked is None else str(asked), str(error))
 
     def _change(self, version: ModelVersion, policy: PolicySettings, answering: Answering) -> None:
         before = self._model
@@ -277,11 +308,27 @@ class HotSwap:
             self._postponed.append(record)
         self._again_at = monotonic() + _AGAIN_S
 
-    def _refuse(self, version: ModelVersion, policy: PolicySettings, reason: str) -> None:
+    def _refuse(self, version: ModelVersion, policy: str, reason: str) -> None:
         self._metrics.model_changes.labels("refused").inc()
-        self._say("refused", version, policy.version, reason)
+        self._say("refused", version, policy, reason)
 
-    def _say(self, outcome: Outcome, version: ModelVersion, policy: str, reason: str = "") -> None:
+    def _say_of_the_latest(self, refusal: ScorerReport) -> None:
+        """Say again that the latest command was refused, after one before it was carried out.
+
+        Whoever gave it waits for that word.
+        """
+        serving = {"model": self._said.model, "policy": self._said.policy, "at": now_ms()}
+        self._said = refusal.model_copy(update=serving)
+        self._repeat()
+
+    def _say(
+        self,
+        outcome: Outcome,
+        version: ModelVersion,
+        policy: str,
+        reason: str = "",
+        again: bool = False,
+    ) -> None:
         serving, now = self._serving, now_ms()
         self._said = ScorerReport(
             outcome=outcome,
@@ -290,6 +337,8 @@ class HotSwap:
             asked_model=version.package,
             asked_policy=policy,
             reason=reason,
+            again=again,
+            heard=dict(self._heard),
             at=now,
             alive=now,
         )

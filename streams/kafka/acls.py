@@ -229,6 +229,12 @@ def _control(usage: Usage) -> list[Acl]:
     return [
         Acl("Read", "topic", usage.topics.control, why="what holds now, and who answers by it"),
         Acl("Write", "topic", usage.topics.control, why="says what shall hold"),
+        Acl(
+            "Write",
+            "transactional-id",
+            f"{usage.topics.control}-commands",
+            why="one command at a time",
+        ),
     ]
 
 

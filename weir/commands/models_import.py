@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -16,9 +16,17 @@ from inference.training.training_set import TrainingError, TrainingSet
 from streams.files.event_file import open_events
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, stdout, steps_bar
 from weir.cli.dates import FromOption, ToOption, time_range_ms
+from weir.commands.candidate import AliasOption, PromoteOption, check_promotable, finish, names_of
 from weir.commands.features import report_rejected
+from weir.commands.promote import ByOption, NoteOption, WaitOption
 from weir.config.settings import Settings, load_settings
-from weir.services.training import Progress, packages_folder, training_set
+from weir.services.training import (
+    Progress,
+    check_alias,
+    packages_folder,
+    register_model,
+    training_set,
+)
 from weir.services.wiring import open_registry
 
 # The importer is imported by the functions that need it: `weir models list` does not.
@@ -102,12 +110,11 @@ def import_(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Fit Platt scaling on the held-out events.")
     ] = False,
-    alias: Annotated[
-        str | None,
-        typer.Option(
-            help="What the registry calls the new model; by default nothing.", show_default=False
-        ),
-    ] = None,
+    alias: AliasOption = None,
+    promote: PromoteOption = False,
+    by: ByOption = None,
+    note: NoteOption = "",
+    wait: WaitOption = 30.0,
     max_mb: Annotated[int, typer.Option(min=1, max=2_000, help="Refuse larger files.")] = 256,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only check; needs no data, and registers nothing.")
@@ -120,7 +127,12 @@ def import_(
     Of PyTorch, Keras, scikit-learn, LightGBM, XGBoost, JAX, whatever exports ONNX. It is tried in
     a process of its own; thresholds, drift reference and figures come from --data, whose latest
     fifth is held out.
+
+    The first model of a registry is its champion. Later ones are candidates, until `weir models
+    promote` or --promote makes one of them champion for all scorers. Exit code 1 if a scorer
+    refuses it.
     """
+    check_alias(alias)
     settings = load_settings(config)
     options = ImportOptions(
         features=tuple(name.strip() for name in features.split(",")) if features else None,
@@ -145,9 +157,14 @@ def import_(
             "--data FILE, or only check the model with --dry-run"
         )
     else:
+        if promote:
+            check_promotable(settings, by)
         package = _import(settings, model, data, span, options, limits, show)
-        registered = open_registry(settings).register(package, alias or None)
-        _show_model(model, package, registered, as_json)
+        registered = register_model(open_registry(settings), package, alias or None)
+        if not as_json:
+            _show_model(package, registered)
+        described = _described(model, package, registered)
+        finish(settings, registered, described, promote, by, note, wait, as_json)
 
 
 def _impute(text: str | None) -> str | None:
@@ -220,25 +237,23 @@ def _show_checks(model: Path, found: "Inspection", as_json: bool) -> None:
     stdout.print("it can be imported: nothing was registered")
 
 
-def _show_model(
-    model: Path, package: ModelPackage, registered: RegisteredModel, as_json: bool
-) -> None:
+def _described(model: Path, package: ModelPackage, registered: RegisteredModel) -> dict[str, Any]:
     card, source = package.card, package.card.source
     assert source is not None
-    if as_json:
-        print_json(
-            {
-                "file": str(model),
-                **asdict(registered),
-                "source": source.model_dump(mode="json") | {"checks": dict(source.checks)},
-                "features": package.features.names,
-                "tensors_left_out": card.tensors_left_out,
-            }
-        )
-        return
+    return {
+        "file": str(model),
+        **asdict(registered),
+        "source": source.model_dump(mode="json") | {"checks": dict(source.checks)},
+        "features": package.features.names,
+        "tensors_left_out": card.tensors_left_out,
+    }
+
+
+def _show_model(package: ModelPackage, registered: RegisteredModel) -> None:
+    card, source = package.card, package.card.source
+    assert source is not None
     _table(source.checks, source.producer)
-    names = f" as {', '.join(registered.aliases)}" if registered.aliases else ""
-    stdout.print(f"model {package.short_id}, version {registered.version}{names}")
+    stdout.print(f"model {package.short_id}, version {registered.version}{names_of(registered)}")
     for name in _FIGURES:
         if name in card.metrics:
             label = name.replace("_", " ")

@@ -15,7 +15,8 @@ from inference.serving.policy import Policy, PolicySettings
 from streams.base.clock import now_ms
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.login import login_or
-from weir.commands.promote import ByOption, NoteOption, WaitOption, control_room, show_answers
+from weir.commands.outcome import give, show_outcome
+from weir.commands.promote import ByOption, NoteOption, WaitOption, control_room
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import open_registry
@@ -55,8 +56,9 @@ def set_policy(
 ) -> None:
     """Change the policy: running scorers decide by it from their next batch on.
 
-    What is not named stays as it is. Exit code 1 if a scorer refuses; a policy that contradicts
-    the champion's thresholds is refused here.
+    What is not named stays as it is. Exit code 1 if a scorer refuses, or if somebody else sets a
+    policy meanwhile; where all scorers refuse, the policy before is restored. A policy that
+    contradicts the champion's thresholds is refused here.
     """
     settings = load_settings(config)
     with control_room(settings) as room:
@@ -68,10 +70,14 @@ def set_policy(
                 "the new one another, so that scores tell them apart"
             )
         _check(policy, room, settings)
-        command = PolicyCommand(policy=policy, by=login_or(by), note=note, at=now_ms())
-        room.say(POLICY_KEY, command)
-        said = {"policy": command.model_dump(mode="json")}
-        show_answers(room, wait, as_json, said, f"policy: {policy.version}")
+        command = PolicyCommand(
+            policy=policy,
+            expects=None if room.policy is None else room.policy.named,
+            by=login_or(by),
+            note=note,
+            at=now_ms(),
+        )
+        show_outcome(give(room, POLICY_KEY, command, wait, as_json), as_json)
 
 
 @app.command()

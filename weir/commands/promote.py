@@ -1,30 +1,24 @@
 """`weir models promote`, `rollback` and `serving`: which model answers, while scorers run."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from typing import Annotated, Any
+from contextlib import closing, contextmanager
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from inference.packages.registry import CHAMPION_ALIAS as CHAMPION_ALIAS
 from inference.packages.registry import Registry, RegistryError
-from inference.serving.commands import (
-    CHAMPION_KEY,
-    ChampionCommand,
-    ModelVersion,
-    ScorerReport,
-    version_of,
-)
+from inference.serving.commands import ChampionCommand, ModelVersion, version_of
 from inference.serving.control_room import ControlRoom, as_dict
 from streams.base.clock import now_ms
 from streams.kafka.acls import Process, acls_of
-from weir.cli.console import FAILED, ConfigOption, JsonOption, print_json, progress_bar, stdout
+from streams.kafka.permission_check import named_denials
+from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
 from weir.cli.login import login_or
+from weir.commands.outcome import Outcome, make_champion, reports_table, show_outcome
 from weir.config.settings import Settings, load_settings
-from weir.services.wiring import admitted, open_registry
+from weir.services.wiring import admitted, open_registry, usage
 
 ByOption = Annotated[
     str | None,
@@ -48,25 +42,42 @@ def promote(
 
     The model is tried here first, as a scorer would: package, features, golden batch, policy. Then
     a record on the control topic names it, and the registry's alias follows. A scorer that can't
-    take it up goes on with what it has, and says so. Exit code 1 if one refuses.
+    take it up goes on with what it has, and says so. Where all of them do, the champion before is
+    restored. Exit code 1 if one refuses, or if somebody else promotes a model meanwhile.
     """
-    settings = load_settings(config)
-    registry = open_registry(settings)
+    show_outcome(promoted(load_settings(config), name, by, note, wait, as_json), as_json)
+
+
+def promoted(
+    settings: Settings, name: str | int, by: str | None, note: str, wait: float, quiet: bool
+) -> Outcome:
+    """Make a model champion; see `promote`.
+
+    Raises:
+        InferenceError: the model can't serve, or somebody else has promoted another meanwhile.
+        SettingsError: nobody is named who does it.
+    """
+    by, registry = login_or(by), open_registry(settings)
     with control_room(settings) as room:
         version = version_of(registry.get(name))
         champion = room.champion
         if champion is not None and champion.model == version:
             registry.set_alias(CHAMPION_ALIAS, version.version)  # which may have failed back then
-            _say_unchanged(version, as_json)
-            return
+            said = {"champion": {"model": version.model_dump()}, "changed": False, "scorers": {}}
+            return Outcome(said, [f"{version} is champion already"], failed=False)
         _try(settings, registry, version, room)
-        by, at = login_or(by), now_ms()
         if champion is not None:
-            command = champion.followed_by(version, by, note, at)
+            command = champion.followed_by(version, by, note, now_ms())
         else:
-            before = _registered(registry, version)
-            command = ChampionCommand(model=version, before=before, by=by, note=note, at=at)
-        _make_champion(room, registry, command, wait, as_json)
+            command = ChampionCommand(
+                model=version,
+                before=_registered(registry, version),
+                expects=None,
+                by=by,
+                note=note,
+                at=now_ms(),
+            )
+        return make_champion(room, registry, command, wait, quiet)
 
 
 def rollback(
@@ -93,9 +104,14 @@ def rollback(
         *before, version = champion.before
         _try(settings, registry, version, room)
         command = ChampionCommand(
-            model=version, before=tuple(before), by=login_or(by), note=note, at=now_ms()
+            model=version,
+            before=tuple(before),
+            expects=champion.model,
+            by=login_or(by),
+            note=note,
+            at=now_ms(),
         )
-        _make_champion(room, registry, command, wait, as_json)
+        show_outcome(make_champion(room, registry, command, wait, as_json), as_json)
 
 
 def serving(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -129,52 +145,10 @@ def serving(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 @contextmanager
 def control_room(settings: Settings) -> Iterator[ControlRoom]:
     """The control topic of these settings, with the rights that it takes."""
-    kafka, _ = admitted(settings, partial(acls_of, Process.CONTROL))
-    room = ControlRoom(kafka, settings.topics.control)
-    try:
+    rights = acls_of(Process.CONTROL, usage(settings))
+    kafka, _ = admitted(settings, lambda _: rights)
+    with named_denials(kafka, rights), closing(ControlRoom(kafka, settings.topics.control)) as room:
         yield room
-    finally:
-        room.close()
-
-
-def show_answers(
-    room: ControlRoom, wait: float, as_json: bool, said: dict[str, Any], text: str
-) -> None:
-    """Wait for what scorers say to a command, and print it.
-
-    Raises:
-        typer.Exit: one of them refused.
-    """
-    answers: dict[str, ScorerReport | None] = {}
-    if wait:
-        with progress_bar("waiting for the scorers", not as_json) as step:
-            answers = room.answers(wait, step)
-    if as_json:
-        reports = {worker: as_dict(report) for worker, report in answers.items()}
-        print_json({**said, "changed": True, "scorers": reports})
-    else:
-        stdout.print(text)
-        if answers:
-            stdout.print(reports_table(answers))
-        elif wait:
-            stdout.print("no scorer runs; those that start will go by it")
-    if any(report is not None and report.outcome == "refused" for report in answers.values()):
-        raise typer.Exit(FAILED)
-
-
-def reports_table(reports: dict[str, ScorerReport | None]) -> Table:
-    """What scorers say, for people."""
-    table = Table.grid("scorer", "outcome", "what", "since", padding=(0, 2))
-    for worker, report in reports.items():
-        if report is None:
-            table.add_row(worker, "no word", "it was killed, or is busy starting")
-            continue
-        answers = f"{report.model[:12]}, policy {report.policy}"
-        outcome = report.outcome if report.lives(now_ms()) else "killed"
-        table.add_row(worker, outcome, answers, moment(report.at, "s"))
-        if report.reason:
-            table.add_row("", "", report.reason)
-    return table
 
 
 def _registered(registry: Registry, version: ModelVersion) -> tuple[ModelVersion, ...]:
@@ -190,19 +164,3 @@ def _try(settings: Settings, registry: Registry, version: ModelVersion, room: Co
     from weir.services.build_scorer import check_model
 
     check_model(settings, registry, version, room.policy_or(settings.policy))
-
-
-def _make_champion(
-    room: ControlRoom, registry: Registry, command: ChampionCommand, wait: float, as_json: bool
-) -> None:
-    room.say(CHAMPION_KEY, command)
-    registry.set_alias(CHAMPION_ALIAS, command.model.version)
-    said = {"champion": command.model_dump(mode="json")}
-    show_answers(room, wait, as_json, said, f"champion: {command.model}")
-
-
-def _say_unchanged(version: ModelVersion, as_json: bool) -> None:
-    if as_json:
-        print_json({"champion": {"model": version.model_dump()}, "changed": False, "scorers": {}})
-    else:
-        stdout.print(f"{version} is champion already")

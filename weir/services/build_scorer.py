@@ -16,7 +16,14 @@ from inference.backends.tensorrt.callbacks import Cancelled, Progress
 from inference.packages.package import ModelPackage, PackageError
 from inference.packages.registry import CHAMPION_ALIAS, Registry, import_quietly
 from inference.serving.answerer import Answerer
-from inference.serving.commands import ModelVersion, ScorerReport, encode, report_key, version_of
+from inference.serving.commands import (
+    ModelVersion,
+    ScorerReport,
+    Standing,
+    encode,
+    report_key,
+    version_of,
+)
 from inference.serving.feature_compatibility import check_feature_compatibility
 from inference.serving.fused_task import Scorer
 from inference.serving.hot_swap import HotSwap, OpenModel
@@ -95,6 +102,8 @@ class ScorerProcess:
             except Exception as error:
                 failures.append(error)
                 stop.set()
+            finally:
+                self.commands.close()  # by nobody else: the client does not survive it in a read
 
         follower = Thread(target=follow, name="hot-swap", daemon=True)
         follower.start()
@@ -105,8 +114,13 @@ class ScorerProcess:
         finally:
             stop.set()
             follower.join(_FOLLOWER_ENDS_S)
-        self.commands.close()
-        self.hot_swap.close()
+        if follower.is_alive():
+            logger.warning(
+                "a change of model or policy is still under way and is given up: whoever starts "
+                "next takes it up"
+            )
+        else:
+            self.hot_swap.close()
         if failures:
             raise failures[0]
         self.report(None)
@@ -149,7 +163,8 @@ def build_scorer(
     )
     commands = ControlReader(kafka, settings.topics.control)
     serving = hot_swap.begin(
-        commands.read_to_end(), lambda: version_of(registry.get(pinned or CHAMPION_ALIAS))
+        commands.read_to_end(Standing().counts),
+        lambda: version_of(registry.get(pinned or CHAMPION_ALIAS)),
     )
     answerer = Answerer(
         settings.event,

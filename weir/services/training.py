@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from inference.packages.registry import CHAMPION_ALIAS, RegisteredModel
+from inference.packages.package import ModelPackage
+from inference.packages.registry import CHAMPION_ALIAS, RegisteredModel, Registry
 from inference.training.train import train
 from inference.training.training_set import TrainingError, TrainingSet
 from streams.features.offline import training_matrix
 from streams.files.event_file import EventFile
+from weir.config.errors import SettingsError
 from weir.config.settings import Settings
 from weir.services.wiring import open_registry
 
@@ -20,14 +22,14 @@ def train_and_register(
     file: EventFile,
     start_ms: int | None,
     stop_ms: int | None,
-    alias: str | None = CHAMPION_ALIAS,
+    alias: str | None = None,
     progress: Progress = lambda step, share: None,
 ) -> RegisteredModel:
     """Compute features of the labelled events in a span of time, train on them, register.
 
     Args:
         file: opened with its labels; events before `start_ms` are history for the windows.
-        alias: what the registry calls the model; None leaves the aliases as they are.
+        alias: see `register_model`.
 
     Raises:
         TrainingError: the data is too small, or has too few frauds.
@@ -38,7 +40,41 @@ def train_and_register(
         package = train(rows, settings.training, packages_folder(settings), progress)
     except TrainingError as error:
         raise TrainingError(f"{file.path}: {error}") from error
-    return open_registry(settings).register(package, alias)
+    return register_model(open_registry(settings), package, alias)
+
+
+def register_model(
+    registry: Registry, package: ModelPackage, alias: str | None = None
+) -> RegisteredModel:
+    """Register a package: as the champion where there is none yet, else as a candidate.
+
+    The control topic makes a candidate champion (`weir models promote`); the registry's word counts
+    only until then.
+
+    Args:
+        alias: what the registry calls it besides; None for nothing.
+
+    Raises:
+        RegistryError: the registry can't be reached or written.
+    """
+    model = registry.register(package, alias)
+    if CHAMPION_ALIAS in registry.aliases():
+        return model
+    registry.set_alias(CHAMPION_ALIAS, model.version)
+    return registry.get(model.version)
+
+
+def check_alias(alias: str | None) -> None:
+    """Refuse to call a new model champion by the registry's word alone.
+
+    Raises:
+        SettingsError: that is what was asked for.
+    """
+    if alias == CHAMPION_ALIAS:
+        raise SettingsError(
+            "--alias champion: scorers go by the control topic; --promote makes the new model "
+            "champion there, and the registry's alias follows"
+        )
 
 
 def training_set(

@@ -1,5 +1,6 @@
 """The registry over a real MLflow on SQLite."""
 
+import errno
 import os
 import shutil
 import socket
@@ -214,6 +215,26 @@ def test_what_is_gone_is_not_away(registry, package, folder):
     with pytest.raises(RegistryError, match="version=7") as refused:
         registry.set_alias("champion", 7)
     assert not any(isinstance(each.value, RegistryAwayError) for each in (gone, unknown, refused))
+
+
+@pytest.mark.parametrize("keeps", [{}, {"artifact_location": "elsewhere"}])
+def test_a_full_disk_is_not_a_registry_that_is_away(folder, package, monkeypatch, keeps):
+    """Whoever waited for it would wait for ever. Elsewhere, MLflow downloads."""
+    if keeps:
+        keeps = {"artifact_location": (folder / "elsewhere").as_uri()}
+    registry = Registry(RegistrySettings(**keeps), folder)
+    registry.register(package)
+
+    def full(source, target, **_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfile", full)
+        with pytest.raises(RegistryError, match=r"No space left.*this machine") as refused:
+            registry.resolve(1)
+    assert not isinstance(refused.value, RegistryAwayError)
+    assert list((folder / "models").iterdir()) == []
+    assert registry.resolve(1).id == package.id
 
 
 def test_a_version_of_another_kind_is_left_out(registry, package):

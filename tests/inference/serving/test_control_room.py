@@ -1,11 +1,11 @@
 """Commands and the scorers' words to them, on a control topic in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from inference.serving.commands import CHAMPION_KEY, POLICY_KEY, ScorerReport, encode, report_key
-from inference.serving.control_room import ControlRoom
+from inference.serving.control_room import ControlRoom, Given
 from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
 from streams.kafka.control_topic import ControlRecord
@@ -13,13 +13,14 @@ from streams.kafka.control_topic import ControlRecord
 MODEL = "a" * 64
 
 
-def report(at: int) -> ScorerReport:
+def report(at: int, **heard: int) -> ScorerReport:
     return ScorerReport(
         outcome="serving",
         model=MODEL,
         policy="1",
         asked_model=MODEL,
         asked_policy="1",
+        heard=heard,
         at=at,
         alive=now_ms(),
     )
@@ -34,8 +35,8 @@ class Topic:
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         pass
 
-    def read_to_end(self) -> dict[str, ControlRecord]:
-        return {record.key: record for record in self.first}
+    def read_to_end(self, counts: Callable[[ControlRecord], bool]) -> dict[str, ControlRecord]:
+        return {record.key: record for record in self.first if counts(record)}
 
     def read(self, timeout_s: float) -> list[ControlRecord]:
         return next(self.news, [])
@@ -61,6 +62,22 @@ def test_a_repeated_report_is_no_answer(topic: type[Topic]) -> None:
     answer = room().answers(60.0)["scorer"]
     assert answer is not None
     assert answer.at == 2
+
+
+def test_a_word_about_another_command_is_no_answer(topic: type[Topic]) -> None:
+    key = report_key("scorer")
+    topic.first = [ControlRecord(key, encode(report(1, champion=5)), 0, 6)]
+    given = Given(CHAMPION_KEY, 7, {"scorer": 1})
+    news = [
+        [ControlRecord(key, encode(report(2, champion=5, policy=9)), 0, 10)],
+        [ControlRecord(key, encode(report(3, champion=7, policy=9)), 0, 11)],
+    ]
+    topic.news = iter(news[:1])
+    assert room().answers(0.1, given=given) == {"scorer": None}
+    topic.news = iter(news)
+    answer = room().answers(60.0, given=given)["scorer"]
+    assert answer is not None
+    assert answer.at == 3
 
 
 @pytest.mark.parametrize("value", [b"\x00garbage", b"{}", b"[" * 100_000])

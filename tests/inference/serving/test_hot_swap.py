@@ -274,12 +274,79 @@ def test_an_absent_registry_is_asked_again(world: World, clock: list[float]) -> 
     report = world.carry_out(world.champion(2))
     assert report is not None
     assert "tried again" in report.reason
+    assert report.again
     del world.faults[2]
     assert world.carry_out() is None
     clock[0] += 10.0
     report = world.carry_out()
     assert report is not None
     assert (report.outcome, report.model) == ("serving", world.packages[1].id)
+
+
+def test_a_command_that_follows_another_champion_is_refused(world: World) -> None:
+    one, two, three = (version(world.packages, number) for number in (1, 2, 3))
+    world.begin(world.champion(1))
+    follows = ChampionCommand(model=two, expects=one, by="ada", at=1)
+    late = ChampionCommand(model=three, expects=one, by="bob", at=2)
+    world.carry_out(world.record(CHAMPION_KEY, follows))
+    report = world.carry_out(world.record(CHAMPION_KEY, late))
+    assert report is not None
+    assert (report.outcome, report.model) == ("refused", two.package)
+    assert report.asked_model == three.package
+    assert "222" not in report.reason
+    assert f"{two} stood by then" in report.reason
+    assert [each.package for each in world.swaps] == [two.package]
+    assert world.changes("refused") == 1
+    after = world.carry_out(
+        world.record(CHAMPION_KEY, late.model_copy(update={"expects": two})),
+        world.record(CHAMPION_KEY, follows.model_copy(update={"expects": two})),
+    )
+    assert after is not None
+    assert after.model == three.package, "though both came at once"
+    begun = world.record(CHAMPION_KEY, follows)
+    assert World(world.packages).begin(begun).package == two.package, "what came before is unknown"
+
+
+def test_a_policy_that_follows_another_is_refused(world: World) -> None:
+    world.begin()
+    for expects, outcome, stands in ((None, "serving", "2"), (None, "refused", "2")):
+        command = PolicyCommand(
+            policy=PolicySettings(version="2" if outcome == "serving" else "3"),
+            expects=expects,
+            by="me",
+            at=1,
+        )
+        report = world.carry_out(world.record(POLICY_KEY, command))
+        assert report is not None
+        assert (report.outcome, report.policy) == (outcome, stands)
+    assert report.asked_policy == "3"
+
+
+def test_a_command_of_a_newer_weir_changes_nothing(world: World) -> None:
+    world.begin()
+    for key in (CHAMPION_KEY, POLICY_KEY):
+        report = world.carry_out(world.record(key, b'{"format": 2, "arms": []}'))
+        assert report is not None
+        assert report.outcome == "refused"
+        assert "written by a newer Weir (format 2; this one reads up to 1)" in report.reason
+    assert world.swaps == []
+
+
+def test_a_report_names_the_latest_command_and_what_became_of_that_one(world: World) -> None:
+    """Though one before it, which came at the same time, was carried out."""
+    begun = world.champion(1)
+    world.begin(begun)
+    assert world.reports[-1].heard == {CHAMPION_KEY: begun.offset}
+    world.faults[3] = PackageError("damaged")
+    works, bad, policy = world.champion(2), world.champion(3), world.decides(version="2")
+    world.carry_out(works, bad)
+    assert world.swaps[-1].package == world.packages[1].id
+    report = world.reports[-1]
+    assert (report.outcome, report.reason) == ("refused", "damaged")
+    assert (report.model, report.heard) == (world.packages[1].id, {CHAMPION_KEY: bad.offset})
+    assert world.changes("refused") == 1
+    world.carry_out(policy)
+    assert world.reports[-1].heard == {CHAMPION_KEY: bad.offset, POLICY_KEY: policy.offset}
 
 
 def test_what_the_registry_does_not_have_is_refused_for_good(
@@ -290,6 +357,7 @@ def test_what_the_registry_does_not_have_is_refused_for_good(
     report = world.carry_out(world.champion(2))
     assert report is not None
     assert (report.outcome, report.reason) == ("refused", "there is no version 2")
+    assert not report.again
     clock[0] += 10.0
     assert world.carry_out() is None
     assert (world.changes("refused"), world.changes("postponed")) == (1, 0)

@@ -45,13 +45,13 @@ def run(world, monkeypatch, capsys):
     return run
 
 
-def test_an_exported_model_becomes_a_version_that_is_no_champion(run, world):
+def test_the_first_exported_model_is_champion_and_the_next_a_candidate(run, world):
     model = MODELS / "xgboost.onnx"
     options = ("--features", FEATURES, "--data", "history.parquet", "--calibrate", "--json")
     code, out, err = run("import", model, *options)
     assert (code, err) == (0, "")
     told = json.loads(out)
-    assert (told["version"], told["aliases"]) == (1, [])
+    assert (told["version"], told["aliases"]) == (1, ["champion"])
     assert told["source"]["file"] == "xgboost.onnx"
     assert told["features"] == FEATURES.split(",")
     assert "golden batch" in told["source"]["checks"]
@@ -61,11 +61,12 @@ def test_an_exported_model_becomes_a_version_that_is_no_champion(run, world):
     shown = run("show", "1")[1]
     assert "xgboost.onnx" in shown
     assert "OnnxMLTools" in shown
-    code, out, _ = run("import", model, *options[:-1], "--alias", "shadow-x", "--no-progress")
+    code, out, _ = run("import", model, *options[:4], "--alias", "shadow-x", "--no-progress")
     assert code == 0
-    # The same file, data and options give the same package, which is registered already.
-    assert f"{told['package_id'][:12]}, version 1 as shadow-x" in out
+    assert "version 2 as shadow-x\n" in out
     assert "column 1, probability" in out
+    assert "a candidate: `weir models promote 2` makes it champion" in out
+    assert json.loads(run("show", "--json")[1])["version"] == 1
 
 
 def test_a_dry_run_only_checks(run, world):
@@ -87,6 +88,7 @@ def test_a_dry_run_only_checks(run, world):
         (("torch_dynamo.onnx", "--dry-run", "--features", FEATURES), "--score-kind logit"),
         (("make.py", "--dry-run"), "make.py: no ONNX file"),
         (("xgboost.onnx",), "--data FILE"),
+        (("xgboost.onnx", "--dry-run", "--alias", "champion"), "--promote makes the new model"),
         (("xgboost.onnx", "--dry-run", "--impute", "mean"), "--impute takes median or a number"),
         (("xgboost.onnx", "--dry-run", "--impute", "1e39"), "--impute takes median or a number"),
         (("xgboost.onnx", "--dry-run", "--impute", "nan"), "--impute takes median or a number"),

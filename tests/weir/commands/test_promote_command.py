@@ -37,7 +37,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         training = QUICK_TRAINING | {"seed": seed}
         settings = load_settings(write_settings(folder / "weir.toml", training=training))
         file = open_events(events, settings.event, settings.labels.field)
-        train_and_register(settings, file, None, None, alias="champion" if seed == 1 else None)
+        train_and_register(settings, file, None, None)
     return folder, events
 
 
@@ -188,12 +188,65 @@ def test_a_bad_package_leaves_the_old_one_serving_also_after_a_restart(
     assert open_registry(settings).get(CHAMPION_KEY).version == 3, "the alias follows at last"
 
 
+def test_what_every_scorer_refuses_is_taken_back(
+    config: Path, tmp_path: Path, start: Callable[..., Scorer], run: Run
+) -> None:
+    settings = load_settings(config)
+    ids = packages(open_registry(settings))
+    # The scorer runs on a machine where all models but the champion were damaged.
+    theirs = shutil.copytree(settings.data_dir, tmp_path / "theirs")
+    Registry(settings.registry, theirs).resolve(CHAMPION_KEY)
+    for file in (theirs / "artifacts").rglob("thresholds.json"):
+        file.write_text(file.read_text() + "\n")
+    other = tmp_path / "theirs.toml"
+    other.write_text(config.read_text().replace(str(settings.data_dir), str(theirs)))
+    scorer = start(other)
+    scorer.wait_for(lambda: scorer.metrics().get("weir_ready") == 1)
+
+    code, out, err = run("models", "promote", "3", "-c", config, "--wait", "120")
+    assert code == 1, out + err
+    assert "it is taken back: the champion is the one that the registry names again" in out
+    assert open_registry(settings).get(CHAMPION_KEY).version == 1
+    told = json.loads(run("models", "serving", "-c", config, "--json")[1])
+    assert told["champion"] is None
+    (report,) = told["scorers"].values()
+    assert report["model"] == ids[1]
+    assert scorer.end() == 0
+    assert "Traceback" not in scorer.log
+
+
+def test_a_new_model_is_promoted_on_the_control_topic_or_stays_a_candidate(
+    config: Path, world: tuple[Path, Path], run: Run
+) -> None:
+    settings = load_settings(config)
+    assert run("topics", "-c", config)[0] == 0
+    again = config.read_text().replace("[training]", "[training]\nseed = 2")
+    config.write_text(again)
+    train = ("train", "--data", world[1], "-c", config, "--no-progress")
+    code, out, err = run(*train)
+    assert code == 0, err
+    assert "version 2\n" in out
+    assert "`weir models promote 2` makes it champion" in out
+    with closing(ControlReader(settings.kafka, settings.topics.control)) as reader:
+        assert reader.read_to_end() == {}
+    assert open_registry(settings).get(CHAMPION_KEY).version == 1
+    code, out, err = run(*train, "--promote", "--by", "ada", "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["version"], told["promotion"]["changed"]) == (2, True)
+    told = json.loads(run("models", "serving", "-c", config, "--json")[1])["champion"]
+    assert (told["model"]["version"], told["by"]) == (2, "ada")
+    assert [each["version"] for each in told["before"]] == [1]
+    assert open_registry(settings).get(CHAMPION_KEY).version == 2
+
+
 def test_what_can_not_be_promoted_is_refused_here(config: Path, run: Run) -> None:
     settings = load_settings(config)
     assert run("topics", "-c", config)[0] == 0
     for arguments, code, says in (
         (["models", "promote", "9"], 1, "no version 9"),
         (["models", "rollback"], 1, "no champion before"),
+        (["train", "--data", "x.csv", "--alias", "champion"], 2, "--promote makes the new model"),
         (["policy", "set", "reviw=1", "--version", "2"], 2, "write KEY=VALUE"),
         (["policy", "set", "review_alert_rate=0.5"], 2, "--version"),
         (["policy", "set", "deadline=150", "--version", "2"], 2, "policy.deadline"),

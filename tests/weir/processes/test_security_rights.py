@@ -296,6 +296,26 @@ def test_requeuing_without_the_right_to_its_transactional_id_says_so(
     assert f"Kafka denies user 'analyst': {own}." in said.err
 
 
+def test_commanding_without_the_right_to_the_transactional_id_says_so(
+    world: World, run: Run
+) -> None:
+    assert run("admin", "topics").code == 0
+    acls = world.needs(Process.CONTROL)
+    (own,) = [acl for acl in acls if acl.resource == "transactional-id"]
+    command = ("policy", "set", "--by", "ada", "--wait", 0, "--version")
+    world.grant("analyst", acls)
+    try:
+        assert run("analyst", *command, "2").code == 0
+        world.take_away("analyst", own)
+        said = run("analyst", *command, "3")
+    finally:
+        for acl in acls:
+            if acl is not own:
+                world.take_away("analyst", acl)
+    assert said.code == 3
+    assert f"Kafka denies user 'analyst': {own}." in said.err
+
+
 def test_who_may_not_change_acls_is_told(run: Run) -> None:
     said = run("nobody", "acls", "--process", "scorer", "--principal", "User:nobody", "--grant")
     assert said.code == 3
