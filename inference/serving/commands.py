@@ -122,7 +122,7 @@ class ChampionCommand(ControlEntry):
 
 
 class PolicyCommand(ControlEntry):
-    """Under `POLICY_KEY`: decide by this; ``expects``, ``by``, ``note`` ``at`` as in `ChampionCommand`.
+    """Under `POLICY_KEY`: decide by this; ``expects``, ``by``, ``note``, ``at`` as a champion's.
 
     A key of the policy that we don't know makes it unreadable: scores name the policy's version,
     and who left a key out would decide by another policy under that name.
