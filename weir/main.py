@@ -11,6 +11,9 @@ from weir.cli.console import STOPPED
 from weir.cli.exit_codes import explain
 from weir.cli.lazy_commands import LazyGroup
 from weir.config import logs
+from weir.services.processes import PROCESSES
+
+SERVICES = tuple((process.name, process.target, process.help) for process in PROCESSES)
 
 
 class Commands(LazyGroup):
@@ -43,16 +46,7 @@ class Commands(LazyGroup):
             "weir.commands.train:train",
             "Train a fraud and an anomaly model on a file, and register them.",
         ),
-        (
-            "score",
-            "weir.commands.score:score",
-            "Score events exactly once, until SIGTERM or Ctrl-C.",
-        ),
-        (
-            "explainer",
-            "weir.commands.explainer:explainer",
-            "Explain flagged decisions, until SIGTERM or Ctrl-C.",
-        ),
+        *SERVICES,
         (
             "fidelity",
             "weir.commands.fidelity:fidelity",
@@ -93,11 +87,6 @@ class Commands(LazyGroup):
             "tokens",
             "weir.commands.tokens:app",
             "What stands for personal identifiers in explanations: make, look up, erase.",
-        ),
-        (
-            "sink",
-            "weir.commands.sink:sink",
-            "Store explanations for good, until SIGTERM or Ctrl-C.",
         ),
         (
             "audit",

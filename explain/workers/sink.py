@@ -88,9 +88,18 @@ class ExplanationSink:
         self._metrics = metrics
         self._came: list[Message] = []
         self._looked_at = 0.0
+        self._joined = False
+        self._away = ""
 
-    def run(self, stop: Event) -> None:
+    def waits_for(self) -> list[str]:
+        """Why nothing is stored now, in words; nothing where it is. Any thread may ask."""
+        away = [f"the database does not take records: {self._away}"] if self._away else []
+        return away if self._joined else [*away, "joining the group of sinks"]
+
+    def run(self, stop: Event) -> bool:
         """Store what comes until `stop` is set; then sign for all of it.
+
+        Returns whether all that was stored is under an anchor.
 
         Raises:
             TamperedError: the end of the store was cut off.
@@ -99,7 +108,7 @@ class ExplanationSink:
             AuthorizationError, KafkaException: the cluster refuses us.
         """
         consumer = Consumer(self._kafka.consumer_config(group_id=self._group))
-        consumer.subscribe([self._topic])
+        consumer.subscribe([self._topic], on_assign=self._note_joined)
         try:
             with Publisher(self._kafka) as letters:
                 while not stop.is_set():
@@ -109,9 +118,12 @@ class ExplanationSink:
                     if self._came:
                         self._store(consumer, letters, stop)
                     self._look_around(consumer, stop)
-            self._sign_all()
+            return self._sign_all()
         finally:
             consumer.close()
+
+    def _note_joined(self, *_: object) -> None:
+        self._joined = True
 
     def _store(self, consumer: Any, letters: Publisher, stop: Event) -> None:
         """Take in what came; if we are stopped first, it comes again at the next start."""
@@ -143,12 +155,14 @@ class ExplanationSink:
                 result = action()
             except StoreUnavailableError as error:
                 self._metrics.up.set(0)
+                self._away = str(error)
                 logger.warning("%s; trying again in %.0f s, records wait in Kafka", error, wait_s)
                 if self._wait(consumer, wait_s, stop):
                     return None
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
             else:
                 self._metrics.up.set(1)
+                self._away = ""
                 return result
 
     def _wait(self, consumer: Any, wait_s: float, stop: Event) -> bool:
@@ -201,11 +215,13 @@ class ExplanationSink:
         self._note_anchor(self._insist(self._appender.anchor, consumer, stop))
         self._metrics.lag = lag_of(consumer, consumer.position(consumer.assignment()))
 
-    def _sign_all(self) -> None:
+    def _sign_all(self) -> bool:
         try:
             self._note_anchor(self._appender.anchor(now=True))
         except StoreUnavailableError as error:
-            logger.warning("%s; the next start signs for the last records", error)
+            logger.warning("the last records can't be signed for: %s", error)
+            return False
+        return True
 
     def _note_anchor(self, anchor: Anchor | None) -> None:
         if anchor is not None:

@@ -17,7 +17,6 @@ from explain.writing.flagged import FlaggedEvents, read_flagged
 from explain.writing.key_ring import KeyRingError
 from explain.writing.record_writer import RecordWriter
 from inference.errors import InferenceError
-from streams.base.bounded_calls import StoppedError
 from streams.base.clock import now_ms
 from streams.dead_letters.writer import dead_letters_of
 from streams.events.rejection import Reason, Rejected
@@ -84,11 +83,18 @@ class StreamExplainer:
         self._metrics = metrics
         self._transactional_id = f"{settings.group}-{worker}"
         self._transactor: Any = None  # from `run` on
+        self._joined = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the group has said which partitions are ours, and be it none."""
+        return self._joined
 
     def run(self, stop: Event) -> None:
         """Explain what comes until `stop` is set.
 
         Raises:
+            StoppedError: what was begun did not come to its end; nothing of it is committed.
             FencedError: another process has our worker name.
             KeyRingError: the key ring can't be written; nothing of the batch is committed.
             AuthorizationError, KafkaException: the cluster refuses us.
@@ -106,7 +112,7 @@ class StreamExplainer:
             only_ours=True,
         )
         consumer: Any = Consumer(config)
-        consumer.subscribe([self._feature_log])
+        consumer.subscribe([self._feature_log], on_assign=self._note_joined)
         try:
             self._transactor.start()
             while not stop.is_set():
@@ -116,11 +122,12 @@ class StreamExplainer:
                 if messages:
                     self._explain(consumer, messages)
                 self._metrics.lag = lag_of(consumer, consumer.position(consumer.assignment()))
-        except StoppedError as stopped:
-            logger.info("%s; nothing of its batch is committed", stopped)
         finally:
             self._transactor.close()
             consumer.close()
+
+    def _note_joined(self, *_: object) -> None:
+        self._joined = True
 
     def _explain(self, consumer: Any, messages: Sequence[Message]) -> None:
         records: list[tuple[str | None, bytes]] = []

@@ -131,9 +131,6 @@ class ScorerMetrics:
         self.state_bytes = Gauge(
             "weir_state_bytes", "Memory of the feature windows", registry=registry
         )
-        self.ready = Gauge(
-            "weir_ready", "1 when all partitions are owned and state is complete", registry=registry
-        )
         self.model = Gauge(
             "weir_model_info",
             "The model and policy that answer",

@@ -38,8 +38,11 @@ class Scorer:
     extra: bool = False
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal; a process that has ended takes none."""
-        if self.process.poll() is None:
+        """Send a signal; a process that has ended takes none, and a second SIGTERM means: at once.
+
+        So that one is not sent.
+        """
+        if self.process.poll() is None and not (self.ending and number == signal.SIGTERM):
             self.process.send_signal(number)
             self.stopped = number == signal.SIGSTOP or (self.stopped and number != signal.SIGCONT)
             self.ending |= number in (signal.SIGTERM, signal.SIGKILL)

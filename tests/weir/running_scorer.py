@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from front_door import environment
@@ -63,6 +64,17 @@ class Scorer:
                 for name in {sample.name, ":".join([sample.name, *sample.labels.values()])}:
                     sums[name] = sums.get(name, 0.0) + sample.value
         return sums
+
+    def readiness(self) -> tuple[int, str]:
+        """Status and text of /readyz, which is answered long before there are metrics to show."""
+        self.wait_for(lambda: "answers on http" in self.log, 180)
+        address = re.search(r"answers on (http://\S+):", self.log)
+        assert address is not None
+        try:
+            with urlopen(f"{address[1]}/readyz", timeout=10) as response:
+                return response.status, response.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)

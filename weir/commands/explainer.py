@@ -1,20 +1,15 @@
 """`weir explainer`: explains what was flagged."""
 
-import logging
+from confluent_kafka.admin import AdminClient
 
-from prometheus_client import CollectorRegistry
-
-from streams.kafka.acls import Process, acls_of
-from streams.kafka.permission_check import named_denials
+from streams.kafka.acls import Process
 from streams.kafka.topics import ensure_beside
 from weir.cli.console import ConfigOption
-from weir.config.settings import load_settings
+from weir.config.settings import Settings
 from weir.services.build_explainer import build_explainer
-from weir.services.metrics_server import MetricsPortOption, metrics_override, serving_metrics
-from weir.services.stopping import stop_on_signals
-from weir.services.wiring import admitted, open_registry, usage
-
-logger = logging.getLogger(__name__)
+from weir.services.processes import process_named
+from weir.services.service import MetricsPortOption, Service, Start, Work, run_service
+from weir.services.wiring import open_registry, rights_of
 
 
 def explainer(config: ConfigOption = None, metrics_port: MetricsPortOption = None) -> None:
@@ -25,21 +20,27 @@ def explainer(config: ConfigOption = None, metrics_port: MetricsPortOption = Non
     words, how sure that is, and all that is needed to say it again years later. Start as many as
     you like: they share the work. `weir sink` keeps what it writes.
     """
-    stop = stop_on_signals()
-    settings = load_settings(config, **metrics_override(metrics_port))
-    topics = settings.topics
-    rights = acls_of(Process.EXPLAINER, usage(settings))
-    kafka, admin = admitted(settings, lambda _: rights)
-    ensure_beside(admin, topics, "feature_log", ("explanations", "dead_letters"))
-    prometheus = CollectorRegistry()
-    with named_denials(kafka, rights):
-        process = build_explainer(settings, kafka, open_registry(settings), prometheus, stop)
-        with serving_metrics(settings.metrics, prometheus) as address:
-            logger.info(
-                "explaining %s of %s; metrics on %s",
-                " and ".join(settings.explain.decisions),
-                topics.feature_log,
-                address,
-            )
-            process.run(stop)
-    logger.info("stopped: the last transaction is committed")
+    service = Service(
+        process=process_named("explainer"),
+        rights=rights_of(Process.EXPLAINER),
+        make_topics=_make_topics,
+        build=_build,
+    )
+    run_service(service, config, metrics_port)
+
+
+def _make_topics(admin: AdminClient, settings: Settings) -> None:
+    ensure_beside(admin, settings.topics, "feature_log", ("explanations", "dead_letters"))
+
+
+def _build(start: Start) -> Work:
+    settings = start.settings
+    explainer = build_explainer(
+        settings, start.kafka, open_registry(settings), start.metrics, start.stop
+    )
+    decisions = " and ".join(settings.explain.decisions)
+    return Work(
+        does=f"explaining {decisions} of {settings.topics.feature_log}",
+        run=explainer.run,
+        waits_for=explainer.waits_for,
+    )

@@ -1,24 +1,24 @@
 """`weir score`: the scorer."""
 
-import logging
 from enum import StrEnum
-from typing import Annotated
+from functools import partial
+from threading import Event
+from typing import Annotated, Any
 
 import typer
+from confluent_kafka.admin import AdminClient
 
 from inference.backends.tensorrt.errors import BuildCancelledError
-from streams.kafka.acls import Process, acls_of
-from streams.kafka.permission_check import named_denials
+from streams.base.bounded_calls import StoppedError
+from streams.kafka.acls import Process
 from streams.kafka.topics import ROLES, SCORER_ROLES
 from weir.cli.console import ConfigOption, Topology
-from weir.config.settings import load_settings
+from weir.config.settings import Settings
 from weir.services.build_scorer import build_scorer
-from weir.services.metrics_server import MetricsPortOption, metrics_override, serving_metrics
 from weir.services.process_tuning import share_the_lock, spare_the_collector
-from weir.services.stopping import stop_on_signals
-from weir.services.wiring import admitted, ensure_all_topics, open_registry, usage
-
-logger = logging.getLogger(__name__)
+from weir.services.processes import process_named
+from weir.services.service import MetricsPortOption, Service, Start, Work, run_service
+from weir.services.wiring import ensure_all_topics, open_registry, rights_of
 
 
 class MissingHistory(StrEnum):
@@ -59,31 +59,48 @@ def score(
     a stage's state is restored from its topic. `weir topology` shows what runs where.
     """
     share_the_lock()
-    stop = stop_on_signals()
-    overrides = metrics_override(metrics_port)
+    overrides: dict[str, Any] = {}
     if on_missing_history is not None:
         overrides["snapshots"] = {"on_missing_history": on_missing_history.value}
     if topology is not None:
         overrides["loop"] = {"topology": topology.value}
-    settings = load_settings(config, **overrides)
-    rights = acls_of(Process.SCORER, usage(settings))
-    kafka, admin = admitted(settings, lambda _: rights)
+    service = Service(
+        process=process_named("score"),
+        rights=rights_of(Process.SCORER),
+        make_topics=_make_topics,
+        build=partial(_build, model=model),
+    )
+    run_service(service, config, metrics_port, **overrides)
+
+
+def _make_topics(admin: AdminClient, settings: Settings) -> None:
     inline = settings.explain.mode == "inline"
     ensure_all_topics(admin, settings, ROLES if inline else SCORER_ROLES)
-    with named_denials(kafka, rights):
-        try:
-            scorer = build_scorer(settings, kafka, open_registry(settings), stop, model)
-        except BuildCancelledError:
-            logger.info("stopped while the engine was built: nothing was read yet")
-            return
-        with serving_metrics(settings.metrics, scorer.prometheus) as address:
-            logger.info(
-                "scoring %s with model %s, policy %s; metrics on %s",
-                settings.topics.events,
-                scorer.answerer.serving.model,
-                scorer.answerer.serving.policy.version,
-                address,
-            )
-            spare_the_collector()
-            scorer.run(stop)
-    logger.info("stopped: the last transaction is committed")
+
+
+def _build(start: Start, model: str | None) -> Work:
+    settings = start.settings
+    try:
+        scorer = build_scorer(
+            settings,
+            start.kafka,
+            open_registry(settings),
+            start.stop,
+            model,
+            prometheus=start.metrics,
+            note=start.note,
+        )
+    except BuildCancelledError as error:
+        raise StoppedError("stopped while an engine was built") from error
+
+    def run(stop: Event) -> str:
+        spare_the_collector()
+        return scorer.run(stop)
+
+    serving = scorer.answerer.serving
+    return Work(
+        does=f"scoring {settings.topics.events} with model {serving.model}, "
+        f"policy {serving.policy.version}",
+        run=run,
+        waits_for=scorer.waits_for,
+    )

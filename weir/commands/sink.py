@@ -1,21 +1,18 @@
 """`weir sink`: from the topic of explanations into the store."""
 
-import logging
+from threading import Event
 
-from prometheus_client import CollectorRegistry
+from confluent_kafka.admin import AdminClient
 
 from explain.store.appending import Appender
 from explain.workers.sink import ExplanationSink, SinkMetrics
-from streams.kafka.acls import Process, acls_of
-from streams.kafka.permission_check import named_denials
+from streams.kafka.acls import Process
 from streams.kafka.topics import ensure_roles, partitions_of
 from weir.cli.console import ConfigOption
-from weir.config.settings import load_settings
-from weir.services.metrics_server import MetricsPortOption, metrics_override, serving_metrics
-from weir.services.stopping import stop_on_signals
-from weir.services.wiring import admitted, usage
-
-logger = logging.getLogger(__name__)
+from weir.config.settings import Settings
+from weir.services.processes import process_named
+from weir.services.service import MetricsPortOption, Service, Start, Work, run_service
+from weir.services.wiring import rights_of
 
 
 def sink(config: ConfigOption = None, metrics_port: MetricsPortOption = None) -> None:
@@ -26,38 +23,50 @@ def sink(config: ConfigOption = None, metrics_port: MetricsPortOption = None) ->
     and says so. What is no explanation goes to the dead letters. `weir audit` looks at what it
     wrote.
     """
-    stop = stop_on_signals()
-    settings = load_settings(config, **metrics_override(metrics_port))
-    topics, store = settings.topics, settings.store
-    rights = acls_of(Process.SINK, usage(settings))
-    kafka, admin = admitted(settings, lambda _: rights)
+    service = Service(
+        process=process_named("sink"),
+        rights=rights_of(Process.SINK),
+        make_topics=_make_topics,
+        build=_build,
+    )
+    run_service(service, config, metrics_port)
+
+
+def _make_topics(admin: AdminClient, settings: Settings) -> None:
+    topics = settings.topics
     # Whoever explains writes to the partition of the feature log; which may not be there yet, or
     # be hidden from us.
     counts = partitions_of(admin, [topics.feature_log])
     partitions = counts.get(topics.feature_log, topics.partitions)
     ensure_roles(admin, topics, ("explanations", "dead_letters"), partitions)
-    signer = store.open_signer(settings.data_dir)
-    registry = CollectorRegistry()
-    with named_denials(kafka, rights), store.open_database(settings.data_dir) as database:
-        appender = Appender(
-            database, signer, anchor_every=store.anchor_every, anchor_after_ms=store.anchor_after
-        )
-        worker = ExplanationSink(
-            kafka,
-            topics.explanations,
-            topics.dead_letters,
-            store.group,
-            store.max_batch,
-            appender,
-            SinkMetrics(registry),
-        )
-        with serving_metrics(settings.metrics, registry) as address:
-            logger.info(
-                "storing %s in %s, signing with key %s; metrics on %s",
-                topics.explanations,
-                database.place,
-                signer.id[:16],
-                address,
-            )
-            worker.run(stop)
-    logger.info("stopped: all that was stored is under an anchor")
+
+
+def _build(start: Start) -> Work:
+    topics, store, data_dir = start.settings.topics, start.settings.store, start.settings.data_dir
+    signer = store.open_signer(data_dir)
+    start.note("opening the database")
+    database = start.resources.enter_context(store.open_database(data_dir))
+    appender = Appender(
+        database, signer, anchor_every=store.anchor_every, anchor_after_ms=store.anchor_after
+    )
+    worker = ExplanationSink(
+        start.kafka,
+        topics.explanations,
+        topics.dead_letters,
+        store.group,
+        store.max_batch,
+        appender,
+        SinkMetrics(start.metrics),
+    )
+
+    def run(stop: Event) -> str:
+        if worker.run(stop):
+            return "all that was stored is under an anchor"
+        return "the last records are under no anchor yet: the next start signs for them"
+
+    return Work(
+        does=f"storing {topics.explanations} in {database.place}, signing with key "
+        f"{signer.id[:16]}",
+        run=run,
+        waits_for=worker.waits_for,
+    )

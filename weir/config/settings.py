@@ -51,14 +51,15 @@ EXAMPLE_FILE = Path(__file__).with_name("example.toml")
 
 
 class MetricsSettings(Section):
-    """The ``[metrics]`` section: where Prometheus asks.
+    """The ``[metrics]`` section: where Prometheus asks, and whoever watches processes.
 
     Attributes:
-        port: 0 chooses a free one; the log says which.
+        port: of every process; where none is set, each has its own (see `weir.services.processes`).
+            0 chooses a free one; the log says which.
     """
 
     host: str = "127.0.0.1"
-    port: int = Field(default=9464, ge=0, le=65_535)
+    port: int | None = Field(default=None, ge=0, le=65_535)
 
 
 class EvaluationSettings(Section):

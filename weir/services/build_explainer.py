@@ -1,6 +1,7 @@
 """Puts the explainer together."""
 
 import logging
+from dataclasses import dataclass
 from threading import Event
 
 from cachetools import LRUCache
@@ -21,6 +22,7 @@ from weir.reasons import open_catalogue
 logger = logging.getLogger(__name__)
 
 _AGAIN_S = 5.0
+_NOT_READY = "joining the group, finding where to read on, or a transaction is overdue"
 _MODELS = 16
 """Kept ready, a few megabytes each: a feature log seldom alternates between more."""
 
@@ -72,6 +74,9 @@ class RecordWriters:
     """What explains the answers of each model, by the first digits of its package's id.
 
     While the registry is away it waits for it, until `stop` is set.
+
+    Attributes:
+        awaited: the model that it waits for; None where it doesn't. Any thread may ask.
     """
 
     def __init__(self, settings: Settings, registry: Registry, stop: Event) -> None:
@@ -79,6 +84,7 @@ class RecordWriters:
         self._registry = registry
         self._stop = stop
         self._writers: LRUCache[str, RecordWriter] = LRUCache(_MODELS)
+        self.awaited: str | None = None
 
     def __call__(self, model: str) -> RecordWriter:
         """Return what explains a model's answers.
@@ -94,16 +100,49 @@ class RecordWriters:
         return writer
 
     def _fetch(self, model: str) -> tuple[ModelPackage, int]:
-        while True:
-            try:
-                found = self._registry.find(model)
-                if found is None:
-                    raise ExplainError(f"model {model} is not in the registry: was it deleted?")
-                return self._registry.fetch(found), found.version
-            except RegistryAwayError as error:
-                logger.warning("%s; trying again in %.0f s, events wait in Kafka", error, _AGAIN_S)
-                if self._stop.wait(_AGAIN_S):
-                    raise StoppedError(f"stopped while waiting for model {model}") from error
+        self.awaited = model
+        try:
+            while True:
+                try:
+                    return self._fetch_once(model)
+                except RegistryAwayError as error:
+                    logger.warning(
+                        "%s; trying again in %.0f s, events wait in Kafka", error, _AGAIN_S
+                    )
+                    if self._stop.wait(_AGAIN_S):
+                        raise StoppedError(f"stopped while waiting for model {model}") from error
+        finally:
+            self.awaited = None
+
+    def _fetch_once(self, model: str) -> tuple[ModelPackage, int]:
+        found = self._registry.find(model)
+        if found is None:
+            raise ExplainError(f"model {model} is not in the registry: was it deleted?")
+        return self._registry.fetch(found), found.version
+
+
+@dataclass(frozen=True)
+class ExplainerProcess:
+    """The explainer's parts, ready to run."""
+
+    explainer: StreamExplainer
+    writers: RecordWriters
+
+    def waits_for(self) -> list[str]:
+        """Why nothing is explained now, in words; nothing where it is. Any thread may ask."""
+        model = self.writers.awaited
+        fetching = [] if model is None else [f"fetching model {model} from the registry"]
+        return fetching if self.explainer.ready else [*fetching, _NOT_READY]
+
+    def run(self, stop: Event) -> str:
+        """Explain what comes until `stop` is set; what is true then.
+
+        Raises:
+            StoppedError: what was begun did not come to its end; nothing of it is committed.
+            Exception: see `StreamExplainer.run`.
+        """
+        self.explainer.run(stop)
+        return "the last transaction is committed"
 
 
 def build_explainer(
@@ -112,23 +151,25 @@ def build_explainer(
     registry: Registry,
     prometheus: CollectorRegistry,
     stop: Event,
-) -> StreamExplainer:
+) -> ExplainerProcess:
     """Put an explainer together.
 
     Raises:
         ExplainError: the catalogue or the key ring can't be used.
     """
     topics = settings.topics
-    return StreamExplainer(
+    writers = RecordWriters(settings, registry, stop)
+    explainer = StreamExplainer(
         kafka,
         settings.explain,
         topics.feature_log,
         topics.explanations,
         topics.dead_letters,
         settings.explain.worker_name,
-        RecordWriters(settings, registry, stop),
+        writers,
         ExplainerMetrics(prometheus),
     )
+    return ExplainerProcess(explainer, writers)
 
 
 def inline_explainer(settings: Settings, prometheus: CollectorRegistry) -> BudgetedExplainer | None:

@@ -52,8 +52,12 @@ logger = logging.getLogger(__name__)
 _RESTORING_MS = 60_000
 _FOLLOWER_ENDS_S = 10.0
 _BUILD_SAID_S = 5.0
+_NOT_READY = "state is restored, partitions are missing, or a transaction is overdue: see the log"
 _REPORT_S = 5.0
 """A report is worth no more: a scorer that is told to stop while the broker is away has to end."""
+
+
+Note = Callable[[str], None]
 
 
 class Loop(Protocol):
@@ -87,10 +91,15 @@ class ScorerProcess:
     commands: ControlReader
     report: Callable[[ScorerReport | None], None]
 
-    def run(self, stop: Event) -> None:
-        """Answer events, and carry out commands, until `stop` is set.
+    def waits_for(self) -> list[str]:
+        """Why no events are answered now, in words; nothing where they are. Any thread may ask."""
+        return [] if self.loop.ready else [_NOT_READY]
+
+    def run(self, stop: Event) -> str:
+        """Answer events, and carry out commands, until `stop` is set; what is true then.
 
         Raises:
+            StoppedError: the transaction at hand did not end.
             Exception: see the loop's and `HotSwap.follow`.
         """
         failures: list[Exception] = []
@@ -107,10 +116,11 @@ class ScorerProcess:
 
         follower = Thread(target=follow, name="hot-swap", daemon=True)
         follower.start()
+        stopped: StoppedError | None = None
         try:
             self.loop.run(stop)
-        except StoppedError as stopped:
-            logger.warning("%s; whoever starts next ends what is left open", stopped)
+        except StoppedError as error:
+            stopped = error
         finally:
             stop.set()
             follower.join(_FOLLOWER_ENDS_S)
@@ -124,6 +134,9 @@ class ScorerProcess:
         if failures:
             raise failures[0]
         self.report(None)
+        if stopped is not None:
+            raise stopped
+        return "the last transaction is committed"
 
 
 def build_scorer(
@@ -132,11 +145,16 @@ def build_scorer(
     registry: Registry,
     stop: Event,
     pinned: str | None = None,
+    *,
+    prometheus: CollectorRegistry | None = None,
+    note: Note = lambda _: None,
 ) -> ScorerProcess:
     """Put the scorer of the settings' topology together, with the model that is champion now.
 
     Args:
         stop: set when the process is to end, also while an engine is built.
+        prometheus: what its metrics are registered with; a new one by default.
+        note: told what takes its time, such as ``fetching model 3``.
         pinned: a version or alias in the registry that answers instead, whatever the control
             topic says of models.
 
@@ -146,21 +164,23 @@ def build_scorer(
         AuthorizationError: we may not read the control topic.
         KafkaException: the cluster failed.
     """
+    note("importing the model registry")
     import_quietly()  # takes seconds, so not at the first swap to a model that has to be fetched
     plan = settings.plan()
-    prometheus = CollectorRegistry()
+    prometheus = prometheus or CollectorRegistry()
     metrics = ScorerMetrics(prometheus)
     report = _reporter(settings, kafka)
     explains = inline_explainer(settings, prometheus)
     hot_swap = HotSwap(
         plan.names,
-        partial(_open_model, settings, registry, cancelled=stop.is_set),
+        partial(_open_model, settings, registry, cancelled=stop.is_set, note=note),
         settings.policy,
         report,
         metrics,
         pinned=pinned is not None,
         explains=explains,
     )
+    note("reading the control topic")
     commands = ControlReader(kafka, settings.topics.control)
     serving = hot_swap.begin(
         commands.read_to_end(Standing().counts),
@@ -175,10 +195,10 @@ def build_scorer(
         live_within_ms=settings.alignment.live_within,
         explains=explains,
     )
+    note("making the feature windows ready")
     new_loop = _fused_loop if settings.loop.topology == "fused" else _staged_loop
     loop = new_loop(settings, kafka, answerer, metrics)
     metrics.watch_lag(loop.lag)
-    metrics.ready.set_function(lambda: float(loop.ready))
     return ScorerProcess(loop, prometheus, metrics, answerer, hot_swap, commands, report)
 
 
@@ -201,8 +221,10 @@ def _open_model(
     registry: Registry,
     version: ModelVersion,
     cancelled: Cancelled = lambda: False,
+    note: Note = lambda _: None,
 ) -> OpenModel:
     plan = settings.plan()
+    note(f"fetching model {version}")
     package = registry.resolve(version.version, version.package)
     if package.id != version.package:
         raise PackageError(
@@ -210,6 +232,7 @@ def _open_model(
             f"{version.package[:12]}, which was promoted: promote it again"
         )
     check_feature_compatibility(plan, package)
+    note(f"building the engine of model {version}")
     engine = open_engine(
         settings.engine,
         package,

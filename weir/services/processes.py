@@ -1,4 +1,4 @@
-"""The table of processes that run for good: adding one is a row here, and a file of its own.
+"""The table of processes that run for good: adding one is a row here, and a command of its name.
 
 Nothing of Kafka or of models is imported here: `weir --help` and `weir up` read it.
 """
@@ -11,20 +11,25 @@ class ServiceProcess:
     """A process that runs until it is told to stop.
 
     Attributes:
-        name: of its command, such as `score` for `weir score`.
+        name: of its command, such as `score` for `weir score`, which `weir.commands.score` holds.
         port: of its HTTP port, where neither `--metrics-port` nor `metrics.port` names another.
-        help: what it is for, in one line.
+        help: the first line of the command's help.
     """
 
     name: str
     port: int
     help: str
 
+    @property
+    def target(self) -> str:
+        """Where its command is; see `weir.cli.lazy_commands.LazyGroup`."""
+        return f"weir.commands.{self.name}:{self.name}"
+
 
 PROCESSES: tuple[ServiceProcess, ...] = (
-    ServiceProcess("score", 9464, "Score events exactly once."),
-    ServiceProcess("explainer", 9465, "Explain flagged decisions."),
-    ServiceProcess("sink", 9466, "Store explanations for good."),
+    ServiceProcess("score", 9464, "Score events exactly once, until SIGTERM or Ctrl-C."),
+    ServiceProcess("explainer", 9465, "Explain flagged decisions, until SIGTERM or Ctrl-C."),
+    ServiceProcess("sink", 9466, "Store explanations for good, until SIGTERM or Ctrl-C."),
 )
 
 

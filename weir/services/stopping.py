@@ -1,16 +1,33 @@
 """How a command that runs for long is told to stop."""
 
+import logging
+import os
 import signal
+import sys
 from queue import SimpleQueue
 from threading import Event, Thread
+from time import monotonic
+from typing import NoReturn
+
+from weir.cli.console import STOPPED
+
+logger = logging.getLogger(__name__)
+
+_AGAIN_S = 1.0
+"""One request may come as several signals: from the terminal, and from a supervisor beside it."""
 
 
-def stop_on_signals() -> Event:
+def stop_on_signals(stop: Event | None = None, *, leave_on_second: bool = False) -> Event:
     """Return what SIGTERM and Ctrl-C set from now on, instead of ending the process at once.
 
     For the main thread, as is all of Python's handling of signals.
+
+    Args:
+        stop: what they set; a new one by default.
+        leave_on_second: whether a signal that comes a second after the first, or later, ends the
+            process at once, with exit code 130: for what a kill does not harm.
     """
-    stop = Event()
+    stop = stop or Event()
     # A signal interrupts the main thread anywhere, also where it holds the event's own lock: in
     # the midst of `stop.wait`, or of handling the signal before. To set the event there would wait
     # for ever; to put something into such a queue never waits.
@@ -18,9 +35,28 @@ def stop_on_signals() -> Event:
 
     def set_once_told() -> None:
         told.get()
+        first = monotonic()
         stop.set()
+        while leave_on_second:
+            told.get()
+            if monotonic() - first >= _AGAIN_S:
+                logger.warning(
+                    "told to stop a second time: leaving at once; whoever starts next ends what "
+                    "is left open"
+                )
+                leave_now(STOPPED)
 
     Thread(target=set_once_told, name="waiting for a signal", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: told.put(number))
     return stop
+
+
+def leave_now(code: int) -> NoReturn:
+    """End the process with this exit code, whatever its threads are at; what was said is flushed.
+
+    Python's own end would wait for some threads, and pull the ground from under others.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from confluent_kafka.admin import AdminClient
 
 from inference.packages.registry import Registry
-from streams.kafka.acls import Acl, Usage
+from streams.kafka.acls import Acl, Process, Usage, acls_of
 from streams.kafka.client import KafkaSettings, KafkaUnavailableError, connect
 from streams.kafka.permission_check import check_rights
 from streams.kafka.topics import ROLES, Role, ensure_topics
@@ -44,6 +44,11 @@ def usage(settings: Settings) -> Usage:
         explainer_group=settings.explain.group,
         sink_group=settings.store.group,
     )
+
+
+def rights_of(process: Process) -> Callable[[Settings], list[Acl]]:
+    """From settings to what a process has to be allowed by them."""
+    return lambda settings: acls_of(process, usage(settings))
 
 
 def admitted(

@@ -35,6 +35,9 @@ class World:
         self.group = f"sink-{uuid.uuid4().hex}"
         self.registry = CollectorRegistry()
         self.metrics = SinkMetrics(self.registry)
+        self.sink: ExplanationSink
+        self.anchored: list[bool] = []
+        """Of each sink that ended: whether all that it stored is under an anchor."""
 
     def publish(self, *values: bytes | None) -> None:
         with Publisher(self.kafka) as publisher:
@@ -45,7 +48,7 @@ class World:
     @contextmanager
     def sinking(self, database: Database) -> Iterator[list[Exception]]:
         appender = Appender(database, SIGNER, anchor_every=1_000, anchor_after_ms=10**13)
-        sink = ExplanationSink(
+        self.sink = ExplanationSink(
             self.kafka, self.topic, self.dead_letters, self.group, 100, appender, self.metrics
         )
         stop = threading.Event()
@@ -53,7 +56,7 @@ class World:
 
         def run() -> None:
             try:
-                sink.run(stop)
+                self.anchored.append(self.sink.run(stop))
             except Exception as error:
                 failed.append(error)
 
@@ -159,13 +162,24 @@ def test_a_database_that_is_away_is_waited_for(
                 world.publish(record(1))
                 wait_for(lambda: "records wait in Kafka" in caplog.text)
                 assert world.metric("weir_store_up") == 0
+                (reason,) = world.sink.waits_for()
+                assert reason.startswith("the database does not take records: store.url")
                 world.publish(record(2))
                 assert world.committed() == 1
             finally:
                 postgres.start()
             wait_for(lambda: world.committed() == 3)
+            assert world.sink.waits_for() == []
         assert world.metric("weir_store_up") == 1
         assert stored(database) == [record(0), record(1), record(2)]
+        try:
+            with world.sinking(database):
+                world.publish(record(3))
+                wait_for(lambda: world.committed() == 4)
+                postgres.stop()
+        finally:
+            postgres.start()
+        assert world.anchored == [True, False]
 
 
 def test_a_store_that_was_cut_off_ends_it_before_it_covers_the_trace(

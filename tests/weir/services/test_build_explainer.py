@@ -21,6 +21,7 @@ from explain.writing.reproduce import reproduce
 from inference.packages.package import ModelPackage
 from inference.packages.registry import RegisteredModel, Registry, RegistryAwayError
 from inference.serving.policy import DECISIONS
+from streams.base.bounded_calls import StoppedError
 from streams.dead_letters.letter import read_dead_letter
 from streams.feature_log import FeatureLogWriter, ScoredEvents
 from streams.kafka.consuming import read_to_end
@@ -62,15 +63,22 @@ class Running:
         self._process = build_explainer(
             settings, settings.kafka, registry, CollectorRegistry(), self.stop
         )
+        self.stopped: StoppedError | None = None
         self._error: BaseException | None = None
         self._thread = Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._process.run(self.stop)
+            assert self._process.run(self.stop) == "the last transaction is committed"
+        except StoppedError as stopped:
+            self.stopped = stopped
         except BaseException as error:
             self._error = error
+
+    def waits_for(self) -> list[str]:
+        """Why it is not ready."""
+        return self._process.waits_for()
 
     def fails(self) -> BaseException | None:
         """What it ends with by itself."""
@@ -173,12 +181,21 @@ def test_while_the_registry_is_away_nothing_is_rejected_and_a_gone_model_is(
     log_flagged(settings, package, [package.short_id, "0" * 12])
 
     registry.away = question
-    Running(settings, registry).end_after(lambda: registry.asked_in_vain > 2)
+    running = Running(settings, registry)
+    running.end_after(
+        lambda: (
+            registry.asked_in_vain > 2
+            and running.waits_for() == [f"fetching model {package.short_id} from the registry"]
+        )
+    )
+    assert str(running.stopped) == f"stopped while waiting for model {package.short_id}"
     assert committed(settings) < 0
     assert values(settings, explanations) + values(settings, letters) == []
 
     registry.away = ""
-    Running(settings, registry).end_after(lambda: values(settings, letters) != [])
+    running = Running(settings, registry)
+    running.end_after(lambda: values(settings, letters) != [] and running.waits_for() == [])
+    assert running.stopped is None
     assert committed(settings) >= 2
     assert len({read(m.value()).id for m in values(settings, explanations)}) == COUNT
     (letter,) = [read_dead_letter(message) for message in values(settings, letters)]
