@@ -4,23 +4,36 @@ Both read the same events and labels from the same broker, in the same batches, 
 bytes to the same number of partitions in the same transactions; the bare loop computes nothing. So
 the ratio says what decoding, windows, the model and encoding cost on top of Kafka itself. The
 process is pinned to one core, the broker to the others.
+
+The events are simulated, or those of the Fraud Detection Handbook (`--handbook FILE`), whose times
+are whole seconds that many of them share. With another checkout beside this one, `--before` says
+instead how much CPU time an event takes here, as a share of what it takes there, in the same run:
+
+    git worktree add ../before COMMIT
+    python benchmarks/scorer.py --handbook transactions.parquet --before ../before
 """
 
+import argparse
 import os
 import sys
 import tempfile
 import threading
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from time import perf_counter, sleep
+from statistics import median
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 import pyarrow.parquet as pq
-from prometheus_client import CollectorRegistry
+import tomli_w
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
+from benchmarks.scorer_versions import Moment, Run, command, compare, stage_table
 from inference.serving.metrics import STAGES
-from streams.files.event_file import open_events
+from streams.files.event_file import EventFile, open_events
 from streams.intake.input_batch import InputBatch
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics import TopicSettings, ensure_topics
@@ -29,31 +42,39 @@ from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
 from streams.transactions.outcome import Committed, Outgoing
 from weir.broker import BrokerSettings, LocalBroker
-from weir.config.settings import EXAMPLE_FILE, Settings, load_settings
+from weir.config.settings import Settings, load_settings
 from weir.services.build_scorer import ScorerProcess, build_scorer
 from weir.services.training import train_and_register
 from weir.services.wiring import open_registry
 from weir.simulator import SimulatorSettings, simulate
 
+ROOT = Path(__file__).parents[1]
 TARGET = 0.25
-
-_TITLES = {
-    "produce": "produce (overlapped)",
-    "commit": "commit (overlapped)",
-    "other": "Kafka client, queueing",
-}
+BEFORE_TARGET = 0.8
+QUICK_EVENTS = 100_000
+CORES = sorted(os.sched_getaffinity(0))
 
 
 class Recorder:
-    """A task that passes everything on to the scorer and remembers what it answered."""
+    """A task that passes everything on to the scorer and remembers what it answered.
 
-    def __init__(self, scorer: Any, expected: int, done: threading.Event) -> None:
+    Attributes:
+        started, ended: when the first events came, and when the last answers were visible.
+        run: what it took from the start of the loop to the last answers.
+    """
+
+    def __init__(
+        self, scorer: Any, expected: int, done: threading.Event, now: Callable[[int], Moment]
+    ) -> None:
         self._scorer = scorer
         self._expected = expected
         self._done = done
-        self.seen = 0
+        self._now = now
+        self._begin = now(0)
+        self._seen = 0
         self.batches: list[tuple[int, list[Outgoing]]] = []
         self.started = self.ended = 0.0
+        self.run: Run | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._scorer, name)
@@ -67,33 +88,48 @@ class Recorder:
 
         def when_visible(committed: Committed) -> None:
             answers.when_visible(committed)
-            self.seen += len(work.events)
-            if self.seen >= self._expected:
+            self._seen += len(work.events)
+            if self._seen >= self._expected:
                 self.ended = perf_counter()
+                self.run = self._now(self._seen).since(self._begin)
                 self._done.set()
 
         return Answers(answers.outgoing, when_visible)
 
 
-def prepare(folder: Path, events: int) -> tuple[Settings, Any]:
-    """Settings, events, and a champion."""
-    os.environ["WEIR_DATA_DIR"] = str(folder)
-    settings = load_settings(EXAMPLE_FILE)
-    path = folder / "transactions.parquet"
-    pq.write_table(simulate(SimulatorSettings.for_events(events)), path)
-    file = open_events(path, settings.event, settings.labels.field)
-    train_and_register(settings, file, None, None)
-    return settings, file
+def prepare(folder: Path, args: argparse.Namespace) -> tuple[Path, Path]:
+    """Files of settings and of events."""
+    count = QUICK_EVENTS if args.quick else args.events
+    events = folder / "transactions.parquet"
+    if args.handbook is None:
+        example = "weir/config/example.toml"
+        table = simulate(SimulatorSettings.for_events(count))
+    else:
+        example = "examples/handbook/weir.toml"
+        table = pq.read_table(args.handbook).slice(0, count)
+    pq.write_table(table, events)
+    # What both checkouts are to understand is written as the older one does.
+    values = tomllib.loads(((args.before or ROOT) / example).read_text())
+    values["data_dir"] = str(folder / "data")
+    config = folder / "weir.toml"
+    config.write_text(tomli_w.dumps(values))
+    return config, events
 
 
-def run_scorer(settings: Settings, kafka: KafkaSettings, events: int) -> tuple[Recorder, Any]:
+def run_scorer(settings: Settings, kafka: KafkaSettings, events: int) -> Recorder:
     """Score everything that stands in the topic, in this process."""
     done = threading.Event()
     process: ScorerProcess = build_scorer(settings, kafka, open_registry(settings), done)
-    recorder = Recorder(process.loop._task, events, done)
+
+    def now(seen: int) -> Moment:
+        value = process.prometheus.get_sample_value
+        stages = {s: value("weir_stage_seconds_sum", {"stage": s}) or 0.0 for s in STAGES}
+        return Moment(perf_counter(), process_time(), seen, stages)
+
+    recorder = Recorder(process.loop._task, events, done, now)
     process.loop._task = recorder
     process.run(done)
-    return recorder, process.prometheus
+    return recorder
 
 
 def run_bare(
@@ -138,46 +174,21 @@ def run_bare(
     return seconds
 
 
-def stage_seconds(prometheus: CollectorRegistry) -> dict[str, float]:
-    """Seconds spent in each stage."""
-    return {
-        stage: prometheus.get_sample_value("weir_stage_seconds_sum", {"stage": stage}) or 0.0
-        for stage in STAGES
-    }
-
-
-def main() -> None:
-    """Run and report."""
-    args = arguments(__doc__ or "", events={"type": int, "default": 400_000})
-    events = 100_000 if args.quick else args.events
-    cores = sorted(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory(prefix="weir-scorer-") as name:
-        folder = Path(name)
-        settings, file = prepare(folder, events)
-        if len(cores) > 1:
-            os.sched_setaffinity(0, set(cores[1:]))
-        with LocalBroker(BrokerSettings(data_dir=folder / "broker", port=0)) as broker:
-            kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
-            ensure_topics(connect(kafka), settings.topics)
-            Replayer(file, kafka, settings.topics, settings.labels, Pace()).run(threading.Event())
-            sleep(1)
-            os.sched_setaffinity(0, {cores[0]})
-            recorder, prometheus = run_scorer(settings, kafka, len(file))
-            scorer_s = recorder.ended - recorder.started
-            bare_s = run_bare(kafka, settings, recorder.batches)
-    stages = stage_seconds(prometheus)
-    # A transaction is written and committed in a thread while the next batch is computed.
-    overlapped = stages["produce"] + stages["commit"]
-    stages["other"] = scorer_s - sum(stages.values()) + overlapped
-    per_event = {name: seconds / len(file) * 1e6 for name, seconds in stages.items()}
+def against_bare(args: argparse.Namespace, folder: Path) -> None:
+    """Measure the scorer of this checkout, and report."""
+    config, events = prepare(folder, args)
+    settings = load_settings(config)
+    file = open_events(events, settings.event, settings.labels.field)
+    train_and_register(settings, file, None, None)
+    with broker_apart(folder) as kafka:
+        publish(file, kafka, settings)
+        os.sched_setaffinity(0, {CORES[0]})
+        recorder = run_scorer(settings, kafka, len(file))
+        bare_s = run_bare(kafka, settings, recorder.batches)
+    scorer_s = recorder.ended - recorder.started
+    assert recorder.run is not None
     rate, bare_rate = len(file) / scorer_s, len(file) / bare_s
     ratio = bare_s / scorer_s
-    lines = [
-        f"scorer {rate:>10,.0f} events/s   bare loop {bare_rate:>10,.0f} events/s",
-        "",
-        f"{'stage':<24}{'us per event':>14}",
-        *(f"{_TITLES.get(name, name):<24}{us:>14.2f}" for name, us in per_event.items()),
-    ]
     report(
         args,
         name="scorer",
@@ -187,13 +198,80 @@ def main() -> None:
         met=ratio >= TARGET,
         details={
             "events": len(file),
+            "handbook": args.handbook is not None,
             "events_per_second": round(rate),
             "bare_events_per_second": round(bare_rate),
             "transactions": len(recorder.batches),
-            "us_per_event": {name: round(us, 3) for name, us in per_event.items()},
+            "us_per_event": recorder.run.as_dict(),
         },
-        text="\n".join(lines),
+        text="\n".join(
+            [
+                f"scorer {rate:>10,.0f} events/s   bare loop {bare_rate:>10,.0f} events/s",
+                "",
+                *stage_table({"now": [recorder.run]}),
+            ]
+        ),
     )
+
+
+def against_before(args: argparse.Namespace, folder: Path) -> None:
+    """Measure the scorers of both checkouts, and report."""
+    config, events = prepare(folder, args)
+    settings = load_settings(config)
+    file = open_events(events, settings.event, settings.labels.field)
+    with broker_apart(folder) as kafka:
+        servers = kafka.bootstrap_servers
+        # A model that the older checkout made can be read by both.
+        command(args.before, config, servers, "train", "--data", str(events))
+        publish(file, kafka, settings)
+        checkouts = {"before": args.before, "now": ROOT}
+        runs = compare(checkouts, config, servers, len(file), args.pairs, CORES[0])
+    ratios = [now.cpu / before.cpu for before, now in zip(*runs.values(), strict=True)]
+    ratio = median(ratios)
+    report(
+        args,
+        name="scorer-before",
+        figure=round(ratio, 3),
+        unit="of the CPU time per event of the checkout before",
+        target=BEFORE_TARGET,
+        met=ratio <= BEFORE_TARGET,
+        details={
+            "events": len(file),
+            "handbook": args.handbook is not None,
+            "ratios": [round(each, 3) for each in ratios],
+            "us_per_event": {name: [run.as_dict() for run in each] for name, each in runs.items()},
+        },
+        text="\n".join(stage_table(runs)),
+    )
+
+
+@contextmanager
+def broker_apart(folder: Path) -> Iterator[KafkaSettings]:
+    """A broker on all cores but the first, where there are several."""
+    os.sched_setaffinity(0, set(CORES[1:] or CORES))
+    with LocalBroker(BrokerSettings(data_dir=folder / "broker", port=0)) as broker:
+        yield KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+
+
+def publish(file: EventFile, kafka: KafkaSettings, settings: Settings) -> None:
+    """All events, and their labels as far as they are due."""
+    ensure_topics(connect(kafka), settings.topics)
+    Replayer(file, kafka, settings.topics, settings.labels, Pace()).run(threading.Event())
+    sleep(1)
+
+
+def main() -> None:
+    """Run and report."""
+    args = arguments(
+        __doc__ or "",
+        events={"type": int, "default": 400_000},
+        handbook={"type": Path, "help": "the Handbook's transactions, instead of simulated ones"},
+        before={"type": Path, "help": "another checkout to measure in the same run"},
+        pairs={"type": int, "default": 3, "help": "how often to measure both (default: 3)"},
+    )
+    with tempfile.TemporaryDirectory(prefix="weir-scorer-") as name:
+        measure = against_bare if args.before is None else against_before
+        measure(args, Path(name))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Prometheus metrics of the scorer."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -13,7 +14,23 @@ from streams.events.rejection import Rejected
 from streams.features.state import FeatureState
 from streams.kafka.lag_metric import LagCollector
 
-STAGES = ("decode", "features", "inference", "encode", "produce", "commit")
+STAGES = (
+    "wait",
+    "consume",
+    "decode",
+    "merge",
+    "route",
+    "entity",
+    "features",
+    "inference",
+    "encode",
+    "commit_wait",
+    "upkeep",
+    "restore",
+    "produce",
+    "commit",
+)
+"""What time is spent on: together that of the loop, but for the last two, which go on beside it."""
 
 _SECONDS = tuple(m * 10.0**e for e in range(-4, 2) for m in (1.0, 2.5, 5.0))
 _SIZES = tuple(float(2**e) for e in range(15))
@@ -37,13 +54,17 @@ class Histograms(Collector):
     ) -> None:
         self._name, self._documentation, self._label = name, documentation, label
         self._bounds = np.array(bounds)
+        self._bound_list = list(bounds)
         self._counts = {value: np.zeros(len(bounds) + 1, np.int64) for value in values}
         self._sums = dict.fromkeys(values, 0.0)
         registry.register(self)
 
     def observe(self, label: str, values: NDArray[np.float64] | float) -> None:
         """Count one value or many."""
-        values = np.atleast_1d(values)
+        if isinstance(values, float):
+            self._counts[label][bisect_left(self._bound_list, values)] += 1
+            self._sums[label] += values
+            return
         places = np.searchsorted(self._bounds, values, side="left")
         self._counts[label] += np.bincount(places, minlength=self._bounds.size + 1)
         self._sums[label] += float(values.sum())

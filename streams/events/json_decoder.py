@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,15 +23,17 @@ time_of = attrgetter("time")
 
 
 class TryAgainLaterError(Exception):
-    """A batch can't be decoded now, for a reason that is not in it and will pass; nothing is lost.
+    """A record can't be decoded now, for a reason that is not in it and will pass.
 
     Attributes:
-        position: the first record that can't be decoded yet; those before it can.
+        position: of the first such record in the batch.
+        decoded: what became of those before it.
     """
 
-    def __init__(self, position: int, why: str) -> None:
+    def __init__(self, position: int, why: str, decoded: "Decoded") -> None:
         super().__init__(why)
         self.position = position
+        self.decoded = decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,22 @@ class Decoded:
     events: RecordBatch
     positions: NDArray[np.intp]
     rejected: list[Rejected]
+
+
+class Records(NamedTuple):
+    """What was read of a batch.
+
+    Attributes:
+        records: those that keep the contract, in order.
+        times: theirs, UTC milliseconds.
+        rejected: the others, in order.
+        later: why the rest can't be read yet; None if there is no rest.
+    """
+
+    records: list[Any]
+    times: NDArray[np.int64]
+    rejected: list[Rejected]
+    later: Exception | None = None
 
 
 class Decoder:
@@ -94,15 +112,16 @@ class Decoder:
                 otherwise than the first time.
 
         Raises:
-            TryAgainLaterError: a record's schema can't be had yet; nothing was decoded.
+            TryAgainLaterError: a record's schema can't be had yet; those before it are decoded.
         """
         contract = self._contract
         if arrived_ms is None:
             arrived_ms = np.full(len(values), self._now_ms(), np.int64)
         # A producer may stamp a record with any int64; a year that no calendar has is one too far.
         arrived_ms = np.clip(arrived_ms, EARLIEST_MS, LATEST_MS)
-        records, times, rejected = self._read(values, arrived_ms)
-        positions = np.arange(len(values), dtype=np.intp)
+        records, times, rejected, later = self._read(values, arrived_ms)
+        count = len(records) + len(rejected)
+        positions = np.arange(count, dtype=np.intp)
         if rejected:
             positions = np.delete(positions, [bad.position for bad in rejected])
         events = self.batch(records, times)
@@ -117,12 +136,12 @@ class Decoder:
             rejected.sort(key=attrgetter("position"))
             positions = positions[~early]
             events = events.take(np.flatnonzero(~early))
-        return Decoded(events, positions, rejected)
+        decoded = Decoded(events, positions, rejected)
+        if later is not None:
+            raise TryAgainLaterError(count, str(later), decoded) from later
+        return decoded
 
-    def _read(
-        self, values: Sequence[bytes | None], arrived_ms: NDArray[np.int64]
-    ) -> tuple[list[Any], NDArray[np.int64], list[Rejected]]:
-        """Records that keep the contract, their times (ms), and the others, all in order."""
+    def _read(self, values: Sequence[bytes | None], arrived_ms: NDArray[np.int64]) -> Records:
         records: list[Any] = []
         rejected: list[Rejected] = []
         remaining = iter(self._without_unreadable(values))
@@ -138,7 +157,7 @@ class Decoder:
                     self._contract, values[position], int(arrived_ms[position])
                 ) or undecodable(error)
                 rejected.append(Rejected(position, *finding))
-        return records, self._contract.times_ms(list(map(time_of, records))), rejected
+        return Records(records, self._contract.times_ms(list(map(time_of, records))), rejected)
 
     def _without_unreadable(self, values: Sequence[bytes | None]) -> Sequence[bytes]:
         """Return the values, with an empty one for each that must not reach the parser."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streams.events.contract import EventContract
 from streams.events.field_checks import check_size
-from streams.events.json_decoder import Decoder, TryAgainLaterError, time_of
+from streams.events.json_decoder import Decoder, Records, time_of
 from streams.events.rejection import Finding, Reason, Rejected
 from streams.formats.reader import (
     HEADER_BYTES,
@@ -33,7 +33,7 @@ class FramedDecoder(Decoder):
     """A `Decoder` of records whose schemas are in a registry.
 
     Each schema is compiled once and kept. At the first record whose schema can't be had yet,
-    `decode` raises `TryAgainLaterError`: decode those before it, and the others later.
+    `decode` raises `TryAgainLaterError`, with those before it decoded.
 
     Args:
         contract: what a record must hold, and its format.
@@ -58,14 +58,12 @@ class FramedDecoder(Decoder):
             self.getter(name) for name, field in contract.fields.items() if field.type == "float"
         ]
 
-    def _read(
-        self, values: Sequence[bytes | None], arrived_ms: NDArray[np.int64]
-    ) -> tuple[list[Any], NDArray[np.int64], list[Rejected]]:
+    def _read(self, values: Sequence[bytes | None], arrived_ms: NDArray[np.int64]) -> Records:
         records: list[Any] = []
         times = [np.empty(0, np.int64)]
         rejected: list[Rejected] = []
-        readers = enumerate(self._readers(values))
-        for reader, run in groupby(readers, key=itemgetter(1)):
+        readers, later = self._readers(values)
+        for reader, run in groupby(enumerate(readers), key=itemgetter(1)):
             positions = [position for position, _ in run]
             if isinstance(reader, Finding):
                 rejected += [Rejected(position, *reader) for position in positions]
@@ -76,7 +74,7 @@ class FramedDecoder(Decoder):
             ]
             records += good
             times.append(reader.contract.times_ms(list(map(time_of, good))))
-        return records, np.concatenate(times), rejected
+        return Records(records, np.concatenate(times), rejected, later)
 
     def _read_run(
         self, reader: SchemaReader, values: Sequence[Any], positions: list[int]
@@ -108,8 +106,13 @@ class FramedDecoder(Decoder):
             found.update(i for i in unusual.tolist() if column[i] is not None)
         return found
 
-    def _readers(self, values: Sequence[bytes | None]) -> list[SchemaReader | Finding]:
-        """What reads each record, or what is wrong with it before it is read."""
+    def _readers(
+        self, values: Sequence[bytes | None]
+    ) -> tuple[list[SchemaReader | Finding], RegistryUnavailableError | None]:
+        """What reads each record, or what is wrong with it before it is read.
+
+        Ends at the first whose schema can't be had yet, and says why that is so.
+        """
         readers: list[SchemaReader | Finding] = []
         largest = self._contract.max_bytes
         for value in values:
@@ -124,8 +127,8 @@ class FramedDecoder(Decoder):
             except BadIndexError as error:
                 readers.append(bad_body(error))
             except RegistryUnavailableError as error:
-                raise TryAgainLaterError(len(readers), str(error)) from error
-        return readers
+                return readers, error
+        return readers, None
 
     def _fetch(self, header: bytes) -> CompiledSchema | Finding:
         schema_id = int.from_bytes(header[1:], "big")

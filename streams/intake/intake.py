@@ -1,6 +1,8 @@
 """From consumed messages to work: decoding, dead letters, and the order of event time."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, compress, count, filterfalse, islice, repeat
+from operator import is_, itemgetter, methodcaller, ne
 from time import perf_counter
 
 import numpy as np
@@ -28,7 +30,18 @@ from streams.kafka.message import headers_of
 _HOLD_MS = 250
 """After how long records that could not be decoded yet are tried again."""
 
+_TRY_AT_ONCE = 1_000
+
+_NONE = np.empty(0, np.intp)
 _NO_MARKS = np.empty((2, 0), np.int64)
+
+# A message is asked a hundred thousand times a second: by loops that run in C.
+_TOPIC, _PARTITION, _OFFSET, _VALUE, _TIMESTAMP, _ERROR = map(
+    methodcaller, ("topic", "partition", "offset", "value", "timestamp", "error")
+)
+_STAMP = itemgetter(1)
+
+_Place = tuple[str, int]
 
 
 class Intake:
@@ -62,13 +75,13 @@ class Intake:
             self._decoders[labels_topic] = Decoder(label_contract(contract))
         self._id_of = self._decoders[events_topic].getter(contract.id)
         self._merge = TimeMerge(settings, now_ms, self._id_of, steady_ms)
-        self._queues: dict[tuple[str, int], PartitionQueue] = {}
+        self._queues: dict[_Place, PartitionQueue] = {}
         self._bad: list[BadRecord] = []
         self._steady_ms = steady_ms
-        self._held: dict[tuple[str, int], list[Message]] = {}
+        self._held: dict[_Place, list[Message]] = {}
         self._held_until_ms = 0
-        self._rejected_on_reread: dict[tuple[str, int, int], str] = {}
-        self._taken_to: dict[tuple[str, int], int] = {}
+        self._rejected_on_reread: dict[_Place, dict[int, str]] = {}
+        self._taken_to: dict[_Place, int] = {}
         self._decode_s = 0.0
 
     @property
@@ -86,14 +99,14 @@ class Intake:
         """Whether records can't be decoded yet: they are tried again when `feed` is called."""
         return bool(self._held)
 
-    def queued(self) -> dict[tuple[str, int], int]:
+    def queued(self) -> dict[_Place, int]:
         """How many records each partition has queued, or holds until they can be decoded."""
         return {
             place: len(queue.items) + len(self._held.get(place, ()))
             for place, queue in self._queues.items()
         }
 
-    def positions(self, with_queued: bool = False) -> dict[tuple[str, int], int]:
+    def positions(self, with_queued: bool = False) -> dict[_Place, int]:
         """Next offset of each partition: to be taken, or behind what is queued."""
         return {
             place: queue.next_offset if with_queued else queue.position
@@ -120,6 +133,11 @@ class Intake:
             for each in partitions
         }
         self._taken_to = {place: queue.next_offset for place, queue in self._queues.items()}
+        self._rejected_on_reread = {
+            place: left
+            for place, queue in self._queues.items()
+            if (left := _from(self._rejected_on_reread.get(place, {}), queue.next_offset))
+        }
         self._bad = []
         self._held = {}
         self._merge.set_queues(self._queues.values())
@@ -129,8 +147,8 @@ class Intake:
         return self._queues[topic, partition].began_at
 
     def reject_on_reread(self, topic: str, partition: int, offset: int, why: str) -> None:
-        """Take this record for a bad one when it is read again."""
-        self._rejected_on_reread[topic, partition, offset] = why
+        """Take this record for a bad one when it is read again, until `assign` begins behind it."""
+        self._rejected_on_reread.setdefault((topic, partition), {})[offset] = why
 
     def finish(self, topic: str, partition: int) -> None:
         """Let nobody wait for a partition that is read no further."""
@@ -146,26 +164,42 @@ class Intake:
             KafkaException: the consumer is of no further use.
         """
         start = perf_counter()
-        note_errors(messages)
-        runs: dict[tuple[str, int], list[Message]] = {}
-        for message in messages:
-            place = (message.topic(), message.partition())
-            if place in self._queues and (message.error() is None or is_end(message)):
-                runs.setdefault(place, []).append(message)
-        if self._held:
-            for place, held in self._held.items():
-                held += runs.pop(place, [])
-            if self._steady_ms() >= self._held_until_ms:
-                runs |= self._held
-                self._held = {}
-        for place, run in runs.items():
-            self._feed_queue(place, run)
+        if any(map(_ERROR, messages)):
+            note_errors(messages)
+            messages = [each for each in messages if each.error() is None or is_end(each)]
+        for place, run in self._by_partition(messages):
+            if place in self._held:
+                self._held[place] += run
+            else:
+                self._feed_queue(place, run)
+        if self._held and self._steady_ms() >= self._held_until_ms:
+            held, self._held = self._held, {}
+            for place, run in held.items():
+                self._feed_held(place, run)
         self._decode_s += perf_counter() - start
 
-    def _feed_queue(self, place: tuple[str, int], run: list[Message]) -> None:
+    def _by_partition(self, messages: Sequence[Message]) -> Iterator[tuple[_Place, list[Message]]]:
+        """What was consumed of each of our partitions; the client hands out each in one piece."""
+        places = list(zip(map(_TOPIC, messages), map(_PARTITION, messages), strict=True))
+        changes = compress(count(1), map(ne, places, islice(places, 1, None)))
+        first = 0
+        for end in chain(changes, [len(places)] if places else []):
+            if places[first] in self._queues:
+                yield places[first], list(messages[first:end])
+            first = end
+
+    def _feed_held(self, place: _Place, run: list[Message]) -> None:
+        """Try again what was held, in pieces: a long queue is not gone through for a short part."""
+        for first in range(0, len(run), _TRY_AT_ONCE):
+            self._feed_queue(place, run[first : first + _TRY_AT_ONCE])
+            if place in self._held:
+                self._held[place] += run[first + _TRY_AT_ONCE :]
+                return
+
+    def _feed_queue(self, place: _Place, run: list[Message]) -> None:
         queue = self._queues[place]
-        messages = [message for message in run if message.error() is None]
-        offsets = np.array([message.offset() for message in messages], np.int64)
+        messages = list(filterfalse(_ERROR, run))
+        offsets = np.fromiter(map(_OFFSET, messages), np.int64, len(messages))
         if len(messages) and offsets[0] < queue.next_offset:
             # A seek that is still under way can deliver what was read before.
             fresh = int(np.searchsorted(offsets, queue.next_offset))
@@ -187,64 +221,59 @@ class Intake:
         self, queue: PartitionQueue, messages: list[Message], offsets: NDArray[np.int64]
     ) -> int:
         """Queue records; returns how many, the others can't be decoded yet."""
-        given, given_offsets = messages, offsets
-        next_offset = int(offsets[-1]) + 1
-        arrived = np.array([message.timestamp()[1] for message in messages], np.int64)
+        ready = len(messages)
+        values: list[bytes | None] = list(map(_VALUE, messages))
+        arrived = np.fromiter(map(_STAMP, map(_TIMESTAMP, messages)), np.int64, ready)
         arrived[arrived <= 0] = self._now_ms()  # stamped by nobody
-        marks = _NO_MARKS if queue.is_event else self._marks(messages, offsets, arrived)
-        if marks.size:
-            labels = np.flatnonzero(~np.isin(offsets, marks[0]))
-            messages = [messages[i] for i in labels.tolist()]
-            offsets, arrived = offsets[labels], arrived[labels]
-        condemned: list[BadRecord] = []
-        if self._rejected_on_reread:
-            kept, condemned = self._without_condemned(messages)
-            messages = [messages[i] for i in kept]
-            offsets, arrived = offsets[kept], arrived[kept]
+        marks = _NO_MARKS if queue.is_event else self._marks(messages, values, arrived)
+        condemned = self._condemned_among(queue, offsets)
+        left = np.arange(ready)
+        if marks.size or condemned.size:
+            left = np.delete(left, np.concatenate([marks[0], condemned]))
+            values = list(map(values.__getitem__, left.tolist()))
         try:
-            decoded = self._decoders[queue.topic].decode([m.value() for m in messages], arrived)
+            decoded = self._decoders[queue.topic].decode(values, arrived[left])
         except TryAgainLaterError as later:
-            ready = int(np.searchsorted(given_offsets, offsets[later.position]))
-            return self._queue(queue, given[:ready], given_offsets[:ready]) if ready else 0
-        self._bad += condemned
-        self._bad += [BadRecord(messages[bad.position], bad) for bad in decoded.rejected]
-        numbers = np.empty((3, len(decoded.events)), np.int64)
-        numbers[TIME] = decoded.events.times
-        numbers[OFFSET] = offsets[decoded.positions]
-        numbers[ARRIVED] = arrived[decoded.positions]
+            decoded, ready = later.decoded, int(left[later.position])
+            marks, condemned = marks[:, marks[0] < ready], condemned[condemned < ready]
+            if not ready:
+                return 0
+        why = self._rejected_on_reread.get(queue.place, {})
+        for i in condemned.tolist():
+            failed = Rejected(i, Reason.FAILED, None, why[int(offsets[i])])
+            self._bad.append(BadRecord(messages[i], failed))
+        self._bad += [BadRecord(messages[left[bad.position]], bad) for bad in decoded.rejected]
+        at = left[decoded.positions]
+        numbers = np.stack([decoded.events.times, offsets[at], arrived[at]])
+        next_offset = int(offsets[ready - 1]) + 1
         if not marks.size:
             queue.add(decoded.events.records, numbers, next_offset)
-            return len(given)
+            return ready
         reached = np.maximum.accumulate(np.insert(marks[1] + 1, 0, NO_TIME))
-        floors = reached[np.searchsorted(marks[0], numbers[OFFSET])]
-        queue.add(decoded.events.records, numbers, next_offset, floors)
+        queue.add(
+            decoded.events.records, numbers, next_offset, reached[np.searchsorted(marks[0], at)]
+        )
         queue.completed_to(int(reached[-1]) - 1)
-        return len(given)
+        return ready
 
-    def _without_condemned(self, messages: list[Message]) -> tuple[list[int], list[BadRecord]]:
-        """Positions of the messages that were not condemned, and those that were."""
-        kept, condemned = [], []
-        for i, message in enumerate(messages):
-            place = (message.topic(), message.partition(), message.offset())
-            if (why := self._rejected_on_reread.get(place)) is None:
-                kept.append(i)
-            else:
-                condemned.append(BadRecord(message, Rejected(i, Reason.FAILED, None, why)))
-        return kept, condemned
+    def _condemned_among(
+        self, queue: PartitionQueue, offsets: NDArray[np.int64]
+    ) -> NDArray[np.intp]:
+        """Positions of those that were condemned."""
+        condemned = self._rejected_on_reread.get(queue.place)
+        return np.flatnonzero(np.isin(offsets, list(condemned))) if condemned else _NONE
 
     def _marks(
-        self, messages: list[Message], offsets: NDArray[np.int64], arrived: NDArray[np.int64]
+        self, messages: list[Message], values: list[bytes | None], arrived: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """Offsets of the progress records and the times that they reach, shape (2, marks).
+        """Positions of the progress records and the times that they reach, shape (2, marks).
 
         No further than a label's own time may: labels behind it would wait for events of then.
         """
         marks = [
-            (offset, min(time, stamp + self._contract.max_future))
-            for message, offset, stamp in zip(
-                messages, offsets.tolist(), arrived.tolist(), strict=True
-            )
-            if message.value() is None and (time := read_progress(headers_of(message))) is not None
+            (i, min(time, int(arrived[i]) + self._contract.max_future))
+            for i in compress(count(), map(is_, values, repeat(None)))
+            if (time := read_progress(headers_of(messages[i]))) is not None
         ]
         return np.array(marks, np.int64).reshape(-1, 2).T
 
@@ -298,3 +327,7 @@ class Intake:
             (reached if ready else later).append(bad)
         self._bad = later
         return reached
+
+
+def _from(condemned: dict[int, str], first: int) -> dict[int, str]:
+    return {offset: why for offset, why in condemned.items() if offset >= first}

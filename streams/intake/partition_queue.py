@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +34,7 @@ class PartitionQueue:
     partition: int
     is_event: bool
     next_offset: int
-    items: list[Any] = field(default_factory=list)
+    items: list[object] = field(default_factory=list)
     numbers: NDArray[np.int64] = field(default_factory=lambda: np.empty((3, 0), np.int64))
     merge_times: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     reached: int = NO_TIME
@@ -47,7 +46,7 @@ class PartitionQueue:
 
     def add(
         self,
-        items: Sequence[Any],
+        items: Sequence[object],
         numbers: NDArray[np.int64],
         next_offset: int,
         floors: NDArray[np.int64] | None = None,
@@ -96,12 +95,17 @@ class PartitionQueue:
         self.numbers = self.numbers[:, count:]
 
     def put_back(
-        self, items: Sequence[Any], numbers: NDArray[np.int64], merge_times: NDArray[np.int64]
+        self, items: Sequence[object], numbers: NDArray[np.int64], merge_times: NDArray[np.int64]
     ) -> None:
         """Queue again, in front, what was dropped last."""
         self.items[:0] = items
         self.merge_times = np.concatenate([merge_times, self.merge_times])
         self.numbers = np.concatenate([numbers, self.numbers], axis=1)
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Topic and partition."""
+        return self.topic, self.partition
 
     @property
     def position(self) -> int:

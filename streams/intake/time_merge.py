@@ -10,10 +10,9 @@ those. Only *history*, events far behind the clock, is held up for a queue that 
 and for no longer than `max_idle`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from heapq import merge
-from operator import itemgetter
+from itertools import chain
 from time import monotonic
 from typing import Any
 
@@ -73,7 +72,8 @@ class TimeMerge:
 
     Args:
         now_ms: the wall clock, UTC milliseconds; tells live events from history.
-        id_of: the id of an item; orders events of the same time from different partitions.
+        id_of: the id of an item, of one type for all; orders events of the same time from
+            different partitions.
         steady_ms: what waiting is measured by: a clock that nobody sets.
     """
 
@@ -81,7 +81,7 @@ class TimeMerge:
         self,
         settings: AlignmentSettings,
         now_ms: Callable[[], int],
-        id_of: Callable[[Any], Any],
+        id_of: Callable[[Any], int | str],
         steady_ms: Callable[[], int] = monotonic_ms,
     ) -> None:
         self._settings = settings
@@ -186,50 +186,68 @@ class TimeMerge:
 
     def _merge(self, counts: list[int], limit: int) -> MergedRecords:
         queues = self._queues
-        given = list(zip(queues, counts, strict=True))
+        given = list(zip(queues, self._enough(counts, limit), strict=True))
         merge_times = np.concatenate([queue.merge_times[:count] for queue, count in given])
-        which = np.repeat(np.arange(len(queues)), counts)
+        which = np.repeat(np.arange(len(queues)), [count for _, count in given])
         is_event = np.array([queue.is_event for queue in queues])[which]
-        within = np.concatenate([np.arange(count) for count in counts])
+        items = list(chain.from_iterable(queue.items[:count] for queue, count in given))
         # Stable, so a queue's own order stands; labels come before events of the same time.
         order = np.lexsort((is_event, merge_times))
-        self._order_ties(order, merge_times, which, within, is_event)
+        self._order_ties(order, merge_times, which, is_event, items)
         order = order[:limit]
-        which, within, is_event = which[order], within[order], is_event[order]
-        items = [
-            queues[queue].items[i] for queue, i in zip(which.tolist(), within.tolist(), strict=True)
-        ]
+        which, is_event = which[order], is_event[order]
         numbers = np.concatenate([queue.numbers[:, :count] for queue, count in given], axis=1)
         events, labels = np.flatnonzero(is_event), np.flatnonzero(~is_event)
         merged = MergedRecords(
-            events=[items[i] for i in events.tolist()] if labels.size else items,
+            events=list(map(items.__getitem__, order[events].tolist())),
             queues=which[events],
             numbers=numbers[:, order[events]],
-            labels=[items[i] for i in labels.tolist()],
+            labels=list(map(items.__getitem__, order[labels].tolist())),
             label_before=np.searchsorted(events, labels),
         )
         for queue, count in zip(queues, np.bincount(which, minlength=len(queues)), strict=True):
             queue.drop(int(count))
         return merged
 
+    def _enough(self, counts: list[int], limit: int) -> list[int]:
+        """How many of each queue's first records there have to be to tell the first of them all."""
+        if sum(counts) <= limit:
+            return counts
+        merge_times = [
+            queue.merge_times[:count] for queue, count in zip(self._queues, counts, strict=True)
+        ]
+        latest = np.partition(np.concatenate(merge_times), limit - 1)[limit - 1]
+        # All that queue at that time: their ids have yet to say which of them come first.
+        return [int(np.searchsorted(each, latest, side="right")) for each in turns]
+
     def _order_ties(
         self,
         order: NDArray[np.intp],
         merge_times: NDArray[np.int64],
         which: NDArray[np.intp],
-        within: NDArray[np.intp],
         is_event: NDArray[np.bool_],
+        items: Sequence[object],
     ) -> None:
-        """Put events of one time from several queues in the order of their ids, in place."""
-        ascending = merge_times[order]
-        tied = (ascending[1:] == ascending[:-1]) & is_event[order[:-1]]
-        tied &= which[order[1:]] != which[order[:-1]]
-        for time in np.unique(ascending[:-1][tied]):
-            low, high = np.searchsorted(ascending, [time, time + 1])
-            low += np.count_nonzero(~is_event[order[low:high]])
-            runs: dict[int, list[tuple[Any, int]]] = {}
-            for place in order[low:high].tolist():
-                queue = int(which[place])
-                event_id = self._id_of(self._queues[queue].items[within[place]])
-                runs.setdefault(queue, []).append((event_id, place))
-            order[low:high] = [place for _, place in merge(*runs.values(), key=itemgetter(0))]
+        """Put events of one time from several queues in the order of their ids, in place.
+
+        Of the events at the front of each queue the one of the least id comes next, so none
+        overtakes another of its queue: that is the order of the greatest id so far in its queue.
+        """
+        time, queue, event = merge_times[order], which[order], is_event[order]
+        same_time = (time[1:] == time[:-1]) & event[:-1]
+        same_queue_of_one = queue[1:] == queue[:-1]
+        if not (several := same_time & ~same_queue_of_one).any():
+            return
+        group = np.concatenate(([0], np.cumsum(~same_time)))
+        tied = np.zeros(len(order), np.bool_)  # by group
+        tied[group[1:][several]] = True
+        places = np.flatnonzero(tied[group])
+        group, queue = group[places], queue[places]
+        ids = list(map(self._id_of, map(items.__getitem__, order[places].tolist())))
+        keys = np.array(ids, np.int64 if isinstance(ids[0], int) else object)
+        _, rank = np.unique(keys, return_inverse=True)
+        ends = (group[1:] != group[:-1]) | (queue[1:] != queue[:-1])
+        # Lifted above all before it, a queue's run of ties is not reached by the greatest of those.
+        lifted = np.concatenate(([0], np.cumsum(ends))) * len(ids)
+        greatest = np.maximum.accumulate(lifted + rank) - lifted
+        order[places] = order[places][np.lexsort((greatest, group))]

@@ -26,12 +26,18 @@ def is_end(message: Message) -> bool:
     return error is not None and error.code() == KafkaError._PARTITION_EOF
 
 
-def consume_ready(consumer: Consumer, limit: int, timeout_s: float) -> list[Message]:
+def consume_ready(
+    consumer: Consumer, limit: int, timeout_s: float, waited: Callable[[], None] = lambda: None
+) -> list[Message]:
     """Up to `limit` messages that have come, waiting for the first one only.
 
     ``consume(limit)`` would wait for all of them until the timeout.
+
+    Args:
+        waited: called when the wait is over.
     """
     messages: list[Message] = consumer.consume(1, timeout_s)
+    waited()
     if messages:
         messages += consumer.consume(limit - 1, 0.0)
     return messages

@@ -27,6 +27,7 @@ from streams.loop.group_member import GroupMember
 from streams.loop.linger import Linger
 from streams.loop.restorer import Restorer
 from streams.loop.settings import LoopSettings
+from streams.loop.stage_clock import StageClock
 from streams.loop.task import Task
 from streams.snapshots import Pointer, SnapshotSettings, SnapshotTaker
 from streams.transactions.errors import FencedError, OutlivedError
@@ -55,6 +56,8 @@ class ExactlyOnceLoop:
         new_intake: makes an empty intake; the history is read through one of its own.
         snapshot_topic: compacted topic for snapshots of the task's state; None for none.
         observe_snapshot: see `SnapshotTaker`.
+        observe_stage: told what the loop's time is spent on; the task tells of its own by itself,
+            with the work's `decode_s`.
     """
 
     def __init__(
@@ -66,7 +69,9 @@ class ExactlyOnceLoop:
         snapshots: SnapshotSettings | None = None,
         snapshot_topic: str | None = None,
         observe_snapshot: Callable[[str, float, float, int], None] = lambda *_: None,
+        observe_stage: Callable[[str, float], None] = lambda *_: None,
     ) -> None:
+        self._stages = StageClock(observe_stage)
         self._kafka = kafka
         self._settings = settings
         self._new_intake = new_intake
@@ -138,31 +143,41 @@ class ExactlyOnceLoop:
         return self._member.lag if self._ready else {}
 
     def _loop(self, stop: Event) -> None:
+        stages = self._stages
+        stages.skip()  # what was before the loop
         timeout = _IDLE_POLL_S
         while not stop.is_set():
-            messages = self._member.poll(timeout)
+            messages = self._member.poll(timeout, lambda: stages.lap("wait"))
+            stages.lap("consume")
             self._settle(wait=False)
+            stages.lap("upkeep")
             if self._recovery:
                 # These lie behind the offsets to go back to, and will be read again.
                 messages = []
                 self._ready = self._recovered(stop)
                 self._member.note_readiness(self._ready)
+                stages.lap("restore")
             if not self._ready:
                 note_errors(messages)
                 self._member.wait_or_give_way(self._probe)
+                stages.lap("wait")
                 timeout = _IDLE_POLL_S
                 continue
             self._intake.feed(messages)
+            stages.skip()  # the next work says how long it took
             self._member.hold_back_long_queues(self._intake.queued())
             self._member.note_lag(self._intake.positions())
             waiting = self._intake.waiting
+            stages.lap("upkeep")
             # What comes until the transaction is through goes into one batch together.
             shares_next = self._transactor.busy and waiting < self._settings.max_batch // 4
             if shares_next or not self._linger.due(waiting):
                 timeout = _BUSY_POLL_S
                 continue
             self._snapshot_now_and_then()
+            stages.lap("upkeep")
             work = None if self._recovery else self._intake.take(self._bisection.limit)
+            stages.lap("merge")
             if work is not None:
                 self._linger.begun()
                 self._answer(work)
@@ -177,6 +192,7 @@ class ExactlyOnceLoop:
         positions = self._intake.checkpoint()
         size = len(work.events) + len(work.labels)
         self._task.savepoint()
+        self._stages.lap("upkeep")
         try:
             answers = self._task.process(work)
         except (KafkaException, FencedError):
@@ -187,6 +203,7 @@ class ExactlyOnceLoop:
                 self._task.check()
                 self._failed(work, size, f"{type(error).__name__}: {error}")
             return
+        self._stages.skip()
         self._settle(wait=True)
         if self._recovery:
             return  # the state that these answers came from is void
@@ -197,6 +214,8 @@ class ExactlyOnceLoop:
             for each in work.positions
         ]
         self._transactor.submit(answers.outgoing, offsets, self._member.group_metadata())
+        self._stages.lap("upkeep")
+        self._stages.tell()
         if self._bisection.active:
             outcome = self._settle(wait=True)
             if isinstance(outcome, Aborted) and outcome.records_at_fault:
@@ -221,6 +240,7 @@ class ExactlyOnceLoop:
     def _settle(self, *, wait: bool) -> Committed | Aborted | None:
         """Take note of what became of the transaction in flight."""
         outcome: Committed | Aborted | None = self._transactor.settle(wait=wait)
+        self._stages.lap("commit_wait")
         if outcome is None:
             return None
         assert self._in_flight is not None
@@ -287,6 +307,7 @@ class ExactlyOnceLoop:
 
         def go_on() -> bool:
             # The group takes the partitions of a member that does not poll for long.
+            self._stages.lap("restore")
             self._member.poll(0.0)
             return not (stop.is_set() or self._recovery)
 

@@ -90,9 +90,9 @@ class GroupMember:
             self._closed = True
             self._consumer.close()
 
-    def poll(self, timeout_s: float) -> list[Message]:
-        """What has come, waiting for the first message only."""
-        return consume_ready(self._consumer, self._settings.max_batch, timeout_s)
+    def poll(self, timeout_s: float, waited: Callable[[], None] = lambda: None) -> list[Message]:
+        """What has come, waiting for the first message only; `waited` is called after that."""
+        return consume_ready(self._consumer, self._settings.max_batch, timeout_s, waited)
 
     def group_metadata(self) -> Any:
         """What a transaction needs to commit offsets as this member."""

@@ -297,6 +297,7 @@ def _fused_loop(
         settings.snapshots,
         settings.topics.snapshots,
         metrics.observe_snapshot,
+        metrics.stage.observe,
     )
 
 
@@ -346,6 +347,7 @@ def _staged_loop(
         topics.snapshots,
         metrics.observe_snapshot,
         metrics.restored.inc,
+        metrics.stage.observe,
     )
 
 

@@ -11,7 +11,13 @@ from streams.stages.common.step import StagePosition, Step
 
 
 class StageTask(Protocol):
-    """One partition's part of the work; its state is a function of what was committed for it."""
+    """One partition's part of the work; its state is a function of what was committed for it.
+
+    Attributes:
+        stage: what the time is spent on that it takes; None: it tells of that by itself.
+    """
+
+    stage: str | None
 
     def begin(self, position: StagePosition | None) -> None:
         """Forget everything, and go on where this was committed; None for nowhere yet.

@@ -21,6 +21,8 @@ class EntityTask:
         source_ends: asked only where history waits for a partition; see `EntityStage.ended`.
     """
 
+    stage: str | None = "entity"
+
     def __init__(self, stage: EntityStage, source_ends: SourceEnds) -> None:
         self._stage = stage
         self._source_ends = source_ends

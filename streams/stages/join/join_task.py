@@ -31,6 +31,8 @@ class JoinTask:
             expired.
     """
 
+    stage: str | None = None
+
     def __init__(
         self,
         joiner: Joiner,

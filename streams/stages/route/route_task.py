@@ -18,6 +18,7 @@ _HOLD_S = 0.25
 class RouteTask:
     """A partition of events or labels."""
 
+    stage: str | None = "route"
     stateful = None
     ready = True
 

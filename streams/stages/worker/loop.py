@@ -24,6 +24,7 @@ from streams.kafka.topics import partitions_of
 from streams.loop.group_member import GroupMember
 from streams.loop.linger import Linger
 from streams.loop.settings import LoopSettings
+from streams.loop.stage_clock import StageClock
 from streams.snapshots import Pointer, SnapshotSettings
 from streams.snapshots.writer import Observe, observe_nothing
 from streams.stages.common.messages import MessageError
@@ -63,6 +64,7 @@ class StagedLoop:
         snapshots, snapshot_topic: when windows are written down, and where; without, never.
         observe_snapshot: see `streams.snapshots.writer.Observe`.
         note_restored: told how many events were read again to restore windows.
+        observe_stage: told what the loop's time is spent on, but for tasks without a `stage`.
     """
 
     def __init__(
@@ -79,7 +81,9 @@ class StagedLoop:
         snapshot_topic: str = "",
         observe_snapshot: Observe = observe_nothing,
         note_restored: Callable[[int], None] = lambda _: None,
+        observe_stage: Callable[[str, float], None] = lambda *_: None,
     ) -> None:
+        self._stages = StageClock(observe_stage)
         self._kafka = kafka
         self._settings = settings
         self._topics = list(topics)
@@ -134,6 +138,7 @@ class StagedLoop:
         )
         asker = OffsetAsker(self._kafka, settings.group)
         self._startup = PartitionStartup(self._member, self._new_task, self._restorer, asker)
+        self._stages.skip()  # what was before the loop
         try:
             while not stop.is_set():
                 self._round()
@@ -162,13 +167,17 @@ class StagedLoop:
     def _round(self) -> None:
         waits = any(task.waiting for task in self._tasks.values())
         timeout = _HELD_POLL_S if waits or self._startup.any else _IDLE_POLL_S
-        messages = self._member.poll(_BUSY_POLL_S if self._transactor.busy else timeout)
+        messages = self._member.poll(
+            _BUSY_POLL_S if self._transactor.busy else timeout, lambda: self._stages.lap("wait")
+        )
+        self._stages.lap("consume")
         self._settle(wait=False)
         note_errors(messages)
         self._feed(messages)  # before any task is made anew: these were read for those of before
         self._startup.begin()
         self._take_up_newcomers()
         self._member.note_lag({place: task.next_offset for place, task in self._tasks.items()})
+        self._stages.lap("upkeep")
         if self._transactor.busy:
             return
         self._settle(wait=True)
@@ -182,18 +191,22 @@ class StagedLoop:
             if message.error() is None or is_end(message):
                 place = (message.topic() or "", message.partition() or 0)
                 by_place.setdefault(place, []).append(message)
+        self._stages.lap("upkeep")
         for place, run in by_place.items():
             if place in self._tasks:
                 try:
                     self._tasks[place].feed(run)
                 except MessageError as error:
                     raise MessageError(f"{place[0]}[{place[1]}] {error}") from error
+                self._lap_of(self._tasks[place])
 
     def _submit(self) -> None:
         """Begin a transaction of what all tasks have to say."""
+        self._stages.lap("upkeep")
         steps = {}
         for place, task in self._tasks.items():
             step = task.take(self._settings.max_batch)
+            self._lap_of(task)
             if step is not None:
                 steps[place] = step
         if not steps:
@@ -212,10 +225,19 @@ class StagedLoop:
             for place, step in steps.items()
         ]
         self._transactor.submit(outgoing, offsets, self._member.group_metadata())
+        self._stages.lap("upkeep")
+        self._stages.tell()
+
+    def _lap_of(self, task: StageTask) -> None:
+        if task.stage is None:
+            self._stages.skip()
+        else:
+            self._stages.lap(task.stage)
 
     def _settle(self, *, wait: bool) -> None:
         """Take note of what became of the transaction in flight."""
         outcome: Committed | Aborted | None = self._transactor.settle(wait=wait)
+        self._stages.lap("commit_wait")
         if outcome is None:
             return
         in_flight, self._in_flight = self._in_flight, {}

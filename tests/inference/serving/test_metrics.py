@@ -28,20 +28,24 @@ def samples(registry: CollectorRegistry) -> dict[tuple[str, tuple[tuple[str, str
 def test_a_histogram_counts_what_lies_at_or_below_each_bound(batches: list[list[float]]) -> None:
     registry = CollectorRegistry()
     histograms = Histograms(
-        "t_seconds", "Times", label="kind", values=("a", "b"), bounds=BOUNDS, registry=registry
+        "t_seconds", "Times", label="kind", values=("a", "b", "c"), bounds=BOUNDS, registry=registry
     )
     for batch in batches:
         histograms.observe("a", np.array(batch))
+        for value in batch:
+            histograms.observe("c", value)
     histograms.observe("b", 0.25)
     seen = samples(registry)
     values = np.array([value for batch in batches for value in batch])
     for bound in (*BOUNDS, float("inf")):
         name = "+Inf" if bound == float("inf") else f"{bound:g}"
-        labels = (("kind", "a"), ("le", name))
-        assert seen["t_seconds_bucket", labels] == (values <= bound).sum()
+        for kind in "ac":
+            labels = (("kind", kind), ("le", name))
+            assert seen["t_seconds_bucket", labels] == (values <= bound).sum()
         assert seen["t_seconds_bucket", (("kind", "b"), ("le", name))] == (bound >= 0.25)
-    assert seen["t_seconds_count", (("kind", "a"),)] == values.size
-    assert seen["t_seconds_sum", (("kind", "a"),)] == pytest.approx(values.sum())
+    for kind in "ac":
+        assert seen["t_seconds_count", (("kind", kind),)] == values.size
+        assert seen["t_seconds_sum", (("kind", kind),)] == pytest.approx(values.sum())
 
 
 def test_a_kind_that_was_not_announced_is_an_error() -> None:

@@ -157,3 +157,39 @@ def test_history_waits_for_a_held_partition():
     ids = world.taken()[0]
     world.clock += 2_000  # longer than `max_idle`
     assert sorted(ids + world.taken()[0]) == [0, 100]
+
+
+def test_a_registry_that_comes_and_goes_has_each_record_decoded_once(world, monkeypatch):
+    """Each time it is there for one more schema, and away again for the next."""
+    monkeypatch.setattr("streams.intake.intake._TRY_AT_ONCE", 10)
+    read, tried = [], []
+    read_run, decode = FramedDecoder._read_run, FramedDecoder.decode
+
+    def note_read(self, reader, values, positions):
+        read.extend(positions)
+        return read_run(self, reader, values, positions)
+
+    def note_tried(self, values, arrived_ms=None):
+        tried.append(len(values))
+        return decode(self, values, arrived_ms)
+
+    def schema(schema_id):
+        if schema_id > world.clock // 1_000:
+            raise RegistryUnavailableError("down")
+        return OneSchema("AVRO", SCHEMA).schema(schema_id)
+
+    monkeypatch.setattr(FramedDecoder, "_read_run", note_read)
+    monkeypatch.setattr(FramedDecoder, "decode", note_tried)
+    monkeypatch.setattr(world.registry, "schema", schema)
+    count, schemas = 400, 20
+    world.intake.feed([record(0, i, 1 + i * schemas // count) for i in range(count)])
+    ids = []
+    for _ in range(schemas):
+        world.clock += 1_000
+        world.intake.feed([end(1, 0)])
+        ids += world.taken()[0]
+    assert ids == list(range(count))
+    assert len(read) == count
+    assert max(tried[1:]) <= 10
+    assert sum(tried[1:]) <= count + 10 * schemas
+    assert not world.intake.holding

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streams.events.contract import EventContract, Field
 from streams.events.labels import progress_header
@@ -401,3 +403,91 @@ def test_a_clock_that_is_set_forward_ends_no_waiting() -> None:
     assert intake.take(10) is None
     wall[0] += 10**9
     assert intake.take(10) is None
+
+
+def test_a_condemned_record_is_bad_when_it_is_read_again_and_forgotten_with_its_commit() -> None:
+    intake = make(partitions=2)
+    intake.reject_on_reread(EVENTS, 0, 1, "it failed")
+    intake.reject_on_reread(EVENTS, 1, 1, "it failed as well")
+
+    def read_again(*positions: Position) -> tuple[list[int], list[tuple[int, str]]]:
+        intake.assign(positions)
+        for each in positions:
+            feed(intake, event(0, partition=each.partition), event(1, partition=each.partition))
+            intake.finish(each.topic, each.partition)
+        work = take(intake)
+        assert all(bad.rejected.reason is Reason.FAILED for bad in work.bad)
+        return work.offsets.tolist(), [(b.message.partition(), b.rejected.detail) for b in work.bad]
+
+    first, second = Position(EVENTS, 0, 0), Position(EVENTS, 1, 0)
+    failed = [(0, "it failed"), (1, "it failed as well")]
+    assert read_again(first, second) == read_again(first, second) == ([0, 0], failed)
+    intake.assign([Position(EVENTS, 0, 2), second])
+    assert read_again(first, second) == ([0, 0, 1], failed[1:])
+    intake.assign([first])
+    assert read_again(first, second) == ([0, 0, 1, 1], [])
+
+
+PLACES = [(EVENTS, 0), (EVENTS, 1), (EVENTS, 2), (LABELS, 0)]
+
+
+@st.composite
+def consumed(draw: st.DrawFn) -> list[Message]:
+    """What a consumer of three partitions of events and one of labels may hand out."""
+    next_offset = dict.fromkeys(PLACES, 0)
+    messages = []
+    for _ in range(draw(st.integers(0, 40))):
+        topic, partition = place = draw(st.sampled_from(PLACES))
+        offset = next_offset[place]
+        at, stamp = draw(st.integers(OLD, OLD + 9)), (1, NOW + draw(st.integers(-9, 9)))
+        where: Any = {"topic": topic, "partition": partition, "timestamp": stamp}
+        kinds = [
+            event(offset, at, **where),
+            Message(offset, b"noise", **where),
+            Message(offset, None, **where),
+            end(offset, topic, partition),
+        ]
+        if topic == LABELS:
+            del where["topic"]
+            kinds += [label(offset, 7, at, **where)] * 2 + [mark(offset, at, **where)] * 2
+        message = draw(st.sampled_from(kinds))
+        if message.error() is None:
+            next_offset[place] += draw(st.integers(1, 2))
+        messages.append(message)
+    return messages
+
+
+@settings(max_examples=60, deadline=None)
+@given(consumed(), st.sets(st.tuples(st.sampled_from(PLACES), st.integers(0, 9))), st.data())
+def test_in_whatever_pieces_messages_come_the_same_comes_out(
+    messages: list[Message], condemned: set[tuple[tuple[str, int], int]], data: st.DataObject
+) -> None:
+    pieces = [[each] for each in messages]
+    in_pieces, at_once = (_answered(each, condemned) for each in (pieces, [messages]))
+    assert in_pieces == at_once
+    cut = data.draw(st.integers(0, len(messages)))
+    assert _answered([messages[:cut], messages[cut:]], condemned) == at_once
+
+
+def _answered(runs: list[list[Message]], condemned: set[tuple[tuple[str, int], int]]) -> Any:
+    intake = make(labels=True, partitions=3)
+    for place, offset in condemned:
+        intake.reject_on_reread(*place, offset, "it failed")
+    for run in runs:
+        intake.feed(run)
+    for place in PLACES:
+        intake.finish(*place)
+    work = intake.take(100)
+    if work is None:
+        return intake.positions()
+    bad = {
+        (each.message.topic(), each.message.partition(), each.message.offset()): (
+            each.rejected.reason,
+            each.rejected.detail,
+        )
+        for each in work.bad
+    }
+    assert len(bad) == len(work.bad)
+    events, labels = work.events, work.labels
+    columns = (events.times, work.partitions, work.offsets, work.arrived, labels.before)
+    return events.ids, [each.tolist() for each in columns], labels.ids, bad, committed(work)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import accumulate, groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ class Record(NamedTuple):
     queue: int
     time: int
     offset: int
-    id: int
+    id: Any
 
 
 def queue_of(is_event: bool, partition: int = 0) -> PartitionQueue:
@@ -94,13 +94,17 @@ class Stream:
 
 @st.composite
 def streams(draw: st.DrawFn, late: bool) -> list[Stream]:
-    """Up to 4 partitions of events and 2 of labels; few times, so that many are the same."""
+    """Up to 4 partitions of events and 2 of labels; few times, so that many are the same.
+
+    The ids are numbers or text; each may be there once only, or many times.
+    """
     kinds = [True] * draw(st.integers(1, 4)) + [False] * draw(st.integers(0, 2))
     columns = []
     for _ in kinds:
         times = draw(st.lists(st.integers(0, 12), max_size=15))
         columns.append(times if late else sorted(times))
-    ids = draw(st.permutations(range(sum(map(len, columns)))))
+    name = draw(st.sampled_from([int, lambda i: i % 3, lambda i: "ab"[i % 2] + "\0" * (i % 3)]))
+    ids: list[Any] = list(map(name, draw(st.permutations(range(sum(map(len, columns)))))))
     result = []
     for queue, (is_event, times) in enumerate(zip(kinds, columns, strict=True)):
         own, ids = ids[: len(times)], ids[len(times) :]

@@ -25,7 +25,9 @@ class Registry(Decoder):
         self, values: Sequence[bytes | None], arrived_ms: NDArray[np.int64] | None = None
     ) -> Decoded:
         if self.missing in values:
-            raise TryAgainLaterError(list(values).index(self.missing), "no schema yet")
+            ready = list(values).index(self.missing)
+            stamps = None if arrived_ms is None else arrived_ms[:ready]
+            raise TryAgainLaterError(ready, "no schema yet", super().decode(values[:ready], stamps))
         return super().decode(values, arrived_ms)
 
 

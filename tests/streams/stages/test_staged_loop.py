@@ -21,6 +21,7 @@ MakeTopics = Callable[..., list[str]]
 class Copy:
     """A task that says what it reads."""
 
+    stage = "copy"
     ready = True
     stateful = None
     waiting = 0
@@ -75,6 +76,7 @@ def test_a_dead_workers_open_transaction_keeps_its_own_partitions_only(
     member.close()
 
     stop = threading.Event()
+    told: set[str] = set()
     loop = StagedLoop(
         settings,
         LoopSettings(group=group, topology="staged"),
@@ -84,6 +86,7 @@ def test_a_dead_workers_open_transaction_keeps_its_own_partitions_only(
         aborted=lambda reason: None,
         observe=lambda states: None,
         claim=lambda stop: None,
+        observe_stage=lambda stage, seconds: told.add(stage),
     )
     thread = threading.Thread(target=loop.run, args=[stop])
     thread.start()
@@ -107,3 +110,4 @@ def test_a_dead_workers_open_transaction_keeps_its_own_partitions_only(
         stop.set()
         thread.join(60)
     assert not thread.is_alive()
+    assert told == {"wait", "consume", "copy", "commit_wait", "upkeep"}
