@@ -218,7 +218,7 @@ class TimeMerge:
         ]
         latest = np.partition(np.concatenate(merge_times), limit - 1)[limit - 1]
         # All that queue at that time: their ids have yet to say which of them come first.
-        return [int(np.searchsorted(each, latest, side="right")) for each in turns]
+        return [int(np.searchsorted(each, latest, side="right")) for each in merge_times]
 
     def _order_ties(
         self,
