@@ -133,13 +133,13 @@ def measure(
     loop = ExactlyOnceLoop(
         kafka,
         LoopSettings(group=f"snapshots-{time()}"),
-        lambda: Intake(
+        new_intake=lambda: Intake(
             _CONTRACT, topics.events, None, AlignmentSettings(), lambda: round(time() * 1_000)
         ),
-        task,  # type: ignore[arg-type]
-        snapshots,
-        topics.snapshots,
-        lambda *what: seen.append(what),
+        task=task,  # type: ignore[arg-type]
+        snapshots=snapshots,
+        snapshot_topic=topics.snapshots,
+        observe_snapshot=lambda *what: seen.append(what),
     )
     stop = threading.Event()
     thread = threading.Thread(target=loop.run, args=(stop,))

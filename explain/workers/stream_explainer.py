@@ -105,11 +105,7 @@ class StreamExplainer:
             partition_assignment_strategy="cooperative-sticky",
         )
         self._transactor = Transactor(
-            self._kafka,
-            self._transactional_id,
-            self._settings.transaction_timeout,
-            stop,
-            only_ours=True,
+            self._kafka, self._transactional_id, self._settings.transaction_timeout, stop
         )
         consumer: Any = Consumer(config)
         consumer.subscribe([self._feature_log], on_assign=self._note_joined)

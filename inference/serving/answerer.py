@@ -204,22 +204,17 @@ class Answerer:
     ) -> None:
         """Count what is now visible to consumers."""
         metrics = self._metrics
-        metrics.events.inc(len(work.events))
-        metrics.labels.inc(len(work.labels))
+        metrics.count_records(len(work.events), len(work.labels))
         flag_counters = (metrics.late, metrics.approximate, metrics.fallbacks.labels(_DEADLINE))
         for counter, flag_count in zip(flag_counters, flagged, strict=True):
             counter.inc(flag_count)
         for name, count in zip(DECISIONS, decided, strict=True):
             metrics.decisions.labels(name).inc(count)
         metrics.count_rejected(bad.rejected for bad in work.bad)
-        stages |= {"produce": committed.produce_s, "commit": committed.commit_s}
-        self._deadlines.rest.observe(
-            len(work.events), stages["encode"] + committed.produce_s + committed.commit_s
-        )
+        transaction_s = committed.waited_s + committed.produce_s + committed.commit_s
+        self._deadlines.rest.observe(len(work.events), stages["encode"] + transaction_s)
         for stage, seconds in stages.items():
             metrics.stage.observe(stage, seconds)
-        metrics.batch.observe("events", float(len(work.events)))
-        metrics.batch.observe("labels", float(len(work.labels)))
         metrics.latency.observe("end_to_end", np.maximum(time() - work.arrived / 1e3, 0.0))
 
     def _scores(

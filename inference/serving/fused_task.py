@@ -89,7 +89,7 @@ class Scorer:
 
         def when_visible(committed: Committed) -> None:
             answers.when_visible(committed)
-            self._metrics.transactions.labels("committed").inc()
+            self._metrics.count_transaction(committed)
             self._metrics.observe_state([self._state])
 
         return Answers(answers.outgoing, when_visible)

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from streams.events.rejection import Rejected
 from streams.features.state import FeatureState
 from streams.kafka.lag_metric import LagCollector
+from streams.transactions.outcome import Committed
 
 STAGES = (
     "wait",
@@ -206,6 +207,7 @@ class ScorerMetrics:
         )
         self._registry = registry
         self._schema_registry: Gauge | None = None
+        self._visible: list[tuple[int, int]] = []
 
     def observe_schema_registry(self, available: bool) -> None:
         """Show whether the schema registry answered; without one there is no such metric."""
@@ -216,6 +218,22 @@ class ScorerMetrics:
                 registry=self._registry,
             )
         self._schema_registry.set(available)
+
+    def count_records(self, events: int, labels: int) -> None:
+        """Count what one batch has answered; a transaction may hold several."""
+        self.events.inc(events)
+        self.labels.inc(labels)
+        self._visible.append((events, labels))
+
+    def count_transaction(self, committed: Committed) -> None:
+        """Count a transaction, after the batches that it made visible."""
+        self.transactions.labels("committed").inc()
+        self.stage.observe("produce", committed.produce_s)
+        self.stage.observe("commit", committed.commit_s)
+        visible, self._visible = self._visible, []
+        if visible:
+            for kind, counts in zip(("events", "labels"), zip(*visible, strict=True), strict=True):
+                self.batch.observe(kind, float(sum(counts)))
 
     def count_rejected(self, rejected: Iterable[Rejected]) -> None:
         """Count records that went to the dead letters."""

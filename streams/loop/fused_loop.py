@@ -10,10 +10,12 @@ committed, the next batch is computed; see `streams.transactions.transactor`.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from enum import IntEnum
 from threading import Event
-from typing import Any
+from time import monotonic, perf_counter
+from typing import NamedTuple
 
 from confluent_kafka import KafkaException, TopicPartition
 
@@ -21,24 +23,26 @@ from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.position import Position
 from streams.kafka.client import KafkaSettings
+from streams.kafka.cluster_watch import passes
 from streams.kafka.consuming import note_errors
+from streams.kafka.partition import PartitionId, PartitionIds
 from streams.loop.bisection import Bisection
-from streams.loop.group_member import GroupMember
+from streams.loop.frame import LoopFrame
 from streams.loop.linger import Linger
 from streams.loop.restorer import Restorer
 from streams.loop.settings import LoopSettings
 from streams.loop.stage_clock import StageClock
 from streams.loop.task import Task
 from streams.snapshots import Pointer, SnapshotSettings, SnapshotTaker
-from streams.transactions.errors import FencedError, OutlivedError
-from streams.transactions.outcome import Aborted, Committed
-from streams.transactions.transactor import Transactor
+from streams.transactions.errors import FencedError
+from streams.transactions.outcome import Aborted, Committed, Outgoing
 
 logger = logging.getLogger(__name__)
 
 _BUSY_POLL_S = 0.002
 _HELD_POLL_S = 0.005
 _IDLE_POLL_S = 0.1
+_AT_REST_S = 1.0
 
 
 class _Recovery(IntEnum):
@@ -49,7 +53,16 @@ class _Recovery(IntEnum):
     REBUILD = 2
 
 
-class ExactlyOnceLoop:
+class _InFlight(NamedTuple):
+    """What the transaction in flight makes true: told to whom, how far each partition was taken."""
+
+    when_visible: Callable[[Committed], None]
+    positions: list[Position]
+    records: int
+    waited_s: float
+
+
+class ExactlyOnceLoop(LoopFrame):
     """Runs one task over all partitions of its intake's topics.
 
     Args:
@@ -64,6 +77,7 @@ class ExactlyOnceLoop:
         self,
         kafka: KafkaSettings,
         settings: LoopSettings,
+        *,
         new_intake: Callable[[], Intake],
         task: Task,
         snapshots: SnapshotSettings | None = None,
@@ -71,9 +85,8 @@ class ExactlyOnceLoop:
         observe_snapshot: Callable[[str, float, float, int], None] = lambda *_: None,
         observe_stage: Callable[[str, float], None] = lambda *_: None,
     ) -> None:
+        super().__init__(kafka, settings)
         self._stages = StageClock(observe_stage)
-        self._kafka = kafka
-        self._settings = settings
         self._new_intake = new_intake
         self._intake = new_intake()
         self._task = task
@@ -84,63 +97,37 @@ class ExactlyOnceLoop:
         self._pointer: Pointer | None = None
         self._bisection = Bisection(settings.max_batch)
         self._linger = Linger(settings.max_wait, settings.max_batch)
-        self._member: Any = None  # these two from `run` on
-        self._transactor: Any = None
-        self._in_flight: tuple[Callable[[Committed], None], list[Position], int] | None = None
+        self._in_flight: _InFlight | None = None
+        self._rest_at = 0.0
         self._committed: list[Position] = []
         self._recovery = _Recovery.NOTHING
         self._ready = False
 
-    def run(self, stop: Event) -> None:
-        """Run until `stop` is set, then finish the transaction at hand and leave the group.
+    def lag(self) -> dict[PartitionId, int]:
+        """See `LoopFrame`."""
+        return self._member.lag if self._ready else {}
 
-        Raises:
-            FencedError: another process has taken over; nothing of ours was committed since.
-            OutlivedError: a transaction took too long; a new start mends it.
-            StoppedError: the transaction at hand does not end.
-            MissingHistoryError: the state can't be restored, for want of input that has expired.
-            KafkaException: the cluster failed in a way that a new attempt can't mend.
-        """
-        settings = self._settings
-        self._transactor = Transactor(
-            self._kafka, settings.transactional_id(), settings.transaction_timeout, stop
-        )
-        # First of all: this ends what a killed predecessor left open, so that the offsets and the
-        # history read below are final.
-        self._transactor.start()
+    @property
+    def _topics(self) -> list[str]:
+        return self._intake.topics
+
+    @property
+    def _complete(self) -> bool:
+        return self._ready
+
+    def _open(self) -> None:
         if self._snapshots.enabled:
             self._taker = SnapshotTaker(
                 self._kafka,
                 self._snapshots,
                 self._snapshot_topic,
-                settings.group,
+                self._settings.group,
                 self._observe_snapshot,
             )
-        self._member = GroupMember(
-            self._kafka, settings, self._intake.topics, self._on_assign, self._on_revoke
-        )
-        try:
-            self._loop(stop)
-            self._settle(wait=True)
-        except FencedError as error:
-            if self._member.is_replaced():
-                raise
-            # To the client, both look alike.
-            raise OutlivedError.after(settings.transaction_timeout) from error
-        finally:
-            self._transactor.close()
-            if self._taker is not None:
-                self._taker.close()
-            self._member.close()
 
-    @property
-    def ready(self) -> bool:
-        """Whether all partitions are ours and the state is complete."""
-        return self._ready
-
-    def lag(self) -> dict[tuple[str, int], int]:
-        """Records of each partition that were not answered yet a moment ago; any thread may ask."""
-        return self._member.lag if self._ready else {}
+    def _close(self) -> None:
+        if self._taker is not None:
+            self._taker.close()
 
     def _loop(self, stop: Event) -> None:
         stages = self._stages
@@ -154,12 +141,13 @@ class ExactlyOnceLoop:
             if self._recovery:
                 # These lie behind the offsets to go back to, and will be read again.
                 messages = []
-                self._ready = self._recovered(stop)
+                self._ready = not self._transactor.busy and self._recovered(stop)
                 self._member.note_readiness(self._ready)
                 stages.lap("restore")
             if not self._ready:
                 note_errors(messages)
-                self._member.wait_or_give_way(self._probe)
+                if not self._transactor.busy:
+                    self._member.wait_or_give_way(self._probe)
                 stages.lap("wait")
                 timeout = _IDLE_POLL_S
                 continue
@@ -183,6 +171,7 @@ class ExactlyOnceLoop:
                 self._answer(work)
                 timeout = 0.0
             else:
+                self._commit_at_rest()
                 timeout = _HELD_POLL_S if waiting else _IDLE_POLL_S
                 if self._transactor.busy:
                     timeout = _BUSY_POLL_S
@@ -204,22 +193,45 @@ class ExactlyOnceLoop:
                 self._failed(work, size, f"{type(error).__name__}: {error}")
             return
         self._stages.skip()
+        answered = perf_counter()
         self._settle(wait=True)
         if self._recovery:
             return  # the state that these answers came from is void
-        self._in_flight = answers.when_visible, positions, size
-        metadata = self._pointer.metadata() if self._pointer else ""
-        offsets = [
-            TopicPartition(each.topic, each.partition, each.offset, metadata)
-            for each in work.positions
-        ]
-        self._transactor.submit(answers.outgoing, offsets, self._member.group_metadata())
+        waited_s = perf_counter() - answered
+        self._in_flight = _InFlight(answers.when_visible, positions, size, waited_s)
+        self._submit(answers.outgoing, work.positions)
         self._stages.lap("upkeep")
         self._stages.tell()
         if self._bisection.active:
             outcome = self._settle(wait=True)
             if isinstance(outcome, Aborted) and outcome.records_at_fault:
                 self._reject_if_alone(work, size, outcome.reason)
+
+    def _submit(self, outgoing: Sequence[Outgoing], positions: Iterable[TopicPartition]) -> None:
+        metadata = self._pointer.metadata() if self._pointer else ""
+        offsets = [
+            TopicPartition(each.topic, each.partition, each.offset, metadata) for each in positions
+        ]
+        self._rest_at = monotonic() + _AT_REST_S
+        self._transactor.submit(outgoing, offsets, self._member.group_metadata())
+
+    def _commit_at_rest(self) -> None:
+        """Commit how far we have read where nothing is left to answer.
+
+        Behind a transaction's last record stands a marker, which nobody sees, and which would count
+        as lag for ever.
+        """
+        self._settle(wait=False)
+        at_rest = not (self._transactor.busy or self._recovery or self._bisection.active)
+        if not at_rest or self._intake.waiting or monotonic() < self._rest_at:
+            return
+        positions = self._intake.checkpoint()
+        offsets = {each.place: each.offset for each in self._committed}
+        moved = [each for each in positions if each.offset > offsets[each.place]]
+        if moved:
+            self._task.savepoint()
+            self._in_flight = _InFlight(lambda _: None, positions, 0, 0.0)
+            self._submit([], [TopicPartition(*each.place, each.offset) for each in moved])
 
     def _failed(self, work: InputBatch, size: int, reason: str) -> None:
         """Take a batch back that could not be answered, to find the record to blame."""
@@ -239,19 +251,20 @@ class ExactlyOnceLoop:
 
     def _settle(self, *, wait: bool) -> Committed | Aborted | None:
         """Take note of what became of the transaction in flight."""
-        outcome: Committed | Aborted | None = self._transactor.settle(wait=wait)
+        outcome = self._transactor.settle(wait=wait)
         self._stages.lap("commit_wait")
         if outcome is None:
             return None
         assert self._in_flight is not None
-        (when_visible, positions, size), self._in_flight = self._in_flight, None
+        in_flight, self._in_flight = self._in_flight, None
+        size = in_flight.records
         if isinstance(outcome, Committed):
             self._task.commit()
-            self._committed = positions
+            self._committed = in_flight.positions
             if self._taker is not None:
                 self._taker.note_events(size)
             self._bisection.passed(size)
-            when_visible(outcome)
+            in_flight.when_visible(replace(outcome, waited_s=in_flight.waited_s))
         else:
             logger.warning("transaction aborted, back to the last commit: %s", outcome.reason)
             self._task.aborted(outcome.reason)
@@ -272,21 +285,31 @@ class ExactlyOnceLoop:
     def _probe(self, position: TopicPartition) -> None:
         self._transactor.probe(position, self._member.group_metadata())
 
-    def _on_assign(self, _: object) -> None:
+    def _on_assigned(self, places: PartitionIds) -> None:
         self._recovery = _Recovery.REBUILD
 
-    def _on_revoke(self, _: object) -> None:
+    def _on_revoked(self, places: PartitionIds) -> None:
         # Offsets can be committed for as long as the partitions are ours, which is until we return.
         self._settle(wait=True)
+        self._on_lost(places)
+
+    def _on_lost(self, places: PartitionIds) -> None:
         self._recovery = _Recovery.REBUILD
         self._ready = False
 
     def _recovered(self, stop: Event) -> bool:
         """Bring state and positions to the committed offsets; whether work can go on."""
         recovery, self._recovery = self._recovery, _Recovery.NOTHING
-        if recovery is _Recovery.REWIND and self._rewind():
-            return True
-        return self._member.owns_everything() and self._rebuild(stop)
+        try:
+            if recovery is _Recovery.REWIND and self._rewind():
+                return True
+            return self._member.owns_everything() and self._rebuild(stop)
+        except KafkaException as error:
+            if not passes(error):
+                raise
+            logger.warning("the state can't be restored yet: %s", error.args[0].str())
+            self._recovery = _Recovery.REBUILD
+            return False
 
     def _rewind(self) -> bool:
         """Take back what was not committed; False if the cluster remembers something else."""
@@ -314,11 +337,11 @@ class ExactlyOnceLoop:
         restorer = Restorer(
             self._kafka,
             self._snapshots,
-            self._snapshot_topic,
-            self._settings.group,
-            self._new_intake,
-            self._task,
-            go_on,
+            snapshot_topic=self._snapshot_topic,
+            group=self._settings.group,
+            new_intake=self._new_intake,
+            task=self._task,
+            go_on=go_on,
         )
         positions = restorer.restore(self._member.committed())
         self._pointer = restorer.pointer

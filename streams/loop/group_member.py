@@ -13,14 +13,16 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
 
 from streams.intake.position import Position
 from streams.kafka.client import KafkaSettings, watermarks
+from streams.kafka.cluster_watch import ClusterWatch, passes
 from streams.kafka.consuming import consume_ready
 from streams.kafka.lag import lag_of
 from streams.kafka.partition import PartitionId, PartitionIds
+from streams.loop.rivals import Rivals
 from streams.loop.settings import LoopSettings
+from streams.transactions.errors import FencedError
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +30,6 @@ _TIMEOUT_S = 30
 _WAIT_NOTICE_S = 10.0
 _LAG_S = 0.2
 _SEEK_RETRY_S = 0.01
-_REPLACED_POLL_S = 0.5
 _SEEK_PATIENCE_S = 30.0
 
 
@@ -39,9 +40,14 @@ class GroupMember:
 
     Args:
         topics: what to read.
+        rivals: who can't be at work beside us.
+        watch: told what the client says of its connections.
         assigned: told which partitions have come.
         revoked: told which go; until it returns, their offsets can be committed.
-        lost: told which are gone already; by default as `revoked`.
+        lost: told which are gone already.
+
+    Attributes:
+        joined: the group knows us, and has given us our share, which may be nothing.
     """
 
     def __init__(
@@ -49,24 +55,30 @@ class GroupMember:
         kafka: KafkaSettings,
         settings: LoopSettings,
         topics: list[str],
+        *,
+        rivals: Rivals,
+        watch: ClusterWatch,
         assigned: Callable[[PartitionIds], None],
         revoked: Callable[[PartitionIds], None],
-        lost: Callable[[PartitionIds], None] | None = None,
+        lost: Callable[[PartitionIds], None],
     ) -> None:
         self._settings = settings
         self._assigned = assigned
-        self._admin = AdminClient(kafka.client_config())
+        self._lost = lost
+        self._rivals = rivals
+        self._watch = watch
         self._topics = topics
         self._consumer: Any = Consumer(
             kafka.consumer_config(queued_min_messages=4 * settings.max_batch, **settings.member())
+            | {"client.id": rivals.client_id, "error_cb": watch.note_error}
         )
         self._consumer.subscribe(
             topics,
             on_assign=lambda _, partitions: self._on_assigned(partitions),
             on_revoke=lambda _, partitions: revoked(_places(partitions)),
-            on_lost=lambda _, partitions: (lost or revoked)(_places(partitions)),
+            on_lost=lambda _, partitions: self._on_revoked(partitions),
         )
-        self._closed = False
+        self.joined = False
         self._paused: set[PartitionId] = set()
         self._last_notice = 0.0
         self._ready = False
@@ -82,13 +94,16 @@ class GroupMember:
                 each.offset = OFFSET_BEGINNING
             self._consumer.incremental_assign(partitions)
             self._consumer.pause(partitions)  # until `begin`
+        self.joined = True
         self._assigned(_places(partitions))
+
+    def _on_revoked(self, partitions: list[TopicPartition]) -> None:
+        self.joined = False
+        self._lost(_places(partitions))
 
     def close(self) -> None:
         """Leave the group."""
-        if not self._closed:
-            self._closed = True
-            self._consumer.close()
+        self._consumer.close()
 
     def poll(self, timeout_s: float, waited: Callable[[], None] = lambda: None) -> list[Message]:
         """What has come, waiting for the first message only; `waited` is called after that."""
@@ -141,10 +156,14 @@ class GroupMember:
 
         Of several scorers the last to start is to remain. While each holds a share of the
         partitions nobody commits, so the others would not learn that they were fenced off, and all
-        would wait for ever: hence the probe.
+        would wait for ever: hence the question, and the probe.
 
         Args:
-            probe: raises `FencedError` if another process has taken over; given a place of ours.
+            probe: finds out whether the transactional id is ours; given a place of ours.
+
+        Raises:
+            FencedError: another process has taken over.
+            Exception: of `probe`.
         """
         if monotonic() - self._last_notice > _WAIT_NOTICE_S:
             self._last_notice = monotonic()
@@ -154,28 +173,25 @@ class GroupMember:
                 ", ".join(self._topics),
                 ", ".join(ours) or "none",
             )
-        if monotonic() - self._incomplete_since < self._settings.session_timeout / 1_000:
+        patience_s = self._settings.session_timeout / 1_000
+        if self._watch.away or monotonic() - self._incomplete_since < patience_s:
             return
         self._incomplete_since = monotonic()
-        for each in self.committed()[:1]:
+        try:
+            committed = self.committed()[:1]
+            if self._rivals.successor():
+                raise FencedError(
+                    f"another process that started later has joined group {self._settings.group!r}"
+                    ": run one scorer per group, or give this one another loop.group"
+                )
+        except KafkaException as error:
+            if not passes(error):
+                raise
+            logger.warning("the group can't be asked who is in it: %s", error.args[0].str())
+            return
+        for each in committed:
             metadata = each.metadata or ""
             probe(TopicPartition(each.topic, each.partition, max(0, each.offset), metadata))
-
-    def is_replaced(self) -> bool:
-        """Leave the group, and see whether somebody else is in it, or comes while a session lasts.
-
-        A process that takes over fences us off first and joins the group then.
-        """
-        self.close()
-        group = self._settings.group
-        deadline = monotonic() + self._settings.session_timeout / 1_000
-        while True:
-            described = self._admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)
-            if described[group].result().members:
-                return True
-            if monotonic() > deadline:
-                return False
-            sleep(_REPLACED_POLL_S)
 
     def pause_all(self) -> None:
         """Read nothing until `go_on_from`."""

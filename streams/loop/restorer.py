@@ -57,6 +57,7 @@ class Restorer:
         self,
         kafka: KafkaSettings,
         settings: SnapshotSettings,
+        *,
         snapshot_topic: str,
         group: str,
         new_intake: Callable[[], Intake],

@@ -44,10 +44,7 @@ class LoopSettings(Section):
 
     def member(self) -> dict[str, str | int]:
         """How a consumer joins the group, for `KafkaSettings.consumer_config`."""
-        member: dict[str, str | int] = {
-            "group_id": self.group,
-            "client_id": f"weir-{self.worker_name}",
-        }
+        member: dict[str, str | int] = {"group_id": self.group}
         if self.topology == "staged":
             # A rebalance waits this long for a member that does not come; the default of five
             # minutes is for those that do their work between two polls.

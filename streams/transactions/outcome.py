@@ -19,10 +19,16 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class Committed:
-    """The transaction is visible; seconds spent on producing and on committing."""
+    """The transaction is visible.
+
+    Attributes:
+        produce_s, commit_s: seconds spent on producing and on committing.
+        waited_s: seconds for which what it holds had to wait for the transaction before.
+    """
 
     produce_s: float
     commit_s: float
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True)

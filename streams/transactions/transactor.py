@@ -2,11 +2,15 @@
 
 While one transaction is written and committed, which is mostly waiting for the broker, the next
 batch can be computed. Its answers are handed over only when the one before has been settled.
+
+A producer that was fenced off, or one of whose calls does not come back, is replaced by a new one
+with the same transactional id, unless a successor has that id now.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from math import inf
 from threading import Event
@@ -18,6 +22,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from streams.base.bounded_calls import StoppedError, comes_back, in_thread
 from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings
+from streams.kafka.cluster_watch import ClusterWatch, passes
 from streams.kafka.message import Header
 from streams.transactions.errors import FencedError, OutlivedError, overdue
 from streams.transactions.outcome import Aborted, Committed, Outgoing
@@ -25,7 +30,12 @@ from streams.transactions.outcome import Aborted, Committed, Outgoing
 logger = logging.getLogger(__name__)
 
 _OVERDUE_S = 5.0
+_OVERDUE_AFTER_LOSS_S = 5.0
+_LATE_S = 5.0
 _GRACE_S = 2.0
+_LOOK_S = 0.1
+_AGAIN_S = 0.2
+_SUCCESSOR_JOINS_S = 3.0
 _MOST_ABANDONED = 10
 _DENIED_ABORT_S = 5.0
 _REFUSED_RECORDS = {
@@ -43,8 +53,10 @@ class Transactor:
     Args:
         timeout_ms: how long a transaction may take.
         stop: once it is set, no call is waited for longer than a few seconds.
-        only_ours: whether nobody else may take over this transactional id. Then a call that does
-            not come back is fenced off; otherwise that could fence off who took over.
+        watch: knows whether the cluster is away; without one, the producer's own complaints tell.
+        successor: whether a process that started later has this transactional id now, or shows up
+            within so many seconds; None where nobody else may have it, so that to be fenced off
+            means that somebody has it by mistake.
     """
 
     def __init__(
@@ -54,10 +66,12 @@ class Transactor:
         timeout_ms: int,
         stop: Event,
         *,
-        only_ours: bool = False,
+        watch: ClusterWatch | None = None,
+        successor: Callable[[float], bool] | None = None,
     ) -> None:
         self._id = transactional_id
         self._timeout_s = timeout_ms / 1_000
+        self._watch = watch or ClusterWatch(kafka)
         self._config = kafka.producer_config(
             transactional_id=transactional_id,
             transaction_timeout_ms=timeout_ms,
@@ -66,20 +80,16 @@ class Transactor:
             # default would then sleep 100 ms; this grows to a second where it is an outage.
             retry_backoff_ms=2,
             delivery_report_only_error=True,
-        )
+        ) | {"on_delivery": self._note_refusal, "error_cb": self._watch.note_error}
         self._stop = stop
-        self._only_ours = only_ours
-        # Where we can't help ourselves, not before the cluster has given the transaction up.
-        patience = self._timeout_s / 2 if only_ours else self._timeout_s
-        self._overdue_s = patience + _OVERDUE_S
-        self._overdue_at = inf
-        self._abandoned: list[object] = []
+        self._successor = successor
+        self._overdue_s = self._timeout_s / 2 + _OVERDUE_S
+        self._begun_at = self._submitted_at = inf
+        self._sound_at = monotonic()
+        self._abandoned: list[tuple[Future[Any], object]] = []
         self._refused: KafkaError | None = None
         self._in_flight: Future[Committed | Aborted] | None = None
-        self._renew()
-
-    def _renew(self) -> None:
-        self._producer: Any = Producer(self._config | {"on_delivery": self._note_refusal})
+        self._producer: Any = Producer(self._config)
 
     def start(self) -> None:
         """End what a killed predecessor left open, and fence it off.
@@ -89,7 +99,13 @@ class Transactor:
             StoppedError: it does not come back, and we are told to stop.
             KafkaException: the cluster does not let us, or does not answer in time.
         """
-        self._watched(self._patiently, self._producer.init_transactions)
+        deadline = monotonic() + self._timeout_s
+        within_s = self._timeout_s + _OVERDUE_S
+        called = in_thread(self._patiently, self._producer.init_transactions, deadline)
+        if not comes_back(called, within_s, self._stop):
+            self._give_up_if_stopped()
+            raise OutlivedError.overdue(within_s)
+        called.result()
 
     def _note_refusal(self, error: KafkaError | None, message: object) -> None:
         if error is not None and error.code() in _REFUSED_RECORDS:
@@ -100,13 +116,16 @@ class Transactor:
         """Whether a transaction is still on its way."""
         return self._in_flight is not None and not self._in_flight.done()
 
+    @property
+    def late(self) -> bool:
+        """Whether it is on its way for longer than any should be; any thread may ask."""
+        return self.busy and monotonic() - self._submitted_at > _LATE_S
+
     def submit(
         self, answers: Sequence[Outgoing], positions: list[TopicPartition], group: Any
     ) -> None:
         """Begin a transaction of answers and input offsets; the one before must be settled."""
-        assert self._in_flight is None, "settle the transaction before first"
-        self._overdue_at = monotonic() + self._overdue_s
-        self._in_flight = in_thread(self._transact, self._producer, answers, positions, group)
+        self._begin(self._transact, answers, positions, group)
 
     def probe(self, position: TopicPartition, group: Any) -> None:
         """Find out whether this transactional id is still ours; leaves no trace.
@@ -115,90 +134,105 @@ class Transactor:
             position: of a partition that the group has given to us.
 
         Raises:
-            FencedError: another process has taken over.
-            OutlivedError: a call does not come back; a new start mends it.
-            StoppedError: it does not come back, and we are told to stop.
-            KafkaException: it failed in a way that a new attempt can't mend.
+            Exception: as for `settle`.
         """
-        self._watched(self._try_out, self._producer, position, group)
+        self._begin(self._try_out, position, group)
+        self.settle(wait=True)
 
-    def _watched(self, call: Callable[..., None], *args: Any) -> None:
-        """Call, but no longer than the cluster may take and a little more."""
-        within_s = self._timeout_s + _OVERDUE_S
-        called = in_thread(call, *args)
-        if not self._comes_back(called, within_s):
-            raise OutlivedError.overdue(within_s)
-        called.result()
-
-    def _try_out(self, producer: Any, position: TopicPartition, group: Any) -> None:
-        try:
-            producer.begin_transaction()
-            self._patiently(producer.send_offsets_to_transaction, [position], group)
-            self._patiently(producer.abort_transaction)
-        except KafkaException as error:
-            self._abort(producer, error)
+    def _begin(self, call: Callable[..., Committed | Aborted], *args: Any) -> None:
+        assert self._in_flight is None, "settle the transaction before first"
+        self._begun_at = self._submitted_at = monotonic()
+        self._in_flight = in_thread(call, self._producer, *args)
 
     def settle(self, *, wait: bool) -> Committed | Aborted | None:
         """What became of the transaction in flight; None without one, or if it is still on its way.
 
+        It is on its way for as long as the cluster is away.
+
         Raises:
             FencedError: another process has taken over; nothing of ours was committed since.
-            OutlivedError: calls of the client don't come back; a new start mends it.
+            OutlivedError: it took too long, or calls of the client don't come back, again and
+                again; a new start mends it.
             StoppedError: it is still on its way, and we are told to stop. Whoever starts next
                 under this transactional id ends it, or the cluster when its time is over.
             KafkaException: it failed in a way that a new attempt can't mend.
         """
-        if self._in_flight is None:
-            return None
-        left = self._overdue_at - monotonic()
-        # This process may have been stopped for long: then the call comes back now.
-        patience_s = max(_GRACE_S, left)
-        if (wait or left <= 0) and not self._comes_back(self._in_flight, patience_s):
-            return self._abandon()
-        if not self._in_flight.done():
-            return None
-        in_flight, self._in_flight = self._in_flight, None
-        outcome = in_flight.result()
-        if isinstance(outcome, Aborted):
-            # Where a connection broke before the cluster had acknowledged a record, an abort takes
-            # the record's sequence number back, though the cluster may have it (librdkafka 2.16).
-            # The next record would bear that number, be taken for a repetition and be dropped,
-            # and the client would be told that it is there. A new producer numbers anew.
-            self._renew()
-            self.start()
-        return outcome
+        while self._in_flight is not None:
+            if self._in_flight.done():
+                in_flight, self._in_flight = self._in_flight, None
+                return in_flight.result()
+            if self.late:
+                with suppress(KafkaException, SystemError):  # a fatal one, which the call has too
+                    self._producer.poll(0)  # what the client has to say of its connections
+            if (seconds := self._overdue()) is not None:
+                self._in_flight = self._abandon(self._in_flight, seconds)
+            elif not wait:
+                return None
+            elif not self._stop.is_set():
+                wait_for([self._in_flight], _LOOK_S)
+            elif not comes_back(self._in_flight, inf, self._stop):
+                self._give_up_if_stopped()
+        return None
 
-    def _comes_back(self, called: "Future[Any]", within_s: float) -> bool:
-        back = comes_back(called, within_s, self._stop)
-        if not back and self._stop.is_set():
+    def _give_up_if_stopped(self) -> None:
+        if self._stop.is_set():
             self._in_flight = None
             raise StoppedError("stopped while Kafka's client waits for the cluster")
-        return back
 
-    def _abandon(self) -> Aborted:
-        """Fence off our own producer, one of whose calls does not come back, with a new one.
+    def _overdue(self) -> float | None:
+        """For how many seconds a call did not come back though it should have; None if it may.
 
-        The client forgets the timeout it was given where a connection breaks in the midst of
-        sending offsets (librdkafka issue 5456). What became of the transaction is final then; if
-        it was about to end, it may have been committed.
+        The client forgets the timeout that it was given where a connection breaks in the midst of
+        sending offsets (librdkafka issue 5456), so where one was lost there is less to hope for.
         """
-        if not self._only_ours:
-            raise OutlivedError.overdue(self._overdue_s)
-        self._in_flight = None
+        if self._watch.away:
+            return None
+        waited_s = monotonic() - max(self._begun_at, self._watch.lost_at)
+        patience_s = self._overdue_s
+        if self._watch.lost_at > self._sound_at:
+            patience_s = min(patience_s, _OVERDUE_AFTER_LOSS_S)
+        return round(waited_s, 1) if waited_s > patience_s else None
+
+    def _abandon(self, hangs: "Future[Any]", seconds: float) -> "Future[Committed | Aborted]":
         # Kept, since the client waits for the call before it forgets a producer.
-        self._abandoned.append(self._producer)
+        self._abandoned = [each for each in self._abandoned if not each[0].done()]
+        self._abandoned.append((hangs, self._producer))
         if len(self._abandoned) > _MOST_ABANDONED:
+            self._in_flight = None
             raise OutlivedError(
                 "calls of Kafka's client do not come back, again and again: start again"
             )
-        self._renew()
-        self.start()
-        return Aborted(overdue(self._overdue_s))
+        # A new producer is waited for as patiently as the cluster may take to know it.
+        self._begun_at = self._sound_at = monotonic()
+        return in_thread(self._replace_hanging, hangs, seconds)
+
+    def _replace_hanging(
+        self, hangs: "Future[Committed | Aborted]", seconds: float
+    ) -> Committed | Aborted:
+        """Fence off our own producer, one of whose calls does not come back, with a new one.
+
+        What became of the transaction is final then; if it was about to end, it may have been
+        committed.
+        """
+        wait_for([hangs], _GRACE_S)  # this process may have been stopped for long
+        if hangs.done():
+            return hangs.result()
+        self._replace()
+        return Aborted(overdue(seconds))
 
     def close(self) -> None:
         """Wait for an unsettled transaction to run to its end, unless it hangs."""
         if self._in_flight is not None:
-            comes_back(self._in_flight, self._overdue_at - monotonic(), self._stop)
+            comes_back(self._in_flight, self._overdue_s, self._stop)
+
+    def _try_out(self, producer: Any, position: TopicPartition, group: Any) -> Aborted:
+        try:
+            producer.begin_transaction()
+            self._patiently(producer.send_offsets_to_transaction, inf, [position], group)
+            self._patiently(producer.abort_transaction, inf)
+        except KafkaException as error:
+            return self._abort(producer, error)
+        return Aborted("it was to be aborted")
 
     def _transact(
         self,
@@ -214,14 +248,15 @@ class Transactor:
             for out in answers:
                 self._produce(producer, out)
             produced = perf_counter()
-            self._patiently(producer.send_offsets_to_transaction, positions, group)
-            self._patiently(producer.commit_transaction)
+            self._patiently(producer.send_offsets_to_transaction, inf, positions, group)
+            self._patiently(producer.commit_transaction, inf)
         except KafkaException as error:
             return self._abort(producer, error)
         except SystemError as error:  # how the client's `poll` raises a fatal one
             if not isinstance(error.__cause__, KafkaException):
                 raise
             return self._abort(producer, error.__cause__)
+        self._sound_at = monotonic()
         return Committed(produced - start, perf_counter() - produced)
 
     def _produce(self, producer: Any, out: Outgoing) -> None:
@@ -241,42 +276,85 @@ class Transactor:
         producer.poll(0)
 
     def _abort(self, producer: Any, error: KafkaException) -> Aborted:
+        """End a transaction that has failed, and go on with a new producer.
+
+        Where a connection broke before the cluster had acknowledged a record, an abort takes the
+        record's sequence number back, though the cluster may have it (librdkafka 2.16). The next
+        record would bear that number, be taken for a repetition and be dropped, and the client
+        would be told that it is there. A new producer numbers anew.
+        """
         cause = error.args[0]
         if is_denial(cause):
             # Somebody has to grant the right: the next attempt would end as this one did.
             with suppress(KafkaException):
                 producer.abort_transaction(_DENIED_ABORT_S)
             raise error
-        if cause.fatal():
-            raise self._fenced(cause) from error
-        if cause.code() in _REFUSED_RECORDS:
-            self._refused = cause
-        elif cause.code() != KafkaError._STATE and not cause.txn_requires_abort():
-            raise error
-        # While records are produced, _STATE says that the transaction has failed, and not why: if
-        # that lasts, the next attempt will tell.
-        try:
-            self._patiently(producer.abort_transaction)
-        except KafkaException as failed:
-            if failed.args[0].fatal():  # we learn of it only now
-                raise self._fenced(failed.args[0]) from failed
-            raise
+        fenced = cause if cause.fatal() else None
+        if fenced is None:
+            if cause.code() in _REFUSED_RECORDS:
+                self._refused = cause
+            elif cause.code() != KafkaError._STATE and not cause.txn_requires_abort():
+                raise error
+            # While records are produced, _STATE says that the transaction has failed, and not why:
+            # if that lasts, the next attempt will tell.
+            try:
+                self._patiently(producer.abort_transaction, inf)
+            except KafkaException as failed:
+                fenced = failed.args[0]
+                if not fenced.fatal():
+                    raise
+        if producer is self._producer:  # else it was given up before
+            self._replace(fenced)
         return Aborted((self._refused or cause).str(), self._refused is not None)
 
-    def _fenced(self, cause: KafkaError) -> FencedError:
+    def _replace(self, fenced: KafkaError | None = None) -> None:
+        """Go on with a new producer, unless the transactional id is another's now.
+
+        Raises:
+            FencedError: it is.
+            OutlivedError: nobody but the cluster has fenced us off, since a transaction took too
+                long though the cluster was there.
+        """
+        if self._successor is None:
+            if fenced is not None:
+                raise self._taken_over(fenced.str())
+        elif self._succeeded(_SUCCESSOR_JOINS_S if fenced is not None else 0.0):
+            raise self._taken_over(fenced.str() if fenced is not None else "it is in the group")
+        took_s = monotonic() - self._begun_at
+        if (
+            fenced is not None
+            and took_s >= self._timeout_s
+            and self._watch.lost_at < self._sound_at
+        ):
+            raise OutlivedError.after(round(self._timeout_s * 1_000))
+        # What the one before has to say of its connections counts no more.
+        producer, self._sound_at = Producer(self._config), monotonic()
+        self._producer = producer
+        self._patiently(producer.init_transactions, inf)
+
+    def _succeeded(self, within_s: float) -> bool:
+        assert self._successor is not None
+        while True:
+            try:
+                return self._successor(within_s)
+            except KafkaException as error:
+                if not passes(error) or self._stop.wait(_AGAIN_S):
+                    raise
+
+    def _taken_over(self, why: str) -> FencedError:
         return FencedError(
-            f"another process with transactional id {self._id!r} took over ({cause.str()}): "
+            f"another process with transactional id {self._id!r} took over ({why}): "
             "run one scorer per group, or give this one another loop.group"
         )
 
-    def _patiently(self, call: Callable[..., None], *args: Any) -> None:
-        """Call again while the client says that it may go better next time."""
-        deadline = monotonic() + self._timeout_s
+    def _patiently(self, call: Callable[..., None], deadline: float, *args: Any) -> None:
+        """Call again while the client says that it may go better next time, and time is left."""
         while True:
+            left = min(self._timeout_s, max(1.0, deadline - monotonic()))
             try:
-                call(*args, max(1.0, deadline - monotonic()))
+                call(*args, left)
                 return
             except KafkaException as error:
-                if not error.args[0].retriable() or monotonic() > deadline:
+                if not error.args[0].retriable() or monotonic() > deadline or self._stop.is_set():
                     raise
                 logger.warning("trying again: %s", error.args[0].str())

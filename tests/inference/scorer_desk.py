@@ -71,7 +71,7 @@ class Desk:
         self.registry = CollectorRegistry()
         self.engine = CpuEngine(model, PLAN.names)
         self.policy = Policy(PolicySettings(version="7", **policy), model.thresholds)
-        metrics = ScorerMetrics(self.registry)
+        self.metrics = metrics = ScorerMetrics(self.registry)
         serving = ServedModel.of(model.id, self.engine, self.policy)
         answerer = Answerer(CONTRACT, PLAN, serving=serving, topics=TOPICS, metrics=metrics)
         self.scorer = Scorer(PLAN, windows or WindowSettings(), answerer=answerer, metrics=metrics)

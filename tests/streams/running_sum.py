@@ -149,10 +149,10 @@ def make_loop(
     return ExactlyOnceLoop(
         KafkaSettings(bootstrap_servers=bootstrap_servers),
         LoopSettings(group=group, **(defaults | settings)),
-        new_intake,
-        task,
-        SnapshotSettings(**snapshots) if snapshots else None,
-        snapshot_topic,
+        new_intake=new_intake,
+        task=task,
+        snapshots=SnapshotSettings(**snapshots) if snapshots else None,
+        snapshot_topic=snapshot_topic,
     )
 
 

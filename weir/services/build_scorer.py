@@ -292,12 +292,12 @@ def _fused_loop(
     return ExactlyOnceLoop(
         kafka,
         settings.loop,
-        new_intake,
-        scorer,
-        settings.snapshots,
-        settings.topics.snapshots,
-        metrics.observe_snapshot,
-        metrics.stage.observe,
+        new_intake=new_intake,
+        task=scorer,
+        snapshots=settings.snapshots,
+        snapshot_topic=settings.topics.snapshots,
+        observe_snapshot=metrics.observe_snapshot,
+        observe_stage=metrics.stage.observe,
     )
 
 
@@ -313,16 +313,18 @@ def _staged_loop(
     network = StageNetwork(
         kafka,
         plan,
-        topics,
-        settings.stages,
-        partitions_of(connect(kafka), [topics.events, topics.labels, *settings.stage_topics()]),
-        settings.windows,
-        alignment.model_copy(update={"max_hold": max(alignment.max_hold, back_after)}),
-        decoder,
-        answerer.answer,
-        answerer.check,
-        metrics.count_rejected,
-        now_ms,
+        topics=topics,
+        stages=settings.stages,
+        counts=partitions_of(
+            connect(kafka), [topics.events, topics.labels, *settings.stage_topics()]
+        ),
+        windows=settings.windows,
+        alignment=alignment.model_copy(update={"max_hold": max(alignment.max_hold, back_after)}),
+        decoder=decoder,
+        answer=answerer.answer,
+        check=answerer.check,
+        count=metrics.count_rejected,
+        now_ms=now_ms,
     )
     migration = Migration(
         kafka,
@@ -337,17 +339,17 @@ def _staged_loop(
     return StagedLoop(
         kafka,
         settings.loop,
-        network.topics,
-        network.new_task,
-        metrics.transactions.labels("committed").inc,
-        lambda reason: metrics.transactions.labels("aborted").inc(),
-        metrics.observe_state,
-        migration.claim,
-        settings.snapshots,
-        topics.snapshots,
-        metrics.observe_snapshot,
-        metrics.restored.inc,
-        metrics.stage.observe,
+        topics=network.topics,
+        new_task=network.new_task,
+        committed=metrics.count_transaction,
+        aborted=lambda reason: metrics.transactions.labels("aborted").inc(),
+        observe=metrics.observe_state,
+        claim=migration.claim,
+        snapshots=settings.snapshots,
+        snapshot_topic=topics.snapshots,
+        observe_snapshot=metrics.observe_snapshot,
+        note_restored=metrics.restored.inc,
+        observe_stage=metrics.stage.observe,
     )
 
 

@@ -62,8 +62,8 @@ def pack(value: Any) -> str:
     text = base64.b85encode(msgspec.msgpack.encode(value)).decode()
     if len(text) + _POINTER_BYTES > MAX_METADATA:
         raise ValueError(
-            f"the metadata of an offset would take {len(text) + _POINTER_BYTES} bytes, and Kafka "
-            f"takes {MAX_METADATA}: read fewer partitions with one staged scorer"
+            f"the metadata of a committed offset could take {len(text) + _POINTER_BYTES} bytes, "
+            f"and Kafka takes {MAX_METADATA}"
         )
     return text
 

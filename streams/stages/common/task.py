@@ -59,6 +59,14 @@ class StageTask(Protocol):
         To be followed by `commit` or `rollback` before it is asked again, if it was something.
         """
 
+    def rest(self) -> Step | None:
+        """Where reading goes on, if nothing waits and that was not said yet; else None.
+
+        Asked where `take` has given nothing for a while, and followed by `commit` or `rollback` as
+        it is. Behind a transaction's last record stands a marker, which nobody sees, and which
+        would count as lag for ever.
+        """
+
     def commit(self) -> None:
         """What was taken last is committed."""
 

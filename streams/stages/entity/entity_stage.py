@@ -193,6 +193,15 @@ class EntityStage:
         self._taking = self.position
         return Step(answers, self._taking, rows=len(merged.events) + len(merged.labels))
 
+    def rest(self) -> Step | None:
+        """Where reading goes on, if that is news; see `StageTask`."""
+        settled_at = self.settled.offset if self.settled is not None else 0
+        if not self.ready or self.waiting or self._next <= settled_at:
+            return None
+        self._state.savepoint()
+        self._taking = self.position
+        return Step([], self._taking)
+
     def commit(self) -> None:
         """What was taken last is committed."""
         self._state.commit()

@@ -68,6 +68,10 @@ class EntityTask:
         """See `StageTask`."""
         return self._stage.take(limit)
 
+    def rest(self) -> Step | None:
+        """See `StageTask`."""
+        return self._stage.rest()
+
     def commit(self) -> None:
         """See `StageTask`."""
         self._stage.commit()

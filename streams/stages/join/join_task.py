@@ -78,8 +78,10 @@ class JoinTask:
     def feed(self, messages: Sequence[Message]) -> None:
         """See `StageTask`."""
         start = perf_counter()
-        records, _ = records_and_end(messages)
+        records, end = records_and_end(messages)
         self._joiner.feed(records)
+        if end is not None:
+            self._joiner.ended(end)
         self._feed_s += perf_counter() - start
 
     def take(self, limit: int) -> Step | None:
@@ -97,6 +99,11 @@ class JoinTask:
 
         outgoing = [out for each in answers for out in each.outgoing]
         return Step(outgoing, joined.position, when_visible, len(joined.events))
+
+    def rest(self) -> Step | None:
+        """See `StageTask`."""
+        position = self._joiner.rest()
+        return Step([], position) if position is not None else None
 
     def commit(self) -> None:
         """See `StageTask`."""

@@ -161,6 +161,20 @@ class Joiner:
                 raise MessageError(f"offset {offset}: {error}") from error
             self._next = offset + 1
 
+    def ended(self, next_offset: int) -> None:
+        """Note that there is nothing more to read for now."""
+        self._next = max(self._next, next_offset)
+
+    def rest(self) -> StagePosition | None:
+        """What to commit if nothing waits and that is news; see `StageTask`."""
+        position = self.position
+        settled_at = self.settled.offset if self.settled is not None else 0
+        if self._rows or not self.ready or position.offset <= settled_at:
+            return None
+        self._remember([], self._offsets[:0], self._parts[:0], self._flags[:0])
+        self._taking = position
+        return position
+
     def take(self, limit: int) -> Joined | None:
         """Up to `limit` events all of whose features have come, or None if there are none."""
         lacking = np.flatnonzero(~self._filled[:limit].all(axis=1))
@@ -171,11 +185,8 @@ class Joiner:
         offsets, matrix, flags = self._offsets[:count], self._parts[:count], self._flags[:count]
         self._offsets, self._parts = self._offsets[count:], self._parts[count:]
         self._flags, self._filled = self._flags[count:], self._filled[count:]
-        records = self._records.take(count)
-        self._last = _Removed(rows, offsets, matrix, flags, records, self._released_to)
+        self._remember(rows, offsets, matrix, flags)
         self._released_to = self._updated_to = int(offsets[-1]) + 1
-        if self._state is not None:
-            self._state.savepoint()
         events, local = self._update(rows)
         matrix[:, self._plan.local_columns] = local.matrix
         self._taking = self.position
@@ -187,6 +198,19 @@ class Joiner:
             FeatureRows(matrix, flags[:, 0] | local.late, flags[:, 1] | local.approximate),
             self.position,
         )
+
+    def _remember(
+        self,
+        rows: list[Any],
+        offsets: NDArray[np.int64],
+        parts: NDArray[np.float64],
+        flags: NDArray[np.bool_],
+    ) -> None:
+        """Keep what `undo` needs of what is taken now."""
+        records = self._records.take(len(rows))
+        self._last = _Removed(rows, offsets, parts, flags, records, self._released_to)
+        if self._state is not None:
+            self._state.savepoint()
 
     def commit(self) -> None:
         """What was taken last is committed."""
@@ -257,11 +281,12 @@ class Joiner:
             raise MessageError("the record holds features of another shape or partition")
         new = offsets >= self._released_to
         offsets = offsets[new]
+        missing = offsets[~np.isin(offsets, self._offsets)]
+        if missing.size:
+            raise MessageError(
+                f"features came of the event at offset {missing[0]}, which itself did not"
+            )
         at = np.searchsorted(self._offsets, offsets)
-        known = at < len(self._offsets)
-        if not known.all() or (self._offsets[at] != offsets).any():
-            missing = int(offsets[~known][0] if not known.all() else offsets[0])
-            raise MessageError(f"features came of event {missing}, which itself did not")
         self._parts[np.ix_(at, columns)] = rows.matrix[new]
         self._flags[at] |= np.stack([rows.late[new], rows.approximate[new]], axis=1)
         self._filled[at, place] = True

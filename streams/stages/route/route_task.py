@@ -85,6 +85,13 @@ class RouteTask:
         self._word_at = now + MARK_EVERY_MS / 1_000
         return step
 
+    def rest(self) -> Step | None:
+        """See `StageTask`."""
+        if self._read:
+            return None
+        self._last = []
+        return self._router.rest()
+
     def commit(self) -> None:
         """See `StageTask`."""
         self._last = []

@@ -21,6 +21,9 @@ from streams.transactions.outcome import Outgoing
 MARK_EVERY_MS = 1_000
 """Of event time or of the clock: how far a place is left without word of a partition."""
 
+LONGEST_TIE = 200
+"""How much of an event's id is remembered beside an offset, which has little room."""
+
 CountRejected = Callable[[Sequence[Rejected]], None]
 
 
@@ -106,14 +109,22 @@ class Router:
             self._next = position.offset if again_from is None else again_from
             self._progress = routed.progress
         self._told: dict[PartitionId, tuple[SourceProgress, int]] = {}
+        self._said = position.offset if position is not None else 0
         self._remember()
 
     def _remember(self) -> None:
-        self._before = self._next, self._progress, self._told
+        self._before = self._next, self._progress, self._told, self._said
 
     def rollback(self) -> None:
         """Forget what was routed last: nothing of it was committed."""
-        self._next, self._progress, self._told = self._before
+        self._next, self._progress, self._told, self._said = self._before
+
+    def rest(self) -> Step | None:
+        """Where reading goes on, if that is news; see `StageTask`."""
+        if self._next <= self._said:
+            return None
+        self._remember()
+        return Step([], self._position())
 
     @property
     def next_offset(self) -> int:
@@ -160,8 +171,11 @@ class Router:
 
     def _position(self) -> StagePosition:
         again_from = self._next if self._next < self._judged_to else None
-        routed = Routed(self._progress, self._version, again_from)
-        return StagePosition(max(self._next, self._judged_to), pack(routed))
+        reached, tie = self._progress.reached, self._progress.tie
+        progress = Progress(reached, tie[:LONGEST_TIE] if isinstance(tie, str) else tie)
+        routed = Routed(progress, self._version, again_from)
+        self._said = max(self._next, self._judged_to)
+        return StagePosition(self._said, pack(routed))
 
     def _stamps(self, messages: Sequence[Message]) -> NDArray[np.int64]:
         arrived = np.array([message.timestamp()[1] for message in messages], np.int64)

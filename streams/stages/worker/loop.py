@@ -7,10 +7,11 @@ the group has committed for it, while the others go on.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from threading import Event
-from time import monotonic
-from typing import Any, NamedTuple
+from time import monotonic, perf_counter
+from typing import NamedTuple
 
 from confluent_kafka import KafkaException, Message, TopicPartition
 
@@ -21,7 +22,7 @@ from streams.kafka.committed_offsets import OffsetAsker
 from streams.kafka.consuming import is_end, note_errors
 from streams.kafka.partition import PartitionId, PartitionIds
 from streams.kafka.topics import partitions_of
-from streams.loop.group_member import GroupMember
+from streams.loop.frame import LoopFrame
 from streams.loop.linger import Linger
 from streams.loop.settings import LoopSettings
 from streams.loop.stage_clock import StageClock
@@ -33,9 +34,7 @@ from streams.stages.common.task import StageTask
 from streams.stages.worker.partition_startup import PartitionStartup
 from streams.stages.worker.snapshot_keeper import SnapshotKeeper
 from streams.stages.worker.stage_restorer import StageRestorer
-from streams.transactions.errors import FencedError, OutlivedError
-from streams.transactions.outcome import Aborted, Committed
-from streams.transactions.transactor import Transactor
+from streams.transactions.outcome import Committed
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +43,7 @@ _HELD_POLL_S = 0.01
 _IDLE_POLL_S = 0.1
 _OBSERVE_S = 1.0
 _COMMITTED_S = 2.0
+_AT_REST_S = 1.0
 
 
 class RecordRefusedError(WeirError):
@@ -52,8 +52,10 @@ class RecordRefusedError(WeirError):
     exit_code = WRONG_USE
 
 
-class StagedLoop:
+class StagedLoop(LoopFrame):
     """Runs a task for each partition that the group gives to this worker.
+
+    A worker that shares nothing, since there are more workers than partitions, is ready, too.
 
     Args:
         topics: of all stages.
@@ -67,13 +69,18 @@ class StagedLoop:
         observe_stage: told what the loop's time is spent on, but for tasks without a `stage`.
     """
 
+    # These two from `run` on.
+    _keeper: SnapshotKeeper
+    _startup: PartitionStartup
+
     def __init__(
         self,
         kafka: KafkaSettings,
         settings: LoopSettings,
+        *,
         topics: Sequence[str],
         new_task: Callable[[str, int], StageTask],
-        committed: Callable[[], None],
+        committed: Callable[[Committed], None],
         aborted: Callable[[str], None],
         observe: Callable[[list[FeatureState]], None],
         claim: Callable[[Event], None],
@@ -83,10 +90,9 @@ class StagedLoop:
         note_restored: Callable[[int], None] = lambda _: None,
         observe_stage: Callable[[str, float], None] = lambda *_: None,
     ) -> None:
+        super().__init__(kafka, settings)
         self._stages = StageClock(observe_stage)
-        self._kafka = kafka
-        self._settings = settings
-        self._topics = list(topics)
+        self._read_topics = list(topics)
         self._linger = Linger(settings.max_wait, settings.max_batch)
         self._new_task = new_task
         self._note_committed = committed
@@ -99,70 +105,47 @@ class StagedLoop:
         self._restorer = StageRestorer(
             kafka, self._snapshots, snapshot_topic, settings.group, note_restored
         )
-        self._member: Any = None  # these four from `run` on
-        self._transactor: Any = None
-        self._keeper: Any = None
-        self._startup: Any = None
         self._tasks: dict[PartitionId, StageTask] = {}
         self._positions: dict[PartitionId, StagePosition | None] = {}
         self._in_flight: dict[PartitionId, _InFlight] = {}
-        self._observe_at = 0.0
+        self._observe_at = self._rest_at = 0.0
 
     def run(self, stop: Event) -> None:
-        """Run until `stop` is set, then finish the transaction at hand and leave the group.
+        """See `LoopFrame`; what it raises, too.
 
         Raises:
-            FencedError: another process has taken over this worker's name.
-            OutlivedError: a transaction took too long; a new start mends it.
-            StoppedError: the transaction at hand does not end.
-            MissingHistoryError: records expired before they were answered.
             MessageError: the topics between the stages hold what this program can't read.
-            KafkaException: the cluster failed in a way that a new attempt can't mend.
             FeaturesChangedError, FormerWorkersError: see `Migration.claim`.
         """
         self._claim(stop)
-        if stop.is_set():
-            return
-        settings = self._settings
-        self._transactor = Transactor(
-            self._kafka,
-            settings.transactional_id(),
-            settings.transaction_timeout,
-            stop,
-            only_ours=not settings.worker,
-        )
-        self._transactor.start()
-        self._keeper = self._new_keeper()
-        self._member = GroupMember(
-            self._kafka, settings, self._topics, self._on_assigned, self._on_revoked, self._on_lost
-        )
-        asker = OffsetAsker(self._kafka, settings.group)
-        self._startup = PartitionStartup(self._member, self._new_task, self._restorer, asker)
-        self._stages.skip()  # what was before the loop
-        try:
-            while not stop.is_set():
-                self._round()
-            self._settle(wait=True)
-        except FencedError as error:
-            if settings.worker:
-                raise
-            raise OutlivedError.after(settings.transaction_timeout) from error
-        finally:
-            self._startup.close()
-            self._transactor.close()
-            self._keeper.close()
-            self._restorer.close()
-            self._member.close()
-
-    @property
-    def ready(self) -> bool:
-        """Whether there are partitions, and the state of each is complete."""
-        return bool(self._tasks) and not self._startup.any
+        if not stop.is_set():
+            super().run(stop)
 
     def lag(self) -> dict[PartitionId, int]:
-        """Records of each partition that were not read a moment ago; any thread may ask."""
-        lag: dict[PartitionId, int] = self._member.lag if self._member is not None else {}
-        return lag
+        """See `LoopFrame`."""
+        return self._member.lag if self._at_work else {}
+
+    @property
+    def _topics(self) -> list[str]:
+        return self._read_topics
+
+    @property
+    def _complete(self) -> bool:
+        return self._member.joined and not self._startup.any
+
+    def _open(self) -> None:
+        self._keeper = self._new_keeper()
+        asker = OffsetAsker(self._kafka, self._settings.group)
+        self._startup = PartitionStartup(self._member, self._new_task, self._restorer, asker)
+
+    def _close(self) -> None:
+        self._startup.close()
+        self._keeper.close()
+        self._restorer.close()
+
+    def _loop(self, stop: Event) -> None:
+        while not stop.is_set():
+            self._round()
 
     def _round(self) -> None:
         waits = any(task.waiting for task in self._tasks.values())
@@ -201,28 +184,37 @@ class StagedLoop:
                 self._lap_of(self._tasks[place])
 
     def _submit(self) -> None:
-        """Begin a transaction of what all tasks have to say."""
+        """Begin a transaction of what all tasks have to say, or of where they are at rest."""
         self._stages.lap("upkeep")
         steps = {}
         for place, task in self._tasks.items():
             step = task.take(self._settings.max_batch)
             self._lap_of(task)
             if step is not None:
-                steps[place] = step
-        if not steps:
-            return
-        self._linger.begun()
-        outgoing = [out for step in steps.values() for out in step.outgoing]
-        pointers = {place: self._keeper.pointer(place) for place in steps}
+                steps[place] = _Made(step, perf_counter())
+        if steps:
+            self._linger.begun()
+        if steps or monotonic() >= self._rest_at:
+            for place, task in self._tasks.items():
+                step = task.rest() if place not in steps else None
+                if step is not None:
+                    steps[place] = _Made(step, perf_counter())
+        if steps:
+            self._rest_at = monotonic() + _AT_REST_S
+            self._begin(steps)
+
+    def _begin(self, steps: "Mapping[PartitionId, _Made]") -> None:
+        now = perf_counter()
         self._in_flight = {
-            place: _InFlight(self._tasks[place], step, pointers[place])
-            for place, step in steps.items()
+            place: _InFlight(self._tasks[place], step, self._keeper.pointer(place), now - made_at)
+            for place, (step, made_at) in steps.items()
         }
+        outgoing = [out for one in self._in_flight.values() for out in one.step.outgoing]
         offsets = [
             TopicPartition(
-                *place, step.position.offset, with_pointer(step.position, pointers[place])
+                *place, one.step.position.offset, with_pointer(one.step.position, one.pointer)
             )
-            for place, step in steps.items()
+            for place, one in self._in_flight.items()
         ]
         self._transactor.submit(outgoing, offsets, self._member.group_metadata())
         self._stages.lap("upkeep")
@@ -236,7 +228,7 @@ class StagedLoop:
 
     def _settle(self, *, wait: bool) -> None:
         """Take note of what became of the transaction in flight."""
-        outcome: Committed | Aborted | None = self._transactor.settle(wait=wait)
+        outcome = self._transactor.settle(wait=wait)
         self._stages.lap("commit_wait")
         if outcome is None:
             return
@@ -244,13 +236,14 @@ class StagedLoop:
         # A partition may be gone by now, and even back, with another task.
         ours = {place for place, one in in_flight.items() if self._tasks.get(place) is one.task}
         if isinstance(outcome, Committed):
-            for place, (task, step, pointer) in in_flight.items():
-                step.when_visible(outcome)
+            for place, (task, step, pointer, waited_s) in in_flight.items():
+                step.when_visible(replace(outcome, waited_s=waited_s))
                 if place in ours:
                     task.commit()
                     self._positions[place] = step.position
                     self._keeper.note_committed(place, pointer, step.rows)
-            self._note_committed()
+            if any(one.step.outgoing for one in in_flight.values()):
+                self._note_committed(outcome)
             if monotonic() >= self._observe_at:
                 self._observe_at = monotonic() + _OBSERVE_S
                 self._observe([state for task in self._tasks.values() for state in task.states])
@@ -311,19 +304,31 @@ class StagedLoop:
         return SnapshotKeeper(
             self._kafka,
             self._snapshots,
-            topic,
-            partitions,
-            settings.group,
-            settings.transactional_id(),
-            settings.transaction_timeout,
-            lambda: self._member.group_metadata(),
-            self._observe_snapshot,
+            topic=topic,
+            partitions=partitions,
+            group=settings.group,
+            transactional_id=settings.transactional_id(),
+            transaction_ms=settings.transaction_timeout,
+            member=lambda: self._member.group_metadata(),
+            observe=self._observe_snapshot,
         )
 
 
+class _Made(NamedTuple):
+    """What a task has to say, and since when; seconds of `perf_counter`."""
+
+    step: Step
+    at: float
+
+
 class _InFlight(NamedTuple):
-    """What a task has to say in the transaction in flight, and the snapshot it commits."""
+    """What a task has to say in the transaction in flight, and the snapshot it commits.
+
+    Attributes:
+        waited_s: seconds for which it waited for what others have to say.
+    """
 
     task: StageTask
     step: Step
     pointer: Pointer | None
+    waited_s: float

@@ -27,6 +27,7 @@ from streams.stages.route.label_router import LabelRouter
 from streams.stages.route.route_task import RouteTask
 from streams.stages.route.router import EventRouter
 from streams.stages.route.routing import CountRejected
+from streams.stages.worker.metadata_room import check_metadata_room
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +45,16 @@ class StageNetwork:
         answer, check: see `JoinTask`.
         count: told which records were rejected.
         now_ms: the wall clock, UTC milliseconds.
+
+    Raises:
+        TopicError: the topics have too many partitions to keep track of.
     """
 
     def __init__(
         self,
         kafka: KafkaSettings,
         plan: StagedPlan,
+        *,
         topics: TopicSettings,
         stages: StageTopics,
         counts: Mapping[str, int],
@@ -76,6 +81,7 @@ class StageNetwork:
         self._targets = {part.entity: counts[topic] for topic, part in self._parts.items()}
         self._events = counts[topics.events]
         self._labels = counts[topics.labels] if plan.whole.reads_labels else 0
+        check_metadata_room(plan, stages, self._events, self._labels)
         self._ends = _SourceEnds(kafka, self._sources())
 
     @property

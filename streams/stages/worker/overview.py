@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from streams.features.plan import FeaturePlan
 from streams.kafka.authorization import AuthorizationError, is_denial
 from streams.kafka.topics import TopicSettings
+from streams.loop.rivals import split_client_id
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import StagedPlan
 
@@ -116,8 +117,6 @@ def workers_of(admin: AdminClient, group: str) -> list[Worker]:
             partitions.setdefault(each.topic, []).append(each.partition)
         sorted_partitions = {topic: sorted(found) for topic, found in sorted(partitions.items())}
         workers.append(
-            Worker(
-                member.client_id.removeprefix("weir-"), member.host.lstrip("/"), sorted_partitions
-            )
+            Worker(split_client_id(member.client_id)[0], member.host.lstrip("/"), sorted_partitions)
         )
     return sorted(workers, key=lambda worker: worker.name)

@@ -8,6 +8,7 @@ from time import monotonic
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from streams.kafka.authorization import is_denial
+from streams.kafka.cluster_watch import passes
 from streams.kafka.committed_offsets import OffsetAsker
 from streams.kafka.partition import PartitionId, PartitionIds
 from streams.loop.group_member import GroupMember
@@ -98,7 +99,12 @@ class PartitionStartup:
                 self._complain(place, error.args[0])
                 continue
             if committed.error is None:
-                self._begin(place, committed)
+                try:
+                    self._begin(place, committed)
+                except KafkaException as error:
+                    if not passes(error):
+                        raise
+                    self._complain(place, error.args[0])
             elif committed.error.retriable():
                 self._complain(place, committed.error)
             else:

@@ -62,6 +62,7 @@ class SnapshotKeeper:
         self,
         kafka: KafkaSettings,
         settings: SnapshotSettings,
+        *,
         topic: str,
         partitions: int,
         group: str,

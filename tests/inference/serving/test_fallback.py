@@ -88,6 +88,15 @@ def test_an_engine_that_is_too_slow_is_left_out(model: ModelPackage) -> None:
     assert decisions == ["approve"] * 20
 
 
+def test_answers_that_wait_for_the_transaction_before_are_late_for_it(model: ModelPackage) -> None:
+    desk, engine = desk_of(model, 0.001, deadline="300ms", fallback="approve")
+    for waited_s, asked in ((0.0, 1), (0.5, 1), (0.5, 0)):
+        engine.calls = 0
+        answers = desk.answer(arriving(work_of(20), 1))
+        assert engine.calls == asked
+        answers.when_visible(Committed(0.001, 0.001, waited_s))
+
+
 def test_without_a_deadline_the_slowest_model_answers(model: ModelPackage) -> None:
     desk, _ = desk_of(model, 0.05)
     scores = desk.process(arriving(work_of(20), 50_000))[TOPICS.scores]

@@ -13,6 +13,7 @@ from scorer_desk import CONTRACT, PLAN, START, TOPICS, Bad, Desk, work_of
 from inference.engine.protocol import Outputs
 from inference.packages.package import ModelPackage
 from inference.serving import feature_log_records
+from inference.serving.metrics import STAGES
 from inference.serving.policy import DECISIONS
 from inference.serving.score_record import Score
 from streams.dead_letters.letter import read_dead_letter
@@ -250,7 +251,7 @@ def test_what_is_committed_is_counted_once_and_only_then(model: ModelPackage) ->
     assert seen["weir_dead_letters_total", (("reason", "not_json"),)] == 6
     assert seen["weir_transactions_total", (("outcome", "committed"),)] == 2
     assert seen["weir_transactions_total", (("outcome", "aborted"),)] == 1
-    for stage in ("decode", "features", "inference", "encode", "produce", "commit"):
+    for stage in STAGES:
         assert seen["weir_stage_seconds_count", (("stage", stage),)] == 2
     assert seen["weir_stage_seconds_sum", (("stage", "decode"),)] == pytest.approx(0.25)
     assert seen["weir_stage_seconds_sum", (("stage", "commit"),)] == pytest.approx(0.6)
@@ -262,6 +263,23 @@ def test_what_is_committed_is_counted_once_and_only_then(model: ModelPackage) ->
     assert seen["weir_model_info", tuple(sorted(info.items()))] == 1
     engine = {"backend": "cpu", "device": "cpu", "precision": "float32", "route": "onnxruntime"}
     assert seen["weir_engine_info", tuple(sorted(engine.items()))] == 1
+
+
+def test_several_batches_in_one_transaction_are_one_transaction(model: ModelPackage) -> None:
+    """So it is with the partitions of a staged scorer."""
+    desk = Desk(model)
+    for count in (20, 5):
+        work = work_of(count)
+        rows = FeatureState(PLAN, WindowSettings()).update(work.events, work.labels)
+        desk.scorer._answerer.answer(work, rows, 0.0).when_visible(Committed(0.02, 0.3))
+    desk.metrics.count_transaction(Committed(0.02, 0.3))
+    seen = desk.samples()
+    assert seen["weir_stage_seconds_count", (("stage", "inference"),)] == 2
+    assert seen["weir_stage_seconds_count", (("stage", "commit"),)] == 1
+    assert seen["weir_stage_seconds_sum", (("stage", "produce"),)] == pytest.approx(0.02)
+    assert seen["weir_batch_records_count", (("kind", "events"),)] == 1
+    assert seen["weir_batch_records_sum", (("kind", "events"),)] == 25
+    assert seen["weir_transactions_total", (("outcome", "committed"),)] == 1
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")

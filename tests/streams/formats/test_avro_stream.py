@@ -72,8 +72,8 @@ class World:
         return ExactlyOnceLoop(
             KafkaSettings(bootstrap_servers=self.kafka),
             LoopSettings(group=self.group, session_timeout="6s"),
-            new_intake,
-            RunningSum(self.answers, self.bad),
+            new_intake=new_intake,
+            task=RunningSum(self.answers, self.bad),
         )
 
     def read(self, topic):

@@ -17,7 +17,7 @@ from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.partition import PartitionId
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import split_plan
-from streams.stages.common.step import StagePosition
+from streams.stages.common.step import StagePosition, Step
 from streams.stages.entity.entity_stage import EntityStage
 from streams.stages.join.joiner import Joined, Joiner
 from streams.stages.route.label_router import LabelRouter
@@ -168,9 +168,13 @@ class World:
             step: Any = task.route(read, len(log) if ended else None)
         else:
             task.feed(enumerate(read, first))
-            if ended and isinstance(task, EntityStage):
+            if ended:
                 task.ended(len(log))
             step = task.take(int(self.rng.integers(1, self.batch)))
+        moved = bool(read) or step is not None
+        if step is None and self.rng.random() < 0.3:
+            rest = task.rest()
+            step = Step([], rest) if isinstance(rest, StagePosition) else rest
         if crash:
             if step is not None and self.rng.random() < 0.5:
                 task.rollback()  # the transaction was aborted
@@ -186,7 +190,7 @@ class World:
             self.commit(place, step.outgoing, step.position)
         if step is not None:
             self.write_down(place)
-        return bool(read) or step is not None
+        return moved
 
     def run(self, crashes: float) -> None:
         """Until there is nothing more to do; later rounds are without crashes, so that it ends."""

@@ -2,56 +2,18 @@
 
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import monotonic, sleep
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
+from copy_task import Copy
 
-from streams.features.state import FeatureState
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import read_to_end
 from streams.loop.settings import LoopSettings
-from streams.stages.common.step import StagePosition, Step
 from streams.stages.worker.loop import StagedLoop
-from streams.transactions.outcome import Outgoing
 
 MakeTopics = Callable[..., list[str]]
-
-
-class Copy:
-    """A task that says what it reads."""
-
-    stage = "copy"
-    ready = True
-    stateful = None
-    waiting = 0
-    states: tuple[FeatureState, ...] = ()
-
-    def __init__(self, target: str, partition: int) -> None:
-        self._target, self._partition = target, partition
-        self._queue: list[Message] = []
-
-    def begin(self, position: StagePosition | None) -> None:
-        self.next_offset = position.offset if position else 0
-
-    def feed(self, messages: Sequence[Message]) -> None:
-        self._queue += [each for each in messages if each.error() is None]
-
-    def take(self, limit: int) -> Step | None:
-        if not self._queue:
-            return None
-        taken, self._queue = self._queue, []
-        self.next_offset = taken[-1].offset() + 1
-        values = [each.value() for each in taken]
-        count = len(values)
-        out = Outgoing(self._target, values, [None] * count, [self._partition] * count)
-        return Step([out], StagePosition(self.next_offset, "copied"))
-
-    def commit(self) -> None:
-        pass
-
-    def rollback(self) -> None:
-        raise AssertionError("nothing was aborted")
 
 
 def test_a_dead_workers_open_transaction_keeps_its_own_partitions_only(
@@ -80,9 +42,9 @@ def test_a_dead_workers_open_transaction_keeps_its_own_partitions_only(
     loop = StagedLoop(
         settings,
         LoopSettings(group=group, topology="staged"),
-        [source],
-        lambda _, partition: Copy(target, partition),  # type: ignore[arg-type, return-value]
-        committed=lambda: None,
+        topics=[source],
+        new_task=lambda _, partition: Copy(target, partition),  # type: ignore[arg-type, return-value]
+        committed=lambda committed: None,
         aborted=lambda reason: None,
         observe=lambda states: None,
         claim=lambda stop: None,

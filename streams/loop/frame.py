@@ -1,0 +1,123 @@
+"""What the loops of both topologies share: how a run begins and ends, and when it is ready."""
+
+from abc import ABC, abstractmethod
+from threading import Event
+
+from streams.kafka.client import KafkaSettings
+from streams.kafka.cluster_watch import ClusterWatch
+from streams.kafka.partition import PartitionId, PartitionIds
+from streams.loop.group_member import GroupMember
+from streams.loop.rivals import Rivals
+from streams.loop.settings import LoopSettings
+from streams.transactions.transactor import Transactor
+
+
+class LoopFrame(ABC):
+    """A loop that reads as a member of a group and commits as one transactional id."""
+
+    # These two from `run` on.
+    _transactor: Transactor
+    _member: GroupMember
+
+    def __init__(self, kafka: KafkaSettings, settings: LoopSettings) -> None:
+        self._kafka = kafka
+        self._settings = settings
+        self._watch = ClusterWatch(kafka)
+        self._at_work = False
+
+    def run(self, stop: Event) -> None:
+        """Run until `stop` is set, then finish the transaction at hand and leave the group.
+
+        Raises:
+            FencedError: another process has taken over; nothing of ours was committed since.
+            OutlivedError: a transaction took too long; a new start mends it.
+            StoppedError: the transaction at hand does not end.
+            MissingHistoryError: input has expired that was not answered, or that the state needs.
+            KafkaException: the cluster failed in a way that a new attempt can't mend.
+        """
+        settings = self._settings
+        rivals = Rivals.of(self._kafka, settings)
+        self._transactor = Transactor(
+            self._kafka,
+            settings.transactional_id(),
+            settings.transaction_timeout,
+            stop,
+            watch=self._watch,
+            successor=rivals.successor,
+        )
+        # First of all: this ends what a killed predecessor left open, so that the offsets and the
+        # history read afterwards are final.
+        self._transactor.start()
+        self._member = GroupMember(
+            self._kafka,
+            settings,
+            self._topics,
+            rivals=rivals,
+            watch=self._watch,
+            assigned=self._on_assigned,
+            revoked=self._on_revoked,
+            lost=self._on_lost,
+        )
+        self._open()
+        self._at_work = True
+        try:
+            self._loop(stop)
+            self._settle(wait=True)
+        finally:
+            self._at_work = False
+            self._transactor.close()
+            self._close()
+            self._member.close()
+            self._watch.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether what comes is answered; any thread may ask.
+
+        Our share of the partitions is known and its state complete, the cluster is there, and no
+        transaction is overdue.
+        """
+        sound = self._at_work and not (self._watch.away or self._transactor.late)
+        return sound and self._complete
+
+    @abstractmethod
+    def lag(self) -> dict[PartitionId, int]:
+        """Records of each partition that were not answered a moment ago; any thread may ask."""
+
+    @property
+    @abstractmethod
+    def _topics(self) -> list[str]:
+        """What is read."""
+
+    @property
+    @abstractmethod
+    def _complete(self) -> bool:
+        """Whether our share of the partitions is known, and its state complete."""
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Make what a run needs besides, before the group gives us partitions."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """End it, when nothing is in flight any more."""
+
+    @abstractmethod
+    def _loop(self, stop: Event) -> None:
+        """Read and answer until `stop` is set."""
+
+    @abstractmethod
+    def _settle(self, *, wait: bool) -> object:
+        """Take note of what became of the transaction in flight."""
+
+    @abstractmethod
+    def _on_assigned(self, places: PartitionIds) -> None:
+        """Partitions have come."""
+
+    @abstractmethod
+    def _on_revoked(self, places: PartitionIds) -> None:
+        """Partitions go; until this returns, their offsets can be committed."""
+
+    @abstractmethod
+    def _on_lost(self, places: PartitionIds) -> None:
+        """Partitions are gone already."""

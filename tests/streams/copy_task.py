@@ -1,0 +1,53 @@
+"""A small task for the loop of a staged worker: it says what it reads."""
+
+from collections.abc import Sequence
+
+from confluent_kafka import Message
+
+from streams.features.state import FeatureState
+from streams.stages.common.step import StagePosition, Step
+from streams.transactions.outcome import Outgoing
+
+
+class Copy:
+    """Copies a partition; a `streams.stages.StageTask`."""
+
+    ready = True
+    stage = "copy"
+    stateful = None
+    waiting = 0
+    states: tuple[FeatureState, ...] = ()
+
+    def __init__(self, target: str, partition: int) -> None:
+        self._target, self._partition = target, partition
+        self._queue: list[Message] = []
+        self._end = self._said = 0
+
+    def begin(self, position: StagePosition | None) -> None:
+        self.next_offset = position.offset if position else 0
+
+    def feed(self, messages: Sequence[Message]) -> None:
+        self._queue += [each for each in messages if each.error() is None]
+        self._end = max([each.offset() for each in messages if each.error()], default=self._end)
+
+    def rest(self) -> Step | None:
+        if self._queue or self._end <= max(self._said, self.next_offset):
+            return None
+        self._said = self._end
+        return Step([], StagePosition(self._end, "copied"))
+
+    def take(self, limit: int) -> Step | None:
+        if not self._queue:
+            return None
+        taken, self._queue = self._queue, []
+        self.next_offset = taken[-1].offset() + 1
+        values = [each.value() for each in taken]
+        count = len(values)
+        out = Outgoing(self._target, values, [None] * count, [self._partition] * count)
+        return Step([out], StagePosition(self.next_offset, "copied"))
+
+    def commit(self) -> None:
+        pass
+
+    def rollback(self) -> None:
+        raise AssertionError("nothing was aborted")
