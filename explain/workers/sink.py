@@ -4,23 +4,24 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaException, Message, TopicPartition
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from explain.store.anchors import Anchor
 from explain.store.appending import Appended, Appender, Refused
 from explain.store.errors import StoreUnavailableError
+from streams.base.bounded_calls import StoppedError
 from streams.base.clock import now_ms
 from streams.dead_letters.writer import dead_letters_of
 from streams.events.rejection import Reason, Rejected
 from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import consume_ready, note_errors
-from streams.kafka.lag import lag_of
 from streams.kafka.lag_metric import LagCollector
+from streams.kafka.partition import PartitionId
 from streams.kafka.publisher import Publisher
+from streams.loop.group_reader import GroupReader
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class SinkMetrics:
         self.seconds = Histogram(
             "weir_store_append_seconds", "Time of one transaction", registry=registry
         )
-        self.lag: Mapping[tuple[str, int], int] = {}
+        self.lag: Mapping[PartitionId, int] = {}
         registry.register(LagCollector("Records not stored yet", lambda: self.lag))
 
 
@@ -88,53 +89,60 @@ class ExplanationSink:
         self._metrics = metrics
         self._came: list[Message] = []
         self._looked_at = 0.0
-        self._joined = False
-        self._away = ""
+        self._reader: GroupReader | None = None  # from `run` on
+        self._away = "it was not asked yet"
 
     def waits_for(self) -> list[str]:
-        """Why nothing is stored now, in words; nothing where it is. Any thread may ask."""
+        """Why nothing is stored now, in words; nothing where it is. Any thread may ask.
+
+        A sink without partitions waits for nothing as soon as it has reached the database.
+        """
         away = [f"the database does not take records: {self._away}"] if self._away else []
-        return away if self._joined else [*away, "joining the group of sinks"]
+        reader = self._reader
+        reads = reader is not None and reader.ready
+        return away if reads else [*away, "joining the group of sinks, or reading is not possible"]
 
-    def run(self, stop: Event) -> bool:
+    def run(self, stop: Event) -> None:
         """Store what comes until `stop` is set; then sign for all of it.
-
-        Returns whether all that was stored is under an anchor.
 
         Raises:
             TamperedError: the end of the store was cut off.
             StoreError: it can't be written to.
+            StoppedError: the database is away; the next start signs for the last records.
             PublishError: a dead letter did not arrive.
             AuthorizationError, KafkaException: the cluster refuses us.
         """
-        consumer = Consumer(self._kafka.consumer_config(group_id=self._group))
-        consumer.subscribe([self._topic], on_assign=self._note_joined)
         try:
-            with Publisher(self._kafka) as letters:
-                while not stop.is_set():
-                    batch = consume_ready(consumer, self._max_batch, _POLL_S)
-                    note_errors(batch)
-                    self._came += [message for message in batch if message.error() is None]
-                    if self._came:
-                        self._store(consumer, letters, stop)
-                    self._look_around(consumer, stop)
-            return self._sign_all()
+            with (
+                GroupReader(
+                    kafka=self._kafka, group=self._group, topics=[self._topic], worker="weir-sink"
+                ) as self._reader,
+                Publisher(self._kafka) as letters,
+            ):
+                self._run(self._reader, letters, stop)
         finally:
-            consumer.close()
+            self._reader = None
 
-    def _note_joined(self, *_: object) -> None:
-        self._joined = True
+    def _run(self, reader: GroupReader, letters: Publisher, stop: Event) -> None:
+        while not stop.is_set():
+            self._came += reader.poll(self._max_batch, _POLL_S)
+            if self._came:
+                self._store(reader, letters, stop)
+            self._look_around(reader, stop)
+        self._commit(reader, reader.drained())
+        self._sign_all()
 
-    def _store(self, consumer: Any, letters: Publisher, stop: Event) -> None:
+    def _store(self, reader: GroupReader, letters: Publisher, stop: Event) -> None:
         """Take in what came; if we are stopped first, it comes again at the next start."""
-        messages, self._came = self._came, []
+        # Some may have come while the database was away, and their partition has gone since.
+        messages, self._came = [each for each in self._came if reader.reads(each)], []
         bodies = [message.value() or b"" for message in messages]
 
         def append() -> Appended:
             with self._metrics.seconds.time():
                 return self._appender.append(bodies)
 
-        done = self._insist(append, consumer, stop)
+        done = self._insist(append, reader, stop)
         if done is None:
             return
         self._note_anchor(done.anchor)
@@ -145,36 +153,33 @@ class ExplanationSink:
         ):
             self._metrics.records.labels(outcome).inc(count)
         self._reject(letters, messages, done.refused)
-        self._commit(consumer, messages)
+        self._commit(reader, reader.positions(messages))
 
-    def _insist(self, action: Callable[[], T], consumer: Any, stop: Event) -> T | None:
+    def _insist(self, action: Callable[[], T], reader: GroupReader, stop: Event) -> T | None:
         """Do it as soon as the database lets us; None if we are stopped before."""
         wait_s = _FIRST_WAIT_S
         while True:
             try:
                 result = action()
             except StoreUnavailableError as error:
-                self._metrics.up.set(0)
-                self._away = str(error)
+                self._note_up(str(error))
                 logger.warning("%s; trying again in %.0f s, records wait in Kafka", error, wait_s)
-                if self._wait(consumer, wait_s, stop):
+                if self._wait(reader, wait_s, stop):
                     return None
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
             else:
-                self._metrics.up.set(1)
-                self._away = ""
+                self._note_up("")
                 return result
 
-    def _wait(self, consumer: Any, wait_s: float, stop: Event) -> bool:
+    def _note_up(self, away: str) -> None:
+        self._away = away
+        self._metrics.up.set(not away)
+
+    def _wait(self, reader: GroupReader, wait_s: float, stop: Event) -> bool:
         """Stay in the group without reading on; whether we were stopped."""
         until = monotonic() + wait_s
         while not stop.is_set() and monotonic() < until:
-            # Again and again: partitions that come meanwhile are not paused.
-            consumer.pause(consumer.assignment())
-            some = consumer.consume(1, min(_POLL_S, wait_s))
-            note_errors(some)
-            self._came += [message for message in some if message.error() is None]
-        consumer.resume(consumer.assignment())
+            self._came += reader.wait(min(_POLL_S, wait_s))
         return stop.is_set()
 
     def _reject(
@@ -196,32 +201,32 @@ class ExplanationSink:
             letters.send(out.topic, value, key, headers=headers)
         letters.flush()
 
-    def _commit(self, consumer: Any, messages: Sequence[Message]) -> None:
-        ends = {message.partition(): message.offset() + 1 for message in messages}
-        offsets = [TopicPartition(self._topic, each, end) for each, end in ends.items()]
+    def _commit(self, reader: GroupReader, positions: list[TopicPartition]) -> None:
+        if not positions:
+            return
         try:
-            consumer.commit(offsets=offsets, asynchronous=False)
+            reader.commit(positions)
         except KafkaException as error:
             if is_denial(error.args[0]):
                 raise
-            # A rebalance, most often: whoever has the partition now finds the records stored.
-            logger.warning("offsets were not committed: %s", error.args[0].str())
+            # A rebalance, most often: whoever reads them again finds the records stored.
+            logger.warning("offsets were not committed, reading again: %s", error.args[0].str())
+            reader.read_again([(each.topic, each.partition) for each in positions])
 
-    def _look_around(self, consumer: Any, stop: Event) -> None:
+    def _look_around(self, reader: GroupReader, stop: Event) -> None:
         """What is due even where nothing comes."""
         if monotonic() - self._looked_at < _ANCHOR_S:
             return
         self._looked_at = monotonic()
-        self._note_anchor(self._insist(self._appender.anchor, consumer, stop))
-        self._metrics.lag = lag_of(consumer, consumer.position(consumer.assignment()))
+        self._note_anchor(self._insist(self._appender.anchor, reader, stop))
+        self._commit(reader, reader.drained())
+        self._metrics.lag = reader.lag
 
-    def _sign_all(self) -> bool:
+    def _sign_all(self) -> None:
         try:
             self._note_anchor(self._appender.anchor(now=True))
         except StoreUnavailableError as error:
-            logger.warning("the last records can't be signed for: %s", error)
-            return False
-        return True
+            raise StoppedError(f"{error}; the next start signs for the last records") from error
 
     def _note_anchor(self, anchor: Anchor | None) -> None:
         if anchor is not None:

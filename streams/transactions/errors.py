@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from streams.base.errors import FENCED, WeirError
+from streams.base.errors import FENCED, WRONG_USE, WeirError
 
 
 def overdue(seconds: float) -> str:
@@ -32,3 +32,9 @@ class OutlivedError(WeirError):
     def overdue(cls, seconds: float) -> Self:
         """Say that a call can't be waited for any longer."""
         return cls(f"{overdue(seconds)}: start again")
+
+
+class RecordRefusedError(WeirError):
+    """The cluster does not take what was made of a record, and would not the next time."""
+
+    exit_code = WRONG_USE

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaException, Message, TopicPartition
 
-from streams.base.errors import WRONG_USE, WeirError
 from streams.features.state import FeatureState
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.committed_offsets import OffsetAsker
@@ -34,6 +33,7 @@ from streams.stages.common.task import StageTask
 from streams.stages.worker.partition_startup import PartitionStartup
 from streams.stages.worker.snapshot_keeper import SnapshotKeeper
 from streams.stages.worker.stage_restorer import StageRestorer
+from streams.transactions.errors import RecordRefusedError
 from streams.transactions.outcome import Committed
 
 logger = logging.getLogger(__name__)
@@ -44,12 +44,6 @@ _IDLE_POLL_S = 0.1
 _OBSERVE_S = 1.0
 _COMMITTED_S = 2.0
 _AT_REST_S = 1.0
-
-
-class RecordRefusedError(WeirError):
-    """The cluster does not take what was made of a record, and would not the next time."""
-
-    exit_code = WRONG_USE
 
 
 class StagedLoop(LoopFrame):

@@ -8,18 +8,20 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
+from group_lag import group_lag
 from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 from store_world import SIGNER, TRUSTED, record
 
 from explain.store.appending import Appender
 from explain.store.database import Database
-from explain.store.errors import TamperedError
+from explain.store.errors import StoreUnavailableError, TamperedError
 from explain.store.settings import StoreSettings
 from explain.store.tables import records
 from explain.store.verification import verify
 from explain.workers.sink import ExplanationSink, SinkMetrics
+from streams.base.bounded_calls import StoppedError
 from streams.dead_letters.reader import DeadLetterReader, StoredDeadLetter
 from streams.kafka.client import KafkaSettings
 from streams.kafka.publisher import Publisher
@@ -35,9 +37,6 @@ class World:
         self.group = f"sink-{uuid.uuid4().hex}"
         self.registry = CollectorRegistry()
         self.metrics = SinkMetrics(self.registry)
-        self.sink: ExplanationSink
-        self.anchored: list[bool] = []
-        """Of each sink that ended: whether all that it stored is under an anchor."""
 
     def publish(self, *values: bytes | None) -> None:
         with Publisher(self.kafka) as publisher:
@@ -45,18 +44,23 @@ class World:
                 publisher.send(self.topic, value, "token")
             publisher.flush()
 
-    @contextmanager
-    def sinking(self, database: Database) -> Iterator[list[Exception]]:
+    def sink(self, database: Database) -> ExplanationSink:
         appender = Appender(database, SIGNER, anchor_every=1_000, anchor_after_ms=10**13)
-        self.sink = ExplanationSink(
+        return ExplanationSink(
             self.kafka, self.topic, self.dead_letters, self.group, 100, appender, self.metrics
         )
+
+    @contextmanager
+    def sinking(
+        self, database: Database, sink: ExplanationSink | None = None
+    ) -> Iterator[list[Exception]]:
+        sink = sink or self.sink(database)
         stop = threading.Event()
         failed: list[Exception] = []
 
         def run() -> None:
             try:
-                self.anchored.append(self.sink.run(stop))
+                sink.run(stop)
             except Exception as error:
                 failed.append(error)
 
@@ -79,6 +83,9 @@ class World:
         (place,) = consumer.committed([TopicPartition(self.topic, 0)], timeout=30)
         consumer.close()
         return place.offset
+
+    def lag(self) -> dict[int, int | None]:
+        return group_lag(self.kafka.bootstrap_servers, self.group, self.topic)
 
     def letters(self) -> list[StoredDeadLetter]:
         return list(DeadLetterReader(self.kafka, self.dead_letters).letters({}))
@@ -150,11 +157,30 @@ def test_what_was_stored_but_not_committed_in_kafka_is_passed_over(
         assert world.metric("weir_store_records_total", outcome="repeated") == 12
 
 
+def test_a_group_at_rest_has_no_lag(world: World, tmp_path: Path) -> None:
+    """Who explains writes in transactions: behind the last record stands a marker."""
+    producer = Producer(world.kafka.producer_config(transactional_id=world.group))
+    producer.init_transactions(30)
+    with StoreSettings().open_database(tmp_path) as database:
+        sink = world.sink(database)
+        assert not sink.ready
+        with world.sinking(database, sink):
+            for number in range(2):
+                producer.begin_transaction()
+                producer.produce(world.topic, record(number), "token")
+                producer.commit_transaction(30)
+                wait_for(lambda: world.lag() == {0: 0})
+            assert sink.waits_for() == []
+        assert sink.waits_for() != []
+        assert stored(database) == [record(0), record(1)]
+
+
 def test_a_database_that_is_away_is_waited_for(
     world: World, postgres: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     with StoreSettings(url=postgres.database()).open_database(Path()) as database:
-        with world.sinking(database):
+        sink = world.sink(database)
+        with world.sinking(database, sink):
             world.publish(record(0))
             wait_for(lambda: world.committed() == 1)
             postgres.stop()
@@ -162,24 +188,32 @@ def test_a_database_that_is_away_is_waited_for(
                 world.publish(record(1))
                 wait_for(lambda: "records wait in Kafka" in caplog.text)
                 assert world.metric("weir_store_up") == 0
-                (reason,) = world.sink.waits_for()
+                (reason,) = sink.waits_for()
                 assert reason.startswith("the database does not take records: store.url")
                 world.publish(record(2))
                 assert world.committed() == 1
             finally:
                 postgres.start()
             wait_for(lambda: world.committed() == 3)
-            assert world.sink.waits_for() == []
+            assert sink.waits_for() == []
         assert world.metric("weir_store_up") == 1
         assert stored(database) == [record(0), record(1), record(2)]
-        try:
-            with world.sinking(database):
-                world.publish(record(3))
-                wait_for(lambda: world.committed() == 4)
-                postgres.stop()
-        finally:
-            postgres.start()
-        assert world.anchored == [True, False]
+
+
+def test_a_sink_that_can_not_sign_when_it_is_stopped_says_so(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(appender: Appender, *, now: bool = False) -> None:
+        raise StoreUnavailableError("the database is away")
+
+    def stop_while_it_is_away() -> None:
+        with StoreSettings().open_database(tmp_path) as database, world.sinking(database):
+            world.publish(record(0))
+            wait_for(lambda: world.committed() == 1)
+            monkeypatch.setattr(Appender, "anchor", away)
+
+    with pytest.raises(StoppedError, match="away; the next start signs for the last records"):
+        stop_while_it_is_away()
 
 
 def test_a_store_that_was_cut_off_ends_it_before_it_covers_the_trace(

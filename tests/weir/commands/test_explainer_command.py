@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from front_door import Trained, weir
+from group_lag import group_lag
 from running_scorer import Scorer, replay
 
 from explain.record.record import read
@@ -72,6 +73,10 @@ def test_each_flagged_event_has_one_explanation_whoever_is_killed(
     # Who has read nothing yet, as the other was faster, shows none.
     others[0].wait_for(
         lambda: sum(each.metrics().get("weir_lag_records", 0) for each in others) == 0, 120
+    )
+    group, log = settings.explain.group, settings.topics.feature_log
+    others[0].wait_for(
+        lambda: set(group_lag(settings.kafka.bootstrap_servers, group, log).values()) == {0}, 60
     )
     for each in others:
         assert each.end() == 0, each.log

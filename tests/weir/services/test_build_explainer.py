@@ -86,7 +86,8 @@ class Running:
         assert not self._thread.is_alive()
         return self._error
 
-    def end_after(self, condition: Callable[[], bool]) -> None:
+    def end_after(self, condition: Callable[[], bool]) -> BaseException | None:
+        """Stop it then; returns what it says to have left open."""
         deadline = monotonic() + 60
         try:
             while not condition():
@@ -96,7 +97,8 @@ class Running:
         finally:
             self.stop.set()
             self._thread.join(60)
-        assert self._error is None
+        assert self._error is None or isinstance(self._error, StoppedError)
+        return self._error
 
 
 def feature_log(model: str, package: ModelPackage) -> bytes:

@@ -1,0 +1,383 @@
+"""Reading as one of several members of a consumer group, who share the partitions of some topics.
+
+What is read, and what may be committed, is only ever of partitions that are ours now. A partition
+that has come is not read before the group has said for certain where reading goes on: an offset is
+not certain while a transaction of the former owner may still move it.
+"""
+
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import Event
+from time import monotonic, sleep
+from typing import Any, Protocol
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from streams.base.closing import ClosedAtEnd
+from streams.kafka.authorization import is_denial
+from streams.kafka.client import KafkaSettings
+from streams.kafka.committed_offsets import OffsetAsker
+from streams.kafka.consuming import consume_ready, is_end, note_errors
+from streams.kafka.lag import lag_of
+from streams.kafka.partition import PartitionId
+
+logger = logging.getLogger(__name__)
+
+"""A topic and the number of one of its partitions."""
+
+_ASKING = 16
+"""Threads that find out where reading goes on. Most are seldom busy; those of partitions whose
+former owner left a transaction open must not hold up the others."""
+_COMMITTED_S = 1.0
+_AGAIN_S = 0.1
+_COMPLAIN_S = 10.0
+_STARTING_POLL_S = 0.02
+_LAG_S = 0.2
+_SEEK_AGAIN_S = 0.01
+_SEEK_PATIENCE_S = 30.0
+
+
+class RestoredState(Protocol):
+    """What has to be restored before a partition is read; see `streams.loop.keyed_state`."""
+
+    def read(self, place: PartitionId, cancelled: Event) -> Any:
+        """Read what was committed of a partition's state, in another thread."""
+
+    def load(self, place: PartitionId, entries: Any) -> None:
+        """Take up what was read."""
+
+    def drop(self, place: PartitionId) -> None:
+        """Forget the state of a partition that is ours no more."""
+
+
+@dataclass
+class _Reading:
+    """How far a partition of ours is. `committed` is -1 where the group has nothing of it yet."""
+
+    committed: int
+    handed_out: int
+    drained_at: int = -1
+
+    @property
+    def due(self) -> int:
+        """What can be committed at once, beside what is handed out and not committed yet."""
+        return self.drained_at if self.handed_out <= self.committed else -1
+
+
+@dataclass
+class _Starting:
+    """A partition that has come and is not read yet."""
+
+    start: "Future[tuple[int, Any]]"
+    cancelled: Event = field(default_factory=Event)
+
+
+class GroupReader(ClosedAtEnd):
+    """Reads topics as a member of a group. For one thread, but for `ready` and `lag`.
+
+    Args:
+        worker: what the cluster calls this client in its own log.
+        session_timeout: ms; after this the group takes a silent member's partitions away.
+        state: restored before a partition is read.
+    """
+
+    def __init__(
+        self,
+        *,
+        kafka: KafkaSettings,
+        group: str,
+        topics: Sequence[str],
+        worker: str = "weir",
+        session_timeout: int = 45_000,
+        state: RestoredState | None = None,
+    ) -> None:
+        self._kafka = kafka
+        self._group = group
+        self._state = state
+        self._reading: dict[PartitionId, _Reading] = {}
+        self._starting: dict[PartitionId, _Starting] = {}
+        self._joined = False
+        self._held = False
+        self._closed = False
+        self._lag: Mapping[PartitionId, int] = {}
+        self._lag_at = self._complain_at = 0.0
+        self._askers: SimpleQueue[OffsetAsker] = SimpleQueue()
+        self._threads = ThreadPoolExecutor(_ASKING, thread_name_prefix="start of a partition")
+        self._consumer: Any = Consumer(
+            kafka.consumer_config(
+                group_id=group,
+                client_id=worker,
+                session_timeout_ms=session_timeout,
+                heartbeat_interval_ms=min(3_000, session_timeout // 3),
+                partition_assignment_strategy="cooperative-sticky",
+            )
+        )
+        self._consumer.subscribe(
+            list(topics),
+            on_assign=lambda _, partitions: self._on_assigned(partitions),
+            on_revoke=lambda _, partitions: self._on_revoked(_places(partitions)),
+            on_lost=lambda _, partitions: self._on_lost(_places(partitions)),
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether we are in the group, and all partitions that are ours are being read.
+
+        A member without partitions is ready: it waits for those of another. Any thread may ask.
+        """
+        return self._joined and not self._starting
+
+    @property
+    def lag(self) -> Mapping[PartitionId, int]:
+        """Records of each partition that were not handed out a moment ago; any thread may ask."""
+        return self._lag
+
+    def poll(self, limit: int, timeout_s: float) -> list[Message]:
+        """Up to `limit` records that have come, of partitions that are ours still.
+
+        Raises:
+            AuthorizationError: we may not read a topic.
+            KafkaException: the cluster failed in a way that trying again does not mend.
+        """
+        if self._held:
+            self._held = False
+            self._consumer.resume(_partitions(self._reading))
+        self._begin_those_that_can()
+        messages = self._serve(limit, _STARTING_POLL_S if self._starting else timeout_s)
+        self._note_lag()
+        return messages
+
+    def wait(self, timeout_s: float) -> list[Message]:
+        """Stay in the group without reading on, until `poll`.
+
+        Returns what comes nevertheless, as it does now and then: seldom more than nothing.
+        """
+        self._held = True
+        self._consumer.pause(_partitions(self._reading))
+        return self._serve(1, timeout_s)
+
+    def reads(self, message: Message) -> bool:
+        """Whether the partition of a message is ours still, and not to be read again."""
+        return _place(message) in self._reading
+
+    def positions(self, messages: Iterable[Message]) -> list[TopicPartition]:
+        """Where reading goes on behind these messages, in those of their partitions that are ours.
+
+        Where nothing more has come, that is the partition's end: behind a transaction's last record
+        stands a marker that is no record, and would count as one that was not read.
+        """
+        ends = {_place(message): (message.offset() or 0) + 1 for message in messages}
+        positions = []
+        for place, end in ends.items():
+            reading = self._reading.get(place)
+            if reading is not None:
+                last = end == reading.handed_out
+                position = max(end, reading.drained_at) if last else end
+                positions.append(TopicPartition(*place, position))
+        return positions
+
+    def drained(self) -> list[TopicPartition]:
+        """The ends of partitions that were read to there, where the group does not know that yet.
+
+        Only of those of which all that was handed out is committed.
+        """
+        return [
+            TopicPartition(*place, reading.due)
+            for place, reading in self._reading.items()
+            if reading.due > reading.committed
+        ]
+
+    def note_committed(self, positions: Iterable[TopicPartition]) -> None:
+        """Remember what the group knows now."""
+        for each in positions:
+            reading = self._reading.get((each.topic, each.partition))
+            if reading is not None:
+                reading.committed = each.offset
+
+    def commit(self, positions: list[TopicPartition]) -> None:
+        """Commit without a transaction.
+
+        Raises:
+            KafkaException: the group does not take it.
+        """
+        self._consumer.commit(offsets=positions, asynchronous=False)
+        self.note_committed(positions)
+
+    def membership(self) -> Any:
+        """What a transaction needs to commit as this member; None where we are none any more.
+
+        Who was silent for too long is put out of the group, and others have its partitions. Kafka's
+        client knows that before it calls us back; what it calls our membership is empty then, and
+        the cluster would take offsets under an empty one from anybody.
+        """
+        membership = self._consumer.consumer_group_metadata()
+        return membership if self._consumer.memberid() else None
+
+    def read_again(self, places: Iterable[PartitionId]) -> None:
+        """Go back to what the group has committed; what was read of it by now is void."""
+        ours = [place for place in places if place in self._reading]
+        self._consumer.pause(_partitions(ours))
+        self._forget(ours)
+        self._start(ours)
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._closed = True  # partitions may come while we leave
+        for starting in self._starting.values():
+            starting.cancelled.set()
+        self._threads.shutdown(cancel_futures=True)
+        with suppress(Empty):
+            while True:
+                self._askers.get_nowait().close()
+        self._consumer.close()
+
+    def _serve(self, limit: int, timeout_s: float) -> list[Message]:
+        """Take what has come. Here, and only here, partitions come and go."""
+        came = consume_ready(self._consumer, limit, timeout_s)
+        note_errors(came)
+        messages = []
+        for message in came:
+            # It may have come before its partition went. One that is back by now has not begun.
+            reading = self._reading.get(_place(message))
+            if reading is None:
+                continue
+            if message.error() is None:
+                reading.handed_out = (message.offset() or 0) + 1
+                messages.append(message)
+            elif is_end(message):
+                reading.drained_at = message.offset() or 0
+        return messages
+
+    def _on_assigned(self, partitions: list[TopicPartition]) -> None:
+        for each in partitions:
+            each.offset = OFFSET_BEGINNING  # of no account: with none, the client would ask for one
+        self._consumer.incremental_assign(partitions)
+        self._consumer.pause(partitions)
+        self._joined = True
+        self._start(_places(partitions))
+
+    def _on_revoked(self, places: Collection[PartitionId]) -> None:
+        self._forget(places)
+        for place in places:
+            starting = self._starting.pop(place, None)
+            if starting is not None:
+                starting.cancelled.set()
+
+    def _on_lost(self, places: Collection[PartitionId]) -> None:
+        logger.warning(
+            "the group %s has given our partitions to others, as it did not hear of us for too "
+            "long: joining it again",
+            self._group,
+        )
+        self._joined = False
+        self._on_revoked(places)
+
+    def _forget(self, places: Iterable[PartitionId]) -> None:
+        for place in places:
+            if self._reading.pop(place, None) is not None and self._state is not None:
+                self._state.drop(place)
+
+    def _start(self, places: Iterable[PartitionId]) -> None:
+        for place in () if self._closed else places:
+            cancelled = Event()
+            future = self._threads.submit(self._find_start, place, cancelled)
+            self._starting[place] = _Starting(future, cancelled)
+
+    def _find_start(self, place: PartitionId, cancelled: Event) -> tuple[int, Any]:
+        """What the group has committed of a partition, and its state there; in a thread."""
+        while not cancelled.is_set():
+            try:
+                committed = self._committed(place)
+                # Not before, or the state might lack what the transaction did that moved it.
+                entries = None if self._state is None else self._state.read(place, cancelled)
+            except KafkaException as error:
+                if is_denial(error.args[0]):
+                    raise
+                # So it is for as long as a transaction of a worker that died is open.
+                self._complain(place, error.args[0])
+                cancelled.wait(_AGAIN_S)
+            else:
+                return committed, entries
+        return -1, None
+
+    def _committed(self, place: PartitionId) -> int:
+        """What the group has committed of a partition, once that is certain; -1 is nothing."""
+        try:
+            asker = self._askers.get_nowait()
+        except Empty:
+            asker = OffsetAsker(self._kafka, self._group)
+        committed = asker.committed(*place, _COMMITTED_S)
+        self._askers.put(asker)
+        if committed.error is not None:
+            raise KafkaException(committed.error)
+        return max(int(committed.offset), -1)
+
+    def _complain(self, place: PartitionId, error: KafkaError) -> None:
+        if monotonic() >= self._complain_at:
+            self._complain_at = monotonic() + _COMPLAIN_S
+            logger.warning(
+                "can't begin to read %s[%d] for the group %s yet (%s): trying again. What a "
+                "stopped worker has left open there ends after transaction_timeout",
+                *place,
+                self._group,
+                error.str(),
+            )
+
+    def _begin_those_that_can(self) -> None:
+        for place, starting in list(self._starting.items()):
+            if not starting.start.done():
+                continue
+            committed, entries = starting.start.result()
+            if self._state is not None:
+                self._state.load(place, entries)
+            self._seek(place, committed if committed >= 0 else OFFSET_BEGINNING)
+            self._consumer.resume(_partitions([place]))
+            self._reading[place] = _Reading(committed, committed)
+            del self._starting[place]
+
+    def _seek(self, place: PartitionId, offset: int) -> None:
+        """Read on from there; a partition that was just assigned takes a moment to allow it."""
+        deadline = monotonic() + _SEEK_PATIENCE_S
+        while True:
+            try:
+                self._consumer.seek(TopicPartition(*place, offset))
+                return
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._STATE or monotonic() > deadline:
+                    raise
+                sleep(_SEEK_AGAIN_S)
+
+    def _note_lag(self) -> None:
+        """Look now and then, in the polling thread: the consumer keeps others waiting."""
+        if monotonic() - self._lag_at < _LAG_S:
+            return
+        self._lag_at = monotonic()
+        nexts = {
+            place: max(reading.handed_out, reading.drained_at)
+            for place, reading in self._reading.items()
+        }
+        places = [TopicPartition(*place, offset) for place, offset in nexts.items()]
+        self._lag = lag_of(self._consumer, places)
+
+
+def _place(message: Message) -> PartitionId:
+    return message.topic() or "", message.partition() or 0
+
+
+def _places(partitions: Iterable[TopicPartition]) -> list[PartitionId]:
+    return [(each.topic, each.partition) for each in partitions]
+
+
+def _partitions(places: Iterable[PartitionId]) -> list[TopicPartition]:
+    return [TopicPartition(*place) for place in places]

@@ -1,0 +1,81 @@
+"""What a member of a group reads and may commit, while partitions come and go."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from confluent_kafka import Message, Producer
+from counting import MakeTopics
+from loop_world import wait
+
+from streams.kafka.client import KafkaSettings
+from streams.kafka.consuming import consume_ready
+from streams.loop import group_reader
+from streams.loop.group_reader import GroupReader
+
+
+def member(settings: KafkaSettings, group: str, topic: str) -> GroupReader:
+    return GroupReader(kafka=settings, group=group, topics=[topic], session_timeout=2_000)
+
+
+@contextmanager
+def another_member(settings: KafkaSettings, group: str, topic: str) -> Iterator[None]:
+    """One that reads nothing of its share."""
+    stop = Event()
+
+    def stay() -> None:
+        with GroupReader(
+            kafka=settings, group=group, topics=[topic], session_timeout=3_000
+        ) as other:
+            while not stop.is_set():
+                other.wait(0.05)
+
+    thread = Thread(target=stay)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def test_what_came_before_its_partition_went_is_dropped(
+    kafka: str, make_topics: MakeTopics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The group is heard in each of the two calls that a batch is made of."""
+    settings, group = KafkaSettings(bootstrap_servers=kafka), uuid.uuid4().hex
+    (topic,) = make_topics("source", partitions=2)
+    with member(settings, group, topic) as reader:
+        # The cluster takes offsets from anybody who names no member.
+        assert reader.membership() is None
+        wait(lambda: reader.poll(10, 0.05) == [] and reader.ready)
+        assert reader.membership() is not None
+        producer = Producer({"bootstrap.servers": kafka})
+        for partition in (0, 1) * 5:
+            producer.produce(topic, b"", partition=partition)
+        assert producer.flush(30) == 0
+
+        def with_a_rebalance(consumer: Any, limit: int, timeout_s: float) -> list[Message]:
+            if consumer is not reader._consumer:
+                return consume_ready(consumer, limit, timeout_s)
+            came: list[Message] = []
+            while len({each.partition() for each in came if each.error() is None}) < 2:
+                came += consumer.consume(1, 1.0)
+            with another_member(settings, group, topic):
+                while len(consumer.assignment()) == 2:
+                    came += consumer.consume(1, 0.05)
+                mixed.extend(came)
+                return came
+
+        mixed: list[Message] = []
+        monkeypatch.setattr(group_reader, "consume_ready", with_a_rebalance)
+        messages = reader.poll(10, 1.0)
+        assert {message.partition() for message in mixed} == {0, 1}
+        kept = {message.partition() for message in messages}
+        assert len(kept) == 1
+        read = [message for message in mixed if message.error() is None]
+        assert {each.partition for each in reader.positions(read)} == kept
