@@ -181,13 +181,12 @@ class KafkaSettings(Section):
             "queue.buffering.max.messages": 500_000,
             "queue.buffering.max.kbytes": 524_288,
         }
-        return self._talking() | defaults | _dotted(more) | self.producer
         if "transactional_id" in more:
             # Where all brokers are away, librdkafka 2.16 by default forgets those that it knew, but
             # not that one of them was the group's coordinator: then it waits for that one for ever
             # when offsets are to be sent (its issues 5456 and 5511).
             defaults["metadata.recovery.strategy"] = "none"
-        return self.client_config() | defaults | _dotted(more) | self.producer
+        return self._talking() | defaults | _dotted(more) | self.producer
 
 
 def _dotted(settings: dict[str, Scalar]) -> dict[str, Scalar]:

@@ -1,4 +1,4 @@
-"""Whether the cluster answers: noticed from what clients complain of, told once when it goes away.
+"""Whether the cluster answers: noticed from what clients complain of.
 
 Kafka's clients say that a connection broke, again and again, and never that it is back. So who has
 complaints asks the cluster itself until it answers.
@@ -87,17 +87,15 @@ class ClusterWatch:
         while not self._closed.is_set() and not _answers(admin):
             if not self.away:
                 self.away = True
-                logger.warning(
-                    "Kafka at %r does not answer: waiting until it is back",
-                    self._kafka.bootstrap_servers,
-                )
+                # What is said of it is `broker_watch`'s to say, once for all clients.
+                logger.debug("Kafka at %r does not answer", self._kafka.bootstrap_servers)
             self._closed.wait(_AGAIN_S)
         with self._lock:
             self._asking = False
         if self.away and not self._closed.is_set():
             self.lost_at = monotonic()
             self.away = False
-            logger.warning(
+            logger.debug(
                 "Kafka at %r answers again, after %.1f s",
                 self._kafka.bootstrap_servers,
                 monotonic() - since,
