@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Event
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any, Protocol
 
 from confluent_kafka import (
@@ -44,8 +44,6 @@ _AGAIN_S = 0.1
 _COMPLAIN_S = 10.0
 _STARTING_POLL_S = 0.02
 _LAG_S = 0.2
-_SEEK_AGAIN_S = 0.01
-_SEEK_PATIENCE_S = 30.0
 
 
 class RestoredState(Protocol):
@@ -125,7 +123,7 @@ class GroupReader(ClosedAtEnd):
         )
         self._consumer.subscribe(
             list(topics),
-            on_assign=lambda _, partitions: self._on_assigned(partitions),
+            on_assign=lambda _, partitions: self._on_assigned(_places(partitions)),
             on_revoke=lambda _, partitions: self._on_revoked(_places(partitions)),
             on_lost=lambda _, partitions: self._on_lost(_places(partitions)),
         )
@@ -227,8 +225,7 @@ class GroupReader(ClosedAtEnd):
     def read_again(self, places: Iterable[PartitionId]) -> None:
         """Go back to what the group has committed; what was read of it by now is void."""
         ours = [place for place in places if place in self._reading]
-        self._consumer.pause(_partitions(ours))
-        self._forget(ours)
+        self._read_no_more(ours)
         self._start(ours)
 
     def close(self) -> None:
@@ -259,20 +256,21 @@ class GroupReader(ClosedAtEnd):
                 reading.drained_at = message.offset() or 0
         return messages
 
-    def _on_assigned(self, partitions: list[TopicPartition]) -> None:
-        for each in partitions:
-            each.offset = OFFSET_BEGINNING  # of no account: with none, the client would ask for one
-        self._consumer.incremental_assign(partitions)
-        self._consumer.pause(partitions)
+    # The client is given a partition to read only with the offset to begin at. One that it is given
+    # without, and told to hold, it asks the cluster for an offset; the answer may come after we
+    # have named one, and takes it back there (librdkafka 2.16).
+
+    def _on_assigned(self, places: Collection[PartitionId]) -> None:
+        self._consumer.incremental_assign([])
         self._joined = True
-        self._start(_places(partitions))
+        self._start(places)
 
     def _on_revoked(self, places: Collection[PartitionId]) -> None:
-        self._forget(places)
         for place in places:
             starting = self._starting.pop(place, None)
             if starting is not None:
                 starting.cancelled.set()
+        self._read_no_more([place for place in places if place in self._reading])
 
     def _on_lost(self, places: Collection[PartitionId]) -> None:
         logger.warning(
@@ -283,9 +281,11 @@ class GroupReader(ClosedAtEnd):
         self._joined = False
         self._on_revoked(places)
 
-    def _forget(self, places: Iterable[PartitionId]) -> None:
+    def _read_no_more(self, places: Collection[PartitionId]) -> None:
+        self._consumer.incremental_unassign(_partitions(places))
         for place in places:
-            if self._reading.pop(place, None) is not None and self._state is not None:
+            del self._reading[place]
+            if self._state is not None:
                 self._state.drop(place)
 
     def _start(self, places: Iterable[PartitionId]) -> None:
@@ -341,22 +341,10 @@ class GroupReader(ClosedAtEnd):
             committed, entries = starting.start.result()
             if self._state is not None:
                 self._state.load(place, entries)
-            self._seek(place, committed if committed >= 0 else OFFSET_BEGINNING)
-            self._consumer.resume(_partitions([place]))
+            offset = committed if committed >= 0 else OFFSET_BEGINNING
+            self._consumer.incremental_assign([TopicPartition(*place, offset)])
             self._reading[place] = _Reading(committed, committed)
             del self._starting[place]
-
-    def _seek(self, place: PartitionId, offset: int) -> None:
-        """Read on from there; a partition that was just assigned takes a moment to allow it."""
-        deadline = monotonic() + _SEEK_PATIENCE_S
-        while True:
-            try:
-                self._consumer.seek(TopicPartition(*place, offset))
-                return
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError._STATE or monotonic() > deadline:
-                    raise
-                sleep(_SEEK_AGAIN_S)
 
     def _note_lag(self) -> None:
         """Look now and then, in the polling thread: the consumer keeps others waiting."""
