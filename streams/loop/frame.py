@@ -70,15 +70,21 @@ class LoopFrame(ABC):
             self._member.close()
             self._watch.close()
 
+    def waits_for(self) -> list[str]:
+        """Why nothing is answered now, in words; nothing where it is. Any thread may ask."""
+        if not self._at_work:
+            return ["ending what a predecessor left open, or stopped"]
+        reasons = {
+            "Kafka does not answer": self._watch.away,
+            "a transaction takes longer than any should": self._transactor.late,
+            "partitions of ours are to come, or their state is restored": not self._complete,
+        }
+        return [reason for reason, holds in reasons.items() if holds]
+
     @property
     def ready(self) -> bool:
-        """Whether what comes is answered; any thread may ask.
-
-        Our share of the partitions is known and its state complete, the cluster is there, and no
-        transaction is overdue.
-        """
-        sound = self._at_work and not (self._watch.away or self._transactor.late)
-        return sound and self._complete
+        """Whether what comes is answered: there is nothing to wait for. Any thread may ask."""
+        return not self.waits_for()
 
     @abstractmethod
     def lag(self) -> dict[PartitionId, int]:

@@ -52,7 +52,6 @@ logger = logging.getLogger(__name__)
 _RESTORING_MS = 60_000
 _FOLLOWER_ENDS_S = 10.0
 _BUILD_SAID_S = 5.0
-_NOT_READY = "state is restored, partitions are missing, or a transaction is overdue: see the log"
 _REPORT_S = 5.0
 """A report is worth no more: a scorer that is told to stop while the broker is away has to end."""
 
@@ -66,9 +65,8 @@ class Loop(Protocol):
     def run(self, stop: Event) -> None:
         """Run until `stop` is set."""
 
-    @property
-    def ready(self) -> bool:
-        """Whether events are answered."""
+    def waits_for(self) -> list[str]:
+        """Why no events are answered now, in words; nothing where they are. Any thread may ask."""
 
     def lag(self) -> dict[tuple[str, int], int]:
         """Records of each partition that were not answered yet a moment ago."""
@@ -93,7 +91,7 @@ class ScorerProcess:
 
     def waits_for(self) -> list[str]:
         """Why no events are answered now, in words; nothing where they are. Any thread may ask."""
-        return [] if self.loop.ready else [_NOT_READY]
+        return self.loop.waits_for()
 
     def run(self, stop: Event) -> str:
         """Answer events, and carry out commands, until `stop` is set; what is true then.
