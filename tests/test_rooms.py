@@ -67,6 +67,8 @@ FLOORS = {
         weir/cli
         weir/services
         weir/demo
+        weir/commands/models weir/commands/explanations weir/commands/services
+        weir/commands/cluster
         weir/commands
         weir
     """,

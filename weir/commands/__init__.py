@@ -1,1 +1,1 @@
-"""One file per command group of `weir`."""
+"""The commands of `weir`: a file each, or one for each group."""

@@ -11,7 +11,7 @@ class ServiceProcess:
     """A process that runs until it is told to stop.
 
     Attributes:
-        name: of its command, such as `score` for `weir score`, which `weir.commands.score` holds.
+        name: of its command, such as `score` for `weir score`; a file in `weir.commands.services`.
         port: of its HTTP port, where neither `--metrics-port` nor `metrics.port` names another.
         help: the first line of the command's help.
     """
@@ -23,7 +23,7 @@ class ServiceProcess:
     @property
     def target(self) -> str:
         """Where its command is; see `weir.cli.lazy_commands.LazyGroup`."""
-        return f"weir.commands.{self.name}:{self.name}"
+        return f"weir.commands.services.{self.name}:{self.name}"
 
 
 PROCESSES: tuple[ServiceProcess, ...] = (

@@ -26,7 +26,8 @@ from inference.serving.commands import (
 from inference.serving.control_room import ControlRoom
 from inference.serving.policy import PolicySettings
 from streams.kafka.client import KafkaSettings
-from streams.kafka.control_topic import ControlReader, ControlRecord, ControlWriter, write_control
+from streams.kafka.control_topic import ControlReader, ControlRecord, write_control
+from streams.transactions.control_writer import ControlWriter
 from streams.transactions.errors import FencedError
 
 A, B, C = (ModelVersion(version=number, package=f"{number}" * 64) for number in (1, 2, 3))
@@ -134,7 +135,7 @@ def test_who_is_killed_before_the_end_has_changed_nothing(
 ) -> None:
     code = (
         "import os, sys\n"
-        "from streams.kafka.control_topic import ControlWriter\n"
+        "from streams.transactions.control_writer import ControlWriter\n"
         "from streams.kafka import KafkaSettings\n"
         "writer = ControlWriter(KafkaSettings(bootstrap_servers=sys.argv[1]), sys.argv[2])\n"
         "writer._producer.begin_transaction()\n"

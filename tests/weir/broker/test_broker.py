@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from typer.testing import CliRunner
 
 from weir.broker import BrokerError, BrokerSettings, LocalBroker
-from weir.commands.broker import app
+from weir.commands.cluster.broker import app
 
 pytestmark = pytest.mark.kafka
 

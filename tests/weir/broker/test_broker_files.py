@@ -16,7 +16,7 @@ from weir.broker.lock import exclusive
 from weir.broker.ports import choose_ports
 from weir.broker.process import find_process
 from weir.broker.state import Layout, Ports, State
-from weir.commands.broker import NOT_RUNNING, app, broker_settings
+from weir.commands.cluster.broker import NOT_RUNNING, app, broker_settings
 
 # Java
 

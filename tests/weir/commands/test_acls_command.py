@@ -13,7 +13,7 @@ import pytest
 from front_door import write_settings
 
 from streams.kafka.acls import COMMANDS, Acl, Process, acls_of
-from weir.commands.acls import script_lines
+from weir.commands.cluster.acls import script_lines
 from weir.config.settings import load_settings
 from weir.main import main
 from weir.services.wiring import usage

@@ -68,7 +68,7 @@ def test_help_and_version_do_not_wait_for_heavy_modules():
 
 def test_a_scorer_does_not_wait_for_what_it_does_not_use():
     check = (
-        "import sys, weir.commands.score\n"
+        "import sys, weir.commands.services.score\n"
         "from weir.services import build_explainer, build_scorer\n"
         "heavy = {'lightgbm', 'mlflow', 'pandas', 'scipy.linalg', 'scipy.stats', 'sklearn'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"

@@ -12,7 +12,7 @@ from inference.serving.policy import PolicySettings
 from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
 from streams.kafka.control_topic import ControlReader, write_control
-from weir.commands.outcome import Outcome, give
+from weir.commands.models.outcome import Outcome, give
 
 MODEL = "a" * 64
 _PATIENCE_S = 60.0

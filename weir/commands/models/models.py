@@ -10,8 +10,8 @@ from inference.packages.package import ModelPackage
 from inference.packages.registry import CHAMPION_ALIAS, RegisteredModel
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
-from weir.commands.models_import import import_
-from weir.commands.promote import promote, rollback, serving
+from weir.commands.models.models_import import import_
+from weir.commands.models.promote import promote, rollback, serving
 from weir.config.settings import load_settings
 from weir.services.wiring import open_registry
 

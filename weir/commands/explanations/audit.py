@@ -30,8 +30,8 @@ from weir.cli.console import (
 )
 from weir.cli.dates import moment, parse_time_ms
 from weir.cli.login import login_or
-from weir.commands.audit_hold import ByOption, NoteOption
-from weir.commands.audit_hold import app as hold_app
+from weir.commands.explanations.audit_hold import ByOption, NoteOption
+from weir.commands.explanations.audit_hold import app as hold_app
 from weir.config.settings import Settings, load_settings
 
 app = typer.Typer(

@@ -7,8 +7,8 @@ import typer
 from inference.packages.registry import CHAMPION_ALIAS, RegisteredModel
 from weir.cli.console import print_json, stdout
 from weir.cli.login import login_or
-from weir.commands.outcome import show_outcome
-from weir.commands.promote import control_room, promoted
+from weir.commands.models.outcome import show_outcome
+from weir.commands.models.promote import control_room, promoted
 from weir.config.settings import Settings
 
 AliasOption = Annotated[

@@ -15,8 +15,8 @@ from streams.kafka.topics import TopicError, partitions_of
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment, parse_time_ms
 from weir.cli.login import login_or
-from weir.commands.audit_hold import ByOption, NoteOption
-from weir.commands.tokens import identifier_of
+from weir.commands.explanations.audit_hold import ByOption, NoteOption
+from weir.commands.explanations.tokens import identifier_of
 from weir.config.settings import load_settings
 from weir.services.wiring import admitted
 

@@ -15,8 +15,8 @@ from inference.serving.policy import Policy, PolicySettings
 from streams.base.clock import now_ms
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.login import login_or
-from weir.commands.outcome import give, show_outcome
-from weir.commands.promote import ByOption, NoteOption, WaitOption, control_room
+from weir.commands.models.outcome import give, show_outcome
+from weir.commands.models.promote import ByOption, NoteOption, WaitOption, control_room
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import open_registry

@@ -16,9 +16,15 @@ from inference.training.training_set import TrainingError, TrainingSet
 from streams.files.event_file import open_events
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, stdout, steps_bar
 from weir.cli.dates import FromOption, ToOption, time_range_ms
-from weir.commands.candidate import AliasOption, PromoteOption, check_promotable, finish, names_of
-from weir.commands.features import report_rejected
-from weir.commands.promote import ByOption, NoteOption, WaitOption
+from weir.commands.models.candidate import (
+    AliasOption,
+    PromoteOption,
+    check_promotable,
+    finish,
+    names_of,
+)
+from weir.commands.models.features import report_rejected
+from weir.commands.models.promote import ByOption, NoteOption, WaitOption
 from weir.config.settings import Settings, load_settings
 from weir.services.training import (
     Progress,

@@ -16,7 +16,7 @@ from streams.kafka.permission_check import named_denials
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
 from weir.cli.login import login_or
-from weir.commands.outcome import Outcome, make_champion, reports_table, show_outcome
+from weir.commands.models.outcome import Outcome, make_champion, reports_table, show_outcome
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import admitted, open_registry, usage
 

@@ -9,9 +9,15 @@ import typer
 from streams.files.event_file import open_events
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, stdout, steps_bar
 from weir.cli.dates import FromOption, ToOption, time_range_ms
-from weir.commands.candidate import AliasOption, PromoteOption, check_promotable, finish, names_of
-from weir.commands.features import report_rejected
-from weir.commands.promote import ByOption, NoteOption, WaitOption
+from weir.commands.models.candidate import (
+    AliasOption,
+    PromoteOption,
+    check_promotable,
+    finish,
+    names_of,
+)
+from weir.commands.models.features import report_rejected
+from weir.commands.models.promote import ByOption, NoteOption, WaitOption
 from weir.config.settings import load_settings
 from weir.services.training import check_alias, train_and_register
 

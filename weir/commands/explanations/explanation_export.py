@@ -17,7 +17,7 @@ from explain.reports.customer_letter import CustomerLetter, customer_letter_of
 from explain.reports.pages.html import html_of
 from weir.cli.console import ConfigOption, write_file
 from weir.cli.explanation_lookup import IdArgument, LanguageOption, look_up, open_reader
-from weir.commands.audit_hold import ByOption, NoteOption
+from weir.commands.explanations.audit_hold import ByOption, NoteOption
 from weir.config.settings import Settings, load_settings
 
 

@@ -14,8 +14,8 @@ from weir.cli.console import ConfigOption, JsonOption, print_json, stderr, stdou
 from weir.cli.dates import FromOption, ToOption, time_range_ms
 from weir.cli.explanation_lookup import open_reader
 from weir.cli.explanation_view import found_table
-from weir.commands.audit_hold import ByOption, NoteOption
-from weir.commands.tokens import identifier_of, ring_file
+from weir.commands.explanations.audit_hold import ByOption, NoteOption
+from weir.commands.explanations.tokens import identifier_of, ring_file
 from weir.config.settings import Settings, load_settings
 
 _MOST_READ = 10_000

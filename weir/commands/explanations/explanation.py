@@ -9,9 +9,9 @@ from explain.writing.reproduce import reproduce as reproduce_record
 from weir.cli.console import FAILED, ConfigOption, JsonOption, print_json, stdout, visible
 from weir.cli.explanation_lookup import IdArgument, LanguageOption, look_up, open_reader
 from weir.cli.explanation_view import say_reproduced, show_sheet
-from weir.commands.audit_hold import ByOption, NoteOption
-from weir.commands.explanation_export import export
-from weir.commands.explanation_find import find
+from weir.commands.explanations.audit_hold import ByOption, NoteOption
+from weir.commands.explanations.explanation_export import export
+from weir.commands.explanations.explanation_find import find
 from weir.config.settings import load_settings
 from weir.reasons import open_catalogue
 from weir.services.wiring import open_registry

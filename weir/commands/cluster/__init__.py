@@ -1,0 +1,1 @@
+"""The cluster: topics, rights, the local broker, replayed files, dead letters, stages."""

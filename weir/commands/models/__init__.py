@@ -1,0 +1,1 @@
+"""Models: training, importing, evaluating, promoting, and the policy."""
