@@ -27,7 +27,7 @@ from streams.intake.intake import Intake
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics import ROLES, TopicSettings, ensure_topics
-from streams.loop.fused_loop import ExactlyOnceLoop
+from streams.loop.fused_loop import FusedLoop
 from streams.loop.settings import LoopSettings
 from streams.loop.task import Answers
 from streams.snapshots import SnapshotSettings
@@ -130,7 +130,7 @@ def measure(
     task = Windows(topics.scores)
     task.fill(entities)
     seen: list[tuple[str, float, float, int]] = []
-    loop = ExactlyOnceLoop(
+    loop = FusedLoop(
         kafka,
         LoopSettings(group=f"snapshots-{time()}"),
         new_intake=lambda: Intake(

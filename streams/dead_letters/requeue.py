@@ -135,8 +135,7 @@ class Requeuer:
                 transactional_id=f"{self._box.topic}-requeue",
                 transaction_timeout_ms=_TRANSACTION_MS,
                 partitioner="murmur2_random",
-            ),
-            logger=logger,
+            )
         )
         try:
             self._patiently(self._producer.init_transactions)

@@ -62,7 +62,7 @@ class _InFlight(NamedTuple):
     waited_s: float
 
 
-class ExactlyOnceLoop(LoopFrame):
+class FusedLoop(LoopFrame):
     """Runs one task over all partitions of its intake's topics.
 
     Args:

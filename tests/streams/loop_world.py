@@ -14,7 +14,7 @@ from running_sum import RunningSum, make_loop
 
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import read_to_end
-from streams.loop.fused_loop import ExactlyOnceLoop
+from streams.loop.fused_loop import FusedLoop
 
 START = 1_600_000_000_000
 PARTITIONS = 4
@@ -45,7 +45,7 @@ class World:
             self.producer.produce(self.events, value, partition=partition)
         assert self.producer.flush(30) == 0
 
-    def loop(self, task: RunningSum | None = None, **settings: Any) -> ExactlyOnceLoop:
+    def loop(self, task: RunningSum | None = None, **settings: Any) -> FusedLoop:
         task = task or RunningSum(self.answers)
         return make_loop(self.kafka, self.events, task, self.group, **settings)
 
@@ -85,7 +85,7 @@ class World:
 class Running:
     """A loop in a thread."""
 
-    def __init__(self, loop: ExactlyOnceLoop) -> None:
+    def __init__(self, loop: FusedLoop) -> None:
         self.loop = loop
         self.error: Exception | None = None
         self._stop = threading.Event()
@@ -109,7 +109,7 @@ class Running:
 
 
 @contextmanager
-def running(loop: ExactlyOnceLoop) -> Iterator[Running]:
+def running(loop: FusedLoop) -> Iterator[Running]:
     """Run a loop for the length of the block; it must not fail."""
     runner = Running(loop)
     try:

@@ -17,7 +17,7 @@ from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
-from streams.loop.fused_loop import ExactlyOnceLoop
+from streams.loop.fused_loop import FusedLoop
 from streams.loop.settings import LoopSettings
 from streams.loop.task import Answers, StateMismatchError
 from streams.snapshots import SnapshotSettings
@@ -135,7 +135,7 @@ class RunningSum:
 
 def make_loop(
     bootstrap_servers: str, events_topic: str, task: RunningSum, group: str, **settings: Any
-) -> ExactlyOnceLoop:
+) -> FusedLoop:
     """A loop with short timeouts."""
 
     def new_intake() -> Intake:
@@ -146,7 +146,7 @@ def make_loop(
     snapshots = settings.pop("snapshots", None)
     snapshot_topic = settings.pop("snapshot_topic", None)
     defaults = {"session_timeout": "6s", "transaction_timeout": "10s"}
-    return ExactlyOnceLoop(
+    return FusedLoop(
         KafkaSettings(bootstrap_servers=bootstrap_servers),
         LoopSettings(group=group, **(defaults | settings)),
         new_intake=new_intake,

@@ -39,7 +39,7 @@ from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.control_topic import ControlReader, write_control
 from streams.kafka.publisher import PublishError
 from streams.kafka.topics import partitions_of
-from streams.loop.fused_loop import ExactlyOnceLoop
+from streams.loop.fused_loop import FusedLoop
 from streams.stages.worker.loop import StagedLoop
 from streams.stages.worker.migration import Migration
 from streams.stages.worker.network import StageNetwork
@@ -287,7 +287,7 @@ def _fused_loop(
             decoder=decoder,
         )
 
-    return ExactlyOnceLoop(
+    return FusedLoop(
         kafka,
         settings.loop,
         new_intake=new_intake,

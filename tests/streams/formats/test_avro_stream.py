@@ -16,7 +16,7 @@ from streams.intake.intake import Intake
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import read_to_end
-from streams.loop.fused_loop import ExactlyOnceLoop
+from streams.loop.fused_loop import FusedLoop
 from streams.loop.settings import LoopSettings
 
 AVRO = CONTRACT.model_copy(update={"format": "avro"})
@@ -69,7 +69,7 @@ class World:
                 decoder=decoder,
             )
 
-        return ExactlyOnceLoop(
+        return FusedLoop(
             KafkaSettings(bootstrap_servers=self.kafka),
             LoopSettings(group=self.group, session_timeout="6s"),
             new_intake=new_intake,

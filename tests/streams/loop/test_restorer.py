@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from loop_world import PARTITIONS, MakeTopics, Running, World, running, wait
 from running_sum import RunningSum
 
-from streams.loop.fused_loop import ExactlyOnceLoop
+from streams.loop.fused_loop import FusedLoop
 from streams.loop.restorer import MissingHistoryError
 from streams.snapshots import Pointer, newest_pointer
 from streams.transactions.outcome import Outgoing
@@ -25,7 +25,7 @@ class SnapshotWorld(World):
         super().__init__(kafka, make_topics)
         (self.snapshots,) = make_topics("snapshots", config={"cleanup.policy": "compact,delete"})
 
-    def loop(self, task: RunningSum | None = None, **settings: Any) -> ExactlyOnceLoop:
+    def loop(self, task: RunningSum | None = None, **settings: Any) -> FusedLoop:
         chosen = {"snapshots": OFTEN, "snapshot_topic": self.snapshots}
         return super().loop(task, **(chosen | settings))
 
