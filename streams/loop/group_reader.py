@@ -274,8 +274,8 @@ class GroupReader(ClosedAtEnd):
 
     def _on_lost(self, places: Collection[PartitionId]) -> None:
         logger.warning(
-            "the group %s has given our partitions to others, as it did not hear of us for too "
-            "long: joining it again",
+            "the consumer group %s removed this process, which was silent for too long, and gave "
+            "its partitions to others: joining again",
             self._group,
         )
         self._joined = False
@@ -327,8 +327,8 @@ class GroupReader(ClosedAtEnd):
         if monotonic() >= self._complain_at:
             self._complain_at = monotonic() + _COMPLAIN_S
             logger.warning(
-                "can't begin to read %s[%d] for the group %s yet (%s): trying again. What a "
-                "stopped worker has left open there ends after transaction_timeout",
+                "waiting for the committed offset of %s[%d] in the consumer group %s: %s. Trying "
+                "again; a transaction that a stopped worker left open may have to time out first",
                 *place,
                 self._group,
                 error.str(),

@@ -183,7 +183,11 @@ class StatelessLoop:
             fault = self._attempt(reader, part) if part else None
             if fault is None:
                 continue
-            logger.warning("%d records can't be answered together: %s", len(part), fault)
+            logger.warning(
+                "a batch of %d records failed, looking for the record at fault: %s",
+                len(part),
+                fault,
+            )
             if len(part) > 1:
                 middle = len(part) // 2
                 parts += [part[middle:], part[:middle]]

@@ -200,7 +200,7 @@ class Transactor:
         if len(self._abandoned) > _MOST_ABANDONED:
             self._in_flight = None
             raise OutlivedError(
-                "calls of Kafka's client do not come back, again and again: start again"
+                "several calls of Kafka's client have not come back: start this process again"
             )
         # A new producer is waited for as patiently as the cluster may take to know it.
         self._begun_at = self._sound_at = monotonic()
@@ -357,4 +357,6 @@ class Transactor:
             except KafkaException as error:
                 if not error.args[0].retriable() or monotonic() > deadline or self._stop.is_set():
                     raise
-                logger.warning("trying again: %s", error.args[0].str())
+                logger.warning(
+                    "a Kafka transaction call failed, trying again: %s", error.args[0].str()
+                )

@@ -230,7 +230,10 @@ class EntityStage:
         elif kind == LABELS:
             progress, rows = decode_labels(body)
         else:
-            raise MessageError(f"a record of kind {kind!r} has no business here")
+            raise MessageError(
+                f"unexpected record of kind {kind!r}: see who may write to this topic, and set a "
+                "new stages.prefix"
+            )
         key = (kind == EVENTS, progress.partition)
         if key not in self._waiting.queues:
             raise MessageError(
