@@ -33,7 +33,7 @@ SCHEMAS: Final[dict[type[ExplainerPart | LimeExplainerPart], Schema]] = {
     LimeExplainerPart: "weir.explanation/2",
 }
 """By what explained: 1 is in log-odds of fraud, 2 in probability. A number is raised with every
-change of what a record holds; each has a file of its own in ``explain/schemas``."""
+change of what a record holds; each has a file of its own in ``explain/record/schemas``."""
 
 
 class RecordError(ExplainError):
@@ -92,7 +92,7 @@ def build_record(
     reasons: Sequence[Reason],
     catalogue: CataloguePart,
 ) -> Record:
-    """Put a record together from its parts (`explain.record_building` makes some of them)."""
+    """Put a record together from its parts (`explain.writing.part_builders` makes some of them)."""
     return Record(
         schema=SCHEMAS[type(explainer)],
         id=record_id(event.topic, event.partition, event.offset, model.package),

@@ -146,7 +146,7 @@ class GroupReader(ClosedAtEnd):
 
         Raises:
             AuthorizationError: we may not read a topic.
-            KafkaException: the cluster failed in a way that trying again does not mend.
+            KafkaException: the cluster failed in a way that trying again does not fix.
         """
         if self._held:
             self._held = False

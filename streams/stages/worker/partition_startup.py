@@ -78,7 +78,7 @@ class PartitionStartup:
         Raises:
             MissingHistoryError: records expired before they were answered.
             MessageError: something else was committed for this group.
-            KafkaException: the cluster failed in a way that a new attempt can't mend.
+            KafkaException: the cluster failed in a way that a new attempt can't fix.
         """
         if monotonic() >= self._ask_at:
             self._ask_at = monotonic() + _ASK_AGAIN_S

@@ -167,7 +167,7 @@ def test_what_is_left_open_is_said(config: Config, watched: Watched) -> None:
         watched.tell_to_stop()
 
     watched.run(toy, config(), script)
-    assert watched.said[-1] == "stopped while it counts: whoever starts next ends what is left open"
+    assert watched.said[-1] == "stopped while it counts; the next start cleans up what is left open"
     assert not any("the sum" in line for line in watched.said)
 
 

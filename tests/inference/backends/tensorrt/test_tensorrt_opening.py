@@ -80,7 +80,7 @@ def test_a_kept_plan_that_is_refused_is_built_again_once(machine, package, tmp_p
     runtime.refuses = 1
     open_tensorrt(SETTINGS, package, None, cache_dir=tmp_path, gpu=GPU).close()
     assert events == ["build", "load", "load", "build", "load"]
-    assert "built again: built by another version" in caplog.text
+    assert "building it again: built by another version" in caplog.text
     runtime.refuses = 2
     with pytest.raises(PlanRefusedError):
         open_tensorrt(SETTINGS, package, None, cache_dir=tmp_path, gpu=GPU)
