@@ -145,7 +145,7 @@ def world(packages: list[ModelPackage]) -> World:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What the monotonic clock says, as its only entry; it stands still."""
     seconds = [0.0]
-    monkeypatch.setattr("inference.hot_swap.monotonic", lambda: seconds[0])
+    monkeypatch.setattr("inference.serving.hot_swap.monotonic", lambda: seconds[0])
     return seconds
 
 
