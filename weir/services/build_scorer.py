@@ -61,10 +61,10 @@ def build_scorer(
     explains = inline_explainer(settings, prometheus)
     hot_swap = HotSwap(
         plan.names,
-        partial(open_model, settings, registry, cancelled=stop.is_set, note=note),
-        settings.policy,
-        report,
-        metrics,
+        open_model=partial(open_model, settings, registry, cancelled=stop.is_set, note=note),
+        policy=settings.policy,
+        report=report,
+        metrics=metrics,
         pinned=pinned is not None,
         explains=explains,
     )

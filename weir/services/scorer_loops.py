@@ -79,13 +79,13 @@ def staged_loop(
     )
     migration = Migration(
         kafka,
-        loop,
-        settings.snapshots,
-        plan,
-        topics,
-        settings.stages,
-        plan.whole.history_ms + settings.windows.allowed_lateness,
-        decoder,
+        loop=loop,
+        snapshots=settings.snapshots,
+        plan=plan,
+        topics=topics,
+        stages=settings.stages,
+        memory_ms=plan.whole.history_ms + settings.windows.allowed_lateness,
+        decoder=decoder,
     )
     return StagedLoop(
         kafka,
