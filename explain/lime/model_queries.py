@@ -81,7 +81,7 @@ class GraphSamples:
 
 
 class TreeSamples:
-    """Asks the trees alone, 64 samples at once; see `explain.kernels`."""
+    """Asks the trees alone, 64 samples at once; see `explain.lime.kernels`."""
 
     def __init__(self, forest: Forest, design: Design) -> None:
         self._forest = CompiledForest(forest)

@@ -20,7 +20,7 @@ class CatalogueError(ExplainError):
 
 
 def load_catalogue(path: Path) -> Catalogue:
-    """Read a catalogue, and refuse one that breaks a rule of `explain.catalogue_rules`.
+    """Read a catalogue, and refuse one that breaks a rule of `explain.reasons.catalogue_rules`.
 
     Raises:
         CatalogueError: it is missing, no TOML, or something in it is wrong; names file, key, fix.

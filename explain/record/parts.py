@@ -25,7 +25,7 @@ class EventPart(Part, frozen=True, kw_only=True):
     """Which event was decided on.
 
     Attributes:
-        key: token of its key (`explain.tokens`); None where no key ring is kept.
+        key: token of its key (`explain.writing.key_ring`); None where no key ring is kept.
         time: when it happened, by itself.
         arrived: when the scorer had it; None where that is not known any more.
         explained: when this record was made; None where that is left out.

@@ -92,7 +92,7 @@ def build_record(
     reasons: Sequence[Reason],
     catalogue: CataloguePart,
 ) -> Record:
-    """Put a record together from its parts (`explain.record_building` makes some of them)."""
+    """Put a record together from its parts (`explain.writing.part_builders` makes some of them)."""
     return Record(
         schema=SCHEMAS[type(explainer)],
         id=record_id(event.topic, event.partition, event.offset, model.package),

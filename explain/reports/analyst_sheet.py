@@ -68,7 +68,7 @@ class Sheet:
     Attributes:
         outcome: approve, review or decline.
         decision: the same in words.
-        words: labels by their names in `explain.sheet_words`.
+        words: labels by their names in `explain.reports.sheet_words`.
         bars: the largest effect first.
         values: in the order of the bars' groups.
     """

@@ -51,7 +51,7 @@ def customer_letter_of(
     for customers: no probability, threshold, score, model or value that those do not show.
 
     Args:
-        language: see `explain.sheet.language_of`.
+        language: see `explain.reports.analyst_sheet.language_of`.
 
     Raises:
         ExplainError: the settings have no texts in this language, or the event's time is beyond

@@ -1,6 +1,6 @@
 """Becomes a program that ends with its parent: ``python launcher.py PARENT PROGRAM ARGUMENT...``.
 
-`streams.child_process.tied_to_us` writes that line. Only the standard library, and little of it:
+`child_process.tied_to_us` writes that line. Only the standard library, and little of it:
 this runs before every child.
 """
 

@@ -73,7 +73,7 @@ def finish_graph(
     """Return the package's graph; the same parts give the same bytes.
 
     Args:
-        core: as `inference.importing.core.build_core` makes it.
+        core: as `inference.importing.sandbox.core.build_core` makes it.
         kind: of its ``model_score``.
         calibration: of the score; without it the probability is the score.
         anomaly: the anomaly model, or the levels of the core's own ``model_anomaly``.
