@@ -1,4 +1,4 @@
-"""LIME as a constant operator: explains answers of a package's model; see `perturbation_design.py`."""
+"""LIME as a constant operator: explains answers of a package's model; see `perturbation_design`."""
 
 import numpy as np
 from numpy.typing import NDArray
