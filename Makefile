@@ -1,11 +1,11 @@
-# make setup | demo | test | test-all | lint | bench | chaos | fuzz  ARGS="…" passes options on to the demo, the tests
+# make setup | demo | test | test-all | lint | bench | chaos | restarts | fuzz  ARGS="…" passes options on to the demo, the tests
 #                 and the fault campaign (MINUTES=20, SEED=N, TOPOLOGY=staged, WORKERS=3).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
 
-.PHONY: setup demo test test-all lint bench chaos fuzz clean
+.PHONY: setup demo test test-all lint bench chaos restarts fuzz clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -50,6 +50,11 @@ MINUTES ?= 20
 chaos: setup
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(TOPOLOGY),--topology $(TOPOLOGY)) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
+
+# What restarts of the broker cost running scorers, idle and under load (TOPOLOGY=staged, RESTARTS=10).
+RESTARTS ?= 10
+restarts: setup
+	@$(BIN)/python -m tests.restarts --restarts $(RESTARTS) $(if $(TOPOLOGY),--topology $(TOPOLOGY)) $(ARGS)
 
 # The fuzz campaign of docs/dead-letters.md: malformed records between good ones; SEED=N replays.
 RECORDS ?= 1000000

@@ -180,7 +180,14 @@ def measure_stage(events: int) -> dict[str, Any]:
 
     def stage() -> EntityStage:
         return EntityStage(
-            CONTRACT, part, WindowSettings(), AlignmentSettings(), 1, 0, "enriched", lambda: 0
+            CONTRACT,
+            part=part,
+            windows=WindowSettings(),
+            alignment=AlignmentSettings(),
+            events=1,
+            labels=0,
+            enriched="enriched",
+            now_ms=lambda: 0,
         )
 
     worker = stage()

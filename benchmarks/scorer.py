@@ -43,7 +43,8 @@ from streams.replay.replay import Replayer
 from streams.transactions.outcome import Committed, Outgoing
 from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import Settings, load_settings
-from weir.services.build_scorer import ScorerProcess, build_scorer
+from weir.services.build_scorer import build_scorer
+from weir.services.scorer_process import ScorerProcess
 from weir.services.training import train_and_register
 from weir.services.wiring import open_registry
 from weir.simulator import SimulatorSettings, simulate

@@ -73,6 +73,7 @@ class ExplanationSink:
     def __init__(
         self,
         kafka: KafkaSettings,
+        *,
         topic: str,
         dead_letters: str,
         group: str,

@@ -61,6 +61,7 @@ class StreamExplainer:
     def __init__(
         self,
         kafka: KafkaSettings,
+        *,
         settings: ExplainSettings,
         feature_log: str,
         explanations: str,

@@ -97,7 +97,7 @@ def thresholds_part(
 def explainer_part(
     package: ModelPackage, design: Design, explain: ExplainSettings, reasons: ReasonSettings
 ) -> ExplainerPart:
-    """What explains a package's answers by these settings, as `explain.writing.reproduce` reads."""
+    """What explains a package's answers by these settings; `reproduce` reads them back."""
     groups = zip(design.groups.names, design.groups.features, strict=True)
     return ExplainerPart(
         groups=tuple(GroupPart(name=name, features=features) for name, features in groups),

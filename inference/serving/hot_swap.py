@@ -83,6 +83,7 @@ class HotSwap:
     def __init__(
         self,
         feature_names: Sequence[str],
+        *,
         open_model: Callable[[ModelVersion], OpenModel],
         policy: PolicySettings,
         report: Callable[[ScorerReport], None],

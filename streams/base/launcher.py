@@ -1,7 +1,7 @@
 """Becomes a program that ends with its parent: ``python launcher.py PARENT PROGRAM ARGUMENT...``.
 
-`streams.base.child_process.tied_to_us` writes that line. Only the standard library, and little
-of it: this runs before every child.
+`child_process.tied_to_us` writes that line. Only the standard library, and little of it:
+this runs before every child.
 """
 
 import ctypes

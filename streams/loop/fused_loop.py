@@ -119,10 +119,10 @@ class FusedLoop(LoopFrame):
         if self._snapshots.enabled:
             self._taker = SnapshotTaker(
                 self._kafka,
-                self._snapshots,
-                self._snapshot_topic,
-                self._settings.group,
-                self._observe_snapshot,
+                settings=self._snapshots,
+                topic=self._snapshot_topic,
+                group=self._settings.group,
+                observe=self._observe_snapshot,
             )
 
     def _close(self) -> None:
@@ -341,7 +341,7 @@ class FusedLoop(LoopFrame):
 
         restorer = Restorer(
             self._kafka,
-            self._snapshots,
+            settings=self._snapshots,
             snapshot_topic=self._snapshot_topic,
             group=self._settings.group,
             new_intake=self._new_intake,

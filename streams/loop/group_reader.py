@@ -34,8 +34,6 @@ from streams.kafka.partition import PartitionId
 
 logger = logging.getLogger(__name__)
 
-"""A topic and the number of one of its partitions."""
-
 _ASKING = 16
 """Threads that find out where reading goes on. Most are seldom busy; those of partitions whose
 former owner left a transaction open must not hold up the others."""

@@ -25,6 +25,7 @@ class SnapshotTaker:
     def __init__(
         self,
         kafka: KafkaSettings,
+        *,
         settings: SnapshotSettings,
         topic: str,
         group: str,

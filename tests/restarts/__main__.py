@@ -21,7 +21,7 @@ from urllib.request import urlopen
 
 import pyarrow.parquet as pq
 
-from streams.base.child_process import die_with_parent
+from streams.base.child_process import tied_to_us
 from streams.files.event_file import open_events
 from tests.restarts.group_lag import group_lag
 from tests.restarts.traffic import Answers, Sender
@@ -55,7 +55,7 @@ class Scorer:
         command = [sys.executable, "-m", "weir", "score", "-c", config, "--metrics-port", port]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*map(str, command)], stdout=output, stderr=output, preexec_fn=die_with_parent()
+                tied_to_us([*map(str, command)]), stdout=output, stderr=output
             )
         self.samples: list[tuple[float, bool]] = []
         self._url = f"http://127.0.0.1:{port}/metrics"

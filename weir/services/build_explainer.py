@@ -161,13 +161,13 @@ def build_explainer(
     writers = RecordWriters(settings, registry, stop)
     explainer = StreamExplainer(
         kafka,
-        settings.explain,
-        topics.feature_log,
-        topics.explanations,
-        topics.dead_letters,
-        settings.explain.worker_name,
-        writers,
-        ExplainerMetrics(prometheus),
+        settings=settings.explain,
+        feature_log=topics.feature_log,
+        explanations=topics.explanations,
+        dead_letters=topics.dead_letters,
+        worker=settings.explain.worker_name,
+        writer_of=writers,
+        metrics=ExplainerMetrics(prometheus),
     )
     return ExplainerProcess(explainer, writers)
 

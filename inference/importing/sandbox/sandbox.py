@@ -30,7 +30,7 @@ _CHUNK = 8_192
 def inspect_apart(
     path: Path, request: Request, seen: NDArray[np.float32] | None = None
 ) -> tuple[bytes, Inspection]:
-    """Do what `inference.importing.sandbox.inspection.inspect` does, in a process of its own.
+    """Do what `inspection.inspect` does, in a process that may die of it.
 
     Returns:
         The core as bytes, and what was found.

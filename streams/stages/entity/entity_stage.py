@@ -55,6 +55,7 @@ class EntityStage:
     def __init__(
         self,
         contract: EventContract,
+        *,
         part: EntityPart,
         windows: WindowSettings,
         alignment: AlignmentSettings,

@@ -68,6 +68,7 @@ class Migration:
     def __init__(
         self,
         kafka: KafkaSettings,
+        *,
         loop: LoopSettings,
         snapshots: SnapshotSettings,
         plan: StagedPlan,

@@ -123,13 +123,13 @@ class StageNetwork:
             return JoinTask(joiner, self._answer, self._check, self._refetch)
         stage = EntityStage(
             plan.whole.contract,
-            self._parts[topic],
-            self._windows,
-            self._alignment,
-            self._events,
-            self._labels,
-            self._stages.enriched,
-            self._now_ms,
+            part=self._parts[topic],
+            windows=self._windows,
+            alignment=self._alignment,
+            events=self._events,
+            labels=self._labels,
+            enriched=self._stages.enriched,
+            now_ms=self._now_ms,
         )
         return EntityTask(stage, self._ends)
 

@@ -47,7 +47,13 @@ class World:
     def sink(self, database: Database) -> ExplanationSink:
         appender = Appender(database, SIGNER, anchor_every=1_000, anchor_after_ms=10**13)
         return ExplanationSink(
-            self.kafka, self.topic, self.dead_letters, self.group, 100, appender, self.metrics
+            self.kafka,
+            topic=self.topic,
+            dead_letters=self.dead_letters,
+            group=self.group,
+            max_batch=100,
+            appender=appender,
+            metrics=self.metrics,
         )
 
     @contextmanager

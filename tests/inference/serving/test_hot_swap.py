@@ -83,11 +83,11 @@ class World:
         self.registry = CollectorRegistry()
         self.hot_swap = HotSwap(
             self.packages[0].features.names,
-            self.open,
-            self.policy,
-            self.reports.append,
-            ScorerMetrics(self.registry),
-            self.pinned,
+            open_model=self.open,
+            policy=self.policy,
+            report=self.reports.append,
+            metrics=ScorerMetrics(self.registry),
+            pinned=self.pinned,
         )
 
     def open(self, wanted: ModelVersion) -> OpenModel:

@@ -91,10 +91,10 @@ def test_no_memory_for_a_copy_is_no_reason_to_end(
     seen: list[str] = []
     taker = SnapshotTaker(
         KafkaSettings(bootstrap_servers=kafka),
-        SnapshotSettings(every_events=1),
-        topic,
-        "group",
-        lambda outcome, *_: seen.append(outcome),
+        settings=SnapshotSettings(every_events=1),
+        topic=topic,
+        group="group",
+        observe=lambda outcome, *_: seen.append(outcome),
     )
     taker.note_events(1)
     assert taker.due

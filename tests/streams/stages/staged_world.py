@@ -119,14 +119,14 @@ class World:
         part = next(p for p in self.plan.parts if self.names.by_entity(p.entity) == topic)
         return EntityStage(
             self.contract,
-            part,
-            self.windows,
-            AlignmentSettings(max_idle="1s", max_hold="2s", live_within="1s"),
-            self.events,
-            self.labels,
-            self.names.enriched,
-            lambda: self.now,
-            lambda: self.steady,
+            part=part,
+            windows=self.windows,
+            alignment=AlignmentSettings(max_idle="1s", max_hold="2s", live_within="1s"),
+            events=self.events,
+            labels=self.labels,
+            enriched=self.names.enriched,
+            now_ms=lambda: self.now,
+            steady_ms=lambda: self.steady,
         )
 
     def restart(self, place: PartitionId) -> None:

@@ -57,13 +57,13 @@ def stage_of(world: World, **changes: Any) -> EntityStage:
     part = next(part for part in plan.parts if part.entity == "shop")
     return EntityStage(
         CONTRACT,
-        part,
-        changes.get("windows", WINDOWS),
-        AlignmentSettings(),
-        changes.get("events", world.events),
-        world.labels,
-        world.names.enriched,
-        lambda: world.now,
+        part=part,
+        windows=changes.get("windows", WINDOWS),
+        alignment=AlignmentSettings(),
+        events=changes.get("events", world.events),
+        labels=world.labels,
+        enriched=world.names.enriched,
+        now_ms=lambda: world.now,
     )
 
 
@@ -107,14 +107,14 @@ def test_a_partition_that_has_come_far_is_not_waited_for_after_a_restore() -> No
     def stage() -> EntityStage:
         return EntityStage(
             CONTRACT,
-            part,
-            WINDOWS,
-            AlignmentSettings(),
-            2,
-            0,
-            "enriched",
-            lambda: 10**15,
-            lambda: 0,
+            part=part,
+            windows=WINDOWS,
+            alignment=AlignmentSettings(),
+            events=2,
+            labels=0,
+            enriched="enriched",
+            now_ms=lambda: 10**15,
+            steady_ms=lambda: 0,
         )
 
     (far,) = codec.encode([], SourceProgress(1, 7, 2_000, False))

@@ -46,13 +46,13 @@ def claim(config: Path) -> None:
     settings = load_settings(config)
     Migration(
         settings.kafka,
-        settings.loop,
-        settings.snapshots,
-        settings.staged_plan(),
-        settings.topics,
-        settings.stages,
-        0,
-        Decoder(settings.event),
+        loop=settings.loop,
+        snapshots=settings.snapshots,
+        plan=settings.staged_plan(),
+        topics=settings.topics,
+        stages=settings.stages,
+        memory_ms=0,
+        decoder=Decoder(settings.event),
     ).claim(Event())
 
 

@@ -6,8 +6,8 @@ from unittest.mock import Mock
 import pytest
 
 from streams.kafka.control_topic import ControlReader
-from weir.services import build_scorer as scoring
-from weir.services.build_scorer import ScorerProcess
+from weir.services import scorer_process as scoring
+from weir.services.scorer_process import ScorerProcess
 
 
 class Reader:

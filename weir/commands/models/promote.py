@@ -161,6 +161,6 @@ def _registered(registry: Registry, version: ModelVersion) -> tuple[ModelVersion
 
 def _try(settings: Settings, registry: Registry, version: ModelVersion, room: ControlRoom) -> None:
     # Imported here: the other commands about models must not pay for engines.
-    from weir.services.build_scorer import check_model
+    from weir.services.scorer_model import check_model
 
     check_model(settings, registry, version, room.policy_or(settings.policy))

@@ -51,12 +51,12 @@ def _build(start: Start) -> Work:
     )
     worker = ExplanationSink(
         start.kafka,
-        topics.explanations,
-        topics.dead_letters,
-        store.group,
-        store.max_batch,
-        appender,
-        SinkMetrics(start.metrics),
+        topic=topics.explanations,
+        dead_letters=topics.dead_letters,
+        group=store.group,
+        max_batch=store.max_batch,
+        appender=appender,
+        metrics=SinkMetrics(start.metrics),
     )
 
     def run(stop: Event) -> str:

@@ -1,0 +1,108 @@
+"""The scorer's loop in either topology, put together from the settings."""
+
+from inference.serving.answerer import Answerer
+from inference.serving.fused_task import Scorer
+from inference.serving.metrics import ScorerMetrics
+from streams.base.clock import now_ms
+from streams.events.json_decoder import Decoder
+from streams.features import FeatureState
+from streams.formats import event_decoder
+from streams.intake.intake import Intake
+from streams.kafka.client import KafkaSettings, connect
+from streams.kafka.topics import partitions_of
+from streams.loop.fused_loop import FusedLoop
+from streams.stages.worker.loop import StagedLoop
+from streams.stages.worker.migration import Migration
+from streams.stages.worker.network import StageNetwork
+from weir.config.settings import Settings
+from weir.services.scorer_process import Loop
+
+_RESTORING_MS = 60_000
+
+
+def fused_loop(
+    settings: Settings, kafka: KafkaSettings, answerer: Answerer, metrics: ScorerMetrics
+) -> Loop:
+    """One process that owns every partition."""
+    plan = settings.plan()
+    scorer = Scorer(plan, settings.windows, answerer=answerer, metrics=metrics)
+    scorer.warm_up()
+    decoder = _event_decoder(settings, metrics)
+
+    def new_intake() -> Intake:
+        return Intake(
+            settings.event,
+            settings.topics.events,
+            settings.topics.labels if plan.reads_labels else None,
+            settings.alignment,
+            now_ms,
+            decoder=decoder,
+        )
+
+    return FusedLoop(
+        kafka,
+        settings.loop,
+        new_intake=new_intake,
+        task=scorer,
+        snapshots=settings.snapshots,
+        snapshot_topic=settings.topics.snapshots,
+        observe_snapshot=metrics.observe_snapshot,
+        observe_stage=metrics.stage.observe,
+    )
+
+
+def staged_loop(
+    settings: Settings, kafka: KafkaSettings, answerer: Answerer, metrics: ScorerMetrics
+) -> Loop:
+    """A worker that shares the partitions of all stages with others."""
+    plan, topics = settings.staged_plan(), settings.topics
+    FeatureState(plan.whole, settings.windows).warm_up()
+    loop, alignment = settings.loop, settings.alignment
+    # Nobody else has the partitions of a worker that died before this has passed.
+    back_after = loop.session_timeout + loop.transaction_timeout + _RESTORING_MS
+    decoder = _event_decoder(settings, metrics)
+    network = StageNetwork(
+        kafka,
+        plan,
+        topics=topics,
+        stages=settings.stages,
+        counts=partitions_of(
+            connect(kafka), [topics.events, topics.labels, *settings.stage_topics()]
+        ),
+        windows=settings.windows,
+        alignment=alignment.model_copy(update={"max_hold": max(alignment.max_hold, back_after)}),
+        decoder=decoder,
+        answer=answerer.answer,
+        check=answerer.check,
+        count=metrics.count_rejected,
+        now_ms=now_ms,
+    )
+    migration = Migration(
+        kafka,
+        loop=loop,
+        snapshots=settings.snapshots,
+        plan=plan,
+        topics=topics,
+        stages=settings.stages,
+        memory_ms=plan.whole.history_ms + settings.windows.allowed_lateness,
+        decoder=decoder,
+    )
+    return StagedLoop(
+        kafka,
+        settings.loop,
+        topics=network.topics,
+        new_task=network.new_task,
+        committed=metrics.count_transaction,
+        aborted=lambda reason: metrics.transactions.labels("aborted").inc(),
+        observe=metrics.observe_state,
+        claim=migration.claim,
+        snapshots=settings.snapshots,
+        snapshot_topic=topics.snapshots,
+        observe_snapshot=metrics.observe_snapshot,
+        note_restored=metrics.restored.inc,
+        observe_stage=metrics.stage.observe,
+    )
+
+
+def _event_decoder(settings: Settings, metrics: ScorerMetrics) -> Decoder:
+    return event_decoder(settings.event, settings.schema_registry, metrics.observe_schema_registry)

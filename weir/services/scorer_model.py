@@ -1,0 +1,88 @@
+"""Opens a model for a scorer: fetched, of the right features, with an engine that is built."""
+
+import logging
+from collections.abc import Callable
+from time import monotonic
+
+from inference.backends.golden_batch import check_golden
+from inference.backends.selection import open_engine
+from inference.backends.tensorrt.callbacks import Cancelled, Progress
+from inference.packages.package import ModelPackage, PackageError
+from inference.packages.registry import Registry
+from inference.serving.commands import ModelVersion
+from inference.serving.feature_compatibility import check_feature_compatibility
+from inference.serving.hot_swap import OpenModel
+from inference.serving.policy import Policy, PolicySettings
+from weir.config.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_BUILD_SAID_S = 5.0
+
+Note = Callable[[str], None]
+
+
+def check_model(
+    settings: Settings, registry: Registry, version: ModelVersion, policy: PolicySettings
+) -> None:
+    """Do what a scorer does with a model before it answers by it.
+
+    Raises:
+        InferenceError: a scorer would refuse it.
+    """
+    model = open_model(settings, registry, version)
+    with model.engine:
+        Policy(policy, model.package.thresholds)
+        check_golden(model.engine, model.package, settings.plan().names)
+
+
+def open_model(
+    settings: Settings,
+    registry: Registry,
+    version: ModelVersion,
+    cancelled: Cancelled = lambda: False,
+    note: Note = lambda _: None,
+) -> OpenModel:
+    """Fetch a model and build its engine.
+
+    Args:
+        cancelled: asked while the engine is built; once it is true, the build is given up.
+        note: told what takes its time.
+
+    Raises:
+        InferenceError: there is no such model, or it does not work with these settings.
+        BuildCancelledError: the build was given up.
+    """
+    plan = settings.plan()
+    note(f"fetching model {version}")
+    package = registry.resolve(version.version, version.package)
+    if package.id != version.package:
+        raise PackageError(
+            f"version {version.version} in the registry is package {package.short_id}, not "
+            f"{version.package[:12]}, which was promoted: promote it again"
+        )
+    check_feature_compatibility(plan, package)
+    note(f"building the engine of model {version}")
+    engine = open_engine(
+        settings.engine,
+        package,
+        plan.names,
+        data_dir=settings.data_dir,
+        progress=_log_build(package),
+        cancelled=cancelled,
+    )
+    return OpenModel(version, package, engine)
+
+
+def _log_build(package: ModelPackage) -> Progress:
+    last = monotonic()
+
+    def progress(done: int, of: int) -> None:
+        nonlocal last
+        if monotonic() - last >= _BUILD_SAID_S:
+            last = monotonic()
+            logger.info(
+                "building the engine of model %s: step %d of %d", package.short_id, done, of
+            )
+
+    return progress

@@ -1,0 +1,99 @@
+"""The scorer's process: its loop, and beside it the thread that carries out commands."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from inference.serving.answerer import Answerer
+from inference.serving.commands import ScorerReport
+from inference.serving.hot_swap import HotSwap
+from inference.serving.metrics import ScorerMetrics
+from streams.base.bounded_calls import StoppedError
+from streams.kafka.control_topic import ControlReader
+from weir.services.process_tuning import give_way
+
+logger = logging.getLogger(__name__)
+
+_FOLLOWER_ENDS_S = 10.0
+
+
+class Loop(Protocol):
+    """What runs until it is told to stop."""
+
+    def run(self, stop: Event) -> None:
+        """Run until `stop` is set."""
+
+    def waits_for(self) -> list[str]:
+        """Why no events are answered now, in words; nothing where they are. Any thread may ask."""
+
+    def lag(self) -> dict[tuple[str, int], int]:
+        """Records of each partition that were not answered yet a moment ago."""
+
+
+@dataclass
+class ScorerProcess:
+    """The scorer's parts, ready to run.
+
+    Attributes:
+        report: how it says on the control topic what became of a command; None takes its last
+            word back.
+    """
+
+    loop: Loop
+    prometheus: CollectorRegistry
+    metrics: ScorerMetrics
+    answerer: Answerer
+    hot_swap: HotSwap
+    commands: ControlReader
+    report: Callable[[ScorerReport | None], None]
+
+    def waits_for(self) -> list[str]:
+        """Why no events are answered now, in words; nothing where they are. Any thread may ask."""
+        return self.loop.waits_for()
+
+    def run(self, stop: Event) -> str:
+        """Answer events, and carry out commands, until `stop` is set; what is true then.
+
+        Raises:
+            StoppedError: the transaction at hand did not end.
+            Exception: see the loop's and `HotSwap.follow`.
+        """
+        failures: list[Exception] = []
+
+        def follow() -> None:
+            give_way()
+            try:
+                self.hot_swap.follow(self.commands, self.answerer, stop)
+            except Exception as error:
+                failures.append(error)
+                stop.set()
+            finally:
+                self.commands.close()  # by nobody else: the client does not survive it in a read
+
+        follower = Thread(target=follow, name="hot-swap", daemon=True)
+        follower.start()
+        stopped: StoppedError | None = None
+        try:
+            self.loop.run(stop)
+        except StoppedError as error:
+            stopped = error
+        finally:
+            stop.set()
+            follower.join(_FOLLOWER_ENDS_S)
+        if follower.is_alive():
+            logger.warning(
+                "a change of model or policy is still under way and is given up: whoever starts "
+                "next takes it up"
+            )
+        else:
+            self.hot_swap.close()
+        if failures:
+            raise failures[0]
+        self.report(None)
+        if stopped is not None:
+            raise stopped
+        return "the last transaction is committed"
