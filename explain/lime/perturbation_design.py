@@ -8,13 +8,8 @@ numbers, and the features of a group come from one row. The linear model is in "
 "replaced" (0); since the samples are fixed, so are their weights and the least-squares solution,
 and explaining is one product of a constant matrix with the model's answers.
 
-<<<<<<< HEAD
-Values are taken from a few rows that stand for the background (`explain.lime.medoids`). With each
-of them goes a whole two-level design: a Hadamard matrix whose columns are dealt to the groups at
-=======
 Values are taken from a few rows that stand for the background (`medoids.py`). With each of
 them goes a whole two-level design: a Hadamard matrix whose columns are dealt to the groups at
->>>>>>> main
 random, with random signs, and the complement of every run (Plackett and Burman, Biometrika 1946;
 Box and Wilson's fold-over, 1951). So within each row, no group's effect is mixed with another's,
 nor with a product of two. What is left of chance is products of three or more; the columns that
