@@ -219,7 +219,7 @@ def test_a_start_without_kafka_says_so_and_ends_when_told(
 
 INSISTENT = """
 import sys
-from weir.stopping import stop_on_signals
+from weir.services.stopping import stop_on_signals
 stop_on_signals(leave_on_second=True)
 print("begun", flush=True)
 while True:

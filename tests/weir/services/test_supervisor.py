@@ -213,7 +213,7 @@ def test_a_supervisor_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> No
     program = f"""
 import sys, threading
 from weir.services.process_output import ProcessOutput
-from weir.supervisor import Supervisor
+from weir.services.supervisor import Supervisor
 commands = {{n: {[*PYTHON, WORKER]!r} + [n, {str(journal)!r}] for n in ("one", "two")}}
 Supervisor(commands, ProcessOutput(sys.stderr, list(commands), coloured=False, as_json=False)).run(
     threading.Event())
