@@ -146,7 +146,7 @@ def options(
     version: bool = typer.Option(
         False, "--version", callback=_show_version, is_eager=True, help="Print the version."
     ),
-    verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more on stderr."),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Log more to stderr."),
 ) -> None:
     """Set up what all commands share."""
     logs.begin(context.invoked_subcommand or "weir", verbose=verbose)

@@ -270,7 +270,7 @@ def say_requeued(report: RequeueReport, *, done: bool) -> None:
     """Say what was sent again, or would be."""
     verb = "requeued" if done else "would requeue"
     for topic, count in sorted(report.sent.items()):
-        stdout.print(f"{verb} {count:,} letters to {topic}")
+        stdout.print(f"{verb} {count:,} dead letters to {topic}")
     for reason, count in sorted(report.reasons.items(), key=lambda item: -item[1]):
         stdout.print(f"  {count:,} {reason}")
     if not report.total:

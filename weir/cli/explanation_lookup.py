@@ -23,7 +23,7 @@ LanguageOption = Annotated[
         "--lang",
         metavar="LANGUAGE",
         show_default="en, or what the record has",
-        help="Of the texts, such as en or de.",
+        help="Language of the texts, such as en or de.",
     ),
 ]
 

@@ -98,6 +98,9 @@ def _reporter(settings: Settings, kafka: KafkaSettings) -> Callable[[ScorerRepor
             value = None if what is None else encode(what)
             write_control(kafka, settings.topics.control, key, value, _REPORT_S)
         except PublishError as error:
-            logger.warning("no report of model and policy: %s", error)
+            logger.warning(
+                "can't write this scorer's report of model and policy to the control topic: %s",
+                error,
+            )
 
     return report

@@ -86,8 +86,8 @@ class ScorerProcess:
             follower.join(_FOLLOWER_ENDS_S)
         if follower.is_alive():
             logger.warning(
-                "a change of model or policy is still under way and is given up: whoever starts "
-                "next takes it up"
+                "giving up a change of model or policy that is not finished: the next start "
+                "makes it"
             )
         else:
             self.hot_swap.close()

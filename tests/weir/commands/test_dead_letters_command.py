@@ -162,7 +162,7 @@ def test_requeue_says_first_and_does_it_once(run, config, kafka):
     path, events = config
     code, out, _ = run("requeue", "-c", path)
     assert code == 1  # one of them is partial
-    assert f"would requeue 2 letters to {events}".encode() in out
+    assert f"would requeue 2 dead letters to {events}".encode() in out
     assert b"nothing was done: --yes" in out
     assert f"{events}/0/2".encode() in out
     assert events_in(kafka, events) == []
@@ -186,7 +186,7 @@ def test_purge_says_first_and_deletes_no_more_than_was_asked_for(run, config):
     assert "only from the beginning" in err
     code, out, _ = run("purge", "-c", path, "--to", "2025-06-15T15:06:42")
     assert code == 0
-    assert b"would delete 2 letters" in out
+    assert b"would delete 2 dead letters" in out
     assert json.loads(run("list", "-c", path, "--json")[1])["letters"] == 3
     assert b"deleted 2" in run("purge", "-c", path, "--to", "2025-06-15T15:06:42", "--yes")[1]
     assert json.loads(run("list", "-c", path, "--json")[1])["letters"] == 1

@@ -106,7 +106,7 @@ def list_letters(
     ids: IdOption = None,
     requeued: RequeuedOption = None,
     limit: Annotated[
-        int, typer.Option(min=0, help="List so many letters, the latest; all are counted.")
+        int, typer.Option(min=0, help="List the latest so many dead letters; all are counted.")
     ] = 20,
     as_json_: JsonOption = False,
     no_progress: QuietOption = False,
@@ -260,7 +260,7 @@ def purge(
     stop: ToOption = None,
     ids: IdOption = None,
     requeued: RequeuedOption = None,
-    everything: Annotated[bool, typer.Option("--all", help="All letters.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
     yes: YesOption = False,
     as_json_: JsonOption = False,
     no_progress: QuietOption = False,
@@ -274,7 +274,7 @@ def purge(
     """
     selection = make_selection(reason, topic, partition, key, start, stop, ids, requeued)
     if everything == (selection != Selection()):
-        raise typer.BadParameter("choose letters, such as with --to TIME, or give --all")
+        raise typer.BadParameter("choose dead letters, such as with --to TIME, or give --all")
     process = Process.PURGE if yes else Process.LETTERS
     desk = _open(config, as_json_, no_progress, partial(acls_of, process))
     with (
@@ -292,6 +292,8 @@ def purge(
         stdout.print("no such dead letters: nothing to delete")
         return
     verb = "deleted" if yes else "would delete"
-    stdout.print(f"{verb} {plan.letters:,} letters, {plan.never_requeued:,} of them never requeued")
+    stdout.print(
+        f"{verb} {plan.letters:,} dead letters, {plan.never_requeued:,} of them never requeued"
+    )
     if not yes:
         stdout.print("nothing was done: --yes does it, and there is no way back")

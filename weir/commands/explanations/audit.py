@@ -174,7 +174,12 @@ def purge(
     ] = None,
     by: ByOption = None,
     note: NoteOption = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do it, for good.")] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", help="Remove them, for good; without it, only say what would be removed."
+        ),
+    ] = False,
     as_json: JsonOption = False,
     no_progress: QuietOption = False,
 ) -> None:

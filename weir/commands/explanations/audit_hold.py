@@ -29,10 +29,11 @@ NoteOption = Annotated[str, typer.Option("--note", help="Why.")]
 def add(
     config: ConfigOption = None,
     event: Annotated[
-        str | None, typer.Option("--event", metavar="ID", help="Of this event.")
+        str | None, typer.Option("--event", metavar="ID", help="Hold the records of this event.")
     ] = None,
     key: Annotated[
-        str | None, typer.Option("--key", metavar="TOKEN", help="Of this key, as records name it.")
+        str | None,
+        typer.Option("--key", metavar="TOKEN", help="Hold the records with this token of a key."),
     ] = None,
     start: FromOption = None,
     stop: ToOption = None,
@@ -84,7 +85,7 @@ def list_holds(config: ConfigOption = None, as_json: JsonOption = False) -> None
 
 @app.command()
 def release(
-    number: Annotated[int, typer.Argument(help="Of the hold, as `list` shows it.")],
+    number: Annotated[int, typer.Argument(help="Number of the hold, as `list` shows it.")],
     config: ConfigOption = None,
     by: ByOption = None,
     note: NoteOption = "",

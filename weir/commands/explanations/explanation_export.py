@@ -46,7 +46,7 @@ def export(
         ),
     ],
     kind: Annotated[
-        Format, typer.Option("--format", "-f", help="Of the file.", show_default=False)
+        Format, typer.Option("--format", "-f", help="Format of the file.", show_default=False)
     ],
     audience: Annotated[
         Audience,

@@ -29,26 +29,29 @@ def find(
         typer.Option(
             "--key",
             metavar="VALUE",
-            help="Of events with this key, such as a customer's number; - reads it from standard "
-            "input. The key ring makes its token.",
+            help="Only events with this key, such as a customer's number; - reads it from "
+            "standard input. The key ring makes its token.",
         ),
     ] = None,
     token: Annotated[
-        str | None, typer.Option(metavar="TOKEN", help="Of events whose key has this token.")
+        str | None, typer.Option(metavar="TOKEN", help="Only events whose key has this token.")
     ] = None,
     start: FromOption = None,
     stop: ToOption = None,
     decision: Annotated[
-        Literal["approve", "review", "decline"] | None, typer.Option(help="Decided so.")
+        Literal["approve", "review", "decline"] | None,
+        typer.Option(help="Only events with this decision."),
     ] = None,
     code: Annotated[
-        str | None, typer.Option(metavar="REASON", help="With this reason, by its code.")
+        str | None,
+        typer.Option(metavar="REASON", help="Only explanations with the reason of this code."),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="By this model: its number, or its package's id or the beginning of that.",
+            help="Only answers of this model: its number, or its package's id or the beginning of "
+            "that.",
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest first.")] = 50,

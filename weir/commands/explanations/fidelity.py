@@ -49,8 +49,10 @@ def fidelity(
     config: ConfigOption = None,
     model: Annotated[str, typer.Option(help="Version or alias in the registry.")] = CHAMPION_ALIAS,
     events: Annotated[int, typer.Option(min=1, help="Flagged events to look at.")] = 100,
-    seeds: Annotated[int, typer.Option(min=2, help="Explanations of each.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of the choice of events.")] = 0,
+    seeds: Annotated[
+        int, typer.Option(min=2, help="Explanations of each event, each with a seed of its own.")
+    ] = 5,
+    seed: Annotated[int, typer.Option(help="Seed for choosing the events.")] = 0,
     textfile: Annotated[
         Path | None, typer.Option(help="Write the figures here too, for Prometheus' node exporter.")
     ] = None,

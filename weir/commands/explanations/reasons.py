@@ -56,7 +56,9 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 def show(
     language: Annotated[
         str | None,
-        typer.Option(help="Of the texts; by default the catalogue's first.", show_default=False),
+        typer.Option(
+            help="Language of the texts; by default the catalogue's first.", show_default=False
+        ),
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,

@@ -31,7 +31,7 @@ FieldOption = Annotated[
         "--field",
         metavar="FIELD",
         show_default=False,
-        help="Of which field of the event; by default of its key.",
+        help="Field of the event that the value is of; by default its key.",
     ),
 ]
 

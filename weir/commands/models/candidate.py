@@ -13,7 +13,7 @@ from weir.config.settings import Settings
 
 AliasOption = Annotated[
     str | None,
-    typer.Option(help="What the registry calls the new model besides.", show_default=False),
+    typer.Option(help="Alias to give the new model in the registry.", show_default=False),
 ]
 PromoteOption = Annotated[
     bool, typer.Option("--promote", help="Make it champion, as `weir models promote` does.")

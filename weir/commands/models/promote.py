@@ -26,7 +26,8 @@ ByOption = Annotated[
 ]
 NoteOption = Annotated[str, typer.Option("--note", help="Why.")]
 WaitOption = Annotated[
-    float, typer.Option("--wait", min=0, help="Seconds to wait for the scorers' word; 0 for none.")
+    float,
+    typer.Option("--wait", min=0, help="Seconds to wait for the scorers' reports; 0 doesn't wait."),
 ]
 
 
