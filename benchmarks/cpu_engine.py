@@ -9,7 +9,7 @@ The figure is the engine's least time over that of the fastest other, at the bat
 compares worst: on a shared machine a median says more about the other users than about the code.
 
 With --settings: how ONNX Runtime's own settings change the time of its two graphs, which is where
-those of `inference.sessions.load_session` come from.
+those of `inference.engine.onnx_session.load_session` come from.
 """
 
 import statistics

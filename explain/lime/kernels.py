@@ -23,7 +23,8 @@ def mixed_margins(  # type: ignore[no-untyped-def]
 
     Args:
         row: float32 (k + d,), the event's features with the derived columns.
-        forest: column, threshold, left, right, value and roots, as `inference.forest.Forest`.
+        forest: column, threshold, left, right, value and roots, as
+            `inference.forest.forest.Forest`.
         missing_left: bool (nodes,).
         drawn_right: uint64 (nodes, m / 64), bits of the samples that do not keep a split's column
             and whose drawn row goes right there.

@@ -43,14 +43,19 @@ def samples_of(package: ModelPackage, design: Design) -> Samples:
     try:
         forest = margin_given(package.model)[1].forest
     except TreeError as error:
-        logger.info("model %s is explained by its whole graph: %s", package.short_id, error)
+        logger.info(
+            "explaining model %s by its whole graph, which is slower than by its trees: %s",
+            package.short_id,
+            error,
+        )
         return GraphSamples(CpuEngine(package), design)
     trees = TreeSamples(forest, design)
     session = load_session(package.model, f"model {package.short_id}")
     scores = run_session(session, package.background).score
     if np.abs(1 / (1 + np.exp(-trees.own(package.background))) - scores).max() > _SAME_SCORE:
         logger.info(
-            "model %s is explained by its whole graph: its score is more than its trees",
+            "explaining model %s by its whole graph, which is slower than by its trees: its "
+            "score depends on more than these",
             package.short_id,
         )
         return GraphSamples(CpuEngine(package), design)

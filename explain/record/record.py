@@ -33,7 +33,7 @@ SCHEMAS: Final[dict[type[ExplainerPart | LimeExplainerPart], Schema]] = {
     LimeExplainerPart: "weir.explanation/2",
 }
 """By what explained: 1 is in log-odds of fraud, 2 in probability. A number is raised with every
-change of what a record holds; each has a file of its own in ``explain/schemas``."""
+change of what a record holds; each has a file of its own in ``explain/record/schemas``."""
 
 
 class RecordError(ExplainError):

@@ -23,9 +23,9 @@ _WRITER = 0x7765_6972
 row would: the sink needs INSERT and SELECT only."""
 
 _PASSING = ("08", "40", "53", "55", "57")
-"""Classes of SQLSTATE that waiting mends: connection, serialisation, resources, locks, restarts."""
+"""Classes of SQLSTATE that waiting fixes: connection, serialisation, resources, locks, restarts."""
 _FILE_TROUBLE = ("malformed", "not a database", "readonly", "no such", "syntax error")
-"""What SQLite says under one name with "locked" and "disk is full", and waiting does not mend."""
+"""What SQLite says under one name with "locked" and "disk is full", and waiting does not fix."""
 
 
 class Database(ClosedAtEnd):
@@ -172,7 +172,7 @@ def _said(error: DBAPIError) -> str:
 
 
 def _passes(error: DBAPIError, said: str) -> bool:
-    """Whether waiting may mend it."""
+    """Whether waiting may fix it."""
     first = error.orig.args[0] if error.orig is not None and error.orig.args else None
     if isinstance(first, dict):
         return str(first.get("C", "")).startswith(_PASSING)

@@ -9,7 +9,7 @@ class StoreError(ExplainError):
 
 
 class StoreUnavailableError(StoreError):
-    """The database does not answer, or is busy; waiting may mend that."""
+    """The database does not answer, or is busy; waiting may fix that."""
 
     exit_code = UNAVAILABLE
 

@@ -142,7 +142,12 @@ class BudgetedExplainer:
         """Once for each model: the metric tells how many events it is about."""
         if model not in self._complained:
             self._complained.add(model)
-            logger.error("answers of model %s can't be explained: %s", model, error)
+            logger.error(
+                "can't explain the answers of model %s, sending their scores without reasons "
+                "(said once): %s",
+                model,
+                error,
+            )
 
     def _all(
         self, flagged: NDArray[np.int64], status: Literal["pending", "failed"]

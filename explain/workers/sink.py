@@ -211,7 +211,9 @@ class ExplanationSink:
             if is_denial(error.args[0]):
                 raise
             # A rebalance, most often: whoever reads them again finds the records stored.
-            logger.warning("offsets were not committed, reading again: %s", error.args[0].str())
+            logger.warning(
+                "can't commit offsets, reading these records again: %s", error.args[0].str()
+            )
             reader.read_again([(each.topic, each.partition) for each in positions])
 
     def _look_around(self, reader: GroupReader, stop: Event) -> None:

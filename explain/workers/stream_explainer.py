@@ -125,7 +125,7 @@ class StreamExplainer:
                 raise
             except (ExplainError, InferenceError) as error:
                 logger.error(
-                    "%s[%d] offset %s can't be explained: %s",
+                    "can't explain %s[%d] offset %s, sending it to the dead letters: %s",
                     message.topic(),
                     partition,
                     message.offset(),

@@ -49,8 +49,9 @@ class CpuEngine(ClosedAtEnd):
     Routes:
 
     * the whole graph in ONNX Runtime: for any graph;
-    * the trees compiled (`inference.forest.CompiledForest`), and the rest of the graph in ONNX
-      Runtime, which gets their margin: for a graph with one tree ensemble on the raw features;
+    * the trees compiled (`inference.forest.compiled_forest.CompiledForest`), and the rest of the
+      graph in ONNX Runtime, which gets their margin: for a graph with one tree ensemble on the
+      raw features;
     * these trees in nvForest, on a GPU where there is one, if asked for.
 
     All give the same bits, but where the order of adding leaves differs: docs/models.md. `warm_up`
@@ -145,7 +146,11 @@ class CpuEngine(ClosedAtEnd):
         try:
             forest = NvForest(trees)
         except TreeError as error:
-            logger.warning("model %s: its trees are not in nvForest: %s", self._name, error)
+            logger.warning(
+                "model %s: nvForest can't load its trees, going on without nvForest: %s",
+                self._name,
+                error,
+            )
             return
         name = f"nvForest on the {forest.device.upper()}, then onnxruntime"
         self._routes[name] = _by_margin(forest, rest_of_graph)
@@ -160,7 +165,8 @@ class CpuEngine(ClosedAtEnd):
             worst = max(float(np.abs(values - right).max()) for values, right in pairs)
             if not worst <= TOLERANCE["float32"]:  # also where it is no number
                 logger.warning(
-                    "model %s: not answered by %s, which is off by %g on the background rows",
+                    "model %s: not using %s, whose scores differ from the whole graph's by up to "
+                    "%g on the background rows",
                     self._name,
                     name,
                     worst,

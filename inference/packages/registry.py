@@ -308,7 +308,7 @@ class Registry:
     def _hindered(self, reason: str) -> RegistryError:
         return RegistryError(
             f"registry {self._uri}: {reason}. That is of this machine, which keeps models in "
-            f"{self._cache}, and waiting does not mend it"
+            f"{self._cache}, and waiting does not fix it"
         )
 
 

@@ -216,8 +216,8 @@ class Standing:
             and command.expects != stands
         ):
             raise OvertakenError(
-                f"{record.key} {command.named} was meant to follow {command.expects or 'none'}, "
-                f"but {stands or 'none'} stood by then: look at `weir models serving` and give the "
+                f"{record.key} {command.named} was meant to replace {command.expects or 'none'}, "
+                f"but {stands or 'none'} is in force: look at `weir models serving` and give the "
                 "command again",
                 command.named,
             )
@@ -274,8 +274,8 @@ def read_command(kind: type[_Entry], record: ControlRecord) -> _Entry | None:
     except (ValueError, RecursionError) as error:
         reason = f"it is no JSON: {error}"
     raise CommandError(
-        f"control record {record.key!r} ({record.place}) can't be read: {reason}. Say it "
-        "again with `weir models promote` or `weir policy set`"
+        f"control record {record.key!r} ({record.place}) can't be read: {reason}. Give the "
+        "command again with `weir models promote` or `weir policy set`"
     )
 
 

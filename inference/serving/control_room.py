@@ -129,8 +129,8 @@ class ControlRoom:
             if self._latest.get(key) != seen:
                 raise OvertakenError(self._meanwhile(key)) from error
             raise OvertakenError(
-                "refused: somebody else is giving a command at this moment; look at `weir models "
-                "serving` and give yours again"
+                "refused: somebody else is giving a command at the same time; look at `weir "
+                "models serving` and give yours again"
             ) from error
         finally:
             self._learn()
@@ -193,8 +193,8 @@ class ControlRoom:
         ):
             if monotonic() > until:
                 raise PublishError(
-                    f"topic {self._topic!r}: what was written can't be read back: see whether it "
-                    "stands with `weir models serving`"
+                    f"topic {self._topic!r}: the command was written, but can't be read back: see "
+                    "with `weir models serving` whether it is in force"
                 )
 
     def _learn(self) -> None:

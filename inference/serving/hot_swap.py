@@ -129,7 +129,7 @@ class HotSwap:
             if (record := latest.get(POLICY_KEY)) and (said := read_command(PolicyCommand, record)):
                 policies.insert(0, said.policy)
         except CommandError as error:
-            logger.error("%s; the settings' policy holds", error)
+            logger.error("%s; using the policy of the settings", error)
         candidates = self._candidates(latest.get(CHAMPION_KEY), registered)
         refusals: list[tuple[ModelVersion, Exception]] = []
         for version in candidates:
@@ -210,9 +210,9 @@ class HotSwap:
                 version = champion.model
             self._change(version, policy, answering)
         except BuildCancelledError:
-            logger.info("we end; who starts next takes up model %s", version)
+            logger.info("stopping before model %s is ready: the next start loads it", version)
         except RegistryAwayError as error:
-            logger.error("model %s has to wait: %s; trying again", version, error)
+            logger.error("can't load model %s yet: %s; trying again", version, error)
             self._postpone(record)
             self._metrics.model_changes.labels("postponed").inc()
             reason = f"{error}; it is tried again"
@@ -220,7 +220,7 @@ class HotSwap:
             return False
         except Exception as error:
             logger.error(
-                "refused: %s; model %s, policy %s go on answering",
+                "refused a change of model or policy: %s; still serving model %s with policy %s",
                 error,
                 self._serving.model,
                 self._serving.policy.version,
@@ -258,7 +258,7 @@ class HotSwap:
         self._model, self._serving = model, serving
         if model is not before:
             before.engine.close()
-        logger.info("from now on model %s, policy %s answer", serving.model, policy.version)
+        logger.info("now serving model %s with policy %s", serving.model, policy.version)
         self._metrics.model_changes.labels("serving").inc()
         self._say("serving", version, policy.version)
 
@@ -292,7 +292,7 @@ class HotSwap:
             try:
                 champion = read_command(ChampionCommand, record)
             except CommandError as error:
-                logger.error("%s; the registry's champion answers", error)
+                logger.error("%s; using the registry's champion", error)
         named = [] if champion is None else [champion.model, *reversed(champion.before)]
         yield from dict.fromkeys(named)
         try:
@@ -361,6 +361,8 @@ def _first_that_fits(policies: Sequence[PolicySettings], package: ModelPackage) 
         try:
             return Policy(settings, package.thresholds)
         except PolicyError as error:
-            logger.error("policy %s can't hold: %s", settings.version, error)
+            logger.error(
+                "policy %s does not fit the model's thresholds: %s", settings.version, error
+            )
             problems.append(error)
     raise problems[0]

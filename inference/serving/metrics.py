@@ -258,7 +258,7 @@ class ScorerMetrics:
             self.evicted.labels(entity).set(evicted)
 
     def observe_snapshot(self, outcome: str, pause: float, write: float, size: int) -> None:
-        """Count a snapshot; see `streams.snapshots.SnapshotTaker`."""
+        """Count a snapshot; see `streams.snapshots.taker.SnapshotTaker`."""
         self.snapshots.labels(outcome).inc()
         self.snapshot.observe("pause", pause)
         self.snapshot.observe("write", write)

@@ -64,8 +64,9 @@ def plan_purge(
     if example is not None:
         raise PurgeError(
             f"Kafka deletes records only from the beginning of a partition, and {in_the_way:,} "
-            f"letters that you did not select stand before ones that you did (such as {example[0]},"
-            f" which is {example[1]}): select by --to TIME only, or by nothing with --all"
+            "dead letters that you did not select stand before ones that you did (such as "
+            f"{example[0]}, which is {example[1]}): select by --to TIME only, or by nothing with "
+            "--all"
         )
     return plan
 

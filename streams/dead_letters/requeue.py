@@ -244,13 +244,13 @@ class Requeuer:
         except KafkaException as error:
             if error.args[0].fatal():
                 raise FencedError(
-                    f"another requeue of {self._box.topic!r} has taken over: what this one had "
-                    "not sent yet is left to it"
+                    f"another `weir dead-letters requeue` of {self._box.topic!r} has taken over: "
+                    "it sends what this one had not sent yet"
                 ) from error
             self._abort()
             if refused:
                 raise RequeueError(
-                    f"{refused[0]}; nothing of the last {len(batch):,} letters was sent"
+                    f"{refused[0]}; nothing of the last {len(batch):,} dead letters was sent"
                 ) from error
             raise
         except BaseException:
@@ -290,7 +290,9 @@ class Requeuer:
             except KafkaException as error:
                 if not error.args[0].retriable() or monotonic() > deadline:
                     raise
-                logger.warning("trying again: %s", error.args[0].str())
+                logger.warning(
+                    "a Kafka transaction call failed, trying again: %s", error.args[0].str()
+                )
 
 
 def _batches(letters: Iterable[StoredDeadLetter]) -> Iterator[list[StoredDeadLetter]]:

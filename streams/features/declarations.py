@@ -28,7 +28,7 @@ class _Windowed(_Named):
     @model_validator(mode="after")
     def _window_is_long(self) -> Self:
         if self.window <= 0:
-            raise ValueError(f"feature {self.name!r}: window must be longer than nothing")
+            raise ValueError(f"feature {self.name!r}: window must be longer than 0")
         return self
 
 

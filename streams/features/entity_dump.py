@@ -22,7 +22,7 @@ from streams.features.kernels.id_index import NEVER, SLOT, WAITING_FRAUD, collec
 def dump_entity(state: EntityState) -> tuple[EntityHeader, list[NDArray[np.generic] | bytes]]:
     """Return what describes the buffers, and the buffers: views, but for names and id index."""
     names = state.slots.names
-    # With the evictions that are not committed yet: a loaded state has no marks to undo.
+    # With the evictions that are not committed yet: a loaded state has no savepoints to go back to.
     free = [*state.slots.free, *state.evicted_slots]
     used = int(state.counters[Counter.USED])
     times, values, hashes, _ = state.arena

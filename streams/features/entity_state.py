@@ -176,20 +176,20 @@ class EntityState:
         ).changes
 
     def commit(self) -> None:
-        """Forget the oldest mark."""
+        """Forget the oldest savepoint."""
         self._free_slots(self._recordings.end(0).evicted)
         if not self._recordings:
             self.slots.fresh = []
 
     def rollback(self) -> None:
-        """Go back to the oldest mark, and forget all marks."""
+        """Go back to the oldest savepoint, and forget all savepoints."""
         while self._recordings:
             self._take_back(self._recordings.end(-1))
         self.slots.fresh = []
 
     @property
     def evicted_slots(self) -> list[int]:
-        """Slots of what was evicted since the oldest mark: no longer in use, and not free yet."""
+        """Slots of what was evicted since the oldest savepoint: out of use, and not free yet."""
         return [slot for recording in self._recordings for slot in recording.evicted]
 
     def _take_back(self, recording: Recording) -> None:
@@ -235,7 +235,7 @@ class EntityState:
         self.counters[Counter.EVICTED] += found
         evicted = [(slot, self.slots.forget(slot)) for slot in idle.tolist()]
         if self._recordings:
-            # An undo brings them back: their slots are free only once the mark is released.
+            # An undo brings them back: their slots are free only once that savepoint is committed.
             self.slots.fresh.extend(evicted)
         else:
             self._free_slots([slot for slot, _ in evicted])

@@ -39,7 +39,7 @@ class FeatureState:
         self.plan = plan
         self._settings = settings or WindowSettings()
         self._entities = [EntityState(entity, self._settings) for entity in plan.entities]
-        self._marks = 0
+        self._savepoints = 0
 
     def update(self, batch: EventBatch, labels: LabelBatch | None = None) -> FeatureRows:
         """Take in events one after another, each seeing those before it.
@@ -80,42 +80,42 @@ class FeatureState:
     def savepoint(self) -> None:
         """Record the changes from here on, so that `rollback` can take them back.
 
-        Marks stack up: one for each batch that is computed and not yet committed.
+        Savepoints stack up: one for each batch that is computed and not yet committed.
         """
         for entity in self._entities:
             entity.savepoint()
-        self._marks += 1
+        self._savepoints += 1
 
     def commit(self) -> None:
-        """Forget the oldest mark: what came after it, up to the next one, stays for good.
+        """Forget the oldest savepoint: what came after it, up to the next one, stays for good.
 
         Raises:
-            RuntimeError: there is no mark.
+            RuntimeError: there is no savepoint.
         """
-        if not self._marks:
+        if not self._savepoints:
             raise RuntimeError("commit() without a savepoint()")
         for entity in self._entities:
             entity.commit()
-        self._marks -= 1
+        self._savepoints -= 1
 
     def rollback(self) -> None:
-        """Go back to the oldest mark and forget all marks.
+        """Go back to the oldest savepoint and forget all savepoints.
 
         From then on all answers are as if nothing had been taken in since.
 
         Raises:
-            RuntimeError: there is no mark.
+            RuntimeError: there is no savepoint.
         """
-        if not self._marks:
+        if not self._savepoints:
             raise RuntimeError("rollback() without a savepoint()")
         for entity in self._entities:
             entity.rollback()
-        self._marks = 0
+        self._savepoints = 0
 
     @property
-    def marks(self) -> int:
-        """How many marks there are."""
-        return self._marks
+    def savepoints(self) -> int:
+        """How many savepoints there are."""
+        return self._savepoints
 
     def dump(self) -> list[Buffer]:
         """Return a header, and the memory that is in use, as raw buffers.

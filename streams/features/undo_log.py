@@ -1,4 +1,4 @@
-"""What has changed since each mark that is still open."""
+"""What has changed since each savepoint that is still open."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ _NO_JOURNAL = np.ones(1, np.int64)
 
 @dataclass
 class Recording:
-    """What changed since a mark, and what was before it.
+    """What changed since a savepoint, and what was before it.
 
     Attributes:
         journal: see `streams.features.kernels.journal`.
@@ -42,21 +42,21 @@ class Recording:
 
 
 class Recordings(list[Recording]):
-    """Recordings of all open marks, the oldest first; only the last one grows."""
+    """Recordings of all open savepoints, the oldest first; only the last one grows."""
 
     def __init__(self) -> None:
         super().__init__()
         self._spare: list[NDArray[np.int64]] = []
 
     def begin(self, counters: NDArray[np.int64], indexed: int, names: int) -> Recording:
-        """Open a mark."""
+        """Open a savepoint."""
         journal = self._spare.pop() if self._spare else np.empty(_FIRST_WORDS, np.int64)
         journal[0] = 1
         self.append(Recording(journal, counters.copy(), indexed, names))
         return self[-1]
 
     def end(self, position: int) -> Recording:
-        """Close a mark: 0 is the oldest, -1 the newest."""
+        """Close a savepoint: 0 is the oldest, -1 the newest."""
         recording = self.pop(position)
         if recording.journal.size <= _SPARE_WORDS:
             self._spare.append(recording.journal)

@@ -130,7 +130,9 @@ class SchemaRegistry:
             self._request = request
             wait([request.answer], 0 if self._pause_s else _PATIENCE_S)
         if request.schema_id != schema_id or not request.answer.done():
-            raise RegistryUnavailableError(f"the schema registry at {self._url} is being asked")
+            raise RegistryUnavailableError(
+                f"waiting for an answer of the schema registry at {self._url}"
+            )
         return request.answer
 
     def _fetch(self, schema_id: int) -> Schema:
@@ -158,7 +160,7 @@ class SchemaRegistry:
         self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
         self._not_before_s = self._steady_s() + self._pause_s
         self._failure = (
-            f"a schema is needed and the registry at {self._url} is of no help: "
+            f"can't get a schema from the registry at {self._url}: "
             f"{f'{type(error).__name__}: {error}'[:200]}. Check schema_registry.url, username and "
             "password, and that it runs"
         )

@@ -226,20 +226,20 @@ class Intake:
         arrived = np.fromiter(map(_STAMP, map(_TIMESTAMP, messages)), np.int64, ready)
         arrived[arrived <= 0] = self._now_ms()  # stamped by nobody
         marks = _NO_MARKS if queue.is_event else self._marks(messages, values, arrived)
-        condemned = self._condemned_among(queue, offsets)
+        rejected = self._rejected_among(queue, offsets)
         left = np.arange(ready)
-        if marks.size or condemned.size:
-            left = np.delete(left, np.concatenate([marks[0], condemned]))
+        if marks.size or rejected.size:
+            left = np.delete(left, np.concatenate([marks[0], rejected]))
             values = list(map(values.__getitem__, left.tolist()))
         try:
             decoded = self._decoders[queue.topic].decode(values, arrived[left])
         except TryAgainLaterError as later:
             decoded, ready = later.decoded, int(left[later.position])
-            marks, condemned = marks[:, marks[0] < ready], condemned[condemned < ready]
+            marks, rejected = marks[:, marks[0] < ready], rejected[rejected < ready]
             if not ready:
                 return 0
         why = self._rejected_on_reread.get(queue.place, {})
-        for i in condemned.tolist():
+        for i in rejected.tolist():
             failed = Rejected(i, Reason.FAILED, None, why[int(offsets[i])])
             self._bad.append(BadRecord(messages[i], failed))
         self._bad += [BadRecord(messages[left[bad.position]], bad) for bad in decoded.rejected]
@@ -256,12 +256,12 @@ class Intake:
         queue.completed_to(int(reached[-1]) - 1)
         return ready
 
-    def _condemned_among(
+    def _rejected_among(
         self, queue: PartitionQueue, offsets: NDArray[np.int64]
     ) -> NDArray[np.intp]:
-        """Positions of those that were condemned."""
-        condemned = self._rejected_on_reread.get(queue.place)
-        return np.flatnonzero(np.isin(offsets, list(condemned))) if condemned else _NONE
+        """Positions of those to be rejected on re-read."""
+        rejected = self._rejected_on_reread.get(queue.place)
+        return np.flatnonzero(np.isin(offsets, list(rejected))) if rejected else _NONE
 
     def _marks(
         self, messages: list[Message], values: list[bytes | None], arrived: NDArray[np.int64]
@@ -278,7 +278,7 @@ class Intake:
         return np.array(marks, np.int64).reshape(-1, 2).T
 
     def take(self, limit: int) -> InputBatch | None:
-        """Up to `limit` events and labels whose turn has come, or None if nothing is to be done.
+        """Up to `limit` events and labels that are due, or None if nothing is to be done.
 
         Bad records come along as soon as all before them in their partition were taken.
         """
@@ -329,5 +329,5 @@ class Intake:
         return reached
 
 
-def _from(condemned: dict[int, str], first: int) -> dict[int, str]:
-    return {offset: why for offset, why in condemned.items() if offset >= first}
+def _from(rejected: dict[int, str], first: int) -> dict[int, str]:
+    return {offset: why for offset, why in rejected.items() if offset >= first}

@@ -17,7 +17,7 @@ TIME, OFFSET, ARRIVED = 0, 1, 2
 
 @dataclass
 class PartitionQueue:
-    """The records of one partition that wait for their turn, ascending in offset.
+    """The records of one partition that wait to be merged, ascending in offset.
 
     Attributes:
         items: the records; what they are is the reader's business.
@@ -78,7 +78,7 @@ class PartitionQueue:
         self.spoke = True
 
     def before(self, time: int) -> int:
-        """How many queued records have their turn before `time`."""
+        """How many queued records have a merge time before `time`."""
         if time == NO_LIMIT:
             return len(self.items)
         return int(np.searchsorted(self.merge_times, time, side="left"))
@@ -115,5 +115,5 @@ class PartitionQueue:
 
     @property
     def reached_at_position(self) -> int:
-        """What `reached` has to be when reading goes on there, for the same turns to come out."""
+        """What `reached` has to be when reading goes on there, for the same merge times."""
         return int(self.merge_times[0]) if self.merge_times.size else self.reached

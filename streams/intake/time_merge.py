@@ -64,11 +64,11 @@ class MergedRecords:
 NOTHING = MergedRecords(
     [], np.empty(0, np.int64), np.empty((3, 0), np.int64), [], np.empty(0, np.int64)
 )
-"""The turn of nobody."""
+"""No record is due."""
 
 
 class TimeMerge:
-    """Decides whose turn it is among the queues.
+    """Decides which queue's record is next, by merge time.
 
     Args:
         now_ms: the wall clock, UTC milliseconds; tells live events from history.
@@ -107,7 +107,7 @@ class TimeMerge:
         return sum(len(queue.items) for queue in self._queues)
 
     def take(self, limit: int) -> MergedRecords | None:
-        """Take up to `limit` records whose turn has come, or None if there are none.
+        """Take up to `limit` records that are due, or None if there are none.
 
         Removes them from their queues.
         """

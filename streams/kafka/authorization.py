@@ -33,7 +33,7 @@ class AuthorizationError(WeirError):
 
 
 def is_denial(error: KafkaError) -> bool:
-    """Whether it says that a right is missing; waiting does not mend that."""
+    """Whether it says that a right is missing; waiting does not fix that."""
     return error.code() in _KINDS
 
 

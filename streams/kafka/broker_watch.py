@@ -75,7 +75,7 @@ def _watch(address: str, config: Mapping[str, Any]) -> None:
                 "Kafka at %s can be reached again after %.0f s", address, monotonic() - began
             )
     except KafkaException as error:  # these settings make no client
-        logger.debug("no look at %s: %s", address, error)
+        logger.debug("can't check whether Kafka at %s answers: %s", address, error)
     finally:
         _answered_at[address] = monotonic()
         del _watched[address]

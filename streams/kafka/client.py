@@ -26,7 +26,7 @@ _REFUSED_S = 3.0
 _LOOK_S = 0.5
 _AGAIN_S = 0.1
 _FINAL = {KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._RESOLVE}
-"""What waiting does not mend."""
+"""What waiting does not fix."""
 _NO_LEADER = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,

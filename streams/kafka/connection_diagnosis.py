@@ -1,4 +1,4 @@
-"""Why a cluster did not let us in, and which setting mends it.
+"""Why a cluster did not let us in, and which setting fixes it.
 
 What the client says of a failed connection is often the same for several causes, so the listener is
 looked at once more with Python's own TLS, which tells them apart.
@@ -22,7 +22,7 @@ _OWN = ("ssl.certificate.", "ssl.keystore.")
 
 
 def explain_refusal(config: Mapping[str, Any], reason: str) -> str:
-    """What is wrong, in words with the setting that mends it; empty if nothing more is known.
+    """What is wrong, in words with the setting that fixes it; empty if nothing more is known.
 
     Args:
         config: librdkafka's settings.

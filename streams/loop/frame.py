@@ -30,10 +30,10 @@ class LoopFrame(ABC):
 
         Raises:
             FencedError: another process has taken over; nothing of ours was committed since.
-            OutlivedError: a transaction took too long; a new start mends it.
+            OutlivedError: a transaction took too long; a new start fixes it.
             StoppedError: the transaction at hand does not end.
             MissingHistoryError: input has expired that was not answered, or that the state needs.
-            KafkaException: the cluster failed in a way that a new attempt can't mend.
+            KafkaException: the cluster failed in a way that a new attempt can't fix.
         """
         settings = self._settings
         rivals = Rivals.of(self._kafka, settings)

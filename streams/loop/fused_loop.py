@@ -235,7 +235,9 @@ class FusedLoop(LoopFrame):
 
     def _failed(self, work: InputBatch, size: int, reason: str) -> None:
         """Take a batch back that could not be answered, to find the record to blame."""
-        logger.warning("a batch of %d failed, taken back: %s", size, reason)
+        logger.warning(
+            "a batch of %d records failed, undoing it and reading it again: %s", size, reason
+        )
         self._task.aborted(reason)
         self._recovery = max(self._recovery, _Recovery.REWIND)
         self._reject_if_alone(work, size, reason)
@@ -244,7 +246,10 @@ class FusedLoop(LoopFrame):
         if self._bisection.failed(size):
             topic = self._intake.events_topic
             if len(work.events) != 1:
-                raise RuntimeError(f"not an event is to blame, but other input: {reason}")
+                raise RuntimeError(
+                    "the record that fails is no event, so it can't go to the dead letters: "
+                    f"{reason}"
+                )
             self._intake.reject_on_reread(
                 topic, int(work.partitions[0]), int(work.offsets[0]), reason
             )
@@ -307,7 +312,7 @@ class FusedLoop(LoopFrame):
         except KafkaException as error:
             if not passes(error):
                 raise
-            logger.warning("the state can't be restored yet: %s", error.args[0].str())
+            logger.warning("can't restore the state yet, trying again: %s", error.args[0].str())
             self._recovery = _Recovery.REBUILD
             return False
 

@@ -187,7 +187,10 @@ class GroupMember:
         except KafkaException as error:
             if not passes(error):
                 raise
-            logger.warning("the group can't be asked who is in it: %s", error.args[0].str())
+            logger.warning(
+                "can't list the members of the consumer group, trying again: %s",
+                error.args[0].str(),
+            )
             return
         for each in committed:
             metadata = each.metadata or ""

@@ -103,7 +103,7 @@ class GroupReader(ClosedAtEnd):
 
         Raises:
             AuthorizationError: we may not read a topic.
-            KafkaException: the cluster failed in a way that trying again does not mend.
+            KafkaException: the cluster failed in a way that trying again does not fix.
         """
         if self._held:
             self._held = False
@@ -228,8 +228,8 @@ class GroupReader(ClosedAtEnd):
 
     def _on_lost(self, places: Collection[PartitionId]) -> None:
         logger.warning(
-            "the group %s has given our partitions to others, as it did not hear of us for too "
-            "long: joining it again",
+            "the consumer group %s removed this process, which was silent for too long, and gave "
+            "its partitions to others: joining again",
             self._group,
         )
         self._joined = False

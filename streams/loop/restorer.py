@@ -145,7 +145,7 @@ class Restorer:
         try:
             self._task.load(snapshot.buffers)
         except StateMismatchError as error:
-            logger.warning("a snapshot is of no use (%s): reading retained input", error)
+            logger.warning("ignoring the last snapshot (%s): rebuilding from the topics", error)
             return None
         return snapshot
 
@@ -157,7 +157,7 @@ class Restorer:
                 self._kafka.consumer_config(), self._topic, self.pointer, self._group
             )
         except SnapshotGoneError as error:
-            logger.warning("a snapshot is of no use (%s): reading retained input", error)
+            logger.warning("ignoring the last snapshot (%s): rebuilding from the topics", error)
             return None
         strange = snapshot.positions.keys() - ends.keys()
         ahead = [
@@ -167,7 +167,10 @@ class Restorer:
         ]
         if strange or ahead:
             # Someone has set the group's offsets back, or the group reads other topics now.
-            logger.warning("the last snapshot is not of these offsets: reading retained input")
+            logger.warning(
+                "ignoring the last snapshot (it is ahead of the committed offsets, or of other "
+                "partitions): rebuilding from the topics"
+            )
             return None
         return snapshot
 
@@ -218,4 +221,8 @@ def complain_of_missing_history(settings: SnapshotSettings, what: str) -> None:
             f"{what}. Set a longer retention.ms on these topics; to go on without, with "
             "windows that are too small at first, start with `--on-missing-history warn`"
         )
-    logger.warning("%s; going on without", what)
+    logger.warning(
+        "%s; going on without it, with windows that are too small at first "
+        "(snapshots.on_missing_history is warn)",
+        what,
+    )

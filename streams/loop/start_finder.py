@@ -116,8 +116,8 @@ class StartFinder(ClosedAtEnd):
         if monotonic() >= self._complain_at:
             self._complain_at = monotonic() + _COMPLAIN_S
             logger.warning(
-                "can't begin to read %s[%d] for the group %s yet (%s): trying again. What a "
-                "stopped worker has left open there ends after transaction_timeout",
+                "waiting for the committed offset of %s[%d] in the consumer group %s: %s. Trying "
+                "again; a transaction that a stopped worker left open may have to time out first",
                 *place,
                 self._group,
                 error.str(),

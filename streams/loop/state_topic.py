@@ -86,9 +86,9 @@ def read_state(
         partitions = len(consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic].partitions)
         if partition >= partitions:
             raise TopicError(
-                f"topic {topic!r} has {partitions} partitions, and its input has more: the state "
-                f"learnt from partition {partition} has no place. Start this process again, and it "
-                "names the fix"
+                f"topic {topic!r} has {partitions} partitions and its input has more, so there is "
+                f"none for the state of partition {partition}. Start this process again: it names "
+                "the command that adds partitions"
             )
         consumer.assign([place])
         while not cancelled.is_set():
@@ -106,9 +106,9 @@ def read_state(
             if monotonic() > complain_at:
                 complain_at = monotonic() + _COMPLAIN_S
                 logger.warning(
-                    "still reading the state in %s[%d], %d keys so far: if it has an end that does "
-                    "not come, a stopped worker has left a transaction open there, which the "
-                    "cluster ends after its timeout",
+                    "still reading the state of %s[%d], %d keys so far; if a stopped worker left "
+                    "a transaction open there, this waits until the cluster aborts it "
+                    "(transaction timeout)",
                     topic,
                     partition,
                     len(entries),

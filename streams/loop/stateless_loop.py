@@ -134,7 +134,7 @@ class StatelessLoop:
             StoppedError: something that was begun is not: it did not come to its end in time.
                 Whoever starts next reads the same records.
             FencedError: another process has our worker's name.
-            OutlivedError: calls of Kafka's client don't come back; a new start mends it.
+            OutlivedError: calls of Kafka's client don't come back; a new start fixes it.
             RecordRefusedError: the cluster takes neither an answer nor a dead letter.
             TopicError: the state topic has too few partitions.
             AuthorizationError, KafkaException: the cluster refuses us, or failed for good.
@@ -183,7 +183,11 @@ class StatelessLoop:
             fault = self._attempt(reader, part) if part else None
             if fault is None:
                 continue
-            logger.warning("%d records can't be answered together: %s", len(part), fault)
+            logger.warning(
+                "a batch of %d records failed, looking for the record at fault: %s",
+                len(part),
+                fault,
+            )
             if len(part) > 1:
                 middle = len(part) // 2
                 parts += [part[middle:], part[:middle]]
@@ -210,8 +214,8 @@ class StatelessLoop:
             message.offset(),
             reason,
         )
-        letter = Processed(rejected=[(message, Rejected(0, Reason.FAILED, None, reason))])
-        fault = self._commit(reader, letter, reader.positions([message]), [message])
+        dead_letter = Processed(rejected=[(message, Rejected(0, Reason.FAILED, None, reason))])
+        fault = self._commit(reader, dead_letter, reader.positions([message]), [message])
         if fault is not None:
             raise RecordRefusedError(
                 f"the cluster takes neither an answer to {message.topic()}[{message.partition()}] "

@@ -33,7 +33,7 @@ class Task(Protocol):
         """How far back in event time an event can matter to the answer to a later one."""
 
     def reset(self) -> None:
-        """Forget all state, and all marks."""
+        """Forget all state, and all savepoints."""
 
     def restore(self, work: InputBatch) -> None:
         """Take work that was answered before into the state, and answer nothing."""
@@ -42,13 +42,13 @@ class Task(Protocol):
         """Take work into the state and answer it."""
 
     def savepoint(self) -> None:
-        """Remember the state as it is now; marks are kept in their order."""
+        """Remember the state as it is now; savepoints are kept in their order."""
 
     def commit(self) -> None:
-        """Forget the oldest mark: what came after it is committed."""
+        """Forget the oldest savepoint: what came after it is committed."""
 
     def rollback(self) -> None:
-        """Go back to the state at the oldest mark, and forget all marks."""
+        """Go back to the state at the oldest savepoint, and forget all savepoints."""
 
     def dump(self) -> Sequence[bytes | memoryview]:
         """The state as bytes that `load` takes; must neither start nor wait for a thread."""

@@ -83,11 +83,11 @@ def unframe(stream: Buffer) -> list[memoryview]:
 
     count = number_at(0)
     if count * _LENGTH_BYTES > len(view):
-        raise ValueError("a snapshot that is shorter than its own table of contents")
+        raise ValueError("it is shorter than its own table of contents")
     numbers = [number_at(1 + i) for i in range(count)]
     start = (1 + count) * _LENGTH_BYTES
     if start + sum(numbers) != len(view):
-        raise ValueError("a snapshot whose length is not what it says")
+        raise ValueError("its length is not what its table of contents says")
     buffers = []
     for size in numbers:
         buffers.append(view[start : start + size])

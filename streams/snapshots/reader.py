@@ -69,7 +69,7 @@ def read_snapshot(config: dict[str, Any], topic: str, pointer: Pointer, owner: s
                     if is_end(message):
                         reached = max(reached, message.offset() - 1)
                         if reached < pointer.last:
-                            raise SnapshotGoneError("its topic ends before it")
+                            raise SnapshotGoneError("its topic ends before its last part")
                         continue
                     raise KafkaException(error)
                 reached = message.offset()
@@ -81,7 +81,9 @@ def read_snapshot(config: dict[str, Any], topic: str, pointer: Pointer, owner: s
                 else:
                     parts.setdefault(_snapshot_of(headers_of(message)), []).append(value)
             if time.monotonic() > deadline:
-                raise SnapshotGoneError(f"{topic}[{pointer.partition}] can't be read")
+                raise SnapshotGoneError(
+                    f"{topic}[{pointer.partition}] sent nothing for {_PATIENCE_S:.0f} s"
+                )
     finally:
         consumer.close()
     if manifest is None:
@@ -106,10 +108,10 @@ def _manifest(value: bytes) -> Manifest:
 
 def _assemble(manifest: Manifest, parts: list[bytes]) -> Snapshot:
     if len(parts) != len(manifest.hashes):
-        raise SnapshotGoneError(f"{len(parts)} of its {len(manifest.hashes)} parts are there")
+        raise SnapshotGoneError(f"only {len(parts)} of its {len(manifest.hashes)} parts are left")
     for number, (part, expected) in enumerate(zip(parts, manifest.hashes, strict=True)):
         if hash_part(part) != expected:
-            raise SnapshotGoneError(f"part {number} is damaged")
+            raise SnapshotGoneError(f"the checksum of part {number} differs")
     try:
         buffers = unframe(b"".join(parts))
     except ValueError as error:

@@ -209,7 +209,7 @@ class _Job:
             if self.stop.is_set():
                 return size, None
         if not self._copy.close():
-            logger.warning("no snapshot this time: the copy of the state came to an early end")
+            logger.warning("no snapshot this time: the forked copy of the state ended too early")
             return size, None
         manifest = Manifest(
             format=FORMAT,

@@ -101,4 +101,4 @@ def _patiently(call: Callable[[float], None]) -> None:
         except KafkaException as error:
             if not error.args[0].retriable() or monotonic() > deadline:
                 raise
-            logger.warning("trying again: %s", error.args[0].str())
+            logger.warning("a Kafka transaction call failed, trying again: %s", error.args[0].str())

@@ -95,7 +95,7 @@ class Transactor:
         """End what a killed predecessor left open, and fence it off.
 
         Raises:
-            OutlivedError: the call does not come back; a new start mends it.
+            OutlivedError: the call does not come back; a new start fixes it.
             StoppedError: it does not come back, and we are told to stop.
             KafkaException: the cluster does not let us, or does not answer in time.
         """
@@ -152,10 +152,10 @@ class Transactor:
         Raises:
             FencedError: another process has taken over; nothing of ours was committed since.
             OutlivedError: it took too long, or calls of the client don't come back, again and
-                again; a new start mends it.
+                again; a new start fixes it.
             StoppedError: it is still on its way, and we are told to stop. Whoever starts next
                 under this transactional id ends it, or the cluster when its time is over.
-            KafkaException: it failed in a way that a new attempt can't mend.
+            KafkaException: it failed in a way that a new attempt can't fix.
         """
         while self._in_flight is not None:
             if self._in_flight.done():
@@ -200,7 +200,7 @@ class Transactor:
         if len(self._abandoned) > _MOST_ABANDONED:
             self._in_flight = None
             raise OutlivedError(
-                "calls of Kafka's client do not come back, again and again: start again"
+                "several calls of Kafka's client have not come back: start this process again"
             )
         # A new producer is waited for as patiently as the cluster may take to know it.
         self._begun_at = self._sound_at = monotonic()
@@ -357,4 +357,6 @@ class Transactor:
             except KafkaException as error:
                 if not error.args[0].retriable() or monotonic() > deadline or self._stop.is_set():
                     raise
-                logger.warning("trying again: %s", error.args[0].str())
+                logger.warning(
+                    "a Kafka transaction call failed, trying again: %s", error.args[0].str()
+                )

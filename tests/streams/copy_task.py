@@ -10,7 +10,7 @@ from streams.transactions.outcome import Outgoing
 
 
 class Copy:
-    """Copies a partition; a `streams.stages.StageTask`."""
+    """Copies a partition; a `streams.stages.common.task.StageTask`."""
 
     ready = True
     stage = "copy"

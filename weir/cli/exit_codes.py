@@ -66,7 +66,7 @@ def _message(error: Exception) -> str:
             return denial(error.args[0])
         return f"Kafka: {error.args[0].str()}"
     if isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
-        return f"{error.object!r} is no text in UTF-8: write it in that"
+        return f"{error.object!r} is not UTF-8: write it in UTF-8"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)

@@ -176,7 +176,7 @@ def _contestants(
         if gpu.backend != "cpu":
             engines.append(open_engine(gpu, package, None, data_dir=folder))
     except EngineError as error:
-        logger.info("no engine on a GPU: %s", error)
+        logger.info("measuring no GPU engine: %s", error)
     plain = load_session(package.model, "plain ONNX Runtime")
     own = onnxruntime.InferenceSession(package.model, providers=["CPUExecutionProvider"])
     contestants: dict[str, Contestant] = {}

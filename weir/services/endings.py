@@ -1,4 +1,4 @@
-"""How a process ended, and whether a new start can mend that."""
+"""How a process ended, and whether a new start can fix that."""
 
 from dataclasses import dataclass
 
@@ -28,9 +28,7 @@ _KNOWN = {
         final=True,
         advice="Its last message names what is wrong: put that right, then run `weir up` again",
     ),
-    UNAVAILABLE: Ending(
-        "was not served: Kafka or the database does not answer, or denies a right (exit code 3)"
-    ),
+    UNAVAILABLE: Ending("can't reach Kafka or the database, or lacks a right there (exit code 3)"),
     FENCED: Ending(
         "gave way to another process that took over its work (exit code 4)",
         final=True,
@@ -38,7 +36,7 @@ _KNOWN = {
         'among several, set loop.topology = "staged"',
     ),
     HISTORY_MISSING: Ending(
-        "misses input that its windows look back on, which has expired (exit code 5)",
+        "lacks input that its windows need and that has expired (exit code 5)",
         final=True,
         advice='Keep the topics for longer (retention.ms); snapshots.on_missing_history = "warn" '
         "goes on with windows that are too small at first",

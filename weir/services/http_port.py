@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             answer = page(Request(query, self.headers.get("Accept", "")))
         except Exception:
-            logger.exception("%s can't be answered", parts.path)
+            logger.exception("answering a request for %s failed", parts.path)
             answer = _plain(HTTPStatus.INTERNAL_SERVER_ERROR, "it failed; the log says why\n")
         self._send(answer)
 

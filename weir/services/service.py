@@ -187,7 +187,7 @@ def _run(work: Work, stop: Event) -> None:
     try:
         outcome = work.run(stop)
     except StoppedError as stopped:
-        logger.warning("%s: whoever starts next ends what is left open", stopped)
+        logger.warning("%s; the next start cleans up what is left open", stopped)
     else:
         logger.info("stopped: %s", outcome)
     finally:
@@ -209,8 +209,9 @@ def _http_port(
             address = stack.enter_context(answering(host, port, pages))
         except OSError as error:
             raise OSError(
-                f"weir {process.name} can't answer on port {port} of {host}: {error.strerror}. End "
-                "who has it, or choose another with --metrics-port or metrics.port (0: a free one)"
+                f"weir {process.name} can't answer on port {port} of {host}: {error.strerror}. "
+                "Stop the program that uses it, or choose another with --metrics-port or "
+                "metrics.port (0: a free one)"
             ) from error
         logger.info("weir %s answers on %s: /metrics, /livez, /readyz", process.name, address)
         yield address

@@ -41,7 +41,7 @@ def stop_on_signals(stop: Event | None = None, *, leave_on_second: bool = False)
             told.get()
             if monotonic() - first >= _AGAIN_S:
                 logger.warning(
-                    "told to stop a second time: leaving at once; whoever starts next ends what "
+                    "told to stop a second time: exiting at once; the next start cleans up what "
                     "is left open"
                 )
                 leave_now(STOPPED)

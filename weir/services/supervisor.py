@@ -123,7 +123,7 @@ class Supervisor:
     """Runs a set of processes until it is stopped, or one of them ends for good.
 
     They are started in the order given and stopped in the reverse order, one after the other. One
-    that a new start can't mend takes the others along: a part that is missing in silence is
+    that a new start can't fix takes the others along: a part that is missing in silence is
     worse than an end that whoever watches us sees.
 
     Args:

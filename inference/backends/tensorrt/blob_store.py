@@ -59,7 +59,7 @@ class BlobStore:
             return None
         except (OSError, ValueError) as error:
             fault = str(error)
-        logger.warning("%s is not used: it %s", path, fault)
+        logger.warning("ignoring the cached file %s, which %s", path, fault)
         return None
 
     def write(self, name: str, identity: str, content: bytes) -> None:
@@ -98,7 +98,9 @@ class BlobStore:
             if total > limit and path.stem != keep:
                 path.unlink(missing_ok=True)
                 total -= size
-                logger.info("%s was removed: the longest unused of the built engines", path)
+                logger.info(
+                    "deleted %s, unused for longest, to stay below engine.cache_limit_mb", path
+                )
 
 
 def _wrap(content: bytes, identity: str) -> bytes:
@@ -110,13 +112,13 @@ def _wrap(content: bytes, identity: str) -> bytes:
 def _unwrap(data: bytes, identity: str) -> bytes:
     content = data[_HEADER:]
     if not data.startswith(_MAGIC):
-        raise ValueError("is no file of this store")
+        raise ValueError("was not written by Weir")
     if data[:_HEADER] == _wrap(content, identity)[:_HEADER]:
         return content
     named = data[len(_MAGIC) : len(_MAGIC) + _DIGEST]
     if named != hashlib.sha256(identity.encode()).digest():
-        raise ValueError("was written for something else")
-    raise ValueError("is damaged: its checksum is another")
+        raise ValueError("was written for another model, GPU or version")
+    raise ValueError("is damaged: its checksum differs")
 
 
 def _distrust(state: os.stat_result) -> str:

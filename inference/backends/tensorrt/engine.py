@@ -149,7 +149,9 @@ class TensorRtEngine(ClosedAtEnd):
         """Make all graphs; whether there are any. All or none, so that all slots are alike."""
         if not self._cuda.has_graphs:
             logger.info(
-                "%s has no CUDA graphs: batches are launched piece by piece", self._cuda.name
+                "%s has no CUDA graphs: launching each copy and kernel of a batch by itself, "
+                "which is slower",
+                self._cuda.name,
             )
             return False
         try:
@@ -157,7 +159,11 @@ class TensorRtEngine(ClosedAtEnd):
                 for bucket in self._buckets:
                     slot.capture(bucket)
         except EngineError as error:
-            logger.warning("no CUDA graphs, batches are launched piece by piece: %s", error)
+            logger.warning(
+                "can't make CUDA graphs, launching each copy and kernel of a batch by itself, "
+                "which is slower: %s",
+                error,
+            )
             for slot in slots:
                 slot.free_graphs()
             return False
@@ -196,7 +202,7 @@ class TensorRtEngine(ClosedAtEnd):
         try:
             slot.settle()
         except (EngineError, DeviceLostError) as error:
-            logger.warning("while a failed batch was waited for: %s", error)
+            logger.warning("waiting for the GPU to end a failed batch failed too: %s", error)
 
     def _free(self) -> None:
         """Free in reverse order; what cannot be freed is only said, since nothing can be done."""
@@ -204,4 +210,4 @@ class TensorRtEngine(ClosedAtEnd):
             with self._cuda.current():
                 self._held.close()
         except (EngineError, DeviceLostError) as error:
-            logger.warning("while the engine was closed: %s", error)
+            logger.warning("closing the engine failed, some GPU memory may stay in use: %s", error)

@@ -80,7 +80,7 @@ def open_tensorrt(
         return start()
     except PlanRefusedError as error:
         # Of the right key and whole, and yet: something that the key does not know has changed.
-        logger.warning("a kept engine is built again: %s", error)
+        logger.warning("the cached engine does not load, building it again: %s", error)
         cache.forget(key)
         return start()
 
@@ -163,5 +163,8 @@ def _build(
     try:
         store.write(name, identity, timing.content)
     except OSError as error:
-        logger.warning("kernel times cannot be kept: %s", error)
+        logger.warning(
+            "can't save kernel times in engine.cache_dir, the next build measures them again: %s",
+            error,
+        )
     return plan

@@ -81,17 +81,23 @@ class PlanCache:
                 held.enter_context(file_lock(self._lock_of(key), waiting))
             except OSError as error:
                 # A read-only folder is one way to hand out built engines: what it lacks is built.
-                logger.warning("%s: others may build the same engine beside us", error)
+                logger.warning(
+                    "can't lock the engine cache (%s): other processes may build the same engine "
+                    "at the same time",
+                    error,
+                )
             if (plan := self._read(name, key)) is not None:
                 return plan  # the one that held the lock before has built it
-            logger.info("building the engine %s; it is kept in %s", key[:12], self.store.folder)
+            logger.info("building the engine %s, to be saved in %s", key[:12], self.store.folder)
             plan = build()
             try:
                 self.store.write(name, key, plan)
                 self.store.evict((".plan", ".kernels"), self.limit, keep=key)
             except OSError as error:
                 logger.warning(
-                    "the built engine cannot be kept in %s: %s", self.store.folder, error
+                    "can't save the built engine in %s, the next start builds it again: %s",
+                    self.store.folder,
+                    error,
                 )
             return plan
 
@@ -100,7 +106,7 @@ class PlanCache:
         try:
             self.store.remove(f"{key}.plan")
         except OSError as error:
-            logger.warning("an engine of no use cannot be removed: %s", error)
+            logger.warning("can't delete the cached engine that does not load: %s", error)
 
     def _read(self, name: str, key: str) -> bytes | None:
         plan = self.store.read(name, key)

@@ -109,7 +109,9 @@ class _TensorRtPlan:
             content = bytes(memoryview(self._kernels.serialize()))
             self._store.write(f"{self._identity}.kernels", self._identity, content)
         except (OSError, TypeError) as error:
-            logger.warning("compiled kernels cannot be kept: %s", error)
+            logger.warning(
+                "can't save compiled kernels, the next start compiles them again: %s", error
+            )
 
     def close(self) -> None:
         self._config = self._kernels = None
@@ -128,7 +130,7 @@ class _TensorRtPlan:
         self._kernels = self._config.create_runtime_cache()
         content = self._store.read(f"{self._identity}.kernels", self._identity)
         if content is not None and not self._kernels.deserialize(content):
-            logger.info("kept kernels are of another version: they are compiled again")
+            logger.info("cached kernels are of another version: compiling them again")
         self._config.set_runtime_cache(self._kernels)
 
     def _failure(self, what: str) -> Exception:

@@ -39,7 +39,10 @@ def read_scaling(path: Path, declared: Sequence[str]) -> Scaling:
             held = np.array([mean, scale], np.float32)
         if not (np.isfinite(held).all() and held[1] != 0):
             raise ImportRefusedError(
-                repr(name), f"mean {mean} and scale {scale} are no use", _FORM, str(path)
+                repr(name),
+                f"mean {mean} and scale {scale} must be finite, and the scale not 0",
+                _FORM,
+                str(path),
             )
     chosen = [pairs.get(name, (0.0, 1.0)) for name in declared]
     return tuple(mean for mean, _ in chosen), tuple(scale for _, scale in chosen)

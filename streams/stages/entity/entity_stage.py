@@ -78,7 +78,7 @@ class EntityStage:
         self._dumps = StageDump(
             ["entity", part.entity, part.digest], self._sources, part.plan, windows
         )
-        # What was answered waits for its turn however long that takes: no clock, no giving up.
+        # What was answered waits to be merged however long that takes: no clock, no giving up.
         self._past = TimeMerge(alignment, lambda: _NEVER_LIVE, _tie, lambda: 0)
         self._present = TimeMerge(alignment, now_ms, _tie, steady_ms)
         self.begin(None)
@@ -183,7 +183,7 @@ class EntityStage:
                 self._waiting.queues[key].caught_up = True
 
     def take(self, limit: int) -> Step | None:
-        """Features of up to `limit` rows whose turn has come, or None if there are none."""
+        """Features of up to `limit` rows that are due, or None if there are none."""
         if not self.ready:
             return None
         merged = self._waiting.take(limit)
@@ -231,7 +231,10 @@ class EntityStage:
         elif kind == LABELS:
             progress, rows = decode_labels(body)
         else:
-            raise MessageError(f"a record of kind {kind!r} has no business here")
+            raise MessageError(
+                f"unexpected record of kind {kind!r}: see who may write to this topic, and set a "
+                "new stages.prefix"
+            )
         key = (kind == EVENTS, progress.partition)
         if key not in self._waiting.queues:
             raise MessageError(

@@ -10,7 +10,7 @@ class ProgressLog:
     """The last word of each source partition before an offset of the log.
 
     Attributes:
-        before: the marks.
+        before: these, by source partition.
     """
 
     def __init__(self, offset: int, before: dict[QueueKey, SourceProgress]) -> None:

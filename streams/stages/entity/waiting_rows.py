@@ -1,4 +1,4 @@
-"""The rows of an entity stage that wait for their turn, in a queue per source partition."""
+"""The rows of an entity stage that wait to be merged, in a queue per source partition."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
@@ -19,7 +19,7 @@ class WaitingRows:
 
     Args:
         sources: the source partitions; merged records' `queues` count in this order.
-        alignment: decides whose turn it is.
+        alignment: decides which row is next.
     """
 
     def __init__(self, sources: Iterable[QueueKey], alignment: TimeMerge) -> None:
@@ -38,7 +38,7 @@ class WaitingRows:
         self._records[key].add(offset, len(rows))
 
     def take(self, limit: int) -> MergedRecords | None:
-        """Take up to `limit` rows whose turn has come, or None if there are none."""
+        """Take up to `limit` rows that are due, or None if there are none."""
         before = {key: _Waiting.of(queue, limit) for key, queue in self.queues.items()}
         merged = self._merge.take(limit)
         if merged is None:
@@ -103,7 +103,7 @@ def new_queue(key: QueueKey) -> PartitionQueue:
 
 
 def add_rows(queue: PartitionQueue, rows: list[Any], progress: SourceProgress) -> None:
-    """Queue rows by the turns that their router gave them, and note how far it has come."""
+    """Queue rows by the merge times that their router gave them, and note how far it has come."""
     numbers = np.empty((3, len(rows)), np.int64)
     numbers[OFFSET] = [row.offset for row in rows]
     merge_times = np.array([row.merge_time for row in rows], np.int64)

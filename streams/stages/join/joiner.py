@@ -156,7 +156,10 @@ class Joiner:
                 elif kind == FEATURES:
                     self._fill(body)
                 else:
-                    raise MessageError(f"a record of kind {kind!r} has no business here")
+                    raise MessageError(
+                        f"unexpected record of kind {kind!r}: see who may write to this topic, "
+                        "and set a new stages.prefix"
+                    )
             except MessageError as error:
                 raise MessageError(f"offset {offset}: {error}") from error
             self._next = offset + 1
@@ -245,7 +248,10 @@ class Joiner:
     def _queue(self, record: int, body: bytes) -> None:
         progress, rows = self._codec.decode(body)
         if progress.partition != self.partition:
-            raise MessageError(f"an event of partition {progress.partition} has no business here")
+            raise MessageError(
+                f"unexpected event of partition {progress.partition}, expected {self.partition}: "
+                "see who may write to this topic, and set a new stages.prefix"
+            )
         if rows and self.began_at is None:
             self.began_at = rows[0].merge_time
         self.reached = max(self.reached, progress.reached)
@@ -284,7 +290,8 @@ class Joiner:
         missing = offsets[~np.isin(offsets, self._offsets)]
         if missing.size:
             raise MessageError(
-                f"features came of the event at offset {missing[0]}, which itself did not"
+                f"features of the event at offset {missing[0]} arrived, but the event itself did "
+                "not"
             )
         at = np.searchsorted(self._offsets, offsets)
         self._parts[np.ix_(at, columns)] = rows.matrix[new]

@@ -141,11 +141,11 @@ class EventRouter(Router):
         return rows
 
     def _ties(self, ids: list[Any], merge_times: NDArray[np.int64]) -> list[Any]:
-        """What orders each event among those of other partitions with the same turn.
+        """What orders each event among those of other partitions with the same merge time.
 
         The merge of `TimeMerge` takes, of the events at the front of each partition, the one of
-        the least id: that is the order of the greatest id so far within a run of equal turns. As
-        a property of the row it holds also where only some of the rows are merged.
+        the least id: that is the order of the greatest id so far within a run of equal merge times.
+        As a property of the row it holds also where only some of the rows are merged.
         """
         ties = list(ids)
         if not ties:

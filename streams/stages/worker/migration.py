@@ -120,7 +120,7 @@ class Migration:
                     return
                 if monotonic() > deadline:
                     raise FormerWorkersError(
-                        f"group {loop.group!r} is at work with other stage topics than those of "
+                        f"group {loop.group!r} still runs with other stage topics than those of "
                         f"stages.prefix = {self._version.prefix!r} ({others}): stop all its "
                         "workers, then start those with the new settings"
                     )
@@ -190,9 +190,9 @@ class Migration:
         joins = partitions_of(admin, [enriched])
         if not joins:
             raise FeaturesChangedError(
-                f"topic {enriched!r} is gone or hidden from us, and with it what was answered: "
-                "grant Read on it; if it was deleted, another loop.group answers all retained "
-                "events again, with a new prefix"
+                f"topic {enriched!r}, which tells the events that were answered, does not exist "
+                "or may not be read: grant Read on it; if it was deleted, set another loop.group "
+                "and a new stages.prefix, which answers all retained events again"
             )
         committed = self._committed(admin, places | joins)
         firsts = {
@@ -211,14 +211,14 @@ class Migration:
                 KafkaError.ILLEGAL_GENERATION,
                 KafkaError.REBALANCE_IN_PROGRESS,
             ):
-                return "one came just now"
+                return "a worker has just joined"
             raise
         failed = [each.error for each in done if each.error is not None]
         if failed:
             raise KafkaException(failed[0])
         logger.warning(
-            "the group goes on with stages.prefix = %r: all events are routed again, and those "
-            "that were not answered with %r are answered",
+            "the group moved to stages.prefix = %r: routing all retained events again, and "
+            "answering those that were not answered with %r",
             self._version.prefix,
             former.prefix,
         )

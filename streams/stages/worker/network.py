@@ -174,7 +174,11 @@ class _SourceEnds:
             try:
                 ends = {(a.topic, a.partition): f.result().offset for a, f in answers.items()}
             except KafkaException as error:
-                logger.warning("ends of partitions are not known: %s", error.args[0].str())
+                logger.warning(
+                    "can't read the end offsets of the source topics, using the last known ones: "
+                    "%s",
+                    error.args[0].str(),
+                )
                 return self._ends
             self._ends = {
                 key: ends[place.topic, place.partition] for key, place in self._sources.items()

@@ -78,7 +78,7 @@ class PartitionStartup:
         Raises:
             MissingHistoryError: records expired before they were answered.
             MessageError: something else was committed for this group.
-            KafkaException: the cluster failed in a way that a new attempt can't mend.
+            KafkaException: the cluster failed in a way that a new attempt can't fix.
         """
         if monotonic() >= self._ask_at:
             self._ask_at = monotonic() + _ASK_AGAIN_S
@@ -119,7 +119,8 @@ class PartitionStartup:
         if monotonic() >= self._complain_at:
             self._complain_at = monotonic() + _COMPLAIN_S
             logger.warning(
-                "committed offsets of %s[%d] and maybe others are not to be had yet: %s",
+                "waiting for the committed offsets of %s[%d]: %s (an open transaction may have "
+                "to time out first)",
                 *place,
                 error.str(),
             )
@@ -140,12 +141,12 @@ class PartitionStartup:
             except KafkaException as error:
                 if is_denial(error.args[0]):
                     raise
-                logger.warning("a snapshot is not to be had yet: %s", error.args[0].str())
+                logger.warning("can't read a snapshot yet, trying again: %s", error.args[0].str())
                 self._new.add(place)
                 continue
             self._member.begin(place, offset)
             self._reading[place] = restoring
-            logger.info("%s[%d] from offset %d", *place, offset)
+            logger.info("reading %s[%d] from offset %d", *place, offset)
             yield restoring
 
     def caught_up(self) -> Iterator[Restoring]:

@@ -148,7 +148,7 @@ class StageRestorer:
                 return
             except (SnapshotGoneError, StateMismatchError) as error:
                 logger.warning(
-                    "the snapshot of %s[%d] is of no use (%s): reading the whole topic",
+                    "ignoring the last snapshot of %s[%d] (%s): rebuilding from the whole topic",
                     *place,
                     error,
                 )

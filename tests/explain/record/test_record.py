@@ -282,7 +282,7 @@ def test_the_id_is_of_place_and_package() -> None:
 @pytest.mark.parametrize("schema", SCHEMAS.values())
 def test_the_schema_file_is_that_of_the_types(schema: Schema) -> None:
     assert schema_file(schema).read_text(encoding="utf-8") == schema_text(schema), (
-        "write it anew: python -c 'from explain.record_schema import *; "
+        "write it anew: python -c 'from explain.record.json_schema import *; "
         f'schema_file("{schema}").write_text(schema_text("{schema}"), encoding="utf-8")\'; where '
         "old records would no longer fit, it is a new version with a file of its own"
     )

@@ -157,7 +157,7 @@ _WRITER = """
 import sys
 sys.path[:0] = [{root!r}, {here!r}]
 from store_world import appender, record
-from explain.store_settings import StoreSettings
+from explain.store.settings import StoreSettings
 from explain.store.errors import StoreUnavailableError
 from pathlib import Path
 first, last, size = map(int, sys.argv[2:])

@@ -66,7 +66,7 @@ def test_a_record_with_bits_turned_over_ends_no_process():
     """In processes of their own: Arrow does not raise where an offset leads out of its buffer."""
     code = (
         "import random, sys\n"
-        "from explain.flagged import read_flagged\n"
+        "from explain.writing.flagged import read_flagged\n"
         "good = bytes.fromhex(sys.stdin.read())\n"
         "for seed in map(int, sys.argv[1:]):\n"
         "    chance = random.Random(seed)\n"

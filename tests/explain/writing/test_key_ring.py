@@ -113,7 +113,7 @@ def test_many_subjects_are_found_again(ring: KeyRing, monkeypatch: pytest.Monkey
 def test_threads_and_processes_agree(ring: KeyRing) -> None:
     """Four threads and two processes ask for the same new subjects at the same time."""
     code = (
-        "import sys\nfrom pathlib import Path\nfrom explain.tokens import KeyRing\n"
+        "import sys\nfrom pathlib import Path\nfrom explain.writing.key_ring import KeyRing\n"
         "with KeyRing(Path(sys.argv[1])) as ring:\n"
         "    print(' '.join(ring.token('card', i) for i in range(50)))\n"
     )

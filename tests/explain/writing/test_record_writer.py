@@ -19,7 +19,7 @@ def test_which_model_answered_is_put_together_once_for_all_events(
         made.append(model_part(package, number, backend, precision))
         return made[-1]
 
-    monkeypatch.setattr("explain.record_writer.model_part", noted)
+    monkeypatch.setattr("explain.writing.record_writer.model_part", noted)
     events = answered(model, 30)[0]
     records = [read(data) for _, data in writer_of(model, ExplainSettings()).write(events)]
     assert len(records) == len(events) > 1

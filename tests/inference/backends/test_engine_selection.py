@@ -17,7 +17,7 @@ def no_gpu(monkeypatch):
     def probe():
         raise NoGpuError("there is no NVIDIA driver here")
 
-    monkeypatch.setattr("inference.engine_choice.probe", probe)
+    monkeypatch.setattr("inference.backends.selection.probe", probe)
 
 
 def test_the_cpu_is_taken_where_it_is_asked_for(package, data, tmp_path, caplog):

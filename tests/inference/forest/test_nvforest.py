@@ -73,7 +73,7 @@ def test_one_that_is_off_is_not_taken(package, monkeypatch, caplog):
     monkeypatch.setattr(cpu_engine, "NvForest", Off)
     with CpuEngine(package, nvforest=True) as engine:
         engine.warm_up()
-        assert f"not answered by {ON_CPU}, which is off by" in caplog.text
+        assert f"not using {ON_CPU}, whose scores differ" in caplog.text
         assert ON_CPU not in engine.info.routes
 
 
@@ -94,5 +94,5 @@ def test_a_forest_that_it_refuses_is_answered_by_the_others(package, monkeypatch
     monkeypatch.setattr(cpu_engine, "NvForest", refuse)
     with CpuEngine(package, nvforest=True) as engine:
         engine.warm_up()
-    assert "its trees are not in nvForest" in caplog.text
+    assert "nvForest can't load its trees" in caplog.text
     assert "too deep" in caplog.text

@@ -221,9 +221,9 @@ def test_a_model_without_one_answer_is_refused(refusal, kind):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"a": [0, 1e-60]}', "are no use"),
-        ('{"a": [1e39, 1]}', "are no use"),
-        ('{"a": [NaN, 1]}', "are no use"),
+        ('{"a": [0, 1e-60]}', "must be finite, and the scale not 0"),
+        ('{"a": [1e39, 1]}', "must be finite, and the scale not 0"),
+        ('{"a": [NaN, 1]}', "must be finite, and the scale not 0"),
         ('{"a": [1%s, 1]}' % ("0" * 400), "no scaling file"),
         ("[" * 100_000, "no scaling file"),
         ('{"d": [0, 1]}', "do not declare"),

@@ -145,7 +145,7 @@ def world(packages: list[ModelPackage]) -> World:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What the monotonic clock says, as its only entry; it stands still."""
     seconds = [0.0]
-    monkeypatch.setattr("inference.hot_swap.monotonic", lambda: seconds[0])
+    monkeypatch.setattr("inference.serving.hot_swap.monotonic", lambda: seconds[0])
     return seconds
 
 
@@ -294,7 +294,7 @@ def test_a_command_that_follows_another_champion_is_refused(world: World) -> Non
     assert (report.outcome, report.model) == ("refused", two.package)
     assert report.asked_model == three.package
     assert "222" not in report.reason
-    assert f"{two} stood by then" in report.reason
+    assert f"{two} is in force" in report.reason
     assert [each.package for each in world.swaps] == [two.package]
     assert world.changes("refused") == 1
     after = world.carry_out(

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 # Starts a child while another thread runs; both say their process ids.
 PARENT = """
 import subprocess, sys, threading, time
-from streams.child_process import tied_to_us
+from streams.base.child_process import tied_to_us
 
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 child = subprocess.Popen(tied_to_us([sys.executable, "-c", sys.argv[1]]), start_new_session=True)

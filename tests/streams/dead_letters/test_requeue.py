@@ -213,7 +213,7 @@ def test_a_transaction_that_breaks_leaves_neither_record_nor_mark(world, monkeyp
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("streams.requeue.mark", broken)
+        patched.setattr("streams.dead_letters.requeue.mark", broken)
         with pytest.raises(KeyboardInterrupt):
             Requeuer(box, admin, EVERYTHING).run(Event())
     assert contents(box, events) == []

@@ -232,7 +232,7 @@ RUN = textwrap.dedent(
     """
     import sys
     from pathlib import Path
-    from streams.broker import BrokerSettings, LocalBroker
+    from weir.broker import BrokerSettings, LocalBroker
 
     broker = LocalBroker(BrokerSettings(data_dir=Path(sys.argv[1]), port=0))
     broker.run(lambda status: print(status.pid, flush=True))

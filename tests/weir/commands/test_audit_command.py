@@ -200,7 +200,7 @@ def test_hold_and_purge(run: Run, config: Path) -> None:
         (["anchors", "--out", "no/such/file"], 1, ["no/such/file"]),
         (["key", "--out", "/dev/full"], 1, ["/dev/full: No space left"]),
         (["log", "--after", str(2**63)], 1, ["store.url", "too large"]),
-        (["hold", "add", "--event", "1", "--note", "\udcff"], 1, ["'\\udcff' is no text in UTF-8"]),
+        (["hold", "add", "--event", "1", "--note", "\udcff"], 1, ["'\\udcff' is not UTF-8"]),
     ],
 )
 def test_mistakes_end_in_one_line(

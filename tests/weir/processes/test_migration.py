@@ -88,7 +88,7 @@ def test_other_features_take_over_from_a_killed_worker(
     first.process.send_signal(signal.SIGKILL)  # in the midst of them
     first.process.wait()
     second.wait_for(lambda: answers() == 2_100, 120)
-    assert "the group goes on with stages.prefix" in second.log
+    assert "the group moved to stages.prefix" in second.log
 
     with pytest.raises(FeaturesChangedError, match="are not new, and the group went on with"):
         claim(former)

@@ -167,7 +167,7 @@ def test_what_is_left_open_is_said(config: Config, watched: Watched) -> None:
         watched.tell_to_stop()
 
     watched.run(toy, config(), script)
-    assert watched.said[-1] == "stopped while it counts: whoever starts next ends what is left open"
+    assert watched.said[-1] == "stopped while it counts; the next start cleans up what is left open"
     assert not any("the sum" in line for line in watched.said)
 
 
@@ -219,7 +219,7 @@ def test_a_start_without_kafka_says_so_and_ends_when_told(
 
 INSISTENT = """
 import sys
-from weir.stopping import stop_on_signals
+from weir.services.stopping import stop_on_signals
 stop_on_signals(leave_on_second=True)
 print("begun", flush=True)
 while True:

@@ -11,7 +11,7 @@ from weir.services.stopping import stop_on_signals
 # Looks at what is set as often as it can, while another process tells it to stop again and again.
 STORM = """
 import subprocess, sys
-from weir.stopping import stop_on_signals
+from weir.services.stopping import stop_on_signals
 
 stop = stop_on_signals()
 SENDER = "import os\\nfor _ in range(100_000): os.kill(os.getppid(), 15)"

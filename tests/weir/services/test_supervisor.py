@@ -105,8 +105,8 @@ def test_a_failure_or_a_kill_is_followed_by_a_new_start(
     assert watcher.processes[0].starts == 3
     said = [record.getMessage() for record in caplog.records if "again" in record.msg]
     assert said == [
-        "one was not served: Kafka or the database does not answer, or denies a right (exit code "
-        "3); starting it again in 0 s",
+        "one can't reach Kafka or the database, or lacks a right there (exit code 3); starting it "
+        "again in 0 s",
         "one was ended by signal 9; starting it again in 0 s",
     ]
 
@@ -213,7 +213,7 @@ def test_a_supervisor_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> No
     program = f"""
 import sys, threading
 from weir.services.process_output import ProcessOutput
-from weir.supervisor import Supervisor
+from weir.services.supervisor import Supervisor
 commands = {{n: {[*PYTHON, WORKER]!r} + [n, {str(journal)!r}] for n in ("one", "two")}}
 Supervisor(commands, ProcessOutput(sys.stderr, list(commands), coloured=False, as_json=False)).run(
     threading.Event())

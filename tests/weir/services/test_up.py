@@ -40,7 +40,7 @@ def test_a_killed_sink_is_started_again(
     up.wait_for(lambda: up.log.count("metrics on") == 2, 120)
     assert "sink was ended by signal 9; starting it again in 1 s" in up.log
     assert up.end() == 0
-    said = [line for line in up.lines if "weir.supervisor: " not in line]
+    said = [line for line in up.lines if "weir.services.supervisor: " not in line]
     assert said
     assert all(line.startswith("sink | ") for line in said)
 
@@ -78,7 +78,7 @@ def test_each_of_three_is_killed_and_every_explanation_is_stored_once(
     up.wait_for(lambda: stored(settings) >= len(flagged), 300)
     assert up.end() == 0, up.log
     assert stored(settings) == len(flagged)
-    order = [line.split()[-1] for line in up.lines if "weir.supervisor: stopping" in line]
+    order = [line.split()[-1] for line in up.lines if "weir.services.supervisor: stopping" in line]
     assert order == list(reversed(NAMES))
     assert "Traceback" not in up.log
 

@@ -62,7 +62,7 @@ app = typer.Typer(
     help="Look at rejected records, send them again, or delete them.\n\n"
     "A record that is no event, or that can't be answered, goes to the dead-letter topic with the "
     "reason; the stream goes on. The usual way: `list` tells what came in and why; `show` one "
-    "record; the producer or the contract in `weir.toml` is mended; `requeue` sends the records "
+    "record; the producer or the contract in `weir.toml` is fixed; `requeue` sends the records "
     "through the scorer again; `purge` deletes what is done with.\n\n"
     "A record's id is where it stands: TOPIC/PARTITION/OFFSET.",
 )

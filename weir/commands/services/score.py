@@ -22,7 +22,7 @@ from weir.services.wiring import ensure_all_topics, open_registry, rights_of
 
 
 class MissingHistory(StrEnum):
-    """See `streams.snapshots.SnapshotSettings`."""
+    """See `streams.snapshots.settings.SnapshotSettings`."""
 
     FAIL = "fail"
     WARN = "warn"

@@ -164,7 +164,7 @@ def test_a_plan_that_cannot_be_kept_is_used_all_the_same(cache, monkeypatch, cap
 
     monkeypatch.setattr(BlobStore, "write", no_space)
     assert cache.get("ab", Builder()) == b"plan"
-    assert "cannot be kept" in caplog.text
+    assert "can't save the built engine" in caplog.text
 
 
 def test_a_folder_that_is_read_only_serves_what_it_has(cache, monkeypatch, caplog):
@@ -179,9 +179,9 @@ def test_a_folder_that_is_read_only_serves_what_it_has(cache, monkeypatch, caplo
         patched.setattr(Path, "unlink", read_only)
         assert cache.get("ab", Builder(b"other")) == b"plan"
         assert cache.get("cd", Builder(b"missing")) == b"missing"
-        assert "others may build the same" in caplog.text
+        assert "other processes may build the same" in caplog.text
         cache.forget("ab")
-        assert "cannot be removed" in caplog.text
+        assert "can't delete the cached engine" in caplog.text
 
 
 def _refusing_to_write(path, flags, *mode, open_=os.open):

@@ -80,7 +80,7 @@ def test_a_kept_plan_that_is_refused_is_built_again_once(machine, package, tmp_p
     runtime.refuses = 1
     open_tensorrt(SETTINGS, package, None, cache_dir=tmp_path, gpu=GPU).close()
     assert events == ["build", "load", "load", "build", "load"]
-    assert "built again: built by another version" in caplog.text
+    assert "building it again: built by another version" in caplog.text
     runtime.refuses = 2
     with pytest.raises(PlanRefusedError):
         open_tensorrt(SETTINGS, package, None, cache_dir=tmp_path, gpu=GPU)
@@ -95,7 +95,7 @@ def test_the_settings_folder_wins(machine, package, tmp_path):
 
 def test_where_there_is_a_gpu_it_is_chosen(machine, monkeypatch, package, data, tmp_path, caplog):
     caplog.set_level("INFO")
-    monkeypatch.setattr("inference.engine_choice.probe", lambda: GPU)
+    monkeypatch.setattr("inference.backends.selection.probe", lambda: GPU)
     with open_engine(SETTINGS, package, None, data_dir=tmp_path) as engine:
         assert engine.info.device == "cuda:0 NVIDIA L4"
     assert "answers on cuda:0 NVIDIA L4 by memory, with cuda-graph" in caplog.text
@@ -104,7 +104,7 @@ def test_where_there_is_a_gpu_it_is_chosen(machine, monkeypatch, package, data, 
 def test_who_is_told_to_stop_builds_nothing_else(machine, monkeypatch, package, tmp_path):
     """Not even the CPU's engine, which would take over from a build that fails."""
     steps = []
-    monkeypatch.setattr("inference.engine_choice.probe", lambda: GPU)
+    monkeypatch.setattr("inference.backends.selection.probe", lambda: GPU)
     with pytest.raises(BuildCancelledError):
         open_engine(
             SETTINGS,
@@ -122,7 +122,7 @@ def test_a_package_without_a_tensor_form_says_why(machine, monkeypatch, package,
     bare = replace(package, tensors=None, card=card)
     with pytest.raises(EngineError, match=r"no tensor form.*the trees are too deep.*'cpu'"):
         build_request(SETTINGS, bare)
-    monkeypatch.setattr("inference.engine_choice.probe", lambda: GPU)
+    monkeypatch.setattr("inference.backends.selection.probe", lambda: GPU)
     with open_engine(SETTINGS, bare, None, data_dir=tmp_path) as engine:
         assert engine.info.device == "cpu"
     assert "on the CPU: model" in caplog.text

@@ -60,7 +60,7 @@ def test_a_state_is_as_if_what_was_undone_had_never_come(
                 in_flight.clear()
     if in_flight:
         state.rollback()
-    assert state.marks == 0
+    assert state.savepoints == 0
     plain = FeatureState(plan, settings)
     for batch in kept:
         feed(plain, *batch)
