@@ -7,54 +7,23 @@ not certain while a transaction of the former owner may still move it.
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
-from threading import Event
+from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from streams.base.closing import ClosedAtEnd
-from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings
-from streams.kafka.committed_offsets import OffsetAsker
 from streams.kafka.consuming import consume_ready, is_end, note_errors
 from streams.kafka.lag import lag_of
 from streams.kafka.partition import PartitionId
+from streams.loop.start_finder import RestoredState, StartFinder, Starting
 
 logger = logging.getLogger(__name__)
 
-_ASKING = 16
-"""Threads that find out where reading goes on. Most are seldom busy; those of partitions whose
-former owner left a transaction open must not hold up the others."""
-_COMMITTED_S = 1.0
-_AGAIN_S = 0.1
-_COMPLAIN_S = 10.0
 _STARTING_POLL_S = 0.02
 _LAG_S = 0.2
-
-
-class RestoredState(Protocol):
-    """What has to be restored before a partition is read; see `streams.loop.keyed_state`."""
-
-    def read(self, place: PartitionId, cancelled: Event) -> Any:
-        """Read what was committed of a partition's state, in another thread."""
-
-    def load(self, place: PartitionId, entries: Any) -> None:
-        """Take up what was read."""
-
-    def drop(self, place: PartitionId) -> None:
-        """Forget the state of a partition that is ours no more."""
 
 
 @dataclass
@@ -69,14 +38,6 @@ class _Reading:
     def due(self) -> int:
         """What can be committed at once, beside what is handed out and not committed yet."""
         return self.drained_at if self.handed_out <= self.committed else -1
-
-
-@dataclass
-class _Starting:
-    """A partition that has come and is not read yet."""
-
-    start: "Future[tuple[int, Any]]"
-    cancelled: Event = field(default_factory=Event)
 
 
 class GroupReader(ClosedAtEnd):
@@ -98,18 +59,16 @@ class GroupReader(ClosedAtEnd):
         session_timeout: int = 45_000,
         state: RestoredState | None = None,
     ) -> None:
-        self._kafka = kafka
         self._group = group
         self._state = state
+        self._finder = StartFinder(kafka, group, state)
         self._reading: dict[PartitionId, _Reading] = {}
-        self._starting: dict[PartitionId, _Starting] = {}
+        self._starting: dict[PartitionId, Starting] = {}
         self._joined = False
         self._held = False
         self._closed = False
         self._lag: Mapping[PartitionId, int] = {}
-        self._lag_at = self._complain_at = 0.0
-        self._askers: SimpleQueue[OffsetAsker] = SimpleQueue()
-        self._threads = ThreadPoolExecutor(_ASKING, thread_name_prefix="start of a partition")
+        self._lag_at = 0.0
         self._consumer: Any = Consumer(
             kafka.consumer_config(
                 group_id=group,
@@ -231,10 +190,7 @@ class GroupReader(ClosedAtEnd):
         self._closed = True  # partitions may come while we leave
         for starting in self._starting.values():
             starting.cancelled.set()
-        self._threads.shutdown(cancel_futures=True)
-        with suppress(Empty):
-            while True:
-                self._askers.get_nowait().close()
+        self._finder.close()
         self._consumer.close()
 
     def _serve(self, limit: int, timeout_s: float) -> list[Message]:
@@ -288,49 +244,7 @@ class GroupReader(ClosedAtEnd):
 
     def _start(self, places: Iterable[PartitionId]) -> None:
         for place in () if self._closed else places:
-            cancelled = Event()
-            future = self._threads.submit(self._find_start, place, cancelled)
-            self._starting[place] = _Starting(future, cancelled)
-
-    def _find_start(self, place: PartitionId, cancelled: Event) -> tuple[int, Any]:
-        """What the group has committed of a partition, and its state there; in a thread."""
-        while not cancelled.is_set():
-            try:
-                committed = self._committed(place)
-                # Not before, or the state might lack what the transaction did that moved it.
-                entries = None if self._state is None else self._state.read(place, cancelled)
-            except KafkaException as error:
-                if is_denial(error.args[0]):
-                    raise
-                # So it is for as long as a transaction of a worker that died is open.
-                self._complain(place, error.args[0])
-                cancelled.wait(_AGAIN_S)
-            else:
-                return committed, entries
-        return -1, None
-
-    def _committed(self, place: PartitionId) -> int:
-        """What the group has committed of a partition, once that is certain; -1 is nothing."""
-        try:
-            asker = self._askers.get_nowait()
-        except Empty:
-            asker = OffsetAsker(self._kafka, self._group)
-        committed = asker.committed(*place, _COMMITTED_S)
-        self._askers.put(asker)
-        if committed.error is not None:
-            raise KafkaException(committed.error)
-        return max(int(committed.offset), -1)
-
-    def _complain(self, place: PartitionId, error: KafkaError) -> None:
-        if monotonic() >= self._complain_at:
-            self._complain_at = monotonic() + _COMPLAIN_S
-            logger.warning(
-                "waiting for the committed offset of %s[%d] in the consumer group %s: %s. Trying "
-                "again; a transaction that a stopped worker left open may have to time out first",
-                *place,
-                self._group,
-                error.str(),
-            )
+            self._starting[place] = self._finder.find(place)
 
     def _begin_those_that_can(self) -> None:
         for place, starting in list(self._starting.items()):
