@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 from deaf_proxy import DeafProxy
 
-from streams import broker_watch, client_log
+from streams.kafka import broker_watch, client_log
 from streams.kafka.client import KafkaSettings
 from streams.kafka.client_log import ClientLog
 from streams.kafka.publisher import Publisher
