@@ -22,7 +22,9 @@ from urllib.request import urlopen
 OVERLAPPED = ("produce", "commit")
 """A transaction is written and committed in a thread while the next batch is computed."""
 
-_LOOK_S = 0.2
+_LOOK_S = 0.5
+"""Seldom: every look at its metrics costs the scorer some milliseconds."""
+
 _PATIENCE_S = 300.0
 _SAMPLE = re.compile(r'^(\w+)(?:\{(?:stage="(\w+)"|[^}]*)\})? (\S+)$', re.MULTILINE)
 
@@ -147,7 +149,7 @@ def _scorer(
         while not (found := re.search(r"http://[\w.:]+/metrics", log.read_text())):
             if process.poll() is not None:
                 raise ChildProcessError("it ended before it was ready")
-            sleep(_LOOK_S)
+            sleep(0.05)
         yield process, found[0]
     except OSError as error:
         raise RuntimeError(f"the scorer of {checkout}: {error}; {log.read_text()}") from error

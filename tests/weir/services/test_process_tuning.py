@@ -37,9 +37,13 @@ def test_the_lock_changes_hands_within_a_millisecond():
 
 def test_what_was_made_before_is_not_looked_at_again():
     made = [[number] for number in range(1_000)]
+    before = gc.get_threshold()
     try:
         spare_the_collector()
         assert gc.get_freeze_count() > len(made)
         assert not any(each is made for each in gc.get_objects())
+        # One batch of messages sets no pass off.
+        assert gc.get_threshold()[0] > 10_000
     finally:
         gc.unfreeze()
+        gc.set_threshold(*before)
