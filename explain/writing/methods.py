@@ -7,7 +7,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from explain.exact.background import BackgroundLime
 from explain.lime.explanation import Explanation
 from explain.lime.lime import Lime
 from explain.lime.model_queries import LEAST_SCORE
@@ -86,6 +85,9 @@ class LimeMethod:
     def __init__(
         self, package: ModelPackage, explain: ExplainSettings, reasons: ReasonSettings
     ) -> None:
+        # Here, since scikit-learn takes seconds to import, which no other method needs.
+        from explain.exact.background import BackgroundLime
+
         self._lime = BackgroundLime(package, explain.lime, explain.seed)
         self._sure = explain.confidence
         self._background = package.background

@@ -136,7 +136,7 @@ def test_who_is_killed_before_the_end_has_changed_nothing(
     code = (
         "import os, sys\n"
         "from streams.transactions.control_writer import ControlWriter\n"
-        "from streams.kafka import KafkaSettings\n"
+        "from streams.kafka.client import KafkaSettings\n"
         "writer = ControlWriter(KafkaSettings(bootstrap_servers=sys.argv[1]), sys.argv[2])\n"
         "writer._producer.begin_transaction()\n"
         "writer._producer.produce(sys.argv[2], b'half', 'champion')\n"

@@ -176,7 +176,7 @@ def test_what_is_stopped_goes_on_and_two_at_a_time_send_nothing_twice(world, kaf
                 second.append(Requeuer(box, admin, EVERYTHING).run(Event()).total)
             return False
 
-    with pytest.raises(FencedError, match="another requeue"):
+    with pytest.raises(FencedError, match="another `weir dead-letters requeue`"):
         Requeuer(box, admin, EVERYTHING).run(_StartsAnother())
     assert second == [7]
     values = Counter(message.value() for message in contents(box, events))
