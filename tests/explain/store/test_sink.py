@@ -169,7 +169,7 @@ def test_a_group_at_rest_has_no_lag(world: World, tmp_path: Path) -> None:
     producer.init_transactions(30)
     with StoreSettings().open_database(tmp_path) as database:
         sink = world.sink(database)
-        assert not sink.ready
+        assert sink.waits_for() != []
         with world.sinking(database, sink):
             for number in range(2):
                 producer.begin_transaction()
