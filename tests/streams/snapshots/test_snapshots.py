@@ -27,7 +27,7 @@ def test_a_stream_of_another_length_is_refused(buffers: list[bytes], data: st.Da
     length = data.draw(st.integers(0, len(stream) - 1))
     for wrong in (stream[:length], stream + b"x", b"\xff" * 8 + stream[8:]):
         with pytest.raises(
-            ValueError, match="its own table of contents|what its table of contents says"
+            ValueError, match=r"its own table of contents|what its table of contents says"
         ):
             unframe(wrong)
 
