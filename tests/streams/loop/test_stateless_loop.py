@@ -254,4 +254,4 @@ def test_a_state_topic_with_too_few_partitions_ends_it(kafka: str, make_topics: 
     runner = Running(world.worker("a"))
     assert runner.ended(60)
     assert isinstance(runner.error, TopicError)
-    assert f"topic {world.state_topic!r} has 3 partitions, and its input" in str(runner.error)
+    assert f"topic {world.state_topic!r} has 3 partitions and its input" in str(runner.error)
