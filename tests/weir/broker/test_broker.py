@@ -244,7 +244,7 @@ RUN = textwrap.dedent(
     ("sent", "exit_code"),
     [
         (signal.SIGTERM, 0),
-        (signal.SIGINT, 0),
+        pytest.param(signal.SIGINT, 0, marks=pytest.mark.exhaustive),
         pytest.param(
             signal.SIGKILL,
             -signal.SIGKILL,

@@ -79,7 +79,11 @@ def wait_for(watcher: Watcher, count: int, scorer: subprocess.Popen[bytes]) -> N
         sleep(0.01)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["sigterm", "sigkill"])
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param(signal.SIGTERM, marks=pytest.mark.exhaustive), signal.SIGKILL],
+    ids=["sigterm", "sigkill"],
+)
 def test_every_event_is_answered_exactly_once_with_exact_features(
     config: Path, events: Path, how: signal.Signals
 ) -> None:
