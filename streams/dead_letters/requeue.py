@@ -6,7 +6,7 @@ an interrupted run nor two at a time send a letter twice.
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event
@@ -29,12 +29,14 @@ from streams.dead_letters.reader import (
 )
 from streams.kafka.message import Header
 from streams.transactions.errors import FencedError
+from streams.transactions.patience import patiently
 
 logger = logging.getLogger(__name__)
 
 _LETTERS = 500
 _BYTES = 8_000_000
 _TRANSACTION_MS = 15_000  # how long readers of the target may wait if we die in the midst of one
+_PATIENCE_S = 2 * _TRANSACTION_MS / 1_000
 _ABORT_S = 5.0
 _SETTLED_WITHIN_S = 120.0
 _AGAIN_S = 0.2
@@ -138,7 +140,7 @@ class Requeuer:
             )
         )
         try:
-            self._patiently(self._producer.init_transactions)
+            patiently(self._producer.init_transactions, _PATIENCE_S)
             # Only now: what the predecessor has committed can be read, and it commits no more.
             self._wait_until_settled()
             return self._send_all(stopping, reading_marks, reading_letters)
@@ -240,7 +242,7 @@ class Requeuer:
             for partition, marked in offsets.items():
                 value, headers = mark(marked, now_ms())
                 self._produce(self._box.topic, partition, None, value, headers, note)
-            self._patiently(self._producer.commit_transaction)
+            patiently(self._producer.commit_transaction, _PATIENCE_S)
         except KafkaException as error:
             if error.args[0].fatal():
                 raise FencedError(
@@ -279,20 +281,6 @@ class Requeuer:
                 return
             except BufferError:
                 self._producer.poll(0.1)
-
-    def _patiently(self, call: Callable[..., None]) -> None:
-        """Call again while the client says that it may go better next time."""
-        deadline = monotonic() + 2 * _TRANSACTION_MS / 1_000
-        while True:
-            try:
-                call(max(1.0, deadline - monotonic()))
-                return
-            except KafkaException as error:
-                if not error.args[0].retriable() or monotonic() > deadline:
-                    raise
-                logger.warning(
-                    "a Kafka transaction call failed, trying again: %s", error.args[0].str()
-                )
 
 
 def _batches(letters: Iterable[StoredDeadLetter]) -> Iterator[list[StoredDeadLetter]]:

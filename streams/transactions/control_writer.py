@@ -1,9 +1,6 @@
 """Commands on the control topic, one writer at a time; `streams.kafka.control_topic` reads it."""
 
-import logging
-from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic
 from typing import Any, Self
 from warnings import catch_warnings, simplefilter
 
@@ -13,8 +10,7 @@ from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings
 from streams.kafka.publisher import PublishError
 from streams.transactions.errors import FencedError
-
-logger = logging.getLogger(__name__)
+from streams.transactions.patience import patiently
 
 _TRANSACTION_MS = 10_000
 """So long readers may have to wait for what comes behind a command whose writer was killed."""
@@ -45,7 +41,7 @@ class ControlWriter:
             )
         )
         try:
-            _patiently(self._producer.init_transactions)
+            patiently(self._producer.init_transactions, _PATIENCE_S)
         except BaseException:
             self._producer.close()
             raise
@@ -75,7 +71,7 @@ class ControlWriter:
         try:
             self._producer.begin_transaction()
             self._producer.produce(self._topic, value, key, on_delivery=note)
-            _patiently(self._producer.commit_transaction)
+            patiently(self._producer.commit_transaction, _PATIENCE_S)
         except KafkaException as error:
             cause = error.args[0]
             if is_denial(cause):
@@ -89,16 +85,3 @@ class ControlWriter:
                 self._producer.abort_transaction(_ABORT_S)
             raise PublishError(f"topic {self._topic!r}: {cause.str()}") from error
         return places[0]
-
-
-def _patiently(call: Callable[[float], None]) -> None:
-    """Call again while the client says that it may go better next time."""
-    deadline = monotonic() + _PATIENCE_S
-    while True:
-        try:
-            call(max(1.0, deadline - monotonic()))
-            return
-        except KafkaException as error:
-            if not error.args[0].retriable() or monotonic() > deadline:
-                raise
-            logger.warning("a Kafka transaction call failed, trying again: %s", error.args[0].str())
