@@ -22,6 +22,7 @@ from streams.kafka.lag_metric import LagCollector
 from streams.kafka.partition import PartitionId
 from streams.kafka.publisher import Publisher
 from streams.loop.group_reader import GroupReader
+from streams.loop.position_check import PositionCheck
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ _POLL_S = 0.5
 _ANCHOR_S = 1.0
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 30.0
+_LEAVING_S = 60.0
 
 
 class SinkMetrics:
@@ -68,6 +70,7 @@ class ExplanationSink:
     Args:
         topic: of the explanations.
         max_batch: records in one transaction.
+        tolerant: see `PositionCheck`.
     """
 
     def __init__(
@@ -80,8 +83,10 @@ class ExplanationSink:
         max_batch: int,
         appender: Appender,
         metrics: SinkMetrics,
+        tolerant: bool = False,
     ) -> None:
         self._kafka = kafka
+        self._tolerant = tolerant
         self._topic = topic
         self._dead_letters = dead_letters
         self._group = group
@@ -111,12 +116,27 @@ class ExplanationSink:
             StoreError: it can't be written to.
             StoppedError: the database is away; the next start signs for the last records.
             PublishError: a dead letter did not arrive.
+            PositionLostError: where the group was is no place in the topic any more.
             AuthorizationError, KafkaException: the cluster refuses us.
         """
+        check = PositionCheck(
+            self._kafka,
+            group=self._group,
+            topics=[self._topic],
+            log_topic="",  # where the group's offsets are gone, the store knows what it has
+            tolerant=self._tolerant,
+            remedy='start with snapshots.on_missing_history = "warn"',
+            refuse_expired=True,
+        )
+        check.run(stop, _LEAVING_S)
         try:
             with (
                 GroupReader(
-                    kafka=self._kafka, group=self._group, topics=[self._topic], worker="weir-sink"
+                    kafka=self._kafka,
+                    group=self._group,
+                    topics=[self._topic],
+                    worker="weir-sink",
+                    check=check,
                 ) as self._reader,
                 Publisher(self._kafka) as letters,
             ):

@@ -56,6 +56,7 @@ class StreamExplainer:
     Args:
         writer_of: from the first digits of a package's id to what explains its answers; raises
             `StoppedError` where it has to wait for that and we are told to stop.
+        position_log, tolerant, widen: see `StatelessLoop`.
     """
 
     def __init__(
@@ -69,6 +70,9 @@ class StreamExplainer:
         worker: str,
         writer_of: Callable[[str], RecordWriter],
         metrics: ExplainerMetrics,
+        position_log: str = "",
+        tolerant: bool = False,
+        widen: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._explanations = explanations
@@ -85,6 +89,9 @@ class StreamExplainer:
             session_timeout=settings.session_timeout,
             transaction_timeout=settings.transaction_timeout,
             machine_errors=(KeyRingError,),  # such as a full disk
+            position_log=position_log,
+            tolerant=tolerant,
+            widen=widen,
             committed=metrics.transactions.labels("committed").inc,
             aborted=lambda _: metrics.transactions.labels("aborted").inc(),
             rejected=lambda reason: metrics.dead_letters.labels(reason.value).inc(),

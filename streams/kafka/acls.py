@@ -13,9 +13,9 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from streams.kafka.topics import ROLES, TopicSettings
+from streams.kafka.topics import FOLLOWING, ROLES, TopicSettings
 
-Operation = Literal["Create", "Delete", "Describe", "Read", "Write"]
+Operation = Literal["Alter", "Create", "Delete", "Describe", "Read", "Write"]
 Resource = Literal["topic", "group", "transactional-id"]
 Pattern = Literal["literal", "prefixed"]
 
@@ -65,6 +65,7 @@ _RESOURCE_TYPES = {
     "transactional-id": ResourceType.TRANSACTIONAL_ID,
 }
 _OPERATIONS = {
+    "Alter": AclOperation.ALTER,
     "Create": AclOperation.CREATE,
     "Delete": AclOperation.DELETE,
     "Describe": AclOperation.DESCRIBE,
@@ -145,8 +146,12 @@ def acls_of(process: Process, usage: Usage) -> list[Acl]:
 
 def _topics(usage: Usage) -> list[Acl]:
     names = [*(usage.topics.name(role) for role in ROLES), *usage.stages]
-    return [Acl("Create", "topic", name, why="makes it") for name in names] + [
-        Acl("Describe", "topic", name, why="sees whether it is there") for name in names
+    # The last stage topic is the one of the join, which has as many as the events.
+    following = [*(usage.topics.name(role) for role in FOLLOWING), *usage.stages[-1:]]
+    return [
+        *(Acl("Create", "topic", name, why="makes it") for name in names),
+        *(Acl("Describe", "topic", name, why="sees whether it is there") for name in names),
+        *(Acl("Alter", "topic", name, why="gives it as many partitions") for name in following),
     ]
 
 
@@ -168,6 +173,7 @@ def _scorer(usage: Usage) -> list[Acl]:
         Acl("Write", "topic", topics.scores, why="answers"),
         Acl("Write", "topic", topics.feature_log, why="what the model saw"),
         Acl("Write", "topic", topics.dead_letters, why="rejected records"),
+        *_positions(topics),
         Acl("Read", "topic", topics.control, why="which model and policy shall answer"),
         Acl("Write", "topic", topics.control, why="says what became of that"),
     ]
@@ -192,6 +198,13 @@ def _scorer(usage: Usage) -> list[Acl]:
     else:
         own = Acl("Write", "transactional-id", f"{usage.group}-fused", why="exactly once")
     return [*acls, own]
+
+
+def _positions(topics: TopicSettings) -> list[Acl]:
+    return [
+        Acl("Read", "topic", topics.positions, why="where its group was, at a start"),
+        Acl("Write", "topic", topics.positions, why="where its group is"),
+    ]
 
 
 def _evaluation(usage: Usage) -> list[Acl]:
@@ -244,6 +257,7 @@ def _explainer(usage: Usage) -> list[Acl]:
         Acl("Read", "topic", topics.feature_log, why="what models saw and answered"),
         Acl("Write", "topic", topics.explanations, why="explanations"),
         Acl("Write", "topic", topics.dead_letters, why="what can't be explained"),
+        *_positions(topics),
         Acl("Read", "group", group, why="membership and committed offsets"),
         Acl("Write", "transactional-id", f"{group}-", "prefixed", "exactly once"),
     ]

@@ -7,6 +7,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from streams.kafka.authorization import AuthorizationError, is_denial
 from streams.kafka.client import KafkaSettings, watermarks
+from streams.kafka.topic_watch import PositionLostError
 
 logger = logging.getLogger(__name__)
 
@@ -15,6 +16,13 @@ _HOPELESS = {
     KafkaError.INCONSISTENT_GROUP_PROTOCOL,
     KafkaError.INVALID_SESSION_TIMEOUT,
 }
+
+_POSITION_LOST = {
+    KafkaError._AUTO_OFFSET_RESET,
+    KafkaError._LOG_TRUNCATION,
+    KafkaError.OFFSET_OUT_OF_RANGE,
+}
+"""What a consumer says that may not choose another position itself."""
 
 _BATCH = 10_000
 _POLL_S = 0.5
@@ -121,6 +129,7 @@ def note_errors(messages: Sequence[Message]) -> None:
 
     Raises:
         AuthorizationError: we may not read a topic.
+        PositionLostError: a partition has nothing any more where reading was to go on.
         KafkaException: trying on is of no use.
     """
     for message in messages:
@@ -129,6 +138,13 @@ def note_errors(messages: Sequence[Message]) -> None:
             continue
         if is_denial(error) and message.topic():
             raise AuthorizationError([f"Read on topic {message.topic()!r}"])
+        if error.code() in _POSITION_LOST:
+            raise PositionLostError(
+                f"{message.topic()}[{message.partition()}] has nothing at offset "
+                f"{message.offset()} any more, which was to be read next ({error.str()}): its "
+                "records expired before they were read, or the topic was truncated or made anew. "
+                "Start again: the start says which, and what can be done"
+            )
         if error.code() in _HOPELESS or is_denial(error):
             raise KafkaException(error)
         logger.warning("Kafka: %s", error.str())

@@ -1,17 +1,16 @@
 """The topics of Weir, and how they are made."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from time import monotonic, sleep
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, get_args
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 from pydantic import Field, model_validator
 
-from streams.base.errors import WeirError
 from streams.base.section import Section
 from streams.kafka.authorization import AuthorizationError, is_denial
+from streams.kafka.topic_partitions import TopicError, partitions_of, wait_until_known, widen_topics
 
 logger = logging.getLogger(__name__)
 
@@ -24,18 +23,17 @@ Role = Literal[
     "snapshots",
     "explanations",
     "control",
+    "positions",
 ]
 ROLES: tuple[Role, ...] = get_args(Role)
 SCORER_ROLES = tuple(role for role in ROLES if role != "explanations")
 """Of the topics that a scorer reads and writes; those who read what it writes have their own."""
-_FOLLOWING: tuple[Role, ...] = ("scores", "feature_log", "explanations")
+FOLLOWING: tuple[Role, ...] = ("scores", "feature_log", "explanations")
 """What is written there goes to the partition of the record that it is about."""
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
 """What Kafka takes as the name of a topic."""
 
-_KNOWN_WITHIN_S = 15.0
-_AGAIN_S = 0.05
 _LARGE_MESSAGES = "16777216"
 _FOREVER = "-1"
 _SNAPSHOT_CONFIG = {
@@ -46,6 +44,14 @@ _SNAPSHOT_CONFIG = {
     "delete.retention.ms": "3600000",
 }
 _CONTROL_CONFIG = {"cleanup.policy": "compact"}
+_POSITIONS_CONFIG = {
+    "cleanup.policy": "compact",
+    # Each transaction supersedes the one before, and a start reads all that is left.
+    "segment.bytes": "4194304",
+    "min.cleanable.dirty.ratio": "0.1",
+}
+_ONE_PARTITION: tuple[Role, ...] = ("control", "positions")
+"""Of what is said there, the order counts; or there is little of it."""
 
 
 class TopicSettings(Section):
@@ -65,6 +71,7 @@ class TopicSettings(Section):
     snapshots: Name = "weir.snapshots"
     control: Name = "weir.control"
     explanations: Name = "weir.explanations"
+    positions: Name = "weir.positions"
     partitions: int = Field(default=4, ge=1)
     replication_factor: int = -1
     config: dict[Role, dict[str, str]] = Field(default_factory=dict)
@@ -87,20 +94,6 @@ class TopicSettings(Section):
         return name
 
 
-class TopicError(WeirError):
-    """A topic is missing, or its shape does not fit."""
-
-
-def partitions_of(admin: AdminClient, names: Iterable[str]) -> dict[str, int]:
-    """Number of partitions of each of these topics that exists."""
-    known = admin.list_topics(timeout=15).topics
-    return {
-        name: len(known[name].partitions)
-        for name in names
-        if name in known and known[name].error is None
-    }
-
-
 def partition_counts(admin: AdminClient, topics: TopicSettings) -> dict[Role, int]:
     """Number of partitions of each topic that exists, by role."""
     names = {role: topics.name(role) for role in ROLES}
@@ -114,11 +107,12 @@ def ensure_topics(
     """Make the topics that are missing of some roles, `events` among them; return their names.
 
     Answers go to the partition of their event, so their topics get as many partitions as
-    ``events`` has.
+    ``events`` has, also where they are there with fewer.
 
     Raises:
-        TopicError: a topic can't be made, or one of answers has fewer partitions than the events.
-        AuthorizationError: a topic is missing, or hidden from us, and we may not make it.
+        TopicError: a topic can't be made.
+        AuthorizationError: a topic is missing, hidden from us or too narrow, and we may not change
+            that.
         KafkaException: the cluster failed.
     """
     known = partition_counts(admin, topics)
@@ -130,15 +124,13 @@ def ensure_topics(
         missing.remove("events")
     if missing:
         counts = wait_until_known(admin, [topics.events])
-        as_many = [role for role in missing if role != "control"]
+        single = [role for role in missing if role in _ONE_PARTITION]
+        as_many = [role for role in missing if role not in _ONE_PARTITION]
         made += _make(admin, topics, as_many, counts[topics.events])
-    if "control" in missing:
-        # One partition: what is said there has an order.
-        made += _make(admin, topics, ["control"], 1)
+        made += _make(admin, topics, single, 1)
     if made:
         logger.info("made topics %s", ", ".join(made))
-    counts = wait_until_known(admin, [topics.name(role) for role in roles])
-    _check_following(topics, "events", roles, counts)
+    _widen_following(admin, topics, "events", roles)
     return made
 
 
@@ -147,10 +139,12 @@ def ensure_beside(
 ) -> list[str]:
     """Make the topics of some roles that are missing, with as many partitions as `source` has.
 
+    One that follows `source` and has fewer partitions gets as many.
+
     Raises:
-        TopicError: there is no topic `source`, one can't be made, or one that follows `source` has
-            fewer partitions.
-        AuthorizationError: a topic is missing, or hidden from us, and we may not make it.
+        TopicError: there is no topic `source`, or one can't be made.
+        AuthorizationError: a topic is missing, hidden from us or too narrow, and we may not change
+            that.
     """
     counts = partitions_of(admin, [topics.name(source)])
     if not counts:
@@ -158,9 +152,10 @@ def ensure_beside(
             f"there is no topic {topics.name(source)!r}: make it with `weir topics`, or start "
             "`weir score`"
         )
-    made = ensure_roles(admin, topics, roles, counts[topics.name(source)])
-    counts |= wait_until_known(admin, [topics.name(role) for role in roles])
-    _check_following(topics, source, roles, counts)
+    as_many = [role for role in roles if role not in _ONE_PARTITION]
+    made = ensure_roles(admin, topics, as_many, counts[topics.name(source)])
+    made += ensure_roles(admin, topics, [role for role in roles if role in _ONE_PARTITION], 1)
+    _widen_following(admin, topics, source, roles)
     return made
 
 
@@ -183,18 +178,17 @@ def ensure_roles(
     return made
 
 
-def _check_following(
-    topics: TopicSettings, source: Role, roles: Sequence[Role], counts: Mapping[str, int]
+def _widen_following(
+    admin: AdminClient, topics: TopicSettings, source: Role, roles: Sequence[Role]
 ) -> None:
-    """Refuse topics that have no partition for some of what is written to them."""
-    given = counts[topics.name(source)]
-    for name in (topics.name(role) for role in roles if role in _FOLLOWING):
-        if counts[name] < given:
-            raise TopicError(
-                f"topic {name!r} has {counts[name]} partitions, and {topics.name(source)!r} has "
-                f"{given}: give it at least as many, such as with kafka-topics.sh --alter --topic "
-                f"{name} --partitions {given}"
-            )
+    """Give topics that have no partition for some of what is written to them as many as `source`.
+
+    Raises:
+        AuthorizationError: we may not.
+    """
+    following = [topics.name(role) for role in roles if role in FOLLOWING]
+    given = wait_until_known(admin, [topics.name(source)])[topics.name(source)]
+    widen_topics(admin, following, given, f"{topics.name(source)!r} has them")
 
 
 def _make(
@@ -211,6 +205,8 @@ def _make(
             config = _SNAPSHOT_CONFIG
         elif role == "control":
             config = _CONTROL_CONFIG
+        elif role == "positions":
+            config = _POSITIONS_CONFIG
         configs[topics.name(role)] = config | topics.config.get(role, {})
     return make_topics(admin, configs, partitions, topics.replication_factor)
 
@@ -254,23 +250,3 @@ def make_topics(
     if denied:
         raise AuthorizationError(denied)
     return made
-
-
-def wait_until_known(admin: AdminClient, names: Sequence[str]) -> dict[str, int]:
-    """Partitions of all these topics, once they are known: a broker may take a moment for new ones.
-
-    Raises:
-        TopicError: some are not known for long.
-    """
-    deadline = monotonic() + _KNOWN_WITHIN_S
-    while True:
-        counts = partitions_of(admin, names)
-        unknown = [name for name in names if name not in counts]
-        if not unknown:
-            return counts
-        if monotonic() > deadline:
-            raise TopicError(
-                f"the cluster does not know {', '.join(unknown)} yet, which it has made: "
-                "see whether its brokers are well"
-            )
-        sleep(_AGAIN_S)

@@ -1,27 +1,54 @@
 """What the loops of both topologies share: how a run begins and ends, and when it is ready."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from threading import Event
 
 from streams.kafka.client import KafkaSettings
 from streams.kafka.cluster_watch import ClusterWatch
 from streams.kafka.partition import PartitionId, PartitionIds
+from streams.kafka.topic_watch import TopicState, TopicWatch
 from streams.loop.group_member import GroupMember
+from streams.loop.growth import Growth
+from streams.loop.position_check import PositionCheck, RefuseGone, nothing_gone
 from streams.loop.rivals import Rivals
 from streams.loop.settings import LoopSettings
 from streams.transactions.transactor import Transactor
 
+_SPARE_S = 10.0
+
 
 class LoopFrame(ABC):
-    """A loop that reads as a member of a group and commits as one transactional id."""
+    """A loop that reads as a member of a group and commits as one transactional id.
 
-    # These two from `run` on.
+    Args:
+        position_log, tolerant, remedy: see `PositionCheck`.
+        widen: called when a topic that is read has got partitions: gives those that are written to
+            as many.
+    """
+
+    # These three from `run` on.
     _transactor: Transactor
     _member: GroupMember
+    _growth: Growth
 
-    def __init__(self, kafka: KafkaSettings, settings: LoopSettings) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        settings: LoopSettings,
+        *,
+        position_log: str,
+        tolerant: bool,
+        remedy: str,
+        widen: Callable[[], None],
+    ) -> None:
         self._kafka = kafka
         self._settings = settings
+        self._position_log = position_log
+        self._tolerant = tolerant
+        self._remedy = remedy
+        self._widen = widen
+        self._refuse_gone: RefuseGone = nothing_gone
         self._watch = ClusterWatch(kafka)
         self._at_work = False
 
@@ -32,6 +59,7 @@ class LoopFrame(ABC):
             FencedError: another process has taken over; nothing of ours was committed since.
             OutlivedError: a transaction took too long; a new start fixes it.
             StoppedError: the transaction at hand does not end.
+            PositionLostError: where the group was is no place in a topic any more.
             MissingHistoryError: input has expired that was not answered, or that the state needs.
             KafkaException: the cluster failed in a way that a new attempt can't fix.
         """
@@ -48,6 +76,8 @@ class LoopFrame(ABC):
         # First of all: this ends what a killed predecessor left open, so that the offsets and the
         # history read afterwards are final.
         self._transactor.start()
+        self._growth = Growth(TopicWatch(self._kafka, self._checked(stop)), self._widen)
+        self._before_joining(stop)
         self._member = GroupMember(
             self._kafka,
             settings,
@@ -68,7 +98,25 @@ class LoopFrame(ABC):
             self._transactor.close()
             self._close()
             self._member.close()
+            self._growth.close()
             self._watch.close()
+
+    def _checked(self, stop: Event) -> Mapping[str, TopicState]:
+        """What the topics are that are read, once the group's offsets can be believed."""
+        settings = self._settings
+        check = PositionCheck(
+            self._kafka,
+            group=settings.group,
+            topics=self._topics,
+            log_topic=self._position_log,
+            tolerant=self._tolerant,
+            remedy=self._remedy,
+            refuse_expired=False,
+        )
+        check.run(stop, settings.session_timeout / 1_000 + _SPARE_S)
+        self._transactor.log_to(check.log)
+        self._refuse_gone = check.refuse_gone
+        return check.states
 
     def waits_for(self) -> list[str]:
         """Why nothing is answered now, in words; nothing where it is. Any thread may ask."""
@@ -76,6 +124,7 @@ class LoopFrame(ABC):
             return ["ending what a predecessor left open, or stopped"]
         reasons = {
             "Kafka does not answer": self._watch.away,
+            "a topic has got partitions that are not read yet": self._growth.due,
             "a transaction takes longer than any should": self._transactor.late,
             "partitions of ours are to come, or their state is restored": not self._complete,
         }
@@ -99,6 +148,9 @@ class LoopFrame(ABC):
     @abstractmethod
     def _complete(self) -> bool:
         """Whether our share of the partitions is known, and its state complete."""
+
+    def _before_joining(self, stop: Event) -> None:  # noqa: B027
+        """Return when the group may be joined, or `stop` is set."""
 
     @abstractmethod
     def _open(self) -> None:

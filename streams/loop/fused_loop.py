@@ -71,6 +71,7 @@ class FusedLoop(LoopFrame):
         observe_snapshot: see `SnapshotTaker`.
         observe_stage: told what the loop's time is spent on; the task tells of its own by itself,
             with the work's `decode_s`.
+        position_log, widen: see `LoopFrame`.
     """
 
     def __init__(
@@ -84,13 +85,22 @@ class FusedLoop(LoopFrame):
         snapshot_topic: str | None = None,
         observe_snapshot: Callable[[str, float, float, int], None] = lambda *_: None,
         observe_stage: Callable[[str, float], None] = lambda *_: None,
+        position_log: str = "",
+        widen: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(kafka, settings)
+        self._snapshots = snapshots or SnapshotSettings(enabled=False)
+        super().__init__(
+            kafka,
+            settings,
+            position_log=position_log,
+            tolerant=self._snapshots.on_missing_history == "warn",
+            remedy="start with `--on-missing-history warn`",
+            widen=widen,
+        )
         self._stages = StageClock(observe_stage)
         self._new_intake = new_intake
         self._intake = new_intake()
         self._task = task
-        self._snapshots = snapshots or SnapshotSettings(enabled=False)
         self._snapshot_topic = snapshot_topic or ""
         self._observe_snapshot = observe_snapshot
         self._taker: SnapshotTaker | None = None
@@ -138,6 +148,9 @@ class FusedLoop(LoopFrame):
             stages.lap("consume")
             self._settle(wait=False)
             stages.lap("upkeep")
+            if self._growth.look():
+                self._ready = False
+                self._recovery = _Recovery.REBUILD
             if self._recovery:
                 # These lie behind the offsets to go back to, and will be read again.
                 messages = []
@@ -308,6 +321,8 @@ class FusedLoop(LoopFrame):
         try:
             if recovery is _Recovery.REWIND and self._rewind():
                 return True
+            if self._growth.due and not self._growth.settle():
+                return False
             return self._member.owns_everything() and self._rebuild(stop)
         except KafkaException as error:
             if not passes(error):
@@ -348,7 +363,9 @@ class FusedLoop(LoopFrame):
             task=self._task,
             go_on=go_on,
         )
-        positions = restorer.restore(self._member.committed())
+        committed = self._member.committed()
+        self._refuse_gone(committed)
+        positions = restorer.restore(committed)
         self._pointer = restorer.pointer
         if self._taker is not None:
             self._taker.start_from(restorer.pointer)

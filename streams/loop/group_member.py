@@ -2,17 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from streams.intake.position import Position
 from streams.kafka.client import KafkaSettings, watermarks
@@ -29,8 +22,6 @@ logger = logging.getLogger(__name__)
 _TIMEOUT_S = 30
 _WAIT_NOTICE_S = 10.0
 _LAG_S = 0.2
-_SEEK_RETRY_S = 0.01
-_SEEK_PATIENCE_S = 30.0
 
 
 class GroupMember:
@@ -69,16 +60,22 @@ class GroupMember:
         self._watch = watch
         self._topics = topics
         self._consumer: Any = Consumer(
-            kafka.consumer_config(queued_min_messages=4 * settings.max_batch, **settings.member())
+            kafka.consumer_config(
+                queued_min_messages=4 * settings.max_batch,
+                auto_offset_reset="error",  # where a position is lost, nobody but us decides
+                **settings.member(),
+            )
             | {"client.id": rivals.client_id, "error_cb": watch.note_error}
         )
         self._consumer.subscribe(
             topics,
-            on_assign=lambda _, partitions: self._on_assigned(partitions),
-            on_revoke=lambda _, partitions: revoked(_places(partitions)),
-            on_lost=lambda _, partitions: self._on_revoked(partitions),
+            on_assign=lambda _, partitions: self._on_assigned(_places(partitions)),
+            on_revoke=lambda _, partitions: self._on_revoked(_places(partitions), revoked),
+            on_lost=lambda _, partitions: self._on_lost(_places(partitions)),
         )
         self.joined = False
+        self._ours: set[PartitionId] = set()
+        self._reading: set[PartitionId] = set()
         self._paused: set[PartitionId] = set()
         self._last_notice = 0.0
         self._ready = False
@@ -86,20 +83,31 @@ class GroupMember:
         self._lag: dict[PartitionId, int] = {}
         self._lag_at = 0.0
 
-    def _on_assigned(self, partitions: list[TopicPartition]) -> None:
-        if self._settings.topology == "staged":
-            # With no offset named, the client would ask for what is committed of all of them, and
-            # read none while a transaction of one who died is open on one.
-            for each in partitions:
-                each.offset = OFFSET_BEGINNING
-            self._consumer.incremental_assign(partitions)
-            self._consumer.pause(partitions)  # until `begin`
-        self.joined = True
-        self._assigned(_places(partitions))
+    # The client is given a partition to read only with the offset to begin at. One that it is given
+    # without, it asks the cluster for an offset of; the answer may come after we have named one.
 
-    def _on_revoked(self, partitions: list[TopicPartition]) -> None:
+    def _on_assigned(self, places: PartitionIds) -> None:
+        self._consumer.incremental_assign([])
+        self._ours |= set(places)
+        self.joined = True
+        self._assigned(places)
+
+    def _on_revoked(self, places: PartitionIds, revoked: Callable[[PartitionIds], None]) -> None:
+        revoked(places)
+        self._give_up(places)
+
+    def _on_lost(self, places: PartitionIds) -> None:
         self.joined = False
-        self._lost(_places(partitions))
+        self._lost(places)
+        self._give_up(places)
+
+    def _give_up(self, places: PartitionIds) -> None:
+        self._ours -= set(places)
+        self._read_no_more(self._reading & set(places))
+
+    def _read_no_more(self, places: PartitionIds) -> None:
+        self._consumer.incremental_unassign([TopicPartition(*place) for place in places])
+        self._reading -= set(places)
 
     def close(self) -> None:
         """Leave the group."""
@@ -124,10 +132,7 @@ class GroupMember:
             KafkaException: the cluster does not say; also where a transaction of somebody who
                 died is still open.
         """
-        if places is None:
-            wanted = self._consumer.assignment()
-        else:
-            wanted = [TopicPartition(*place) for place in places]
+        wanted = [TopicPartition(*place) for place in (self._ours if places is None else places)]
         committed: list[TopicPartition] = self._consumer.committed(wanted, timeout=timeout_s)
         return committed
 
@@ -137,10 +142,10 @@ class GroupMember:
 
     def owns_everything(self) -> bool:
         """Whether every partition of every topic is ours."""
-        ours = {(each.topic, each.partition) for each in self._consumer.assignment()}
+        # A client that learns here of new partitions has the group share them out.
         known = self._consumer.list_topics(timeout=_TIMEOUT_S).topics
         return all(
-            (topic, partition) in ours
+            (topic, partition) in self._ours
             for topic in self._topics
             for partition in known[topic].partitions
         )
@@ -167,7 +172,7 @@ class GroupMember:
         """
         if monotonic() - self._last_notice > _WAIT_NOTICE_S:
             self._last_notice = monotonic()
-            ours = [f"{each.topic}[{each.partition}]" for each in self._consumer.assignment()]
+            ours = [f"{topic}[{partition}]" for topic, partition in sorted(self._ours)]
             logger.info(
                 "waiting for all partitions of %s; ours so far: %s",
                 ", ".join(self._topics),
@@ -196,33 +201,27 @@ class GroupMember:
             metadata = each.metadata or ""
             probe(TopicPartition(each.topic, each.partition, max(0, each.offset), metadata))
 
+    def look_for_partitions(self) -> None:
+        """Have the client notice what partitions there are; the group then shares out new ones."""
+        self._consumer.list_topics(timeout=_TIMEOUT_S)
+
     def pause_all(self) -> None:
         """Read nothing until `go_on_from`."""
-        self._consumer.pause(self._consumer.assignment())
+        self._read_no_more(set(self._reading))
 
     def go_on_from(self, positions: Iterable[Position]) -> None:
         """Read on from these positions, all of them: what was read behind them is read again."""
-        for each in positions:
-            self._seek(each.place, each.offset)
+        self.pause_all()
         self._paused = set()
-        self._consumer.resume([TopicPartition(*each.place) for each in positions])
+        for each in positions:
+            self.begin(each.place, each.offset)
 
     def begin(self, place: PartitionId, offset: int) -> None:
-        """Read a partition of a staged worker from there, whether for the first time or again."""
-        self._seek(place, offset)
-        self._consumer.resume([TopicPartition(*place)])
-
-    def _seek(self, place: PartitionId, offset: int) -> None:
-        """Read on from there; a partition that was just assigned takes a moment to allow it."""
-        deadline = monotonic() + _SEEK_PATIENCE_S
-        while True:
-            try:
-                self._consumer.seek(TopicPartition(*place, offset))
-                return
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError._STATE or monotonic() > deadline:
-                    raise
-                sleep(_SEEK_RETRY_S)
+        """Read a partition of ours from there, whether for the first time or again."""
+        if place in self._reading:
+            self._read_no_more([place])
+        self._consumer.incremental_assign([TopicPartition(*place, offset)])
+        self._reading.add(place)
 
     def hold_back_long_queues(self, queued: Mapping[PartitionId, int]) -> None:
         """Read a partition no further while too much of it waits."""
@@ -251,7 +250,7 @@ class GroupMember:
     @property
     def assignment(self) -> PartitionIds:
         """What is ours."""
-        return _places(self._consumer.assignment())
+        return list(self._ours)
 
     @property
     def lag(self) -> dict[PartitionId, int]:

@@ -6,7 +6,7 @@ not certain while a transaction of the former owner may still move it.
 """
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -18,12 +18,16 @@ from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import consume_ready, is_end, note_errors
 from streams.kafka.lag import lag_of
 from streams.kafka.partition import PartitionId
+from streams.kafka.topic_watch import TopicWatch
+from streams.loop.growth import Growth
+from streams.loop.position_check import PositionCheck
 from streams.loop.start_finder import RestoredState, StartFinder, Starting
 
 logger = logging.getLogger(__name__)
 
 _STARTING_POLL_S = 0.02
 _LAG_S = 0.2
+_TIMEOUT_S = 30
 
 
 @dataclass
@@ -47,6 +51,8 @@ class GroupReader(ClosedAtEnd):
         worker: what the cluster calls this client in its own log.
         session_timeout: ms; after this the group takes a silent member's partitions away.
         state: restored before a partition is read.
+        check: of the group and these topics; it has been run.
+        widen: called when a topic has got partitions: gives those that are written to as many.
     """
 
     def __init__(
@@ -58,10 +64,13 @@ class GroupReader(ClosedAtEnd):
         worker: str = "weir",
         session_timeout: int = 45_000,
         state: RestoredState | None = None,
+        check: PositionCheck,
+        widen: Callable[[], None] = lambda: None,
     ) -> None:
         self._group = group
         self._state = state
-        self._finder = StartFinder(kafka, group, state)
+        self._growth = Growth(TopicWatch(kafka, check.states), widen)
+        self._finder = StartFinder(kafka, group, state, check.refuse_gone)
         self._reading: dict[PartitionId, _Reading] = {}
         self._starting: dict[PartitionId, Starting] = {}
         self._joined = False
@@ -73,6 +82,7 @@ class GroupReader(ClosedAtEnd):
             kafka.consumer_config(
                 group_id=group,
                 client_id=worker,
+                auto_offset_reset="error",  # where a position is lost, nobody but us decides
                 session_timeout_ms=session_timeout,
                 heartbeat_interval_ms=min(3_000, session_timeout // 3),
                 partition_assignment_strategy="cooperative-sticky",
@@ -91,7 +101,7 @@ class GroupReader(ClosedAtEnd):
 
         A member without partitions is ready: it waits for those of another. Any thread may ask.
         """
-        return self._joined and not self._starting
+        return self._joined and not self._starting and not self._growth.due
 
     @property
     def lag(self) -> Mapping[PartitionId, int]:
@@ -103,8 +113,12 @@ class GroupReader(ClosedAtEnd):
 
         Raises:
             AuthorizationError: we may not read a topic.
+            PositionLostError: where reading was is no place in a topic any more.
             KafkaException: the cluster failed in a way that trying again does not fix.
         """
+        if self._growth.look() and self._growth.settle():
+            # The client learns of the new partitions here, and has the group share them out.
+            self._consumer.list_topics(timeout=_TIMEOUT_S)
         if self._held:
             self._held = False
             self._consumer.resume(_partitions(self._reading))
@@ -192,6 +206,7 @@ class GroupReader(ClosedAtEnd):
             starting.cancelled.set()
         self._finder.close()
         self._consumer.close()
+        self._growth.close()
 
     def _serve(self, limit: int, timeout_s: float) -> list[Message]:
         """Take what has come. Here, and only here, partitions come and go."""

@@ -15,6 +15,7 @@ from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings
 from streams.kafka.committed_offsets import OffsetAsker
 from streams.kafka.partition import PartitionId
+from streams.loop.position_check import RefuseGone
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +58,16 @@ class StartFinder(ClosedAtEnd):
 
     Args:
         state: read once the offset is known.
+        refuse_gone: see `PositionCheck`.
     """
 
-    def __init__(self, kafka: KafkaSettings, group: str, state: RestoredState | None) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, group: str, state: RestoredState | None, refuse_gone: RefuseGone
+    ) -> None:
         self._kafka = kafka
         self._group = group
         self._state = state
+        self._refuse_gone = refuse_gone
         self._complain_at = 0.0
         self._askers: SimpleQueue[OffsetAsker] = SimpleQueue()
         self._threads = ThreadPoolExecutor(_ASKING, thread_name_prefix="start of a partition")
@@ -110,6 +115,7 @@ class StartFinder(ClosedAtEnd):
         self._askers.put(asker)
         if committed.error is not None:
             raise KafkaException(committed.error)
+        self._refuse_gone([committed])
         return max(int(committed.offset), -1)
 
     def _complain(self, place: PartitionId, error: KafkaError) -> None:

@@ -10,7 +10,8 @@ from confluent_kafka.admin import AdminClient
 
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import consume_ready, is_end, note_errors
-from streams.kafka.topics import TopicError, make_topics, partitions_of, wait_until_known
+from streams.kafka.topic_partitions import TopicError, partitions_of, wait_until_known
+from streams.kafka.topics import make_topics
 
 logger = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ from streams.kafka.client import KafkaSettings
 from streams.kafka.partition import PartitionId
 from streams.loop.group_reader import GroupReader
 from streams.loop.keyed_state import KeyedState
+from streams.loop.position_check import PositionCheck
 from streams.transactions.errors import FencedError, RecordRefusedError
 from streams.transactions.outcome import Aborted, Outgoing
 from streams.transactions.transactor import Transactor
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _POLL_S = 0.5
 _AT_REST_S = 1.0
+_SPARE_S = 10.0
 _NO_RECORD_TO_BLAME = (KafkaException, StoppedError, OSError, MemoryError)
 
 
@@ -70,6 +72,8 @@ class StatelessLoop:
         machine_errors: of `process`, for which no record is to blame: they end `run`. So do those
             of Kafka and of the operating system, and `StoppedError`.
         state: what the task keeps by key, if it does. It must be changed by `process` alone.
+        position_log, tolerant: see `PositionCheck`.
+        widen: called when a topic has got partitions: gives those that are written to as many.
         committed, aborted: told of each transaction's end; the latter with the reason.
         rejected: told of each dead letter, once it is committed.
     """
@@ -88,6 +92,9 @@ class StatelessLoop:
         transaction_timeout: int = 30_000,
         machine_errors: tuple[type[Exception], ...] = (),
         state: KeyedState | None = None,
+        position_log: str = "",
+        tolerant: bool = False,
+        widen: Callable[[], None] = _nothing,
         committed: Callable[[], None] = _nothing,
         aborted: Callable[[str], None] = _nothing,
         rejected: Callable[[Reason], None] = _nothing,
@@ -103,6 +110,9 @@ class StatelessLoop:
         self._transaction_timeout = transaction_timeout
         self._machine_errors = _NO_RECORD_TO_BLAME + machine_errors
         self._state = state
+        self._position_log = position_log
+        self._tolerant = tolerant
+        self._widen = widen
         self._note_committed = committed
         self._note_aborted = aborted
         self._note_rejected = rejected
@@ -137,6 +147,7 @@ class StatelessLoop:
             OutlivedError: calls of Kafka's client don't come back; a new start fixes it.
             RecordRefusedError: the cluster takes neither an answer nor a dead letter.
             TopicError: the state topic has too few partitions.
+            PositionLostError: where the group was is no place in a topic any more.
             AuthorizationError, KafkaException: the cluster refuses us, or failed for good.
         """
         self._stop = stop
@@ -145,6 +156,17 @@ class StatelessLoop:
         )
         try:
             self._transactor.start()
+            check = PositionCheck(
+                self._kafka,
+                group=self._group,
+                topics=self._topics,
+                log_topic=self._position_log,
+                tolerant=self._tolerant,
+                remedy='start with snapshots.on_missing_history = "warn"',
+                refuse_expired=True,
+            )
+            check.run(stop, self._session_timeout / 1_000 + _SPARE_S)
+            self._transactor.log_to(check.log)
             with GroupReader(
                 kafka=self._kafka,
                 group=self._group,
@@ -152,6 +174,8 @@ class StatelessLoop:
                 worker=f"weir-{self._worker}",
                 session_timeout=self._session_timeout,
                 state=self._state,
+                check=check,
+                widen=self._widen,
             ) as self._reader:
                 self._read(self._reader)
         except FencedError as error:

@@ -20,7 +20,8 @@ from streams.files.columns import UNLABELLED
 from streams.files.event_file import EventFile
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.publisher import Publisher
-from streams.kafka.topics import Role, TopicError, TopicSettings, partition_counts
+from streams.kafka.topic_partitions import TopicError
+from streams.kafka.topics import Role, TopicSettings, partition_counts
 from streams.replay.pace import Pace, Schedule
 from streams.replay.sender import ReplaySender
 

@@ -26,6 +26,7 @@ from streams.kafka.cluster_watch import ClusterWatch, passes
 from streams.kafka.message import Header
 from streams.transactions.errors import FencedError, OutlivedError, overdue
 from streams.transactions.outcome import Aborted, Committed, Outgoing
+from streams.transactions.position_log import PositionLog
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ _AGAIN_S = 0.2
 _SUCCESSOR_JOINS_S = 3.0
 _MOST_ABANDONED = 10
 _DENIED_ABORT_S = 5.0
+_METADATA_S = 10.0
 _REFUSED_RECORDS = {
     KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.INVALID_MSG,
@@ -89,7 +91,12 @@ class Transactor:
         self._abandoned: list[tuple[Future[Any], object]] = []
         self._refused: KafkaError | None = None
         self._in_flight: Future[Committed | Aborted] | None = None
+        self._position_log: PositionLog | None = None
         self._producer: Any = Producer(self._config)
+
+    def log_to(self, log: PositionLog | None) -> None:
+        """Write positions there, too, with all that is submitted from now on."""
+        self._position_log = log
 
     def start(self) -> None:
         """End what a killed predecessor left open, and fence it off.
@@ -247,6 +254,8 @@ class Transactor:
             producer.begin_transaction()
             for out in answers:
                 self._produce(producer, out)
+            if self._position_log is not None:
+                self._produce(producer, self._position_log.of(positions))
             produced = perf_counter()
             self._patiently(producer.send_offsets_to_transaction, inf, positions, group)
             self._patiently(producer.commit_transaction, inf)
@@ -263,6 +272,7 @@ class Transactor:
         topic, produce = out.topic, producer.produce
         headers: Sequence[list[Header] | None] = out.headers or [None] * len(out.values)
         records = zip(out.values, out.keys, out.partitions, headers, strict=True)
+        known = False
         for value, key, partition, header in records:
             while True:
                 try:
@@ -273,6 +283,12 @@ class Transactor:
                     break
                 except BufferError:
                     producer.poll(0.1)
+                except KafkaException as error:
+                    # A partition that was added a moment ago, and that this client knows not yet.
+                    if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or known:
+                        raise
+                    known = True
+                    producer.list_topics(topic, _METADATA_S)
         producer.poll(0)
 
     def _abort(self, producer: Any, error: KafkaException) -> Aborted:

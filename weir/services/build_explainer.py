@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from cachetools import LRUCache
+from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
 from explain.errors import ExplainError
@@ -15,7 +16,8 @@ from explain.writing.record_writer import RecordWriter
 from inference.packages.package import ModelPackage
 from inference.packages.registry import Registry, RegistryAwayError
 from streams.base.bounded_calls import StoppedError
-from streams.kafka.client import KafkaSettings
+from streams.kafka.client import KafkaSettings, connect
+from streams.kafka.topics import TopicSettings, ensure_beside
 from weir.config.settings import Settings
 from weir.reasons import open_catalogue
 
@@ -25,6 +27,16 @@ _AGAIN_S = 5.0
 _NOT_READY = "joining the group, finding where to read on, or a transaction is overdue"
 _MODELS = 16
 """Kept ready, a few megabytes each: a feature log seldom alternates between more."""
+
+
+def ensure_explainer_topics(admin: AdminClient, topics: TopicSettings) -> None:
+    """Make the topics that an explainer writes to, where they are missing or too narrow.
+
+    Raises:
+        TopicError: there is no feature log, or one can't be made.
+        AuthorizationError: we may not make one, or give it partitions.
+    """
+    ensure_beside(admin, topics, "feature_log", ("explanations", "dead_letters", "positions"))
 
 
 class WriterMaker:
@@ -168,6 +180,9 @@ def build_explainer(
         worker=settings.explain.worker_name,
         writer_of=writers,
         metrics=ExplainerMetrics(prometheus),
+        position_log=topics.positions,
+        tolerant=settings.snapshots.on_missing_history == "warn",
+        widen=lambda: ensure_explainer_topics(connect(kafka), topics),
     )
     return ExplainerProcess(explainer, writers)
 

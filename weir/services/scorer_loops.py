@@ -1,5 +1,7 @@
 """The scorer's loop in either topology, put together from the settings."""
 
+from functools import partial
+
 from inference.serving.answerer import Answerer
 from inference.serving.fused_task import Scorer
 from inference.serving.metrics import ScorerMetrics
@@ -9,13 +11,13 @@ from streams.features import FeatureState
 from streams.formats import event_decoder
 from streams.intake.intake import Intake
 from streams.kafka.client import KafkaSettings, connect
-from streams.kafka.topics import partitions_of
 from streams.loop.fused_loop import FusedLoop
 from streams.stages.worker.loop import StagedLoop
 from streams.stages.worker.migration import Migration
 from streams.stages.worker.network import StageNetwork
 from weir.config.settings import Settings
 from weir.services.scorer_process import Loop
+from weir.services.wiring import ensure_all_topics, scorer_roles
 
 _RESTORING_MS = 60_000
 
@@ -48,6 +50,8 @@ def fused_loop(
         snapshot_topic=settings.topics.snapshots,
         observe_snapshot=metrics.observe_snapshot,
         observe_stage=metrics.stage.observe,
+        position_log=settings.topics.positions,
+        widen=partial(_widen, settings, kafka),
     )
 
 
@@ -66,9 +70,6 @@ def staged_loop(
         plan,
         topics=topics,
         stages=settings.stages,
-        counts=partitions_of(
-            connect(kafka), [topics.events, topics.labels, *settings.stage_topics()]
-        ),
         windows=settings.windows,
         alignment=alignment.model_copy(update={"max_hold": max(alignment.max_hold, back_after)}),
         decoder=decoder,
@@ -77,6 +78,11 @@ def staged_loop(
         count=metrics.count_rejected,
         now_ms=now_ms,
     )
+
+    def widen() -> None:
+        _widen(settings, kafka)
+        network.count_partitions()
+
     migration = Migration(
         kafka,
         loop=loop,
@@ -101,7 +107,13 @@ def staged_loop(
         observe_snapshot=metrics.observe_snapshot,
         note_restored=metrics.restored.inc,
         observe_stage=metrics.stage.observe,
+        position_log=topics.positions,
+        widen=widen,
     )
+
+
+def _widen(settings: Settings, kafka: KafkaSettings) -> None:
+    ensure_all_topics(connect(kafka), settings, scorer_roles(settings))
 
 
 def _event_decoder(settings: Settings, metrics: ScorerMetrics) -> Decoder:

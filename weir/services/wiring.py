@@ -8,7 +8,7 @@ from inference.packages.registry import Registry
 from streams.kafka.acls import Acl, Process, Usage, acls_of
 from streams.kafka.client import KafkaSettings, KafkaUnavailableError, connect
 from streams.kafka.permission_check import check_rights
-from streams.kafka.topics import ROLES, Role, ensure_topics
+from streams.kafka.topics import ROLES, SCORER_ROLES, Role, ensure_topics
 from streams.stages.worker.stage_topics import ensure_stage_topics
 from weir.broker import LocalBroker
 from weir.config.settings import Settings
@@ -69,6 +69,11 @@ def admitted(
 def open_registry(settings: Settings) -> Registry:
     """The registry of models."""
     return Registry(settings.registry, settings.data_dir)
+
+
+def scorer_roles(settings: Settings) -> Sequence[Role]:
+    """Of the topics that a scorer reads and writes by these settings."""
+    return ROLES if settings.explain.mode == "inline" else SCORER_ROLES
 
 
 def ensure_all_topics(

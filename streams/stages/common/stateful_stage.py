@@ -130,8 +130,9 @@ class StageDump:
             header = msgspec.msgpack.decode(buffers[0], type=_Header)
         except (IndexError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StateMismatchError(f"it has no header of a stage: {error}") from error
-        found = header.layout, header.stage, header.sources
-        if found != (_LAYOUT, self._stage, self._sources):
+        # Sources may have got partitions since.
+        known = set(header.sources) <= set(self._sources)
+        if (header.layout, header.stage) != (_LAYOUT, self._stage) or not known:
             raise StateMismatchError("it is of other features, another version, or other sources")
         try:
             windows = FeatureState.load(self._plan, self._windows, buffers[1:])

@@ -20,7 +20,7 @@ from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.committed_offsets import OffsetAsker
 from streams.kafka.consuming import is_end, note_errors
 from streams.kafka.partition import PartitionId, PartitionIds
-from streams.kafka.topics import partitions_of
+from streams.kafka.topic_partitions import partitions_of
 from streams.loop.frame import LoopFrame
 from streams.loop.linger import Linger
 from streams.loop.settings import LoopSettings
@@ -56,11 +56,13 @@ class StagedLoop(LoopFrame):
         new_task: makes the task of a topic's partition.
         committed, aborted: told of each transaction's end.
         observe: told now and then which windows there are.
-        claim: returns when the group may be joined, or its argument is set; see `Migration`.
+        claim: returns when the group may be joined, or its argument is set; see `Migration`, also
+            for what `run` raises besides.
         snapshots, snapshot_topic: when windows are written down, and where; without, never.
         observe_snapshot: see `streams.snapshots.writer.Observe`.
         note_restored: told how many events were read again to restore windows.
         observe_stage: told what the loop's time is spent on, but for tasks without a `stage`.
+        position_log, widen: see `LoopFrame`.
     """
 
     # These two from `run` on.
@@ -83,8 +85,18 @@ class StagedLoop(LoopFrame):
         observe_snapshot: Observe = observe_nothing,
         note_restored: Callable[[int], None] = lambda _: None,
         observe_stage: Callable[[str, float], None] = lambda *_: None,
+        position_log: str = "",
+        widen: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(kafka, settings)
+        super().__init__(
+            kafka,
+            settings,
+            position_log=position_log,
+            tolerant=False,  # what the stages commit beside an offset can't be made up
+            remedy="stop all workers and start them with another loop.group and a new "
+            "stages.prefix",
+            widen=widen,
+        )
         self._stages = StageClock(observe_stage)
         self._read_topics = list(topics)
         self._linger = Linger(settings.max_wait, settings.max_batch)
@@ -104,17 +116,6 @@ class StagedLoop(LoopFrame):
         self._in_flight: dict[PartitionId, _InFlight] = {}
         self._observe_at = self._rest_at = 0.0
 
-    def run(self, stop: Event) -> None:
-        """See `LoopFrame`; what it raises, too.
-
-        Raises:
-            MessageError: the topics between the stages hold what this program can't read.
-            FeaturesChangedError, FormerWorkersError: see `Migration.claim`.
-        """
-        self._claim(stop)
-        if not stop.is_set():
-            super().run(stop)
-
     def lag(self) -> dict[PartitionId, int]:
         """See `LoopFrame`."""
         return self._member.lag if self._at_work else {}
@@ -127,10 +128,15 @@ class StagedLoop(LoopFrame):
     def _complete(self) -> bool:
         return self._member.joined and not self._startup.any
 
+    def _before_joining(self, stop: Event) -> None:
+        self._claim(stop)
+
     def _open(self) -> None:
         self._keeper = self._new_keeper()
         asker = OffsetAsker(self._kafka, self._settings.group)
-        self._startup = PartitionStartup(self._member, self._new_task, self._restorer, asker)
+        self._startup = PartitionStartup(
+            self._member, self._new_task, self._restorer, asker, self._refuse_gone
+        )
 
     def _close(self) -> None:
         self._startup.close()
@@ -150,6 +156,9 @@ class StagedLoop(LoopFrame):
         self._stages.lap("consume")
         self._settle(wait=False)
         note_errors(messages)
+        if self._growth.look():
+            self._take_up_partitions()
+            return
         self._feed(messages)  # before any task is made anew: these were read for those of before
         self._startup.begin()
         self._take_up_newcomers()
@@ -174,8 +183,20 @@ class StagedLoop(LoopFrame):
                 try:
                     self._tasks[place].feed(run)
                 except MessageError as error:
+                    # Another worker may have seen sooner that a source has got partitions.
+                    if self._growth.look_now():
+                        return
                     raise MessageError(f"{place[0]}[{place[1]}] {error}") from error
                 self._lap_of(self._tasks[place])
+
+    def _take_up_partitions(self) -> None:
+        """Begin all tasks anew, for more source partitions than they knew of."""
+        self._settle(wait=True)
+        ours = self._member.assignment
+        self._on_lost(ours)
+        if self._growth.settle():
+            self._on_assigned(ours)
+            self._member.look_for_partitions()
 
     def _submit(self) -> None:
         """Begin a transaction of what all tasks have to say, or of where they are at rest."""

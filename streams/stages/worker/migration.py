@@ -23,7 +23,8 @@ from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings, stable_offsets, watermarks
 from streams.kafka.consuming import is_end, read_ready
 from streams.kafka.partition import PartitionId
-from streams.kafka.topics import TopicSettings, partitions_of
+from streams.kafka.topic_partitions import partitions_of
+from streams.kafka.topics import TopicSettings
 from streams.loop.restorer import complain_of_missing_history
 from streams.loop.settings import LoopSettings
 from streams.snapshots import SnapshotSettings

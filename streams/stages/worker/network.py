@@ -13,7 +13,8 @@ from streams.features.feature_rows import FeatureRows
 from streams.features.window_settings import WindowSettings
 from streams.intake.input_batch import InputBatch
 from streams.intake.time_merge import AlignmentSettings
-from streams.kafka.client import KafkaSettings
+from streams.kafka.client import KafkaSettings, connect
+from streams.kafka.topic_partitions import TopicError, partitions_of
 from streams.kafka.topics import TopicSettings
 from streams.loop.task import Answers
 from streams.stages.common.names import StageTopics
@@ -40,7 +41,6 @@ class StageNetwork:
     """Makes the tasks of one feature plan.
 
     Args:
-        counts: how many partitions each topic has.
         decoder: decodes events.
         answer, check: see `JoinTask`.
         count: told which records were rejected.
@@ -57,7 +57,6 @@ class StageNetwork:
         *,
         topics: TopicSettings,
         stages: StageTopics,
-        counts: Mapping[str, int],
         windows: WindowSettings,
         alignment: AlignmentSettings,
         decoder: Decoder,
@@ -78,11 +77,30 @@ class StageNetwork:
         self._count = count
         self._now_ms = now_ms
         self._parts = {stages.by_entity(part.entity): part for part in plan.parts}
-        self._targets = {part.entity: counts[topic] for topic, part in self._parts.items()}
+        self._targets: dict[str, int] = {}
+        self.count_partitions()
+
+    def count_partitions(self) -> None:
+        """Ask how many partitions the topics have, for the tasks that are made from now on.
+
+        Raises:
+            TopicError: the topics have too many partitions to keep track of, or a topic between
+                the stages has got some.
+        """
+        topics, plan = self._topics, self._plan
+        counts = partitions_of(connect(self._kafka), [topics.events, topics.labels, *self._parts])
+        targets = {part.entity: counts[topic] for topic, part in self._parts.items()}
+        if self._targets and targets != self._targets:
+            raise TopicError(
+                f"topics between the stages have other numbers of partitions now ({targets}) than "
+                f"when this worker started ({self._targets}), so what their windows hold is in the "
+                "wrong ones: stop all workers, and start them with a new stages.prefix"
+            )
+        self._targets = targets
         self._events = counts[topics.events]
         self._labels = counts[topics.labels] if plan.whole.reads_labels else 0
-        check_metadata_room(plan, stages, self._events, self._labels)
-        self._ends = _SourceEnds(kafka, self._sources())
+        check_metadata_room(plan, self._stages, self._events, self._labels)
+        self._ends = _SourceEnds(self._kafka, self._sources())
 
     @property
     def topics(self) -> list[str]:

@@ -12,6 +12,7 @@ from streams.kafka.cluster_watch import passes
 from streams.kafka.committed_offsets import OffsetAsker
 from streams.kafka.partition import PartitionId, PartitionIds
 from streams.loop.group_member import GroupMember
+from streams.loop.position_check import RefuseGone
 from streams.stages.common.step import position_of
 from streams.stages.common.task import StageTask
 from streams.stages.worker.stage_restorer import Restoring, StageRestorer
@@ -32,6 +33,7 @@ class PartitionStartup:
     Args:
         new_task: makes the task of a topic's partition.
         asker: asks what the group has committed.
+        refuse_gone: see `PositionCheck`.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class PartitionStartup:
         new_task: Callable[[str, int], StageTask],
         restorer: StageRestorer,
         asker: OffsetAsker,
+        refuse_gone: RefuseGone,
     ) -> None:
         self._member = member
         self._new_task = new_task
         self._restorer = restorer
         self._asker = asker
+        self._refuse_gone = refuse_gone
         # One thread, so that partitions are asked for in turn, and none holds up the stream.
         self._asking = ThreadPoolExecutor(1, thread_name_prefix="committed")
         self._asked: dict[PartitionId, Future[TopicPartition]] = {}
@@ -99,6 +103,7 @@ class PartitionStartup:
                 self._complain(place, error.args[0])
                 continue
             if committed.error is None:
+                self._refuse_gone([committed])
                 try:
                     self._begin(place, committed)
                 except KafkaException as error:

@@ -2,13 +2,8 @@
 
 from confluent_kafka.admin import AdminClient
 
-from streams.kafka.topics import (
-    TopicError,
-    TopicSettings,
-    make_topics,
-    partitions_of,
-    wait_until_known,
-)
+from streams.kafka.topic_partitions import partitions_of, wait_until_known, widen_topics
+from streams.kafka.topics import TopicSettings, make_topics
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import StagedPlan
 
@@ -40,8 +35,9 @@ def ensure_stage_topics(
     """Make the topics between the stages that are missing, and return their names.
 
     Raises:
-        TopicError: one can't be made, or the events have got more partitions since.
-        AuthorizationError: we may not make them.
+        TopicError: one can't be made.
+        AuthorizationError: we may not make them, or give the one of the join as many partitions as
+            the events have got since.
         KafkaException: the cluster failed.
     """
     names = stage_topic_names(plan, stages)
@@ -50,10 +46,6 @@ def ensure_stage_topics(
     config = {"retention.ms": str(retention_ms(plan, allowed_lateness))}
     missing = {name: config for name in names if name not in known}
     made = make_topics(admin, missing, events, topics.replication_factor)
-    joined = wait_until_known(admin, names)[stages.enriched]
-    if joined != events:
-        raise TopicError(
-            f"topic {stages.enriched!r} has {joined} partitions, and {topics.events!r} has "
-            f"{events}: stop all workers, and start them with a new stages.prefix"
-        )
+    wait_until_known(admin, names)
+    widen_topics(admin, [stages.enriched], events, f"{topics.events!r} has them")
     return made

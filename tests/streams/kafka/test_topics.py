@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
+from streams.kafka.topic_partitions import TopicError
 from streams.kafka.topics import (
     ROLES,
     SCORER_ROLES,
     Role,
-    TopicError,
     TopicSettings,
     ensure_beside,
     ensure_topics,

@@ -8,7 +8,7 @@ from confluent_kafka.admin import ConfigResource, ResourceType
 from counting import MakeTopics
 
 from streams.kafka.client import KafkaSettings, connect
-from streams.kafka.topics import TopicError
+from streams.kafka.topic_partitions import TopicError
 from streams.loop.keyed_state import KeyedState, PartitionState
 from streams.loop.state_topic import ensure_state_topic, read_state
 

@@ -27,7 +27,8 @@ from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import read_to_end
 from streams.kafka.publisher import PublishError
-from streams.kafka.topics import TopicError, TopicSettings
+from streams.kafka.topic_partitions import TopicError
+from streams.kafka.topics import TopicSettings
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer, ReplayError, ReplayReport
 

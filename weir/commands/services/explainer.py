@@ -3,10 +3,9 @@
 from confluent_kafka.admin import AdminClient
 
 from streams.kafka.acls import Process
-from streams.kafka.topics import ensure_beside
 from weir.cli.console import ConfigOption
 from weir.config.settings import Settings
-from weir.services.build_explainer import build_explainer
+from weir.services.build_explainer import build_explainer, ensure_explainer_topics
 from weir.services.processes import process_named
 from weir.services.service import MetricsPortOption, Service, Start, Work, run_service
 from weir.services.wiring import open_registry, rights_of
@@ -30,7 +29,7 @@ def explainer(config: ConfigOption = None, metrics_port: MetricsPortOption = Non
 
 
 def _make_topics(admin: AdminClient, settings: Settings) -> None:
-    ensure_beside(admin, settings.topics, "feature_log", ("explanations", "dead_letters"))
+    ensure_explainer_topics(admin, settings.topics)
 
 
 def _build(start: Start) -> Work:

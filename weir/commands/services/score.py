@@ -11,14 +11,13 @@ from confluent_kafka.admin import AdminClient
 from inference.backends.tensorrt.errors import BuildCancelledError
 from streams.base.bounded_calls import StoppedError
 from streams.kafka.acls import Process
-from streams.kafka.topics import ROLES, SCORER_ROLES
 from weir.cli.console import ConfigOption, Topology
 from weir.config.settings import Settings
 from weir.services.build_scorer import build_scorer
 from weir.services.process_tuning import share_the_lock, spare_the_collector
 from weir.services.processes import process_named
 from weir.services.service import MetricsPortOption, Service, Start, Work, run_service
-from weir.services.wiring import ensure_all_topics, open_registry, rights_of
+from weir.services.wiring import ensure_all_topics, open_registry, rights_of, scorer_roles
 
 
 class MissingHistory(StrEnum):
@@ -74,8 +73,7 @@ def score(
 
 
 def _make_topics(admin: AdminClient, settings: Settings) -> None:
-    inline = settings.explain.mode == "inline"
-    ensure_all_topics(admin, settings, ROLES if inline else SCORER_ROLES)
+    ensure_all_topics(admin, settings, scorer_roles(settings))
 
 
 def _build(start: Start, model: str | None) -> Work:

@@ -7,7 +7,8 @@ from confluent_kafka.admin import AdminClient
 from explain.store.appending import Appender
 from explain.workers.sink import ExplanationSink, SinkMetrics
 from streams.kafka.acls import Process
-from streams.kafka.topics import ensure_roles, partitions_of
+from streams.kafka.topic_partitions import partitions_of
+from streams.kafka.topics import ensure_roles
 from weir.cli.console import ConfigOption
 from weir.config.settings import Settings
 from weir.services.processes import process_named
@@ -57,6 +58,7 @@ def _build(start: Start) -> Work:
         max_batch=store.max_batch,
         appender=appender,
         metrics=SinkMetrics(start.metrics),
+        tolerant=start.settings.snapshots.on_missing_history == "warn",
     )
 
     def run(stop: Event) -> str:

@@ -1,0 +1,250 @@
+"""Checking, before a group is joined, that its offsets are where it really was.
+
+Kafka's offsets are believed by whoever reads on from them, and they can be gone (a group's offsets
+expire a week after its last member has left), or be of a topic that was deleted and made anew, or
+lie behind the end of a log that was truncated. To read on from the wrong place is to answer events
+twice, or never. So they are compared with the group's own log of positions, with the ids of the
+topics, and with the ends of the partitions.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import Event
+from time import monotonic
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from streams.base.errors import WeirError
+from streams.kafka.client import KafkaSettings, watermarks
+from streams.kafka.cluster_watch import passes
+from streams.kafka.committed_offsets import OffsetAsker
+from streams.kafka.partition import PartitionId
+from streams.kafka.topic_watch import PositionLostError, TopicState, topic_states
+from streams.transactions.position_log import LoggedPosition, PositionLog, read_positions
+
+logger = logging.getLogger(__name__)
+
+_COMMITTED_S = 2.0
+_AGAIN_S = 0.5
+_NOTICE_S = 10.0
+_IN_USE = {
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.REBALANCE_IN_PROGRESS,
+}
+
+
+class OffsetsGoneError(WeirError):
+    """The group's offsets went while a process was at work; a new start puts them back."""
+
+
+class PositionCheck:
+    """Compares what a group has committed with what it logged, and puts back what is missing.
+
+    Args:
+        topics: that the group reads.
+        log_topic: of the group's log of positions (`streams.transactions.position_log`); empty
+            for a group that keeps none, because it may read records again.
+        tolerant: go on, with a warning, where positions are lost: at the first record of a topic
+            that was made anew, or at the end of one that was truncated.
+        remedy: what a user can do about a lost position, in words.
+        refuse_expired: whether records that expired unread are a lost position; not where
+            restoring a state looks at that.
+
+    Attributes:
+        states: of the topics, as they are since `run`.
+        log: for the transactions of the group, since `run`; None without one.
+    """
+
+    states: Mapping[str, TopicState]
+    log: PositionLog | None = None
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        *,
+        group: str,
+        topics: Sequence[str],
+        log_topic: str,
+        tolerant: bool,
+        remedy: str,
+        refuse_expired: bool,
+    ) -> None:
+        self._kafka = kafka
+        self._group = group
+        self._topics = topics
+        self._log_topic = log_topic
+        self._tolerant = tolerant
+        self._remedy = remedy
+        self._refuse_expired = refuse_expired
+        self._logged: dict[PartitionId, LoggedPosition] = {}
+
+    def run(self, stop: Event, patience_s: float) -> None:
+        """Check everything; on return the group's offsets can be believed, or `stop` is set.
+
+        Args:
+            patience_s: how long the members of before may need to leave the group, where offsets
+                have to be put back: the cluster takes them from outside only while it is empty.
+
+        Raises:
+            PositionLostError: a position is lost, and we are not tolerant.
+            KafkaException: the cluster failed, or others stay in a group that has lost offsets.
+        """
+        deadline = monotonic() + patience_s
+        notice_at = 0.0
+        while not stop.is_set():
+            try:
+                self._look_up()
+                corrections = self._judge()
+                if not corrections:
+                    return
+                self._commit(corrections)
+            except KafkaException as error:
+                waits = error.args[0].code() in _IN_USE or passes(error)
+                if not waits or monotonic() > deadline:
+                    raise
+                if monotonic() > notice_at:
+                    notice_at = monotonic() + _NOTICE_S
+                    logger.info(
+                        "waiting until the offsets of the consumer group %s can be put back: %s",
+                        self._group,
+                        error.args[0].str(),
+                    )
+                stop.wait(_AGAIN_S)
+
+    def refuse_gone(self, committed: Iterable[TopicPartition]) -> None:
+        """Refuse to take partitions for new ones of which the group has lost its offset.
+
+        Raises:
+            OffsetsGoneError: there is one.
+        """
+        for each in committed:
+            logged = self._logged.get((each.topic, each.partition))
+            if each.offset < 0 and each.error is None and logged is not None:
+                raise OffsetsGoneError(
+                    f"the offset that the consumer group {self._group!r} has committed for "
+                    f"{each.topic}[{each.partition}] is gone, though it is {logged.offset} by the "
+                    f"log {self._log_topic!r}: start again, which puts it back"
+                )
+
+    def _look_up(self) -> None:
+        self.states = topic_states(AdminClient(self._kafka.client_config()), self._topics)
+        if self._log_topic:
+            ids = {name: state.topic_id for name, state in self.states.items()}
+            self.log = PositionLog(self._log_topic, self._group, ids)
+            self._logged = read_positions(self._kafka, self._log_topic, self._group)
+
+    def _judge(self) -> list[TopicPartition]:
+        """The offsets to commit in place of those that can't be believed."""
+        corrections = []
+        reader = Consumer(self._kafka.consumer_config(group_id=self._group))
+        try:
+            for place, committed in self._committed().items():
+                correction = self._judge_one(place, committed, reader)
+                if correction is not None:
+                    corrections.append(correction)
+        finally:
+            reader.close()
+        return corrections
+
+    def _committed(self) -> dict[PartitionId, TopicPartition]:
+        """What the group has committed of each partition that is certain.
+
+        Of others a transaction is open, so that there is an offset.
+        """
+        found = {}
+        asker = OffsetAsker(self._kafka, self._group)
+        try:
+            for name, state in self.states.items():
+                for partition in range(state.partitions):
+                    try:
+                        found[name, partition] = asker.committed(name, partition, _COMMITTED_S)
+                    except KafkaException as error:
+                        if not passes(error):
+                            raise
+        finally:
+            asker.close()
+        return found
+
+    def _judge_one(
+        self, place: PartitionId, committed: TopicPartition, reader: Consumer
+    ) -> TopicPartition | None:
+        logged = self._logged.get(place)
+        gone = committed.offset < 0
+        if gone and logged is None:
+            return None  # it is new
+        low, high = watermarks(reader, TopicPartition(*place))
+        where = f"{place[0]}[{place[1]}]"
+        if logged is not None and logged.topic_id != self.states[place[0]].topic_id:
+            del self._logged[place]
+            self._lost(
+                f"topic {place[0]!r} was deleted and made anew since: offset {logged.offset} of "
+                f"{where}, where the group {self._group!r} was, is of the old one, and what the "
+                "old one had behind it is lost",
+                f"{self._remedy}, which begins the new topic at its first record",
+                f"at offset {low}",
+            )
+            return None if gone else TopicPartition(*place, low)
+        offset = logged.offset if gone and logged is not None else committed.offset
+        if offset > high:
+            self._lost(
+                f"{where} ends at offset {high}, and the group {self._group!r} was at {offset}: "
+                f"the partition was truncated, and {offset - high} records that it had answered "
+                "are lost",
+                f"{self._remedy}, which goes on at the partition's end",
+                f"at offset {high}",
+            )
+            return TopicPartition(*place, high)
+        if offset < low and self._refuse_expired:
+            self._lost(
+                f"{low - offset} records of {where} expired before the group {self._group!r} had "
+                "read them",
+                f"give the topic a longer retention.ms, and {self._remedy}, which goes on behind "
+                "them",
+                f"at offset {low}",
+            )
+            return TopicPartition(*place, low)
+        if gone and logged is not None:
+            logger.warning(
+                "the consumer group %s has lost its offset of %s (Kafka forgets them a week after "
+                "the last member has left, or somebody deleted them): going on at %d, as the log "
+                "%s says",
+                self._group,
+                where,
+                logged.offset,
+                self._log_topic,
+            )
+            return TopicPartition(*place, logged.offset, logged.metadata)
+        if logged is not None and committed.offset < logged.offset:
+            logger.warning(
+                "the consumer group %s is at offset %d of %s, and its last transaction was at %d: "
+                "somebody has set it back, so what lies in between is answered again",
+                self._group,
+                committed.offset,
+                where,
+                logged.offset,
+            )
+        return None
+
+    def _lost(self, what: str, remedy: str, instead: str) -> None:
+        if not self._tolerant:
+            raise PositionLostError(f"{what}. Find out why; then {remedy}")
+        logger.warning("%s; going on %s (snapshots.on_missing_history is warn)", what, instead)
+
+    def _commit(self, corrections: list[TopicPartition]) -> None:
+        consumer = Consumer(self._kafka.consumer_config(group_id=self._group))
+        try:
+            done = consumer.commit(offsets=corrections, asynchronous=False) or []
+        finally:
+            consumer.close()
+        for each in done:
+            if each.error is not None:
+                raise KafkaException(each.error)
+
+
+def nothing_gone(committed: Iterable[TopicPartition]) -> None:
+    """Believe what is committed: nobody logs positions."""
+
+
+RefuseGone = Callable[[Iterable[TopicPartition]], None]

@@ -1,0 +1,96 @@
+"""The log of positions: where each group was, written by the transactions that moved it.
+
+Kafka forgets a group's offsets a week after its last member has left, and whenever somebody deletes
+them. What stands in this compacted topic stays, with the id of the topic that an offset is of. So
+who finds no offset knows whether the group is new, or was forgotten.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from confluent_kafka import TopicPartition
+
+from streams.kafka.client import KafkaSettings
+from streams.kafka.consuming import read_to_end
+from streams.kafka.partition import PartitionId
+from streams.transactions.outcome import Outgoing
+
+
+class LoggedPosition(msgspec.Struct, frozen=True):
+    """What a group committed last for a partition.
+
+    Attributes:
+        offset, metadata: as the group's offsets have them.
+        topic_id: of the topic that the offset is of.
+    """
+
+    group: str
+    topic: str
+    partition: int
+    offset: int
+    metadata: str
+    topic_id: str
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(LoggedPosition)
+
+
+class PositionLog:
+    """Makes the records of one group.
+
+    Args:
+        topic: of the log.
+        ids: of the topics that the group reads, by name.
+    """
+
+    def __init__(self, topic: str, group: str, ids: Mapping[str, str]) -> None:
+        self._topic = topic
+        self._group = group
+        self._ids = ids
+
+    def of(self, positions: Iterable[TopicPartition]) -> Outgoing:
+        """What goes into the transaction that commits these positions."""
+        logged = [
+            LoggedPosition(
+                self._group,
+                each.topic,
+                each.partition,
+                each.offset,
+                each.metadata or "",
+                self._ids[each.topic],
+            )
+            for each in positions
+        ]
+        return Outgoing(
+            self._topic,
+            [_ENCODER.encode(each) for each in logged],
+            [_key(each) for each in logged],
+            [-1] * len(logged),
+        )
+
+
+def read_positions(
+    kafka: KafkaSettings, topic: str, group: str
+) -> dict[PartitionId, LoggedPosition]:
+    """What a group has committed last, by its log. Records that are no positions are passed over.
+
+    Raises:
+        ValueError: there is no such topic.
+        AuthorizationError: we may not read it.
+        KafkaException: the cluster failed.
+    """
+    found = {}
+    for batch in read_to_end(kafka, topic):
+        for message in batch:
+            try:
+                logged = _DECODER.decode(message.value() or b"")
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            if logged.group == group:
+                found[logged.topic, logged.partition] = logged
+    return found
+
+
+def _key(logged: LoggedPosition) -> bytes:
+    return f"{logged.group} {logged.topic} {logged.partition}".encode()
