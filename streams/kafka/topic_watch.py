@@ -7,6 +7,7 @@ name has another id, and Kafka's client reads it on from the old offset where it
 import logging
 from collections.abc import Iterable, Mapping
 from threading import Event, Thread
+from time import monotonic
 from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -18,7 +19,9 @@ from streams.kafka.client import KafkaSettings
 logger = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
+_STALE_S = 3.0
 _TIMEOUT_S = 10.0
+_NOW_S = 1.0
 
 
 class PositionLostError(WeirError):
@@ -39,14 +42,16 @@ class TopicState(NamedTuple):
     partitions: int
 
 
-def topic_states(admin: AdminClient, names: Iterable[str]) -> dict[str, TopicState]:
+def topic_states(
+    admin: AdminClient, names: Iterable[str], timeout_s: float = _TIMEOUT_S
+) -> dict[str, TopicState]:
     """What these topics are; those that do not exist, or that we may not see, are left out.
 
     Raises:
         KafkaException: the cluster does not say.
     """
     wanted = list(names)
-    asked = admin.describe_topics(TopicCollection(wanted), request_timeout=_TIMEOUT_S)
+    asked = admin.describe_topics(TopicCollection(wanted), request_timeout=timeout_s)
     states = {}
     for name in wanted:
         try:
@@ -73,9 +78,10 @@ class TopicWatch:
     """
 
     def __init__(self, kafka: KafkaSettings, known: Mapping[str, TopicState]) -> None:
-        self._kafka = kafka
+        self._admin = AdminClient(kafka.client_config())
         self._known = dict(known)
         self._seen = dict(known)
+        self._looked_at = monotonic()
         self._closed = Event()
         self.gone: frozenset[str] = frozenset()
         Thread(target=self._watch, name="topic watch", daemon=True).start()
@@ -83,9 +89,14 @@ class TopicWatch:
     def check(self) -> bool:
         """Whether a topic has got partitions since the start, or since `accept`.
 
+        A process that was suspended looks first, so that it reads nothing by what is long past.
+
         Raises:
             PositionLostError: a topic was deleted and made anew.
         """
+        if monotonic() - self._looked_at > _STALE_S:
+            self.look(_NOW_S)
+            self._looked_at = monotonic()  # where the cluster does not say, nothing comes either
         for name, state in self._seen.items():
             if state.topic_id != self._known[name].topic_id:
                 raise PositionLostError(
@@ -107,15 +118,16 @@ class TopicWatch:
         """The new partitions are being read."""
         self._known |= self._seen
 
-    def look(self) -> None:
+    def look(self, timeout_s: float = _TIMEOUT_S) -> None:
         """Look now, and not in a second; does nothing where the cluster does not say."""
         try:
-            seen = topic_states(AdminClient(self._kafka.client_config()), self._known)
+            seen = topic_states(self._admin, self._known, timeout_s)
         except KafkaException as error:
             logger.debug("can't look at the topics: %s", error.args[0].str())
             return
         self.gone = frozenset(self._known.keys() - seen.keys())
         self._seen = seen
+        self._looked_at = monotonic()
 
     def close(self) -> None:
         """Look no more."""

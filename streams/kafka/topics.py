@@ -130,6 +130,7 @@ def ensure_topics(
         made += _make(admin, topics, single, 1)
     if made:
         logger.info("made topics %s", ", ".join(made))
+    wait_until_known(admin, [topics.name(role) for role in roles])
     _widen_following(admin, topics, "events", roles)
     return made
 

@@ -125,6 +125,7 @@ class LoopFrame(ABC):
         reasons = {
             "Kafka does not answer": self._watch.away,
             "a topic has got partitions that are not read yet": self._growth.due,
+            "a topic that is read does not exist": self._growth.gone,
             "a transaction takes longer than any should": self._transactor.late,
             "partitions of ours are to come, or their state is restored": not self._complete,
         }

@@ -221,6 +221,8 @@ class GroupMember:
         if place in self._reading:
             self._read_no_more([place])
         self._consumer.incremental_assign([TopicPartition(*place, offset)])
+        # The client remembers of one that was held back that it was.
+        self._consumer.resume([TopicPartition(*place)])
         self._reading.add(place)
 
     def hold_back_long_queues(self, queued: Mapping[PartitionId, int]) -> None:

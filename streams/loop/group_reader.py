@@ -270,6 +270,8 @@ class GroupReader(ClosedAtEnd):
                 self._state.load(place, entries)
             offset = committed if committed >= 0 else OFFSET_BEGINNING
             self._consumer.incremental_assign([TopicPartition(*place, offset)])
+            # The client remembers of one that was held when it went that it was.
+            self._consumer.resume([TopicPartition(*place)])
             self._reading[place] = _Reading(committed, committed)
             del self._starting[place]
 

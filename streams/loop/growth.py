@@ -33,6 +33,11 @@ class Growth:
         """Whether partitions have come that are not read yet; any thread may ask."""
         return self._due
 
+    @property
+    def gone(self) -> bool:
+        """Whether a topic does not exist at present; any thread may ask."""
+        return bool(self._watch.gone)
+
     def look(self) -> bool:
         """Whether partitions have come that are not read yet.
 

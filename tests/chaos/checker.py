@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.chaos import brute_force
-from tests.chaos.configuration import LATENESS_MS, PARTITIONS, TOPICS
+from tests.chaos.configuration import LATENESS_MS, TOPICS
 from tests.chaos.order import in_order
 from tests.chaos.transcript import Answers, Headers, Inputs
 from tests.chaos.violations import Violations
@@ -81,7 +81,7 @@ def check_scores(scores: Sequence[Answers], log: Sequence[Answers], found: Viola
     def codes_of(pairs: Sequence[tuple[str, str]]) -> list[int]:
         return [known.setdefault(pair, len(known)) for pair in pairs]
 
-    for partition in range(PARTITIONS):
+    for partition in range(len(scores)):
         left, right = (
             _by_key(
                 _rows(

@@ -6,6 +6,8 @@ from typing import Any
 import tomli_w
 
 PARTITIONS = 4
+MOST_PARTITIONS = 6
+"""Of events and labels, when faults have added some."""
 GROUP = "chaos"
 TOPICS = {
     role: f"chaos.{role.replace('_', '-')}"
@@ -17,6 +19,7 @@ TOPICS = {
         "labels",
         "snapshots",
         "control",
+        "positions",
     )
 }
 

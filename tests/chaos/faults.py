@@ -38,6 +38,7 @@ from tests.chaos.control_faults import (
     swap_and_lose_broker,
     swap_and_suspend,
 )
+from tests.chaos.position_faults import added_partitions, lost_offsets
 from tests.chaos.scorer_faults import (
     contention,
     fewer_workers,
@@ -103,6 +104,8 @@ FAULTS: dict[str, tuple[int, Callable[[Stage], None]]] = {
     "lagging partitions": (1, lagging_partitions),
     "garbage in snapshots": (1, garbage_in_snapshots),
     "snapshots gone": (1, snapshots_gone),
+    "lost offsets": (2, lost_offsets),
+    "added partitions": (1, added_partitions),
     "model swap": (4, model_swap),
     "rollback": (1, rollback),
     "policy change": (2, policy_change),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from time import monotonic, sleep
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from streams.kafka.partition import PartitionId
 from tests.chaos.configuration import PARTITIONS, TOPICS
@@ -29,6 +29,8 @@ class Feeder(threading.Thread):
     Attributes:
         habits: how unusual the records are now; faults replace it for a while.
         lagging: while it is set, nothing goes to the partitions written in transactions.
+        held: while it is set, nothing is sent.
+        wanted_partitions: how many are written to from the next events on.
         sent: events so far, closing ones not counted.
         delivered: records that the broker acknowledged (and, in a transaction, committed).
         answerable: events among them, by partition, closing ones not counted.
@@ -51,6 +53,8 @@ class Feeder(threading.Thread):
         self.aborted = 0
         self.resent = 0
         self.lagging = False
+        self.held = False
+        self.wanted_partitions = PARTITIONS
         self._withheld: list[Record] = []
         self._world = world
         self._events = events
@@ -90,6 +94,9 @@ class Feeder(threading.Thread):
             self._patiently(self._atomic.init_transactions)
             start, ticks = monotonic(), 0
             while self.sent < self._events and not self._ending.is_set():
+                if self.held:
+                    sleep(_TICK_S)
+                    continue
                 due = min(self._events, int(self._rate * (monotonic() - start))) - self.sent
                 if due > 0:
                     count = min(due, _LARGEST_TICK)
@@ -103,6 +110,8 @@ class Feeder(threading.Thread):
             self.waiting.set()
             # Partitions wait for each other: without another event the latest have no answer.
             while not self.may_end.wait(_TICK_S):
+                if self.held:
+                    continue
                 self._send(self._world.tick(_TRICKLE, self.habits))
                 self.sent += _TRICKLE
             self.lagging = False
@@ -124,6 +133,7 @@ class Feeder(threading.Thread):
     def _send(self, tick: Any) -> None:
         """Events first: the labels' progress lets them go."""
         events, labels = TOPICS["events"], TOPICS["labels"]
+        self._world.partitions = self.wanted_partitions  # for the next tick
         self._withheld += [each for each in tick.events if each.partition in IN_TRANSACTIONS]
         for record in tick.events:
             if record.partition not in IN_TRANSACTIONS:
@@ -134,7 +144,7 @@ class Feeder(threading.Thread):
         for record in tick.labels:
             self._produce(self._steady, labels, record, self._note)
         complete = [(_PROGRESS, str(tick.complete_to).encode())]
-        for partition in range(PARTITIONS):
+        for partition in range(self._world.partitions):
             mark = Record(partition, None, None, complete)
             self._produce(self._steady, labels, mark, _ignore)
         self._steady.poll(0)
@@ -195,6 +205,10 @@ class Feeder(threading.Thread):
                 return
             except BufferError:
                 producer.poll(0.1)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
+                    raise
+                producer.list_topics(topic, timeout=_CALL_S)  # it was added just now
 
     def _note_event(self, record: Record) -> Any:
         return self._note_answerable if _is_event(record) else self._note

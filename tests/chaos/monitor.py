@@ -6,7 +6,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
-from tests.chaos.configuration import GROUP, PARTITIONS, TOPICS
+from tests.chaos.configuration import GROUP, MOST_PARTITIONS, PARTITIONS, TOPICS
 
 _EVERY_S = 0.5
 _ANSWER_S = 3.0
@@ -30,6 +30,7 @@ class Monitor(threading.Thread):
             "bootstrap.servers": bootstrap_servers,
             "reconnect.backoff.max.ms": 500,
             "log_level": 0,
+            "topic.metadata.refresh.interval.ms": 2_000,
             "enable.auto.commit": False,
         }
         self._group: Any = Consumer(common | {"group.id": GROUP})
@@ -37,7 +38,10 @@ class Monitor(threading.Thread):
             common | {"group.id": "chaos-monitor", "isolation.level": "read_committed"}
         )
         self._scores.assign(
-            [TopicPartition(TOPICS["scores"], each, OFFSET_BEGINNING) for each in range(PARTITIONS)]
+            [
+                TopicPartition(TOPICS["scores"], each, OFFSET_BEGINNING)
+                for each in range(MOST_PARTITIONS)
+            ]
         )
 
     def reached(self, last_offsets: dict[tuple[str, int], int], answerable: Counter[int]) -> bool:
@@ -58,7 +62,7 @@ class Monitor(threading.Thread):
         places = [
             TopicPartition(TOPICS[role], partition)
             for role in ("events", "labels")
-            for partition in range(PARTITIONS)
+            for partition in range(MOST_PARTITIONS)
         ]
         while not self._ending.is_set():
             for message in self._scores.consume(_BATCH, _EVERY_S):

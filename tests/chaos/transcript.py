@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 from numpy.typing import NDArray
 
-from tests.chaos.configuration import GROUP, PARTITIONS, TOPICS
+from tests.chaos.configuration import GROUP, TOPICS
 from tests.chaos.world import REASON_HEADER
 
 _BATCH = 10_000
@@ -123,8 +124,9 @@ def read_topic(bootstrap_servers: str, topic: str) -> Iterator[Any]:
 
 def read_inputs(bootstrap_servers: str) -> Inputs:
     """Read events and labels; headers say which are none."""
+    count = partitions_of(bootstrap_servers)
     inputs = Inputs(
-        [InputPartition() for _ in range(PARTITIONS)], [[] for _ in range(PARTITIONS)], {}, {}, {}
+        [InputPartition() for _ in range(count)], [[] for _ in range(count)], {}, {}, {}
     )
     devices: dict[str, int] = {}
     for topic in (TOPICS["events"], TOPICS["labels"]):
@@ -160,7 +162,7 @@ def read_inputs(bootstrap_servers: str) -> Inputs:
 
 def read_scores(bootstrap_servers: str, cards: dict[str, int]) -> list[Answers]:
     """The scores topic; a key that no event has is -1."""
-    answers = [Answers() for _ in range(PARTITIONS)]
+    answers = [Answers() for _ in range(partitions_of(bootstrap_servers))]
     for message in read_topic(bootstrap_servers, TOPICS["scores"]):
         body, part = json.loads(message.value()), answers[message.partition()]
         part.ids.append(body["event_id"])
@@ -180,7 +182,7 @@ def read_scores(bootstrap_servers: str, cards: dict[str, int]) -> list[Answers]:
 
 def read_feature_log(bootstrap_servers: str, cards: dict[str, int]) -> list[Answers]:
     """The feature log: one Arrow stream per record."""
-    answers = [Answers() for _ in range(PARTITIONS)]
+    answers = [Answers() for _ in range(partitions_of(bootstrap_servers))]
     for message in read_topic(bootstrap_servers, TOPICS["feature_log"]):
         part = answers[message.partition()]
         table = pa.ipc.open_stream(io.BytesIO(message.value())).read_all()
@@ -207,7 +209,7 @@ def read_committed(bootstrap_servers: str) -> dict[tuple[str, int], int]:
     """The group's committed offsets; -1001 where it has none."""
     consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": GROUP})
     try:
-        found = consumer.committed(_sources(), timeout=_ANSWER_S)
+        found = consumer.committed(_sources(bootstrap_servers), timeout=_ANSWER_S)
         return {(each.topic, each.partition): each.offset for each in found}
     finally:
         consumer.close()
@@ -219,7 +221,7 @@ def read_ends(bootstrap_servers: str) -> dict[tuple[str, int], int]:
     try:
         return {
             (each.topic, each.partition): consumer.get_watermark_offsets(each, _ANSWER_S)[1]
-            for each in _sources()
+            for each in _sources(bootstrap_servers)
         }
     finally:
         consumer.close()
@@ -249,9 +251,15 @@ def read_open(bootstrap_servers: str) -> list[tuple[str, int, int, int]]:
     return found
 
 
-def _sources() -> list[TopicPartition]:
+def partitions_of(bootstrap_servers: str) -> int:
+    """How many partitions the events have, and the labels."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    return len(admin.list_topics(timeout=_ANSWER_S).topics[TOPICS["events"]].partitions)
+
+
+def _sources(bootstrap_servers: str) -> list[TopicPartition]:
     return [
         TopicPartition(TOPICS[role], partition)
         for role in ("events", "labels")
-        for partition in range(PARTITIONS)
+        for partition in range(partitions_of(bootstrap_servers))
     ]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tests.chaos import malformed
-from tests.chaos.configuration import DAY_MS, HOUR_MS, LABEL_DELAY_MS, PARTITIONS
+from tests.chaos.configuration import DAY_MS, HOUR_MS, LABEL_DELAY_MS, MOST_PARTITIONS, PARTITIONS
 
 START_MS = 1_514_764_800_000  # 2018-01-01
 _MOST_A_DAY = 27_000
@@ -65,14 +65,19 @@ class Habits:
 
 
 class World:
-    """Draws the events of one campaign of about so many `events`, tick after tick."""
+    """Draws the events of one campaign of about so many `events`, tick after tick.
+
+    Attributes:
+        partitions: of events and labels; with more, most cards move to another.
+    """
 
     def __init__(self, seed: int, events: int) -> None:
         self._per_day = min(_MOST_A_DAY, max(1, events // _LEAST_DAYS))
-        self._cards = max(PARTITIONS, self._per_day // _OF_A_CARD)
+        self._cards = max(MOST_PARTITIONS, self._per_day // _OF_A_CARD)
         self._terminals = max(1, self._per_day // _OF_A_TERMINAL)
         self._rng = np.random.default_rng([seed, 1])
         self._clock = START_MS
+        self.partitions = PARTITIONS
         self._next_id = 1
         self._labels: list[tuple[int, int, int]] = []  # due, event id, label
         self._recent: deque[tuple[int, Record]] = deque(maxlen=_RECENT)
@@ -101,7 +106,7 @@ class World:
         """One event per partition far behind all others, which lets these go and waits itself."""
         time = self._clock + CLOSING_MS
         events = []
-        for partition in range(PARTITIONS):
+        for partition in range(self.partitions):
             body = {"id": self._new_id(), "at": time, "card": f"closing-{partition}", "amount": 1.0}
             events.append(_record(partition, body))
         self._clock = time
@@ -133,7 +138,7 @@ class World:
             body["device"] = f"d{card % 7}-{int(more * 100) % 5}"
         if more < habits.new_fields:
             body["loyalty"] = {"points": card, "tiers": ["a", None, 1.5]}
-        partition = card % PARTITIONS
+        partition = card % self.partitions
         if oddity < habits.malformed:
             reason, value = malformed.event(body, rng)
             return [_rejected(partition, value, f"c{card}".encode(), reason)]
@@ -164,10 +169,11 @@ class World:
         while self._labels and self._labels[0][0] < self._clock - 1_000:
             due, event_id, label = heapq.heappop(self._labels)
             body = {"event_id": event_id, "label": label, "time": due}
-            records.append(_record(event_id % PARTITIONS, body, key=str(event_id).encode()))
+            partition = event_id % self.partitions
+            records.append(_record(partition, body, key=str(event_id).encode()))
             if self._rng.random() < habits.bad_labels:
                 reason, value = malformed.label(body, self._rng)
-                records.append(_rejected(event_id % PARTITIONS, value, b"bad", reason))
+                records.append(_rejected(partition, value, b"bad", reason))
         return records
 
 

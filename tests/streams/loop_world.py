@@ -42,6 +42,7 @@ class World:
 
     def send_raw(self, *values: bytes | None, partition: int = 0) -> None:
         for value in values:
+            self.producer.list_topics(self.events)  # it may have got partitions
             self.producer.produce(self.events, value, partition=partition)
         assert self.producer.flush(30) == 0
 

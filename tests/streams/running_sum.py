@@ -145,6 +145,8 @@ def make_loop(
 
     snapshots = settings.pop("snapshots", None)
     snapshot_topic = settings.pop("snapshot_topic", None)
+    position_log = settings.pop("position_log", "")
+    widen = settings.pop("widen", lambda: None)
     defaults = {"session_timeout": "6s", "transaction_timeout": "10s"}
     return FusedLoop(
         KafkaSettings(bootstrap_servers=bootstrap_servers),
@@ -153,6 +155,8 @@ def make_loop(
         task=task,
         snapshots=SnapshotSettings(**snapshots) if snapshots else None,
         snapshot_topic=snapshot_topic,
+        position_log=position_log,
+        widen=widen,
     )
 
 

@@ -13,6 +13,7 @@ TOPICS = TopicSettings(
     labels="l",
     snapshots="n",
     control="c",
+    positions="p",
 )
 USAGE = Usage(TOPICS, "g")
 
@@ -37,20 +38,25 @@ def test_each_process_has_commands_and_rights_of_which_none_is_said_twice(proces
 
 def test_only_who_makes_topics_may_make_them() -> None:
     assert names("Create", Process.TOPICS) == {TOPICS.name(role) for role in ROLES}
+    assert names("Alter", Process.TOPICS) == {"s", "f", TOPICS.explanations}
     for process in set(Process) - {Process.TOPICS}:
         assert not names("Create", process)
+        assert not names("Alter", process)
         assert names("Delete", process) == ({"d"} if process is Process.PURGE else set())
 
 
 def test_a_scorer_that_is_fused() -> None:
-    assert names("Read", Process.SCORER) == {"e", "l", "n", "c", "group:g"}
-    assert names("Write", Process.SCORER) == {"s", "f", "d", "n", "c", "transactional-id:g-fused"}
+    assert names("Read", Process.SCORER) == {"e", "l", "n", "c", "p", "group:g"}
+    assert names("Write", Process.SCORER) == {
+        *("s", "f", "d", "n", "c", "p"),
+        "transactional-id:g-fused",
+    }
     assert not names("Describe", Process.SCORER)
 
 
 def test_a_scorer_without_labels_and_snapshots_reads_neither() -> None:
     usage = Usage(TOPICS, "g", reads_labels=False, snapshots=False)
-    assert names("Read", Process.SCORER, usage) == {"e", "c", "group:g"}
+    assert names("Read", Process.SCORER, usage) == {"e", "c", "p", "group:g"}
     assert "n" not in names("Write", Process.SCORER, usage)
     assert names("Describe", Process.SCORER, usage) == {"l", "n"}
 

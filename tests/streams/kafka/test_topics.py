@@ -18,6 +18,8 @@ from streams.kafka.topics import (
     partition_counts,
 )
 
+SINGLE = {"control": 1, "positions": 1}
+
 
 @pytest.fixture
 def admin(kafka: str) -> AdminClient:
@@ -44,8 +46,8 @@ def test_missing_topics_are_made_with_their_settings(admin: AdminClient) -> None
         partitions=3,
         config={"scores": {"retention.ms": "604800000"}, "labels": {"retention.ms": "1000"}},
     )
-    assert ensure_topics(admin, topics) == [topics.name(role) for role in ROLES]
-    assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 3) | {"control": 1}
+    assert sorted(ensure_topics(admin, topics)) == sorted(topics.name(role) for role in ROLES)
+    assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 3) | SINGLE
     for role in ROLES:
         assert config(admin, topics.name(role))["max.message.bytes"] == "16777216"
     retention = {role: config(admin, topics.name(role))["retention.ms"] for role in ROLES}
@@ -62,24 +64,18 @@ def test_topics_get_as_many_partitions_as_the_events_have(admin: AdminClient) ->
     topics = named(partitions=2)
     make(admin, topics.events, 5)
     assert topics.events not in ensure_topics(admin, topics)
-    assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 5) | {"control": 1}
+    assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 5) | SINGLE
 
 
-def test_too_few_partitions_for_the_answers_are_refused(admin: AdminClient) -> None:
+def test_topics_of_answers_get_as_many_partitions_as_the_events(admin: AdminClient) -> None:
     topics = named(partitions=4)
     make(admin, topics.scores, 2)
-    with pytest.raises(TopicError, match=r"has 2 partitions, and .* has 4: give it at least as"):
-        ensure_topics(admin, topics)
-
-
-def test_too_few_partitions_for_explanations_are_refused_where_a_scorer_writes_them(
-    admin: AdminClient,
-) -> None:
-    topics = named(partitions=3)
-    make(admin, topics.explanations, 2)
+    make(admin, topics.explanations, 3)
     ensure_topics(admin, topics, SCORER_ROLES)
-    with pytest.raises(TopicError, match=rf"{topics.explanations!r} has 2 .* --partitions 3"):
-        ensure_topics(admin, topics)
+    counts = partition_counts(admin, topics)
+    assert (counts["scores"], counts["explanations"]) == (4, 3)  # no scorer writes the latter
+    ensure_topics(admin, topics)
+    assert partition_counts(admin, topics)["explanations"] == 4
 
 
 def test_what_reads_the_feature_log_gets_as_many_partitions_with_the_settings_of_its_role(
@@ -97,18 +93,14 @@ def test_what_reads_the_feature_log_gets_as_many_partitions_with_the_settings_of
     assert ensure_beside(admin, topics, "feature_log", roles) == []
 
 
-def test_too_few_partitions_beside_the_feature_log_are_refused(admin: AdminClient) -> None:
+def test_explanations_get_as_many_partitions_as_the_feature_log(admin: AdminClient) -> None:
     topics = named()
     make(admin, topics.feature_log, 3)
     make(admin, topics.dead_letters, 1)  # written by key, or wherever there is place
     make(admin, topics.explanations, 2)
-    with pytest.raises(TopicError) as error:
-        ensure_beside(admin, topics, "feature_log", ("explanations", "dead_letters"))
-    assert str(error.value) == (
-        f"topic {topics.explanations!r} has 2 partitions, and {topics.feature_log!r} has 3: give "
-        f"it at least as many, such as with kafka-topics.sh --alter --topic {topics.explanations} "
-        "--partitions 3"
-    )
+    ensure_beside(admin, topics, "feature_log", ("explanations", "dead_letters", "positions"))
+    counts = partition_counts(admin, topics)
+    assert (counts["explanations"], counts["dead_letters"], counts["positions"]) == (3, 1, 1)
 
 
 def test_more_partitions_than_needed_are_welcome(admin: AdminClient) -> None:
@@ -138,4 +130,4 @@ def test_two_processes_may_make_them_at_once(admin: AdminClient, kafka: str) -> 
     with ThreadPoolExecutor(4) as pool:
         admins = [AdminClient({"bootstrap.servers": kafka}) for _ in range(4)]
         list(pool.map(lambda each: ensure_topics(each, topics), admins))
-    assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 4) | {"control": 1}
+    assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 4) | SINGLE

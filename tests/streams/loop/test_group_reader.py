@@ -15,10 +15,25 @@ from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import consume_ready
 from streams.loop import group_reader
 from streams.loop.group_reader import GroupReader
+from streams.loop.position_check import PositionCheck
 
 
-def member(settings: KafkaSettings, group: str, topic: str) -> GroupReader:
-    return GroupReader(kafka=settings, group=group, topics=[topic], session_timeout=2_000)
+def member(
+    settings: KafkaSettings, group: str, topic: str, session_timeout: int = 2_000
+) -> GroupReader:
+    check = PositionCheck(
+        settings,
+        group=group,
+        topics=[topic],
+        log_topic="",
+        tolerant=False,
+        remedy="",
+        refuse_expired=True,
+    )
+    check.run(Event(), 10.0)
+    return GroupReader(
+        kafka=settings, group=group, topics=[topic], session_timeout=session_timeout, check=check
+    )
 
 
 @contextmanager
@@ -27,9 +42,7 @@ def another_member(settings: KafkaSettings, group: str, topic: str) -> Iterator[
     stop = Event()
 
     def stay() -> None:
-        with GroupReader(
-            kafka=settings, group=group, topics=[topic], session_timeout=3_000
-        ) as other:
+        with member(settings, group, topic, session_timeout=3_000) as other:
             while not stop.is_set():
                 other.wait(0.05)
 

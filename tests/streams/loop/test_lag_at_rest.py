@@ -119,7 +119,6 @@ def test_all_stages_come_to_rest(kafka: str, make_topics: MakeTopics, commits: l
             plan,
             topics=topics,
             stages=stages,
-            counts=dict.fromkeys([events, labels, *between], 2),
             windows=WindowSettings(),
             alignment=AlignmentSettings(),
             decoder=Decoder(CONTRACT),
