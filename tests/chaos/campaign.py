@@ -18,6 +18,7 @@ from tests.chaos.clock import Clock
 from tests.chaos.cluster import Cluster
 from tests.chaos.commander import Commander
 from tests.chaos.feeder import Feeder
+from tests.chaos.finale import Finale
 from tests.chaos.monitor import Monitor
 from tests.chaos.report import Report
 from tests.chaos.scorers import Scorers
@@ -59,6 +60,14 @@ class Order:
     keep: bool = False
 
     @property
+    def keyed(self) -> bool:
+        """Whether staged workers keep the key's windows beside its events.
+
+        Half of the seeds do. The others can have partitions added, which moves keys.
+        """
+        return self.seed % 2 == 1
+
+    @property
     def replay(self) -> str:
         """The command that does the same again."""
         options = [f"--faults {self.faults}", f"--events {self.events}"]
@@ -88,7 +97,11 @@ def run(order: Order, progress: Progress) -> Report:
     keep = True
     try:
         values = configuration.settings(
-            order.folder, cluster.bootstrap_servers, order.group_protocol, order.topology
+            order.folder,
+            cluster.bootstrap_servers,
+            order.group_protocol,
+            order.topology,
+            keyed=order.keyed,
         )
         config = configuration.write(order.folder / "weir.toml", values)
         _weir("topics", "-c", str(config))
@@ -96,6 +109,8 @@ def run(order: Order, progress: Progress) -> Report:
         models, damaged = model.train(config, order.folder, order.seed)
         given = _disturb(order, cluster, values, (models, damaged), report, found, progress)
         _check(order, cluster.bootstrap_servers, given, report, found, progress)
+        progress("losing the events topic", 1.0)
+        Finale(order.folder, cluster.bootstrap_servers, given.world, values, found).run()
         keep = bool(found) or order.keep
     finally:
         cluster.close(keep=keep)
@@ -116,6 +131,7 @@ class _Given:
 
     commander: Commander
     first_of_last: int
+    world: World
 
 
 def _disturb(
@@ -130,9 +146,8 @@ def _disturb(
     seconds = order.minutes * 60
     staged = order.topology == "staged"
     monitor = Monitor(cluster.bootstrap_servers)
-    feeder = Feeder(
-        cluster.bootstrap_servers, World(order.seed, order.events), order.events, seconds
-    )
+    world = World(order.seed, order.events)
+    feeder = Feeder(cluster.bootstrap_servers, world, order.events, seconds)
     clock = Clock(order.folder / "clock")
     scorers = Scorers(order.folder / "weir.toml", order.folder, clock.environment, shared=staged)
     injected: Counter[str] = report.plan
@@ -203,7 +218,7 @@ def _disturb(
     if feeder.failure is not None or feeder.is_alive():
         raise RuntimeError(feeder.failure or "the feeder does not end")
     report.delivered = dict(feeder.delivered)
-    return _Given(commander, feeder.first_of_last)
+    return _Given(commander, feeder.first_of_last, world)
 
 
 def _give_the_last_commands(stage: Stage) -> None:

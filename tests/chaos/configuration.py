@@ -86,9 +86,18 @@ MORE_FEATURES: list[dict[str, Any]] = [
 
 
 def settings(
-    folder: Path, bootstrap_servers: str, group_protocol: str = "classic", topology: str = "fused"
+    folder: Path,
+    bootstrap_servers: str,
+    group_protocol: str = "classic",
+    topology: str = "fused",
+    *,
+    keyed: bool = True,
 ) -> dict[str, Any]:
-    """What ``weir.toml`` holds: small batches and short sessions, so that much happens."""
+    """What ``weir.toml`` holds: small batches and short sessions, so that much happens.
+
+    Args:
+        keyed: see `streams.stages.common.names.StageTopics`.
+    """
     return {
         "data_dir": str(folder),
         "kafka": {
@@ -121,6 +130,7 @@ def settings(
             "session_timeout": f"{SESSION_S:.0f}s",
             "transaction_timeout": f"{TRANSACTION_S:.0f}s",
         },
+        "stages": {"keyed": keyed},
         "snapshots": {"every_events": 20_000, "every": "10s"},
         "metrics": {"port": 0},
         "training": {

@@ -143,7 +143,11 @@ def kinds_of(topology: str) -> list[str]:
 def possible(stage: Stage) -> list[str]:
     """The kinds that this topology knows and this machine allows."""
     kinds = kinds_of("staged" if stage.staged else "fused")
-    return [kind for kind in kinds if kind != "full disk" or stage.cluster.disk.can_fill]
+    if not stage.cluster.disk.can_fill:
+        kinds.remove("full disk")
+    if stage.staged and stage.settings["stages"]["keyed"]:
+        kinds.remove("added partitions")  # it would end the workers, and leave the choice to us
+    return kinds
 
 
 def inject(fault: Fault, stage: Stage) -> bool:

@@ -84,6 +84,7 @@ def ensure_all_topics(
     Raises:
         TopicError: a topic can't be made, or does not fit.
         AuthorizationError: we may not make it.
+        KeysMovedError: see `ensure_stage_topics`.
     """
     made = ensure_topics(admin, settings.topics, roles)
     if settings.loop.topology == "staged":
@@ -93,5 +94,6 @@ def ensure_all_topics(
             settings.staged_plan(),
             settings.stages,
             settings.windows.allowed_lateness,
+            tolerant=settings.snapshots.on_missing_history == "warn",
         )
     return made

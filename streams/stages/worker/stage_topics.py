@@ -2,10 +2,18 @@
 
 from confluent_kafka.admin import AdminClient
 
+from streams.base.errors import HISTORY_MISSING, WeirError
 from streams.kafka.topic_partitions import partitions_of, wait_until_known, widen_topics
 from streams.kafka.topics import TopicSettings, make_topics
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import StagedPlan
+
+
+class KeysMovedError(WeirError):
+    """The events have got partitions, and windows of their key stand in the old ones."""
+
+    exit_code = HISTORY_MISSING
+
 
 _SPARE_MS = 7 * 86_400_000
 
@@ -31,10 +39,18 @@ def ensure_stage_topics(
     plan: StagedPlan,
     stages: StageTopics,
     allowed_lateness: int,
+    *,
+    tolerant: bool,
 ) -> list[str]:
     """Make the topics between the stages that are missing, and return their names.
 
+    Args:
+        tolerant: add partitions to the topic of the join also where the windows of keys that move
+            to them will be too small at first.
+
     Raises:
+        KeysMovedError: the events have got partitions since, the join keeps windows of the key, and
+            we are not tolerant.
         TopicError: one can't be made.
         AuthorizationError: we may not make them, or give the one of the join as many partitions as
             the events have got since.
@@ -46,6 +62,17 @@ def ensure_stage_topics(
     config = {"retention.ms": str(retention_ms(plan, allowed_lateness))}
     missing = {name: config for name in names if name not in known}
     made = make_topics(admin, missing, events, topics.replication_factor)
-    wait_until_known(admin, names)
+    joined = wait_until_known(admin, names)[stages.enriched]
+    keeps_windows = plan.local is not None and bool(plan.local.entities)
+    if joined < events and keeps_windows and not tolerant:
+        key = plan.whole.contract.key
+        raise KeysMovedError(
+            f"topic {topics.events!r} has {events} partitions now, and had {joined} when "
+            f"{stages.enriched!r} was made: values of {key!r} move to other partitions, and what "
+            "their windows look back on stays where it is. Stop all workers; then start them with "
+            "stages.keyed = false and a new stages.prefix, which computes all windows anew and "
+            f"exactly, or with `--on-missing-history warn`, which gives {stages.enriched!r} the "
+            f"partitions and goes on with windows of {key!r} that are too small at first"
+        )
     widen_topics(admin, [stages.enriched], events, f"{topics.events!r} has them")
     return made
