@@ -90,6 +90,7 @@ def staged_loop(
         plan=plan,
         topics=topics,
         stages=settings.stages,
+        targets=network.targets,
         memory_ms=plan.whole.history_ms + settings.windows.allowed_lateness,
         decoder=decoder,
     )

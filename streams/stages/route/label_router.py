@@ -45,7 +45,7 @@ class LabelRouter(Router):
             if part.plan.reads_labels
             for target in range(targets[part.entity])
         ]
-        version = Version.of(plan, topics)
+        version = Version.of(plan, topics, targets)
         contract = plan.whole.contract
         super().__init__(contract, partition, places, dead_letters, now_ms, count, version)
         self._decoder = Decoder(label_contract(self._contract))

@@ -54,7 +54,7 @@ class EventRouter(Router):
             for part in plan.parts
             for target in range(targets[part.entity])
         ]
-        version = Version.of(plan, topics)
+        version = Version.of(plan, topics, targets)
         super().__init__(contract, partition, places, dead_letters, now_ms, count, version)
         self._decoder = decoder or Decoder(contract)
         self._enriched = topics.enriched

@@ -16,6 +16,7 @@ from streams.stages.common.step import pack
 from streams.stages.route.routing import LONGEST_TIE, Progress, Routed
 
 _LARGEST = 2**63 - 1
+_MOST_TARGETS = 1_000
 _WIDEST = "\U0001f30a"
 
 
@@ -28,7 +29,7 @@ def check_metadata_room(plan: StagedPlan, stages: StageTopics, events: int, labe
     Raises:
         TopicError: it could come to be too much.
     """
-    version = Version.of(plan, stages)
+    version = Version.of(plan, stages, dict.fromkeys((p.entity for p in plan.parts), _MOST_TARGETS))
     tie = _WIDEST * LONGEST_TIE
     _check(
         lambda: pack(Routed(Progress(-_LARGEST, tie), version, _LARGEST)),

@@ -62,6 +62,7 @@ class Migration:
     """Sees to it that a group's stage topics are of the features that a worker computes.
 
     Args:
+        targets: how many partitions the topic of each entity has.
         memory_ms: how far back the windows look, lateness included.
         decoder: decodes events.
     """
@@ -75,13 +76,14 @@ class Migration:
         plan: StagedPlan,
         topics: TopicSettings,
         stages: StageTopics,
+        targets: Mapping[str, int],
         memory_ms: int,
         decoder: Decoder,
     ) -> None:
         self._kafka = kafka
         self._loop = loop
         self._snapshots = snapshots
-        self._version = Version.of(plan, stages)
+        self._version = Version.of(plan, stages, targets)
         self._stages = stages
         self._own = stage_topic_names(plan, stages)
         self._events = topics.events

@@ -108,6 +108,11 @@ class StageNetwork:
         labels = [self._topics.labels] if self._labels else []
         return [self._topics.events, *labels, *self._parts, self._stages.enriched]
 
+    @property
+    def targets(self) -> dict[str, int]:
+        """How many partitions the topic of each entity has."""
+        return self._targets
+
     def new_task(self, topic: str, partition: int) -> StageTask:
         """The task of a partition of one of the topics."""
         plan, dead_letters = self._plan, self._topics.dead_letters

@@ -51,6 +51,7 @@ def claim(config: Path) -> None:
         plan=settings.staged_plan(),
         topics=settings.topics,
         stages=settings.stages,
+        targets={},
         memory_ms=0,
         decoder=Decoder(settings.event),
     ).claim(Event())
