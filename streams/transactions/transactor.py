@@ -22,11 +22,12 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from streams.base.bounded_calls import StoppedError, comes_back, in_thread
 from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings
-from streams.kafka.cluster_watch import ClusterWatch, passes
-from streams.kafka.message import Header
-from streams.transactions.errors import FencedError, OutlivedError, overdue
+from streams.kafka.cluster_watch import ClusterWatch
+from streams.transactions.errors import OutlivedError, overdue
 from streams.transactions.outcome import Aborted, Committed, Outgoing
 from streams.transactions.position_log import PositionLog
+from streams.transactions.producing import produce
+from streams.transactions.successor import Successor
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class Transactor:
             delivery_report_only_error=True,
         ) | {"on_delivery": self._note_refusal, "error_cb": self._watch.note_error}
         self._stop = stop
-        self._successor = successor
+        self._successor = Successor(transactional_id, successor)
         self._overdue_s = self._timeout_s / 2 + _OVERDUE_S
         self._begun_at = self._submitted_at = inf
         self._sound_at = monotonic()
@@ -253,9 +254,9 @@ class Transactor:
         try:
             producer.begin_transaction()
             for out in answers:
-                self._produce(producer, out)
+                produce(producer, out)
             if self._position_log is not None:
-                self._produce(producer, self._position_log.of(positions))
+                produce(producer, self._position_log.of(positions))
             produced = perf_counter()
             self._patiently(producer.send_offsets_to_transaction, inf, positions, group)
             self._patiently(producer.commit_transaction, inf)
@@ -267,29 +268,6 @@ class Transactor:
             return self._abort(producer, error.__cause__)
         self._sound_at = monotonic()
         return Committed(produced - start, perf_counter() - produced)
-
-    def _produce(self, producer: Any, out: Outgoing) -> None:
-        topic, produce = out.topic, producer.produce
-        headers: Sequence[list[Header] | None] = out.headers or [None] * len(out.values)
-        records = zip(out.values, out.keys, out.partitions, headers, strict=True)
-        known = False
-        for value, key, partition, header in records:
-            while True:
-                try:
-                    if header is None:
-                        produce(topic, value, key, partition)
-                    else:
-                        produce(topic, value, key, partition, headers=header)
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-                except KafkaException as error:
-                    # A partition that was added a moment ago, and that this client knows not yet.
-                    if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or known:
-                        raise
-                    known = True
-                    producer.list_topics(topic, _METADATA_S)
-        producer.poll(0)
 
     def _abort(self, producer: Any, error: KafkaException) -> Aborted:
         """End a transaction that has failed, and go on with a new producer.
@@ -331,11 +309,7 @@ class Transactor:
             OutlivedError: nobody but the cluster has fenced us off, since a transaction took too
                 long though the cluster was there.
         """
-        if self._successor is None:
-            if fenced is not None:
-                raise self._taken_over(fenced.str())
-        elif self._succeeded(_SUCCESSOR_JOINS_S if fenced is not None else 0.0):
-            raise self._taken_over(fenced.str() if fenced is not None else "it is in the group")
+        self._successor.refuse(fenced, self._stop)
         took_s = monotonic() - self._begun_at
         if (
             fenced is not None
@@ -347,21 +321,6 @@ class Transactor:
         producer, self._sound_at = Producer(self._config), monotonic()
         self._producer = producer
         self._patiently(producer.init_transactions, inf)
-
-    def _succeeded(self, within_s: float) -> bool:
-        assert self._successor is not None
-        while True:
-            try:
-                return self._successor(within_s)
-            except KafkaException as error:
-                if not passes(error) or self._stop.wait(_AGAIN_S):
-                    raise
-
-    def _taken_over(self, why: str) -> FencedError:
-        return FencedError(
-            f"another process with transactional id {self._id!r} took over ({why}): "
-            "run one scorer per group, or give this one another loop.group"
-        )
 
     def _patiently(self, call: Callable[..., None], deadline: float, *args: Any) -> None:
         """Call again while the client says that it may go better next time, and time is left."""

@@ -1,6 +1,6 @@
 """Which stage topics a group's positions were made for."""
 
-from staged_world import TABLES, plan_of
+from test_staged_network import TABLES, plan_of
 
 from streams.stages.common.feature_version import Version
 from streams.stages.common.names import StageTopics
