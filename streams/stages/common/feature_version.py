@@ -42,6 +42,10 @@ class Version(msgspec.Struct, frozen=True, array_like=True, eq=False):
         known = bool(self.targets) and bool(other.targets)
         return same and (not known or self.targets == other.targets)
 
+    def __ne__(self, other: object) -> bool:
+        # Else the one of the base is found, which compares identities.
+        return not self == other
+
     __hash__ = None  # type: ignore[assignment]
 
     def unlike(self, other: "Version") -> str:
