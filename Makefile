@@ -28,12 +28,15 @@ $(STAMP): pyproject.toml requirements.lock requirements-java.lock
 demo: setup
 	@$(BIN)/weir demo $(ARGS)
 
+# Four at a time, whatever the cores: tests of processes and brokers mostly wait.
+TOGETHER := -n 4 --dist loadfile --no-loadscope-reorder
+
 test: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
 # With the tests that the others leave out: all variants of what these show.
 test-all: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "exhaustive or not exhaustive" $(ARGS)
+	@$(BIN)/python -m pytest $(TOGETHER) -m "exhaustive or not exhaustive" $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .

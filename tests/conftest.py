@@ -18,12 +18,21 @@ MakeTopics = Callable[..., list[str]]
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+_LONG_FIRST = ("tests/weir/processes/", "tests/weir/", "tests/streams/loop/", "tests/")
+"""Whole processes take longest; a file of theirs that began last would be waited for alone."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that needs the broker, however indirectly."""
+    """Mark every test that needs the broker, however indirectly; those that take long come first."""
     for item in items:
         if "kafka" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.kafka)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    return next(n for n, room in enumerate(_LONG_FIRST) if item.nodeid.startswith(room))
 
 
 @pytest.fixture(scope="session")
