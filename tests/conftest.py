@@ -24,7 +24,7 @@ _LONG_FIRST = ("tests/weir/processes/", "tests/weir/", "tests/streams/loop/", "t
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that needs the broker, however indirectly; those that take long come first."""
+    """Mark every test that needs the broker, however indirectly; what takes long comes first."""
     for item in items:
         if "kafka" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.kafka)
