@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from explain.store.errors import StoreUnavailableError, TamperedError
 from inference.importing.static.refusal import ImportRefusedError
-from inference.packages.registry import RegistryAwayError
+from inference.packages.mlflow_connection import RegistryAwayError
 from streams.base.errors import WeirError
 from streams.dead_letters.requeue import RequeueError
 from streams.kafka.authorization import AuthorizationError
