@@ -25,8 +25,6 @@ from streams.features.label_batch import LabelBatch
 from streams.features.plan import FeaturePlan
 from streams.features.window_settings import WindowSettings
 
-__all__ = ["FeatureRows", "FeatureState", "LabelBatch", "WindowSettings"]
-
 
 class FeatureState:
     """Feature windows of all entities.
