@@ -150,6 +150,7 @@ def options(
 ) -> None:
     """Set up what all commands share."""
     logs.begin(context.invoked_subcommand or "weir", verbose=verbose)
+    logs.mask_tracebacks()  # after Typer, which sets a hook of its own
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from inference.errors import InferenceError
 from inference.packages.machine_faults import machine_fault
+from streams.base.secrets import without_logins
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -36,6 +37,7 @@ class MlflowConnection:
 
     def __init__(self, uri: str, cache: Path) -> None:
         self.uri = uri
+        self._shown = without_logins(uri)
         self._cache = cache
         self._connected: MlflowClient | None = None
 
@@ -69,13 +71,13 @@ class MlflowConnection:
             reason = str(error).strip().splitlines()[0]
             for_good = isinstance(error, MlflowException) and error.error_code in _FOR_GOOD
             kind = RegistryError if for_good else RegistryAwayError
-            raise kind(f"registry {self.uri}: {reason}") from error
+            raise kind(f"registry {self._shown}: {without_logins(reason)}") from error
 
     def hindered(self, reason: str) -> RegistryError:
         """The error that names what is wrong with this machine."""
         return RegistryError(
-            f"registry {self.uri}: {reason}. That is of this machine, which keeps models in "
-            f"{self._cache}, and waiting does not fix it"
+            f"registry {self._shown}: {without_logins(reason)}. That is of this machine, which "
+            f"keeps models in {self._cache}, and waiting does not fix it"
         )
 
 

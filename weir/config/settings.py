@@ -23,6 +23,7 @@ from inference.packages.registry import RegistrySettings
 from inference.serving.policy import PolicySettings
 from inference.training.settings import TrainingSettings
 from streams.base import compiled_code
+from streams.base.secrets import without_logins
 from streams.base.section import Section
 from streams.events.contract import EventContract
 from streams.events.labels import LabelSettings
@@ -239,7 +240,7 @@ def _explain(path: Path, error: ValidationError) -> str:
             message = "this key is missing"
         elif problem["type"] not in ("value_error",) and not _may_be_secret(key):
             message += f" (it is {problem['input']!r:.60})"
-        lines.append(f"{path}: {key}: {message}")
+        lines.append(f"{path}: {key}: {without_logins(message)}")
     return "\n".join(lines)
 
 
