@@ -52,6 +52,7 @@ class EntityState:
         self.counters[Counter.NEWEST] = NEVER
         self.index = new_index(1 << 10 if self.has_labels else 1)
         self.indexed = 0
+        self.matched = 0
         self._recordings = Recordings()
         self._kernel_plan = kernel_plan(plan)
         distinct = bool((plan.group_kind == Group.DISTINCT).any())
@@ -112,7 +113,7 @@ class EntityState:
         )
         event = label = 0
         while True:
-            event, label, entries, words = update_entity(
+            event, label, entries, matched, words = update_entity(
                 event,
                 label,
                 events,
@@ -130,6 +131,7 @@ class EntityState:
                 answers,
             )
             self.indexed += entries
+            self._recordings.note_matched(matched)
             if event == len(batch) and label == label_hashes.size:
                 break
             if words == NO_TILES:
@@ -158,7 +160,9 @@ class EntityState:
 
     def commit(self) -> None:
         """Forget the oldest savepoint."""
-        self._free_slots(self._recordings.end(0).evicted)
+        recording = self._recordings.end(0)
+        self.matched += recording.matched
+        self._free_slots(recording.evicted)
         if not self._recordings:
             self.slots.fresh = []
 

@@ -167,6 +167,17 @@ class FeatureState:
         """How many values of each entity were forgotten, as no window reached them any more."""
         return {state.plan.entity: state.evicted for state in self._entities}
 
+    def newly_matched_labels(self) -> dict[str, int]:
+        """How many labels found their event, by entity, since this was last asked.
+
+        Of batches that were committed; of entities with features that read labels.
+        """
+        found = {}
+        for state in self._entities:
+            if state.has_labels:
+                found[state.plan.entity], state.matched = state.matched, 0
+        return found
+
     @property
     def nbytes(self) -> int:
         """Memory of the windows in bytes; that of the entities' names is an estimate."""

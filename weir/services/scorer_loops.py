@@ -75,7 +75,7 @@ def staged_loop(
         decoder=decoder,
         answer=answerer.answer,
         check=answerer.check,
-        count=metrics.count_rejected,
+        count=metrics.count_routed,
         now_ms=now_ms,
     )
 
