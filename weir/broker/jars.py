@@ -12,7 +12,6 @@ from jgo.constants import MAVEN_CENTRAL_URL
 from weir.broker.download import fetch
 from weir.broker.errors import explain_os_errors
 from weir.broker.progress import Progress, silent
-from weir.broker.settings import home_folder
 
 _DOWNLOADS_AT_ONCE = 6
 
@@ -80,7 +79,7 @@ def provide(
     with explain_os_errors(folder, "broker.cache_dir"):
         folder.mkdir(parents=True, exist_ok=True)
     base_url = (repository or MAVEN_CENTRAL_URL).rstrip("/")
-    local = (home_folder() or folder) / ".m2" / "repository"
+    local = Path.home() / ".m2" / "repository"
     missing = [jar for jar in jars if not jar.is_at(folder / jar.file_name)]
     total = sum(jar.size for jar in missing)
     done = 0

@@ -25,20 +25,8 @@ _NOT_IN_SCRAM = set(',"[]\r\n')
 _OUR_LISTENERS = ("CLIENT", "CONTROLLER")
 
 
-def home_folder() -> Path | None:
-    """The user's home, or None: in a container that runs under a number there is none."""
-    try:
-        return Path.home()
-    except RuntimeError:
-        return None
-
-
 def _default_cache_dir() -> Path:
-    home = home_folder()
-    cache = os.environ.get("XDG_CACHE_HOME") or (
-        Path("var/cache") if home is None else home / ".cache"
-    )
-    return Path(cache) / "weir"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "weir"
 
 
 class BrokerSettings(Section):
@@ -89,12 +77,7 @@ class BrokerSettings(Section):
     @field_validator("data_dir", "cache_dir", "java")
     @classmethod
     def _expand_home(cls, path: Path | None) -> Path | None:
-        try:
-            return path.expanduser() if path is not None else None
-        except RuntimeError as error:
-            raise ValueError(
-                f"{path}: this user has no home folder: write a path without ~"
-            ) from error
+        return path.expanduser() if path is not None else None
 
     @field_validator("data_dir")
     @classmethod

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from front_door import environment, write_events, write_settings
 
+from weir.main import main
+
 ROOT = Path(__file__).parents[3]
 ROOMS = ("streams", "inference", "explain", "weir")
 AS_ANYBODY = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
@@ -70,3 +72,12 @@ def test_onnx_runtime_tells_its_makers_nothing(tmp_path: Path) -> None:
     check = "import inference.engine.onnx_session, weir.commands.bench, onnxruntime"
     subprocess.run([sys.executable, "-c", check], check=True, cwd=ROOT, env=ours, timeout=60)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_user_that_is_but_a_number_has_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # KeyError, as for an unknown number
+    monkeypatch.setattr("sys.argv", ["weir", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert Path.home() == Path("/")
