@@ -13,14 +13,7 @@ from threading import Event
 from time import monotonic, sleep
 from typing import Any
 
-from confluent_kafka import (
-    IsolationLevel,
-    KafkaError,
-    KafkaException,
-    Message,
-    Producer,
-    TopicPartition,
-)
+from confluent_kafka import IsolationLevel, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.base.clock import now_ms
@@ -234,7 +227,7 @@ class Requeuer:
     def _send(self, batch: list[StoredDeadLetter]) -> None:
         refused: list[str] = []
 
-        def note(error: KafkaError | None, message: Message) -> None:
+        def note(error: Any, message: Message) -> None:
             if error is not None:
                 refused.append(f"topic {message.topic()!r}: {error.str()}")
 
