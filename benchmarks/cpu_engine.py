@@ -36,7 +36,8 @@ from inference.forest.graph_forms import margin_given
 from inference.forest.nvforest import NvForest
 from inference.packages.package import ModelPackage
 from inference.training.lightgbm_trees import fit_trees
-from inference.training.train import TrainingSettings, train
+from inference.training.settings import TrainingSettings
+from inference.training.train import train
 from inference.training.training_set import TrainingSet
 
 FEATURES = 15

@@ -26,8 +26,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
 from streams.events.contract import EventContract
 from streams.events.record_batch import RecordBatch
-from streams.features import FeatureDeclaration, FeaturePlan, FeatureState, LabelBatch
-from streams.features.state import WindowSettings
+from streams.features import FeatureDeclaration, FeaturePlan
+from streams.features.label_batch import LabelBatch
+from streams.features.state import FeatureState
+from streams.features.window_settings import WindowSettings
 
 DAY = 86_400_000
 WINDOWS = (1, 7, 30)

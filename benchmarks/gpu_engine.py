@@ -135,7 +135,8 @@ def trained(folder: Path) -> ModelPackage:
     """Train a package of the default size, on few rows: speed does not depend on how good it is."""
     # Imported here: a GPU machine that was given a package need not have LightGBM.
     from benchmarks.cpu_engine import payments
-    from inference.training.train import TrainingSettings, train
+    from inference.training.settings import TrainingSettings
+    from inference.training.train import train
 
     settings = TrainingSettings(threads=1, refit=False)
     return train(payments(10_000), settings, folder, lambda stage, share: None)

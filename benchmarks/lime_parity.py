@@ -26,7 +26,8 @@ from explain.exact.settings import ExactSettings
 from inference.backends.cpu import CpuEngine
 from inference.engine.protocol import Engine
 from inference.packages.package import ModelPackage
-from inference.training.train import TrainingSettings, train
+from inference.training.settings import TrainingSettings
+from inference.training.train import train
 from inference.training.training_set import TrainingSet
 from tests.explain.lime_package import CONFIGURATIONS, PackageLime, difference, made_up_payments
 

@@ -23,7 +23,9 @@ from pydantic import TypeAdapter
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
 from streams.events.contract import EventContract
-from streams.features import FeatureDeclaration, FeaturePlan, FeatureState, LabelBatch
+from streams.features import FeatureDeclaration, FeaturePlan
+from streams.features.label_batch import LabelBatch
+from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
 from streams.files.arrow_batch import ColumnBatch
 from streams.intake.time_merge import AlignmentSettings

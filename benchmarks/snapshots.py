@@ -21,7 +21,8 @@ from confluent_kafka import Producer
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
 from streams.events.contract import EventContract, Field
-from streams.features import FeatureDeclaration, FeaturePlan, FeatureState
+from streams.features import FeatureDeclaration, FeaturePlan
+from streams.features.state import FeatureState
 from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.time_merge import AlignmentSettings

@@ -150,10 +150,12 @@ def options(
 ) -> None:
     """Set up what all commands share."""
     logs.begin(context.invoked_subcommand or "weir", verbose=verbose)
+    logs.mask_tracebacks()  # after Typer, which sets a hook of its own
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one clear line, never in a stack trace."""
+    _have_a_home()
     try:
         code = app(prog_name="weir", standalone_mode=False)
         sys.stdout.flush()
@@ -164,6 +166,15 @@ def main() -> None:
     if code == STOPPED:
         _leave(STOPPED)
     sys.exit(code or 0)
+
+
+def _have_a_home() -> None:
+    """Say that the home is ``/``, as container runtimes do, where the user is but a number.
+
+    Libraries such as MLflow ask for a home while they are imported, and take none for an error.
+    """
+    if os.path.expanduser("~") == "~":
+        os.environ["HOME"] = "/"
 
 
 def _leave(code: int) -> None:

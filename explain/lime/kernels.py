@@ -8,11 +8,13 @@ added in the order of the trees, as `inference.forest.kernels` does, so the marg
 
 from math import isnan, sqrt
 
-from numba import njit, uint64
+from numba import uint64
+
+from streams.base.compiled_code import kept_njit
 
 WORD = 64
 
-_kernel = njit(cache=True, nogil=True)
+_kernel = kept_njit(nogil=True)
 
 
 @_kernel

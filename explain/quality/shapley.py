@@ -9,11 +9,11 @@ from collections.abc import Callable
 from math import factorial
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from explain.lime.perturbation_design import Groups
 from inference.forest.forest import Forest
+from streams.base.compiled_code import kept_njit
 
 Answer = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 """From rows (n, k) to the model's log-odds (n,)."""
@@ -125,7 +125,7 @@ def _paths(
     )
 
 
-@njit(cache=True, nogil=True)
+@kept_njit(nogil=True)
 def _add_shapley(  # type: ignore[no-untyped-def]
     event, background, starts, nodes, to_right, values, group, factorials, state, out
 ):

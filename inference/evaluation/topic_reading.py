@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic, sleep
 from typing import Any
 
 import msgspec
@@ -10,14 +11,18 @@ from numpy.typing import NDArray
 
 from inference.serving.score_record import Score
 from streams.events.contract import EventContract
-from streams.events.json_decoder import Decoder
+from streams.events.json_decoder import Decoder, TryAgainLaterError
 from streams.events.labels import label_contract, read_progress
+from streams.events.record_batch import RecordBatch
 from streams.files.columns import UNLABELLED
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import read_to_end
 from streams.kafka.message import headers_of
 
 Progress = Callable[[int, int], None]
+
+_PATIENCE_S, _PAUSE_S = 30.0, 0.2
+"""How long a schema registry that does not answer is waited for."""
 
 
 def _silent(done: int, total: int) -> None:
@@ -74,6 +79,54 @@ def read_scores(kafka: KafkaSettings, topic: str, progress: Progress = _silent) 
         decisions=np.array([score.decision for score in scores], dtype=np.str_),
         duplicates=total - len(seen),
     )
+
+
+@dataclass(frozen=True)
+class SentEvents:
+    """The events that were sent, by their ids.
+
+    Attributes:
+        times: of each id, UTC milliseconds; of an id that stands there again, the first one's.
+        repeated: ids that stand there more than once.
+    """
+
+    times: dict[Any, int]
+    repeated: set[Any]
+
+
+def read_events(
+    kafka: KafkaSettings, topic: str, decoder: Decoder, progress: Progress = _silent
+) -> SentEvents:
+    """Read the events topic to its present end; what is no event has no id, and is left out.
+
+    Raises:
+        ValueError: there is no such topic, or the schema registry does not answer for half a
+            minute.
+    """
+    times: dict[Any, int] = {}
+    repeated: set[Any] = set()
+    for batch in read_to_end(kafka, topic, progress):
+        arrived = np.array([message.timestamp()[1] for message in batch], np.int64)
+        events = _decode_patiently(decoder, [message.value() for message in batch], arrived)
+        for event, time in zip(events.ids, events.times.tolist(), strict=True):
+            if event in times:
+                repeated.add(event)
+            else:
+                times[event] = time
+    return SentEvents(times, repeated)
+
+
+def _decode_patiently(
+    decoder: Decoder, values: list[bytes | None], arrived: NDArray[np.int64]
+) -> RecordBatch:
+    deadline = monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return decoder.decode(values, arrived).events
+        except TryAgainLaterError as error:
+            if monotonic() > deadline:
+                raise ValueError(f"events can't be decoded: {error}") from error
+            sleep(_PAUSE_S)
 
 
 def read_labels(

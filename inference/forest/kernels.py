@@ -16,13 +16,15 @@ from numba import njit, uint32
 from numba.core import types
 from numba.extending import intrinsic
 
+from streams.base.compiled_code import kept_njit
+
 LANES = 8
 BLOCK = 64
 """Rows at once: enough for vectors of any processor; fewer are unrolled instead."""
 
 _called = njit(nogil=True, _nrt=False)
 # Nothing is allocated within, so that reference counting can be left out.
-_kernel = njit(cache=True, nogil=True, _nrt=False)
+_kernel = kept_njit(nogil=True, _nrt=False)
 
 _HIGH, _LOW = 0, 1
 _ALL = np.uint32(0xFFFFFFFF)

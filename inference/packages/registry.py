@@ -1,19 +1,14 @@
 """The model registry: versions and aliases of packages, kept in MLflow."""
 
-import logging
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from inference.errors import InferenceError
-from inference.packages.machine_faults import machine_fault
+from inference.packages.mlflow_connection import MlflowConnection, RegistryError
 from inference.packages.package import ModelPackage, PackageError, adopt_package
 from streams.base.section import Section
 
@@ -23,19 +18,6 @@ if TYPE_CHECKING:
 CHAMPION_ALIAS = "champion"
 _PACKAGE_TAG = "weir.package_id"
 _ARTIFACT = "package"
-
-
-_FOR_GOOD = ("RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE")
-"""MLflow's codes of what is so whenever it is asked. Not ``ENDPOINT_NOT_FOUND``, which a proxy
-before a server that is away may answer, nor refused passwords, which somebody will put right."""
-
-
-class RegistryError(InferenceError):
-    """The registry cannot be reached, or has no such model."""
-
-
-class RegistryAwayError(RegistryError):
-    """The registry cannot be asked now: another time it may answer."""
 
 
 class RegistrySettings(Section):
@@ -81,14 +63,14 @@ class Registry:
     def __init__(self, settings: RegistrySettings, data_folder: Path) -> None:
         data_folder = data_folder.absolute()
         self._model = settings.model
-        self._uri = settings.tracking_uri or f"sqlite:///{data_folder / 'registry.db'}"
+        uri = settings.tracking_uri or f"sqlite:///{data_folder / 'registry.db'}"
         self._artifacts = settings.artifact_location
         self._own: Path | None = None
         if self._artifacts is None and settings.tracking_uri is None:
             self._own = data_folder / "artifacts"
             self._artifacts = self._own.as_uri()
         self._cache = data_folder / "models"
-        self._connected: MlflowClient | None = None
+        self._mlflow = MlflowConnection(uri, self._cache)
 
     def register(self, package: ModelPackage, alias: str | None = None) -> RegisteredModel:
         """Add a package as the next version, and point `alias` at it.
@@ -99,7 +81,7 @@ class Registry:
             RegistryError: the registry refuses, or cannot be reached.
         """
         found = self.find(package.id)
-        with self._errors():
+        with self._mlflow.errors():
             version = self._create(package) if found is None else found.version
         if alias is not None:
             self.set_alias(alias, version)
@@ -107,7 +89,7 @@ class Registry:
 
     def versions(self) -> list[RegisteredModel]:
         """Return all versions, the latest first."""
-        with self._errors():
+        with self._mlflow.errors():
             aliases = self._aliases()
             found = [self._describe(entry, aliases) for entry in self._entries()]
         return sorted(found, key=lambda model: -model.version)
@@ -118,7 +100,7 @@ class Registry:
         Raises:
             RegistryError: there is none of that name.
         """
-        with self._errors():
+        with self._mlflow.errors():
             aliases = self._aliases()
             if not str(name).isdecimal() and name not in aliases:
                 raise RegistryError(self._no_alias(str(name), aliases))
@@ -139,7 +121,7 @@ class Registry:
         Raises:
             RegistryAwayError: the registry cannot be reached.
         """
-        with self._errors():
+        with self._mlflow.errors():
             found = [
                 entry
                 for entry in self._entries()
@@ -173,11 +155,11 @@ class Registry:
         try:
             self._cache.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".fetching-", dir=self._cache) as temporary:
-                with self._errors(downloading=True):
+                with self._mlflow.errors(downloading=True):
                     folder = self._download(model.version, Path(temporary))
                 return adopt_package(folder, self._cache, model.package_id)
         except OSError as error:
-            raise self._hindered(str(error)) from error
+            raise self._mlflow.hindered(str(error)) from error
 
     def _download(self, version: int, into: Path) -> Path:
         run_id = self._client.get_model_version(self._model, str(version)).run_id
@@ -188,7 +170,7 @@ class Registry:
                 try:
                     return Path(shutil.copytree(kept, into / _ARTIFACT))
                 except shutil.Error as error:  # its reasons are words; both ends are on our disk
-                    raise self._hindered(error.args[0][0][2]) from error
+                    raise self._mlflow.hindered(error.args[0][0][2]) from error
         # What is fetched from nowhere fails as if the store were away.
         if not self._client.list_artifacts(run_id, _ARTIFACT):
             raise RegistryError(
@@ -198,7 +180,7 @@ class Registry:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         uri = self._client.get_run(run_id).info.artifact_uri
-        store = get_artifact_repository(uri, self._uri, self._uri)
+        store = get_artifact_repository(uri, self._mlflow.uri, self._mlflow.uri)
         return Path(store.download_artifacts(_ARTIFACT, str(into)))
 
     def _cached(self, package_id: str) -> ModelPackage | None:
@@ -212,7 +194,7 @@ class Registry:
 
     def aliases(self) -> dict[str, int]:
         """Return the version that each alias points to."""
-        with self._errors():
+        with self._mlflow.errors():
             return self._aliases()
 
     def set_alias(self, alias: str, version: int) -> None:
@@ -221,7 +203,7 @@ class Registry:
         Raises:
             RegistryError: there is no such version, or the alias is no proper name.
         """
-        with self._errors():
+        with self._mlflow.errors():
             self._client.set_registered_model_alias(self._model, alias, str(version))
 
     def _create(self, package: ModelPackage) -> int:
@@ -280,56 +262,7 @@ class Registry:
 
     @property
     def _client(self) -> "MlflowClient":
-        """Connect at the first use: importing MLflow takes seconds that few commands need."""
-        if self._connected is None:
-            if self._uri.startswith("sqlite:///"):
-                path = Path(self._uri.removeprefix("sqlite:///"))
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._connected = _connect(self._uri)
-        return self._connected
-
-    @contextmanager
-    def _errors(self, downloading: bool = False) -> Iterator[None]:
-        """Turn the errors of MLflow and its database into one that names the registry."""
-        import_quietly()
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            yield
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            if (hindrance := machine_fault(error, downloading)) is not None:
-                raise self._hindered(hindrance) from error
-            reason = str(error).strip().splitlines()[0]
-            for_good = isinstance(error, MlflowException) and error.error_code in _FOR_GOOD
-            kind = RegistryError if for_good else RegistryAwayError
-            raise kind(f"registry {self._uri}: {reason}") from error
-
-    def _hindered(self, reason: str) -> RegistryError:
-        return RegistryError(
-            f"registry {self._uri}: {reason}. That is of this machine, which keeps models in "
-            f"{self._cache}, and waiting does not fix it"
-        )
-
-
-def import_quietly() -> None:
-    """Import MLflow without its telemetry, and without its log lines on our terminal."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    # By itself it tries for four minutes: so long nobody hears of a server that is away, and no
-    # scorer carries out another command.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-    import mlflow.tracking  # noqa: F401
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _connect(uri: str) -> "MlflowClient":
-    from mlflow.tracking import MlflowClient
-
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+        return self._mlflow.client
 
 
 def _flatten(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:

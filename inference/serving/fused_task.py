@@ -8,7 +8,8 @@ from inference.serving.metrics import ScorerMetrics
 from streams.features.dump_format import CorruptStateError
 from streams.features.dump_format import DumpMismatchError as WrongState
 from streams.features.plan import FeaturePlan
-from streams.features.state import FeatureState, WindowSettings
+from streams.features.state import FeatureState
+from streams.features.window_settings import WindowSettings
 from streams.intake.input_batch import InputBatch
 from streams.loop.task import Answers, StateMismatchError
 from streams.transactions.outcome import Committed

@@ -7,19 +7,14 @@ before goes on serving, and says so in a report on the control topic, a metric a
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from threading import Event
 from time import monotonic
 from typing import Protocol
 
-from inference.backends.golden_batch import check_golden
 from inference.backends.tensorrt.errors import BuildCancelledError
-from inference.engine.protocol import Engine
 from inference.errors import InferenceError
-from inference.packages.package import ModelPackage
-from inference.packages.registry import RegistryAwayError
+from inference.packages.mlflow_connection import RegistryAwayError
 from inference.serving.commands import (
-    ALIVE_EVERY_S,
     CHAMPION_KEY,
     POLICY_KEY,
     ChampionCommand,
@@ -34,9 +29,10 @@ from inference.serving.commands import (
 )
 from inference.serving.explanation_seam import InlineExplainer
 from inference.serving.metrics import ScorerMetrics
-from inference.serving.policy import Policy, PolicyError, PolicySettings
+from inference.serving.open_model import OpenModel
+from inference.serving.policy import Policy, PolicySettings
 from inference.serving.served_model import ServedModel
-from streams.base.clock import now_ms
+from inference.serving.status_reporter import StatusReporter
 from streams.kafka.control_topic import ControlRecord
 
 logger = logging.getLogger(__name__)
@@ -57,15 +53,6 @@ class Commands(Protocol):
 
     def read(self, timeout_s: float) -> list[ControlRecord]:
         """Those that have come since."""
-
-
-@dataclass(frozen=True)
-class OpenModel:
-    """A model from the registry, on an engine."""
-
-    version: ModelVersion
-    package: ModelPackage
-    engine: Engine
 
 
 class HotSwap:
@@ -94,16 +81,13 @@ class HotSwap:
         self._feature_names = feature_names
         self._open_model = open_model
         self._first_policy = policy
-        self._report = report
+        self._status = StatusReporter(report)
         self._metrics = metrics
         self._pinned = pinned
         self._explains = explains
         self._model: OpenModel
         self._serving: ServedModel
-        self._said: ScorerReport
-        self._said_at = 0.0
         self._standing = Standing()
-        self._heard: dict[str, int] = {}
         self._postponed: list[ControlRecord] = []
         self._again_at = 0.0
 
@@ -123,7 +107,7 @@ class HotSwap:
         for key in (CHAMPION_KEY, POLICY_KEY):
             if key in latest:
                 self._standing.admit(latest[key])
-                self._heard[key] = latest[key].offset
+                self._status.heard[key] = latest[key].offset
         policies = [self._first_policy]
         try:
             if (record := latest.get(POLICY_KEY)) and (said := read_command(PolicyCommand, record)):
@@ -135,7 +119,7 @@ class HotSwap:
         for version in candidates:
             try:
                 self._model = self._open_model(version)
-                self._serving = self._ready(self._model, policies)
+                self._serving = self._made_ready(self._model, policies)
                 break
             except BuildCancelledError:
                 raise
@@ -162,8 +146,7 @@ class HotSwap:
         """
         while not stop.is_set():
             self.carry_out(commands.read(_READ_S), answering)
-            if monotonic() - self._said_at >= ALIVE_EVERY_S:
-                self._repeat()
+            self._status.show_life()
 
     def close(self) -> None:
         """Free the engine that serves."""
@@ -191,14 +174,14 @@ class HotSwap:
         waiting, self._postponed = self._postponed, []
         newest = {record.key: record.offset for record in waiting}
         for key in sorted(newest, key=newest.__getitem__):
-            self._heard[key] = max(newest[key], self._heard.get(key, -1))
+            self._status.heard[key] = max(newest[key], self._status.heard.get(key, -1))
             refusals: list[ScorerReport] = []
             for record in reversed([each for each in waiting if each.key == key]):
                 if self._carried_out(record, answering):
                     break
-                refusals.append(self._said)
-            if refusals and refusals[-1] is not self._said:  # an older one works
-                self._say_of_the_latest(refusals[0])
+                refusals.append(self._status.last)
+            if refusals and refusals[-1] is not self._status.last:  # an older one works
+                self._status.say_of_the_latest(refusals[0])
 
     def _carried_out(self, record: ControlRecord, answering: Answering) -> bool:
         version, policy = self._model.version, self._serving.policy.settings
@@ -231,7 +214,7 @@ class HotSwap:
 
     def _refuse_overtaken(self, record: ControlRecord, error: OvertakenError) -> None:
         logger.error("refused: %s", error)
-        self._heard[record.key] = record.offset
+        self._status.heard[record.key] = record.offset
         asked, policy = error.named, self._serving.policy.version
         if isinstance(asked, ModelVersion):
             self._refuse(asked, policy, str(error))
@@ -253,7 +236,7 @@ class HotSwap:
             )
         else:
             model = self._open_model(version)
-            serving = self._ready(model, [policy])
+            serving = self._made_ready(model, [policy])
         answering.swap(serving)
         self._model, self._serving = model, serving
         if model is not before:
@@ -262,23 +245,8 @@ class HotSwap:
         self._metrics.model_changes.labels("serving").inc()
         self._say("serving", version, policy.version)
 
-    def _ready(self, model: OpenModel, policies: Sequence[PolicySettings]) -> ServedModel:
-        """What serves with a model: warm, checked, and under the first policy that fits it.
-
-        Closes the engine of one that can't serve.
-        """
-        try:
-            serving = ServedModel.of(
-                model.package.id, model.engine, _first_that_fits(policies, model.package)
-            )
-            check_golden(model.engine, model.package, self._feature_names)
-            serving.warm_up()
-            if self._explains is not None:
-                self._explains.prepare(model.package, model.version.version)
-        except BaseException:
-            model.engine.close()
-            raise
-        return serving
+    def _made_ready(self, model: OpenModel, policies: Sequence[PolicySettings]) -> ServedModel:
+        return model.made_ready(self._feature_names, policies, self._explains)
 
     def _candidates(
         self, record: ControlRecord | None, registered: Callable[[], ModelVersion]
@@ -313,15 +281,6 @@ class HotSwap:
         self._metrics.model_changes.labels("refused").inc()
         self._say("refused", version, policy, reason)
 
-    def _say_of_the_latest(self, refusal: ScorerReport) -> None:
-        """Say again that the latest command was refused, after one before it was carried out.
-
-        Whoever gave it waits for that word.
-        """
-        serving = {"model": self._said.model, "policy": self._said.policy, "at": now_ms()}
-        self._said = refusal.model_copy(update=serving)
-        self._repeat()
-
     def _say(
         self,
         outcome: Outcome,
@@ -330,39 +289,4 @@ class HotSwap:
         reason: str = "",
         again: bool = False,
     ) -> None:
-        serving, now = self._serving, now_ms()
-        self._said = ScorerReport(
-            outcome=outcome,
-            model=serving.package,
-            policy=serving.policy.version,
-            asked_model=version.package,
-            asked_policy=policy,
-            reason=reason,
-            again=again,
-            heard=dict(self._heard),
-            at=now,
-            alive=now,
-        )
-        self._repeat()
-
-    def _repeat(self) -> None:
-        self._said_at = monotonic()
-        self._report(self._said.model_copy(update={"alive": now_ms()}))
-
-
-def _first_that_fits(policies: Sequence[PolicySettings], package: ModelPackage) -> Policy:
-    """The first policy that does not contradict a model's thresholds.
-
-    Raises:
-        PolicyError: none; it is about the first.
-    """
-    problems = []
-    for settings in policies:
-        try:
-            return Policy(settings, package.thresholds)
-        except PolicyError as error:
-            logger.error(
-                "policy %s does not fit the model's thresholds: %s", settings.version, error
-            )
-            problems.append(error)
-    raise problems[0]
+        self._status.say(outcome, self._serving, version, policy, reason, again)

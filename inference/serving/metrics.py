@@ -88,6 +88,12 @@ class ScorerMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.events = Counter("weir_events", "Events answered", registry=registry)
         self.labels = Counter("weir_labels", "Labels taken in", registry=registry)
+        self.matched_labels = Counter(
+            "weir_labels_matched",
+            "Labels that found their event in the windows of an entity",
+            ["entity"],
+            registry=registry,
+        )
         self.decisions = Counter(
             "weir_decisions", "Events by decision", ["decision"], registry=registry
         )
@@ -240,12 +246,19 @@ class ScorerMetrics:
         for each in rejected:
             self.dead_letters.labels(each.reason.value).inc()
 
+    def count_routed(self, rejected: Sequence[Rejected], labels: int) -> None:
+        """Count what a router of the staged topology has seen to."""
+        self.count_rejected(rejected)
+        self.labels.inc(labels)
+
     def observe_state(self, states: Iterable[FeatureState]) -> None:
         """Show what windows hold and how much memory they take, all of these states together."""
         size = 0
         totals: dict[str, list[int]] = {}
         for state in states:
             size += state.nbytes
+            for entity, count in state.newly_matched_labels().items():
+                self.matched_labels.labels(entity).inc(count)
             for entity, count in state.entities.items():
                 total = totals.setdefault(entity, [0, 0, 0])
                 total[0] += count

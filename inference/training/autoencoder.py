@@ -5,24 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from streams.base.section import Section
+from inference.training.settings import AutoencoderSettings
 
 _LEVELS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.999, 0.9995, 1.0)
-
-
-class AutoencoderSettings(Section):
-    """The ``[training.autoencoder]`` section."""
-
-    hidden: int = Field(default=32, ge=1)
-    bottleneck: int = Field(default=6, ge=1)
-    epochs: int = Field(default=20, ge=1)
-    batch_size: int = Field(default=256, ge=1)
-    learning_rate: float = Field(default=2e-3, gt=0)
-    max_rows: int = Field(default=50_000, ge=100, description="more are sampled down to these")
-    clip: float = Field(default=8.0, gt=0, description="bound of a scaled feature")
 
 
 @dataclass(frozen=True)

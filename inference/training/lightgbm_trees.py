@@ -5,47 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
-from streams.base.section import Section
+from inference.training.settings import TreeSettings
 
 if TYPE_CHECKING:
     import lightgbm
-
-
-class TreeSettings(Section):
-    """The ``[training.trees]`` section; LightGBM's name of a parameter where it is another.
-
-    The defaults were chosen on eight folds of card transactions, all before the weeks that they
-    were then tested on (docs/models.md). Many bins matter most: fraud sits in the thin upper tail
-    of amounts, where 255 bins of equal counts can't cut.
-    """
-
-    rounds: int = Field(default=300, ge=1)
-    learning_rate: float = Field(default=0.03, gt=0)
-    num_leaves: int = Field(default=16, ge=2)
-    max_depth: int = Field(default=5, description="-1 is no limit")
-    max_bin: int = Field(default=8191, ge=2)
-    min_rows_per_bin: int = Field(default=1, ge=1, description="min_data_in_bin")
-    min_rows_per_leaf: int = Field(default=50, ge=1, description="min_data_in_leaf")
-    min_weight_per_leaf: float = Field(default=1.0, ge=0, description="min_sum_hessian_in_leaf")
-    lambda_l1: float = Field(default=0.0, ge=0)
-    lambda_l2: float = Field(default=1.0, ge=0)
-    feature_fraction: float = Field(default=0.7, gt=0, le=1)
-    bagging_fraction: float = Field(default=0.7, gt=0, le=1)
-    extra_trees: bool = False
-    scale_pos_weight: float = Field(default=1.0, gt=0)
-    bags: int = Field(default=1, ge=1)
-
-    @model_validator(mode="after")
-    def _bags_differ(self) -> "TreeSettings":
-        random = self.extra_trees or self.feature_fraction < 1 or self.bagging_fraction < 1
-        if self.bags > 1 and not random:
-            raise ValueError(
-                "bags > 1 would fit the same trees again: set feature_fraction or "
-                "bagging_fraction below 1, or extra_trees"
-            )
-        return self
 
 
 def fit_trees(

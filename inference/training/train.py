@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
 from inference.engine.onnx_session import load_session, run_session
 from inference.forest.forest import Forest
@@ -22,45 +21,18 @@ from inference.packages.package import (
     write_package,
 )
 from inference.packages.thresholds import fit_thresholds
-from inference.training.autoencoder import AutoencoderSettings, fit_autoencoder
+from inference.training.autoencoder import fit_autoencoder
 from inference.training.calibration import fit_platt, sigmoid
 from inference.training.holdout_figures import freeze_drift_reference, measure, sample_background
-from inference.training.lightgbm_trees import TreeSettings, fit_trees, margin
+from inference.training.lightgbm_trees import fit_trees, margin
 from inference.training.package_graph import build_graph
+from inference.training.settings import TrainingSettings
 from inference.training.training_set import TrainingSet, checked_labels, split_by_time
-from streams.base.section import Section
 
 Progress = Callable[[str, float], None]
 """Called with what is being done, and the share of the whole that is done, 0 to 1."""
 
 _LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxruntime", "scikit-learn")
-
-
-class TrainingSettings(Section):
-    """The ``[training]`` section."""
-
-    seed: int = Field(default=7, ge=0, lt=2**31 - 1000)
-    threads: int = Field(
-        default=2, ge=1, description="changes how long training takes, and nothing else"
-    )
-    holdout_fraction: float = Field(
-        default=0.2, gt=0, lt=1, description="of the rows: the latest ones"
-    )
-    refit: bool = Field(
-        default=True, description="fit the served trees on all rows, hold-out included"
-    )
-    review_alert_rate: float = Field(default=0.01, gt=0, lt=1)
-    decline_alert_rate: float = Field(default=0.002, gt=0, lt=1)
-    drift_bins: int = Field(default=20, ge=2)
-    background_rows: int = Field(default=500, ge=1)
-    trees: TreeSettings = TreeSettings()
-    autoencoder: AutoencoderSettings = AutoencoderSettings()
-
-    @model_validator(mode="after")
-    def _declines_fewer_than_it_reviews(self) -> "TrainingSettings":
-        if self.decline_alert_rate > self.review_alert_rate:
-            raise ValueError("decline_alert_rate must not be above review_alert_rate")
-        return self
 
 
 def train(

@@ -1,13 +1,23 @@
 """Secrets in settings: shown to nobody, and read from files that others mount."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, SecretStr
+# Whoever only masks, as the log does, has no use for it.
+if TYPE_CHECKING:
+    from pydantic import BaseModel, SecretStr
 
 HIDDEN = "**********"
 _TELLING = ("password", "secret", "key.pem", "token", "jaas.config", "oauthbearer.config")
+_LOGIN = re.compile(
+    r"""([a-zA-Z][\w+.-]*://)      # of a URL, the scheme; and then
+    (?: [^\s/?#'"<>]*              # all up to the last @ before the path
+      | [^\s/@:]+:(?!\d+[/?\#])[^\s"]*  # or user:password, with / or ' in it unquoted
+    )@""",
+    re.VERBOSE,
+)
 
 
 def hide(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -18,7 +28,16 @@ def hide(properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def check_one_source(settings: BaseModel, *names: str) -> None:
+def without_logins(text: str) -> str:
+    """A text with a mask in place of the login of each URL in it.
+
+    >>> without_logins("http://clerk:opensesame@mlflow:5000/api failed")
+    'http://***@mlflow:5000/api failed'
+    """
+    return _LOGIN.sub(r"\1***@", text) if "@" in text else text
+
+
+def check_one_source(settings: "BaseModel", *names: str) -> None:
     """Refuse a secret that is given both as `name` and by a file, or by a file that holds none.
 
     Raises:
@@ -32,7 +51,7 @@ def check_one_source(settings: BaseModel, *names: str) -> None:
             check_secret_file(f"{name}_file", file)
 
 
-def check_files(settings: BaseModel, *names: str) -> None:
+def check_files(settings: "BaseModel", *names: str) -> None:
     """Refuse a path to a file that is not there.
 
     Raises:
@@ -44,7 +63,7 @@ def check_files(settings: BaseModel, *names: str) -> None:
             raise ValueError(f"{name}: there is no file {str(path)!r}")
 
 
-def secret_of(settings: BaseModel, name: str) -> str | None:
+def secret_of(settings: "BaseModel", name: str) -> str | None:
     """The secret `name`, from wherever it is given; None if it is not."""
     value: SecretStr | None = getattr(settings, name)
     file: Path | None = getattr(settings, f"{name}_file")

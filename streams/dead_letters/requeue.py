@@ -13,7 +13,7 @@ from threading import Event
 from time import monotonic, sleep
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaException, Producer, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.base.clock import now_ms
@@ -103,7 +103,7 @@ class Requeuer:
         self._to_topic = to_topic
         self._limit = limit
         self._partitions: dict[str, int] = {}
-        self._producer: Any = None  # from `run` on
+        self._producer: Producer  # from `run` on
 
     def plan(
         self, reading_marks: Progress = silent, reading_letters: Progress = silent
@@ -227,7 +227,7 @@ class Requeuer:
     def _send(self, batch: list[StoredDeadLetter]) -> None:
         refused: list[str] = []
 
-        def note(error: Any, message: Any) -> None:
+        def note(error: Any, message: Message) -> None:
             if error is not None:
                 refused.append(f"topic {message.topic()!r}: {error.str()}")
 

@@ -1,4 +1,8 @@
-"""Features of an event: declared in `weir.toml`, computed exactly in event time."""
+"""Features of an event: declared in `weir.toml`, computed exactly in event time.
+
+`FeatureState` computes them, and is imported from `streams.features.state`: it brings numba, which
+takes seconds that settings and most commands have no use for.
+"""
 
 from streams.features.declarations import (
     CalendarFeature,
@@ -11,7 +15,6 @@ from streams.features.declarations import (
 from streams.features.dump_format import CorruptStateError, DumpMismatchError
 from streams.features.feature_rows import FeatureRows
 from streams.features.plan import FeaturePlan
-from streams.features.state import FeatureState, LabelBatch
 
 __all__ = [
     "CalendarFeature",
@@ -20,10 +23,8 @@ __all__ = [
     "FeatureDeclaration",
     "FeaturePlan",
     "FeatureRows",
-    "FeatureState",
     "FieldFeature",
     "HistoryRatioFeature",
-    "LabelBatch",
     "LabelFeature",
     "WindowFeature",
 ]

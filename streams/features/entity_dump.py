@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.features.dump_format import CorruptStateError, EntityHeader, Reader, describe
+from streams.features.entity_arrays import new_arena, new_tiles
 from streams.features.entity_ids import Slots
 from streams.features.entity_state import EntityState
 from streams.features.kernels.blocks import (
@@ -76,12 +77,12 @@ def load_entity(state: EntityState, header: EntityHeader, reader: Reader) -> Non
     state.blocks = new_blocks(max(len(state.blocks), len(names)))
     state.blocks[: len(names)] = reader.array(np.int64, len(names), BLOCK)
     state.free[:] = reader.array(np.int64, state.free.size)
-    state.arena = times, values, hashes, chunks = state.new_arena(header.places)
+    state.arena = times, values, hashes, chunks = new_arena(state.plan, header.places)
     times[:used] = reader.array(np.int64, used)
     for column in values:
         column[:used] = reader.array(np.float64, used)
     hashes[:used] = reader.array(np.int64, used if state.has_labels else 0)
-    tiles = state.new_tiles(header.tile_rows)
+    tiles = new_tiles(state.plan, state.keep_ms, header.tile_rows)
     for part in tiles[:2]:
         part[:] = reader.array(part.dtype, *part.shape)
     state.tiles = tiles

@@ -6,15 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.events.record_batch import EventBatch
+from streams.features.entity_arrays import (
+    kernel_plan,
+    larger_arena,
+    larger_tiles,
+    new_arena,
+    new_tiles,
+)
 from streams.features.entity_ids import Slots
 from streams.features.feature_rows import FeatureRows
 from streams.features.kernels.blocks import TILE_ROW, free_blocks, new_blocks
-from streams.features.kernels.chunk_sums import CHUNK, CHUNK_SUMS
 from streams.features.kernels.enums import Counter, Group, Stat
 from streams.features.kernels.eviction import find_idle, forget_blocks
 from streams.features.kernels.id_index import NEVER, count_kept, new_index, rebuild
 from streams.features.kernels.journal import forgotten_words, undo
-from streams.features.kernels.tiles import OF_COLUMN, TILES, tile_ms
 from streams.features.kernels.update import NO_TILES, update_entity
 from streams.features.label_batch import LabelBatch
 from streams.features.numeric_columns import numbers_of
@@ -28,51 +33,28 @@ _EVENTS_PER_LOOK, _LOOKS_PER_NEW = 16, 2
 new entity, so that there are never much more than twice as many as are needed."""
 
 
-Tiles = tuple[NDArray[np.int64], NDArray[np.float64], int]
-"""Latest time and sums of each tile, and how long a tile is in ms; see `tiles.py`."""
-
-Arena = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
-"""Times, values (columns, places), id hashes and sums of chunks."""
-
-
 class EntityState:
     """The windows of all values of one entity: `kernels.py` says what its arrays hold."""
 
     def __init__(self, plan: EntityPlan, settings: WindowSettings) -> None:
         self.plan = plan
         self.slots = Slots()
-        self._keep_ms = plan.retention_ms + settings.allowed_lateness
+        self.keep_ms = plan.retention_ms + settings.allowed_lateness
         self._max_events = settings.max_events_per_entity
         self._label_column = plan.label_column
         self.has_labels = plan.label_column >= 0
-        self.arena = self.new_arena(1 << 12)
+        self.arena = new_arena(plan, 1 << 12)
         self.blocks = new_blocks(1 << 8)
         self.free = np.full(_SIZE_CLASSES, -1, np.int64)
-        self.tiles = self.new_tiles(1)
+        self.tiles = new_tiles(plan, self.keep_ms, 1)
         self.free_tile_rows = [0]
         self.counters = np.zeros(len(Counter), np.int64)
         self.counters[Counter.NEWEST] = NEVER
         self.index = new_index(1 << 10 if self.has_labels else 1)
         self.indexed = 0
+        self.matched = 0
         self._recordings = Recordings()
-        self._kernel_plan = (
-            (
-                plan.group_kind,
-                plan.group_column,
-                plan.group_delay,
-                plan.group_excludes_event,
-                plan.group_windows,
-            ),
-            plan.window_ms,
-            (
-                plan.output_window,
-                plan.output_stat,
-                plan.output_feature,
-                plan.output_empty,
-                plan.output_column,
-            ),
-            plan.label_column,
-        )
+        self._kernel_plan = kernel_plan(plan)
         distinct = bool((plan.group_kind == Group.DISTINCT).any())
         members = 1 << (2 * self._max_events - 1).bit_length() if distinct else 0
         self._scratch = (
@@ -131,7 +113,7 @@ class EntityState:
         )
         event = label = 0
         while True:
-            event, label, entries, words = update_entity(
+            event, label, entries, matched, words = update_entity(
                 event,
                 label,
                 events,
@@ -143,12 +125,13 @@ class EntityState:
                 self.index,
                 self.tiles,
                 self._kernel_plan,
-                (self._keep_ms, self.plan.retention_ms, self._max_events, newest),
+                (self.keep_ms, self.plan.retention_ms, self._max_events, newest),
                 self._recordings.journal,
                 self._scratch,
                 answers,
             )
             self.indexed += entries
+            self._recordings.note_matched(matched)
             if event == len(batch) and label == label_hashes.size:
                 break
             if words == NO_TILES:
@@ -177,7 +160,9 @@ class EntityState:
 
     def commit(self) -> None:
         """Forget the oldest savepoint."""
-        self._free_slots(self._recordings.end(0).evicted)
+        recording = self._recordings.end(0)
+        self.matched += recording.matched
+        self._free_slots(recording.evicted)
         if not self._recordings:
             self.slots.fresh = []
 
@@ -223,7 +208,7 @@ class EntityState:
         self.counters[Counter.SWEPT] = (start + looks) % total
         times, values, hashes, _ = self.arena
         idle = np.empty(looks, np.int64)
-        oldest = self.newest - self._keep_ms
+        oldest = self.newest - self.keep_ms
         found, events = find_idle(times, self.blocks, start, total, oldest, idle)
         if found == 0:
             return
@@ -259,48 +244,26 @@ class EntityState:
             self.blocks = blocks
         return slots
 
-    def new_arena(self, places: int) -> Arena:
-        """Return an arena with room for so many events."""
-        columns = max(1, len(self.plan.columns))
-        chunks = -(-places // CHUNK)
-        return (
-            np.empty(places, np.int64),
-            np.empty((columns, places)),
-            np.empty(places if self.has_labels else 0, np.int64),
-            np.empty((CHUNK_SUMS, columns, chunks), np.int64),
-        )
-
-    def new_tiles(self, rows: int) -> Tiles:
-        """Return empty tiles for so many entities."""
-        width = 1 + OF_COLUMN * max(1, len(self.plan.columns))
-        ends = np.full((rows, TILES), NEVER, np.int64)
-        return ends, np.zeros((rows, TILES, width)), tile_ms(self._keep_ms)
-
     def _give_tiles(self, slot: int) -> None:
         """Let the oldest events of a slot's entity go into tiles from here on."""
         if not self.free_tile_rows:
             rows = len(self.tiles[0])
-            tiles = self.new_tiles(2 * rows)
-            tiles[0][:rows], tiles[1][:rows] = self.tiles[:2]
-            self.tiles = tiles
+            self.tiles = larger_tiles(self.plan, self.keep_ms, self.tiles)
             self.free_tile_rows = list(range(rows, 2 * rows))
         row = self.free_tile_rows.pop()
         self.tiles[0][row] = NEVER
         self.blocks[slot, TILE_ROW] = row + 1
 
     def _enlarge_arena(self) -> None:
-        old = self.arena
         # One block may need twice the largest share, whatever the arena's size.
         used = int(self.counters[Counter.USED])
-        arena = self.new_arena(max(2 * old[0].size, used + 4 * self._max_events))
-        for target, source in zip(arena, old, strict=True):
-            target[..., : source.shape[-1]] = source
-        self.arena = arena
+        places = max(2 * self.arena[0].size, used + 4 * self._max_events)
+        self.arena = larger_arena(self.plan, self.arena, places)
 
     def _reserve_index(self, added: int) -> None:
         if 4 * (self.indexed + added) <= 3 * len(self.index):
             return
-        oldest = max(NEVER, self.newest - self._keep_ms)
+        oldest = max(NEVER, self.newest - self.keep_ms)
         kept = int(count_kept(self.index, oldest))
         index = new_index(1 << (2 * (kept + added) - 1).bit_length())
         self.indexed = int(rebuild(self.index, index, oldest, self.newest))

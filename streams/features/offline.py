@@ -15,10 +15,10 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from streams.base.atomic_file import atomic_file
-from streams.base.section import format_duration
-from streams.features.declarations import LabelFeature
-from streams.features.plan import FeaturePlan
-from streams.features.state import FeatureState, LabelBatch, WindowSettings
+from streams.features.label_batch import LabelBatch
+from streams.features.plan import FeaturePlan, check_label_delays
+from streams.features.state import FeatureState
+from streams.features.window_settings import WindowSettings
 from streams.files.arrow_batch import ColumnBatch
 from streams.files.columns import UNLABELLED
 from streams.files.event_file import EventFile
@@ -60,22 +60,6 @@ class TrainingMatrix:
     matrix: NDArray[np.float32]
     labels: NDArray[np.int8]
     times: NDArray[np.int64]
-
-
-def check_label_delays(plan: FeaturePlan, label_delay_ms: int) -> None:
-    """Refuse features that look at labels before these are known.
-
-    Raises:
-        ValueError: a label feature's delay is shorter than ``labels.delay``.
-    """
-    for declaration in plan.declarations:
-        if isinstance(declaration, LabelFeature) and declaration.delay < label_delay_ms:
-            has, least = map(format_duration, (declaration.delay, label_delay_ms))
-            raise ValueError(
-                f"features: {declaration.name!r} has delay = {has!r}, but labels.delay is "
-                f"{least!r}: it would look at events whose labels are not known yet. Set its "
-                f"delay to {least!r} or more"
-            )
 
 
 def compute_features(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.base.section import format_duration
 from streams.events.contract import EventContract
 from streams.features.declarations import (
     CalendarFeature,
@@ -277,3 +278,19 @@ def _check_fields(declaration: FeatureDeclaration, contract: EventContract) -> N
 
 def _canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=True)
+
+
+def check_label_delays(plan: FeaturePlan, label_delay_ms: int) -> None:
+    """Refuse features that look at labels before these are known.
+
+    Raises:
+        ValueError: a label feature's delay is shorter than ``labels.delay``.
+    """
+    for declaration in plan.declarations:
+        if isinstance(declaration, LabelFeature) and declaration.delay < label_delay_ms:
+            has, least = map(format_duration, (declaration.delay, label_delay_ms))
+            raise ValueError(
+                f"features: {declaration.name!r} has delay = {has!r}, but labels.delay is "
+                f"{least!r}: it would look at events whose labels are not known yet. Set its "
+                f"delay to {least!r} or more"
+            )

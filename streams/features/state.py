@@ -25,8 +25,6 @@ from streams.features.label_batch import LabelBatch
 from streams.features.plan import FeaturePlan
 from streams.features.window_settings import WindowSettings
 
-__all__ = ["FeatureRows", "FeatureState", "LabelBatch", "WindowSettings"]
-
 
 class FeatureState:
     """Feature windows of all entities.
@@ -168,6 +166,17 @@ class FeatureState:
     def evicted_entities(self) -> dict[str, int]:
         """How many values of each entity were forgotten, as no window reached them any more."""
         return {state.plan.entity: state.evicted for state in self._entities}
+
+    def newly_matched_labels(self) -> dict[str, int]:
+        """How many labels found their event, by entity, since this was last asked.
+
+        Of batches that were committed; of entities with features that read labels.
+        """
+        found = {}
+        for state in self._entities:
+            if state.has_labels:
+                found[state.plan.entity], state.matched = state.matched, 0
+        return found
 
     @property
     def nbytes(self) -> int:

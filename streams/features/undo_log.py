@@ -21,6 +21,7 @@ class Recording:
         names: how many slots there were.
         changes: slots that new values got, and ``(slot, value)`` of those evicted, in order.
         indexes: id indexes that were replaced, with the journal's length at that moment.
+        matched: how many labels found their event.
     """
 
     journal: NDArray[np.int64]
@@ -29,6 +30,7 @@ class Recording:
     names: int
     changes: list[int | tuple[int, Any]] = field(default_factory=list)
     indexes: list[tuple[int, NDArray[np.int64]]] = field(default_factory=list)
+    matched: int = 0
 
     @property
     def taken(self) -> NDArray[np.int64]:
@@ -61,6 +63,11 @@ class Recordings(list[Recording]):
         if recording.journal.size <= _SPARE_WORDS:
             self._spare.append(recording.journal)
         return recording
+
+    def note_matched(self, labels: int) -> None:
+        """Count labels that found their event, if a savepoint is open."""
+        if self:
+            self[-1].matched += labels
 
     @property
     def journal(self) -> NDArray[np.int64]:

@@ -1,13 +1,15 @@
 """The ``[schema_registry]`` section: where the schemas of framed records are."""
 
+import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr, field_serializer, model_validator
+from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
 
-from streams.base.secrets import HIDDEN, check_files, check_one_source, secret_of
+from streams.base.secrets import HIDDEN, check_files, check_one_source, secret_of, without_logins
 from streams.base.section import Duration, Section
 
+_URLS = re.compile(r"(https?://[^@,\s]+(, *https?://[^@,\s]+)*)?")
 _OWN_SETTING = {
     "url": "url",
     "basic.auth.user.info": "username and password",
@@ -36,7 +38,7 @@ class SchemaRegistrySettings(Section):
             ``"bearer.auth.token"`` or ``proxy``; all of them are kept secret.
     """
 
-    url: str = Field(default="", pattern=r"^(https?://[^@,\s]+(, *https?://[^@,\s]+)*)?$")
+    url: str = ""
     username: str | None = None
     password: SecretStr | None = None
     password_file: Path | None = None
@@ -48,6 +50,21 @@ class SchemaRegistrySettings(Section):
     timeout: Duration = Field(default=5_000, ge=1, le=60_000)
     validate_json: bool = True
     properties: dict[str, str | int] = Field(default_factory=dict)
+
+    @field_validator("url")
+    @classmethod
+    def _names_hosts_only(cls, url: str) -> str:
+        if without_logins(url) != url:
+            raise ValueError(
+                "a login may not stand in the URL: give it in schema_registry.username and "
+                "password_file, or in WEIR_SCHEMA_REGISTRY__PASSWORD"
+            )
+        if not _URLS.fullmatch(url):
+            raise ValueError(
+                f"{url!r} is no URL: write http://HOST:PORT or https://HOST:PORT, several with "
+                "commas between"
+            )
+        return url
 
     @model_validator(mode="after")
     def _fits_together(self) -> "SchemaRegistrySettings":

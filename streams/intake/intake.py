@@ -13,7 +13,7 @@ from streams.events.contract import EventContract
 from streams.events.json_decoder import Decoder, TryAgainLaterError
 from streams.events.labels import label_contract, read_progress
 from streams.events.rejection import Reason, Rejected
-from streams.features.state import LabelBatch
+from streams.features.label_batch import LabelBatch
 from streams.intake.input_batch import BadRecord, InputBatch
 from streams.intake.partition_queue import ARRIVED, OFFSET, TIME, PartitionQueue
 from streams.intake.position import NO_TIME, Position

@@ -209,6 +209,7 @@ def _positions(topics: TopicSettings) -> list[Acl]:
 
 def _evaluation(usage: Usage) -> list[Acl]:
     return [
+        Acl("Read", "topic", usage.topics.events, why="which have no answer yet"),
         Acl("Read", "topic", usage.topics.scores, why="answers"),
         Acl("Read", "topic", usage.topics.labels, why="what became known"),
     ]

@@ -6,7 +6,13 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Literal
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from pydantic import Field, SecretStr, field_serializer, model_validator
 
@@ -253,7 +259,7 @@ def stable_offsets(
 
 
 def watermarks(
-    consumer: Any, partition: TopicPartition, timeout_s: float = 30.0
+    consumer: Consumer, partition: TopicPartition, timeout_s: float = 30.0
 ) -> tuple[int, int]:
     """First offset of a partition and the one behind its last.
 

@@ -1,12 +1,11 @@
 """How far behind a consumer is."""
 
 from collections.abc import Iterable
-from typing import Any
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 
-def lag_of(consumer: Any, positions: Iterable[TopicPartition]) -> dict[tuple[str, int], int]:
+def lag_of(consumer: Consumer, positions: Iterable[TopicPartition]) -> dict[tuple[str, int], int]:
     """Records behind each position, from what the client knows without asking the cluster.
 
     Args:

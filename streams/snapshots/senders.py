@@ -14,7 +14,7 @@ _LONGEST_MS = 900_000
 class Sender(Protocol):
     """Carries one snapshot after another."""
 
-    producer: Any
+    producer: Producer
 
     def begin(self) -> None:
         """Make ready for a snapshot's records.
@@ -38,7 +38,7 @@ class PlainSender:
     """Records that stand as soon as they are sent."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self.producer: Any = Producer(kafka.producer_config(linger_ms=0))
+        self.producer = Producer(kafka.producer_config(linger_ms=0))
 
     def begin(self) -> None:
         """See `Sender`."""
@@ -69,7 +69,7 @@ class MemberSender:
         self, kafka: KafkaSettings, transactional_id: str, timeout_ms: int, member: Any
     ) -> None:
         self._member = member
-        self.producer: Any = Producer(
+        self.producer = Producer(
             kafka.producer_config(
                 transactional_id=transactional_id,
                 transaction_timeout_ms=min(timeout_ms, _LONGEST_MS),

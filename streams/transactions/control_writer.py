@@ -1,10 +1,10 @@
 """Commands on the control topic, one writer at a time; `streams.kafka.control_topic` reads it."""
 
 from contextlib import suppress
-from typing import Any, Self
+from typing import Self
 from warnings import catch_warnings, simplefilter
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings
@@ -32,7 +32,7 @@ class ControlWriter:
 
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         self._topic = topic
-        self._producer: Any = Producer(
+        self._producer = Producer(
             kafka.producer_config(
                 transactional_id=f"{topic}-commands",
                 transaction_timeout_ms=_TRANSACTION_MS,
@@ -64,7 +64,7 @@ class ControlWriter:
         """
         places: list[tuple[int, int]] = []
 
-        def note(error: KafkaError | None, message: Any) -> None:
+        def note(error: KafkaError | None, message: Message) -> None:
             if error is None:
                 places.append((message.partition(), message.offset()))
 

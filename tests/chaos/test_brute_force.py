@@ -12,7 +12,9 @@ from streams.events.json_decoder import Decoder
 from streams.events.labels import label_contract
 from streams.features import FeaturePlan
 from streams.features.declarations import FeatureDeclaration
-from streams.features.state import FeatureState, LabelBatch, WindowSettings
+from streams.features.label_batch import LabelBatch
+from streams.features.state import FeatureState
+from streams.features.window_settings import WindowSettings
 from tests.chaos import brute_force, malformed
 from tests.chaos.configuration import FEATURES, MORE_FEATURES, PARTITIONS, settings
 from tests.chaos.order import in_order

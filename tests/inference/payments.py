@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from inference.training.autoencoder import AutoencoderSettings
-from inference.training.lightgbm_trees import TreeSettings
-from inference.training.train import TrainingSettings
+from inference.training.settings import AutoencoderSettings, TrainingSettings, TreeSettings
 from inference.training.training_set import TrainingSet
 
 NAMES = ("amount", "count_1d", "amount_7d", "hour", "risk_30d", "device_age")

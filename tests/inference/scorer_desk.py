@@ -19,7 +19,8 @@ from streams.events.contract import EventContract, Field
 from streams.events.json_decoder import Decoder
 from streams.events.rejection import Reason, Rejected
 from streams.features import FeatureDeclaration, FeaturePlan
-from streams.features.state import LabelBatch, WindowSettings
+from streams.features.label_batch import LabelBatch
+from streams.features.window_settings import WindowSettings
 from streams.intake.input_batch import BadRecord, InputBatch
 from streams.kafka.topics import TopicSettings
 from streams.loop.task import Answers

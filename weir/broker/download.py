@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 
 from streams.base.atomic_file import atomic_file
+from streams.base.secrets import without_logins
 from weir.broker.errors import BrokerError
 
 _CHUNK = 1 << 18
@@ -41,8 +42,8 @@ def fetch(url: str, target: Path, sha256: str, count: Callable[[int], None]) -> 
             count(-received)
             if attempt == _ATTEMPTS:
                 raise BrokerError(
-                    f"cannot fetch {url}: {error}. Check the network and its proxy settings, "
-                    "or set `broker.maven_repository` to a mirror"
+                    f"cannot fetch {without_logins(url)}: {error}. Check the network and its "
+                    "proxy settings, or set `broker.maven_repository` to a mirror"
                 ) from error
             time.sleep(_PAUSE_S * attempt)
         else:
@@ -62,8 +63,9 @@ def _fetch_once(url: str, target: Path, sha256: str, count: Callable[[int], None
             count(len(chunk))
         if digest.hexdigest() != sha256:
             raise BrokerError(
-                f"{url} is not the file that Weir was built with: SHA-256 is {digest.hexdigest()}, "
-                f"expected {sha256}. Do not use it; set `broker.maven_repository` to another mirror"
+                f"{without_logins(url)} is not the file that Weir was built with: SHA-256 is "
+                f"{digest.hexdigest()}, expected {sha256}. Do not use it; set "
+                "`broker.maven_repository` to another mirror"
             )
 
 
@@ -82,8 +84,8 @@ def _read(url: str) -> Iterator[bytes]:
                 raise _TransientError(f"the server answered {response.status_code}")
             if response.status_code != 200:
                 raise BrokerError(
-                    f"{url}: the server answered {response.status_code} {response.reason}. "
-                    "Set `broker.maven_repository` to a repository that has it"
+                    f"{without_logins(url)}: the server answered {response.status_code} "
+                    f"{response.reason}. Set `broker.maven_repository` to a repository that has it"
                 )
             yield from response.iter_content(_CHUNK)
     except requests.RequestException as error:

@@ -8,6 +8,7 @@ from errno import EPIPE
 import typer
 
 from streams.base.errors import FAILED, STOPPED, UNAVAILABLE, WRONG_USE, WeirError
+from streams.base.secrets import without_logins
 from weir.cli.console import stderr
 from weir.config import logs
 
@@ -59,6 +60,10 @@ def _is_from_kafka(error: Exception) -> bool:
 
 
 def _message(error: Exception) -> str:
+    return without_logins(_words(error))
+
+
+def _words(error: Exception) -> str:
     if _is_from_kafka(error):
         from streams.kafka.authorization import denial, is_denial
 

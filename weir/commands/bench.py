@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import onnxruntime
 import pyarrow.parquet as pq
 import typer
 from numpy.typing import NDArray
@@ -178,6 +177,8 @@ def _contestants(
     except EngineError as error:
         logger.info("measuring no GPU engine: %s", error)
     plain = load_session(package.model, "plain ONNX Runtime")
+    import onnxruntime  # after the room that switches its telemetry off
+
     own = onnxruntime.InferenceSession(package.model, providers=["CPUExecutionProvider"])
     contestants: dict[str, Contestant] = {}
     about = {}

@@ -8,8 +8,13 @@ import json
 import logging
 import os
 import sys
+import threading
+import traceback
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Protocol
+
+from streams.base.secrets import without_logins
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _NOISY = ("numba", "mlflow", "alembic", "urllib3", "git", "httpx", "httpx2")
@@ -28,6 +33,17 @@ class LogForm(Protocol):
     @property
     def level(self) -> str:
         """The least that is said."""
+
+
+class TextFormatter(logging.Formatter):
+    """A line of text, with its traceback if there is one; logins in URLs are masked."""
+
+    def __init__(self) -> None:
+        super().__init__(_TEXT)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        return without_logins(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
@@ -69,8 +85,8 @@ def json_line(
         "level": level,
         "logger": logger,
         "process": process,
-        "message": message,
-        "exception": exception,
+        "message": without_logins(message),
+        "exception": None if exception is None else without_logins(exception),
     }
     return json.dumps({key: value for key, value in fields.items() if value is not None})
 
@@ -95,6 +111,21 @@ def follow(form: LogForm) -> None:
         _apply(form.format, form.level)
 
 
+def mask_tracebacks() -> None:
+    """Mask logins in URLs also where an exception that nobody expected ends the process."""
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        lines = traceback.format_exception(kind, error, trace)
+        sys.stderr.write(without_logins("".join(lines)))
+
+    def show_of_thread(ended: threading.ExceptHookArgs) -> None:
+        if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
+            show(ended.exc_type, ended.exc_value, ended.exc_traceback)
+
+    sys.excepthook = show
+    threading.excepthook = show_of_thread
+
+
 def is_json() -> bool:
     """Whether the log is one of JSON objects."""
     return _handler is not None and isinstance(_handler.formatter, JsonFormatter)
@@ -102,6 +133,6 @@ def is_json() -> bool:
 
 def _apply(form: str, level: str) -> None:
     assert _handler is not None
-    _handler.setFormatter(JsonFormatter(_process) if form == "json" else logging.Formatter(_TEXT))
+    _handler.setFormatter(JsonFormatter(_process) if form == "json" else TextFormatter())
     logging.captureWarnings(form == "json")
     logging.getLogger().setLevel(logging.DEBUG if _verbose else level.upper())

@@ -21,13 +21,15 @@ from explain.store.settings import StoreSettings
 from inference.engine.settings import EngineSettings
 from inference.packages.registry import RegistrySettings
 from inference.serving.policy import PolicySettings
-from inference.training.train import TrainingSettings
+from inference.training.settings import TrainingSettings
+from streams.base import compiled_code
+from streams.base.secrets import without_logins
 from streams.base.section import Section
 from streams.events.contract import EventContract
 from streams.events.labels import LabelSettings
 from streams.features import FeatureDeclaration, FeaturePlan
-from streams.features.offline import check_label_delays
-from streams.features.state import WindowSettings
+from streams.features.plan import check_label_delays
+from streams.features.window_settings import WindowSettings
 from streams.formats import SchemaRegistrySettings
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
@@ -199,6 +201,7 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
         raise SettingsError(_explain_variable(error)) from error
     _check_environment()
     logs.follow(settings.log)
+    compiled_code.keep_in(settings.data_dir / "compiled")
     return settings
 
 
@@ -237,7 +240,7 @@ def _explain(path: Path, error: ValidationError) -> str:
             message = "this key is missing"
         elif problem["type"] not in ("value_error",) and not _may_be_secret(key):
             message += f" (it is {problem['input']!r:.60})"
-        lines.append(f"{path}: {key}: {message}")
+        lines.append(f"{path}: {key}: {without_logins(message)}")
     return "\n".join(lines)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import psutil
 from rich.live import Live
 
+from inference.packages.mlflow_connection import RegistryError
 from inference.packages.package import ModelPackage, PackageError
-from inference.packages.registry import CHAMPION_ALIAS, RegistryError
+from inference.packages.registry import CHAMPION_ALIAS
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics import ensure_topics
 from streams.replay.pace import Pace

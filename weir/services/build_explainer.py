@@ -13,8 +13,9 @@ from explain.workers.inline_explainer import BudgetedExplainer
 from explain.workers.stream_explainer import ExplainerMetrics, StreamExplainer
 from explain.writing.key_ring import KeyRing
 from explain.writing.record_writer import RecordWriter
+from inference.packages.mlflow_connection import RegistryAwayError
 from inference.packages.package import ModelPackage
-from inference.packages.registry import Registry, RegistryAwayError
+from inference.packages.registry import Registry
 from streams.base.bounded_calls import StoppedError
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics import TopicSettings, ensure_beside

@@ -7,7 +7,8 @@ from threading import Event
 
 from prometheus_client import CollectorRegistry
 
-from inference.packages.registry import CHAMPION_ALIAS, Registry, import_quietly
+from inference.packages.mlflow_connection import import_quietly
+from inference.packages.registry import CHAMPION_ALIAS, Registry
 from inference.serving.answerer import Answerer
 from inference.serving.commands import ScorerReport, Standing, encode, report_key, version_of
 from inference.serving.hot_swap import HotSwap

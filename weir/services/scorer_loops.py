@@ -7,7 +7,7 @@ from inference.serving.fused_task import Scorer
 from inference.serving.metrics import ScorerMetrics
 from streams.base.clock import now_ms
 from streams.events.json_decoder import Decoder
-from streams.features import FeatureState
+from streams.features.state import FeatureState
 from streams.formats import event_decoder
 from streams.intake.intake import Intake
 from streams.kafka.client import KafkaSettings, connect
@@ -75,7 +75,7 @@ def staged_loop(
         decoder=decoder,
         answer=answerer.answer,
         check=answerer.check,
-        count=metrics.count_rejected,
+        count=metrics.count_routed,
         now_ms=now_ms,
     )
 

@@ -11,7 +11,7 @@ from inference.packages.package import ModelPackage, PackageError
 from inference.packages.registry import Registry
 from inference.serving.commands import ModelVersion
 from inference.serving.feature_compatibility import check_feature_compatibility
-from inference.serving.hot_swap import OpenModel
+from inference.serving.open_model import OpenModel
 from inference.serving.policy import Policy, PolicySettings
 from weir.config.settings import Settings
 

@@ -3,13 +3,13 @@
 import hashlib
 import logging
 import os
-import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from inference.engine.protocol import EngineError
 from streams.base.atomic_file import write_atomic
+from streams.base.trusted_files import distrust
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,6 @@ _MAGIC = b"WEIR-BLOB-1\n"
 _DIGEST = hashlib.sha256().digest_size
 _LENGTH = 8
 _HEADER = len(_MAGIC) + 2 * _DIGEST + _LENGTH
-_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class BlobStore:
@@ -38,7 +37,7 @@ class BlobStore:
         self.folder = folder
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fault = _distrust(folder.stat())
+            fault = distrust(folder.stat())
         except OSError as error:
             raise EngineError(f"engine.cache_dir {folder}: {error.strerror}") from error
         if fault:
@@ -52,7 +51,7 @@ class BlobStore:
         path = self.folder / name
         try:
             with open(path, "rb", opener=_open_no_link) as file:
-                fault = _distrust(os.fstat(file.fileno()))
+                fault = distrust(os.fstat(file.fileno()))
                 if not fault:
                     return _unwrap(file.read(), identity)
         except FileNotFoundError:
@@ -119,15 +118,6 @@ def _unwrap(data: bytes, identity: str) -> bytes:
     if named != hashlib.sha256(identity.encode()).digest():
         raise ValueError("was written for another model, GPU or version")
     raise ValueError("is damaged: its checksum differs")
-
-
-def _distrust(state: os.stat_result) -> str:
-    """Why what is in there is not believed; empty where it is."""
-    if state.st_uid != os.geteuid():
-        return f"belongs to user {state.st_uid}"
-    if state.st_mode & _OTHERS_MAY_WRITE:
-        return "may be written by others"
-    return ""
 
 
 def _open_no_link(path: str, flags: int) -> int:

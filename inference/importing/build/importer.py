@@ -28,7 +28,7 @@ from inference.packages.thresholds import fit_thresholds
 from inference.training.autoencoder import Autoencoder, fit_autoencoder
 from inference.training.calibration import fit_platt
 from inference.training.holdout_figures import freeze_drift_reference, measure, sample_background
-from inference.training.train import TrainingSettings
+from inference.training.settings import TrainingSettings
 from inference.training.training_set import TrainingSet, checked_labels, split_by_time
 
 Progress = Callable[[str, float], None]

@@ -14,7 +14,7 @@ from inference.importing.sandbox.options import ImportOptions
 from inference.importing.sandbox.sandbox import run_apart, tensor_form_apart
 from inference.importing.static.limits import Limits
 from inference.packages.package import FORMAT, Card, ImportedModel, TrainingData
-from inference.training.train import TrainingSettings
+from inference.training.settings import TrainingSettings
 from inference.training.training_set import TrainingSet
 
 _LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn")

@@ -29,7 +29,7 @@ from streams.features.kernels.tiles import NUMBER, OF_COLUMN, SUM, place_of
 def apply_label(  # type: ignore[no-untyped-def]
     arena, blocks, index, tiles, journal, label_column, event_hash, label, now
 ):
-    """Write a label to the event that it is about; 1 when the index gained an entry.
+    """Write a label to the event that it is about; ``(entries that the index gained, found it)``.
 
     A label that comes before its event waits in the index.
     """
@@ -42,7 +42,7 @@ def apply_label(  # type: ignore[no-untyped-def]
         index[place, KEY] = event_hash
         index[place, SLOT] = WAITING_FRAUD if label > 0 else WAITING_LEGITIMATE
         index[place, SEEN] = now
-        return 1 if slot == EMPTY else 0
+        return (1 if slot == EMPTY else 0), 0
     time = index[place, SEEN]
     first = blocks[slot, OFFSET] + blocks[slot, START]
     end = first + blocks[slot, LENGTH]
@@ -54,11 +54,11 @@ def apply_label(  # type: ignore[no-untyped-def]
             values[label_column, position] = label
             if blocks[slot, CAPACITY] >= CHUNK:
                 sum_chunks(values, chunks, position, min(position + CHUNK, end))
-            return 0
+            return 0, 1
         position -= 1
     if label > 0 and first < end and blocks[slot, TILE_ROW] and time <= blocks[slot, LOST]:
         _label_tile(blocks, tiles, journal, label_column, slot, time)
-    return 0
+    return 0, 1
 
 
 @kernel
@@ -76,7 +76,7 @@ def _label_tile(blocks, tiles, journal, label_column, slot, time):  # type: igno
 
 @inlined
 def register(index, journal, event_hash, slot, time):  # type: ignore[no-untyped-def]
-    """Note where an event is; ``(its label so far, entries that the index gained)``."""
+    """Note where an event is; ``(its label, entries that the index gained, had a label)``."""
     place = find_place(index, event_hash)
     before = index[place, SLOT]
     if records(journal):
@@ -84,4 +84,6 @@ def register(index, journal, event_hash, slot, time):  # type: ignore[no-untyped
     index[place, KEY] = event_hash
     index[place, SLOT] = slot
     index[place, SEEN] = time
-    return (1.0 if before == WAITING_FRAUD else 0.0), (1 if before == EMPTY else 0)
+    waited = before in (WAITING_FRAUD, WAITING_LEGITIMATE)
+    fraud = 1.0 if before == WAITING_FRAUD else 0.0
+    return fraud, (1 if before == EMPTY else 0), (1 if waited else 0)

@@ -33,6 +33,12 @@ def home(index, key):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def prefetch_entry(index, key):  # type: ignore[no-untyped-def]
+    """Load where the search for a key begins."""
+    prefetch(index, home(index, key) * index.shape[1] * _WORD)
+
+
+@inlined
 def find_place(index, key):  # type: ignore[no-untyped-def]
     """Row of a key in the index, or the empty row where it belongs."""
     mask = index.shape[0] - 1
@@ -104,7 +110,7 @@ def refill(entries, index):  # type: ignore[no-untyped-def]
     """Put entries into an empty index."""
     for row in range(entries.shape[0]):
         if row + _AHEAD < entries.shape[0]:
-            prefetch(index, home(index, entries[row + _AHEAD, KEY]) * index.shape[1] * _WORD)
+            prefetch_entry(index, entries[row + _AHEAD, KEY])
         place = find_place(index, entries[row, KEY])
         for column in range(index.shape[1]):
             index[place, column] = entries[row, column]

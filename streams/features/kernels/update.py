@@ -19,7 +19,7 @@ from streams.features.kernels.blocks import (
 )
 from streams.features.kernels.chunk_sums import CHUNK, sum_chunks
 from streams.features.kernels.enums import Counter, Group, Stat
-from streams.features.kernels.id_index import NEVER, home
+from streams.features.kernels.id_index import NEVER, prefetch_entry
 from streams.features.kernels.journal import (
     event_words,
     forgotten_words,
@@ -53,12 +53,6 @@ NO_TILES = -1
 _EVENTS, _SUMS, _MOMENTS, _DISTINCT, _PRIOR = (int(group) for group in Group)
 _DROPPED, _NEWEST = int(Counter.DROPPED), int(Counter.NEWEST)
 _VALUES, _MEAN, _RATIO = int(Stat.VALUES), int(Stat.MEAN), int(Stat.RATIO_TO_MEAN)
-
-
-@inlined
-def _prefetch_entry(index, event_hash):  # type: ignore[no-untyped-def]
-    """Load where an id's entry begins to be looked for."""
-    prefetch(index, home(index, event_hash) * index.shape[1] * _WORD)
 
 
 @inlined
@@ -174,10 +168,10 @@ def update_entity(  # type: ignore[no-untyped-def]
             this plan's outputs, and bool (n,), set where it is so.
 
     Returns:
-        ``(event, label, entries, words)``: positions reached, n and m when all is done; how many
-        entries the id index gained; and, when it ended early, how many words the journal must
-        have room for, 0 where it is the arena that is full, or `NO_TILES` where the entity of the
-        event that is next needs a tile row.
+        ``(event, label, entries, matched, words)``: positions reached, n and m when all is done;
+        how many entries the id index gained; how many labels found their event; and, when it
+        ended early, how many words the journal must have room for, 0 where it is the arena that
+        is full, or `NO_TILES` where the entity of the event that is next needs a tile row.
     """
     slots, event_times, rows, event_hashes = events
     label_hashes, label_values, label_before = labels
@@ -187,15 +181,15 @@ def update_entity(  # type: ignore[no-untyped-def]
     matrix, late, approximate = out
     ends, sums, tile_ms = tiles
     found, members = scratch
-    entries = 0
+    entries = matched = 0
     label = first_label
     for i in range(first_event, slots.size + 1):
         while label < label_hashes.size and label_before[label] <= i:
             if records(journal) and journal[0] + event_words(sums) > journal.size:
-                return i, label, entries, event_words(sums)
+                return i, label, entries, matched, event_words(sums)
             if label + _HEADERS_AHEAD < label_hashes.size:
-                _prefetch_entry(index, label_hashes[label + _HEADERS_AHEAD])
-            entries += apply_label(
+                prefetch_entry(index, label_hashes[label + _HEADERS_AHEAD])
+            gained, found_it = apply_label(
                 arena,
                 blocks,
                 index,
@@ -206,13 +200,15 @@ def update_entity(  # type: ignore[no-untyped-def]
                 label_values[label],
                 newest,
             )
+            entries += gained
+            matched += found_it
             label += 1
         if i == slots.size:
             break
         if i + _HEADERS_AHEAD < slots.size:
             prefetch(blocks, slots[i + _HEADERS_AHEAD] * blocks.shape[1] * _WORD)
             if label_column >= 0:
-                _prefetch_entry(index, event_hashes[i + _HEADERS_AHEAD])
+                prefetch_entry(index, event_hashes[i + _HEADERS_AHEAD])
         if i + _BLOCKS_AHEAD < slots.size:
             _prefetch_block(times, values, hashes, blocks, slots[i + _BLOCKS_AHEAD])
         slot = slots[i]
@@ -236,13 +232,13 @@ def update_entity(  # type: ignore[no-untyped-def]
         dropped = 0
         if length - old >= max_events:
             if blocks[slot, TILE_ROW] == 0:
-                return i, label, entries, NO_TILES
+                return i, label, entries, matched, NO_TILES
             dropped = 1
             lost = max(lost, times[blocks[slot, OFFSET] + blocks[slot, START] + old])
         if records(journal):
             words = event_words(sums) + forgotten_words(old + dropped, values)
             if journal[0] + words > journal.size:
-                return i, label, entries, words
+                return i, label, entries, matched, words
             if old + dropped:
                 note_forgotten(journal, times, values, hashes, blocks, slot, old + dropped)
             if lost != blocks[slot, LOST] or floor != blocks[slot, FLOOR]:
@@ -261,7 +257,7 @@ def update_entity(  # type: ignore[no-untyped-def]
         blocks[slot, LOST], blocks[slot, FLOOR] = lost, floor
         counters[_DROPPED] += dropped
         if not make_room(times, values, hashes, chunks, blocks, free, counters, slot):
-            return i, label, entries, 0
+            return i, label, entries, matched, 0
         reach = time - retention_ms
         # A label finds its event only as long as the whole stream, not its entity, keeps it.
         late[i] |= reach < forgotten or (label_column >= 0 and reach < seen - keep_ms)
@@ -272,10 +268,11 @@ def update_entity(  # type: ignore[no-untyped-def]
         for column in range(rows.shape[0]):
             values[column, position] = rows[column, i]
         if label_column >= 0:
-            values[label_column, position], added = register(
+            values[label_column, position], gained, found_it = register(
                 index, journal, event_hashes[i], slot, time
             )
-            entries += added
+            entries += gained
+            matched += found_it
         first = blocks[slot, OFFSET] + blocks[slot, START]
         if records(journal):
             note_inserted(journal, slot, position - first)
@@ -297,4 +294,4 @@ def update_entity(  # type: ignore[no-untyped-def]
             row = blocks[slot, TILE_ROW] - 1
             add_tiles(ends, sums, row, tile_ms, floor, lost, time, groups, window_ms, found)
         _write(found, outputs, values, position, matrix, i)
-    return slots.size, label, entries, 0
+    return slots.size, label, entries, matched, 0

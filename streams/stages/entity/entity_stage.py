@@ -12,28 +12,19 @@ from streams.features.feature_rows import FeatureRows
 from streams.features.label_batch import LabelBatch
 from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
-from streams.intake.partition_queue import OFFSET, TIME
+from streams.intake.partition_queue import TIME
 from streams.intake.position import NO_TIME
 from streams.intake.time_merge import AlignmentSettings, MergedRecords, TimeMerge
 from streams.intake.time_merge import monotonic_ms as _monotonic_ms
 from streams.loop.task import StateMismatchError
 from streams.stages.common.consumed_rows import ConsumedRows, QueueKey
-from streams.stages.common.messages import (
-    EVENTS,
-    LABELS,
-    MessageError,
-    RowCodec,
-    SourceProgress,
-    decode_labels,
-    encode_features,
-    open_message,
-)
+from streams.stages.common.messages import MessageError, RowCodec, SourceProgress
 from streams.stages.common.split import EntityPart
 from streams.stages.common.stateful_stage import StageDump
 from streams.stages.common.step import StagePosition, Step
 from streams.stages.entity.progress_log import ProgressLog
+from streams.stages.entity.stage_records import features_of, read_record
 from streams.stages.entity.waiting_rows import WaitingRows, add_rows, new_queue
-from streams.transactions.outcome import Outgoing
 
 _AT_ONCE = 10_000
 _NEVER_LIVE = int(np.iinfo(np.int64).max)
@@ -157,7 +148,7 @@ class EntityStage:
             if offset < self._next:
                 continue  # a seek that is still under way can deliver what was read before
             try:
-                key, rows, progress = self._read(value)
+                key, rows, progress = read_record(value, self._codec, self._waiting.queues)
             except MessageError as error:
                 raise MessageError(f"offset {offset}: {error}") from error
             if self.began_at is None:
@@ -190,9 +181,15 @@ class EntityStage:
         if merged is None:
             return None
         self._state.savepoint()
-        answers = self._answers(merged, self._update(merged))
+        features = features_of(
+            merged,
+            self._update(merged),
+            part=self._part,
+            sources=self._sources,
+            topic=self._enriched,
+        )
         self._taking = self.position
-        return Step(answers, self._taking, rows=len(merged.events) + len(merged.labels))
+        return Step(features, self._taking, rows=len(merged.events) + len(merged.labels))
 
     def rest(self) -> Step | None:
         """Where reading goes on, if that is news; see `StageTask`."""
@@ -221,27 +218,6 @@ class EntityStage:
         assert self.ready, "the windows are not complete"
         assert self.settled is not None, "nothing is committed"
         return self._dumps.write(self.settled, self._progress_log.before, self._state)
-
-    def _read(self, value: bytes | None) -> tuple[QueueKey, list[Any], SourceProgress]:
-        kind, body = open_message(value)
-        progress: SourceProgress
-        rows: list[Any]
-        if kind == EVENTS:
-            progress, rows = self._codec.decode(body)
-        elif kind == LABELS:
-            progress, rows = decode_labels(body)
-        else:
-            raise MessageError(
-                f"unexpected record of kind {kind!r}: see who may write to this topic, and set a "
-                "new stages.prefix"
-            )
-        key = (kind == EVENTS, progress.partition)
-        if key not in self._waiting.queues:
-            raise MessageError(
-                f"the record is of partition {progress.partition}, which its source did not have "
-                "when this process started: restart it"
-            )
-        return key, rows, progress
 
     def _queue(self, offset: int, key: QueueKey, rows: list[Any], progress: SourceProgress) -> None:
         """Leave out what the windows hold, and queue the rest: what was answered, what was not."""
@@ -279,24 +255,6 @@ class EntityStage:
             np.asarray(merged.label_before, np.int64),
         )
         return self._state.update(batch, labels)
-
-    def _answers(self, merged: MergedRecords, rows: FeatureRows) -> list[Outgoing]:
-        values, partitions = [], []
-        for queue in np.unique(merged.queues).tolist():
-            places = np.flatnonzero(merged.queues == queue)
-            _, partition = self._sources[queue]
-            encoded = encode_features(
-                self._part.entity,
-                self._part.digest,
-                partition,
-                merged.numbers[OFFSET][places],
-                rows.take(places),
-            )
-            values += encoded
-            partitions += [partition] * len(encoded)
-        if not values:
-            return []
-        return [Outgoing(self._enriched, values, [None] * len(values), partitions)]
 
 
 def _tie(row: Any) -> Any:

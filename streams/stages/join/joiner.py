@@ -23,10 +23,10 @@ from streams.stages.common.messages import (
     decode_features,
     open_message,
 )
-from streams.stages.common.record_queue import RecordQueue
 from streams.stages.common.split import StagedPlan
 from streams.stages.common.stateful_stage import StageDump
 from streams.stages.common.step import StagePosition, pack, unpack
+from streams.stages.join.waiting_events import TakenEvents, WaitingEvents
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,6 @@ class Joiner:
         self.partition = partition
         self._codec = RowCodec(contract, plan.fields, plan.digest)
         self._places = {part.entity: place for place, part in enumerate(plan.parts)}
-        self._width = len(plan.whole.names)
         local = plan.local
         self.keeps_windows = local is not None and bool(local.entities)
         stage = ["join", str(partition), plan.digest]
@@ -99,13 +98,8 @@ class Joiner:
         self.reached = NO_TIME
         self._answered_to = self._released_to = answered_to
         self._taking = position
-        self._records = RecordQueue()
-        self._last: _Removed | None = None
-        self._rows: list[Any] = []
-        self._offsets = np.empty(0, np.int64)
-        self._parts = np.empty((0, self._width))
-        self._flags = np.empty((0, 2), np.bool_)
-        self._filled = np.empty((0, len(self._places)), np.bool_)
+        self._waiting = WaitingEvents(len(self._plan.whole.names), len(self._places))
+        self._last: _Taken | None = None
 
     @property
     def next_offset(self) -> int:
@@ -115,13 +109,13 @@ class Joiner:
     @property
     def ready(self) -> bool:
         """Whether the windows hold all that was answered."""
-        complete = self._updated_to >= self._answered_to or bool(self._rows)
+        complete = self._updated_to >= self._answered_to or bool(self._waiting)
         return complete or not self.keeps_windows
 
     @property
     def waiting(self) -> int:
         """How many events are queued."""
-        return len(self._rows)
+        return len(self._waiting)
 
     @property
     def state(self) -> FeatureState | None:
@@ -137,7 +131,7 @@ class Joiner:
     @property
     def position(self) -> StagePosition:
         """What has to be committed for what was released so far."""
-        first = self._records.first
+        first = self._waiting.first_record
         return StagePosition(self._next if first is None else first, pack(self._released_to))
 
     def feed(self, records: Iterable[tuple[int, bytes | None]]) -> None:
@@ -172,23 +166,18 @@ class Joiner:
         """What to commit if nothing waits and that is news; see `StageTask`."""
         position = self.position
         settled_at = self.settled.offset if self.settled is not None else 0
-        if self._rows or not self.ready or position.offset <= settled_at:
+        if self._waiting or not self.ready or position.offset <= settled_at:
             return None
-        self._remember([], self._offsets[:0], self._parts[:0], self._flags[:0])
+        self._take(0)
         self._taking = position
         return position
 
     def take(self, limit: int) -> Joined | None:
         """Up to `limit` events all of whose features have come, or None if there are none."""
-        lacking = np.flatnonzero(~self._filled[:limit].all(axis=1))
-        count = int(lacking[0]) if lacking.size else min(limit, len(self._rows))
+        count = self._waiting.complete(limit)
         if not count:
             return None
-        rows, self._rows = self._rows[:count], self._rows[count:]
-        offsets, matrix, flags = self._offsets[:count], self._parts[:count], self._flags[:count]
-        self._offsets, self._parts = self._offsets[count:], self._parts[count:]
-        self._flags, self._filled = self._flags[count:], self._filled[count:]
-        self._remember(rows, offsets, matrix, flags)
+        rows, offsets, matrix, flags, _ = self._take(count)
         self._released_to = self._updated_to = int(offsets[-1]) + 1
         events, local = self._update(rows)
         matrix[:, self._plan.local_columns] = local.matrix
@@ -202,18 +191,13 @@ class Joiner:
             self.position,
         )
 
-    def _remember(
-        self,
-        rows: list[Any],
-        offsets: NDArray[np.int64],
-        parts: NDArray[np.float64],
-        flags: NDArray[np.bool_],
-    ) -> None:
-        """Keep what `undo` needs of what is taken now."""
-        records = self._records.take(len(rows))
-        self._last = _Removed(rows, offsets, parts, flags, records, self._released_to)
+    def _take(self, count: int) -> TakenEvents:
+        """Take events, and keep what `rollback` needs of them."""
+        taken = self._waiting.take(count)
+        self._last = _Taken(taken, self._released_to)
         if self._state is not None:
             self._state.savepoint()
+        return taken
 
     def commit(self) -> None:
         """What was taken last is committed."""
@@ -225,17 +209,11 @@ class Joiner:
     def rollback(self) -> None:
         """Put back what was taken last: nothing of it was committed."""
         assert self._last is not None, "nothing was taken"
-        rows, offsets, parts, flags, records, self._released_to = self._last
+        events, self._released_to = self._last
         self._last = None
         if self._state is not None:
             self._state.rollback()
-        self._rows = rows + self._rows
-        self._offsets = np.concatenate([offsets, self._offsets])
-        self._parts = np.concatenate([parts, self._parts])
-        self._flags = np.concatenate([flags, self._flags])
-        filled = np.ones((len(rows), len(self._places)), np.bool_)
-        self._filled = np.concatenate([filled, self._filled])
-        self._records.put_back(records)
+        self._waiting.put_back(events)
 
     def dump(self) -> list[Buffer]:
         """See `StatefulStage`."""
@@ -261,17 +239,7 @@ class Joiner:
             self._update(rows[held:answered])
             self._updated_to = rows[answered - 1].offset + 1
             self.restored += answered - held
-        rows = rows[answered:]
-        count = len(rows)
-        if not count:
-            return
-        self._records.add(record, count)
-        self._rows += rows
-        self._offsets = np.append(self._offsets, [row.offset for row in rows])
-        self._parts = np.concatenate([self._parts, np.full((count, self._width), np.nan)])
-        self._flags = np.concatenate([self._flags, np.zeros((count, 2), np.bool_)])
-        empty = np.zeros((count, len(self._places)), np.bool_)
-        self._filled = np.concatenate([self._filled, empty])
+        self._waiting.add(record, rows[answered:])
 
     def _fill(self, body: bytes) -> None:
         message = decode_features(body)
@@ -285,18 +253,15 @@ class Joiner:
         columns = self._plan.parts[place].columns
         if rows.matrix.shape[1] != columns.size or message.partition != self.partition:
             raise MessageError("the record holds features of another shape or partition")
-        new = offsets >= self._released_to
+        new = np.flatnonzero(offsets >= self._released_to)
         offsets = offsets[new]
-        missing = offsets[~np.isin(offsets, self._offsets)]
+        missing = self._waiting.missing(offsets)
         if missing.size:
             raise MessageError(
                 f"features of the event at offset {missing[0]} arrived, but the event itself did "
                 "not"
             )
-        at = np.searchsorted(self._offsets, offsets)
-        self._parts[np.ix_(at, columns)] = rows.matrix[new]
-        self._flags[at] |= np.stack([rows.late[new], rows.approximate[new]], axis=1)
-        self._filled[at, place] = True
+        self._waiting.fill(place, columns, offsets, rows.take(new))
 
     def _update(self, rows: list[Any]) -> tuple[RecordBatch, FeatureRows]:
         times = np.array([row.time for row in rows], np.int64)
@@ -321,12 +286,8 @@ def answering_from(source_offset: int) -> StagePosition:
     return StagePosition(0, pack(source_offset))
 
 
-class _Removed(NamedTuple):
-    """Events that were taken, all that was known of them, and where they began."""
+class _Taken(NamedTuple):
+    """What was taken last, and where it began."""
 
-    rows: list[Any]
-    offsets: NDArray[np.int64]
-    parts: NDArray[np.float64]
-    flags: NDArray[np.bool_]
-    records: list[tuple[int, int]]
+    events: TakenEvents
     released_to: int

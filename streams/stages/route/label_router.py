@@ -16,7 +16,7 @@ from streams.stages.common.names import StageTopics
 from streams.stages.common.split import StagedPlan
 from streams.stages.common.step import Step
 from streams.stages.route.routing import (
-    CountRejected,
+    CountRouted,
     Progress,
     Router,
     count_nothing,
@@ -37,7 +37,7 @@ class LabelRouter(Router):
         targets: dict[str, int],
         dead_letters: str,
         now_ms: Callable[[], int],
-        count: CountRejected = count_nothing,
+        count: CountRouted = count_nothing,
     ) -> None:
         places = [
             (topics.by_entity(part.entity), target)
@@ -91,7 +91,8 @@ class LabelRouter(Router):
                     records.setdefault(topic, []).append((target, encoded))
             return [outgoing_of(topic, each) for topic, each in records.items()]
 
-        return self._step(messages, end, bad, rows)
+        new = sum(label.offset >= self._judged_to for label in labels)
+        return self._step(messages, end, bad, rows, new)
 
 
 def _progress(message: Message, latest: int) -> int:

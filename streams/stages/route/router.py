@@ -15,7 +15,7 @@ from streams.stages.common.names import StageTopics, target_partition
 from streams.stages.common.split import StagedPlan
 from streams.stages.common.step import Step
 from streams.stages.route.routing import (
-    CountRejected,
+    CountRouted,
     Progress,
     Router,
     Rows,
@@ -45,7 +45,7 @@ class EventRouter(Router):
         targets: dict[str, int],
         dead_letters: str,
         now_ms: Callable[[], int],
-        count: CountRejected = count_nothing,
+        count: CountRouted = count_nothing,
         decoder: Decoder | None = None,
     ) -> None:
         contract = plan.whole.contract

@@ -24,10 +24,10 @@ MARK_EVERY_MS = 1_000
 LONGEST_TIE = 200
 """How much of an event's id is remembered beside an offset, which has little room."""
 
-CountRejected = Callable[[Sequence[Rejected]], None]
+CountRouted = Callable[[Sequence[Rejected], int], None]
 
 
-def count_nothing(rejected: Sequence[Rejected]) -> None:
+def count_nothing(rejected: Sequence[Rejected], labels: int) -> None:
     """Nobody counts."""
 
 
@@ -66,7 +66,8 @@ class Router:
         partition: the source partition.
         dead_letters: topic of the dead letters.
         now_ms: the wall clock, UTC milliseconds.
-        count: told which records were rejected, once that is visible.
+        count: told which records were rejected, and how many labels were taken in, once that is
+            visible.
         version: which features it routes for.
     """
 
@@ -77,7 +78,7 @@ class Router:
         targets: Sequence[PartitionId],
         dead_letters: str,
         now_ms: Callable[[], int],
-        count: CountRejected,
+        count: CountRouted,
         version: Version,
     ) -> None:
         self.partition = partition
@@ -151,7 +152,12 @@ class Router:
         self._told = self._told | dict.fromkeys(places, (mark, self._now_ms()))
 
     def _step(
-        self, messages: Sequence[Message], end: int | None, bad: list[Rejected], rows: Rows
+        self,
+        messages: Sequence[Message],
+        end: int | None,
+        bad: list[Rejected],
+        rows: Rows,
+        labels: int = 0,
     ) -> Step | None:
         if messages:
             self._next = offset_of(messages[-1]) + 1
@@ -167,7 +173,7 @@ class Router:
             outgoing.append(dead_letters_of(self._dead_letters, rejected, self._now_ms()))
         if not outgoing and not messages:
             return None
-        return Step(outgoing, self._position(), lambda _: self._count(bad))
+        return Step(outgoing, self._position(), lambda _: self._count(bad, labels))
 
     def _position(self) -> StagePosition:
         again_from = self._next if self._next < self._judged_to else None

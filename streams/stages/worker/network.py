@@ -27,7 +27,7 @@ from streams.stages.join.joiner import Joiner
 from streams.stages.route.label_router import LabelRouter
 from streams.stages.route.route_task import RouteTask
 from streams.stages.route.router import EventRouter
-from streams.stages.route.routing import CountRejected
+from streams.stages.route.routing import CountRouted
 from streams.stages.worker.metadata_room import check_metadata_room
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class StageNetwork:
     Args:
         decoder: decodes events.
         answer, check: see `JoinTask`.
-        count: told which records were rejected.
+        count: see `Router`.
         now_ms: the wall clock, UTC milliseconds.
 
     Raises:
@@ -62,7 +62,7 @@ class StageNetwork:
         decoder: Decoder,
         answer: Callable[[InputBatch, FeatureRows, float], Answers],
         check: Callable[[], None],
-        count: CountRejected,
+        count: CountRouted,
         now_ms: Callable[[], int],
     ) -> None:
         self._kafka = kafka

@@ -19,8 +19,9 @@ from inference.importing.sandbox.plain_operators import with_plain_operators
 from inference.importing.static.limits import Limits
 from inference.importing.static.refusal import ImportRefusedError
 from inference.packages.package import ModelPackage
-from inference.training.autoencoder import Autoencoder, AutoencoderSettings, fit_autoencoder
+from inference.training.autoencoder import Autoencoder, fit_autoencoder
 from inference.training.calibration import PlattScaling, sigmoid
+from inference.training.settings import AutoencoderSettings
 
 MODELS = Path(__file__).parents[2] / "data" / "models"
 FRAMEWORKS = (

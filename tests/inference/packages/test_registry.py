@@ -11,14 +11,9 @@ from pathlib import Path
 import pytest
 from payments import quick_settings
 
+from inference.packages.mlflow_connection import RegistryAwayError, RegistryError, import_quietly
 from inference.packages.package import ModelPackage, PackageError
-from inference.packages.registry import (
-    Registry,
-    RegistryAwayError,
-    RegistryError,
-    RegistrySettings,
-    import_quietly,
-)
+from inference.packages.registry import Registry, RegistrySettings
 from inference.training.train import train
 
 

@@ -18,8 +18,9 @@ from inference.serving.score_record import Score
 from streams.dead_letters.letter import read_dead_letter
 from streams.events.json_decoder import Decoder
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
-from streams.features import FeatureState
-from streams.features.state import LabelBatch, WindowSettings
+from streams.features.label_batch import LabelBatch
+from streams.features.state import FeatureState
+from streams.features.window_settings import WindowSettings
 from streams.intake.input_batch import InputBatch
 from streams.transactions.outcome import Committed
 

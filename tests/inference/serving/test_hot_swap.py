@@ -16,8 +16,8 @@ from prometheus_client import CollectorRegistry
 from inference.backends.cpu import CpuEngine
 from inference.backends.tensorrt.errors import BuildCancelledError
 from inference.engine.protocol import EngineError, Outputs
+from inference.packages.mlflow_connection import RegistryAwayError, RegistryError
 from inference.packages.package import ModelPackage, PackageError
-from inference.packages.registry import RegistryAwayError, RegistryError
 from inference.serving.commands import (
     CHAMPION_KEY,
     POLICY_KEY,
@@ -28,8 +28,9 @@ from inference.serving.commands import (
     encode,
 )
 from inference.serving.explanation_seam import InlineExplainer
-from inference.serving.hot_swap import HotSwap, OpenModel
+from inference.serving.hot_swap import HotSwap
 from inference.serving.metrics import ScorerMetrics
+from inference.serving.open_model import OpenModel
 from inference.serving.policy import PolicyError, PolicySettings
 from inference.serving.served_model import ServedModel
 from inference.training.train import train
@@ -145,7 +146,8 @@ def world(packages: list[ModelPackage]) -> World:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What the monotonic clock says, as its only entry; it stands still."""
     seconds = [0.0]
-    monkeypatch.setattr("inference.serving.hot_swap.monotonic", lambda: seconds[0])
+    for user in ("hot_swap", "status_reporter"):
+        monkeypatch.setattr(f"inference.serving.{user}.monotonic", lambda: seconds[0])
     return seconds
 
 

@@ -3,9 +3,10 @@ import pytest
 
 from inference.engine.onnx_session import load_session, run_session
 from inference.forest.forest import Leaf, Split, build_forest, tree_nodes
-from inference.training.autoencoder import AutoencoderSettings, fit_autoencoder
+from inference.training.autoencoder import fit_autoencoder
 from inference.training.calibration import PlattScaling
 from inference.training.package_graph import build_graph
+from inference.training.settings import AutoencoderSettings
 
 STUMP = build_forest(4, 0.0, [[Split(0, 0.0, True, 1, 2), Leaf(-1.0), Leaf(1.0)]])
 

@@ -15,8 +15,9 @@ from inference.backends.cpu import CpuEngine
 from inference.engine.onnx_session import load_session, run_session
 from inference.forest import tensor_writer
 from inference.training.calibration import CalibrationError
-from inference.training.lightgbm_trees import TreeSettings, fit_trees, margin
-from inference.training.train import TrainingSettings, train
+from inference.training.lightgbm_trees import fit_trees, margin
+from inference.training.settings import TrainingSettings, TreeSettings
+from inference.training.train import train
 from inference.training.training_set import TrainingError
 
 

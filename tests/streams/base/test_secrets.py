@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from streams.base.secrets import without_logins
 from streams.kafka.client import KafkaSettings
 from weir.broker import BrokerSettings
 
@@ -67,3 +68,33 @@ def test_a_file_without_a_secret_is_named(
         KafkaSettings.model_validate({key: file})
     assert key in str(wrong.value)
     assert str(file) in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            f"API request to http://clerk:{SECRET}@mlflow:5000/api failed",
+            "to http://***@mlflow:5000/api",
+        ),
+        (f"at https://{SECRET}@host: refused", "at https://***@host: refused"),
+        (f"http://a:{SECRET}@h1:1, http://b:{SECRET}@h2:2", "http://***@h1:1, http://***@h2:2"),
+        (f"postgresql+pg8000://me:p@{SECRET}@host/db", "postgresql+pg8000://***@host/db"),
+        (f"http://me:it's/{SECRET}@host/api", "http://***@host/api"),
+    ],
+)
+def test_the_logins_of_urls_are_masked(text: str, shown: str) -> None:
+    assert SECRET not in without_logins(text)
+    assert shown in without_logins(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://host:8081/models@champion",
+        "sqlite:///var/registry.db",
+        "ask me@example.com, http://h",
+    ],
+)
+def test_what_is_no_login_stays(text: str) -> None:
+    assert without_logins(text) == text

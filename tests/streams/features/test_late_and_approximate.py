@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from window_model import Event, Label, Model, assert_matrix, make_batch, make_plan
 from window_strategies import SOME, cut_lists, streams, tables
 
-from streams.features import FeatureRows, FeatureState, LabelBatch
-from streams.features.state import WindowSettings
+from streams.features import FeatureRows
+from streams.features.label_batch import LabelBatch
+from streams.features.state import FeatureState
+from streams.features.window_settings import WindowSettings
 
 COUNT = {"kind": "window", "entity": "card", "aggregate": "count", "window": "10ms"}
 

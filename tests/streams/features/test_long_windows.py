@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from window_model import Event, Label, feed, make_plan
 
-from streams.features import FeatureState
-from streams.features.state import WindowSettings
+from streams.features.state import FeatureState
+from streams.features.window_settings import WindowSettings
 
 N = 6_000
 WINDOW = {"kind": "window", "entity": "card", "field": "amount"}

@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from streams.events.contract import EventContract, Field
-from streams.features import FeatureDeclaration, FeaturePlan, FeatureState, LabelBatch
-from streams.features.offline import (
-    check_label_delays,
-    compute_features,
-    training_matrix,
-    write_features,
-)
+from streams.features import FeatureDeclaration, FeaturePlan
+from streams.features.label_batch import LabelBatch
+from streams.features.offline import compute_features, training_matrix, write_features
+from streams.features.plan import check_label_delays
+from streams.features.state import FeatureState
 from streams.files.event_file import EventFile, open_events
 
 HANDBOOK = Path(__file__).parents[3] / "examples" / "handbook" / "weir.toml"

@@ -5,13 +5,14 @@ import pytest
 from window_model import CONTRACT, Event, Model, assert_matrix, feed, make_plan
 
 from streams.events.record_batch import RecordBatch
-from streams.features import FeatureState, LabelBatch
 from streams.features.kernels.blocks import free_blocks, free_places, sum_blocks
 from streams.features.kernels.eviction import find_idle, forget_blocks
 from streams.features.kernels.id_index import collect, count_kept, rebuild, refill
 from streams.features.kernels.journal import undo
 from streams.features.kernels.update import update_entity
-from streams.features.state import WindowSettings
+from streams.features.label_batch import LabelBatch
+from streams.features.state import FeatureState
+from streams.features.window_settings import WindowSettings
 
 COUNT = {"kind": "window", "entity": "card", "aggregate": "count", "window": "1s"}
 SUM = {**COUNT, "aggregate": "sum", "field": "amount"}

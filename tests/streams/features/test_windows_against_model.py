@@ -10,8 +10,8 @@ from window_model import CONTRACT, Event, Label, Model, assert_matrix, feed, mak
 from window_strategies import MANY, cut_lists, streams, tables
 
 from streams.events.contract import EventContract
-from streams.features import FeatureState
-from streams.features.state import WindowSettings
+from streams.features.state import FeatureState
+from streams.features.window_settings import WindowSettings
 
 
 @MANY

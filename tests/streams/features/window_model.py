@@ -17,7 +17,9 @@ from pydantic import TypeAdapter
 
 from streams.events.contract import EventContract
 from streams.events.record_batch import RecordBatch
-from streams.features import FeatureDeclaration, FeaturePlan, FeatureState, LabelBatch
+from streams.features import FeatureDeclaration, FeaturePlan
+from streams.features.label_batch import LabelBatch
+from streams.features.state import FeatureState
 
 CONTRACT = EventContract.model_validate(
     {

@@ -18,8 +18,9 @@ from streams.events.contract import EventContract, Field
 from streams.events.json_decoder import Decoder
 from streams.events.json_encoder import EventEncoder
 from streams.events.labels import LabelSettings, read_progress
-from streams.features import FeatureDeclaration, FeaturePlan, FeatureState
+from streams.features import FeatureDeclaration, FeaturePlan
 from streams.features.offline import compute_features
+from streams.features.state import FeatureState
 from streams.files.event_file import EventFile, open_events
 from streams.intake.intake import Intake
 from streams.intake.position import Position

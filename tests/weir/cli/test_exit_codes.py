@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from front_door import weir, write_settings
 
 from explain.store.errors import StoreUnavailableError, TamperedError
 from inference.importing.static.refusal import ImportRefusedError
-from inference.packages.registry import RegistryAwayError
+from inference.packages.mlflow_connection import RegistryAwayError
 from streams.base.errors import WeirError
 from streams.dead_letters.requeue import RequeueError
 from streams.kafka.authorization import AuthorizationError
@@ -115,3 +116,45 @@ def test_the_list_of_commands_needs_neither_kafka_nor_models() -> None:
     )
     heavy = {"confluent_kafka", "numpy", "numba", "onnxruntime", "mlflow", "pyarrow", "pydantic"}
     assert heavy.isdisjoint(done.stdout.split())
+
+
+PASSWORD = "opensesame"
+URL = f"http://clerk:{PASSWORD}@127.0.0.1:9"
+
+
+@pytest.mark.parametrize("log", ["text", "json"])
+def test_a_registrys_login_is_not_shown(tmp_path: Path, log: str) -> None:
+    registry = {"tracking_uri": URL}
+    config = write_settings(tmp_path / "weir.toml", registry=registry, log={"format": log})
+    retries = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "WEIR_TRACEBACK": "1"}
+    done = weir("models", "list", "--config", config, **retries)
+    assert done.returncode == 1
+    assert "http://***@127.0.0.1:9" in done.stderr
+    assert "Traceback" in done.stderr
+    assert PASSWORD not in done.stderr + done.stdout
+
+
+def test_a_schema_registrys_login_has_keys_of_its_own(tmp_path: Path) -> None:
+    config = write_settings(tmp_path / "weir.toml", schema_registry={"url": URL})
+    done = weir("topics", "--config", config)
+    assert done.returncode == 2
+    assert "schema_registry.username and password_file" in done.stderr
+    assert PASSWORD not in done.stderr
+
+
+def test_an_exception_that_nobody_expected_shows_no_login() -> None:
+    program = (
+        "import threading, logging\n"
+        "from weir.config import logs\n"
+        "logs.begin('score', verbose=False); logs.mask_tracebacks()\n"
+        f"def fail(): raise RuntimeError('{URL}')\n"
+        "thread = threading.Thread(target=fail); thread.start(); thread.join()\n"
+        f"logging.getLogger('some').warning('at %s', '{URL}')\n"
+        "fail()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("http://***@127.0.0.1:9") == 3
+    assert PASSWORD not in done.stderr

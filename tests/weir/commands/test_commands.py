@@ -368,6 +368,7 @@ def test_replay_score_and_evaluate_agree_on_every_event(
         frauds,
     )
     assert result["duplicates"] == 0
+    assert (result["unanswered"], result["repeated_ids"]) == (0, 0)
     assert sum(each["events"] for each in result["decisions"].values()) == len(live)
 
     pyarrow.csv.write_csv(live.select(["transaction_id"]).slice(0, 100), tmp_path / "ids.csv")
@@ -382,9 +383,19 @@ def test_replay_score_and_evaluate_agree_on_every_event(
     assert none["undefined"]["auc"] == "no labelled events"
     for bad, words in (("no.csv", "no.csv"), (config, "weir.toml")):
         one_line(run("evaluate", "--ids", bad), 1, words)
+    # One that was sent since has no answer, and an id that was sent again is one event.
+    again = live.slice(0, 1)
+    unheard = again.set_column(0, "transaction_id", [[10**9]])
+    pq.write_table(pa.concat_tables([again, unheard]), tmp_path / "more.parquet")
+    assert weir("replay", tmp_path / "more.parquet", "--no-labels", **there).returncode == 0
     done = weir("evaluate", **there)
     assert done.returncode == 0
     assert "average precision" in done.stdout
+    assert "1 events of" in done.stdout
+    assert "1 ids stand in" in done.stdout
+    pyarrow.csv.write_csv(pa.table({"id": [10**9, again[0][0].as_py()] * 2}), tmp_path / "ids.csv")
+    chosen = json.loads(run("evaluate", "--json", "--ids", tmp_path / "ids.csv")[1])
+    assert [chosen[each] for each in ("events", "unanswered", "repeated_ids")] == [1, 1, 2]
     assert "\x1b" not in done.stdout + done.stderr
 
 

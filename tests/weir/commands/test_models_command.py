@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from inference.packages.registry import RegisteredModel, Registry, RegistrySettings
-from inference.training.autoencoder import AutoencoderSettings
-from inference.training.lightgbm_trees import TreeSettings
-from inference.training.train import TrainingSettings, train
+from inference.training.settings import AutoencoderSettings, TrainingSettings, TreeSettings
+from inference.training.train import train
 from inference.training.training_set import TrainingSet
 from weir.cli import console
 from weir.config.settings import EXAMPLE_FILE

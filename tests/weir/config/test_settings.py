@@ -101,7 +101,7 @@ def test_the_example_is_right_and_frozen(file: Path) -> None:
         ("alignment.max_idle", "1", "alignment.max_idle", "a unit of ms"),
         ("event.format", "avro", "event.format = 'avro'", "set schema_registry.url"),
         ("event.format", "xml", "event.format", "'json_schema'"),
-        ("schema_registry.url", "registry:8081", "schema_registry.url", "https?://"),
+        ("schema_registry.url", "registry:8081", "schema_registry.url", "write http://HOST:PORT"),
         ("schema_registry.username", "me", "schema_registry", "set both, or neither"),
         ("topics.dead_letters", "weir.events", "events and dead_letters", "a topic of its own"),
         ("topics.scores", "my scores", "topics.scores", "a-zA-Z0-9"),

@@ -18,8 +18,9 @@ from explain.record.parts import LimeExplainerPart
 from explain.record.record import read
 from explain.writing.key_ring import KeyRing, KeyRingError
 from explain.writing.reproduce import reproduce
+from inference.packages.mlflow_connection import RegistryAwayError
 from inference.packages.package import ModelPackage
-from inference.packages.registry import RegisteredModel, Registry, RegistryAwayError
+from inference.packages.registry import RegisteredModel, Registry
 from inference.serving.policy import DECISIONS
 from streams.base.bounded_calls import StoppedError
 from streams.dead_letters.letter import read_dead_letter

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
+from confluent_kafka.admin import AdminClient
 
 from streams.dead_letters.purge import plan_purge
 from streams.dead_letters.purge import purge as purge_letters
@@ -74,7 +75,7 @@ class _Desk:
 
     box: DeadLetterReader
     usage: Usage
-    admin: Any
+    admin: AdminClient
     show_progress: bool
 
     def marks(self) -> Marks:

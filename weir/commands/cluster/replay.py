@@ -22,7 +22,7 @@ from weir.cli.console import (
     stdout,
 )
 from weir.cli.dates import FromOption, ToOption, time_range_ms
-from weir.commands.models.features import report_rejected
+from weir.cli.rejected_rows import report_rejected
 from weir.config.settings import load_settings
 from weir.services.stopping import stop_on_signals
 from weir.services.wiring import admitted

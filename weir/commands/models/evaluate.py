@@ -1,17 +1,26 @@
 """`weir evaluate`: how good the scores were, now that labels are known."""
 
 from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.table import Table
 
 from inference.evaluation.evaluate import Evaluation
 from inference.evaluation.evaluate import evaluate as evaluate_scores
-from inference.evaluation.topic_reading import join_labels, read_labels, read_scores
+from inference.evaluation.topic_reading import (
+    SentEvents,
+    join_labels,
+    read_events,
+    read_labels,
+    read_scores,
+)
 from streams.files.id_file import read_ids
+from streams.formats import event_decoder
 from streams.kafka.acls import Process, acls_of
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
 from weir.cli.dates import FromOption, ToOption, time_range_ms
@@ -38,20 +47,29 @@ def evaluate(
     """
     settings = load_settings(config)
     kafka, _ = admitted(settings, partial(acls_of, Process.EVALUATION))
+    named = None if ids is None else read_ids(ids, settings.event)
+    # Before the scores: what is answered meanwhile counts as answered.
+    sent = SentEvents({}, set())
+    if named is None:
+        decoder = event_decoder(settings.event, settings.schema_registry)
+        with progress_bar("reading events", not (no_progress or as_json)) as step:
+            sent = read_events(kafka, settings.topics.events, decoder, step)
     with progress_bar("reading scores", not (no_progress or as_json)) as step:
         scored = read_scores(kafka, settings.topics.scores, step)
     with progress_bar("reading labels", not (no_progress or as_json)) as step:
         labels = read_labels(kafka, settings.topics.labels, settings.event, step)
     first, last = time_range_ms(start, stop)
-    inside = np.ones(len(scored.ids), bool)
-    if first is not None:
-        inside &= scored.times >= first
-    if last is not None:
-        inside &= scored.times < last
+    inside = _inside(scored.times, first, last)
     chosen = np.flatnonzero(inside)
-    if ids is not None:
-        wanted = set(read_ids(ids, settings.event))
+    if named is not None:
+        wanted = set(named)
         chosen = chosen[[scored.ids[i] in wanted for i in chosen]]
+        repeated = len(named) - len(wanted)
+    else:
+        times = np.array(list(sent.times.values()), np.int64)
+        wanted = set(compress(sent.times, _inside(times, first, last)))
+        repeated = len(sent.repeated & wanted)
+    unanswered = len(wanted.difference(scored.ids))
     scored_by_model = ~np.isnan(scored.scores[chosen])
     fallbacks = int((~scored_by_model).sum())
     chosen = chosen[scored_by_model]
@@ -66,11 +84,37 @@ def evaluate(
         capacity_per_day=settings.evaluation.events_per_day,
     )
     if as_json:
-        print_json({**result.as_dict(), "duplicates": scored.duplicates, "fallbacks": fallbacks})
+        print_json(
+            {
+                **result.as_dict(),
+                "unanswered": unanswered,
+                "repeated_ids": repeated,
+                "duplicates": scored.duplicates,
+                "fallbacks": fallbacks,
+            }
+        )
         return
     stdout.print(quality_table(result))
+    where = settings.topics.events if ids is None else str(ids)
+    if unanswered:
+        stdout.print(f"{unanswered:,} events of {where} have no answer yet", soft_wrap=True)
+    if repeated:
+        stdout.print(
+            f"{repeated:,} ids stand in {where} more than once: of their answers, the first counts",
+            soft_wrap=True,
+        )
     if fallbacks:
         stdout.print(f"{fallbacks:,} events have no score: the policy's fallback answered them")
+
+
+def _inside(times: NDArray[np.int64], first: int | None, last: int | None) -> NDArray[np.bool_]:
+    """Which times lie from `first` to before `last`, where these are given."""
+    inside = np.ones(len(times), np.bool_)
+    if first is not None:
+        inside &= times >= first
+    if last is not None:
+        inside &= times < last
+    return inside
 
 
 def quality_table(result: Evaluation) -> Table:

@@ -6,17 +6,10 @@ from typing import Annotated
 import typer
 
 from streams.features.offline import write_features
-from streams.files.event_file import EventFile, open_events
-from weir.cli.console import (
-    ConfigOption,
-    JsonOption,
-    QuietOption,
-    print_json,
-    progress_bar,
-    stderr,
-    stdout,
-)
+from streams.files.event_file import open_events
+from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
 from weir.cli.dates import FromOption, ToOption, time_range_ms
+from weir.cli.rejected_rows import report_rejected
 from weir.config.settings import load_settings
 
 
@@ -75,9 +68,3 @@ def features(
         f"{out}: {rows:,} rows of {len(plan.names)} features, schema {plan.schema_hash}",
         soft_wrap=True,
     )
-
-
-def report_rejected(file: EventFile) -> None:
-    """Say on stderr which rows of a file are no events."""
-    for each in file.rejected:
-        stderr.print(f"{file.path}: left out, as the stream would: {each}", soft_wrap=True)

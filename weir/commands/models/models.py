@@ -10,13 +10,27 @@ from inference.packages.package import ModelPackage
 from inference.packages.registry import CHAMPION_ALIAS, RegisteredModel
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
-from weir.commands.models.models_import import import_
+from weir.cli.lazy_commands import LazyGroup
 from weir.commands.models.promote import promote, rollback, serving
 from weir.config.settings import load_settings
 from weir.services.wiring import open_registry
 
-app = typer.Typer(help="Models in the registry, and which of them answers.", no_args_is_help=True)
-app.command("import")(import_)
+
+class Commands(LazyGroup):
+    """Importing brings numba and what trains; to list models takes neither."""
+
+    lazy = (
+        (
+            "import",
+            "weir.commands.models.models_import:import_",
+            "Check an exported ONNX model, and register it with all its yardsticks.",
+        ),
+    )
+
+
+app = typer.Typer(
+    help="Models in the registry, and which of them answers.", no_args_is_help=True, cls=Commands
+)
 app.command()(promote)
 app.command()(rollback)
 app.command()(serving)

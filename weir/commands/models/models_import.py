@@ -16,6 +16,7 @@ from inference.training.training_set import TrainingError, TrainingSet
 from streams.files.event_file import open_events
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, stdout, steps_bar
 from weir.cli.dates import FromOption, ToOption, time_range_ms
+from weir.cli.rejected_rows import report_rejected
 from weir.commands.models.candidate import (
     AliasOption,
     PromoteOption,
@@ -23,7 +24,6 @@ from weir.commands.models.candidate import (
     finish,
     names_of,
 )
-from weir.commands.models.features import report_rejected
 from weir.commands.models.promote import ByOption, NoteOption, WaitOption
 from weir.config.settings import Settings, load_settings
 from weir.services.training import (

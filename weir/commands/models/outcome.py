@@ -8,8 +8,9 @@ import typer
 from confluent_kafka import KafkaException
 from rich.table import Table
 
+from inference.packages.mlflow_connection import RegistryError
 from inference.packages.registry import CHAMPION_ALIAS as CHAMPION_ALIAS
-from inference.packages.registry import Registry, RegistryError
+from inference.packages.registry import Registry
 from inference.serving.commands import (
     CHAMPION_KEY,
     ChampionCommand,

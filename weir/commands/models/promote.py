@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from inference.packages.mlflow_connection import RegistryError
 from inference.packages.registry import CHAMPION_ALIAS as CHAMPION_ALIAS
-from inference.packages.registry import Registry, RegistryError
+from inference.packages.registry import Registry
 from inference.serving.commands import ChampionCommand, ModelVersion, version_of
 from inference.serving.control_room import ControlRoom, as_dict
 from streams.base.clock import now_ms

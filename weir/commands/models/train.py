@@ -9,6 +9,7 @@ import typer
 from streams.files.event_file import open_events
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, stdout, steps_bar
 from weir.cli.dates import FromOption, ToOption, time_range_ms
+from weir.cli.rejected_rows import report_rejected
 from weir.commands.models.candidate import (
     AliasOption,
     PromoteOption,
@@ -16,7 +17,6 @@ from weir.commands.models.candidate import (
     finish,
     names_of,
 )
-from weir.commands.models.features import report_rejected
 from weir.commands.models.promote import ByOption, NoteOption, WaitOption
 from weir.config.settings import load_settings
 from weir.services.training import check_alias, train_and_register

@@ -24,8 +24,9 @@ from inference.engine.settings import EngineSettings
 from inference.forest.graph_forms import tensor_form
 from inference.importing.build.finishing import finish_graph
 from inference.importing.sandbox.inspection import inspect
-from inference.training.autoencoder import AutoencoderSettings, fit_autoencoder
+from inference.training.autoencoder import fit_autoencoder
 from inference.training.calibration import PlattScaling
+from inference.training.settings import AutoencoderSettings
 from tests.inference.backends.tensorrt.memory_cuda import MemoryCuda
 
 SMALL = EngineSettings(buckets=(1, 8))

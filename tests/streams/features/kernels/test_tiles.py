@@ -10,9 +10,9 @@ from test_late_and_approximate import rows_of
 from window_model import Event, Label, Model, assert_matrix, feed, make_plan
 from window_strategies import SOME, cut_lists, streams, tables
 
-from streams.features import FeatureState
 from streams.features.kernels.tiles import TILES
-from streams.features.state import WindowSettings
+from streams.features.state import FeatureState
+from streams.features.window_settings import WindowSettings
 
 WINDOW = {"kind": "window", "entity": "card", "field": "amount"}
 

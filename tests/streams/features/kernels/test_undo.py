@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from window_model import Event, Label, feed, make_plan
 from window_strategies import SOME, streams, tables
 
-from streams.features import FeatureState
-from streams.features.state import WindowSettings
+from streams.features.state import FeatureState
+from streams.features.window_settings import WindowSettings
 
 COUNT = {"kind": "window", "entity": "card", "aggregate": "count", "window": "1s"}
 SUM = {**COUNT, "aggregate": "sum", "field": "amount"}

@@ -1,0 +1,74 @@
+"""What a scorer says on the control topic of the commands that it has seen to."""
+
+from collections.abc import Callable
+from time import monotonic
+
+from inference.serving.commands import ALIVE_EVERY_S, ModelVersion, Outcome, ScorerReport
+from inference.serving.served_model import ServedModel
+from streams.base.clock import now_ms
+from streams.base.secrets import without_logins
+
+
+class StatusReporter:
+    """Reports what became of commands, and repeats the last report as a sign of life.
+
+    Attributes:
+        last: the last report.
+        heard: the offsets of the latest commands that were seen to, by key.
+    """
+
+    last: ScorerReport
+
+    def __init__(self, send: Callable[[ScorerReport], None]) -> None:
+        self._send = send
+        self._sent_at = 0.0
+        self.heard: dict[str, int] = {}
+
+    def say(
+        self,
+        outcome: Outcome,
+        serving: ServedModel,
+        version: ModelVersion,
+        policy: str,
+        reason: str = "",
+        again: bool = False,
+    ) -> None:
+        """Report an outcome.
+
+        Args:
+            serving: what answers now.
+            version, policy: what the command asked for.
+            reason, again: see `ScorerReport`.
+        """
+        now = now_ms()
+        self.last = ScorerReport(
+            outcome=outcome,
+            model=serving.package,
+            policy=serving.policy.version,
+            asked_model=version.package,
+            asked_policy=policy,
+            reason=without_logins(reason),
+            again=again,
+            heard=dict(self.heard),
+            at=now,
+            alive=now,
+        )
+        self._repeat()
+
+    def say_of_the_latest(self, refusal: ScorerReport) -> None:
+        """Say again that the latest command was refused, after one before it was carried out.
+
+        Whoever gave it waits for that word.
+        """
+        serving = {"model": self.last.model, "policy": self.last.policy, "at": now_ms()}
+        self.last = refusal.model_copy(update=serving)
+        self._repeat()
+
+    def show_life(self) -> None:
+        """Repeat the last report if it is time for that."""
+        if monotonic() - self._sent_at >= ALIVE_EVERY_S:
+            self._repeat()
+
+    def _repeat(self) -> None:
+        self._sent_at = monotonic()
+        self._send(self.last.model_copy(update={"alive": now_ms()}))
