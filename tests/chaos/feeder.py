@@ -19,7 +19,7 @@ _GHOSTS_EVERY = 25
 _LAST = 400
 _TRICKLE = 10
 _CALL_S = 5.0
-_PROGRESS = "weir.progress"
+PROGRESS_HEADER = "weir.progress"
 _GHOST = b'{"id": -1, "at": 1, "card": "ghost", "amount": 1}'
 
 
@@ -143,7 +143,7 @@ class Feeder(threading.Thread):
             self._transact(events, withheld)
         for record in tick.labels:
             self._produce(self._steady, labels, record, self._note)
-        complete = [(_PROGRESS, str(tick.complete_to).encode())]
+        complete = [(PROGRESS_HEADER, str(tick.complete_to).encode())]
         for partition in range(self._world.partitions):
             mark = Record(partition, None, None, complete)
             self._produce(self._steady, labels, mark, _ignore)

@@ -24,6 +24,7 @@ from streams.base.child_process import tied_to_us
 from streams.base.errors import HISTORY_MISSING
 from tests.chaos import configuration
 from tests.chaos.configuration import PARTITIONS, TOPICS
+from tests.chaos.feeder import PROGRESS_HEADER
 from tests.chaos.transcript import read_topic
 from tests.chaos.violations import Violations
 from tests.chaos.world import Habits, Record, World
@@ -87,6 +88,9 @@ class Finale:
         tick, closing = self.world.tick(_EVENTS, _PLAIN), self.world.closing()
         for record in [*tick.events, *closing.events]:
             _produce(producer, record)
+        complete = [(PROGRESS_HEADER, str(closing.complete_to).encode())]
+        for partition in self._admin.list_topics(timeout=30).topics[TOPICS["labels"]].partitions:
+            producer.produce(TOPICS["labels"], None, None, partition, headers=complete)
         if producer.flush(30):
             raise RuntimeError("the broker takes no events")
         return [msgspec.json.decode(record.value or b"")["id"] for record in tick.events]

@@ -17,7 +17,7 @@ from tests.chaos.violations import Violations
 
 _STEP_S = 0.05
 _SOMEONE_S = 15.0
-LIVELY_S = 60.0
+LIVELY_S = 90.0
 """Within this time after a fault something has to be answered."""
 
 
