@@ -218,10 +218,10 @@ def test_staged_workers_score_with_just_their_rights(
         assert f"Kafka denies user 'scorer': {acl}." in said.err
 
 
-@pytest.mark.parametrize("number", range(11))
+@pytest.mark.parametrize("number", range(13))
 def test_a_scorer_without_a_right_says_which(world: World, run: Run, number: int) -> None:
     acls = world.needs(Process.SCORER)
-    assert len(acls) == 11
+    assert len(acls) == 13
     assert run("admin", "topics").code == 0
     world.grant("scorer", acls)
     acl = acls[number]

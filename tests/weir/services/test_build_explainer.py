@@ -138,10 +138,16 @@ def of_its_own(
 ) -> Settings:
     """Settings of an explainer whose topics and group nobody else has."""
     log, explanations, letters = make_topics("log", "explanations", "letters")
+    (positions,) = make_topics("positions", config={"cleanup.policy": "compact"})
     group = f"explainer-{os.urandom(4).hex()}"
     return load_settings(
         config(
-            topics={"feature_log": log, "explanations": explanations, "dead_letters": letters},
+            topics={
+                "feature_log": log,
+                "explanations": explanations,
+                "dead_letters": letters,
+                "positions": positions,
+            },
             explain={"group": group, "samples": 256, **explain},
         )
     )

@@ -75,7 +75,11 @@ def test_many_idle_connections_neither_keep_others_out_nor_stay(port: int) -> No
     assert ask(port, "/hello")[0].status == 200
     for each in idle[: 2 * most]:
         assert is_cut_off(each)
-    assert threading.active_count() <= before + most
+    # Who was cut off has a thread for a moment longer.
+    deadline = monotonic() + 30
+    while threading.active_count() > before + most:
+        assert monotonic() < deadline, "threads stay"
+        sleep(0.05)
     for each in idle:
         each.close()
 
