@@ -172,6 +172,8 @@ class KafkaSettings(Section):
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 100,
+            "check.crcs": True,
+            "receive.message.max.bytes": 200_000_000,
             # The default refetches 0.5 s after an empty partition's fetch failed.
             "fetch.error.backoff.ms": 50,
         }
