@@ -1,4 +1,4 @@
-"""A whole staged scorer, of three stages on topics of its own, that answers each event by its id."""
+"""A whole staged scorer, on topics of its own, that answers each event by its id."""
 
 import json
 import uuid

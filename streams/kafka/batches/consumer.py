@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from streams.kafka.batches.bad_batch import UNREADABLE, BadBatch
-from streams.kafka.batches.prober import BatchProber, UnknownError
+from streams.kafka.batches.prober import BatchProber
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class PassingConsumer(Consumer):  # type: ignore[misc]
         try:
             self._prober = self._prober or BatchProber(self._config)
             last = self._prober.last_offset(topic, partition, first)
-        except (UnknownError, KafkaException) as error:
+        except KafkaException as error:
             if monotonic() >= self._complain_at:
                 self._complain_at = monotonic() + _COMPLAIN_S
                 logger.warning(
@@ -92,7 +92,7 @@ class PassingConsumer(Consumer):  # type: ignore[misc]
                     first,
                     topic,
                     partition,
-                    error,
+                    error.args[0].str(),
                     said,
                 )
             return None

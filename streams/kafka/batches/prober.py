@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.kafka.batches.bad_batch import UNREADABLE
 
@@ -27,6 +27,7 @@ _FRUGAL = {
     "fetch.max.bytes": 1_048_576,
     "fetch.message.max.bytes": 1_048_576,
     "queued.min.messages": 1,
+    "fetch.queue.backoff.ms": 1,
     "fetch.wait.max.ms": 10,
 }
 _NOT_OURS = (
@@ -48,10 +49,6 @@ _NOTHING_THERE = {
 }
 
 
-class UnknownError(Exception):
-    """The cluster does not say in time."""
-
-
 class BatchProber:
     """Looks at offsets; joins no group.
 
@@ -71,7 +68,7 @@ class BatchProber:
         """The last offset of the bad batch that begins at `first`.
 
         Raises:
-            UnknownError: the cluster does not say in time; it may be asked again.
+            KafkaException: the cluster does not say; it may be asked again.
         """
         inside, step = first, 1
         while self._is_of(topic, partition, first, first + step):
@@ -90,7 +87,7 @@ class BatchProber:
         self._consumer.assign([TopicPartition(topic, partition, offset)])
         try:
             deadline = monotonic() + _PATIENCE_S
-            said = "nothing"
+            failure = KafkaError(KafkaError._TIMED_OUT)
             while monotonic() < deadline:
                 for message in self._consumer.consume(1, _POLL_S):
                     error = message.error()
@@ -99,7 +96,7 @@ class BatchProber:
                     if error.code() in UNREADABLE:
                         # Another bad batch may follow, and has another first offset.
                         return bool(message.offset() == first)
-                    said = error.str()
+                    failure = error
         finally:
             self._consumer.unassign()
-        raise UnknownError(said)
+        raise KafkaException(failure)
