@@ -6,7 +6,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from streams.dead_letters.letter import dead_letter, read_dead_letter
 from streams.events.rejection import Reason, Rejected
 from streams.kafka.message import headers_of
-from tests.streams.raw_producer import produce
+from tests.raw_producer import produce
 
 REJECTED = Rejected(4, Reason.OUT_OF_BOUNDS, "ämount", "'ämount' = -1 is below min = 0")
 

@@ -7,7 +7,6 @@ from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient
 from counting import CountingWorld
 from loop_world import World, running, wait
-from raw_producer import produce_unreadable
 from running_sum import RunningSum
 from staged_run import StagedRun
 
@@ -16,6 +15,7 @@ from streams.dead_letters.letter import DeadLetter, read_dead_letter
 from streams.dead_letters.writer import dead_letters_of
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import read_to_end
+from tests.raw_producer import produce_unreadable
 from tests.restarts.group_lag import lag_of_group
 
 MakeTopics = Callable[..., list[str]]

@@ -10,6 +10,8 @@ Header = tuple[bytes, bytes | None]
 
 _ZSTD = 4
 _BLANKS = 45_000_000
+UNREADABLE_RECORDS = 5
+PLACE_HEADER = "place-in-batch"
 
 
 def produce(
@@ -25,7 +27,9 @@ def produce(
 
 
 def produce_unreadable(bootstrap: str, topic: str, partition: int = 0) -> None:
-    """Append a batch of 5 records, which are 22 KB on the wire, and 225 MB when they are unpacked.
+    """Append a batch of 5 records, which are 7 KB on the wire, and 225 MB when they are unpacked.
+
+    Who reads them nevertheless finds in `PLACE_HEADER` which of the batch's records each is.
 
     Raises:
         RuntimeError: the broker refused it; with its error code.
@@ -35,9 +39,12 @@ def produce_unreadable(bootstrap: str, topic: str, partition: int = 0) -> None:
 
 @cache
 def _unreadable() -> bytes:
-    records = b"".join(_record(i, b" " * _BLANKS, []) for i in range(5))
+    records = b"".join(
+        _record(i, b" " * _BLANKS, [(PLACE_HEADER.encode(), b"%d" % i)])
+        for i in range(UNREADABLE_RECORDS)
+    )
     packed = pa.Codec("zstd").compress(records, asbytes=True)
-    return _batch(packed, count=5, timestamp=1, codec=_ZSTD)
+    return _batch(packed, count=UNREADABLE_RECORDS, timestamp=1, codec=_ZSTD)
 
 
 def _send(bootstrap: str, topic: str, partition: int, batch: bytes) -> None:
