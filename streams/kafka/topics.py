@@ -224,7 +224,7 @@ def make_topics(
     """Make topics; the names of those that were not there.
 
     Args:
-        configs: each topic's settings, by its name; where they don't say so, it takes large records.
+        configs: each topic's settings, by its name; by default it takes large records.
 
     Raises:
         TopicError: one can't be made.
