@@ -32,7 +32,6 @@ class PassingConsumer(Consumer):  # type: ignore[misc]
         self._prober: BatchProber | None = None
         self._failures: dict[PartitionId, tuple[int, int]] = {}
         self._complain_at = 0.0
-        self._passed: dict[PartitionId, BadBatch] = {}
 
     def consume(self, num_messages: int = 1, timeout: float = -1) -> list[Message]:
         """See `Consumer`."""
@@ -71,9 +70,6 @@ class PassingConsumer(Consumer):  # type: ignore[misc]
 
     def _look(self, place: PartitionId, first: int, said: str) -> BadBatch | None:
         """The batch that is to be passed; None if it is to be tried again."""
-        known = self._passed.get(place)
-        if known is not None and (known.first, known.said) == (first, said):
-            return known
         failed_at, failures = self._failures.get(place, (-1, 0))
         failures = failures + 1 if failed_at == first else 1
         self._failures[place] = first, failures
@@ -97,7 +93,6 @@ class PassingConsumer(Consumer):  # type: ignore[misc]
                 )
             return None
         found = BadBatch(topic, partition, first, last, said)
-        self._passed[place] = found
         logger.error("%s[%d]: passing %s, which can't be read: %s", topic, partition, found, said)
         return found
 
