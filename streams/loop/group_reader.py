@@ -219,12 +219,11 @@ class GroupReader(ClosedAtEnd):
             reading = self._reading.get(_place(message))
             if reading is None:
                 continue
-            offset = message.offset() or 0
             if message.error() is None:
-                reading.handed_out = offset + 1
+                reading.handed_out = (message.offset() or 0) + 1
                 messages.append(message)
             elif is_end(message):
-                reading.drained_at = offset
+                reading.drained_at = message.offset() or 0
         return messages
 
     # The client is given a partition to read only with the offset to begin at. One that it is given
