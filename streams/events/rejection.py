@@ -29,7 +29,7 @@ class Reason(StrEnum):
     BAD_BODY = "bad_body"
     BREAKS_SCHEMA = "breaks_schema"
     BAD_BATCH = "bad_batch"
-    """No record, but a batch of them, which can't be unpacked or has the wrong checksum."""
+    """No record, but a batch of them, which can't be unpacked."""
     FAILED = "failed"
     """It is an event, and answering it failed twice; everything around it was answered."""
 

@@ -172,9 +172,6 @@ class KafkaSettings(Section):
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 100,
-            # A damaged batch is then named, and passed (streams/kafka/batches); without this, some
-            # are taken for the end of what has come, and hold their partition in silence.
-            "check.crcs": True,
             # Also what a zstd batch may unpack to. The client's buffer grows threefold, so one of a
             # third of this is sure to be read.
             "receive.message.max.bytes": 200_000_000,

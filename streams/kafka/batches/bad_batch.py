@@ -9,7 +9,7 @@ from streams.events.rejection import Reason, Rejected
 
 UNREADABLE = {
     KafkaError._BAD_COMPRESSION,  # it can't be unpacked
-    KafkaError._BAD_MSG,  # its checksum differs
+    KafkaError._BAD_MSG,  # its checksum differs, where somebody wants checksums to be checked
     KafkaError._NOT_IMPLEMENTED,  # it is of no format or codec that the client knows
 }
 """What the client calls a batch that it can't read; its error then has the batch's first offset."""

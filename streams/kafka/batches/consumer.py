@@ -21,9 +21,8 @@ PartitionId = tuple[str, int]
 class PassingConsumer(Consumer):  # type: ignore[misc]
     """A consumer that hands out a `BadBatch` for one that can't be read, and goes on behind it.
 
-    Kafka's client tries such a batch again for ever, or, where only its checksum is wrong, goes on
-    without it. Here it is passed when it has failed three times. Each is handed out once, or again
-    to whoever seeks back.
+    Kafka's client tries such a batch again for ever. Here it is passed when it has failed three
+    times. Each is handed out once, or again to whoever seeks back.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:

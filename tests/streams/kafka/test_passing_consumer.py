@@ -15,7 +15,8 @@ from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import is_end
 from weir.broker import BrokerSettings, LocalBroker
 
-CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+CODECS = ("gzip", "snappy", "lz4", "zstd")
+_HEADER = 61
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +40,15 @@ def send(servers: str, topic: str, value: bytes, count: int, codec: str) -> None
     assert producer.flush(30) == 0
 
 
-def flip(folder: Path, topic: str, at: int) -> None:
-    """Change a byte of the topic's log so many bytes before its end; twice is as if never."""
+def flip(folder: Path, topic: str, number: int) -> None:
+    """Change the first packed byte of one of the topic's batches; twice is as if never."""
     (log,) = folder.rglob(f"{topic}-0/*.log")
     with log.open("r+b") as file:
-        file.seek(log.stat().st_size - at)
-        byte = file.read(1)[0]
-        file.seek(-1, 1)
-        file.write(bytes([byte ^ 0x55]))
+        data, begin = file.read(), 0
+        for _ in range(number):
+            begin += 12 + int.from_bytes(data[begin + 8 : begin + 12], "big")
+        file.seek(begin + _HEADER)
+        file.write(bytes([data[begin + _HEADER] ^ 0x55]))
 
 
 def read_all(consumer: PassingConsumer) -> list[Message]:
@@ -64,7 +66,7 @@ def damaged(servers: str, folder: Path, topic: str, codec: str) -> PassingConsum
     make_topic(servers, topic)
     send(servers, topic, b"good", 3, codec)
     send(servers, topic, b"damaged" * 20, 4, codec)
-    flip(folder, topic, 5)
+    flip(folder, topic, 1)
     send(servers, topic, b"good", 3, codec)
     config = KafkaSettings(bootstrap_servers=servers).consumer_config(group_id="reader")
     consumer = PassingConsumer(config)
@@ -82,7 +84,7 @@ def test_a_damaged_batch_is_passed_and_named(own_broker: tuple[str, Path], codec
     assert [each.offset() for each in records] == [0, 1, 2, 6, 7, 8, 9]
     (bad,) = (each for each in records if isinstance(each, BadBatch))
     assert (bad.first, bad.offset(), bad.next_offset) == (3, 6, 7)
-    assert "CRC32C" in bad.rejected(0).detail
+    assert f"bytes of {codec}" in bad.rejected(0).detail
     assert end.offset() == 10
 
 
@@ -104,19 +106,10 @@ def test_what_can_be_read_again_is_not_passed(
         before = []
         while len(failures) < 3:
             before += consumer.consume(1, 0.1)
-        (log,) = folder.rglob("healed-0/*.log")
-        behind = log.stat().st_size
-        flip(folder, "healed", behind - _end_of_second_batch(log) + 5)
+        flip(folder, "healed", 1)
         *records, _ = before + read_all(consumer)
     finally:
         consumer.close()
     assert set(failures) == {3}
     assert [each.offset() for each in records] == list(range(10))
     assert not any(isinstance(each, BadBatch) for each in records)
-
-
-def _end_of_second_batch(log: Path) -> int:
-    data, at = log.read_bytes(), 0
-    for _ in range(2):
-        at += 12 + int.from_bytes(data[at + 8 : at + 12], "big")
-    return at
