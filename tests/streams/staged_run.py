@@ -74,7 +74,7 @@ class StagedRun:
                 [Outgoing(self.scores, ids, [None] * count, [0] * count)], lambda _: None
             )
 
-        def count(rejected: Any) -> None:
+        def count(rejected: Any, labels: int = 0) -> None:
             self.rejected += [each.reason for each in rejected]
 
         network = StageNetwork(
