@@ -16,6 +16,7 @@ FLOORS = {
     "streams": """
         streams/base
         streams/events
+        streams/kafka/batches
         streams/kafka
         streams/transactions
         streams/dead_letters

@@ -17,6 +17,7 @@ from streams.base.clock import now_ms
 from streams.dead_letters.writer import dead_letters_of
 from streams.events.rejection import Reason, Rejected
 from streams.kafka.authorization import is_denial
+from streams.kafka.batches.bad_batch import rejection_of
 from streams.kafka.client import KafkaSettings
 from streams.kafka.lag_metric import LagCollector
 from streams.kafka.partition import PartitionId
@@ -213,8 +214,9 @@ class ExplanationSink:
                 reason = Reason.EMPTY
             else:
                 reason = Reason.FAILED if each.conflict else Reason.BREAKS_SCHEMA
-            self._metrics.dead_letters.labels(reason.value).inc()
-            bad.append((message, Rejected(each.position, reason, None, each.detail)))
+            rejected = Rejected(each.position, reason, None, each.detail)
+            bad.append((message, rejection_of(message, rejected)))
+            self._metrics.dead_letters.labels(bad[-1][1].reason.value).inc()
         if not bad:
             return
         out = dead_letters_of(self._dead_letters, bad, now_ms())

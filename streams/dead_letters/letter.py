@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import NamedTuple
 
 from streams.events.rejection import Rejected
+from streams.kafka.batches.bad_batch import BadBatch
 from streams.kafka.message import Header, Message, headers_of
 
 _PREFIX = "weir."
@@ -53,7 +54,8 @@ class DeadLetter:
         truncated_from: the original value's size in bytes, where ``value`` is only its beginning.
         sha256: the hexadecimal SHA-256 of the whole original value, where it was truncated.
         dropped: what of the record did not fit into the dead-letter topic besides: ``"headers"``
-            or ``"headers,key"``; ``""`` if nothing.
+            or ``"headers,key"``; ``""`` if nothing; ``"records"`` of a batch that can't be read.
+        last_offset: of a batch that can't be read, whose first offset is ``offset``; else None.
         history: the ``weir.`` headers of earlier rejections of the same record, the oldest first,
             under names such as ``"reason"``; filled when a letter was requeued and rejected again.
         own_headers: all ``weir.`` headers as they stand in the letter.
@@ -74,6 +76,7 @@ class DeadLetter:
     truncated_from: int | None
     sha256: str | None
     dropped: str
+    last_offset: int | None
     history: list[Mapping[str, str]]
     own_headers: list[Header]
 
@@ -116,7 +119,8 @@ def dead_letter(message: Message, rejected: Rejected, now_ms: int, max_bytes: in
             record that is too large loses first the end of its value, then its headers, then its
             key; what is lost is said in ``weir.truncated_from``, ``weir.sha256`` and
             ``weir.dropped``, and the original still stands at the offset that the letter names.
-            Headers of which one's name is no UTF-8 are lost at any size.
+            Headers of which one's name is no UTF-8 are lost at any size. Of a batch that can't be
+            read there is nothing but its place.
 
     Raises:
         ValueError: ``max_bytes`` leaves no room for Weir's own headers.
@@ -128,6 +132,8 @@ def dead_letter(message: Message, rejected: Rejected, now_ms: int, max_bytes: in
     own = _own_headers(message, rejected, now_ms)
 
     room = max_bytes - _RECORD_OVERHEAD - _size(own)
+    if isinstance(message, BadBatch):
+        return Record(None, None, own)
     if readable is not None and len(key or b"") + len(value or b"") + _size(kept) <= room:
         return Record(key, value, own + kept)
 
@@ -165,7 +171,7 @@ def read_dead_letter(message: Message) -> DeadLetter:
         name.removeprefix(_PREFIX): (value or b"").decode(errors="replace") for name, value in added
     }
     try:
-        size = own.get("truncated_from")
+        size, last = own.get("truncated_from"), own.get("last_offset")
         timestamp = own.get("timestamp")
         return DeadLetter(
             key=message.key(),
@@ -183,6 +189,7 @@ def read_dead_letter(message: Message) -> DeadLetter:
             truncated_from=None if size is None else int(size),
             sha256=own.get("sha256"),
             dropped=own.get("dropped", ""),
+            last_offset=None if last is None else int(last),
             history=_history(own),
             own_headers=added,
         )
@@ -196,16 +203,19 @@ def read_dead_letter(message: Message) -> DeadLetter:
 
 def _own_headers(message: Message, rejected: Rejected, now_ms: int) -> list[Header]:
     kind, timestamp = message.timestamp()
+    batch = message if isinstance(message, BadBatch) else None
     return _texts(
         reason=rejected.reason,
         field=rejected.field,
         detail=rejected.detail,
         topic=message.topic(),
         partition=message.partition(),
-        offset=message.offset(),
+        offset=batch.first if batch is not None else message.offset(),
+        last_offset=batch.offset() if batch is not None else None,
         timestamp=timestamp if kind else None,  # kind 0 is "not available"
         at=now_ms,
         version=_version(),
+        dropped="records" if batch is not None else None,
     )
 
 

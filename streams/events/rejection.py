@@ -28,6 +28,8 @@ class Reason(StrEnum):
     WRONG_SCHEMA = "wrong_schema"
     BAD_BODY = "bad_body"
     BREAKS_SCHEMA = "breaks_schema"
+    BAD_BATCH = "bad_batch"
+    """No record, but a batch of them, which can't be unpacked."""
     FAILED = "failed"
     """It is an event, and answering it failed twice; everything around it was answered."""
 

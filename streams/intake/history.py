@@ -5,11 +5,12 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from time import sleep
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.position import Position
+from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.consuming import is_end, read_ready
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ def read_history(
     Raises:
         KafkaException: the cluster failed for longer than the client is willing to wait.
     """
-    consumer = Consumer(config | {"group.id": "weir-history", "enable.partition.eof": True})
+    consumer = PassingConsumer(config | {"group.id": "weir-history", "enable.partition.eof": True})
     try:
         intake.assign(begins)
         unread = set()

@@ -24,6 +24,7 @@ from streams.intake.time_merge import (
     TimeMerge,
     monotonic_ms,
 )
+from streams.kafka.batches.bad_batch import rejection_of
 from streams.kafka.consuming import is_end, note_errors
 from streams.kafka.message import headers_of
 
@@ -239,7 +240,9 @@ class Intake:
         for i in rejected.tolist():
             failed = Rejected(i, Reason.FAILED, None, why[int(offsets[i])])
             self._bad.append(BadRecord(messages[i], failed))
-        self._bad += [BadRecord(messages[left[bad.position]], bad) for bad in decoded.rejected]
+        for bad in decoded.rejected:
+            message = messages[left[bad.position]]
+            self._bad.append(BadRecord(message, rejection_of(message, bad)))
         at = left[decoded.positions]
         numbers = np.stack([decoded.events.times, offsets[at], arrived[at]])
         next_offset = int(offsets[ready - 1]) + 1

@@ -172,6 +172,9 @@ class KafkaSettings(Section):
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 100,
+            # Also what a zstd batch may unpack to. The client's buffer grows threefold, so one of a
+            # third of this is sure to be read.
+            "receive.message.max.bytes": 200_000_000,
             # The default refetches 0.5 s after an empty partition's fetch failed.
             "fetch.error.backoff.ms": 50,
         }

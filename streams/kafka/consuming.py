@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.kafka.authorization import AuthorizationError, is_denial
+from streams.kafka.batches.bad_batch import BadBatch
+from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.client import KafkaSettings, watermarks
 from streams.kafka.topic_watch import PositionLostError
 
@@ -90,14 +92,15 @@ def read_to_end(
 ) -> Iterator[list[Message]]:
     """Yield all committed records of a topic, in batches, ascending in offset per partition.
 
-    The end is where each partition ended when reading began. Joins no group.
+    The end is where each partition ended when reading began. Joins no group. A batch that can't be
+    read is passed, and the log says so.
 
     Raises:
         ValueError: there is no such topic.
         AuthorizationError: we may not see it.
         KafkaException: the cluster failed.
     """
-    consumer = Consumer(kafka.consumer_config(group_id="weir-reader"))
+    consumer = PassingConsumer(kafka.consumer_config(group_id="weir-reader"))
     try:
         bounds = bounds_of(consumer, topic, kafka.who)
         unread = {each: high for each, (low, high) in bounds.items() if high > low}
@@ -111,7 +114,8 @@ def read_to_end(
                     raise KafkaException(error)
                 if partition not in unread:
                     continue
-                if error is None and message.offset() < unread[partition]:
+                ours = error is None and message.offset() < unread[partition]
+                if ours and not isinstance(message, BadBatch):
                     batch.append(message)
                 # The end may be a transaction marker, which no consumer sees: then EOF tells.
                 if error is not None or message.offset() >= unread[partition] - 1:

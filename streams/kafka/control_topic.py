@@ -7,8 +7,10 @@ process reads all of it.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 
+from streams.kafka.batches.bad_batch import BadBatch
+from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import bounds_of, is_end, note_errors, read_ready
 from streams.kafka.publisher import Publisher
@@ -46,7 +48,7 @@ class ControlReader:
     """
 
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
-        self._consumer = Consumer(
+        self._consumer = PassingConsumer(
             kafka.consumer_config(group_id="weir-control", allow_auto_create_topics=False)
         )
         try:
@@ -70,7 +72,7 @@ class ControlReader:
         records = []
         for message in messages:
             partition, error = message.partition(), message.error()
-            if error is None:
+            if error is None and not isinstance(message, BadBatch):
                 key = (message.key() or b"").decode(errors="replace")
                 records.append(ControlRecord(key, message.value(), partition, message.offset()))
             # The end may be a marker that no consumer sees: then only EOF tells.

@@ -35,6 +35,9 @@ Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
 """What Kafka takes as the name of a topic."""
 
 _LARGE_MESSAGES = "16777216"
+_LARGEST_INPUT = "2097152"
+"""Bytes of a batch, as it is sent, in the topics that strangers write: packed by gzip it may unpack
+to a thousand times as much, all of which a reader holds."""
 _FOREVER = "-1"
 _SNAPSHOT_CONFIG = {
     "cleanup.policy": "compact",
@@ -201,7 +204,7 @@ def _make(
         config = {}
         if role in ("events", "labels"):
             # Replayed history may be years old by its timestamps; deleting it is the user's choice.
-            config = {"retention.ms": _FOREVER}
+            config = {"retention.ms": _FOREVER, "max.message.bytes": _LARGEST_INPUT}
         elif role == "snapshots":
             config = _SNAPSHOT_CONFIG
         elif role == "control":
@@ -218,10 +221,10 @@ def make_topics(
     partitions: int,
     replication_factor: int,
 ) -> list[str]:
-    """Make topics that take large records; the names of those that were not there.
+    """Make topics; the names of those that were not there.
 
     Args:
-        configs: each topic's further settings, by its name.
+        configs: each topic's settings, by its name; by default it takes large records.
 
     Raises:
         TopicError: one can't be made.

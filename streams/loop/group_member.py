@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaException, Message, TopicPartition
 
 from streams.intake.position import Position
+from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.client import KafkaSettings, watermarks
 from streams.kafka.cluster_watch import ClusterWatch, passes
 from streams.kafka.consuming import consume_ready
@@ -59,7 +60,7 @@ class GroupMember:
         self._rivals = rivals
         self._watch = watch
         self._topics = topics
-        self._consumer: Any = Consumer(
+        self._consumer: Any = PassingConsumer(
             kafka.consumer_config(
                 queued_min_messages=4 * settings.max_batch,
                 auto_offset_reset="error",  # where a position is lost, nobody but us decides

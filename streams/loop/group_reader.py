@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Message, TopicPartition
 
 from streams.base.closing import ClosedAtEnd
+from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import consume_ready, is_end, note_errors
 from streams.kafka.lag import lag_of
@@ -78,7 +79,7 @@ class GroupReader(ClosedAtEnd):
         self._closed = False
         self._lag: Mapping[PartitionId, int] = {}
         self._lag_at = 0.0
-        self._consumer: Any = Consumer(
+        self._consumer: Any = PassingConsumer(
             kafka.consumer_config(
                 group_id=group,
                 client_id=worker,

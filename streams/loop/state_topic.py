@@ -5,9 +5,10 @@ from threading import Event
 from time import monotonic
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import consume_ready, is_end, note_errors
 from streams.kafka.topic_partitions import TopicError, partitions_of, wait_until_known
@@ -81,7 +82,7 @@ def read_state(
     """
     entries: dict[bytes, bytes] = {}
     place = TopicPartition(topic, partition, OFFSET_BEGINNING)
-    consumer: Any = Consumer(kafka.consumer_config(group_id="weir-state"))
+    consumer: Any = PassingConsumer(kafka.consumer_config(group_id="weir-state"))
     complain_at = monotonic() + _COMPLAIN_S
     try:
         partitions = len(consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic].partitions)

@@ -10,7 +10,7 @@ group has gone on without us, the cluster refuses it.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from time import monotonic
 from typing import Any
@@ -21,6 +21,7 @@ from streams.base.bounded_calls import StoppedError
 from streams.base.clock import now_ms
 from streams.dead_letters.writer import dead_letters_of
 from streams.events.rejection import Reason, Rejected
+from streams.kafka.batches.bad_batch import BadBatch
 from streams.kafka.client import KafkaSettings
 from streams.kafka.partition import PartitionId
 from streams.loop.group_reader import GroupReader
@@ -220,14 +221,18 @@ class StatelessLoop:
 
     def _attempt(self, reader: GroupReader, messages: Sequence[Message]) -> str | None:
         """Answer and commit, or go back; what is wrong if that is due to the records themselves."""
+        records = [each for each in messages if not isinstance(each, BadBatch)]
         try:
-            processed = self._process(messages)
+            processed = self._process(records) if records else Processed()
         except self._machine_errors:
             raise
         except Exception as error:
             if self._state is not None:
                 self._state.rollback()
             return f"{type(error).__name__}: {error}"
+        unreadable = [(each, each.rejected(0)) for each in messages if isinstance(each, BadBatch)]
+        if unreadable:
+            processed = replace(processed, rejected=[*processed.rejected, *unreadable])
         return self._commit(reader, processed, reader.positions(messages), messages)
 
     def _reject(self, reader: GroupReader, message: Message, reason: str) -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from streams.intake.position import Position
+from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.consuming import is_end, read_ready
 from streams.kafka.message import Header, headers_of
 from streams.snapshots.parts import FORMAT, SNAPSHOT_HEADER, Manifest, hash_part, is_key_of, unframe
@@ -56,7 +57,7 @@ def read_snapshot(config: dict[str, Any], topic: str, pointer: Pointer, owner: s
         "auto.offset.reset": "earliest",
         "isolation.level": "read_uncommitted",
     }
-    consumer = Consumer(config | ours)
+    consumer = PassingConsumer(config | ours)
     try:
         consumer.assign([TopicPartition(topic, pointer.partition, pointer.first)])
         reached = pointer.first - 1

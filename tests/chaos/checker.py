@@ -235,6 +235,9 @@ def check_dead_letters(inputs: Inputs, letters: Sequence[Any], found: Violations
         if own["weir.reason"] != bad.reason:
             detail = f"{name}: reason {own['weir.reason']}, should be {bad.reason}"
             found.add("dead letter's reason", detail)
+        if own.get("weir.last_offset") != (None if bad.last is None else str(bad.last)):
+            detail = f"{name}: ends at {own.get('weir.last_offset')}, should be {bad.last}"
+            found.add("dead letter's content", detail)
         rest = [each for each in headers if each[0][:5] != "weir."]
         if (message.key(), message.value(), rest) != (bad.key, bad.value, bad.headers):
             found.add("dead letter's content", f"{name} is not the original record")

@@ -1,6 +1,7 @@
 """Faults of what is read and declared: records, clocks, snapshots and settings."""
 
 import signal
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from tests.chaos import configuration, snapshot_damage
 from tests.chaos.scorer_faults import kill_scorer
 from tests.chaos.stage import NotNowError, Stage
 from tests.chaos.world import Habits
+from tests.raw_producer import produce_unreadable
 
 _CHANGED = "mean_3d"
 _SNAPSHOTS = configuration.TOPICS["snapshots"]
@@ -79,6 +81,20 @@ def snapshots_gone(stage: Stage) -> None:
     """All snapshots are deleted, and the scorer that could go on without them is killed."""
     snapshot_damage.remove_records(stage.cluster.bootstrap_servers, _SNAPSHOTS)
     kill_scorer(stage)
+    stage.answers_again()
+
+
+def unreadable_batches(stage: Stage) -> None:
+    """Batches that can't be unpacked, in the midst of good records: two in a row, and a label's."""
+    events, labels = (configuration.TOPICS[role] for role in ("events", "labels"))
+    partitions = stage.rng.integers(configuration.PARTITIONS, size=2).tolist()
+    try:
+        for topic, partition in zip(
+            (events, events, labels), (partitions[0], *partitions), strict=True
+        ):
+            produce_unreadable(stage.cluster.bootstrap_servers, topic, partition)
+    except (OSError, RuntimeError, struct.error) as error:
+        raise NotNowError from error  # it may have been sent: the topic says so to the checker
     stage.answers_again()
 
 

@@ -25,6 +25,7 @@ from tests.chaos.content_faults import (
     lagging_partitions,
     more_features,
     snapshots_gone,
+    unreadable_batches,
     unusual,
 )
 from tests.chaos.control_faults import (
@@ -115,6 +116,7 @@ FAULTS: dict[str, tuple[int, Callable[[Stage], None]]] = {
     "swap and kill": (2, swap_and_kill),
     "swap and suspend": (1, swap_and_suspend),
     "swap and lose broker": (1, swap_and_lose_broker),
+    "unreadable batches": (2, unreadable_batches),
     "malformed events": (2, unusual(malformed=0.3)),
     "duplicated events": (1, unusual(twice=0.5)),
     "disordered events": (1, unusual(late=0.5)),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tests.chaos.configuration import GROUP, TOPICS
 from tests.chaos.world import REASON_HEADER
+from tests.raw_producer import PLACE_HEADER, UNREADABLE_RECORDS
 
 _BATCH = 10_000
 _POLL_S = 0.5
@@ -56,6 +57,8 @@ class Rejectable:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    last: int | None = None
+    """The last offset, where it is a batch that can't be read."""
 
 
 @dataclass
@@ -68,7 +71,7 @@ class Inputs:
     bad: dict[tuple[str, int, int], Rejectable]
     cards: dict[str, int]
     count: dict[tuple[str, int], int]
-    """Committed records of each partition, progress marks not counted."""
+    """Committed records of each partition; no progress marks, no batches that can't be read."""
 
 
 @dataclass
@@ -104,6 +107,8 @@ def read_topic(bootstrap_servers: str, topic: str) -> Iterator[Any]:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
+            # So it reads the batches that no scorer can.
+            "receive.message.max.bytes": 2_000_000_000,
         }
     )
     try:
@@ -135,6 +140,11 @@ def read_inputs(bootstrap_servers: str) -> Inputs:
             named = dict(headers)
             partition, value = message.partition(), message.value()
             if "weir.progress" in named:
+                continue
+            if PLACE_HEADER in named:
+                first = message.offset() - int(named[PLACE_HEADER] or b"")
+                last = first + UNREADABLE_RECORDS - 1
+                inputs.bad[topic, partition, first] = Rejectable("bad_batch", None, None, [], last)
                 continue
             inputs.count[topic, partition] = inputs.count.get((topic, partition), 0) + 1
             if REASON_HEADER in named:

@@ -166,6 +166,7 @@ def as_json(stored: StoredDeadLetter) -> dict[str, Any]:
         "truncated_from": letter.truncated_from,
         "sha256": letter.sha256,
         "dropped": letter.dropped,
+        "last_offset": letter.last_offset,
         **_bytes_as_json("key", letter.key),
         **_bytes_as_json("value", letter.value),
         "headers": [{"name": n, **_bytes_as_json("value", v)} for n, v in letter.headers],
@@ -203,6 +204,8 @@ def as_text(value: bytes) -> str | None:
 
 
 def _value_facts(letter: DeadLetter) -> str:
+    if letter.last_offset is not None:
+        return f"that of a batch, of offsets {letter.offset} to {letter.last_offset}: not readable"
     if letter.value is None:
         return "none (a tombstone)"
     facts = f"{original_size(letter):,} bytes"

@@ -110,6 +110,8 @@ def staged_loop(
         observe_stage=metrics.stage.observe,
         position_log=topics.positions,
         widen=widen,
+        dead_letters=topics.dead_letters,
+        rejected=metrics.count_rejected,
     )
 
 

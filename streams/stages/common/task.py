@@ -6,6 +6,7 @@ from typing import Protocol
 from confluent_kafka import Message
 
 from streams.features.state import FeatureState
+from streams.kafka.batches.bad_batch import BadBatch
 from streams.stages.common.stateful_stage import StatefulStage
 from streams.stages.common.step import StagePosition, Step
 
@@ -77,12 +78,17 @@ class StageTask(Protocol):
 def records_and_end(
     messages: Sequence[Message],
 ) -> tuple[list[tuple[int, bytes | None]], int | None]:
-    """Offset and value of each record, and where the partition ends if that comes last."""
+    """Offset and value of each record, and where the partition ends if that comes last.
+
+    A batch that can't be read is passed as such an end is: see `PassedBatches`.
+    """
     records: list[tuple[int, bytes | None]] = []
     end = None
     for message in messages:
         offset = message.offset() or 0
-        if message.error() is None:
+        if isinstance(message, BadBatch):
+            end = message.next_offset
+        elif message.error() is None:
             records.append((offset, message.value()))
             end = None
         else:

@@ -11,6 +11,7 @@ from streams.dead_letters.writer import dead_letters_of
 from streams.events.contract import EventContract
 from streams.events.rejection import Rejected
 from streams.intake.position import NO_TIME
+from streams.kafka.batches.bad_batch import BadBatch
 from streams.kafka.message import Message
 from streams.kafka.partition import PartitionId
 from streams.stages.common.feature_version import Version
@@ -167,7 +168,12 @@ class Router:
         mark = SourceProgress(self.partition, self._next, self._progress.reached, end is not None)
         outgoing = rows(mark, self._marks_due(mark))
         self._note_told({(out.topic, place) for out in outgoing for place in out.partitions}, mark)
-        bad = [each for each in bad if offset_of(messages[each.position]) >= self._judged_to]
+        bad = [
+            each
+            for each in bad
+            if offset_of(messages[each.position]) >= self._judged_to
+            and not isinstance(messages[each.position], BadBatch)  # the loop has them
+        ]
         if bad:
             rejected = [(messages[each.position], each) for each in bad]
             outgoing.append(dead_letters_of(self._dead_letters, rejected, self._now_ms()))

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaException, Message, TopicPartition
 
+from streams.events.rejection import Rejected
 from streams.features.state import FeatureState
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.committed_offsets import OffsetAsker
@@ -31,6 +32,7 @@ from streams.stages.common.messages import MessageError
 from streams.stages.common.step import StagePosition, Step, position_of, with_pointer
 from streams.stages.common.task import StageTask
 from streams.stages.worker.partition_startup import PartitionStartup
+from streams.stages.worker.passed_batches import PassedBatches
 from streams.stages.worker.snapshot_keeper import SnapshotKeeper
 from streams.stages.worker.stage_restorer import StageRestorer
 from streams.transactions.errors import RecordRefusedError
@@ -63,6 +65,8 @@ class StagedLoop(LoopFrame):
         note_restored: told how many events were read again to restore windows.
         observe_stage: told what the loop's time is spent on, but for tasks without a `stage`.
         position_log, widen: see `LoopFrame`.
+        dead_letters: topic, for batches that can't be read.
+        rejected: told which of these went there, once that is visible.
     """
 
     # These two from `run` on.
@@ -87,6 +91,8 @@ class StagedLoop(LoopFrame):
         observe_stage: Callable[[str, float], None] = lambda *_: None,
         position_log: str = "",
         widen: Callable[[], None] = lambda: None,
+        dead_letters: str,
+        rejected: Callable[[list[Rejected]], None] = lambda _: None,
     ) -> None:
         super().__init__(
             kafka,
@@ -111,6 +117,7 @@ class StagedLoop(LoopFrame):
         self._restorer = StageRestorer(
             kafka, self._snapshots, snapshot_topic, settings.group, note_restored
         )
+        self._passed = PassedBatches(dead_letters, rejected)
         self._tasks: dict[PartitionId, StageTask] = {}
         self._positions: dict[PartitionId, StagePosition | None] = {}
         self._in_flight: dict[PartitionId, _InFlight] = {}
@@ -180,6 +187,8 @@ class StagedLoop(LoopFrame):
         self._stages.lap("upkeep")
         for place, run in by_place.items():
             if place in self._tasks:
+                committed = self._positions[place]
+                self._passed.note(place, run, committed.offset if committed is not None else -1)
                 try:
                     self._tasks[place].feed(run)
                 except MessageError as error:
@@ -225,6 +234,8 @@ class StagedLoop(LoopFrame):
             for place, (step, made_at) in steps.items()
         }
         outgoing = [out for one in self._in_flight.values() for out in one.step.outgoing]
+        for place, one in self._in_flight.items():
+            outgoing += self._passed.letters(place, one.step.position.offset)
         offsets = [
             TopicPartition(
                 *place, one.step.position.offset, with_pointer(one.step.position, one.pointer)
@@ -256,6 +267,7 @@ class StagedLoop(LoopFrame):
                 if place in ours:
                     task.commit()
                     self._positions[place] = step.position
+                    self._passed.committed(place, step.position.offset)
                     self._keeper.note_committed(place, pointer, step.rows)
             if any(one.step.outgoing for one in in_flight.values()):
                 self._note_committed(outcome)
@@ -302,6 +314,7 @@ class StagedLoop(LoopFrame):
         for place in places:
             self._startup.forget(place)
             self._keeper.forget(place)
+            self._passed.forget(place)
             self._tasks.pop(place, None)
 
     def _take_up_newcomers(self) -> None:

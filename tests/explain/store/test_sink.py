@@ -26,6 +26,7 @@ from streams.dead_letters.reader import DeadLetterReader, StoredDeadLetter
 from streams.kafka.client import KafkaSettings
 from streams.kafka.publisher import Publisher
 from tests.postgres_server import Postgres
+from tests.raw_producer import produce_unreadable
 
 
 class World:
@@ -122,10 +123,11 @@ def test_records_are_stored_once_and_the_rest_goes_to_the_dead_letters(
     good = [record(number) for number in range(250)]
     conflict = record(3, decision__outcome="review")
     world.publish(*good[:200], b"no json", None, conflict, good[0], *good[200:])
+    produce_unreadable(world.kafka.bootstrap_servers, world.topic)
     with StoreSettings().open_database(tmp_path) as database:
         with world.sinking(database):
             wait_for(lambda: world.metric("weir_store_records_total", outcome="stored") == 250)
-            wait_for(lambda: world.committed() == 254)
+            wait_for(lambda: world.committed() == 259)
             lag = {"topic": world.topic, "partition": "0"}
             wait_for(lambda: world.registry.get_sample_value("weir_lag_records", lag) == 0)
         assert stored(database) == good
@@ -138,6 +140,7 @@ def test_records_are_stored_once_and_the_rest_goes_to_the_dead_letters(
         ("breaks_schema", b"no json"),
         ("empty", None),
         ("failed", conflict),
+        ("bad_batch", None),
     ]
     assert "other bytes" in world.letters()[2].letter.detail
     assert world.metric("weir_dead_letters_total", reason="failed") == 1

@@ -5,8 +5,9 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from streams.dead_letters.letter import dead_letter, read_dead_letter
 from streams.events.rejection import Reason, Rejected
+from streams.kafka.batches.bad_batch import BadBatch
 from streams.kafka.message import headers_of
-from tests.streams.raw_producer import produce
+from tests.raw_producer import produce
 
 REJECTED = Rejected(4, Reason.OUT_OF_BOUNDS, "ämount", "'ämount' = -1 is below min = 0")
 
@@ -139,6 +140,18 @@ def test_a_forged_history_is_no_disaster(number):
     assert letter.attempts == 2  # the forged offset looks like an earlier rejection
     again = dead_letter(as_sent(letter.requeue()), REJECTED, 2, 100_000)
     assert read_dead_letter(as_sent(again)).attempts == 3
+
+
+def test_a_batch_that_cannot_be_read_is_named_and_cannot_be_requeued():
+    said = "Decompression (codec 0x4) of message at 10 of 6518 bytes failed: Invalid"
+    batch = BadBatch("events", 3, 10, 159, said)
+    record = dead_letter(batch, batch.rejected(0), 2_000, 10_000)
+    letter = read_dead_letter(as_sent(record))
+    assert (letter.reason, letter.offset, letter.last_offset) == ("bad_batch", 10, 159)
+    assert "offsets 10 to 159 (6,518 bytes of zstd)" in letter.detail
+    assert (letter.key, letter.value, letter.dropped) == (None, None, "records")
+    with pytest.raises(ValueError, match="only a part"):
+        letter.requeue()
 
 
 def test_a_header_name_that_is_no_utf8_costs_the_headers_and_nothing_else(kafka, make_topics):

@@ -38,6 +38,7 @@ def test_loops_live_through_a_restart_of_the_broker(tmp_path: Path) -> None:
             aborted=lambda reason: None,
             observe=lambda states: None,
             claim=lambda stop: None,
+            dead_letters="",
         )
 
         def done() -> bool:

@@ -100,6 +100,7 @@ def test_a_staged_worker_begins_its_tasks_anew_for_partitions_that_are_added(
         aborted=lambda reason: None,
         observe=lambda states: None,
         claim=lambda stop: None,
+        dead_letters="",
         position_log=positions,
         widen=lambda: widen_topics(admin, [target], 2, "the source has them"),
     )

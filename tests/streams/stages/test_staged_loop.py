@@ -49,6 +49,7 @@ def test_a_dead_workers_open_transaction_keeps_its_own_partitions_only(
         observe=lambda states: None,
         claim=lambda stop: None,
         observe_stage=lambda stage, seconds: told.add(stage),
+        dead_letters="",
     )
     thread = threading.Thread(target=loop.run, args=[stop])
     thread.start()

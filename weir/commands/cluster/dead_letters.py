@@ -225,7 +225,8 @@ def requeue(
     back as a new letter, with the earlier rejections as its history.
 
     A letter that holds only a part of its record (`partial` in `list`: it was too large for the
-    dead-letter topic) can't be sent again; the exit code is then 1, and all others are sent.
+    dead-letter topic, or is a batch that nobody can read) can't be sent again; the exit code is
+    then 1, and all others are sent.
     """
     selection = make_selection(reason, topic, partition, key, start, stop, ids, None)
     targets = [target] if (target := to_topic or topic) else None
