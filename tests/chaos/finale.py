@@ -65,7 +65,7 @@ class Finale:
         with self._scorer(config, *options) as scorer:
             self._answered(ids, scorer)
             self._make_anew()
-            self._ended("a topic made anew under it", scorer, "deleted and made anew")
+            self._ended("a topic made anew under it", scorer, "made anew")
         ids = self._send()
         self._refused("a topic made anew under another", config, "deleted and made anew")
         config, options = self._choice(2)
