@@ -26,6 +26,7 @@ CONTRACT = EventContract(
     id="id",
     time="at",
     key="card",
+    min_time="0001-01-01",
     fields={
         "id": Field(type="int"),
         "card": Field(type="string", max_length=6),
@@ -99,7 +100,11 @@ def test_rows_are_sorted_by_time_and_id(write: Write) -> None:
 
 def test_text_ids_are_sorted_by_code_point_and_equal_ones_keep_their_order(write: Write) -> None:
     contract = EventContract(
-        id="id", time="at", key="id", fields={"id": Field(type="string"), "n": Field(type="int")}
+        id="id",
+        time="at",
+        key="id",
+        min_time="0001-01-01",
+        fields={"id": Field(type="string"), "n": Field(type="int")},
     )
     ids = ["b", "\U0001f600", "10", "", "b", "a", "9"]
     file = opened(write({"id": ids, "at": [0] * 7, "n": list(range(7))}), contract=contract)
@@ -162,7 +167,10 @@ def test_rejected_rows_are_counted_by_their_first_fault(write: Write) -> None:
     ]
     assert file.events.ids == [6, 11]
     assert file.rows_rejected == 10
-    assert str(file.rejected[-1]) == ("2 rows left out: out_of_bounds in 'amount' (rows 10, 11)")
+    assert str(file.rejected[-1]) == (
+        "2 rows left out: out_of_bounds in 'amount' (rows 10, 11); "
+        "row 10: 'amount' = -0.1 is below min = 0"
+    )
 
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -299,8 +307,8 @@ def test_types_that_tools_write_for_what_was_meant(write: Write) -> None:
     assert file.events.values("amount") == [1.0, 2.0]
     halves = opened(write(columns(terminal=[1.0, 1.5, np.nan])))
     assert [(r.reason, r.rows) for r in halves.rejected] == [
-        (Reason.NOT_A_NUMBER, (3,)),
         (Reason.WRONG_TYPE, (2,)),
+        (Reason.NOT_A_NUMBER, (3,)),
     ]
 
 
@@ -313,7 +321,10 @@ def test_an_optional_field_may_have_no_column(write: Write) -> None:
     np.testing.assert_array_equal(file.events.numbers("online"), [np.nan] * 3)
 
 
-@pytest.mark.parametrize("labels", [[True, False, None], [1, 0, None], [1.0, 0.0, None]])
+@pytest.mark.parametrize(
+    "labels",
+    [[True, False, None], [1, 0, None], [1.0, 0.0, None], ["True", "0", None], ["1.0", "0", None]],
+)
 def test_labels(write: Write, labels: list[Any]) -> None:
     file = opened(write(columns(y=labels)), "y")
     assert file.labels is not None
@@ -326,15 +337,17 @@ def test_labels(write: Write, labels: list[Any]) -> None:
     [
         ({"y": [1, 2, 0]}, "y", "'y' holds 2 in row 2: labels are 1 or true for fraud"),
         ({"y": [1, -1, 0]}, "y", "'y' holds -1 in row 2"),
-        ({"y": ["yes", "no", ""]}, "y", "'y' is no label"),
+        ({"y": ["1", "no", ""]}, "y", "'y' holds 'no' in row 2"),
         ({}, "y", "no column 'y', which labels.field names; it has id, at, card"),
         ({}, "amount", "'amount' is also a field of the event"),
         ({"id": ["a", "b", "c"]}, None, "no row is an event.*wrong_type in 'id'"),
         ({"card": [1, 2, 3]}, None, "'card' is int64, and event.fields declares 'string'"),
         ({"amount": [True] * 3}, None, "'amount' is bool, and event.fields declares 'float'"),
         ({"id": [[1]] * 3}, None, "'id' is list<.*declares 'int'"),
-        ({"online": [0.5] * 3}, None, "'online' is double, .*declares 'bool'"),
-        ({"at": [0.5] * 3}, None, "'at' is double, and event times are"),
+        ({"online": [b"1"] * 3}, None, "'online' is binary, .*declares 'bool'"),
+        ({"online": [0.5] * 3}, None, "row 1: 'online' must be true or false, not the number 0.5"),
+        ({"at": [0.5] * 3}, None, "row 1: 'at' must be .* set event.time_format = 'ms'"),
+        ({"at": [True] * 3}, None, "'at' is bool, and event times are"),
     ],
 )
 def test_errors_name_the_file_the_column_and_the_fix(
@@ -351,7 +364,7 @@ def test_unreadable_files(tmp_path: Path, write: Write) -> None:
     del rows["amount"]
     with pytest.raises(EventFileError, match=r"no column 'amount', which \[event\] names"):
         opened(write(rows))
-    with pytest.raises(EventFileError, match=r"'iso': set event.time_format"):
+    with pytest.raises(EventFileError, match=r"'iso': for counts .* set it to 's'"):
         opened(write(columns()), contract=CONTRACT.model_copy(update={"time_format": "iso"}))
     with pytest.raises(EventFileError, match=r"events\.parquet: holds no rows"):
         opened(write({name: pa.array([], kind) for name, kind in KINDS.items()}))
