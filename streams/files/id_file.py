@@ -8,7 +8,7 @@ import pyarrow.parquet
 
 from streams.events.contract import EventContract, Field
 from streams.events.field_checks import read_field
-from streams.events.values import BadValueError
+from streams.events.values import BadValueError, is_written_number
 from streams.files.event_file import EventFileError, is_csv, read_text
 
 
@@ -16,8 +16,7 @@ def read_ids(path: Path, contract: EventContract) -> list[Any]:
     """The first column of a CSV or Parquet file, as ids of the contract's type.
 
     They are read as an event's id is. The first line of a CSV is a header if it has the name of
-    the contract's id field, ``id`` or ``event_id``; or anything that is no id, where ids are
-    integers.
+    the contract's id field, ``id`` or ``event_id``; where ids are integers, if it is no number.
 
     Raises:
         EventFileError: the file can't be read, an id is none, or there is no telling whether the
@@ -53,8 +52,4 @@ def _header_lines(first: str | None, name: str, field: Field) -> int:
             f"its first line is {first!r}, which may be a header or an id: "
             f"put a first line {name!r} above the ids"
         )
-    try:
-        read_field(field, first)
-    except BadValueError:
-        return 1
-    return 0
+    return 0 if first is None or is_written_number(first) else 1

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streams.events.contract import EventContract
@@ -332,6 +332,7 @@ fragments = st.sampled_from(
 values = st.lists(st.one_of(edited, objects, fragments, st.binary(max_size=12)), max_size=12)
 
 
+@settings(deadline=None)
 @given(values)
 @example([b'{"a":[{"b":1}', b'{"c":2}]}', record() + b"," + record()])
 def test_a_batch_is_its_records_one_by_one(batch):
@@ -350,6 +351,7 @@ def test_a_batch_is_its_records_one_by_one(batch):
         assert (bad.reason, bad.field, bad.detail) == (one.reason, one.field, one.detail)
 
 
+@settings(deadline=None)
 @given(st.one_of(edited, objects))
 def test_good_records_are_what_python_reads_and_bad_ones_have_a_cause(value):
     decoded = decode([value])
