@@ -6,6 +6,7 @@ The contract is that of the example settings: `transaction_id`, `customer_id`, `
 
 import json
 import re
+from datetime import datetime
 from typing import Any
 
 MAX_BYTES = 1_000_000
@@ -96,7 +97,7 @@ def label_is_valid(value: bytes | None, arrived_ms: int) -> bool:
             if name in ("event_id", "label"):
                 _read_int(found, INT64 if name == "event_id" else range(2))
             elif name == "time":
-                time = _read_int(found, _TIMES)
+                time = _read_time(found)
         _check_clock(time, arrived_ms)
     except _InvalidError:
         return False
@@ -107,7 +108,7 @@ def _read(name: str, found: Any) -> Any:
     if name in INTEGERS:
         return _read_int(found, INT64)
     if name == "time":
-        return _read_int(found, _TIMES)
+        return _read_time(found)
     if name == "amount":
         if isinstance(found, str) and _NUMBER.fullmatch(found):
             found = float(found)
@@ -131,6 +132,13 @@ def _read_int(found: Any, allowed: range) -> int:
     if isinstance(found, bool) or type(found) is not int or found not in allowed:
         raise _InvalidError
     return found
+
+
+def _read_time(found: Any) -> int:
+    """Milliseconds; of ISO-8601 text the generator writes dates only."""
+    if isinstance(found, str) and re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", found):
+        return round(datetime.fromisoformat(f"{found}T00:00:00+00:00").timestamp() * 1000)
+    return _read_int(found, _TIMES)
 
 
 def _check_clock(time: Any, arrived_ms: int) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +311,54 @@ def test_types_that_tools_write_for_what_was_meant(write: Write) -> None:
         (Reason.WRONG_TYPE, (2,)),
         (Reason.NOT_A_NUMBER, (3,)),
     ]
+
+
+IDS = [4873214862074861312 + i for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pa.array(IDS),
+        pa.array(IDS, pa.uint64()),
+        pa.array(map(Decimal, IDS), pa.decimal128(19, 0)),
+        pa.array(map(Decimal, IDS), pa.decimal128(38, 2)),
+        pa.array(map(Decimal, IDS), pa.decimal256(76, 0)),
+        pa.array(map(str, IDS)),
+        pa.array([f"{i}.0" for i in IDS]),
+    ],
+)
+def test_ids_beyond_2_to_the_53_keep_all_their_digits(write: Write, ids: Any) -> None:
+    file = opened(write(columns(4, id=ids)))
+    assert (file.rejected, file.events.ids) == ((), IDS)
+
+
+@pytest.mark.parametrize("ids", [[float(i) for i in IDS], [f"{i:.5E}" for i in IDS]])
+def test_ids_that_lost_digits_are_refused(write: Write, ids: Any) -> None:
+    message = r"not_exact in 'id' \(rows 1, 2, 3, 4\); row 1: 'id' = '?4\.87.*: write "
+    with pytest.raises(EventFileError, match=message):
+        opened(write(columns(4, id=ids)))
+
+
+def test_decimals_are_the_nearest_double(write: Write) -> None:
+    texts = ["0.1", "0.300", "123456789012345678.901", "-0.001", "0.000"]
+    amounts = pa.array(map(Decimal, texts), pa.decimal128(38, 20))
+    contract = CONTRACT.model_copy(
+        update={"fields": CONTRACT.fields | {"amount": Field(type="float")}}
+    )
+    file = opened(write(columns(5, amount=amounts)), contract=contract)
+    assert file.events.values("amount") == list(map(float, texts))
+
+
+def test_times_before_the_least_name_the_rows_and_the_unit(write: Write) -> None:
+    contract = CONTRACT.model_copy(update={"min_time": 946_684_800_000})
+    file = opened(write(columns(3, at=[NOW, NOW // 1000, 720])), contract=contract)
+    assert len(file) == 1
+    assert str(file.rejected[0]) == (
+        "2 rows left out: before_min_time in 'at' (rows 2, 3); row 2: 'at' is "
+        "1970-01-20T16:13:20.000Z, before event.min_time = '2000-01-01': it is likely in s, and "
+        "event.time_format = 'ms': set event.time_format = 's'"
+    )
 
 
 def test_an_optional_field_may_have_no_column(write: Write) -> None:

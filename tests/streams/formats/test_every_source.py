@@ -9,14 +9,16 @@ import json
 import struct
 from collections.abc import Callable
 from decimal import Context, Decimal
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from framed_records import NOW, OneSchema, avro_body, avro_schema, frame, message_type
+from framed_records import NOW, OneSchema, avro_schema, frame, message_type
 
 from streams.events.contract import EventContract
 from streams.events.json_decoder import Decoder
@@ -277,7 +279,13 @@ def from_avro(rows: Rows, contract: EventContract, kinds: Kinds, folder: Path) -
     schema = avro_schema(**{name: ["null", kind] for name, kind in types.items()})
     values = [{name: as_avro(value, types[name]) for name, value in row.items()} for row in rows]
     decoder = FramedDecoder(contract, OneSchema("AVRO", schema))  # type: ignore[arg-type]
-    return of_batch(decoder, [frame(1, avro_body(plain, value)) for value in values])
+    parsed = fastavro.parse_schema(json.loads(plain))
+    frames = []
+    for value in values:
+        stream = BytesIO()
+        fastavro.schemaless_writer(stream, parsed, value)
+        frames.append(frame(1, stream.getvalue()))
+    return of_batch(decoder, frames)
 
 
 def as_avro(value: Any, kind: Any) -> Any:
