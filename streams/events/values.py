@@ -18,6 +18,8 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 EXACT = 2**53
 """From here on several integers share one double, so a double no longer says which is meant."""
+EXACT_SINGLE = 2**24
+"""The same of a ``float32``."""
 
 _DIGITS = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -55,11 +57,15 @@ class Written(float):
         return number
 
 
+class Single(float):
+    """A number that was a ``float32`` where it came from."""
+
+
 def integer(value: Any, wanted: str = "an integer") -> int:
     """Return a whole number exactly, within 64 bits.
 
-    A double is taken if it is whole and below 2**53; text and decimals in any size, if all their
-    digits are there.
+    A double is taken if it is whole and below 2**53, a `Single` below 2**24; text and decimals in
+    any size, if all their digits are there.
 
     Raises:
         BadValueError: it is no integer, not exact, or beyond 64 bits.
@@ -184,10 +190,13 @@ def _integer_of_double(value: float, wanted: str) -> int:
     check_finite(value)
     if not value.is_integer():
         _refuse(wanted, value)
-    if abs(value) >= EXACT:
+    kind, power, limit = (
+        ("float32", 24, EXACT_SINGLE) if isinstance(value, Single) else ("double", 53, EXACT)
+    )
+    if abs(value) >= limit:
         raise BadValueError(
             Reason.NOT_EXACT,
-            f"= {shown(value)} is a double beyond 2^53, which has lost digits: "
+            f"= {shown(value)} is a {kind} beyond 2^{power}, which has lost digits: "
             "write 64-bit integers, decimals or text",
         )
     return int(value)

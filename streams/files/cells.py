@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streams.events.rejection import Reason
-from streams.events.values import EXACT, BadValueError
+from streams.events.values import EXACT, EXACT_SINGLE, BadValueError, Single
 from streams.files.row_checks import RowChecks
 
 _PLAIN_INT = r"^-?(?:[0-9]{1,18}|[1-8][0-9]{18})$"
@@ -25,7 +25,8 @@ def plain_integers(array: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         return whole, (whole < 0) if beyond else np.zeros(len(array), np.bool_)
     if pa.types.is_floating(kind):
         doubles = array.cast(pa.float64()).fill_null(0.0).to_numpy()
-        exact = (np.abs(doubles) < EXACT) & (doubles == np.floor(doubles))
+        limit = EXACT if pa.types.is_float64(kind) else EXACT_SINGLE
+        exact = (np.abs(doubles) < limit) & (doubles == np.floor(doubles))
         return np.where(exact, doubles, 0.0).astype(np.int64), ~exact
     text = pc.replace_substring_regex(array.cast(pa.large_string()), r"\.0*$", "")
     usual = pc.match_substring_regex(text, _PLAIN_INT)
@@ -45,13 +46,20 @@ def one_by_one(
     wrong: dict[Reason, list[int]] = {}
     for row in np.flatnonzero(left).tolist():
         try:
-            values[row] = read(array[row].as_py())
+            values[row] = read(cell(array, row))
         except BadValueError as error:
             wrong.setdefault(error.reason, []).append(row)
     for reason, rows in wrong.items():
         those = np.zeros(len(array), np.bool_)
         those[rows] = True
         checks.reject(those, reason, name)
+
+
+def cell(array: Any, row: int) -> Any:
+    """One cell as the functions that read records want it."""
+    value = array[row].as_py()
+    single = value is not None and pa.types.is_float32(array.type)
+    return Single(value) if single else value
 
 
 def distinct(array: Any) -> tuple[list[Any], NDArray[np.int64]]:
@@ -79,8 +87,10 @@ def plain(column: Any, name: str) -> Any:
 
 
 def is_number(kind: Any) -> bool:
-    """Whether an Arrow type is one of numbers."""
+    """Whether an Arrow type is one of numbers. Those of 16 bits hold hardly any amount or id."""
     each = pa.types
+    if each.is_float16(kind):
+        return False
     return bool(each.is_integer(kind) or each.is_floating(kind) or each.is_decimal(kind))
 
 

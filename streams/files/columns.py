@@ -17,6 +17,7 @@ from streams.events.rejection import Finding, Reason
 from streams.events.times import EARLIEST_MS, LATEST_MS, iso_ms, show_time, time_bounds, to_ms
 from streams.events.values import INT64_MAX, INT64_MIN, BadValueError, boolean
 from streams.files.cells import (
+    cell,
     distinct,
     is_null,
     is_number,
@@ -133,16 +134,16 @@ def explain(contract: EventContract, table: Any, now_ms: int, name: str, row: in
         name: of a column of the table, which was rejected in that row.
         row: counted from 0.
     """
-    cell = table[name].slice(row, 1)
+    one = table[name].slice(row, 1)
     if name != contract.time:
         contract = contract.model_copy(update={"fields": {name: contract.fields[name]}})
-        pairs = [(contract.time, show_time(now_ms)), (name, cell[0].as_py())]
-    elif pa.types.is_temporal(cell.type) and cell[0].is_valid:
+        pairs = [(contract.time, show_time(now_ms)), (name, cell(one, 0))]
+    elif pa.types.is_temporal(one.type) and one[0].is_valid:
         contract = contract.model_copy(update={"fields": {}, "time_format": "ms"})
-        pairs = [(name, int(_timestamps(plain(cell, name))[0]))]
+        pairs = [(name, int(_timestamps(plain(one, name))[0]))]
     else:
         contract = contract.model_copy(update={"fields": {}})
-        pairs = [(name, cell[0].as_py())]
+        pairs = [(name, cell(one, 0))]
     finding = read_fields(contract, pairs, now_ms)
     return finding.detail if isinstance(finding, Finding) else f"{name!r} breaks the contract"
 

@@ -9,6 +9,7 @@ import pyarrow.parquet
 from streams.events.contract import EventContract, Field
 from streams.events.field_checks import read_field
 from streams.events.values import BadValueError, is_written_number
+from streams.files.cells import cell
 from streams.files.event_file import EventFileError, is_csv, read_text
 
 
@@ -29,16 +30,17 @@ def read_ids(path: Path, contract: EventContract) -> list[Any]:
             cells = table.column(0).to_pylist()
             first = _header_lines(cells[0], contract.id, field)
         else:
-            cells = pyarrow.parquet.read_table(path).column(0).to_pylist()
+            column = pyarrow.parquet.read_table(path).column(0)
+            cells = [cell(column, row) for row in range(len(column))]
             first = 0
     except (OSError, ValueError, IndexError, pa.ArrowException) as error:
         raise EventFileError(f"{path}: can't be read as a list of event ids: {error}") from error
     ids = []
-    for row, cell in enumerate(cells[first:], start=1):
-        if cell is None:
+    for row, value in enumerate(cells[first:], start=1):
+        if value is None:
             raise EventFileError(f"{path}: row {row} has no id: remove it")
         try:
-            ids.append(read_field(field, cell))
+            ids.append(read_field(field, value))
         except BadValueError as error:
             raise EventFileError(f"{path}: row {row}: the id {error.said}") from error
     return ids

@@ -12,6 +12,7 @@ from streams.events.contract import EventContract
 from streams.events.field_checks import read_fields
 from streams.events.json_decoder import record_type
 from streams.events.rejection import Finding
+from streams.events.values import Single
 from streams.formats.avro_schema import parse
 from streams.formats.reader import HEADER_BYTES, BadBodyError, WrongSchemaError, bad_body
 from streams.formats.registry import Schema
@@ -59,6 +60,11 @@ class AvroReader:
             and own in fields
             and (scale := _decimal_scale(fields[own])) is not None
         ]
+        self._singles = [
+            own
+            for name, own in self._names.items()
+            if own in fields and "float" in _branches(fields[own]) and not _is_float(contract, name)
+        ]
         self.type = record_type(self.contract, self._names)
 
     def reader_of(self, frame: bytes) -> "AvroReader":
@@ -88,6 +94,9 @@ class AvroReader:
         for name, scale, wanted in self._decimals:
             if isinstance(fields[name], bytes):
                 fields[name] = _decimal(fields[name], scale, wanted)
+        for name in self._singles:
+            if isinstance(fields[name], float):
+                fields[name] = Single(fields[name])
         return fields  # type: ignore[no-any-return]
 
 
@@ -125,7 +134,14 @@ def _unit(time: Mapping[str, Any]) -> Literal["ms", "us"] | None:
 
 def _logical_types(field: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The logical types of a field, in a union those of its branches, with their definitions."""
-    branches = field["type"] if isinstance(field["type"], list) else [field["type"]]
-    for branch in branches:
+    for branch in _branches(field):
         if isinstance(branch, dict) and isinstance(kind := branch.get("logicalType"), str):
             yield kind, branch
+
+
+def _branches(field: Mapping[str, Any]) -> list[Any]:
+    return field["type"] if isinstance(field["type"], list) else [field["type"]]
+
+
+def _is_float(contract: EventContract, name: str) -> bool:
+    return name in contract.fields and contract.fields[name].type == "float"

@@ -12,6 +12,7 @@ from streams.events.contract import EventContract
 from streams.events.field_checks import read_fields
 from streams.events.json_decoder import record_type
 from streams.events.rejection import Finding
+from streams.events.values import Single
 from streams.formats.protoc import compile_schema
 from streams.formats.reader import HEADER_BYTES, BadIndexError, bad_body
 from streams.formats.registry import Schema
@@ -127,6 +128,8 @@ def _value_reader(
 
         return word
     get: Callable[[Any], Any] = attrgetter(name)
+    if field.type == FieldDescriptor.TYPE_FLOAT and (declared is None or declared.type != "float"):
+        return lambda message: Single(get(message))
     return get
 
 

@@ -99,6 +99,7 @@ def _without_logical(kind):
         ({"amount": "string"}, {"amount": "12,5"}, Reason.WRONG_TYPE, "amount"),
         ({"count": "double"}, {"count": 3.5}, Reason.WRONG_TYPE, "count"),
         ({"id": "double"}, {"id": 2.0**53}, Reason.NOT_EXACT, "id"),
+        ({"id": "float"}, {"id": 2.0**24}, Reason.NOT_EXACT, "id"),
         ({}, {"time": NOW // 1000}, Reason.BEFORE_MIN_TIME, "time"),
         ({"count": "boolean"}, {"count": True}, Reason.WRONG_TYPE, "count"),
         ({"card": "bytes"}, {"card": b"c1"}, Reason.WRONG_TYPE, "card"),

@@ -72,6 +72,10 @@ def whole_double(rng: Rng) -> float:
     return 1.5 if rng.random() < 0.2 or 2**53 <= abs(value) < 1e16 else value
 
 
+def whole_single(rng: Rng) -> float:
+    return float(int(rng.integers(-(2**24), 2**24)) * int(rng.choice([1] * 9 + [2**60])))
+
+
 def double(rng: Rng) -> float:
     """Any bits that are a finite number, or a plain amount."""
     if rng.random() < 0.4:
@@ -131,6 +135,7 @@ VALUES: dict[str, Callable[[Rng], Any]] = {
     "integer as decimal": maybe(
         lambda rng: Decimal(whole(rng)) + Decimal(str(rng.choice(["0.00000000"] * 9 + ["0.5"])))
     ),
+    "single": maybe(whole_single),
     "double": maybe(double),
     "float": maybe(lambda rng: float(np.float32(rng.normal() * 10.0 ** rng.integers(-30, 30)))),
     "number as text": maybe(decimal_text, NUMBER_TEXTS),
@@ -166,6 +171,7 @@ def drawn(kind: str, rng: Rng) -> Any:
 
 
 ARROW = {
+    "single": pa.float32(),
     "long": pa.int64(),
     "unsigned": pa.uint64(),
     "row": pa.int64(),
@@ -181,6 +187,7 @@ ARROW = {
 }
 DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 60, "scale": 8}
 AVRO = {
+    "single": "float",
     "long": "long",
     "unsigned": {**DECIMAL, "scale": 0},
     "row": "long",
@@ -195,6 +202,7 @@ AVRO = {
     "count": "long",
 }
 PROTO = {
+    "single": "float",
     "long": "int64",
     "unsigned": "uint64",
     "row": "int64",
@@ -219,7 +227,7 @@ FORMS: dict[str, dict[str, str]] = {
         "id": "unsigned",
         "card": "text",
         "amount": "float",
-        "count": "long",
+        "count": "single",
         "online": "boolean as number",
     },
     "text": {
