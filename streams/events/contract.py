@@ -1,26 +1,14 @@
 """The event contract: what a record of the input topic must hold."""
 
 import math
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field as PydanticField
 from pydantic import field_validator, model_validator
 
 from streams.base.section import Duration, Section
-
-INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
-
-EARLIEST_MS = -62_135_596_800_000
-"""The first millisecond of the year 1: with `LATEST_MS`, the times that calendars can show."""
-LATEST_MS = 253_402_300_799_999
-"""The last millisecond of the year 9999."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+from streams.events.times import Moment, TimeFormat
+from streams.events.values import INT64_MAX, INT64_MIN
 
 
 class Field(Section):
@@ -30,8 +18,8 @@ class Field(Section):
     unit: str = ""
     description: str = ""
     required: bool = True
-    min: float | None = None
-    max: float | None = None
+    min: int | float | None = None
+    max: int | float | None = None
     max_length: int | None = PydanticField(default=None, ge=1)
 
     @model_validator(mode="after")
@@ -41,7 +29,7 @@ class Field(Section):
                 continue
             if self.type not in ("int", "float"):
                 raise ValueError(f"{name} is for int and float fields, this is a {self.type}")
-            if not math.isfinite(bound):
+            if isinstance(bound, float) and not math.isfinite(bound):
                 raise ValueError(f"{name} = {bound} is no bound: leave {name} out for none")
         if self.max_length is not None and self.type != "string":
             raise ValueError(f"max_length is for string fields, this is a {self.type} field")
@@ -71,8 +59,9 @@ class EventContract(Section):
     id: str
     time: str
     key: str
-    time_format: Literal["s", "ms", "us", "iso"] = "ms"
+    time_format: TimeFormat = "ms"
     format: Literal["json", "avro", "protobuf", "json_schema"] = "json"
+    min_time: Moment = 946_684_800_000  # the year 2000
     max_future: Duration = 300_000
     max_bytes: int = PydanticField(default=1_000_000, ge=1)
     fields: dict[str, Field] = PydanticField(min_length=1)
@@ -111,44 +100,6 @@ class EventContract(Section):
                 "remove it from event.fields"
             )
         return self
-
-    @property
-    def time_bounds(self) -> tuple[int, int]:
-        """The least and the greatest time in the unit of ``time_format`` (ms for ``iso``).
-
-        They keep every time between the years 1 and 9999, so that no sum or difference of times
-        and window lengths can overflow int64 milliseconds.
-        """
-        match self.time_format:
-            case "s":
-                return EARLIEST_MS // 1000, LATEST_MS // 1000
-            case "us":
-                return EARLIEST_MS * 1000, LATEST_MS * 1000 + 999
-            case _:
-                return EARLIEST_MS, LATEST_MS
-
-    def times_ms(self, times: Sequence[Any]) -> NDArray[np.int64]:
-        """Return UTC milliseconds, shape (n,), of times as the record gave them.
-
-        ``times`` are ``int`` within `time_bounds`, or for ``iso`` ``datetime``, where a naive one
-        is UTC. What is finer than a millisecond is cut off, towards the past.
-        """
-        if self.time_format == "iso":
-            return np.array([_datetime_ms(time) for time in times], dtype=np.int64)
-        raw = np.array(times, dtype=np.int64)
-        match self.time_format:
-            case "s":
-                return raw * 1000
-            case "us":
-                return raw // 1000
-            case _:
-                return raw
-
-
-def _datetime_ms(time: datetime) -> int:
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=UTC)
-    return (time - _EPOCH) // _MILLISECOND
 
 
 def _check_name(name: str) -> None:

@@ -1,46 +1,176 @@
-"""What is wrong with the fields of a record, whatever the format it came in."""
+"""A record's fields as the contract wants them, or what is wrong with them, whatever the format."""
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
-import msgspec
-
-from streams.events.contract import INT64_MAX, INT64_MIN, EventContract, Field
+from streams.events.contract import EventContract, Field
 from streams.events.rejection import Finding, Reason
+from streams.events.times import TimeFormat, from_ms, parse_iso, show_time, time_bounds, times_ms
+from streams.events.values import (
+    BadValueError,
+    boolean,
+    describe,
+    excerpt,
+    integer,
+    is_written_number,
+    number,
+    shown,
+    string,
+)
 
-EXCERPT = 32
-"""Characters of a record's content that a detail may show."""
+_FRACTION = ": for fractions of a second send whole ms, and set event.time_format = 'ms'"
+_READ: dict[str, Callable[[Any], Any]] = {
+    "int": integer,
+    "float": number,
+    "bool": boolean,
+    "string": string,
+}
+_UNITS: tuple[TimeFormat, ...] = ("s", "ms", "us")
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
 
 
-def check_fields(contract: EventContract, fields: Mapping[str, Any], now_ms: int) -> Finding | None:
-    """Return what is wrong with a record that was parsed, whatever the format it came in."""
-    return next(findings(contract, fields.items(), now_ms), None)
-
-
-def findings(
+def read_fields(
     contract: EventContract, pairs: Iterable[tuple[str, Any]], now_ms: int
-) -> Iterator[Finding]:
-    """All that is wrong with a record's fields: its time, then the contract's in their order.
+) -> dict[str, Any] | Finding:
+    """Return the time and the fields of a record, or what is wrong with the first bad one.
+
+    Looked at are its time, then the contract's fields in their order. The time is a count in the
+    unit of ``event.time_format``, or for ``iso`` text; a missing value is ``None``.
 
     Args:
-        pairs: names and values; every occurrence of a repeated name counts.
+        pairs: names and values; every occurrence of a repeated name must be valid, and the last
+            counts.
+        now_ms: the clock, which the last time is compared with.
     """
     found: dict[str, list[Any]] = {}
     for name, value in pairs:
         found.setdefault(name, []).append(value)
+    fields: dict[str, Any] = {}
     for name in (contract.time, *contract.fields):
         field = contract.fields.get(name)
-        if name not in found and (field is None or field.required):
-            yield Finding(Reason.MISSING_FIELD, name, f"{name!r} is missing, and it is required")
+        if name not in found:
+            if field is None or field.required:
+                detail = f"{name!r} is missing, and it is required"
+                return Finding(Reason.MISSING_FIELD, name, detail)
+            fields[name] = None
         for value in found.get(name, ()):
-            if field is None:
-                finding = _check_time(contract, value, now_ms)
-            else:
-                finding = _check_field(name, field, value)
+            try:
+                if field is None:
+                    fields[name] = read_time(contract.time_format, value)
+                else:
+                    fields[name] = read_field(field, value)
+            except BadValueError as error:
+                return Finding(error.reason, name, f"{name!r} {error.said}")
+        if field is None:
+            time_ms = int(times_ms([fields[name]], contract.time_format)[0][0])
+            finding = check_clock(contract, time_ms, now_ms)
             if finding is not None:
-                yield finding
+                return finding
+    return fields
+
+
+def read_field(field: Field, value: Any) -> Any:
+    """Return a value as its field has it.
+
+    Raises:
+        BadValueError: it breaks the contract.
+    """
+    if value is None:
+        if field.required:
+            raise BadValueError(Reason.NULL_FIELD, "is null, and it is required")
+        return None
+    read = _READ[field.type](value)
+    if field.max_length is not None and len(read) > field.max_length:
+        raise BadValueError(
+            Reason.TOO_LONG, f"has {len(read):,} characters; max_length = {field.max_length:,}"
+        )
+    if field.min is not None and read < field.min:
+        raise BadValueError(
+            Reason.OUT_OF_BOUNDS, f"= {shown(read)} is below min = {_bound(field.min)}"
+        )
+    if field.max is not None and read > field.max:
+        raise BadValueError(
+            Reason.OUT_OF_BOUNDS, f"= {shown(read)} is above max = {_bound(field.max)}"
+        )
+    return read
+
+
+def read_time(time_format: TimeFormat, value: Any) -> int | str:
+    """Return a time as a count in the unit of the format, or for ``iso`` as text.
+
+    Text that is no number is ISO-8601 in every format.
+
+    Raises:
+        BadValueError: it is no time.
+    """
+    if value is None:
+        raise BadValueError(Reason.NULL_FIELD, "is null")
+    if isinstance(value, str) and (time_format == "iso" or not is_written_number(value)):
+        try:
+            time = parse_iso(value)
+        except ValueError:
+            raise BadValueError(
+                Reason.BAD_TIME,
+                "is no ISO-8601 time such as '2026-11-05T09:30:00Z' within the years 1 to 9999: "
+                f"{excerpt(value)}",
+            ) from None
+        return value if time_format == "iso" else from_ms(time, time_format)
+    if time_format == "iso":
+        raise BadValueError(
+            Reason.WRONG_TYPE,
+            f"must be an ISO-8601 string, not {describe(value)}: for a count since 1970 "
+            "set event.time_format = 's', 'ms' or 'us'",
+        )
+    try:
+        count = integer(value, f"an integer ({time_format} since 1970)")
+    except BadValueError as error:
+        if error.reason == Reason.WRONG_TYPE and isinstance(value, float | Decimal | str):
+            raise BadValueError(error.reason, error.said + _FRACTION) from None
+        if error.reason != Reason.OUT_OF_BOUNDS:
+            raise
+        count = None
+    low, high = time_bounds(time_format)
+    if count is None or not low <= count <= high:
+        raise BadValueError(
+            Reason.BAD_TIME,
+            f"= {shown(value)} {time_format} is not within the years 1 to 9999: "
+            "look which unit it has, and set event.time_format",
+        )
+    return count
+
+
+def check_clock(contract: EventContract, time_ms: int, now_ms: int) -> Finding | None:
+    """Return what is wrong with a time before ``min_time``, or too far ahead of the clock."""
+    if time_ms > now_ms + contract.max_future:
+        ahead, allowed = (
+            timedelta(milliseconds=x) for x in (time_ms - now_ms, contract.max_future)
+        )
+        detail = (
+            f"{contract.time!r} is {ahead} ahead of the clock; event.max_future allows {allowed}"
+        )
+        return Finding(Reason.FROM_THE_FUTURE, contract.time, detail)
+    if time_ms < contract.min_time:
+        detail = (
+            f"{contract.time!r} is {show_time(time_ms)}, before event.min_time = "
+            f"{show_time(contract.min_time)!r}: {_likely(contract, time_ms, now_ms)}"
+        )
+        return Finding(Reason.BEFORE_MIN_TIME, contract.time, detail)
+    return None
+
+
+def _likely(contract: EventContract, time_ms: int, now_ms: int) -> str:
+    """Why a time is before ``min_time``, if one can tell, and what to do."""
+    written = contract.time_format
+    for unit in _UNITS if written != "iso" else ():
+        meant = time_ms * _PER_SECOND[written] // _PER_SECOND[unit]
+        if contract.min_time <= meant <= now_ms + contract.max_future:
+            return (
+                f"it is likely in {unit}, and event.time_format = {written!r}: "
+                f"set event.time_format = {unit!r}"
+            )
+    return "a count from another start than 1970 needs that start added; if right, lower min_time"
 
 
 def check_size(contract: EventContract, value: bytes | None) -> Finding | None:
@@ -58,140 +188,5 @@ def check_size(contract: EventContract, value: bytes | None) -> Finding | None:
     return None
 
 
-def from_the_future(contract: EventContract, time_ms: int, now_ms: int) -> Finding:
-    """Return the finding for a time further ahead of the clock than the contract allows."""
-    ahead, allowed = (timedelta(milliseconds=x) for x in (time_ms - now_ms, contract.max_future))
-    detail = f"{contract.time!r} is {ahead} ahead of the clock; event.max_future allows {allowed}"
-    return Finding(Reason.FROM_THE_FUTURE, contract.time, detail)
-
-
-class Pairs(list[tuple[str, Any]]):
-    """A JSON object with every occurrence of a repeated key: each must be valid."""
-
-
-def _check_time(contract: EventContract, value: Any, now_ms: int) -> Finding | None:
-    name = contract.time
-    if value is None:
-        return Finding(Reason.NULL_FIELD, name, f"{name!r} is null")
-    if contract.time_format == "iso":
-        if not isinstance(value, str):
-            return _wrong_type(name, "an ISO-8601 string", value)
-        try:
-            value = msgspec.convert(value, datetime)
-        except msgspec.ValidationError:
-            return Finding(
-                Reason.BAD_TIME,
-                name,
-                f"{name!r} is no ISO-8601 time such as '2026-11-05T09:30:00Z': {excerpt(value)}",
-            )
-    else:
-        wanted = f"an integer ({contract.time_format} since 1970)"
-        finding = _check_integer(name, wanted, value)
-        if finding is not None:
-            return finding
-        low, high = contract.time_bounds
-        if not low <= value <= high:
-            return Finding(
-                Reason.BAD_TIME,
-                name,
-                f"{name!r} = {_number(value)} {contract.time_format} "
-                "is not within the years 1 to 9999",
-            )
-    time_ms = int(contract.times_ms([value])[0])
-    if time_ms > now_ms + contract.max_future:
-        return from_the_future(contract, time_ms, now_ms)
-    return None
-
-
-def _check_field(name: str, field: Field, value: Any) -> Finding | None:
-    if value is None:
-        if field.required:
-            return Finding(Reason.NULL_FIELD, name, f"{name!r} is null, and it is required")
-        return None
-    match field.type:
-        case "string":
-            if not isinstance(value, str):
-                return _wrong_type(name, "a string", value)
-            if field.max_length is not None and len(value) > field.max_length:
-                return Finding(
-                    Reason.TOO_LONG,
-                    name,
-                    f"{name!r} has {len(value):,} characters; max_length = {field.max_length:,}",
-                )
-            return None
-        case "bool":
-            return None if isinstance(value, bool) else _wrong_type(name, "true or false", value)
-        case "int":
-            finding = _check_integer(name, "an integer", value)
-            if finding is None and not INT64_MIN <= value <= INT64_MAX:
-                detail = f"{name!r} = {_number(value)} does not fit in 64 bits"
-                return Finding(Reason.OUT_OF_BOUNDS, name, detail)
-            return finding or _check_bounds(name, field, value)
-        case "float":
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                return _wrong_type(name, "a number", value)
-            try:
-                value = float(value)
-            except OverflowError:
-                value = math.inf
-            return check_finite(name, value) or _check_bounds(name, field, value)
-
-
-def _check_integer(name: str, wanted: str, value: Any) -> Finding | None:
-    if isinstance(value, float):
-        return check_finite(name, value) or _wrong_type(name, wanted, value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        return _wrong_type(name, wanted, value)
-    return None
-
-
-def check_finite(name: str, value: float) -> Finding | None:
-    """Return what is wrong with a float: it is no number, or too large for one."""
-    if math.isnan(value):
-        return Finding(Reason.NOT_A_NUMBER, name, f"{name[:EXCERPT]!r} is NaN")
-    if math.isinf(value):
-        return Finding(Reason.INFINITE, name, f"{name[:EXCERPT]!r} is infinite or beyond float64")
-    return None
-
-
-def _check_bounds(name: str, field: Field, value: int | float) -> Finding | None:
-    if field.min is not None and value < field.min:
-        detail = f"{name!r} = {_number(value)} is below min = {field.min:g}"
-    elif field.max is not None and value > field.max:
-        detail = f"{name!r} = {_number(value)} is above max = {field.max:g}"
-    else:
-        return None
-    return Finding(Reason.OUT_OF_BOUNDS, name, detail)
-
-
-def _wrong_type(name: str, wanted: str, value: Any) -> Finding:
-    return Finding(Reason.WRONG_TYPE, name, f"{name!r} must be {wanted}, not {describe(value)}")
-
-
-def describe(value: Any) -> str:
-    """Return how a human would call a value, with a short excerpt of a plain one."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return f"the string {excerpt(value)}"
-        case int() | float():
-            return f"the number {_number(value)}"
-        case bytes():
-            return f"{len(value):,} bytes"
-        case Pairs() | dict():
-            return "an object"
-        case _:
-            return "an array"
-
-
-def _number(value: int | float) -> str:
-    text = repr(float(value)) if isinstance(value, float) else f"{value}"
-    return text if len(text) <= EXCERPT else f"{text[:EXCERPT]}…"
-
-
-def excerpt(text: str) -> str:
-    """The beginning of a text, quoted."""
-    return repr(text) if len(text) <= EXCERPT else f"{text[:EXCERPT]!r}…"
+def _bound(bound: int | float) -> str:
+    return f"{bound:g}" if isinstance(bound, float) else f"{bound}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from itertools import compress
 from operator import attrgetter
 from typing import Annotated, Any, NamedTuple
 
@@ -12,11 +12,11 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from streams.base import clock
-from streams.events.contract import EARLIEST_MS, LATEST_MS, EventContract, Field
-from streams.events.field_checks import from_the_future
-from streams.events.json_diagnosis import UNREADABLE, classify, undecodable
+from streams.events.contract import EventContract, Field
+from streams.events.json_diagnosis import UNREADABLE, second_look, undecodable
 from streams.events.record_batch import RecordBatch
-from streams.events.rejection import Rejected
+from streams.events.rejection import Finding, Reason, Rejected
+from streams.events.times import EARLIEST_MS, LATEST_MS, time_bounds, times_ms
 
 time_of = attrgetter("time")
 """The time of a record that a decoder made, as the record gave it."""
@@ -74,7 +74,8 @@ class Decoder:
     is read or counted. In one JSON array joined from all records, ``{"a":[1`` would swallow the
     record after it; benchmarks/decode.py measures how little that would save.
 
-    Bounds, lengths and types are checked by the parser; only the clock is compared afterwards.
+    Bounds, lengths and types are checked by the parser, and times in one go afterwards. What the
+    parser does not take is looked at once more, by itself: a number may be written as text.
     A record depends on nothing but its own bytes and the clock, also in the reason it is rejected
     for.
 
@@ -87,7 +88,8 @@ class Decoder:
         self._contract = contract
         self._now_ms = now_ms or clock.now_ms
         self._attributes = attributes(contract)
-        self._decode_one = msgspec.json.Decoder(record_type(contract)).decode
+        self._type = record_type(contract)
+        self._decode_one = msgspec.json.Decoder(self._type).decode
 
     def batch(self, records: Sequence[Any], times: NDArray[np.int64]) -> RecordBatch:
         """Return records that this decoder made, from one batch or many, as a batch."""
@@ -125,17 +127,12 @@ class Decoder:
         if rejected:
             positions = np.delete(positions, [bad.position for bad in rejected])
         events = self.batch(records, times)
-        latest = arrived_ms[positions] + contract.max_future
-        early = times > latest
-        if early.any():
-            for index in np.flatnonzero(early).tolist():
-                future = from_the_future(
-                    contract, int(times[index]), int(arrived_ms[positions[index]])
-                )
-                rejected.append(Rejected(int(positions[index]), *future))
+        wrong = (times > arrived_ms[positions] + contract.max_future) | (times < contract.min_time)
+        if wrong.any():
+            rejected += self._rejected(values, positions[wrong], arrived_ms)
             rejected.sort(key=attrgetter("position"))
-            positions = positions[~early]
-            events = events.take(np.flatnonzero(~early))
+            positions = positions[~wrong]
+            events = events.take(np.flatnonzero(~wrong))
         decoded = Decoded(events, positions, rejected)
         if later is not None:
             raise TryAgainLaterError(count, str(later), decoded) from later
@@ -153,11 +150,38 @@ class Decoder:
                 break
             except UNREADABLE as error:
                 position = len(records) + len(rejected)
-                finding = classify(
-                    self._contract, values[position], int(arrived_ms[position])
-                ) or undecodable(error)
-                rejected.append(Rejected(position, *finding))
-        return Records(records, self._contract.times_ms(list(map(time_of, records))), rejected)
+                found = self._second_look(values[position], int(arrived_ms[position]))
+                outcome = settle(self._contract, self._type, found, error)
+                if isinstance(outcome, Finding):
+                    rejected.append(Rejected(position, *outcome))
+                else:
+                    records.append(outcome)
+        times, wrong = times_ms(list(map(time_of, records)), self._contract.time_format)
+        if wrong.any():
+            places = np.delete(np.arange(len(values)), [bad.position for bad in rejected])
+            rejected += self._rejected(values, places[wrong], arrived_ms)
+            rejected.sort(key=attrgetter("position"))
+            records = list(compress(records, ~wrong))
+            times = times[~wrong]
+        return Records(records, times, rejected)
+
+    def _rejected(
+        self,
+        values: Sequence[bytes | None],
+        positions: NDArray[np.intp],
+        arrived_ms: NDArray[np.int64],
+    ) -> list[Rejected]:
+        """What is wrong with records of which it is known that something is."""
+        rejected = []
+        for position in positions.tolist():
+            found = self._second_look(values[position], int(arrived_ms[position]))
+            if not isinstance(found, Finding):
+                found = Finding(Reason.WRONG_TYPE, None, "the record breaks the contract")
+            rejected.append(Rejected(position, *found))
+        return rejected
+
+    def _second_look(self, value: bytes | None, now_ms: int) -> dict[str, Any] | Finding:
+        return second_look(self._contract, value, now_ms)
 
     def _without_unreadable(self, values: Sequence[bytes | None]) -> Sequence[bytes]:
         """Return the values, with an empty one for each that must not reach the parser."""
@@ -173,6 +197,23 @@ class Decoder:
 def attributes(contract: EventContract) -> dict[str, str]:
     """The attribute of a record that holds each field: names need not be Python identifiers."""
     return {name: f"f{index}" for index, name in enumerate(contract.fields)}
+
+
+def settle(
+    contract: EventContract, kind: Any, found: dict[str, Any] | Finding, error: Exception
+) -> Any:
+    """Return a record of a `record_type` with what a second look found, or the finding.
+
+    Args:
+        error: what the parser said. Where it is no JSON to it, it is none, whatever Python's own
+            parser makes of it.
+    """
+    if isinstance(found, Finding):
+        return found
+    if not isinstance(error, msgspec.ValidationError):
+        return undecodable(error)
+    values = {attribute: found[name] for name, attribute in attributes(contract).items()}
+    return kind(time=found[contract.time], **values)
 
 
 def record_type(contract: EventContract, names: Mapping[str, str] | None = None) -> Any:
@@ -205,8 +246,8 @@ def record_type(contract: EventContract, names: Mapping[str, str] | None = None)
 
 def _time_type(contract: EventContract) -> Any:
     if contract.time_format == "iso":
-        return datetime
-    low, high = contract.time_bounds
+        return str
+    low, high = time_bounds(contract.time_format)
     return Annotated[int, Meta(ge=low, le=high)]
 
 

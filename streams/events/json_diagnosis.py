@@ -1,4 +1,8 @@
-"""What is wrong with a record of JSON that the fast parser did not take."""
+"""A second look at a record of JSON that the fast parser did not take.
+
+It reads what is written otherwise than usual, such as a number as text, and says what is wrong with
+the rest.
+"""
 
 import json
 from typing import Any
@@ -6,16 +10,17 @@ from typing import Any
 import msgspec
 
 from streams.events.contract import EventContract
-from streams.events.field_checks import (
+from streams.events.field_checks import check_size, read_fields
+from streams.events.rejection import Finding, Reason
+from streams.events.values import (
     EXCERPT,
+    BadValueError,
     Pairs,
+    Written,
     check_finite,
-    check_size,
     describe,
     excerpt,
-    findings,
 )
-from streams.events.rejection import Finding, Reason
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What `msgspec` raises for bytes that are no JSON of the wanted kind."""
@@ -23,11 +28,13 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _HUGE = 10**400  # stands for longer integers: Python refuses to parse more than 4,300 digits
 
 
-def classify(contract: EventContract, value: bytes | None, now_ms: int) -> Finding | None:
-    """Return what is wrong with a record, or ``None`` if nothing is found.
+def second_look(
+    contract: EventContract, value: bytes | None, now_ms: int
+) -> dict[str, Any] | Finding:
+    """Return the fields of a record, as `read_fields` does, or what is wrong with it.
 
-    It reads the record again with Python's own JSON parser, which, unlike the fast one, can tell
-    ``NaN`` from noise; so it is for records that already failed to decode.
+    It reads the record with Python's own JSON parser, which, unlike the fast one, can tell
+    ``NaN`` from noise, and remembers how a number is written.
     """
     if (finding := check_size(contract, value)) is not None:
         return finding
@@ -57,11 +64,18 @@ def classify(contract: EventContract, value: bytes | None, now_ms: int) -> Findi
         return Finding(
             Reason.NOT_AN_OBJECT, None, f"the record is no JSON object but {describe(pairs)}"
         )
-    return next(findings(contract, pairs, now_ms), None) or _undeclared(contract, pairs)
+    fields = read_fields(contract, pairs, now_ms)
+    if isinstance(fields, Finding):
+        return fields
+    try:
+        "".join(field for field in fields.values() if isinstance(field, str)).encode()
+    except UnicodeEncodeError:
+        return Finding(Reason.NOT_JSON, None, "the record is no JSON: it has a lone surrogate")
+    return _undeclared(contract, pairs) or fields
 
 
 def undecodable(error: Exception) -> Finding:
-    """Return what the fast parser says of a record in which `classify` finds nothing wrong."""
+    """Return what the fast parser says of a record in which `second_look` finds nothing wrong."""
     if isinstance(error, msgspec.ValidationError):
         return Finding(Reason.WRONG_TYPE, None, f"the record breaks the contract: {error}")
     return Finding(Reason.NOT_JSON, None, f"the record is no JSON: {error}")
@@ -78,7 +92,7 @@ def _parse_int(digits: str) -> int:
 
 
 _parse = json.JSONDecoder(
-    object_pairs_hook=Pairs, parse_int=_parse_int, parse_constant=_Constant
+    object_pairs_hook=Pairs, parse_int=_parse_int, parse_float=Written, parse_constant=_Constant
 ).decode
 
 
@@ -86,9 +100,13 @@ def _undeclared(contract: EventContract, pairs: Pairs) -> Finding | None:
     """What no JSON has, in a field that the contract does not declare."""
     for name, value in pairs:
         constant = None if name in contract.fields else _first_constant(value)
-        if constant is not None and (finding := check_finite(name, constant)) is not None:
+        if constant is None:
+            continue
+        try:
+            check_finite(constant)
+        except BadValueError as error:
             shown = name[:EXCERPT].encode(errors="backslashreplace").decode()
-            return finding._replace(field=shown)
+            return Finding(error.reason, shown, f"{name[:EXCERPT]!r} {error.said}")
     return None
 
 

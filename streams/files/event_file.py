@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from streams.base.clock import now_ms as wall_clock_ms
 from streams.base.errors import WeirError
 from streams.events.contract import EventContract
 from streams.files.arrow_batch import ColumnBatch
-from streams.files.columns import to_field, to_labels, to_times
+from streams.files.columns import explain, to_field, to_labels, to_times
 from streams.files.row_checks import RejectedRows, RowChecks
 
 _PARSING = pyarrow.csv.ParseOptions(newlines_in_values=True)
@@ -83,10 +84,10 @@ def open_events(
 ) -> EventFile:
     """Read a Parquet or CSV file (also ``.csv.gz``, ``.bz2``, ``.zst``) of events.
 
-    A column is named as its field. Times may be timestamps or dates (naive ones are UTC), integers
-    in ``event.time_format`` or ISO-8601 text. In a CSV an empty cell is missing, and ``""`` is
-    text of no length. Rows that the stream would reject are left out and counted in `rejected`;
-    only ``event.max_bytes``, which is about the record, is not looked at.
+    A column is named as its field. Values are read by the rules of the stream (docs/events.md);
+    times may also be timestamps or dates (naive ones are UTC). In a CSV an empty cell is missing,
+    and ``""`` is text of no length. Rows that the stream would reject are left out and counted in
+    `rejected`; only ``event.max_bytes``, which is about the record, is not looked at.
 
     Args:
         label_field: the column that holds the label: 1 or true for fraud, null for unknown.
@@ -116,11 +117,11 @@ def open_events(
             for name, field in contract.fields.items()
         }
         labels = None if label_field is None else to_labels(label_field, table[label_field])
+        rejected = checks.summary(partial(explain, contract, table, clock))
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise EventFileError(f"{path}: {reason}") from error
     del table
-    rejected = checks.summary()
     good = checks.good
     if not good.any():
         found = "; ".join(map(str, rejected))
@@ -138,15 +139,36 @@ def open_events(
     return EventFile(path, sha256, contract, events, labels, label_field, rejected, absent)
 
 
+def read_text(path: Path, columns: list[str], header: bool = True) -> Any:
+    """Columns of a CSV as text, whatever it looks like; an empty cell without quotes is null.
+
+    Args:
+        header: whether its first row has the columns' names; else they are ``f0``, ``f1``, ...
+    """
+    convert = pyarrow.csv.ConvertOptions(
+        include_columns=columns,
+        column_types=dict.fromkeys(columns, pa.large_string()),
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    read = pyarrow.csv.ReadOptions(autogenerate_column_names=not header)
+    return pyarrow.csv.read_csv(path, read, _PARSING, convert)
+
+
+def is_csv(path: Path) -> bool:
+    """Whether a file is a CSV, perhaps a compressed one, by its name."""
+    return ".csv" in [suffix.lower() for suffix in path.suffixes[-2:]]
+
+
 def _read(
     path: Path, contract: EventContract, label_field: str | None
 ) -> tuple[Any, tuple[str, ...]]:
     """The columns that are needed, and the optional fields that have none."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    is_csv = ".csv" in suffixes[-2:]
-    if not is_csv and suffixes[-1:] not in ([".parquet"], [".pq"]):
+    text = is_csv(path)
+    if not text and path.suffix.lower() not in (".parquet", ".pq"):
         raise ValueError("is neither .parquet nor .csv: name it for what it is")
-    if is_csv:
+    if text:
         # Only to learn the header: types are not left to a guess over the first rows.
         with pyarrow.csv.open_csv(path, parse_options=_PARSING) as reader:
             present = reader.schema.names
@@ -169,17 +191,7 @@ def _read(
                 f"has no column {name!r}, which {section} names; it has {', '.join(present)}"
             )
     wanted = [name for name in wanted if name not in absent]
-    if is_csv:
-        options = pyarrow.csv.ConvertOptions(
-            include_columns=wanted,
-            column_types=dict.fromkeys(wanted, pa.large_string()),
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        )
-        table = pyarrow.csv.read_csv(path, convert_options=options, parse_options=_PARSING)
-    else:
-        table = pyarrow.parquet.read_table(path, columns=wanted)
+    table = read_text(path, wanted) if text else pyarrow.parquet.read_table(path, columns=wanted)
     for name in absent:
         table = table.append_column(
             name, pa.nulls(table.num_rows, _EMPTY[contract.fields[name].type])

@@ -4,6 +4,7 @@ A row counts as rejected for the first thing found wrong, in the order in which 
 its time, then the fields in the contract's order. So a file and a stream reject the same events.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,17 +24,22 @@ class RejectedRows:
         field: the column at fault.
         count: how many rows.
         rows: the first few of them; the first row of a file is 1, a CSV's header not counted.
+        detail: what is wrong with the first of them, and what to do.
     """
 
     reason: Reason
     field: str
     count: int
     rows: tuple[int, ...]
+    detail: str
 
     def __str__(self) -> str:
         named = ", ".join(map(str, self.rows)) + (", …" if self.count > len(self.rows) else "")
         rows = "row" if self.count == 1 else "rows"
-        return f"{self.count:,} {rows} left out: {self.reason} in {self.field!r} ({rows} {named})"
+        return (
+            f"{self.count:,} {rows} left out: {self.reason} in {self.field!r} ({rows} {named}); "
+            f"row {self.rows[0]}: {self.detail}"
+        )
 
 
 class RowChecks:
@@ -57,11 +63,16 @@ class RowChecks:
         good: NDArray[np.bool_] = self._verdicts == 0
         return good
 
-    def summary(self) -> tuple[RejectedRows, ...]:
-        """What was rejected, by reason and column."""
+    def summary(self, explain: Callable[[str, int], str]) -> tuple[RejectedRows, ...]:
+        """What was rejected, by reason and column.
+
+        Args:
+            explain: says what is wrong with a column in a row, counted from 0.
+        """
         found = []
         for number, (reason, field) in enumerate(self._found, start=1):
             rows = np.flatnonzero(self._verdicts == number)
             first = tuple((rows[:_ROWS_NAMED] + 1).tolist())
-            found.append(RejectedRows(reason, field, len(rows), first))
+            detail = explain(field, int(rows[0]))
+            found.append(RejectedRows(reason, field, len(rows), first, detail))
         return tuple(found)

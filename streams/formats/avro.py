@@ -1,6 +1,7 @@
 """Avro: records read with their writer's schema, checked against the contract."""
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from io import BytesIO
 from typing import Any, Literal
 
@@ -8,9 +9,10 @@ import fastavro
 import msgspec
 
 from streams.events.contract import EventContract
-from streams.events.field_checks import check_fields
+from streams.events.field_checks import read_fields
 from streams.events.json_decoder import record_type
 from streams.events.rejection import Finding
+from streams.events.values import Single
 from streams.formats.avro_schema import parse
 from streams.formats.reader import HEADER_BYTES, BadBodyError, WrongSchemaError, bad_body
 from streams.formats.registry import Schema
@@ -22,6 +24,7 @@ _UNITS: dict[str, Literal["ms", "us"]] = {
     "local-timestamp-micros": "us",
 }
 _LONGEST_DECIMAL = 64  # bytes; 38 digits, the most that databases have, take 16
+_MOST_SCALE = 300  # of what Python divides by: beyond a double it does not
 
 
 class AvroReader:
@@ -51,13 +54,18 @@ class AvroReader:
         if time is not None and (unit := _unit(time)) is not None:
             self.contract = contract.model_copy(update={"time_format": unit})
         self._decimals = [
-            (own, 10**scale)
+            (own, scale, contract.fields[name].type)
             for name, own in self._names.items()
             if name in contract.fields
             and own in fields
             and (scale := _decimal_scale(fields[own])) is not None
         ]
-        self._type = record_type(self.contract, self._names)
+        self._singles = [
+            own
+            for name, own in self._names.items()
+            if own in fields and "float" in _branches(fields[own]) and not _is_float(contract, name)
+        ]
+        self.type = record_type(self.contract, self._names)
 
     def reader_of(self, frame: bytes) -> "AvroReader":
         """Every record of an Avro schema is read alike."""
@@ -65,16 +73,16 @@ class AvroReader:
 
     def record(self, frame: bytes) -> Any:
         """Return the record in a frame."""
-        return msgspec.convert(self._fields(frame), self._type)
+        return msgspec.convert(self._fields(frame), self.type)
 
-    def explain(self, frame: bytes, now_ms: int) -> Finding | None:
-        """Return what is wrong with a frame."""
+    def second_look(self, frame: bytes, now_ms: int) -> dict[str, Any] | Finding:
+        """Return the fields of a record that is written otherwise, or what is wrong with it."""
         try:
             fields = self._fields(frame)
         except Exception as error:  # whatever the library makes of garbage
             return bad_body(error)
         named = {name: fields[own] for name, own in self._names.items() if own in fields}
-        return check_fields(self.contract, named, now_ms)
+        return read_fields(self.contract, named.items(), now_ms)
 
     def _fields(self, frame: bytes) -> Mapping[str, Any]:
         stream = BytesIO(frame)
@@ -83,16 +91,25 @@ class AvroReader:
         left = len(frame) - stream.tell()
         if left:
             raise BadBodyError(f"the record has {left:,} bytes more than its schema says")
-        for name, unit in self._decimals:
+        for name, scale, wanted in self._decimals:
             if isinstance(fields[name], bytes):
-                fields[name] = _decimal(fields[name], unit)
+                fields[name] = _decimal(fields[name], scale, wanted)
+        for name in self._singles:
+            if isinstance(fields[name], float):
+                fields[name] = Single(fields[name])
         return fields  # type: ignore[no-any-return]
 
 
-def _decimal(unscaled: bytes, unit: int) -> float:
+def _decimal(unscaled: bytes, scale: int, wanted: str) -> float | Decimal | int:
+    """A decimal as it is, or at once as what is wanted, which is the same."""
     if len(unscaled) > _LONGEST_DECIMAL:
         raise BadBodyError(f"the record has a decimal of {len(unscaled):,} bytes")
-    return int.from_bytes(unscaled, "big", signed=True) / unit
+    digits = int.from_bytes(unscaled, "big", signed=True)
+    if wanted == "int" and scale == 0:
+        return digits
+    if wanted == "float" and scale < _MOST_SCALE:
+        return digits / int(10**scale)
+    return Decimal(f"{digits}e-{scale}")
 
 
 def _decimal_scale(field: Mapping[str, Any]) -> int | None:
@@ -117,7 +134,14 @@ def _unit(time: Mapping[str, Any]) -> Literal["ms", "us"] | None:
 
 def _logical_types(field: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The logical types of a field, in a union those of its branches, with their definitions."""
-    branches = field["type"] if isinstance(field["type"], list) else [field["type"]]
-    for branch in branches:
+    for branch in _branches(field):
         if isinstance(branch, dict) and isinstance(kind := branch.get("logicalType"), str):
             yield kind, branch
+
+
+def _branches(field: Mapping[str, Any]) -> list[Any]:
+    return field["type"] if isinstance(field["type"], list) else [field["type"]]
+
+
+def _is_float(contract: EventContract, name: str) -> bool:
+    return name in contract.fields and contract.fields[name].type == "float"

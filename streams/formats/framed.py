@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
+from itertools import compress, groupby
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from streams.events.contract import EventContract
 from streams.events.field_checks import check_size
-from streams.events.json_decoder import Decoder, Records, time_of
+from streams.events.json_decoder import Decoder, Records, settle, time_of
 from streams.events.rejection import Finding, Reason, Rejected
+from streams.events.times import times_ms
 from streams.formats.reader import (
     HEADER_BYTES,
     BadIndexError,
@@ -68,20 +69,22 @@ class FramedDecoder(Decoder):
             if isinstance(reader, Finding):
                 rejected += [Rejected(position, *reader) for position in positions]
                 continue
-            good, bad = self._read_run(reader, values, positions)
-            rejected += [
-                _explained(reader, values[i], i, int(arrived_ms[i]), bad[i]) for i in sorted(bad)
-            ]
+            good, run_times, bad = self._read_run(reader, values, positions, arrived_ms)
             records += good
-            times.append(reader.contract.times_ms(list(map(time_of, good))))
+            times.append(run_times)
+            rejected += sorted(bad, key=attrgetter("position"))
         return Records(records, np.concatenate(times), rejected, later)
 
     def _read_run(
-        self, reader: SchemaReader, values: Sequence[Any], positions: list[int]
-    ) -> tuple[list[Any], dict[int, Exception | None]]:
-        """Records that one reader reads, and the positions where it can't."""
+        self,
+        reader: SchemaReader,
+        values: Sequence[Any],
+        positions: list[int],
+        arrived_ms: NDArray[np.int64],
+    ) -> tuple[list[Any], NDArray[np.int64], list[Rejected]]:
+        """Records that one reader reads, their times, and the others."""
         good: list[Any] = []
-        bad: dict[int, Exception | None] = {}
+        bad: list[Rejected] = []
         remaining = map(values.__getitem__, positions)
         while True:
             try:
@@ -89,21 +92,35 @@ class FramedDecoder(Decoder):
                 good.extend(map(reader.record, remaining))
                 break
             except Exception as error:  # whatever the libraries make of garbage
-                bad[positions[len(good) + len(bad)]] = error
-        infinite = self._not_finite(good)
-        if infinite:
-            places = [position for position in positions if position not in bad]
-            bad |= {places[i]: None for i in infinite}
-            good = [record for i, record in enumerate(good) if i not in infinite]
-        return good, bad
+                position = positions[len(good) + len(bad)]
+                found = reader.second_look(values[position], int(arrived_ms[position]))
+                outcome = settle(reader.contract, reader.type, found, error)
+                if isinstance(outcome, Finding):
+                    bad.append(Rejected(position, *outcome))
+                else:
+                    good.append(outcome)
+        times, wrong = times_ms(list(map(time_of, good)), reader.contract.time_format)
+        wrong |= self._not_finite(good)
+        if wrong.any():
+            places = np.array(positions)[~np.isin(positions, [each.position for each in bad])]
+            bad += self._rejected(values, places[wrong], arrived_ms)
+            good = list(compress(good, ~wrong))
+            times = times[~wrong]
+        if self._contract.time_format == "s":
+            times = times // 1000 * 1000  # as a file's, whatever unit the schema has
+        return good, times, bad
 
-    def _not_finite(self, records: list[Any]) -> set[int]:
+    def _second_look(self, value: bytes | None, now_ms: int) -> dict[str, Any] | Finding:
+        ((reader,), _) = self._readers([value])
+        return reader if isinstance(reader, Finding) else reader.second_look(value, now_ms)  # type: ignore[arg-type]
+
+    def _not_finite(self, records: list[Any]) -> NDArray[np.bool_]:
         """Which records hold a NaN or an infinity, which no contract allows."""
-        found: set[int] = set()
+        found = np.zeros(len(records), np.bool_)
         for get in self._floats:
             column = list(map(get, records))
-            unusual = np.flatnonzero(~np.isfinite(np.array(column, np.float64)))
-            found.update(i for i in unusual.tolist() if column[i] is not None)
+            for i in np.flatnonzero(~np.isfinite(np.array(column, np.float64))).tolist():
+                found[i] |= column[i] is not None
         return found
 
     def _readers(
@@ -150,16 +167,6 @@ class FramedDecoder(Decoder):
             return self._new_schema(schema, self._contract)
         except WrongSchemaError as error:
             return Finding(Reason.WRONG_SCHEMA, None, f"{wrong}: {error}"[:240])
-
-
-def _explained(
-    reader: SchemaReader, frame: Any, position: int, now_ms: int, error: Exception | None
-) -> Rejected:
-    finding = reader.explain(frame, now_ms)
-    if finding is None:
-        detail = f"the record breaks the contract: {error}"[:150]
-        finding = Finding(Reason.WRONG_TYPE, None, detail)
-    return Rejected(position, *finding)
 
 
 def _bad_frame(value: bytes | None) -> Finding:

@@ -6,7 +6,7 @@ import msgspec
 
 from streams.events.contract import EventContract
 from streams.events.json_decoder import record_type
-from streams.events.json_diagnosis import classify
+from streams.events.json_diagnosis import second_look
 from streams.events.rejection import Finding
 from streams.formats.json_validator import Validator
 from streams.formats.reader import HEADER_BYTES
@@ -28,7 +28,8 @@ class JsonSchemaReader:
 
     def __init__(self, schema: Schema, contract: EventContract, *, validate: bool = True) -> None:
         self.contract = contract
-        self._decode = msgspec.json.Decoder(record_type(contract)).decode
+        self.type = record_type(contract)
+        self._decode = msgspec.json.Decoder(self.type).decode
         self._validator = Validator(schema) if validate else None
 
     def reader_of(self, frame: bytes) -> "JsonSchemaReader":
@@ -43,10 +44,10 @@ class JsonSchemaReader:
             raise ValueError("it breaks its schema")
         return record
 
-    def explain(self, frame: bytes, now_ms: int) -> Finding | None:
-        """Return what is wrong with a frame."""
+    def second_look(self, frame: bytes, now_ms: int) -> dict[str, Any] | Finding:
+        """Return the fields of a record that is written otherwise, or what is wrong with it."""
         body = frame[HEADER_BYTES:]
-        finding = classify(self.contract, body, now_ms)
-        if finding is None and self._validator is not None:
-            return self._validator.breach(body)
-        return finding
+        found = second_look(self.contract, body, now_ms)
+        if isinstance(found, dict) and self._validator is not None:
+            return self._validator.breach(body) or found
+        return found

@@ -9,9 +9,10 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
 
 from streams.events.contract import EventContract
-from streams.events.field_checks import check_fields
+from streams.events.field_checks import read_fields
 from streams.events.json_decoder import record_type
 from streams.events.rejection import Finding
+from streams.events.values import Single
 from streams.formats.protoc import compile_schema
 from streams.formats.reader import HEADER_BYTES, BadIndexError, bad_body
 from streams.formats.registry import Schema
@@ -70,7 +71,7 @@ class ProtobufReader:
         self.contract = contract
         self._start = start
         self._parse = message_factory.GetMessageClass(descriptor).FromString
-        self._type = record_type(contract)
+        self.type = record_type(contract)
         self._readers = [
             (name, _value_reader(field, name, contract), field.has_presence)
             for name in (contract.time, *contract.fields)
@@ -79,15 +80,15 @@ class ProtobufReader:
 
     def record(self, frame: bytes) -> Any:
         """Return the record in a frame."""
-        return msgspec.convert(self._fields(frame), self._type)
+        return msgspec.convert(self._fields(frame), self.type)
 
-    def explain(self, frame: bytes, now_ms: int) -> Finding | None:
-        """Return what is wrong with a frame."""
+    def second_look(self, frame: bytes, now_ms: int) -> dict[str, Any] | Finding:
+        """Return the fields of a record that is written otherwise, or what is wrong with it."""
         try:
             fields = self._fields(frame)
         except Exception as error:  # whatever the library makes of garbage
             return bad_body(error)
-        return check_fields(self.contract, fields, now_ms)
+        return read_fields(self.contract, fields.items(), now_ms)
 
     def _fields(self, frame: bytes) -> dict[str, Any]:
         message = self._parse(frame[self._start :])
@@ -127,6 +128,8 @@ def _value_reader(
 
         return word
     get: Callable[[Any], Any] = attrgetter(name)
+    if field.type == FieldDescriptor.TYPE_FLOAT and (declared is None or declared.type != "float"):
+        return lambda message: Single(get(message))
     return get
 
 

@@ -30,19 +30,24 @@ class SchemaReader(Protocol):
 
     Attributes:
         contract: the event contract, its time in the unit that the schema gives it.
+        type: the `record_type` of the records.
     """
 
     contract: EventContract
+    type: Any
 
     def record(self, frame: bytes) -> Any:
         """Return the record in a frame, a struct of the contract.
 
-        Raises anything at all if the frame holds none: `explain` tells why. A float may still be
-        NaN or infinite.
+        Raises anything at all if the frame holds none that is plain: `second_look` tells why. A
+        float may still be NaN or infinite, and a text no time.
         """
 
-    def explain(self, frame: bytes, now_ms: int) -> Finding | None:
-        """Return what is wrong with a frame, or ``None`` if nothing is found."""
+    def second_look(self, frame: bytes, now_ms: int) -> dict[str, Any] | Finding:
+        """Return the fields of a record that `record` did not take, or what is wrong with it.
+
+        As `read_fields`: a number may be written as text.
+        """
 
 
 class CompiledSchema(Protocol):

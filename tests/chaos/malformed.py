@@ -42,7 +42,7 @@ EVENTS: list[tuple[str, Maker]] = [
     ("missing_field", lambda body: _without(body, "amount")),
     ("missing_field", lambda body: _without(body, "at")),
     ("null_field", lambda body: _dump(body, card=None)),
-    ("wrong_type", lambda body: _dump(body, amount="12.50")),
+    ("wrong_type", lambda body: _dump(body, amount="12,50")),
     ("wrong_type", lambda body: _dump(body, id=1.5)),
     ("wrong_type", lambda body: _dump(body, device=7)),
     ("not_a_number", lambda body: _dump(body, amount=float("nan"))),
@@ -52,7 +52,8 @@ EVENTS: list[tuple[str, Maker]] = [
     ("out_of_bounds", lambda body: _dump(body, id=2**70)),
     ("too_long", lambda body: _dump(body, card="c" * (MAX_CARD + 1))),
     ("bad_time", lambda body: _dump(body, at=10**17)),
-    ("wrong_type", lambda body: _dump(body, at="2018-01-01")),
+    ("bad_time", lambda body: _dump(body, at="01.01.2018")),
+    ("before_min_time", lambda body: _dump(body, at=1_514_764_800)),
     ("from_the_future", lambda body: _dump(body, at=4_102_444_800_000)),
 ]
 

@@ -43,14 +43,14 @@ def test_a_label_names_its_event_as_the_events_contract_does(
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        ({"event_id": "7", "label": 1, "time": NOW}, Reason.WRONG_TYPE),
+        ({"event_id": "x7", "label": 1, "time": NOW}, Reason.WRONG_TYPE),
         ({"event_id": 7, "label": 2, "time": NOW}, Reason.OUT_OF_BOUNDS),
         ({"event_id": 7, "label": -1, "time": NOW}, Reason.OUT_OF_BOUNDS),
         ({"event_id": 7, "label": True, "time": NOW}, Reason.WRONG_TYPE),
         ({"event_id": 7, "label": None, "time": NOW}, Reason.NULL_FIELD),
         ({"event_id": 7, "time": NOW}, Reason.MISSING_FIELD),
         ({"event_id": 7, "label": 1}, Reason.MISSING_FIELD),
-        ({"event_id": 7, "label": 1, "time": "2024-01-01"}, Reason.WRONG_TYPE),
+        ({"event_id": 7, "label": 1, "time": "yesterday"}, Reason.BAD_TIME),
         ({"event_id": 7, "label": 1, "time": NOW + 10**7}, Reason.FROM_THE_FUTURE),
     ],
 )

@@ -23,6 +23,7 @@ HANDBOOK = Path(__file__).parents[3] / "examples" / "handbook" / "weir.toml"
 CONTRACT = EventContract(
     id="id",
     time="at",
+    min_time="0001-01-01",
     key="card",
     fields={
         "id": Field(type="string"),

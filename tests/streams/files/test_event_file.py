@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ CONTRACT = EventContract(
     id="id",
     time="at",
     key="card",
+    min_time="0001-01-01",
     fields={
         "id": Field(type="int"),
         "card": Field(type="string", max_length=6),
@@ -99,7 +101,11 @@ def test_rows_are_sorted_by_time_and_id(write: Write) -> None:
 
 def test_text_ids_are_sorted_by_code_point_and_equal_ones_keep_their_order(write: Write) -> None:
     contract = EventContract(
-        id="id", time="at", key="id", fields={"id": Field(type="string"), "n": Field(type="int")}
+        id="id",
+        time="at",
+        key="id",
+        min_time="0001-01-01",
+        fields={"id": Field(type="string"), "n": Field(type="int")},
     )
     ids = ["b", "\U0001f600", "10", "", "b", "a", "9"]
     file = opened(write({"id": ids, "at": [0] * 7, "n": list(range(7))}), contract=contract)
@@ -162,7 +168,10 @@ def test_rejected_rows_are_counted_by_their_first_fault(write: Write) -> None:
     ]
     assert file.events.ids == [6, 11]
     assert file.rows_rejected == 10
-    assert str(file.rejected[-1]) == ("2 rows left out: out_of_bounds in 'amount' (rows 10, 11)")
+    assert str(file.rejected[-1]) == (
+        "2 rows left out: out_of_bounds in 'amount' (rows 10, 11); "
+        "row 10: 'amount' = -0.1 is below min = 0"
+    )
 
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -299,9 +308,57 @@ def test_types_that_tools_write_for_what_was_meant(write: Write) -> None:
     assert file.events.values("amount") == [1.0, 2.0]
     halves = opened(write(columns(terminal=[1.0, 1.5, np.nan])))
     assert [(r.reason, r.rows) for r in halves.rejected] == [
-        (Reason.NOT_A_NUMBER, (3,)),
         (Reason.WRONG_TYPE, (2,)),
+        (Reason.NOT_A_NUMBER, (3,)),
     ]
+
+
+IDS = [4873214862074861312 + i for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pa.array(IDS),
+        pa.array(IDS, pa.uint64()),
+        pa.array(map(Decimal, IDS), pa.decimal128(19, 0)),
+        pa.array(map(Decimal, IDS), pa.decimal128(38, 2)),
+        pa.array(map(Decimal, IDS), pa.decimal256(76, 0)),
+        pa.array(map(str, IDS)),
+        pa.array([f"{i}.0" for i in IDS]),
+    ],
+)
+def test_ids_beyond_2_to_the_53_keep_all_their_digits(write: Write, ids: Any) -> None:
+    file = opened(write(columns(4, id=ids)))
+    assert (file.rejected, file.events.ids) == ((), IDS)
+
+
+@pytest.mark.parametrize("ids", [[float(i) for i in IDS], [f"{i:.5E}" for i in IDS]])
+def test_ids_that_lost_digits_are_refused(write: Write, ids: Any) -> None:
+    message = r"not_exact in 'id' \(rows 1, 2, 3, 4\); row 1: 'id' = '?4\.87.*: write "
+    with pytest.raises(EventFileError, match=message):
+        opened(write(columns(4, id=ids)))
+
+
+def test_decimals_are_the_nearest_double(write: Write) -> None:
+    texts = ["0.1", "0.300", "123456789012345678.901", "-0.001", "0.000"]
+    amounts = pa.array(map(Decimal, texts), pa.decimal128(38, 20))
+    contract = CONTRACT.model_copy(
+        update={"fields": CONTRACT.fields | {"amount": Field(type="float")}}
+    )
+    file = opened(write(columns(5, amount=amounts)), contract=contract)
+    assert file.events.values("amount") == list(map(float, texts))
+
+
+def test_times_before_the_least_name_the_rows_and_the_unit(write: Write) -> None:
+    contract = CONTRACT.model_copy(update={"min_time": 946_684_800_000})
+    file = opened(write(columns(3, at=[NOW, NOW // 1000, 720])), contract=contract)
+    assert len(file) == 1
+    assert str(file.rejected[0]) == (
+        "2 rows left out: before_min_time in 'at' (rows 2, 3); row 2: 'at' is "
+        "1970-01-20T16:13:20.000Z, before event.min_time = '2000-01-01': it is likely in s, and "
+        "event.time_format = 'ms': set event.time_format = 's'"
+    )
 
 
 def test_an_optional_field_may_have_no_column(write: Write) -> None:
@@ -313,7 +370,10 @@ def test_an_optional_field_may_have_no_column(write: Write) -> None:
     np.testing.assert_array_equal(file.events.numbers("online"), [np.nan] * 3)
 
 
-@pytest.mark.parametrize("labels", [[True, False, None], [1, 0, None], [1.0, 0.0, None]])
+@pytest.mark.parametrize(
+    "labels",
+    [[True, False, None], [1, 0, None], [1.0, 0.0, None], ["True", "0", None], ["1.0", "0", None]],
+)
 def test_labels(write: Write, labels: list[Any]) -> None:
     file = opened(write(columns(y=labels)), "y")
     assert file.labels is not None
@@ -326,15 +386,17 @@ def test_labels(write: Write, labels: list[Any]) -> None:
     [
         ({"y": [1, 2, 0]}, "y", "'y' holds 2 in row 2: labels are 1 or true for fraud"),
         ({"y": [1, -1, 0]}, "y", "'y' holds -1 in row 2"),
-        ({"y": ["yes", "no", ""]}, "y", "'y' is no label"),
+        ({"y": ["1", "no", ""]}, "y", "'y' holds 'no' in row 2"),
         ({}, "y", "no column 'y', which labels.field names; it has id, at, card"),
         ({}, "amount", "'amount' is also a field of the event"),
         ({"id": ["a", "b", "c"]}, None, "no row is an event.*wrong_type in 'id'"),
         ({"card": [1, 2, 3]}, None, "'card' is int64, and event.fields declares 'string'"),
         ({"amount": [True] * 3}, None, "'amount' is bool, and event.fields declares 'float'"),
         ({"id": [[1]] * 3}, None, "'id' is list<.*declares 'int'"),
-        ({"online": [0.5] * 3}, None, "'online' is double, .*declares 'bool'"),
-        ({"at": [0.5] * 3}, None, "'at' is double, and event times are"),
+        ({"online": [b"1"] * 3}, None, "'online' is binary, .*declares 'bool'"),
+        ({"online": [0.5] * 3}, None, "row 1: 'online' must be true or false, not the number 0.5"),
+        ({"at": [0.5] * 3}, None, "row 1: 'at' must be .* set event.time_format = 'ms'"),
+        ({"at": [True] * 3}, None, "'at' is bool, and event times are"),
     ],
 )
 def test_errors_name_the_file_the_column_and_the_fix(
@@ -351,7 +413,7 @@ def test_unreadable_files(tmp_path: Path, write: Write) -> None:
     del rows["amount"]
     with pytest.raises(EventFileError, match=r"no column 'amount', which \[event\] names"):
         opened(write(rows))
-    with pytest.raises(EventFileError, match=r"'iso': set event.time_format"):
+    with pytest.raises(EventFileError, match=r"'iso': for counts .* set it to 's'"):
         opened(write(columns()), contract=CONTRACT.model_copy(update={"time_format": "iso"}))
     with pytest.raises(EventFileError, match=r"events\.parquet: holds no rows"):
         opened(write({name: pa.array([], kind) for name, kind in KINDS.items()}))

@@ -96,8 +96,11 @@ def _without_logical(kind):
 @pytest.mark.parametrize(
     ("types", "changes", "reason", "field"),
     [
-        ({"amount": "string"}, {"amount": "12"}, Reason.WRONG_TYPE, "amount"),
-        ({"count": "double"}, {"count": 3.0}, Reason.WRONG_TYPE, "count"),
+        ({"amount": "string"}, {"amount": "12,5"}, Reason.WRONG_TYPE, "amount"),
+        ({"count": "double"}, {"count": 3.5}, Reason.WRONG_TYPE, "count"),
+        ({"id": "double"}, {"id": 2.0**53}, Reason.NOT_EXACT, "id"),
+        ({"id": "float"}, {"id": 2.0**24}, Reason.NOT_EXACT, "id"),
+        ({}, {"time": NOW // 1000}, Reason.BEFORE_MIN_TIME, "time"),
         ({"count": "boolean"}, {"count": True}, Reason.WRONG_TYPE, "count"),
         ({"card": "bytes"}, {"card": b"c1"}, Reason.WRONG_TYPE, "card"),
         (
@@ -122,6 +125,15 @@ def test_the_contract_holds(registry, types, changes, reason, field):
     )
     assert one_reason(decoded) == (reason, field)
     assert decoded.positions.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("number", [77, 4873214862074861313, -(2**63)])
+def test_an_id_that_is_a_decimal_keeps_all_its_digits(number):
+    kind = {"type": {"type": "bytes", "logicalType": "decimal", "precision": 19, "scale": 0}}
+    body = avro_body(avro_schema(id="bytes"), GOOD | {"id": number.to_bytes(9, "big", signed=True)})
+    registry = OneSchema("AVRO", avro_schema(id=kind))
+    decoded = decoder(registry, "avro").decode([frame(1, body)])
+    assert decoded.events.ids == [number]
 
 
 def test_a_decimal_is_held_to_the_bounds_too():

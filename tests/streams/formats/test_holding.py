@@ -165,9 +165,9 @@ def test_a_registry_that_comes_and_goes_has_each_record_decoded_once(world, monk
     read, tried = [], []
     read_run, decode = FramedDecoder._read_run, FramedDecoder.decode
 
-    def note_read(self, reader, values, positions):
+    def note_read(self, reader, values, positions, arrived_ms):
         read.extend(positions)
-        return read_run(self, reader, values, positions)
+        return read_run(self, reader, values, positions, arrived_ms)
 
     def note_tried(self, values, arrived_ms=None):
         tried.append(len(values))

@@ -78,7 +78,7 @@ def test_what_is_not_set():
 @pytest.mark.parametrize(
     ("amount", "value", "reason"),
     [
-        ("string", "12", Reason.WRONG_TYPE),
+        ("string", "12,5", Reason.WRONG_TYPE),
         ("bytes", b"12", Reason.WRONG_TYPE),
         ("repeated double", [12.5], Reason.WRONG_TYPE),
         ("Other", {"x": 1}, Reason.WRONG_TYPE),

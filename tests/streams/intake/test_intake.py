@@ -22,6 +22,7 @@ from streams.kafka.client import KafkaSettings
 CONTRACT = EventContract(
     id="id",
     time="at",
+    min_time="0001-01-01",
     key="card",
     fields={"id": Field(type="int"), "card": Field(type="int"), "amount": Field(type="float")},
 )

@@ -36,6 +36,7 @@ from streams.replay.replay import Replayer, ReplayError, ReplayReport
 CONTRACT = EventContract(
     id="id",
     time="at",
+    min_time="0001-01-01",
     key="card",
     fields={
         "id": Field(type="int"),

@@ -31,6 +31,7 @@ DEFINES_ONE = re.compile(r"^class \w+\(.*(Error|Exception|Exit|Interrupt)", re.M
 HANDLED = {
     "BadBodyError": "a record that becomes a dead letter",
     "BadIndexError": "a record that becomes a dead letter",
+    "BadValueError": "a record that becomes a dead letter, or a row that is left out",
     "CorruptStateError": "the state is rebuilt from the topics",
     "DumpMismatchError": "the state is rebuilt from the topics",
     "NotReadyError": "the start of the broker asks again",

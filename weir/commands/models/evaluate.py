@@ -34,7 +34,10 @@ def evaluate(
     stop: ToOption = None,
     ids: Annotated[
         Path | None,
-        typer.Option(help="CSV or Parquet file whose first column names the events to look at."),
+        typer.Option(
+            help="CSV or Parquet file whose first column names the events to look at. Above ids "
+            "that are text, a CSV has the id field's name."
+        ),
     ] = None,
     as_json: JsonOption = False,
     no_progress: QuietOption = False,
