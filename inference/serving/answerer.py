@@ -205,6 +205,7 @@ class Answerer:
         """Count what is now visible to consumers."""
         metrics = self._metrics
         metrics.count_records(len(work.events), len(work.labels))
+        metrics.duplicates.inc(work.repeats)
         flag_counters = (metrics.late, metrics.approximate, metrics.fallbacks.labels(_DEADLINE))
         for counter, flag_count in zip(flag_counters, flagged, strict=True):
             counter.inc(flag_count)

@@ -114,6 +114,11 @@ class ScorerMetrics:
             "Events with a window that reaches into tiles",
             registry=registry,
         )
+        self.duplicates = Counter(
+            "weir_duplicate_events",
+            "Events left out: their id came before (event.deduplicate)",
+            registry=registry,
+        )
         self.fallbacks = Counter(
             "weir_fallbacks",
             "Events that the policy's fallback answered, by reason",

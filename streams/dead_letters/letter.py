@@ -13,7 +13,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import NamedTuple
 
-from streams.events.rejection import Rejected
+from streams.events.rejection import Reason, Rejected
 from streams.kafka.batches.bad_batch import BadBatch
 from streams.kafka.message import Header, Message, headers_of
 
@@ -199,6 +199,11 @@ def read_dead_letter(message: Message) -> DeadLetter:
             f"{place} is no dead letter ({type(error).__name__} {error} in its weir.* headers): "
             "is this the dead-letter topic?"
         ) from error
+
+
+def is_failed_one(message: Message) -> bool:
+    """Whether a record is a dead letter sent again that had failed, and so was never answered."""
+    return (_PREFIX + "reason", Reason.FAILED.value.encode()) in (headers_of(message) or ())
 
 
 def _own_headers(message: Message, rejected: Rejected, now_ms: int) -> list[Header]:

@@ -54,6 +54,9 @@ class EventContract(Section):
 
     Any ``format`` but plain JSON needs a schema registry. Fields are named as in the record,
     whatever the characters. Fields that a record has beyond these are ignored.
+
+    An event whose id came before in its partition, up to ``deduplicate`` of event time ago, is a
+    repeat: neither answered nor taken into windows. Without it every record is an event of its own.
     """
 
     id: str
@@ -64,6 +67,7 @@ class EventContract(Section):
     min_time: Moment = 946_684_800_000  # the year 2000
     max_future: Duration = 300_000
     max_bytes: int = PydanticField(default=1_000_000, ge=1)
+    deduplicate: Duration | None = None
     fields: dict[str, Field] = PydanticField(min_length=1)
 
     @field_validator("fields")
@@ -78,6 +82,15 @@ class EventContract(Section):
     def _time_has_a_name(cls, time: str) -> str:
         _check_name(time)
         return time
+
+    @field_validator("deduplicate")
+    @classmethod
+    def _deduplicate_reaches_somewhere(cls, deduplicate: int | None) -> int | None:
+        if deduplicate == 0:
+            raise ValueError(
+                "0 tells no repeats: write how long ids are remembered, like '7d', or leave it out"
+            )
+        return deduplicate
 
     @model_validator(mode="after")
     def _id_time_and_key_are_usable(self) -> "EventContract":

@@ -20,6 +20,18 @@ def hash_ids(ids: list[Any]) -> NDArray[np.int64]:
     return np.array(ids, dtype=np.int64)
 
 
+def exact_ids(ids: list[Any], *, texts: bool) -> NDArray[np.int64]:
+    """Event ids as words that are the same for the same id only.
+
+    An int is itself, shape (n, 1). Texts are hashed to 128 bits, shape (n, 2): among a billion ids
+    the odds that any two share theirs are one to 10**21.
+    """
+    if not texts:
+        return np.array(ids, np.int64).reshape(-1, 1)
+    digests = b"".join(map(xxhash.xxh3_128_digest, map(str.encode, ids)))
+    return np.frombuffer(digests, "<i8").reshape(-1, 2)
+
+
 def hash_texts(values: list[str | None]) -> NDArray[np.float64]:
     """Strings as whole numbers of 52 bits, which float64 holds exactly; NaN where missing."""
     return np.array([np.nan if value is None else _hash(value) for value in values], np.float64)

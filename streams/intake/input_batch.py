@@ -32,6 +32,7 @@ class InputBatch:
         bad: records that go to the dead letters.
         positions: where each partition goes on afterwards: the offsets to commit.
         decode_s: time spent on decoding since the work before this, in seconds.
+        repeats: how many records before the positions are left out, as repeats of earlier ones.
     """
 
     events: RecordBatch
@@ -42,3 +43,4 @@ class InputBatch:
     bad: list[BadRecord]
     positions: list[TopicPartition]
     decode_s: float
+    repeats: int = 0

@@ -14,9 +14,11 @@ from streams.events.json_decoder import Decoder, TryAgainLaterError
 from streams.events.labels import label_contract, read_progress
 from streams.events.rejection import Reason, Rejected
 from streams.features.label_batch import LabelBatch
+from streams.features.repeat_filter import RepeatFilter
 from streams.intake.input_batch import BadRecord, InputBatch
 from streams.intake.partition_queue import ARRIVED, OFFSET, TIME, PartitionQueue
 from streams.intake.position import NO_TIME, Position
+from streams.intake.repeats import LeftOut
 from streams.intake.time_merge import (
     NOTHING,
     AlignmentSettings,
@@ -51,6 +53,7 @@ class Intake:
         now_ms: the wall clock, UTC milliseconds.
         steady_ms: what waiting is measured by: a clock that nobody sets.
         decoder: decodes events, where they are not plain JSON.
+        repeats: tells repeats, which are left out as if they had not been sent; None to take all.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Intake:
         now_ms: Callable[[], int],
         steady_ms: Callable[[], int] = monotonic_ms,
         decoder: Decoder | None = None,
+        repeats: RepeatFilter | None = None,
     ) -> None:
         self.events_topic = events_topic
         self.labels_topic = labels_topic
@@ -79,6 +83,7 @@ class Intake:
         self._held_until_ms = 0
         self._rejected_on_reread: dict[_Place, dict[int, str]] = {}
         self._taken_to: dict[_Place, int] = {}
+        self._left_out = LeftOut(repeats) if repeats is not None else None
         self._decode_s = 0.0
 
     @property
@@ -137,6 +142,8 @@ class Intake:
         }
         self._bad = []
         self._held = {}
+        if self._left_out is not None:
+            self._left_out.assign(self._queues.values())
         self._merge.set_queues(self._queues.values())
 
     def began_at(self, topic: str, partition: int) -> int | None:
@@ -243,16 +250,20 @@ class Intake:
         for bad in decoded.rejected:
             message = messages[left[bad.position]]
             self._bad.append(BadRecord(message, rejection_of(message, bad)))
-        at = left[decoded.positions]
-        numbers = np.stack([decoded.events.times, offsets[at], arrived[at]])
+        events, at = decoded.events, left[decoded.positions]
+        if queue.is_event and self._left_out is not None and len(events):
+            new = self._left_out.positions_of_new(
+                queue.partition, events, offsets[at], messages, at
+            )
+            if new is not None:
+                events, at = events.take(new), at[new]
+        numbers = np.stack([events.times, offsets[at], arrived[at]])
         next_offset = int(offsets[ready - 1]) + 1
         if not marks.size:
-            queue.add(decoded.events.records, numbers, next_offset)
+            queue.add(events.records, numbers, next_offset)
             return ready
         reached = np.maximum.accumulate(np.insert(marks[1] + 1, 0, NO_TIME))
-        queue.add(
-            decoded.events.records, numbers, next_offset, reached[np.searchsorted(marks[0], at)]
-        )
+        queue.add(events.records, numbers, next_offset, reached[np.searchsorted(marks[0], at)])
         queue.completed_to(int(reached[-1]) - 1)
         return ready
 
@@ -280,11 +291,17 @@ class Intake:
     def take(self, limit: int) -> InputBatch | None:
         """Up to `limit` events and labels that are due, or None if nothing is to be done.
 
-        Bad records come along as soon as all before them in their partition were taken.
+        Bad records come along as soon as all before them in their partition were taken, and so do
+        repeats.
         """
         merged = self._merge.take(limit)
         bad = self._reached_bad()
-        if merged is None and not bad:
+        repeats = 0
+        if self._left_out is not None:
+            repeats = self._left_out.reached(
+                {p: queue.position for (_, p), queue in self._queues.items() if queue.is_event}
+            )
+        if merged is None and not bad and not repeats:
             return None
         queues = self._merge.queues
         positions = [
@@ -294,6 +311,8 @@ class Intake:
         ]
         for each in positions:
             self._taken_to[each.topic, each.partition] = each.offset
+        if self._left_out is not None:
+            self._left_out.note_taken(positions, self.events_topic)
         decode_s, self._decode_s = self._decode_s, 0.0
         merged = merged or NOTHING
         partitions = np.array([queue.partition for queue in queues], np.int64)
@@ -306,6 +325,7 @@ class Intake:
             bad=bad,
             positions=positions,
             decode_s=decode_s,
+            repeats=repeats,
         )
 
     def _label_batch(self, merged: MergedRecords) -> LabelBatch:

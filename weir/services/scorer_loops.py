@@ -7,6 +7,7 @@ from inference.serving.fused_task import Scorer
 from inference.serving.metrics import ScorerMetrics
 from streams.base.clock import now_ms
 from streams.events.json_decoder import Decoder
+from streams.features.repeat_filter import RepeatFilter
 from streams.features.state import FeatureState
 from streams.formats import event_decoder
 from streams.intake.intake import Intake
@@ -27,7 +28,8 @@ def fused_loop(
 ) -> Loop:
     """One process that owns every partition."""
     plan = settings.plan()
-    scorer = Scorer(plan, settings.windows, answerer=answerer, metrics=metrics)
+    repeats = RepeatFilter.of(settings.event)
+    scorer = Scorer(plan, settings.windows, answerer=answerer, metrics=metrics, repeats=repeats)
     scorer.warm_up()
     decoder = _event_decoder(settings, metrics)
 
@@ -39,6 +41,7 @@ def fused_loop(
             settings.alignment,
             now_ms,
             decoder=decoder,
+            repeats=repeats,
         )
 
     return FusedLoop(
@@ -61,6 +64,8 @@ def staged_loop(
     """A worker that shares the partitions of all stages with others."""
     plan, topics = settings.staged_plan(), settings.topics
     FeatureState(plan.whole, settings.windows).warm_up()
+    if (repeats := RepeatFilter.of(settings.event)) is not None:
+        repeats.warm_up()
     loop, alignment = settings.loop, settings.alignment
     # Nobody else has the partitions of a worker that died before this has passed.
     back_after = loop.session_timeout + loop.transaction_timeout + _RESTORING_MS
@@ -76,6 +81,7 @@ def staged_loop(
         answer=answerer.answer,
         check=answerer.check,
         count=metrics.count_routed,
+        count_repeats=metrics.duplicates.inc,
         now_ms=now_ms,
     )
 
@@ -91,7 +97,10 @@ def staged_loop(
         topics=topics,
         stages=settings.stages,
         targets=network.targets,
-        memory_ms=plan.whole.history_ms + settings.windows.allowed_lateness,
+        memory_ms=max(
+            plan.whole.history_ms + settings.windows.allowed_lateness,
+            settings.event.deduplicate or 0,
+        ),
         decoder=decoder,
     )
     return StagedLoop(

@@ -19,16 +19,15 @@ _LAYOUT = 1
 
 
 class StatefulStage(Protocol):
-    """A stage whose windows are a function of one partition's log and of what was committed for it.
+    """A stage whose state is a function of one partition's log and of what was committed for it."""
 
-    Attributes:
-        restored: rows that were taken into the windows again since `begin`.
-        began_at: event time (ms) that the first record has reached that was read since `begin`;
-            None before.
-    """
+    @property
+    def restored(self) -> int:
+        """Rows that were taken into the state again since `begin`."""
 
-    restored: int
-    began_at: int | None
+    @property
+    def began_at(self) -> int | None:
+        """Event time (ms) that the first record read since `begin` has reached; None before."""
 
     @property
     def memory_ms(self) -> int:

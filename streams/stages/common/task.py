@@ -44,6 +44,10 @@ class StageTask(Protocol):
         """Windows that it keeps."""
 
     @property
+    def nbytes(self) -> int:
+        """Memory of its state in bytes."""
+
+    @property
     def stateful(self) -> StatefulStage | None:
         """What keeps windows that have to be restored; None: reading goes on where it ended."""
 

@@ -52,6 +52,11 @@ class EntityTask:
         return [self._stage.state]
 
     @property
+    def nbytes(self) -> int:
+        """See `StageTask`."""
+        return self._stage.state.nbytes
+
+    @property
     def stateful(self) -> StatefulStage:
         """See `StageTask`."""
         return self._stage

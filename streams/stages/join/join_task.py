@@ -75,6 +75,11 @@ class JoinTask:
         """See `StageTask`."""
         return [self._joiner.state] if self._joiner.state is not None else []
 
+    @property
+    def nbytes(self) -> int:
+        """See `StageTask`."""
+        return sum(state.nbytes for state in self.states)
+
     def feed(self, messages: Sequence[Message]) -> None:
         """See `StageTask`."""
         start = perf_counter()

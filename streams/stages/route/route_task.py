@@ -1,4 +1,8 @@
-"""The task of a partition of events or labels: its records go to where their entities are."""
+"""The task of a partition of events or labels: its records go to where their entities are.
+
+Where repeats are left out, a router of events remembers ids: then it is a stateful stage, whose
+state is restored from its snapshot and from what was routed after it.
+"""
 
 from collections.abc import Callable, Sequence
 from time import monotonic
@@ -6,42 +10,98 @@ from time import monotonic
 from confluent_kafka import Message
 
 from streams.events.json_decoder import TryAgainLaterError
+from streams.features.dump_format import Buffer
 from streams.features.state import FeatureState
+from streams.stages.common.stateful_stage import StatefulStage
 from streams.stages.common.step import StagePosition, Step
 from streams.stages.route.label_router import LabelRouter
 from streams.stages.route.router import EventRouter
-from streams.stages.route.routing import MARK_EVERY_MS
+from streams.stages.route.routing import MARK_EVERY_MS, offset_of
 
 _HOLD_S = 0.25
+_AT_ONCE = 10_000
 
 
 class RouteTask:
-    """A partition of events or labels."""
+    """A partition of events or labels; with a memory it is a `StatefulStage` of its own.
+
+    Attributes:
+        settled: what was committed last.
+    """
 
     stage: str | None = "route"
-    stateful = None
-    ready = True
 
     def __init__(
         self, router: EventRouter | LabelRouter, clock: Callable[[], float] = monotonic
     ) -> None:
         self._router = router
+        self._memory = router.memory if isinstance(router, EventRouter) else None
         self._clock = clock
         self.begin(None)
 
-    def begin(self, position: StagePosition | None) -> None:
-        """See `StageTask`."""
-        self._router.begin(position)
+    def begin(
+        self, position: StagePosition | None, dumped: Sequence[memoryview] | None = None
+    ) -> None:
+        """See `StageTask` and `StatefulStage`."""
+        if isinstance(self._router, EventRouter):
+            self._router.begin(position, dumped)
+        else:
+            self._router.begin(position)
+        self.settled = self._taking = position
         self._read: list[Message] = []
         self._last: list[Message] = []
         self._end: int | None = None
         self._held_until = self._word_at = 0.0
 
     @property
+    def stateful(self) -> StatefulStage | None:
+        """See `StageTask`."""
+        return self if self._memory is not None else None
+
+    @property
+    def ready(self) -> bool:
+        """See `StageTask`."""
+        return self._memory is None or self._memory.complete
+
+    @property
+    def nbytes(self) -> int:
+        """See `StageTask`."""
+        return self._memory.nbytes if self._memory is not None else 0
+
+    @property
+    def memory_ms(self) -> int:
+        """See `StatefulStage`."""
+        return self._memory.within_ms if self._memory is not None else 0
+
+    @property
+    def restored(self) -> int:
+        """See `StatefulStage`."""
+        return self._memory.restored if self._memory is not None else 0
+
+    @property
+    def began_at(self) -> int | None:
+        """See `StatefulStage`."""
+        return self._memory.began_at if self._memory is not None else None
+
+    @property
+    def reached(self) -> int:
+        """See `StatefulStage`."""
+        return self._router.reached
+
+    def dump(self) -> list[Buffer]:
+        """See `StatefulStage`."""
+        assert self._memory is not None, "nothing is remembered"
+        assert self.ready, "what is remembered is not complete"
+        return self._memory.dump()
+
+    @property
     def next_offset(self) -> int:
         """See `StageTask`."""
-        last = self._read[-1].offset() if self._read else None
-        return self._router.next_offset if last is None else last + 1
+        if self._read:
+            return offset_of(self._read[-1]) + 1
+        if self._memory is not None and not self._memory.complete:
+            return self._memory.next_offset
+        return self._router.next_offset
 
     @property
     def waiting(self) -> int:
@@ -63,9 +123,13 @@ class RouteTask:
             elif offset >= next_offset:  # a seek still under way can deliver what was read before
                 self._read.append(message)
                 self._end = None
+        self._remember()
 
     def take(self, limit: int) -> Step | None:
         """See `StageTask`; at the partition's end, word of it is given from time to time."""
+        self._remember()
+        if not self.ready:
+            return None
         now = self._clock()
         at_end = self._end is not None and now >= self._word_at
         if now < self._held_until or not (self._read or at_end):
@@ -82,6 +146,7 @@ class RouteTask:
                 messages, end = messages[: error.position], None
         del self._read[: len(messages)]
         self._last = messages
+        self._taking = step.position if step is not None else self.settled
         self._word_at = now + MARK_EVERY_MS / 1_000
         return step
 
@@ -90,14 +155,40 @@ class RouteTask:
         if self._read:
             return None
         self._last = []
-        return self._router.rest()
+        step = self._router.rest() if self.ready else None
+        self._taking = step.position if step is not None else self.settled
+        return step
 
     def commit(self) -> None:
         """See `StageTask`."""
         self._last = []
+        self._router.commit()
+        self.settled = self._taking
 
     def rollback(self) -> None:
         """See `StageTask`."""
         self._router.rollback()
         self._read[:0], self._last = self._last, []
         self._word_at = 0.0
+
+    def _remember(self) -> None:
+        """Take what was routed before into the memory, as far as it has been read."""
+        memory, router = self._memory, self._router
+        if memory is None or not isinstance(router, EventRouter):
+            return
+        while not memory.complete and self._read and self._clock() >= self._held_until:
+            offsets = map(offset_of, self._read[:_AT_ONCE])
+            messages = self._read[: sum(offset < memory.routed_to for offset in offsets)]
+            if not messages:
+                memory.complete_now()
+                return
+            try:
+                router.remember(messages)
+            except TryAgainLaterError as error:
+                self._held_until = self._clock() + _HOLD_S
+                messages = messages[: error.position]
+                if messages:
+                    router.remember(messages)
+            del self._read[: len(messages)]
+        if self._end is not None and not self._read:
+            memory.complete_now()

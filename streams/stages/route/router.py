@@ -1,19 +1,22 @@
 """Route: one partition of events, to the places where their entities are kept."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.events.json_decoder import Decoded, Decoder
+from streams.features.repeat_filter import RepeatFilter
 from streams.kafka.message import Message
 from streams.kafka.partition import PartitionId
 from streams.stages.common.feature_version import Version
 from streams.stages.common.messages import RowCodec, SourceProgress
 from streams.stages.common.names import StageTopics, target_partition
 from streams.stages.common.split import StagedPlan
-from streams.stages.common.step import Step
+from streams.stages.common.step import StagePosition, Step
+from streams.stages.route.memory import PartitionMemory
 from streams.stages.route.routing import (
     CountRouted,
     Progress,
@@ -23,7 +26,7 @@ from streams.stages.route.routing import (
     offset_of,
     outgoing_of,
 )
-from streams.transactions.outcome import Outgoing
+from streams.transactions.outcome import Committed, Outgoing
 
 
 class EventRouter(Router):
@@ -35,6 +38,7 @@ class EventRouter(Router):
     Args:
         targets: how many partitions the topic of each entity has, by entity.
         decoder: decodes events, where they are not plain JSON.
+        count_repeats: told how many repeats were left out, once that is visible.
     """
 
     def __init__(
@@ -47,8 +51,12 @@ class EventRouter(Router):
         now_ms: Callable[[], int],
         count: CountRouted = count_nothing,
         decoder: Decoder | None = None,
+        count_repeats: Callable[[int], None] = lambda _: None,
     ) -> None:
         contract = plan.whole.contract
+        repeats = RepeatFilter.of(contract)
+        self.memory = PartitionMemory(repeats, partition) if repeats is not None else None
+        self._count_repeats = count_repeats
         places = [
             (topics.by_entity(part.entity), target)
             for part in plan.parts
@@ -70,6 +78,35 @@ class EventRouter(Router):
             for part in plan.parts
         ]
 
+    def begin(
+        self, position: StagePosition | None, dumped: Sequence[memoryview] | None = None
+    ) -> None:
+        """See `Router`; what was dumped is that of the `memory`."""
+        super().begin(position)
+        if self.memory is not None:
+            self.memory.begin(self._next, dumped)
+
+    def remember(self, messages: Sequence[Message]) -> None:
+        """Take records that were routed before into the memory.
+
+        Raises:
+            TryAgainLaterError: as `route`.
+        """
+        assert self.memory is not None
+        decoded, offsets, _ = self._decode(messages)
+        self.memory.restore(decoded, offsets, messages)
+
+    def commit(self) -> None:
+        """See `Router`."""
+        if self.memory is not None:
+            self.memory.commit(self._next)
+
+    def rollback(self) -> None:
+        """See `Router`."""
+        super().rollback()
+        if self.memory is not None:
+            self.memory.go_back(self._next)
+
     def route(self, messages: Sequence[Message], end: int | None = None) -> Step | None:
         """Route what was read.
 
@@ -84,15 +121,30 @@ class EventRouter(Router):
             TryAgainLaterError: a record's schema can't be had yet; nothing has changed.
         """
         self._remember()
+        decoded, offsets, arrived = self._decode(messages)
+        count = len(decoded.events)
+        if self.memory is not None:
+            decoded = self.memory.new_among(decoded, offsets, messages)
+        repeats = count - len(decoded.events)
+        at = decoded.positions
+        rows = self._rows(decoded, offsets[at], arrived[at])
+        step = self._step(messages, end, decoded.rejected, rows)
+        if step is None or self.memory is None:
+            return step
+
+        def when_visible(committed: Committed) -> None:
+            step.when_visible(committed)
+            self._count_repeats(repeats)
+
+        return replace(step, when_visible=when_visible, rows=count)
+
+    def _decode(
+        self, messages: Sequence[Message]
+    ) -> tuple[Decoded, NDArray[np.int64], NDArray[np.int64]]:
+        """What was read, and of each record the offset and when it was stamped."""
         arrived = self._stamps(messages)
         decoded = self._decoder.decode([message.value() for message in messages], arrived)
-        offsets = np.array([offset_of(message) for message in messages], np.int64)
-        return self._step(
-            messages,
-            end,
-            decoded.rejected,
-            self._rows(decoded, offsets[decoded.positions], arrived[decoded.positions]),
-        )
+        return decoded, np.array([offset_of(message) for message in messages], np.int64), arrived
 
     def _rows(
         self, decoded: Decoded, offsets: NDArray[np.int64], arrived: NDArray[np.int64]

@@ -117,6 +117,9 @@ class Router:
     def _remember(self) -> None:
         self._before = self._next, self._progress, self._told, self._said
 
+    def commit(self) -> None:
+        """What was routed last is committed."""
+
     def rollback(self) -> None:
         """Forget what was routed last: nothing of it was committed."""
         self._next, self._progress, self._told, self._said = self._before
@@ -132,6 +135,11 @@ class Router:
     def next_offset(self) -> int:
         """Where reading goes on."""
         return self._next
+
+    @property
+    def reached(self) -> int:
+        """The event time (ms) before which no later row queues; `NO_TIME` before the first."""
+        return self._progress.reached
 
     def _marks_due(self, mark: SourceProgress) -> Callable[[PartitionId], bool]:
         """Which places need word of this mark, whether or not there are rows for them."""

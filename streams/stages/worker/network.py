@@ -44,6 +44,7 @@ class StageNetwork:
         decoder: decodes events.
         answer, check: see `JoinTask`.
         count: see `Router`.
+        count_repeats: told how many events were left out as repeats.
         now_ms: the wall clock, UTC milliseconds.
 
     Raises:
@@ -64,6 +65,7 @@ class StageNetwork:
         check: Callable[[], None],
         count: CountRouted,
         now_ms: Callable[[], int],
+        count_repeats: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._kafka = kafka
         self._plan = plan
@@ -76,6 +78,7 @@ class StageNetwork:
         self._check = check
         self._count = count
         self._now_ms = now_ms
+        self._count_repeats = count_repeats
         self._parts = {stages.by_entity(part.entity): part for part in plan.parts}
         self._targets: dict[str, int] = {}
         self.count_partitions()
@@ -127,6 +130,7 @@ class StageNetwork:
                     self._now_ms,
                     self._count,
                     self._decoder,
+                    self._count_repeats,
                 )
             )
         if topic == self._topics.labels:

@@ -141,8 +141,7 @@ class SnapshotKeeper:
         assert stateful is not None, "only what has windows is kept"
         assert stateful.settled is not None, "nothing is due before something was committed"
         kept.schedule.restart()
-        size = sum(state.nbytes for state in tasks[place].states)
-        writing_ms = 2_000 * size // self._settings.max_bytes_per_second
+        writing_ms = 2_000 * tasks[place].nbytes // self._settings.max_bytes_per_second
         timeout_ms = self._transaction_ms + writing_ms
         member = self._member()
         self._writing = kept
