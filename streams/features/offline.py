@@ -5,7 +5,7 @@ the label's own, which is its event's time plus ``labels.delay``.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from streams.base.atomic_file import atomic_file
 from streams.features.label_batch import LabelBatch
 from streams.features.plan import FeaturePlan, check_label_delays
+from streams.features.repeat_filter import RepeatFilter
 from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
 from streams.files.arrow_batch import ColumnBatch
@@ -62,6 +63,31 @@ class TrainingMatrix:
     times: NDArray[np.int64]
 
 
+def without_repeats(file: EventFile) -> EventFile:
+    """A file's events without those that the stream would leave out as repeats.
+
+    That is by ``event.deduplicate``, in the order of time, the whole file taken for one partition.
+    """
+    repeats = RepeatFilter.of(file.contract)
+    if repeats is None or file.repeats is not None:
+        return file
+    new = np.empty(len(file), np.bool_)
+    for start in range(0, len(file), CHUNK):
+        stop = min(start + CHUNK, len(file))
+        batch = file.batch(start, stop)
+        new[start:stop] = repeats.take_in(0, batch.ids, batch.times, np.arange(start, stop))
+        repeats.settle(0, stop)
+    if new.all():
+        return replace(file, repeats=0)
+    kept = np.flatnonzero(new)
+    return replace(
+        file,
+        events=file.events.take(kept),
+        labels=None if file.labels is None else file.labels[kept],
+        repeats=len(file) - kept.size,
+    )
+
+
 def compute_features(
     file: EventFile,
     plan: FeaturePlan,
@@ -87,6 +113,7 @@ def compute_features(
             the file was opened without labels.
     """
     check_label_delays(plan, label_delay_ms)
+    file = without_repeats(file)
     if plan.reads_labels and file.labels is None:
         raise ValueError(
             f"{file.path}: the features read labels, and the file was opened without a label "
@@ -160,6 +187,8 @@ def training_matrix(
     """
     if file.labels is None:
         raise ValueError(f"{file.path}: opened without a label column: name it in labels.field")
+    file = without_repeats(file)
+    assert file.labels is not None
     first, end = file.span(start_ms, stop_ms)
     wanted = file.labels[first:end] != UNLABELLED
     matrix = np.empty((int(wanted.sum()), len(plan.names)), np.float32)
@@ -203,6 +232,7 @@ def write_features(
         OSError: the file can't be written.
     """
     path = Path(path)
+    file = without_repeats(file)
     contract = file.contract
     label_field = file.label_field if with_labels else None
     for name, role in ((contract.id, "id"), (contract.time, "time"), (label_field, "label")):

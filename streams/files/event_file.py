@@ -41,6 +41,7 @@ class EventFile:
         label_field: the name of that column.
         rejected: the rows left out, because the stream would reject them too.
         absent: optional fields for which the file has no column; they are missing everywhere.
+        repeats: how many rows were left out as repeats; None while nobody has looked.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class EventFile:
     label_field: str | None
     rejected: tuple[RejectedRows, ...]
     absent: tuple[str, ...]
+    repeats: int | None = None
 
     def __len__(self) -> int:
         return len(self.events)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streams.features.offline import write_features
+from streams.features.offline import without_repeats, write_features
 from streams.files.event_file import open_events
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
 from weir.cli.dates import FromOption, ToOption, time_range_ms
@@ -34,6 +34,7 @@ def features(
     plan = settings.plan()
     first, last = time_range_ms(start, stop)
     events = open_events(file, settings.event, settings.labels.field if plan.reads_labels else None)
+    events = without_repeats(events)
     report_rejected(events)
     if len(range(*events.span(first, last))) == 0:
         raise ValueError(
@@ -61,6 +62,7 @@ def features(
                 "feature_schema": plan.schema_hash,
                 "events_read": len(events),
                 "events_rejected": events.rows_rejected,
+                "events_repeated": events.repeats or 0,
             }
         )
         return

@@ -13,6 +13,7 @@ from inference.importing.static.limits import Limits
 from inference.packages.package import ModelPackage
 from inference.packages.registry import RegisteredModel
 from inference.training.training_set import TrainingError, TrainingSet
+from streams.features.offline import without_repeats
 from streams.files.event_file import open_events
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, stdout, steps_bar
 from weir.cli.dates import FromOption, ToOption, time_range_ms
@@ -185,7 +186,7 @@ def _impute(text: str | None) -> str | None:
 
 
 def _rows(settings: Settings, data: Path, span: Span, step: Progress) -> TrainingSet:
-    file = open_events(data, settings.event, settings.labels.field)
+    file = without_repeats(open_events(data, settings.event, settings.labels.field))
     report_rejected(file)
     return training_set(settings, file, *span, step)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from streams.features.offline import without_repeats
 from streams.files.event_file import open_events
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, stdout, steps_bar
 from weir.cli.dates import FromOption, ToOption, time_range_ms
@@ -51,7 +52,7 @@ def train(
         check_promotable(settings, by)
     first, last = time_range_ms(start, stop)
     show = not (no_progress or as_json)
-    file = open_events(data, settings.event, settings.labels.field)
+    file = without_repeats(open_events(data, settings.event, settings.labels.field))
     report_rejected(file)
     with steps_bar(show) as step:
         model = train_and_register(settings, file, first, last, alias or None, step)
