@@ -45,6 +45,12 @@ def _read_arguments() -> tuple[campaign.Order, bool]:
     parser.add_argument("--topology", choices=("fused", "staged"), default="fused")
     parser.add_argument("--workers", type=int, help="wanted at a time: 1, or 3 if staged")
     parser.add_argument("--group-protocol", choices=("classic", "consumer"), default="classic")
+    parser.add_argument(
+        "--repeats",
+        type=float,
+        default=0.0,
+        help="share of events behind which one comes again; the scorers then leave repeats out",
+    )
     parser.add_argument("--keep", action="store_true", help="the run's folder, whatever comes out")
     parser.add_argument("--folder", type=Path, default=Path("var/chaos"))
     parser.add_argument("--json", action="store_true", help="the report on stdout as JSON")
@@ -62,6 +68,7 @@ def _read_arguments() -> tuple[campaign.Order, bool]:
             workers=given.workers or (3 if given.topology == "staged" else 1),
             group_protocol=given.group_protocol,
             keep=given.keep,
+            repeats=given.repeats,
         ),
         given.json,
     )

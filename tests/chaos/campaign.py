@@ -20,11 +20,12 @@ from tests.chaos.commander import Commander
 from tests.chaos.feeder import Feeder
 from tests.chaos.finale import Finale
 from tests.chaos.monitor import Monitor
+from tests.chaos.repeats import REMEMBERED
 from tests.chaos.report import Report
 from tests.chaos.scorers import Scorers
 from tests.chaos.stage import Stage
 from tests.chaos.violations import Violations
-from tests.chaos.world import World
+from tests.chaos.world import Habits, World
 from weir.config.settings import load_settings
 from weir.services.wiring import open_registry
 
@@ -43,6 +44,7 @@ class Order:
         minutes: for how long faults are injected; checking comes on top.
         faults, events: how many, spread over that time.
         only: kinds of faults, all if empty.
+        repeats: share of events behind which one comes again; with any, the scorers leave them out.
         group_protocol: ``classic``, or ``consumer`` for that of KIP-848.
         topology, workers: of the scorers, and how many are wanted when no fault says otherwise.
         keep: the run's folder also where no promise was broken.
@@ -58,6 +60,7 @@ class Order:
     workers: int = 1
     group_protocol: str = "classic"
     keep: bool = False
+    repeats: float = 0.0
 
     @property
     def keyed(self) -> bool:
@@ -73,6 +76,8 @@ class Order:
         options = [f"--faults {self.faults}", f"--events {self.events}"]
         if self.keep:
             options.append("--keep")
+        if self.repeats:
+            options.append(f"--repeats {self.repeats:g}")
         if self.group_protocol != "classic":
             options.append(f"--group-protocol {self.group_protocol}")
         options += [f'--only "{kind}"' for kind in self.only]
@@ -102,6 +107,7 @@ def run(order: Order, progress: Progress) -> Report:
             order.group_protocol,
             order.topology,
             keyed=order.keyed,
+            deduplicate=REMEMBERED if order.repeats else None,
         )
         config = configuration.write(order.folder / "weir.toml", values)
         _weir("topics", "-c", str(config))
@@ -146,8 +152,8 @@ def _disturb(
     seconds = order.minutes * 60
     staged = order.topology == "staged"
     monitor = Monitor(cluster.bootstrap_servers)
-    world = World(order.seed, order.events)
-    feeder = Feeder(cluster.bootstrap_servers, world, order.events, seconds)
+    world, usual = World(order.seed, order.events), Habits(repeated=order.repeats)
+    feeder = Feeder(cluster.bootstrap_servers, world, order.events, seconds, usual)
     clock = Clock(order.folder / "clock")
     scorers = Scorers(order.folder / "weir.toml", order.folder, clock.environment, shared=staged)
     injected: Counter[str] = report.plan
@@ -268,7 +274,7 @@ def _check(
     progress("reading what was asked", 0.0)
     for topic, partition, begins, end in transcript.read_open(bootstrap):
         found.add("transaction left open", f"{topic}[{partition}]: from {begins}, ends at {end}")
-    inputs = transcript.read_inputs(bootstrap)
+    inputs = transcript.read_inputs(bootstrap, bool(order.repeats))
     progress("reading the scores", 0.2)
     scores = transcript.read_scores(bootstrap, inputs.cards)
     progress("reading the feature log", 0.4)
@@ -301,7 +307,7 @@ def _check(
     report.features = sum(matrix.size for part in log for _, matrix in part.features)
     report.events = sum(checker.without_closing(inputs))
     report.answers = sum(len(part.ids) for part in scores)
-    report.rejected = len(inputs.bad)
+    report.rejected, report.repeats = len(inputs.bad), inputs.repeats
     report.labels = sum(map(len, inputs.labels))
 
 

@@ -92,6 +92,7 @@ def settings(
     topology: str = "fused",
     *,
     keyed: bool = True,
+    deduplicate: str | None = None,
 ) -> dict[str, Any]:
     """What ``weir.toml`` holds: small batches and short sessions, so that much happens.
 
@@ -110,6 +111,7 @@ def settings(
             "time": "at",
             "key": "card",
             "max_bytes": MAX_BYTES,
+            **({"deduplicate": deduplicate} if deduplicate else {}),
             "fields": {
                 "id": {"type": "int"},
                 "card": {"type": "string", "max_length": MAX_CARD},

@@ -9,7 +9,6 @@ from typing import Any
 from tests.chaos import configuration, snapshot_damage
 from tests.chaos.scorer_faults import kill_scorer
 from tests.chaos.stage import NotNowError, Stage
-from tests.chaos.world import Habits
 from tests.raw_producer import produce_unreadable
 
 _CHANGED = "mean_3d"
@@ -104,9 +103,9 @@ def unusual(**changes: Any) -> Callable[[Stage], None]:
     def fault(stage: Stage) -> None:
         feeder = stage.feeder
         until = feeder.sent + _UNUSUAL_EVENTS
-        feeder.habits = replace(Habits(), **changes)
+        feeder.habits = replace(feeder.usual, **changes)
         stage.until(lambda: feeder.sent >= until or not feeder.is_alive(), _UNUSUAL_S)
-        feeder.habits = Habits()
+        feeder.habits = feeder.usual
         if feeder.sent < until:
             raise NotNowError
 

@@ -1,7 +1,7 @@
 """Publishes a world: half of the partitions idempotently, half in transactions, some aborted."""
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from time import monotonic, sleep
 from typing import Any
@@ -10,7 +10,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from streams.kafka.partition import PartitionId
 from tests.chaos.configuration import PARTITIONS, TOPICS
-from tests.chaos.world import REASON_HEADER, Habits, Record, World
+from tests.chaos.repeats import Repeats
+from tests.chaos.world import Habits, Record, World
 
 IN_TRANSACTIONS = range(PARTITIONS // 2, PARTITIONS)
 _TICK_S = 0.1
@@ -27,6 +28,7 @@ class Feeder(threading.Thread):
     """Sends `events` events within `seconds`, then a few until it may send the last ones.
 
     Attributes:
+        usual: habits where no fault says otherwise; with repeats, the scorer leaves them out.
         habits: how unusual the records are now; faults replace it for a while.
         lagging: while it is set, nothing goes to the partitions written in transactions.
         held: while it is set, nothing is sent.
@@ -41,9 +43,17 @@ class Feeder(threading.Thread):
         first_of_last: id of the first of the last few.
     """
 
-    def __init__(self, bootstrap_servers: str, world: World, events: int, seconds: float) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        world: World,
+        events: int,
+        seconds: float,
+        usual: Habits | None = None,
+    ) -> None:
         super().__init__(name="feeder", daemon=True)
-        self.habits = Habits()
+        self.habits = self.usual = usual or Habits()
+        self._repeats: dict[int, Repeats] = defaultdict(Repeats)
         self.sent = 0
         self.delivered: Counter[PartitionId] = Counter()
         self.answerable = Counter(dict.fromkeys(range(PARTITIONS), 0))
@@ -55,7 +65,7 @@ class Feeder(threading.Thread):
         self.lagging = False
         self.held = False
         self.wanted_partitions = PARTITIONS
-        self._withheld: list[Record] = []
+        self._withheld: list[tuple[Record, bool]] = []
         self._world = world
         self._events = events
         self._rate = events / seconds
@@ -134,10 +144,12 @@ class Feeder(threading.Thread):
         """Events first: the labels' progress lets them go."""
         events, labels = TOPICS["events"], TOPICS["labels"]
         self._world.partitions = self.wanted_partitions  # for the next tick
-        self._withheld += [each for each in tick.events if each.partition in IN_TRANSACTIONS]
-        for record in tick.events:
-            if record.partition not in IN_TRANSACTIONS:
-                self._produce(self._steady, events, record, self._note_event(record))
+        for record, answerable in [(each, self._is_answerable(each)) for each in tick.events]:
+            if record.partition in IN_TRANSACTIONS:
+                self._withheld.append((record, answerable))
+            else:
+                note = self._note_answerable if answerable else self._note
+                self._produce(self._steady, events, record, note)
         if not self.lagging:
             withheld, self._withheld = self._withheld, []
             self._transact(events, withheld)
@@ -149,7 +161,7 @@ class Feeder(threading.Thread):
             self._produce(self._steady, labels, mark, _ignore)
         self._steady.poll(0)
 
-    def _transact(self, topic: str, records: Sequence[Record]) -> None:
+    def _transact(self, topic: str, records: Sequence[tuple[Record, bool]]) -> None:
         while records:
             reports: list[tuple[int, int]] = []
 
@@ -159,7 +171,7 @@ class Feeder(threading.Thread):
 
             try:
                 self._atomic.begin_transaction()
-                for record in records:
+                for record, _ in records:
                     self._produce(self._atomic, topic, record, note)
                 self._patiently(self._atomic.commit_transaction)
             except KafkaException as error:
@@ -172,8 +184,8 @@ class Feeder(threading.Thread):
                 continue
             for partition, offset in reports:
                 self._count(topic, partition, offset)
-            for record in records:
-                self.answerable[record.partition] += _is_event(record)
+            for record, answerable in records:
+                self.answerable[record.partition] += answerable
             return
 
     def _send_ghosts(self) -> None:
@@ -210,8 +222,11 @@ class Feeder(threading.Thread):
                     raise
                 producer.list_topics(topic, timeout=_CALL_S)  # it was added just now
 
-    def _note_event(self, record: Record) -> Any:
-        return self._note_answerable if _is_event(record) else self._note
+    def _is_answerable(self, record: Record) -> bool:
+        """Whether it is an event, and no repeat where these are left out."""
+        if record.event is None or not self.usual.repeated:
+            return record.event is not None
+        return not self._repeats[record.partition].is_one(*record.event)
 
     def _note_answerable(self, error: Any, message: Any) -> None:
         self._note(error, message)
@@ -236,10 +251,6 @@ class Feeder(threading.Thread):
             except KafkaException as error:
                 if not error.args[0].retriable():
                     raise
-
-
-def _is_event(record: Record) -> bool:
-    return all(name != REASON_HEADER for name, _ in record.headers)
 
 
 def _ignore(error: Any, message: Any) -> None:

@@ -21,6 +21,7 @@ class Report:
         compared: events whose features all agree with brute force or are among the violations.
         late: events flagged as late, whose windows nobody promises.
         rejected: malformed records.
+        repeats: records that were left out, as repeats of events.
         commands: records on the control topic that change a model or a policy, or should not.
         served: what is known of who answered.
         by_the_last: events that were sent when the last commands were obeyed.
@@ -43,6 +44,7 @@ class Report:
     features: int = 0
     late: int = 0
     rejected: int = 0
+    repeats: int = 0
     labels: int = 0
     started: int = 0
     commands: int = 0
@@ -95,6 +97,7 @@ def show(report: Report, console: Console) -> None:
     restored = ", ".join(f"{count} × {how}" for how, count in sorted(report.restored.items()))
     console.print(
         f"{report.events:,} events, {report.answers:,} answers, {report.rejected:,} malformed, "
+        f"{report.repeats:,} repeats left out, "
         f"{report.labels:,} labels; {report.started} scorers started, exit codes: {exits}\n"
         f"state restored: {restored or 'never'}\n"
         f"features of {report.compared:,} events compared with brute force, "

@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 from numpy.typing import NDArray
 
 from tests.chaos.configuration import GROUP, TOPICS
+from tests.chaos.repeats import Repeats
 from tests.chaos.world import REASON_HEADER
 from tests.raw_producer import PLACE_HEADER, UNREADABLE_RECORDS
 
@@ -72,6 +73,8 @@ class Inputs:
     cards: dict[str, int]
     count: dict[tuple[str, int], int]
     """Committed records of each partition; no progress marks, no batches that can't be read."""
+    repeats: int = 0
+    """Events that are left out."""
 
 
 @dataclass
@@ -127,13 +130,14 @@ def read_topic(bootstrap_servers: str, topic: str) -> Iterator[Any]:
         consumer.close()
 
 
-def read_inputs(bootstrap_servers: str) -> Inputs:
+def read_inputs(bootstrap_servers: str, repeats_left_out: bool = False) -> Inputs:
     """Read events and labels; headers say which are none."""
     count = partitions_of(bootstrap_servers)
     inputs = Inputs(
         [InputPartition() for _ in range(count)], [[] for _ in range(count)], {}, {}, {}
     )
     devices: dict[str, int] = {}
+    repeats = [Repeats() for _ in range(count)]
     for topic in (TOPICS["events"], TOPICS["labels"]):
         for message in read_topic(bootstrap_servers, topic):
             headers: Headers = message.headers() or []
@@ -156,6 +160,9 @@ def read_inputs(bootstrap_servers: str) -> Inputs:
             if topic == TOPICS["labels"]:
                 label = (body["time"], body["event_id"], body["label"])
                 inputs.labels[partition].append(label)
+                continue
+            if repeats_left_out and repeats[partition].is_one(body["id"], body["at"]):
+                inputs.repeats += 1
                 continue
             part = inputs.events[partition]
             part.offsets.append(message.offset())

@@ -25,17 +25,22 @@ REASON_HEADER = "chaos-reason"
 
 _LATE_MS = 30 * 60_000
 _RECENT = 2_000
+_REPEATED_AFTER = 300.0  # events; one hour has a thousand
 
 
 @dataclass
 class Record:
-    """One record for the events or the labels topic; `timestamp` 0 is the clock."""
+    """One record for the events or the labels topic; `timestamp` 0 is the clock.
+
+    `event` is the id and time of one that keeps the contract.
+    """
 
     partition: int
     value: bytes | None
     key: bytes | None
     headers: list[tuple[str, bytes]]
     timestamp: int = 0
+    event: tuple[int, int] | None = None
 
 
 @dataclass
@@ -53,6 +58,7 @@ class Habits:
 
     Attributes:
         record_time: Kafka timestamp of the records, ms; 0 is the clock.
+        repeated: share of events behind which another one comes again, most of them of this hour.
     """
 
     late: float = 0.02
@@ -62,6 +68,7 @@ class Habits:
     bad_labels: float = 0.002
     new_fields: float = 0.0
     record_time: int = 0
+    repeated: float = 0.0
 
 
 class World:
@@ -146,6 +153,7 @@ class World:
         record.timestamp = habits.record_time
         if 0 < habits.record_time < time:
             record.headers.append((REASON_HEADER, b"from_the_future"))
+            record.event = None
         elif lateness >= habits.too_late:
             self._label_later(body["id"], time, terminal, fraud)
             self._recent.append((now, record))
@@ -154,6 +162,9 @@ class World:
             since, again = self._recent[int(rng.integers(len(self._recent)))]
             if now - since < _LATE_MS // 2:
                 records.append(again)
+        if habits.repeated and self._recent and rng.random() < habits.repeated:
+            back = min(len(self._recent), int(rng.exponential(_REPEATED_AFTER)) + 1)
+            records.append(self._recent[-back][1])
         return records
 
     def _label_later(self, event_id: int, time: int, terminal: int, draw: float) -> None:
@@ -179,7 +190,8 @@ class World:
 
 def _record(partition: int, body: dict[str, Any], key: bytes | None = None) -> Record:
     key = body["card"].encode() if key is None else key
-    return Record(partition, json.dumps(body).encode(), key, [])
+    event = (body["id"], body["at"]) if "id" in body else None
+    return Record(partition, json.dumps(body).encode(), key, [], event=event)
 
 
 def _rejected(partition: int, value: bytes | None, key: bytes, reason: str) -> Record:
