@@ -13,6 +13,7 @@ from time import time
 from typing import Any
 
 from streams.events.contract import EventContract, Field
+from streams.features.repeat_filter import RepeatFilter
 from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.time_merge import AlignmentSettings
@@ -137,11 +138,12 @@ def make_loop(
     bootstrap_servers: str, events_topic: str, task: RunningSum, group: str, **settings: Any
 ) -> FusedLoop:
     """A loop with short timeouts."""
+    repeats: RepeatFilter | None = getattr(task, "repeats", None)
 
     def new_intake() -> Intake:
-        return Intake(
-            CONTRACT, events_topic, None, AlignmentSettings(), lambda: round(time() * 1_000)
-        )
+        now_ms = lambda: round(time() * 1_000)  # noqa: E731
+        alignment = AlignmentSettings()
+        return Intake(CONTRACT, events_topic, None, alignment, now_ms, repeats=repeats)
 
     snapshots = settings.pop("snapshots", None)
     snapshot_topic = settings.pop("snapshot_topic", None)

@@ -9,6 +9,7 @@ import numpy as np
 from streams.events.contract import EventContract
 from streams.features.feature_rows import FeatureRows
 from streams.features.plan import FeaturePlan
+from streams.features.repeat_filter import RepeatFilter
 from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
 from streams.intake.intake import Intake
@@ -133,21 +134,25 @@ class World:
         """Lose everything that was not committed; begin with any of the snapshots, or with none."""
         task = self.tasks[place] = self.new_task(place)
         dumps = self.dumps.get(place, [])
+        memory = getattr(task, "memory", None)
         if dumps and self.rng.random() < 0.8:
             offset, dump = dumps[int(self.rng.integers(len(dumps)))]
             task.begin(self.committed.get(place), [memoryview(buffer) for buffer in dump])
-            assert task.next_offset == offset
+            assert (memory or task).next_offset == offset
             self.resumed += 1
         else:
             task.begin(self.committed.get(place))
+        while memory is not None and not memory.complete:
+            first = memory.next_offset
+            task.remember(self.sources[place][first : min(first + self.batch, memory.routed_to)])
 
     def write_down(self, place: PartitionId) -> None:
         """Now and then keep what a forked child would write at this moment."""
         task = self.tasks[place]
-        if getattr(task, "keeps_windows", place not in self.sources) and (
-            self.rng.random() < self.snapshots
-        ):
-            dump = [bytes(buffer) for buffer in task.dump()]
+        memory = getattr(task, "memory", None)
+        keeps_state = getattr(task, "keeps_windows", place not in self.sources) or memory
+        if keeps_state and self.rng.random() < self.snapshots:
+            dump = [bytes(buffer) for buffer in (memory or task).dump()]
             self.dumps.setdefault(place, []).append((self.committed[place].offset, dump))
 
     def commit(self, place: PartitionId, outgoing: Iterable[Any], position: StagePosition) -> None:
@@ -181,7 +186,7 @@ class World:
             else:
                 self.restart(place)
             return True
-        if step is not None and place not in self.sources:
+        if step is not None:
             task.commit()
         if isinstance(step, Joined):
             self.joined.append(step)
@@ -235,7 +240,12 @@ def fused(
     """The same by one state over the aligned stream; and how many records were bad."""
     has_labels = any(topic == LABELS for topic, _ in sources)
     intake = Intake(
-        contract, EVENTS, LABELS if has_labels else None, AlignmentSettings(), lambda: 10**15
+        contract,
+        EVENTS,
+        LABELS if has_labels else None,
+        AlignmentSettings(),
+        lambda: 10**15,
+        repeats=RepeatFilter.of(contract),
     )
     intake.assign([Position(*place, 0) for place in sources])
     for place, log in sources.items():

@@ -1,5 +1,6 @@
 """Staged features equal fused ones, cell by cell, whatever the workers' order and crashes."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -74,9 +75,9 @@ CUSTOMER_FRAUDS = {
 }
 
 
-def plan_of(tables: list[dict[str, Any]]) -> FeaturePlan:
+def plan_of(tables: list[dict[str, Any]], contract: EventContract = CONTRACT) -> FeaturePlan:
     adapter: TypeAdapter[Any] = TypeAdapter(list[FeatureDeclaration])
-    return FeaturePlan(adapter.validate_python(tables), CONTRACT)
+    return FeaturePlan(adapter.validate_python(tables), contract)
 
 
 def random_sources(rng: np.random.Generator, late_ms: int) -> Sources:
@@ -179,6 +180,71 @@ def test_what_fused_has_not_marked_late_is_equal(
         ours = found[partition][1]
         assert not (ours.late & ~rows.late).any()
         np.testing.assert_array_equal(ours.matrix[~rows.late], rows.matrix[~rows.late])
+
+
+REMEMBERED_MS = 200
+ONCE = CONTRACT.model_copy(update={"deduplicate": REMEMBERED_MS})
+
+
+def with_repeats(sources: Sources, rng: np.random.Generator) -> tuple[Sources, Sources, int]:
+    """Sources with events that come again, soon or late; the same without the repeats among them.
+
+    Returns:
+        these, and how many events came again when they were forgotten.
+    """
+    repeated: Sources = {place: [] for place in sources}
+    clean: Sources = {place: [] for place in sources}
+    again = 0
+    for place, log in sources.items():
+        seen: dict[int, int] = {}
+        clock = 0
+        for number, record in enumerate(log):
+            chosen = [record]
+            if place[0] == EVENTS and rng.random() < 0.5:
+                chosen.append(log[int(rng.integers(max(0, number - 20), number + 1))])
+            for each in chosen:
+                put(repeated, place, each.raw, record.stamp)
+                if place[0] == EVENTS and b"time" in (each.raw or b""):
+                    event = json.loads(each.raw or b"")
+                    now = max(clock, event["time"])
+                    if now - seen.get(event["id"], -REMEMBERED_MS) <= REMEMBERED_MS:
+                        continue
+                    again += event["id"] in seen
+                    clock = seen[event["id"]] = now
+                clean[place].append(repeated[place][-1])
+    return repeated, clean, again
+
+
+@MANY
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    crashes=st.sampled_from([0.0, 0.1, 0.4]),
+    snapshots=st.sampled_from([0.0, 0.2]),
+)
+def test_repeats_change_nothing(seed: int, crashes: float, snapshots: float) -> None:
+    """Neither in one process nor in stages, of which some crash, with snapshots or without."""
+    rng = np.random.default_rng(seed)
+    sources, clean, _ = with_repeats(random_sources(rng, late_ms=80), rng)
+    windows = WindowSettings(allowed_lateness="1s")
+    plan = plan_of(TABLES, ONCE)
+    expected, bad = fused(plan, windows, CONTRACT, clean)
+    world = World(plan, windows, sources, int(rng.integers(1, 4)), rng, snapshots=snapshots)
+    world.run(crashes)
+    assert len(world.logs.get((DEAD, 0), [])) == bad
+    for found in (world.answers(), fused(plan, windows, ONCE, sources)[0]):
+        assert found.keys() == expected.keys()
+        for partition, (offsets, rows) in expected.items():
+            assert found[partition][0] == offsets
+            for ours, theirs in zip(found[partition][1], rows, strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_repeats_of_these_tests_come_in_and_out_of_time() -> None:
+    rng = np.random.default_rng(1)
+    drawn = [with_repeats(random_sources(rng, late_ms=80), rng) for _ in range(25)]
+    left_out = sum(len(a[p]) - len(b[p]) for a, b, _ in drawn for p in a)
+    assert left_out > 500
+    assert sum(again for _, _, again in drawn) > 100
 
 
 def succeeded(world: World, prefix: str, plan: FeaturePlan) -> dict[PartitionId, StagePosition]:
