@@ -20,6 +20,7 @@ from streams.events.json_decoder import Decoder
 from streams.events.rejection import Reason, Rejected
 from streams.features import FeatureDeclaration, FeaturePlan
 from streams.features.label_batch import LabelBatch
+from streams.features.repeat_filter import RepeatFilter
 from streams.features.window_settings import WindowSettings
 from streams.intake.input_batch import BadRecord, InputBatch
 from streams.kafka.topics import TopicSettings
@@ -67,7 +68,11 @@ class Desk:
     """A scorer with its metrics."""
 
     def __init__(
-        self, model: ModelPackage, windows: WindowSettings | None = None, **policy: Any
+        self,
+        model: ModelPackage,
+        windows: WindowSettings | None = None,
+        repeats: RepeatFilter | None = None,
+        **policy: Any,
     ) -> None:
         self.registry = CollectorRegistry()
         self.engine = CpuEngine(model, PLAN.names)
@@ -75,7 +80,9 @@ class Desk:
         self.metrics = metrics = ScorerMetrics(self.registry)
         serving = ServedModel.of(model.id, self.engine, self.policy)
         answerer = Answerer(CONTRACT, PLAN, serving=serving, topics=TOPICS, metrics=metrics)
-        self.scorer = Scorer(PLAN, windows or WindowSettings(), answerer=answerer, metrics=metrics)
+        self.scorer = Scorer(
+            PLAN, windows or WindowSettings(), answerer=answerer, metrics=metrics, repeats=repeats
+        )
 
     def process(self, work: InputBatch) -> dict[str, Outgoing]:
         return {each.topic: each for each in self.answer(work).outgoing}

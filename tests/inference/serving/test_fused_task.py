@@ -19,9 +19,11 @@ from streams.dead_letters.letter import read_dead_letter
 from streams.events.json_decoder import Decoder
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
 from streams.features.label_batch import LabelBatch
+from streams.features.repeat_filter import RepeatFilter
 from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
 from streams.intake.input_batch import InputBatch
+from streams.loop.task import StateMismatchError
 from streams.transactions.outcome import Committed
 
 
@@ -299,3 +301,44 @@ def test_warming_up_leaves_no_trace(desk: Desk) -> None:
     np.testing.assert_array_equal(
         feature_matrix(read_feature_log(log.values[0] or b"")), features[work.partitions == 0]
     )
+
+
+def test_ids_are_part_of_the_state(model: ModelPackage) -> None:
+    """What is written down with them is refused without them, and the other way round."""
+    repeats = RepeatFilter(60_000, texts=True)
+    desk, plain = Desk(model, repeats=repeats), Desk(model)
+    work = work_of(20)
+    at = np.flatnonzero(work.partitions == 0)
+    ids = [work.events.ids[i] for i in at]
+    assert repeats.take_in(0, ids, work.events.times[at], work.offsets[at]).all()
+    repeats.note_taken(0, int(work.offsets[at[-1]]) + 1)
+    desk.scorer.savepoint()
+    desk.process(work)
+    plain.process(work)
+    assert desk.scorer.memory_ms == plain.scorer.memory_ms
+    desk.scorer.commit()
+    dumped, without = ([bytes(each) for each in d.scorer.dump()] for d in (desk, plain))
+
+    other = RepeatFilter(60_000, texts=True)
+    restored = Desk(model, repeats=other)
+    restored.scorer.load(dumped)
+    assert len(other) == 1  # events are a minute apart
+    assert not other.take_in(0, ids[-1:], work.events.times[at[-1:]], np.array([9_999]))[0]
+    assert [bytes(each) for each in plain.scorer.dump()] == without
+    plain.scorer.load(without)
+    with pytest.raises(StateMismatchError, match=r"deduplicate 1m, wanted off"):
+        plain.scorer.load(dumped)
+    with pytest.raises(StateMismatchError, match=r"deduplicate off, wanted 1m"):
+        restored.scorer.load(without)
+    assert len(other) == 0
+    longer = Desk(model, repeats=RepeatFilter(400 * 86_400_000, texts=True)).scorer
+    assert longer.memory_ms == 400 * 86_400_000
+    with pytest.raises(StateMismatchError, match=r"deduplicate 1m, wanted 400d"):
+        longer.load(dumped)
+
+
+def test_repeats_are_counted_once_they_are_committed(desk: Desk) -> None:
+    answers = desk.answer(replace(work_of(3), repeats=7))
+    assert desk.samples()["weir_duplicate_events_total", ()] == 0
+    answers.when_visible(Committed(0.0, 0.0))
+    assert desk.samples()["weir_duplicate_events_total", ()] == 7

@@ -14,7 +14,12 @@ from pydantic import TypeAdapter
 from streams.events.contract import EventContract, Field
 from streams.features import FeatureDeclaration, FeaturePlan
 from streams.features.label_batch import LabelBatch
-from streams.features.offline import compute_features, training_matrix, write_features
+from streams.features.offline import (
+    compute_features,
+    training_matrix,
+    without_repeats,
+    write_features,
+)
 from streams.features.plan import check_label_delays
 from streams.features.state import FeatureState
 from streams.files.event_file import EventFile, open_events
@@ -235,6 +240,39 @@ def test_label_features_need_labels(file: EventFile) -> None:
     plan = plan_of(DECLARATIONS[:-1])
     rows = next(iter(compute_features(unlabelled, plan, DELAY_MS)))
     assert set(rows.labels.tolist()) == {-1}
+
+
+def test_repeats_are_left_out_as_the_stream_would(table: pa.Table, tmp_path: Path) -> None:
+    """The same id within the time is a repeat whatever it says; without the setting it is not."""
+    once = CONTRACT.model_copy(update={"deduplicate": 60_000})
+    times = np.array(table["at"])
+    again = table.slice(0, 200).set_column(
+        table.column_names.index("at"), "at", pa.array(times[:200] + 60_000)
+    )
+    later = table.slice(200, 100).set_column(
+        table.column_names.index("at"), "at", pa.array(times[200:300] + 60_001)
+    )
+    pq.write_table(pa.concat_tables([table, again, later]), tmp_path / "repeated.parquet")
+    pq.write_table(pa.concat_tables([table, later]), tmp_path / "clean.parquet")
+    repeated = open_events(tmp_path / "repeated.parquet", once, "fraud")
+    clean = open_events(tmp_path / "clean.parquet", CONTRACT, "fraud")
+    assert without_repeats(clean) is clean
+    ours, wanted = (training_matrix(file, PLAN, DELAY_MS) for file in (repeated, clean))
+    np.testing.assert_array_equal(ours.matrix, wanted.matrix)
+    np.testing.assert_array_equal(ours.labels, wanted.labels)
+    np.testing.assert_array_equal(ours.times, wanted.times)
+    rows = [
+        write_features(tmp_path / f"{n}.parquet", file, PLAN, DELAY_MS)
+        for n, file in enumerate((repeated, clean))
+    ]
+    assert rows == [700, 700]
+    for name in (*PLAN.names, "id", "at", "fraud"):
+        columns = [pq.read_table(tmp_path / f"{n}.parquet")[name].to_numpy() for n in (0, 1)]
+        np.testing.assert_array_equal(*columns)
+    assert without_repeats(repeated).repeats == 200
+    assert without_repeats(open_events(tmp_path / "clean.parquet", once)).repeats == 0
+    taken = open_events(tmp_path / "repeated.parquet", CONTRACT, "fraud")
+    assert len(training_matrix(taken, PLAN, DELAY_MS).labels) > len(wanted.labels)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from streams.events.contract import EventContract, Field
 from streams.events.labels import progress_header
 from streams.events.rejection import Reason
+from streams.features.repeat_filter import RepeatFilter
 from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.position import Position
@@ -492,3 +493,34 @@ def _answered(runs: list[list[Message]], condemned: set[tuple[tuple[str, int], i
     events, labels = work.events, work.labels
     columns = (events.times, work.partitions, work.offsets, work.arrived, labels.before)
     return events.ids, [each.tolist() for each in columns], labels.ids, bad, committed(work)
+
+
+def test_repeats_are_as_if_they_had_not_been_sent() -> None:
+    """Neither queued nor let into the order of time; they are passed once all before them is."""
+    once = RepeatFilter(1_000, texts=False)
+    intake = Intake(CONTRACT, EVENTS, None, AlignmentSettings(), lambda: NOW, repeats=once)
+    intake.assign([Position(EVENTS, 0, 0), Position(EVENTS, 1, 0)])
+    feed(
+        intake,
+        event(0, OLD, event_id=1),
+        event(1, OLD + 9, event_id=2),
+        event(2, OLD, event_id=1),
+        event(3, OLD + 500, event_id=2),
+        event(4, OLD, event_id=1, headers=[("weir.reason", b"failed")]),
+        event(0, OLD + 9, event_id=1, partition=1),  # another partition, another event
+    )
+    assert (intake.waiting, len(once)) == (4, 3)
+    intake.finish(EVENTS, 0)
+    intake.finish(EVENTS, 1)
+    work = take(intake, 2)
+    assert (work.events.ids, work.repeats) == ([1, 1], 0)
+    assert committed(work) == {(EVENTS, 0): 1, (EVENTS, 1): 1}
+    work = take(intake)
+    assert (work.events.ids, work.repeats) == ([2, 1], 2)
+    assert committed(work) == {(EVENTS, 0): 5}
+    feed(intake, event(5, OLD, event_id=1), event(6, OLD, event_id=2))
+    work = take(intake)
+    assert (len(work.events), work.repeats, committed(work)) == (0, 2, {(EVENTS, 0): 7})
+    intake.assign([Position(EVENTS, 0, 1), Position(EVENTS, 1, 1)])
+    feed(intake, event(1, OLD + 9, event_id=2), event(2, OLD, event_id=1))
+    assert (intake.waiting, len(once)) == (1, 3)

@@ -1,0 +1,84 @@
+"""A producer that sends its events twice: with event.deduplicate each has one answer."""
+
+import os
+import threading
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from front_door import Trained, weir
+from running_scorer import Scorer
+
+from inference.evaluation.topic_reading import read_scores
+from streams.files.event_file import EventFile, open_events
+from streams.kafka.consuming import read_to_end
+from streams.replay.pace import Pace
+from streams.replay.replay import Replayer
+from weir.config.settings import EXAMPLE_FILE, Settings, load_settings
+
+COUNT = 600
+
+
+def send(settings: Settings, file: EventFile, count: int) -> None:
+    """Send the first events of the file, perhaps again."""
+    Replayer(file, settings.kafka, settings.topics, settings.labels, Pace(), limit=count).run(
+        threading.Event()
+    )
+
+
+@pytest.mark.parametrize("topology", ["fused", "staged"])
+def test_each_id_has_one_answer_whenever_it_comes_again(
+    config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer], topology: str
+) -> None:
+    name = f"repeats-{os.urandom(4).hex()}"
+    sections: dict[str, Any] = {
+        "event": tomllib.loads(EXAMPLE_FILE.read_text())["event"] | {"deduplicate": "30d"},
+        "loop": {"group": name, "topology": topology, "session_timeout": "6s"},
+        "stages": {"prefix": name},
+    }
+    path = config(snapshots={"every": "1s"}, **sections)
+    settings = load_settings(path)
+    assert weir("topics", "-c", path).returncode == 0
+    file = open_events(trained.events, settings.event, settings.labels.field)
+
+    def wait_for(scorer: Scorer, answered: int, left_out: int) -> None:
+        wanted = {"weir_events_total": answered, "weir_duplicate_events_total": left_out}
+        scorer.wait_for(lambda: scorer.metrics().items() >= wanted.items(), 120)
+
+    send(settings, file, COUNT)
+    scorer = start(path)
+    wait_for(scorer, COUNT, 0)
+    send(settings, file, COUNT)
+    wait_for(scorer, COUNT, COUNT)
+    scorer.wait_for(lambda: scorer.metrics()["weir_lag_records"] == 0)
+    scorer.wait_for(lambda: len(manifests(settings)) >= (4 if topology == "staged" else 1))
+    assert scorer.end() == 0, scorer.log
+
+    send(settings, file, COUNT + 100)
+    scorer = start(path)
+    wait_for(scorer, 100, COUNT)
+    assert scorer.end() == 0, scorer.log
+    assert "from a snapshot" in scorer.log
+
+    send(settings, file, COUNT + 100)
+    scorer = start(config(snapshots={"enabled": False}, **sections))
+    wait_for(scorer, 0, COUNT + 100)
+    assert scorer.end() == 0, scorer.log
+    assert "from a snapshot" not in scorer.log
+
+    scores = read_scores(settings.kafka, settings.topics.scores)
+    assert (len(scores.ids), scores.duplicates) == (COUNT + 100, 0)
+
+
+def manifests(settings: Settings) -> set[bytes]:
+    """Whole snapshots of events partitions, or of all of a fused scorer's."""
+    topic = settings.topics.events.encode()
+    keys = {
+        message.key() or b""
+        for batch in read_to_end(settings.kafka, settings.topics.snapshots)
+        for message in batch
+    }
+    staged = settings.loop.topology == "staged"
+    return {key for key in keys if key.endswith(b"manifest") and (topic in key or not staged)}
