@@ -24,7 +24,7 @@ def exact_ids(ids: list[Any], *, texts: bool) -> NDArray[np.int64]:
     """Event ids as words that are the same for the same id only.
 
     An int is itself, shape (n, 1). Texts are hashed to 128 bits, shape (n, 2): among a billion ids
-    the odds that any two share theirs are one to 10**21.
+    the odds that any two share theirs are less than one to 10**20.
     """
     if not texts:
         return np.array(ids, np.int64).reshape(-1, 1)

@@ -206,7 +206,8 @@ class Restorer:
         if missing:
             complain_of_missing_history(
                 self._settings,
-                "input that the windows look back on has expired: " + ", ".join(sorted(missing)),
+                "input that windows (or event.deduplicate) look back on has expired: "
+                + ", ".join(sorted(missing)),
             )
 
 

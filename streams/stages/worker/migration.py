@@ -272,7 +272,8 @@ class Migration:
         if missing:
             complain_of_missing_history(
                 self._snapshots,
-                "input that the windows look back on has expired: " + ", ".join(missing),
+                "input that windows (or event.deduplicate) look back on has expired: "
+                + ", ".join(missing),
             )
 
     def _began(self, consumer: Any, place: TopicPartition, now: int) -> bool:

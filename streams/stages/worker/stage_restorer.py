@@ -168,6 +168,6 @@ class StageRestorer:
         topic, partition = restoring.place
         complain_of_missing_history(
             self._settings,
-            f"what the windows look back on has expired: {topic}[{partition}] before offset "
-            f"{first}",
+            f"what windows (or event.deduplicate) look back on has expired: {topic}[{partition}] "
+            f"before offset {first}",
         )
