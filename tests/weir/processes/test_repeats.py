@@ -5,7 +5,6 @@ import threading
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from front_door import Trained, weir
@@ -33,12 +32,12 @@ def test_each_id_has_one_answer_whenever_it_comes_again(
     config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer], topology: str
 ) -> None:
     name = f"repeats-{os.urandom(4).hex()}"
-    sections: dict[str, Any] = {
-        "event": tomllib.loads(EXAMPLE_FILE.read_text())["event"] | {"deduplicate": "30d"},
-        "loop": {"group": name, "topology": topology, "session_timeout": "6s"},
-        "stages": {"prefix": name},
-    }
-    path = config(snapshots={"every": "1s"}, **sections)
+    path = config(
+        event=tomllib.loads(EXAMPLE_FILE.read_text())["event"] | {"deduplicate": "30d"},
+        loop={"group": name, "topology": topology, "session_timeout": "6s"},
+        stages={"prefix": name},
+        snapshots={"every": "1s"},
+    )
     settings = load_settings(path)
     assert weir("topics", "-c", path).returncode == 0
     file = open_events(trained.events, settings.event, settings.labels.field)
@@ -61,12 +60,6 @@ def test_each_id_has_one_answer_whenever_it_comes_again(
     wait_for(scorer, 100, COUNT)
     assert scorer.end() == 0, scorer.log
     assert "from a snapshot" in scorer.log
-
-    send(settings, file, COUNT + 100)
-    scorer = start(config(snapshots={"enabled": False}, **sections))
-    wait_for(scorer, 0, COUNT + 100)
-    assert scorer.end() == 0, scorer.log
-    assert "from a snapshot" not in scorer.log
 
     scores = read_scores(settings.kafka, settings.topics.scores)
     assert (len(scores.ids), scores.duplicates) == (COUNT + 100, 0)
