@@ -122,21 +122,23 @@ class EventRouter(Router):
         """
         self._remember()
         decoded, offsets, arrived = self._decode(messages)
-        count = len(decoded.events)
+        before = decoded.positions
         if self.memory is not None:
             decoded = self.memory.new_among(decoded, offsets, messages)
-        repeats = count - len(decoded.events)
         at = decoded.positions
         rows = self._rows(decoded, offsets[at], arrived[at])
         step = self._step(messages, end, decoded.rejected, rows)
         if step is None or self.memory is None:
             return step
+        repeats = 0
+        if at.size < before.size:  # what is routed again, for other features, was counted before
+            repeats = int((offsets[np.setdiff1d(before, at)] >= self._judged_to).sum())
 
         def when_visible(committed: Committed) -> None:
             step.when_visible(committed)
             self._count_repeats(repeats)
 
-        return replace(step, when_visible=when_visible, rows=count)
+        return replace(step, when_visible=when_visible, rows=before.size)
 
     def _decode(
         self, messages: Sequence[Message]
