@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from streams.features.state import FeatureState
 from tests.registry_server import Registry, fetch_registry
 from weir.broker import BrokerSettings, LocalBroker
+from weir.config.settings import EXAMPLE_FILE, load_settings
 
 MakeTopics = Callable[..., list[str]]
 
@@ -20,6 +22,16 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 _LONG_FIRST = ("tests/weir/processes/", "tests/weir/", "tests/streams/loop/", "tests/")
 """Whole processes take longest; a file of theirs that began last would be waited for alone."""
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the kernels of windows, half a minute on a new machine.
+
+    Else each of the processes that run at once at the beginning would do so.
+    """
+    if not hasattr(session.config, "workerinput"):
+        settings = load_settings(EXAMPLE_FILE)
+        FeatureState(settings.plan(), settings.windows).warm_up()
 
 
 @pytest.hookimpl(tryfirst=True)
