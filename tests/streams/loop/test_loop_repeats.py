@@ -91,7 +91,7 @@ def test_repeats_are_left_out_at_once_and_after_restarts(
         wait(done(world, task, 400))
         wait(lambda: set(loop.lag().values()) == {0})  # their offsets are committed, too
         world.send(10)
-        wait(lambda: loop._pointer is not None and task.committed_events >= 410)
+        wait(lambda: loop._snapshots.pointer is not None and task.committed_events >= 410)
 
     task = SumOfOnes(world.answers)
     with running(world.loop(task, **written)):  # from the snapshot, and what came after it
