@@ -21,8 +21,8 @@ from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import read_to_end
 from streams.kafka.topics import TopicSettings
+from streams.loop.fused.task import Answers
 from streams.loop.settings import LoopSettings
-from streams.loop.task import Answers
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import split_plan
 from streams.stages.worker.loop import StagedLoop

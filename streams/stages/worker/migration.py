@@ -25,7 +25,7 @@ from streams.kafka.consuming import is_end, read_ready
 from streams.kafka.partition import PartitionId
 from streams.kafka.topic_partitions import partitions_of
 from streams.kafka.topics import TopicSettings
-from streams.loop.restorer import complain_of_missing_history
+from streams.loop.fused.restorer import complain_of_missing_history
 from streams.loop.settings import LoopSettings
 from streams.snapshots import SnapshotSettings
 from streams.stages.common.feature_version import Version

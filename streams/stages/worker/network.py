@@ -16,7 +16,7 @@ from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topic_partitions import TopicError, partitions_of
 from streams.kafka.topics import TopicSettings
-from streams.loop.task import Answers
+from streams.loop.fused.task import Answers
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import StagedPlan
 from streams.stages.common.task import StageTask

@@ -10,7 +10,7 @@ from running_sum import RunningSum
 
 from streams.features.repeat_filter import RepeatFilter
 from streams.intake.input_batch import InputBatch
-from streams.loop.task import Answers
+from streams.loop.fused.task import Answers
 from streams.transactions.outcome import Outgoing
 
 SECOND_MS = 1_000

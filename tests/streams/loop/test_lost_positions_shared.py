@@ -15,7 +15,7 @@ from streams.kafka.consuming import read_to_end
 from streams.kafka.topic_partitions import widen_topics
 from streams.kafka.topic_watch import PositionLostError
 from streams.loop.settings import LoopSettings
-from streams.loop.stateless_loop import StatelessLoop
+from streams.loop.stateless.loop import StatelessLoop
 from streams.stages.worker.loop import StagedLoop
 
 

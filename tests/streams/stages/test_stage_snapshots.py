@@ -18,8 +18,8 @@ from streams.intake.position import Position
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import read_to_end
-from streams.loop.restorer import MissingHistoryError
-from streams.loop.task import StateMismatchError
+from streams.loop.fused.restorer import MissingHistoryError
+from streams.loop.fused.task import StateMismatchError
 from streams.snapshots import Pointer, SnapshotSettings
 from streams.snapshots.senders import MemberSender
 from streams.snapshots.writer import SnapshotWriter, observe_nothing

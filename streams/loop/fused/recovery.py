@@ -9,11 +9,11 @@ from confluent_kafka import KafkaException
 from streams.intake.intake import Intake
 from streams.intake.position import Position
 from streams.kafka.cluster_watch import passes
+from streams.loop.fused.state_snapshots import StateSnapshots
+from streams.loop.fused.task import Task
 from streams.loop.group_member import GroupMember
 from streams.loop.growth import Growth
 from streams.loop.position_check import RefuseGone
-from streams.loop.state_snapshots import StateSnapshots
-from streams.loop.task import Task
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from confluent_kafka import TopicPartition
 
 from streams.intake.position import Position
+from streams.loop.fused.state_snapshots import StateSnapshots
 from streams.loop.group_member import GroupMember
-from streams.loop.state_snapshots import StateSnapshots
 from streams.transactions.outcome import Aborted, Committed, Outgoing
 from streams.transactions.transactor import Transactor
 

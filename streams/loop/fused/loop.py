@@ -23,15 +23,15 @@ from streams.intake.position import Position
 from streams.kafka.client import KafkaSettings
 from streams.kafka.consuming import note_errors
 from streams.kafka.partition import PartitionId, PartitionIds
-from streams.loop.bisection import Bisection
-from streams.loop.commits import Commits, InFlight
 from streams.loop.frame import LoopFrame
+from streams.loop.fused.bisection import Bisection
+from streams.loop.fused.commits import Commits, InFlight
+from streams.loop.fused.recovery import Recovery
+from streams.loop.fused.state_snapshots import StateSnapshots
+from streams.loop.fused.task import Task
 from streams.loop.linger import Linger
-from streams.loop.recovery import Recovery
 from streams.loop.settings import LoopSettings
 from streams.loop.stage_clock import StageClock
-from streams.loop.state_snapshots import StateSnapshots
-from streams.loop.task import Task
 from streams.snapshots import SnapshotSettings
 from streams.transactions.errors import FencedError
 from streams.transactions.outcome import Aborted, Committed

@@ -22,7 +22,7 @@ from streams.kafka.partition import PartitionId
 from streams.kafka.topic_watch import TopicWatch
 from streams.loop.growth import Growth
 from streams.loop.position_check import PositionCheck
-from streams.loop.start_finder import RestoredState, StartFinder, Starting
+from streams.loop.stateless.start_finder import RestoredState, StartFinder, Starting
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from streams.intake.intake import Intake
 from streams.intake.position import Position
 from streams.kafka.client import KafkaSettings
-from streams.loop.restorer import Restorer
-from streams.loop.task import Task
+from streams.loop.fused.restorer import Restorer
+from streams.loop.fused.task import Task
 from streams.snapshots import Pointer, SnapshotSettings, SnapshotTaker
 from streams.snapshots.parts import Buffer
 from streams.snapshots.writer import Observe
