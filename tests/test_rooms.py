@@ -16,8 +16,10 @@ FLOORS = {
     "streams": """
         streams/base
         streams/events
-        streams/kafka/batches
+        streams/kafka/batches streams/kafka/connection
         streams/kafka
+        streams/kafka/topics
+        streams/kafka/rights streams/kafka/records
         streams/transactions
         streams/dead_letters
         streams/files
@@ -150,7 +152,7 @@ def test_a_wrong_arrow_is_found(tmp_path: Path) -> None:
         "import inference.serving.policy\n"
         "from streams.loop.growth import Growth\n"
         "from streams.stages.join.joiner import Joiner\n"
-        "from streams.kafka import topics\n"
+        "from streams.kafka import client\n"
         "import numpy\n"
     )
     assert upward(file, "streams/stages/route") == [

@@ -27,9 +27,9 @@ from streams.intake.time_merge import (
     TimeMerge,
     monotonic_ms,
 )
-from streams.kafka.consuming import is_end, note_errors
 from streams.kafka.message import headers_of
 from streams.kafka.partition import PartitionId
+from streams.kafka.records.consuming import is_end, note_errors
 
 _NO_MARKS = np.empty((2, 0), np.int64)
 

@@ -21,8 +21,8 @@ from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.position import Position
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import note_errors
 from streams.kafka.partition import PartitionId, PartitionIds
+from streams.kafka.records.consuming import note_errors
 from streams.loop.frame import LoopFrame
 from streams.loop.fused.bisection import Bisection
 from streams.loop.fused.commits import Commits, InFlight

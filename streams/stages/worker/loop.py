@@ -18,9 +18,9 @@ from streams.events.rejection import Rejected
 from streams.features.state import FeatureState
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.committed_offsets import OffsetAsker
-from streams.kafka.consuming import note_errors
 from streams.kafka.partition import PartitionId, PartitionIds
-from streams.kafka.topic_partitions import partitions_of
+from streams.kafka.records.consuming import note_errors
+from streams.kafka.topics.topic_partitions import partitions_of
 from streams.loop.frame import LoopFrame
 from streams.loop.linger import Linger
 from streams.loop.settings import LoopSettings

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from confluent_kafka import Message
 
-from streams.kafka.consuming import is_end
 from streams.kafka.partition import PartitionId
+from streams.kafka.records.consuming import is_end
 from streams.loop.stage_clock import StageClock
 from streams.stages.common.messages import MessageError
 from streams.stages.common.step import StagePosition, Step

@@ -15,7 +15,7 @@ from streams.formats import SchemaRegistrySettings, event_decoder
 from streams.intake.intake import Intake
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
+from streams.kafka.records.consuming import read_to_end
 from streams.loop.fused.loop import FusedLoop
 from streams.loop.settings import LoopSettings
 

@@ -8,7 +8,7 @@ from confluent_kafka.admin import ConfigResource, ResourceType
 from counting import MakeTopics
 
 from streams.kafka.client import KafkaSettings, connect
-from streams.kafka.topic_partitions import TopicError
+from streams.kafka.topics.topic_partitions import TopicError
 from streams.loop.stateless.keyed_state import KeyedState, PartitionState
 from streams.loop.stateless.state_topic import ensure_state_topic, read_state
 

@@ -19,7 +19,7 @@ from loop_world import Running, running, wait
 from streams.base.bounded_calls import StoppedError
 from streams.dead_letters.letter import read_dead_letter
 from streams.kafka.client import KafkaSettings
-from streams.kafka.topic_partitions import TopicError
+from streams.kafka.topics.topic_partitions import TopicError
 from streams.loop.stateless.loop import Processed, RecordRefusedError, StatelessLoop
 from streams.transactions.errors import FencedError
 

@@ -17,7 +17,7 @@ from streams.features.window_settings import WindowSettings
 from streams.intake.position import Position
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
+from streams.kafka.records.consuming import read_to_end
 from streams.loop.fused.restorer import MissingHistoryError
 from streams.loop.fused.task import StateMismatchError
 from streams.snapshots import Pointer, SnapshotSettings

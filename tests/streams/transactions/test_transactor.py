@@ -16,7 +16,7 @@ from streams.base import bounded_calls as waiting_module
 from streams.base.bounded_calls import StoppedError
 from streams.kafka.client import KafkaSettings
 from streams.kafka.cluster_watch import ClusterWatch
-from streams.kafka.consuming import read_to_end
+from streams.kafka.records.consuming import read_to_end
 from streams.transactions import call_watch
 from streams.transactions import transactor as transactor_module
 from streams.transactions.errors import FencedError, OutlivedError
