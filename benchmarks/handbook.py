@@ -27,7 +27,7 @@ from inference.evaluation.topic_reading import join_labels, read_labels, read_sc
 from streams.files.event_file import open_events
 from streams.files.id_file import read_ids
 from streams.kafka.client import KafkaSettings, connect
-from streams.kafka.topics import ensure_topics
+from streams.kafka.topics.weir_topics import ensure_topics
 from streams.replay.replay import Pace
 from weir.broker import LocalBroker
 from weir.cli.dates import parse_time_ms

@@ -36,8 +36,8 @@ from inference.serving.metrics import STAGES
 from streams.files.event_file import EventFile, open_events
 from streams.intake.input_batch import InputBatch
 from streams.kafka.client import KafkaSettings, connect
-from streams.kafka.topics import TopicSettings, ensure_topics
-from streams.loop.task import Answers
+from streams.kafka.topics.weir_topics import TopicSettings, ensure_topics
+from streams.loop.fused.task import Answers
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
 from streams.transactions.outcome import Committed, Outgoing

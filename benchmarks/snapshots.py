@@ -27,10 +27,10 @@ from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings, connect
-from streams.kafka.topics import ROLES, TopicSettings, ensure_topics
-from streams.loop.fused_loop import FusedLoop
+from streams.kafka.topics.weir_topics import ROLES, TopicSettings, ensure_topics
+from streams.loop.fused.loop import FusedLoop
+from streams.loop.fused.task import Answers
 from streams.loop.settings import LoopSettings
-from streams.loop.task import Answers
 from streams.snapshots import SnapshotSettings
 from streams.transactions.outcome import Committed, Outgoing
 from weir.broker import BrokerSettings, LocalBroker

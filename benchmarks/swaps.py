@@ -44,8 +44,8 @@ from streams.base.clock import now_ms
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
 from streams.files.event_file import EventFile, open_events
 from streams.kafka.client import connect
-from streams.kafka.consuming import read_to_end
-from streams.kafka.publisher import Publisher
+from streams.kafka.records.consuming import read_to_end
+from streams.kafka.records.publisher import Publisher
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
 from weir.broker import BrokerSettings, LocalBroker

@@ -26,7 +26,7 @@ from benchmarks.harness import DATA, arguments, report
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
 from streams.files.event_file import EventFile, open_events
 from streams.kafka.client import connect
-from streams.kafka.consuming import consume_ready
+from streams.kafka.records.consuming import consume_ready
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
 from weir.broker import BrokerSettings, LocalBroker

@@ -16,8 +16,10 @@ FLOORS = {
     "streams": """
         streams/base
         streams/events
-        streams/kafka/batches
+        streams/kafka/batches streams/kafka/connection
         streams/kafka
+        streams/kafka/topics
+        streams/kafka/rights streams/kafka/records
         streams/transactions
         streams/dead_letters
         streams/files
@@ -28,6 +30,7 @@ FLOORS = {
         streams/intake
         streams/snapshots
         streams/loop
+        streams/loop/fused streams/loop/stateless
         streams/stages/common
         streams/stages/join streams/stages/route streams/stages/entity
         streams/stages/worker
@@ -147,9 +150,9 @@ def test_a_wrong_arrow_is_found(tmp_path: Path) -> None:
     file.write_text(
         "from weir.config.settings import Settings\n"
         "import inference.serving.policy\n"
-        "from streams.loop.task import Task\n"
+        "from streams.loop.growth import Growth\n"
         "from streams.stages.join.joiner import Joiner\n"
-        "from streams.kafka import topics\n"
+        "from streams.kafka import client\n"
         "import numpy\n"
     )
     assert upward(file, "streams/stages/route") == [

@@ -21,9 +21,9 @@ from streams.kafka.batches.bad_batch import rejection_of
 from streams.kafka.client import KafkaSettings
 from streams.kafka.lag_metric import LagCollector
 from streams.kafka.partition import PartitionId
-from streams.kafka.publisher import Publisher
-from streams.loop.group_reader import GroupReader
+from streams.kafka.records.publisher import Publisher
 from streams.loop.position_check import PositionCheck
+from streams.loop.stateless.group_reader import GroupReader
 
 logger = logging.getLogger(__name__)
 

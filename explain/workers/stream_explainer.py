@@ -20,7 +20,7 @@ from streams.events.rejection import Reason, Rejected
 from streams.kafka.client import KafkaSettings
 from streams.kafka.lag_metric import LagCollector
 from streams.kafka.partition import PartitionId
-from streams.loop.stateless_loop import Processed, StatelessLoop
+from streams.loop.stateless.loop import Processed, StatelessLoop
 from streams.transactions.outcome import Outgoing
 
 logger = logging.getLogger(__name__)

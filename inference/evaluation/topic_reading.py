@@ -16,8 +16,8 @@ from streams.events.labels import label_contract, read_progress
 from streams.events.record_batch import RecordBatch
 from streams.files.columns import UNLABELLED
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
 from streams.kafka.message import headers_of
+from streams.kafka.records.consuming import read_to_end
 
 Progress = Callable[[int, int], None]
 

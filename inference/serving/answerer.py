@@ -27,8 +27,8 @@ from streams.feature_log import FeatureLogWriter
 from streams.features.feature_rows import FeatureRows
 from streams.features.plan import FeaturePlan
 from streams.intake.input_batch import InputBatch
-from streams.kafka.topics import TopicSettings
-from streams.loop.task import Answers
+from streams.kafka.topics.weir_topics import TopicSettings
+from streams.loop.fused.task import Answers
 from streams.transactions.outcome import Committed, Outgoing
 
 _DEADLINE = "deadline"

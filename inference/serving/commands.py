@@ -9,7 +9,7 @@ from inference.errors import InferenceError
 from inference.packages.registry import RegisteredModel
 from inference.serving.policy import PolicySettings
 from streams.base.section import Section
-from streams.kafka.control_topic import ControlRecord
+from streams.kafka.records.control_topic import ControlRecord
 
 CHAMPION_KEY = "champion"
 POLICY_KEY = "policy"

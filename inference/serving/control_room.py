@@ -25,8 +25,8 @@ from inference.serving.commands import (
 from inference.serving.policy import PolicySettings
 from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
-from streams.kafka.control_topic import ControlReader, ControlRecord
-from streams.kafka.publisher import PublishError
+from streams.kafka.records.control_topic import ControlReader, ControlRecord
+from streams.kafka.records.publisher import PublishError
 from streams.transactions.control_writer import ControlWriter
 from streams.transactions.errors import FencedError
 

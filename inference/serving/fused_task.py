@@ -12,12 +12,12 @@ from streams.features.repeat_filter import RepeatFilter, refuse_ids
 from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
 from streams.intake.input_batch import InputBatch
-from streams.loop.task import Answers, StateMismatchError
+from streams.loop.fused.task import Answers, StateMismatchError
 from streams.transactions.outcome import Committed
 
 
 class Scorer:
-    """A `streams.loop.task.Task`: feature windows, and what answers by them.
+    """A `streams.loop.fused.task.Task`: feature windows, and what answers by them.
 
     Args:
         answerer: answers feature vectors in the order of `plan.names`.

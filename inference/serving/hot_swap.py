@@ -33,7 +33,7 @@ from inference.serving.open_model import OpenModel
 from inference.serving.policy import Policy, PolicySettings
 from inference.serving.served_model import ServedModel
 from inference.serving.status_reporter import StatusReporter
-from streams.kafka.control_topic import ControlRecord
+from streams.kafka.records.control_topic import ControlRecord
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from confluent_kafka import Message
 
 from streams.dead_letters.letter import DeadLetter, read_dead_letter
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
 from streams.kafka.message import Header, headers_of
+from streams.kafka.records.consuming import read_to_end
 
 REQUEUED_HEADER = "weir.requeued"
 

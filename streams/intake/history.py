@@ -11,7 +11,7 @@ from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.position import Position
 from streams.kafka.batches.consumer import PassingConsumer
-from streams.kafka.consuming import is_end, read_ready
+from streams.kafka.records.consuming import is_end, read_ready
 
 logger = logging.getLogger(__name__)
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from streams.events.contract import EventContract
 from streams.events.json_decoder import Decoder, TryAgainLaterError
 from streams.events.labels import label_contract, read_progress
-from streams.events.rejection import Reason, Rejected
 from streams.features.label_batch import LabelBatch
 from streams.features.repeat_filter import RepeatFilter
-from streams.intake.input_batch import BadRecord, InputBatch
+from streams.intake.bad_records import BadRecords
+from streams.intake.held_records import HeldRecords
+from streams.intake.input_batch import InputBatch
 from streams.intake.partition_queue import ARRIVED, OFFSET, TIME, PartitionQueue
 from streams.intake.position import NO_TIME, Position
 from streams.intake.repeats import LeftOut
@@ -26,21 +27,13 @@ from streams.intake.time_merge import (
     TimeMerge,
     monotonic_ms,
 )
-from streams.kafka.batches.bad_batch import rejection_of
-from streams.kafka.consuming import is_end, note_errors
 from streams.kafka.message import headers_of
+from streams.kafka.partition import PartitionId
+from streams.kafka.records.consuming import is_end, note_errors
 
-_HOLD_MS = 250
-"""After how long records that could not be decoded yet are tried again."""
-
-_TRY_AT_ONCE = 1_000
-
-_NONE = np.empty(0, np.intp)
 _NO_MARKS = np.empty((2, 0), np.int64)
 
 _STAMP = itemgetter(1)
-
-_Place = tuple[str, int]
 
 
 class Intake:
@@ -76,13 +69,10 @@ class Intake:
             self._decoders[labels_topic] = Decoder(label_contract(contract))
         self._id_of = self._decoders[events_topic].getter(contract.id)
         self._merge = TimeMerge(settings, now_ms, self._id_of, steady_ms)
-        self._queues: dict[_Place, PartitionQueue] = {}
-        self._bad: list[BadRecord] = []
-        self._steady_ms = steady_ms
-        self._held: dict[_Place, list[Message]] = {}
-        self._held_until_ms = 0
-        self._rejected_on_reread: dict[_Place, dict[int, str]] = {}
-        self._taken_to: dict[_Place, int] = {}
+        self._queues: dict[PartitionId, PartitionQueue] = {}
+        self._bad = BadRecords()
+        self._held = HeldRecords(steady_ms)
+        self._taken_to: dict[PartitionId, int] = {}
         self._left_out = LeftOut(repeats) if repeats is not None else None
         self._decode_s = 0.0
 
@@ -99,16 +89,16 @@ class Intake:
     @property
     def holding(self) -> bool:
         """Whether records can't be decoded yet: they are tried again when `feed` is called."""
-        return bool(self._held)
+        return self._held.any
 
-    def queued(self) -> dict[_Place, int]:
+    def queued(self) -> dict[PartitionId, int]:
         """How many records each partition has queued, or holds until they can be decoded."""
         return {
-            place: len(queue.items) + len(self._held.get(place, ()))
+            place: len(queue.items) + self._held.count(place)
             for place, queue in self._queues.items()
         }
 
-    def positions(self, with_queued: bool = False) -> dict[_Place, int]:
+    def positions(self, with_queued: bool = False) -> dict[PartitionId, int]:
         """Next offset of each partition: to be taken, or behind what is queued."""
         return {
             place: queue.next_offset if with_queued else queue.position
@@ -135,13 +125,8 @@ class Intake:
             for each in partitions
         }
         self._taken_to = {place: queue.next_offset for place, queue in self._queues.items()}
-        self._rejected_on_reread = {
-            place: left
-            for place, queue in self._queues.items()
-            if (left := _from(self._rejected_on_reread.get(place, {}), queue.next_offset))
-        }
-        self._bad = []
-        self._held = {}
+        self._bad.assign(self._queues)
+        self._held.clear()
         if self._left_out is not None:
             self._left_out.assign(self._queues.values())
         self._merge.set_queues(self._queues.values())
@@ -152,7 +137,7 @@ class Intake:
 
     def reject_on_reread(self, topic: str, partition: int, offset: int, why: str) -> None:
         """Take this record for a bad one when it is read again, until `assign` begins behind it."""
-        self._rejected_on_reread.setdefault((topic, partition), {})[offset] = why
+        self._bad.reject_on_reread((topic, partition), offset, why)
 
     def finish(self, topic: str, partition: int) -> None:
         """Let nobody wait for a partition that is read no further."""
@@ -172,17 +157,14 @@ class Intake:
             note_errors(messages)
             messages = [each for each in messages if each.error() is None or is_end(each)]
         for place, run in self._by_partition(messages):
-            if place in self._held:
-                self._held[place] += run
-            else:
+            if not self._held.queue_behind(place, run):
                 self._feed_queue(place, run)
-        if self._held and self._steady_ms() >= self._held_until_ms:
-            held, self._held = self._held, {}
-            for place, run in held.items():
-                self._feed_held(place, run)
+        self._held.try_again(self._feed_queue)
         self._decode_s += perf_counter() - start
 
-    def _by_partition(self, messages: Sequence[Message]) -> Iterator[tuple[_Place, list[Message]]]:
+    def _by_partition(
+        self, messages: Sequence[Message]
+    ) -> Iterator[tuple[PartitionId, list[Message]]]:
         """What was consumed of each of our partitions; the client hands out each in one piece."""
         # Here and below a message's methods are taken of its class: `map` then calls each in C,
         # four times as fast as by `methodcaller`.
@@ -192,15 +174,7 @@ class Intake:
                 if (topic, partition) in self._queues:
                     yield (topic, partition), list(run)
 
-    def _feed_held(self, place: _Place, run: list[Message]) -> None:
-        """Try again what was held, in pieces: a long queue is not gone through for a short part."""
-        for first in range(0, len(run), _TRY_AT_ONCE):
-            self._feed_queue(place, run[first : first + _TRY_AT_ONCE])
-            if place in self._held:
-                self._held[place] += run[first + _TRY_AT_ONCE :]
-                return
-
-    def _feed_queue(self, place: _Place, run: list[Message]) -> None:
+    def _feed_queue(self, place: PartitionId, run: list[Message]) -> None:
         queue = self._queues[place]
         kind = type(run[0])
         messages = list(filterfalse(kind.error, run))
@@ -212,8 +186,7 @@ class Intake:
         queued = self._queue(queue, messages, offsets) if messages else 0
         end = run[-1:] if is_end(run[-1]) else []
         if queued < len(messages):
-            self._held[place] = messages[queued:] + end
-            self._held_until_ms = self._steady_ms() + _HOLD_MS
+            self._held.hold(place, messages[queued:] + end)
             # It has nothing to give for now, which live events don't wait for; but it is not
             # silent, so that history does.
             queue.caught_up, queue.spoke, queue.idle = True, True, False
@@ -231,7 +204,7 @@ class Intake:
         arrived = np.fromiter(map(_STAMP, map(kind.timestamp, messages)), np.int64, ready)
         arrived[arrived <= 0] = self._now_ms()  # stamped by nobody
         marks = _NO_MARKS if queue.is_event else self._marks(messages, values, arrived)
-        rejected = self._rejected_among(queue, offsets)
+        rejected = self._bad.among(queue.place, offsets)
         left = np.arange(ready)
         if marks.size or rejected.size:
             left = np.delete(left, np.concatenate([marks[0], rejected]))
@@ -243,13 +216,9 @@ class Intake:
             marks, rejected = marks[:, marks[0] < ready], rejected[rejected < ready]
             if not ready:
                 return 0
-        why = self._rejected_on_reread.get(queue.place, {})
-        for i in rejected.tolist():
-            failed = Rejected(i, Reason.FAILED, None, why[int(offsets[i])])
-            self._bad.append(BadRecord(messages[i], failed))
+        self._bad.add_reread(queue.place, messages, rejected)
         for bad in decoded.rejected:
-            message = messages[left[bad.position]]
-            self._bad.append(BadRecord(message, rejection_of(message, bad)))
+            self._bad.add(messages[left[bad.position]], bad)
         events, at = decoded.events, left[decoded.positions]
         if queue.is_event and self._left_out is not None and len(events):
             new = self._left_out.positions_of_new(
@@ -266,13 +235,6 @@ class Intake:
         queue.add(events.records, numbers, next_offset, reached[np.searchsorted(marks[0], at)])
         queue.completed_to(int(reached[-1]) - 1)
         return ready
-
-    def _rejected_among(
-        self, queue: PartitionQueue, offsets: NDArray[np.int64]
-    ) -> NDArray[np.intp]:
-        """Positions of those to be rejected on re-read."""
-        rejected = self._rejected_on_reread.get(queue.place)
-        return np.flatnonzero(np.isin(offsets, list(rejected))) if rejected else _NONE
 
     def _marks(
         self, messages: list[Message], values: list[bytes | None], arrived: NDArray[np.int64]
@@ -295,7 +257,7 @@ class Intake:
         repeats.
         """
         merged = self._merge.take(limit)
-        bad = self._reached_bad()
+        bad = self._bad.reached(self._queues)
         repeats = 0
         if self._left_out is not None:
             repeats = self._left_out.reached(
@@ -335,19 +297,3 @@ class Intake:
         decoder = self._decoders[self.labels_topic]
         batch = decoder.batch(merged.labels, np.zeros(len(merged.labels), np.int64))
         return LabelBatch(batch.ids, batch.numbers("label"), merged.label_before)
-
-    def _reached_bad(self) -> list[BadRecord]:
-        if not self._bad:
-            return []
-        reached: list[BadRecord] = []
-        later: list[BadRecord] = []
-        for bad in self._bad:
-            place = (bad.message.topic(), bad.message.partition())
-            ready = bad.message.offset() < self._queues[place].position
-            (reached if ready else later).append(bad)
-        self._bad = later
-        return reached
-
-
-def _from(rejected: dict[int, str], first: int) -> dict[int, str]:
-    return {offset: why for offset, why in rejected.items() if offset >= first}

@@ -1,3 +1,3 @@
-"""Kafka without transactions: client settings, topics, ACLs, authorization, consuming,
-publishing, lag, the control topic, and what is wrong with a connection.
+"""Kafka without transactions: how clients are made, whether the cluster is there and lets us,
+how partitions are named, what is committed, and the lag.
 """

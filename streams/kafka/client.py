@@ -19,8 +19,8 @@ from pydantic import Field, SecretStr, field_serializer, model_validator
 from streams.base.errors import UNAVAILABLE, WRONG_USE, WeirError
 from streams.base.secrets import check_files, check_one_source, hide, secret_of
 from streams.base.section import Section
-from streams.kafka.client_log import ClientLog
-from streams.kafka.connection_diagnosis import explain_refusal, explain_settings
+from streams.kafka.connection.client_log import ClientLog
+from streams.kafka.connection.diagnosis import explain_refusal, explain_settings
 
 logger = logging.getLogger(__name__)
 

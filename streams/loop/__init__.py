@@ -1,1 +1,1 @@
-"""Exactly-once loops: the fused scorer's, what restores its state, and its group membership."""
+"""What exactly-once loops share: how a run begins and ends, and their membership in a group."""

@@ -7,7 +7,7 @@ from threading import Event
 from streams.kafka.client import KafkaSettings
 from streams.kafka.cluster_watch import ClusterWatch
 from streams.kafka.partition import PartitionId, PartitionIds
-from streams.kafka.topic_watch import TopicState, TopicWatch
+from streams.kafka.topics.topic_watch import TopicState, TopicWatch
 from streams.loop.group_member import GroupMember
 from streams.loop.growth import Growth
 from streams.loop.position_check import PositionCheck, RefuseGone, nothing_gone

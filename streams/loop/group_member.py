@@ -11,9 +11,9 @@ from streams.intake.position import Position
 from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.client import KafkaSettings, watermarks
 from streams.kafka.cluster_watch import ClusterWatch, passes
-from streams.kafka.consuming import consume_ready
 from streams.kafka.lag import lag_of
 from streams.kafka.partition import PartitionId, PartitionIds
+from streams.kafka.records.consuming import consume_ready
 from streams.loop.rivals import Rivals
 from streams.loop.settings import LoopSettings
 from streams.transactions.errors import FencedError

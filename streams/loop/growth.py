@@ -7,7 +7,7 @@ from time import monotonic
 from confluent_kafka import KafkaException
 
 from streams.kafka.authorization import AuthorizationError
-from streams.kafka.topic_watch import TopicWatch
+from streams.kafka.topics.topic_watch import TopicWatch
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from streams.kafka.client import KafkaSettings, watermarks
 from streams.kafka.cluster_watch import passes
 from streams.kafka.committed_offsets import OffsetAsker
 from streams.kafka.partition import PartitionId
-from streams.kafka.topic_watch import PositionLostError, TopicState, topic_states
+from streams.kafka.topics.topic_watch import PositionLostError, TopicState, topic_states
 from streams.transactions.position_log import LoggedPosition, PositionLog, read_positions
 
 logger = logging.getLogger(__name__)

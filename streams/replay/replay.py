@@ -19,9 +19,9 @@ from streams.events.labels import LabelSettings
 from streams.files.columns import UNLABELLED
 from streams.files.event_file import EventFile
 from streams.kafka.client import KafkaSettings, connect
-from streams.kafka.publisher import Publisher
-from streams.kafka.topic_partitions import TopicError
-from streams.kafka.topics import Role, TopicSettings, partition_counts
+from streams.kafka.records.publisher import Publisher
+from streams.kafka.topics.topic_partitions import TopicError
+from streams.kafka.topics.weir_topics import Role, TopicSettings, partition_counts
 from streams.replay.pace import Pace, Schedule
 from streams.replay.sender import ReplaySender
 

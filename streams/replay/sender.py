@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from streams.events.json_encoder import EventEncoder
 from streams.events.labels import Label, progress_header
 from streams.files.event_file import EventFile
-from streams.kafka.publisher import Publisher
-from streams.kafka.topics import TopicSettings
+from streams.kafka.records.publisher import Publisher
+from streams.kafka.topics.weir_topics import TopicSettings
 
 _CHUNK = 500
 

@@ -10,8 +10,8 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from streams.intake.position import Position
 from streams.kafka.batches.consumer import PassingConsumer
-from streams.kafka.consuming import is_end, read_ready
 from streams.kafka.message import Header, headers_of
+from streams.kafka.records.consuming import is_end, read_ready
 from streams.snapshots.parts import FORMAT, SNAPSHOT_HEADER, Manifest, hash_part, is_key_of, unframe
 from streams.snapshots.pointer import Pointer
 

@@ -1,4 +1,4 @@
-"""Commands on the control topic, one writer at a time; `streams.kafka.control_topic` reads it."""
+"""Commands on the control topic, one writer at a time; `ControlReader` reads them."""
 
 from contextlib import suppress
 from typing import Self
@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings
-from streams.kafka.publisher import PublishError
+from streams.kafka.records.publisher import PublishError
 from streams.transactions.errors import FencedError
 from streams.transactions.patience import patiently
 

@@ -11,8 +11,8 @@ import msgspec
 from confluent_kafka import TopicPartition
 
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
 from streams.kafka.partition import PartitionId
+from streams.kafka.records.consuming import read_to_end
 from streams.transactions.outcome import Outgoing
 
 

@@ -23,8 +23,8 @@ from streams.features.label_batch import LabelBatch
 from streams.features.repeat_filter import RepeatFilter
 from streams.features.window_settings import WindowSettings
 from streams.intake.input_batch import BadRecord, InputBatch
-from streams.kafka.topics import TopicSettings
-from streams.loop.task import Answers
+from streams.kafka.topics.weir_topics import TopicSettings
+from streams.loop.fused.task import Answers
 from streams.transactions.outcome import Outgoing
 
 START = 1_750_000_000_000

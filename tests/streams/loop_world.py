@@ -13,8 +13,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from running_sum import RunningSum, make_loop
 
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
-from streams.loop.fused_loop import FusedLoop
+from streams.kafka.records.consuming import read_to_end
+from streams.loop.fused.loop import FusedLoop
 
 START = 1_600_000_000_000
 PARTITIONS = 4

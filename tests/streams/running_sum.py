@@ -18,9 +18,9 @@ from streams.intake.input_batch import InputBatch
 from streams.intake.intake import Intake
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
-from streams.loop.fused_loop import FusedLoop
+from streams.loop.fused.loop import FusedLoop
+from streams.loop.fused.task import Answers, StateMismatchError
 from streams.loop.settings import LoopSettings
-from streams.loop.task import Answers, StateMismatchError
 from streams.snapshots import SnapshotSettings
 from streams.transactions.outcome import Committed, Outgoing
 

@@ -19,10 +19,10 @@ from streams.features.window_settings import WindowSettings
 from streams.intake.input_batch import InputBatch
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
-from streams.kafka.topics import TopicSettings
+from streams.kafka.records.consuming import read_to_end
+from streams.kafka.topics.weir_topics import TopicSettings
+from streams.loop.fused.task import Answers
 from streams.loop.settings import LoopSettings
-from streams.loop.task import Answers
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import split_plan
 from streams.stages.worker.loop import StagedLoop

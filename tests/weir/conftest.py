@@ -13,7 +13,7 @@ from running_scorer import Scorer
 from secured import Secured
 
 from streams.files.event_file import open_events
-from streams.kafka.topics import ROLES
+from streams.kafka.topics.weir_topics import ROLES
 from weir.cli import console
 from weir.config.settings import load_settings
 from weir.main import main

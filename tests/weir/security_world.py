@@ -15,10 +15,10 @@ from front_door import environment, write_settings
 from secured import Secured
 
 from inference.evaluation.topic_reading import LabelledScores, read_scores
-from streams.kafka.acls import Acl, Process, acls_of
 from streams.kafka.client import KafkaSettings
-from streams.kafka.permission_check import grant
-from streams.kafka.topics import ROLES
+from streams.kafka.rights.acls import Acl, Process, acls_of
+from streams.kafka.rights.permission_check import grant
+from streams.kafka.topics.weir_topics import ROLES
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import usage
 

@@ -33,7 +33,7 @@ from streams.features.window_settings import WindowSettings
 from streams.formats import SchemaRegistrySettings
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
-from streams.kafka.topics import ROLES, TopicSettings
+from streams.kafka.topics.weir_topics import ROLES, TopicSettings
 from streams.loop.settings import LoopSettings
 from streams.snapshots import SnapshotSettings
 from streams.stages.common.names import StageTopics

@@ -14,7 +14,7 @@ from inference.packages.mlflow_connection import RegistryError
 from inference.packages.package import ModelPackage, PackageError
 from inference.packages.registry import CHAMPION_ALIAS
 from streams.kafka.client import KafkaSettings, connect
-from streams.kafka.topics import ensure_topics
+from streams.kafka.topics.weir_topics import ensure_topics
 from streams.replay.pace import Pace
 from weir.broker import BrokerError, LocalBroker
 from weir.cli.console import draws, stderr, steps_bar

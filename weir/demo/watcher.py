@@ -13,8 +13,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from inference.serving.score_record import Score
 from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import is_end
 from streams.kafka.message import headers_of
+from streams.kafka.records.consuming import is_end
 
 _BATCH = 5_000
 _POLL_S = 0.02

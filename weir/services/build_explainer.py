@@ -18,7 +18,7 @@ from inference.packages.package import ModelPackage
 from inference.packages.registry import Registry
 from streams.base.bounded_calls import StoppedError
 from streams.kafka.client import KafkaSettings, connect
-from streams.kafka.topics import TopicSettings, ensure_beside
+from streams.kafka.topics.weir_topics import TopicSettings, ensure_beside
 from weir.config.settings import Settings
 from weir.reasons import open_catalogue
 

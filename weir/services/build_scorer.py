@@ -14,8 +14,8 @@ from inference.serving.commands import ScorerReport, Standing, encode, report_ke
 from inference.serving.hot_swap import HotSwap
 from inference.serving.metrics import ScorerMetrics
 from streams.kafka.client import KafkaSettings
-from streams.kafka.control_topic import ControlReader, write_control
-from streams.kafka.publisher import PublishError
+from streams.kafka.records.control_topic import ControlReader, write_control
+from streams.kafka.records.publisher import PublishError
 from weir.config.settings import Settings
 from weir.services.build_explainer import inline_explainer
 from weir.services.scorer_loops import fused_loop, staged_loop

@@ -12,7 +12,7 @@ from streams.features.state import FeatureState
 from streams.formats import event_decoder
 from streams.intake.intake import Intake
 from streams.kafka.client import KafkaSettings, connect
-from streams.loop.fused_loop import FusedLoop
+from streams.loop.fused.loop import FusedLoop
 from streams.stages.worker.loop import StagedLoop
 from streams.stages.worker.migration import Migration
 from streams.stages.worker.network import StageNetwork

@@ -13,7 +13,7 @@ from inference.serving.commands import ScorerReport
 from inference.serving.hot_swap import HotSwap
 from inference.serving.metrics import ScorerMetrics
 from streams.base.bounded_calls import StoppedError
-from streams.kafka.control_topic import ControlReader
+from streams.kafka.records.control_topic import ControlReader
 from weir.services.process_tuning import give_way
 
 logger = logging.getLogger(__name__)

@@ -25,9 +25,9 @@ from prometheus_client import (
 )
 
 from streams.base.bounded_calls import StoppedError, in_thread
-from streams.kafka.acls import Acl
 from streams.kafka.client import KafkaSettings
-from streams.kafka.permission_check import named_denials
+from streams.kafka.rights.acls import Acl
+from streams.kafka.rights.permission_check import named_denials
 from weir.config.settings import Settings, load_settings
 from weir.services.health import Health, WatchedStop
 from weir.services.http_port import answering

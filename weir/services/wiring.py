@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from confluent_kafka.admin import AdminClient
 
 from inference.packages.registry import Registry
-from streams.kafka.acls import Acl, Process, Usage, acls_of
 from streams.kafka.client import KafkaSettings, KafkaUnavailableError, connect
-from streams.kafka.permission_check import check_rights
-from streams.kafka.topics import ROLES, SCORER_ROLES, Role, ensure_topics
+from streams.kafka.rights.acls import Acl, Process, Usage, acls_of
+from streams.kafka.rights.permission_check import check_rights
+from streams.kafka.topics.weir_topics import ROLES, SCORER_ROLES, Role, ensure_topics
 from streams.stages.worker.stage_topics import ensure_stage_topics
 from weir.broker import LocalBroker
 from weir.config.settings import Settings

@@ -10,7 +10,7 @@ from streams.features.dump_format import DumpMismatchError as WrongState
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
-from streams.loop.task import StateMismatchError
+from streams.loop.fused.task import StateMismatchError
 from streams.stages.common.consumed_rows import QueueKey, number_of, queue_of
 from streams.stages.common.messages import SourceProgress
 from streams.stages.common.step import StagePosition

@@ -16,7 +16,7 @@ from streams.intake.partition_queue import TIME
 from streams.intake.position import NO_TIME
 from streams.intake.time_merge import AlignmentSettings, MergedRecords, TimeMerge
 from streams.intake.time_merge import monotonic_ms as _monotonic_ms
-from streams.loop.task import StateMismatchError
+from streams.loop.fused.task import StateMismatchError
 from streams.stages.common.consumed_rows import ConsumedRows, QueueKey
 from streams.stages.common.messages import MessageError, RowCodec, SourceProgress
 from streams.stages.common.split import EntityPart

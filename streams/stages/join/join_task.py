@@ -13,7 +13,7 @@ from streams.features.feature_rows import FeatureRows
 from streams.features.label_batch import LabelBatch
 from streams.features.state import FeatureState
 from streams.intake.input_batch import BadRecord, InputBatch
-from streams.loop.task import Answers
+from streams.loop.fused.task import Answers
 from streams.stages.common.stateful_stage import StatefulStage
 from streams.stages.common.step import StagePosition, Step
 from streams.stages.common.task import records_and_end

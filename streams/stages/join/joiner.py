@@ -14,7 +14,7 @@ from streams.features.feature_rows import FeatureRows
 from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
 from streams.intake.position import NO_TIME
-from streams.loop.task import StateMismatchError
+from streams.loop.fused.task import StateMismatchError
 from streams.stages.common.messages import (
     EVENTS,
     FEATURES,

@@ -12,7 +12,7 @@ from streams.features.dump_format import Buffer, CorruptStateError, DumpMismatch
 from streams.features.repeat_filter import RepeatFilter
 from streams.intake.repeats import new_among
 from streams.kafka.message import Message
-from streams.loop.task import StateMismatchError
+from streams.loop.fused.task import StateMismatchError
 from streams.stages.route.routing import offset_of
 
 

@@ -7,32 +7,33 @@ the group has committed for it, while the others go on.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Event
-from time import monotonic, perf_counter
-from typing import NamedTuple
+from time import monotonic
 
-from confluent_kafka import KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaException, Message
 
 from streams.events.rejection import Rejected
 from streams.features.state import FeatureState
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.committed_offsets import OffsetAsker
-from streams.kafka.consuming import is_end, note_errors
 from streams.kafka.partition import PartitionId, PartitionIds
-from streams.kafka.topic_partitions import partitions_of
+from streams.kafka.records.consuming import note_errors
+from streams.kafka.topics.topic_partitions import partitions_of
 from streams.loop.frame import LoopFrame
 from streams.loop.linger import Linger
 from streams.loop.settings import LoopSettings
 from streams.loop.stage_clock import StageClock
-from streams.snapshots import Pointer, SnapshotSettings
+from streams.snapshots import SnapshotSettings
 from streams.snapshots.writer import Observe, observe_nothing
 from streams.stages.common.messages import MessageError
-from streams.stages.common.step import StagePosition, Step, position_of, with_pointer
+from streams.stages.common.step import position_of
 from streams.stages.common.task import StageTask
+from streams.stages.worker.own_tasks import OwnTasks
 from streams.stages.worker.partition_startup import PartitionStartup
 from streams.stages.worker.passed_batches import PassedBatches
+from streams.stages.worker.shared_transaction import SharedTransaction
 from streams.stages.worker.snapshot_keeper import SnapshotKeeper
 from streams.stages.worker.stage_restorer import StageRestorer
 from streams.transactions.errors import RecordRefusedError
@@ -69,8 +70,9 @@ class StagedLoop(LoopFrame):
         rejected: told which of these went there, once that is visible.
     """
 
-    # These two from `run` on.
+    # These three from `run` on.
     _keeper: SnapshotKeeper
+    _shared: SharedTransaction
     _startup: PartitionStartup
 
     def __init__(
@@ -118,9 +120,7 @@ class StagedLoop(LoopFrame):
             kafka, self._snapshots, snapshot_topic, settings.group, note_restored
         )
         self._passed = PassedBatches(dead_letters, rejected)
-        self._tasks: dict[PartitionId, StageTask] = {}
-        self._positions: dict[PartitionId, StagePosition | None] = {}
-        self._in_flight: dict[PartitionId, _InFlight] = {}
+        self._tasks = OwnTasks(self._passed, self._stages)
         self._observe_at = self._rest_at = 0.0
 
     def lag(self) -> dict[PartitionId, int]:
@@ -140,6 +140,7 @@ class StagedLoop(LoopFrame):
 
     def _open(self) -> None:
         self._keeper = self._new_keeper()
+        self._shared = SharedTransaction(self._transactor, self._member, self._keeper, self._passed)
         asker = OffsetAsker(self._kafka, self._settings.group)
         self._startup = PartitionStartup(
             self._member, self._new_task, self._restorer, asker, self._refuse_gone
@@ -155,8 +156,7 @@ class StagedLoop(LoopFrame):
             self._round()
 
     def _round(self) -> None:
-        waits = any(task.waiting for task in self._tasks.values())
-        timeout = _HELD_POLL_S if waits or self._startup.any else _IDLE_POLL_S
+        timeout = _HELD_POLL_S if self._tasks.waiting or self._startup.any else _IDLE_POLL_S
         messages = self._member.poll(
             _BUSY_POLL_S if self._transactor.busy else timeout, lambda: self._stages.lap("wait")
         )
@@ -169,34 +169,22 @@ class StagedLoop(LoopFrame):
         self._feed(messages)  # before any task is made anew: these were read for those of before
         self._startup.begin()
         self._take_up_newcomers()
-        self._member.note_lag({place: task.next_offset for place, task in self._tasks.items()})
+        self._member.note_lag(self._tasks.next_offsets())
         self._stages.lap("upkeep")
         if self._transactor.busy:
             return
         self._settle(wait=True)
-        self._keeper.write_one(self._tasks)
-        if self._linger.due(sum(task.waiting for task in self._tasks.values())):
+        self._keeper.write_one(self._tasks.by_place)
+        if self._linger.due(self._tasks.waiting):
             self._submit()
 
     def _feed(self, messages: Sequence[Message]) -> None:
-        by_place: dict[PartitionId, list[Message]] = {}
-        for message in messages:
-            if message.error() is None or is_end(message):
-                place = (message.topic() or "", message.partition() or 0)
-                by_place.setdefault(place, []).append(message)
-        self._stages.lap("upkeep")
-        for place, run in by_place.items():
-            if place in self._tasks:
-                committed = self._positions[place]
-                self._passed.note(place, run, committed.offset if committed is not None else -1)
-                try:
-                    self._tasks[place].feed(run)
-                except MessageError as error:
-                    # Another worker may have seen sooner that a source has got partitions.
-                    if self._growth.look_now():
-                        return
-                    raise MessageError(f"{place[0]}[{place[1]}] {error}") from error
-                self._lap_of(self._tasks[place])
+        try:
+            self._tasks.feed(messages)
+        except MessageError:
+            # Another worker may have seen sooner that a source has got partitions.
+            if not self._growth.look_now():
+                raise
 
     def _take_up_partitions(self) -> None:
         """Begin all tasks anew, for more source partitions than they knew of."""
@@ -210,70 +198,39 @@ class StagedLoop(LoopFrame):
     def _submit(self) -> None:
         """Begin a transaction of what all tasks have to say, or of where they are at rest."""
         self._stages.lap("upkeep")
-        steps = {}
-        for place, task in self._tasks.items():
-            step = task.take(self._settings.max_batch)
-            self._lap_of(task)
-            if step is not None:
-                steps[place] = _Made(step, perf_counter())
+        steps = self._tasks.take(self._settings.max_batch)
         if steps:
             self._linger.begun()
         if steps or monotonic() >= self._rest_at:
-            for place, task in self._tasks.items():
-                step = task.rest() if place not in steps else None
-                if step is not None:
-                    steps[place] = _Made(step, perf_counter())
+            steps |= self._tasks.rest(but=steps)
         if steps:
             self._rest_at = monotonic() + _AT_REST_S
-            self._begin(steps)
-
-    def _begin(self, steps: "Mapping[PartitionId, _Made]") -> None:
-        now = perf_counter()
-        self._in_flight = {
-            place: _InFlight(self._tasks[place], step, self._keeper.pointer(place), now - made_at)
-            for place, (step, made_at) in steps.items()
-        }
-        outgoing = [out for one in self._in_flight.values() for out in one.step.outgoing]
-        for place, one in self._in_flight.items():
-            outgoing += self._passed.letters(place, one.step.position.offset)
-        offsets = [
-            TopicPartition(
-                *place, one.step.position.offset, with_pointer(one.step.position, one.pointer)
-            )
-            for place, one in self._in_flight.items()
-        ]
-        self._transactor.submit(outgoing, offsets, self._member.group_metadata())
-        self._stages.lap("upkeep")
-        self._stages.tell()
-
-    def _lap_of(self, task: StageTask) -> None:
-        if task.stage is None:
-            self._stages.skip()
-        else:
-            self._stages.lap(task.stage)
+            self._shared.begin(self._tasks.by_place, steps)
+            self._stages.lap("upkeep")
+            self._stages.tell()
 
     def _settle(self, *, wait: bool) -> None:
         """Take note of what became of the transaction in flight."""
-        outcome = self._transactor.settle(wait=wait)
+        settled = self._shared.settle(wait=wait)
         self._stages.lap("commit_wait")
-        if outcome is None:
+        if settled is None:
             return
-        in_flight, self._in_flight = self._in_flight, {}
+        in_flight, outcome = settled
+        tasks = self._tasks.by_place
         # A partition may be gone by now, and even back, with another task.
-        ours = {place for place, one in in_flight.items() if self._tasks.get(place) is one.task}
+        ours = {place for place, one in in_flight.items() if tasks.get(place) is one.task}
         if isinstance(outcome, Committed):
-            for place, (task, step, pointer, waited_s) in in_flight.items():
+            for place, (_, step, pointer, waited_s) in in_flight.items():
                 step.when_visible(replace(outcome, waited_s=waited_s))
                 if place in ours:
-                    task.commit()
-                    self._positions[place] = step.position
+                    self._tasks.commit(place, step.position)
                     self._passed.committed(place, step.position.offset)
                     self._keeper.note_committed(place, pointer, step.rows)
             if any(one.step.outgoing for one in in_flight.values()):
                 self._note_committed(outcome)
             if monotonic() >= self._observe_at:
                 self._observe_at = monotonic() + _OBSERVE_S
-                self._observe([state for task in self._tasks.values() for state in task.states])
+                self._observe([state for task in tasks.values() for state in task.states])
             return
         if outcome.records_at_fault:
             raise RecordRefusedError(
@@ -295,9 +252,7 @@ class StagedLoop(LoopFrame):
         except KafkaException:
             committed = {}
         for place in places:
-            if place in committed and committed[place] == self._positions[place]:
-                self._tasks[place].rollback()
-            else:
+            if place not in committed or not self._tasks.rollback(place, committed[place]):
                 self._on_lost([place])
                 self._on_assigned([place])
 
@@ -315,12 +270,11 @@ class StagedLoop(LoopFrame):
             self._startup.forget(place)
             self._keeper.forget(place)
             self._passed.forget(place)
-            self._tasks.pop(place, None)
+            self._tasks.forget(place)
 
     def _take_up_newcomers(self) -> None:
         for restoring in self._startup.restored():
-            self._tasks[restoring.place] = restoring.task
-            self._positions[restoring.place] = restoring.position
+            self._tasks.add(restoring)
         for restoring in self._startup.caught_up():
             stateful = restoring.task.stateful
             if stateful is not None:
@@ -340,23 +294,3 @@ class StagedLoop(LoopFrame):
             member=lambda: self._member.group_metadata(),
             observe=self._observe_snapshot,
         )
-
-
-class _Made(NamedTuple):
-    """What a task has to say, and since when; seconds of `perf_counter`."""
-
-    step: Step
-    at: float
-
-
-class _InFlight(NamedTuple):
-    """What a task has to say in the transaction in flight, and the snapshot it commits.
-
-    Attributes:
-        waited_s: seconds for which it waited for what others have to say.
-    """
-
-    task: StageTask
-    step: Step
-    pointer: Pointer | None
-    waited_s: float

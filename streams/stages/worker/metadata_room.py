@@ -7,7 +7,7 @@ with its source partitions and the number of entities, so it is looked at before
 from collections.abc import Callable
 from functools import partial
 
-from streams.kafka.topic_partitions import TopicError
+from streams.kafka.topics.topic_partitions import TopicError
 from streams.stages.common.consumed_rows import ConsumedRows
 from streams.stages.common.feature_version import Version
 from streams.stages.common.names import StageTopics

@@ -21,11 +21,11 @@ from streams.events.json_decoder import Decoder
 from streams.intake.position import NO_TIME
 from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings, stable_offsets, watermarks
-from streams.kafka.consuming import is_end, read_ready
 from streams.kafka.partition import PartitionId
-from streams.kafka.topic_partitions import partitions_of
-from streams.kafka.topics import TopicSettings
-from streams.loop.restorer import complain_of_missing_history
+from streams.kafka.records.consuming import is_end, read_ready
+from streams.kafka.topics.topic_partitions import partitions_of
+from streams.kafka.topics.weir_topics import TopicSettings
+from streams.loop.fused.restorer import complain_of_missing_history
 from streams.loop.settings import LoopSettings
 from streams.snapshots import SnapshotSettings
 from streams.stages.common.feature_version import Version

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.features.plan import FeaturePlan
 from streams.kafka.authorization import AuthorizationError, is_denial
-from streams.kafka.topics import TopicSettings
+from streams.kafka.topics.weir_topics import TopicSettings
 from streams.loop.rivals import split_client_id
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import StagedPlan

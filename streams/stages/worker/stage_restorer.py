@@ -10,8 +10,8 @@ from time import monotonic
 
 from streams.kafka.client import KafkaSettings
 from streams.kafka.partition import PartitionId
-from streams.loop.restorer import MissingHistoryError, complain_of_missing_history
-from streams.loop.task import StateMismatchError
+from streams.loop.fused.restorer import MissingHistoryError, complain_of_missing_history
+from streams.loop.fused.task import StateMismatchError
 from streams.snapshots import Pointer, SnapshotGoneError, SnapshotSettings, read_snapshot
 from streams.stages.common.stateful_stage import StatefulStage
 from streams.stages.common.step import StagePosition

@@ -3,8 +3,8 @@
 from confluent_kafka.admin import AdminClient
 
 from streams.base.errors import HISTORY_MISSING, WeirError
-from streams.kafka.topic_partitions import partitions_of, wait_until_known, widen_topics
-from streams.kafka.topics import TopicSettings, make_topics
+from streams.kafka.topics.topic_partitions import partitions_of, wait_until_known, widen_topics
+from streams.kafka.topics.weir_topics import TopicSettings, make_topics
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import StagedPlan
 

@@ -24,7 +24,7 @@ from explain.workers.sink import ExplanationSink, SinkMetrics
 from streams.base.bounded_calls import StoppedError
 from streams.dead_letters.reader import DeadLetterReader, StoredDeadLetter
 from streams.kafka.client import KafkaSettings
-from streams.kafka.publisher import Publisher
+from streams.kafka.records.publisher import Publisher
 from tests.postgres_server import Postgres
 from tests.raw_producer import produce_unreadable
 

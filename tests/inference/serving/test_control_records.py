@@ -23,7 +23,7 @@ from inference.serving.commands import (
     report_key,
 )
 from inference.serving.policy import PolicySettings
-from streams.kafka.control_topic import ControlRecord
+from streams.kafka.records.control_topic import ControlRecord
 
 A, B, C = (ModelVersion(version=number, package=f"{number}" * 64) for number in (1, 2, 3))
 

@@ -8,7 +8,7 @@ from inference.serving.commands import CHAMPION_KEY, POLICY_KEY, ScorerReport, e
 from inference.serving.control_room import ControlRoom, Given
 from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
-from streams.kafka.control_topic import ControlRecord
+from streams.kafka.records.control_topic import ControlRecord
 
 MODEL = "a" * 64
 

@@ -23,7 +23,7 @@ from streams.features.repeat_filter import RepeatFilter
 from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
 from streams.intake.input_batch import InputBatch
-from streams.loop.task import StateMismatchError
+from streams.loop.fused.task import StateMismatchError
 from streams.transactions.outcome import Committed
 
 

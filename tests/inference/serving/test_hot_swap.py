@@ -35,7 +35,7 @@ from inference.serving.policy import PolicyError, PolicySettings
 from inference.serving.served_model import ServedModel
 from inference.training.train import train
 from streams.base.section import Section
-from streams.kafka.control_topic import ControlRecord
+from streams.kafka.records.control_topic import ControlRecord
 
 
 class Watched(CpuEngine):

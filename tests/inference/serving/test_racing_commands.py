@@ -26,7 +26,7 @@ from inference.serving.commands import (
 from inference.serving.control_room import ControlRoom
 from inference.serving.policy import PolicySettings
 from streams.kafka.client import KafkaSettings
-from streams.kafka.control_topic import ControlReader, ControlRecord, write_control
+from streams.kafka.records.control_topic import ControlReader, ControlRecord, write_control
 from streams.transactions.control_writer import ControlWriter
 from streams.transactions.errors import FencedError
 

@@ -14,7 +14,7 @@ from streams.dead_letters.reader import EVERYTHING, DeadLetterReader, RecordAddr
 from streams.dead_letters.requeue import RequeueError, Requeuer
 from streams.events.rejection import Reason, Rejected
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
+from streams.kafka.records.consuming import read_to_end
 from streams.transactions.errors import FencedError
 from tests.streams.settled import wait_until_settled
 

@@ -15,8 +15,8 @@ from streams.formats import SchemaRegistrySettings, event_decoder
 from streams.intake.intake import Intake
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
-from streams.loop.fused_loop import FusedLoop
+from streams.kafka.records.consuming import read_to_end
+from streams.loop.fused.loop import FusedLoop
 from streams.loop.settings import LoopSettings
 
 AVRO = CONTRACT.model_copy(update={"format": "avro"})

@@ -161,7 +161,7 @@ def test_history_waits_for_a_held_partition():
 
 def test_a_registry_that_comes_and_goes_has_each_record_decoded_once(world, monkeypatch):
     """Each time it is there for one more schema, and away again for the next."""
-    monkeypatch.setattr("streams.intake.intake._TRY_AT_ONCE", 10)
+    monkeypatch.setattr("streams.intake.held_records._TRY_AT_ONCE", 10)
     read, tried = [], []
     read_run, decode = FramedDecoder._read_run, FramedDecoder.decode
 

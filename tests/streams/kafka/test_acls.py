@@ -2,8 +2,8 @@
 
 import pytest
 
-from streams.kafka.acls import COMMANDS, Acl, Process, Usage, acls_of, requeue_acls
-from streams.kafka.topics import ROLES, TopicSettings
+from streams.kafka.rights.acls import COMMANDS, Acl, Process, Usage, acls_of, requeue_acls
+from streams.kafka.topics.weir_topics import ROLES, TopicSettings
 
 TOPICS = TopicSettings(
     events="e",

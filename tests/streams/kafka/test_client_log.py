@@ -11,10 +11,10 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 from deaf_proxy import DeafProxy
 
-from streams.kafka import broker_watch, client_log
 from streams.kafka.client import KafkaSettings
-from streams.kafka.client_log import ClientLog
-from streams.kafka.publisher import Publisher
+from streams.kafka.connection import broker_watch, client_log
+from streams.kafka.connection.client_log import ClientLog
+from streams.kafka.records.publisher import Publisher
 
 
 class Clients:

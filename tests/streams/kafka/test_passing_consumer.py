@@ -12,7 +12,7 @@ from streams.kafka.batches import consumer as consumer_module
 from streams.kafka.batches.bad_batch import BadBatch
 from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import is_end
+from streams.kafka.records.consuming import is_end
 from weir.broker import BrokerSettings, LocalBroker
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from streams.kafka.topic_partitions import TopicError
-from streams.kafka.topics import (
+from streams.kafka.topics.topic_partitions import TopicError
+from streams.kafka.topics.weir_topics import (
     ROLES,
     SCORER_ROLES,
     Role,

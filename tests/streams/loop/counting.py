@@ -17,10 +17,10 @@ from confluent_kafka import Message, Producer
 from running_sum import _die_before_commit
 
 from streams.kafka.client import KafkaSettings, connect
-from streams.kafka.consuming import read_to_end
-from streams.loop.keyed_state import KeyedState
-from streams.loop.state_topic import ensure_state_topic
-from streams.loop.stateless_loop import Processed, StatelessLoop
+from streams.kafka.records.consuming import read_to_end
+from streams.loop.stateless.keyed_state import KeyedState
+from streams.loop.stateless.loop import Processed, StatelessLoop
+from streams.loop.stateless.state_topic import ensure_state_topic
 from streams.transactions.outcome import Outgoing
 
 PARTITIONS = 4

@@ -14,7 +14,7 @@ from streams.base.clock import now_ms
 from streams.dead_letters.letter import DeadLetter, read_dead_letter
 from streams.dead_letters.writer import dead_letters_of
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
+from streams.kafka.records.consuming import read_to_end
 from tests.raw_producer import produce_unreadable
 from tests.restarts.group_lag import lag_of_group
 

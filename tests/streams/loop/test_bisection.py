@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.loop.bisection import Bisection
+from streams.loop.fused.bisection import Bisection
 
 
 def answer_all(count: int, poisoned: set[int], max_batch: int) -> tuple[list[int], list[int], int]:

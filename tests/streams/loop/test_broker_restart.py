@@ -7,7 +7,7 @@ from copy_task import Copy
 from loop_world import PARTITIONS, World, running, wait
 
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
+from streams.kafka.records.consuming import read_to_end
 from streams.loop.settings import LoopSettings
 from streams.stages.worker.loop import StagedLoop
 from tests.restarts.group_lag import lag_of_group

@@ -12,10 +12,10 @@ from counting import MakeTopics
 from loop_world import wait
 
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import consume_ready
-from streams.loop import group_reader
-from streams.loop.group_reader import GroupReader
+from streams.kafka.records.consuming import consume_ready
 from streams.loop.position_check import PositionCheck
+from streams.loop.stateless import group_reader
+from streams.loop.stateless.group_reader import GroupReader
 
 
 def member(

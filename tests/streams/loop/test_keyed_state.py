@@ -8,9 +8,9 @@ from confluent_kafka.admin import ConfigResource, ResourceType
 from counting import MakeTopics
 
 from streams.kafka.client import KafkaSettings, connect
-from streams.kafka.topic_partitions import TopicError
-from streams.loop.keyed_state import KeyedState, PartitionState
-from streams.loop.state_topic import ensure_state_topic, read_state
+from streams.kafka.topics.topic_partitions import TopicError
+from streams.loop.stateless.keyed_state import KeyedState, PartitionState
+from streams.loop.stateless.state_topic import ensure_state_topic, read_state
 
 
 def test_changes_are_taken_back_until_they_are_committed() -> None:

@@ -10,7 +10,7 @@ from running_sum import RunningSum
 
 from streams.features.repeat_filter import RepeatFilter
 from streams.intake.input_batch import InputBatch
-from streams.loop.task import Answers
+from streams.loop.fused.task import Answers
 from streams.transactions.outcome import Outgoing
 
 SECOND_MS = 1_000
@@ -91,7 +91,7 @@ def test_repeats_are_left_out_at_once_and_after_restarts(
         wait(done(world, task, 400))
         wait(lambda: set(loop.lag().values()) == {0})  # their offsets are committed, too
         world.send(10)
-        wait(lambda: loop._pointer is not None and task.committed_events >= 410)
+        wait(lambda: loop._snapshots.pointer is not None and task.committed_events >= 410)
 
     task = SumOfOnes(world.answers)
     with running(world.loop(task, **written)):  # from the snapshot, and what came after it

@@ -13,9 +13,9 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from loop_world import PARTITIONS, MakeTopics, Running, World, running, wait
 
 from streams.intake.position import Position
-from streams.kafka.topic_partitions import widen_topics
-from streams.kafka.topic_watch import PositionLostError
-from streams.loop.fused_loop import FusedLoop
+from streams.kafka.topics.topic_partitions import widen_topics
+from streams.kafka.topics.topic_watch import PositionLostError
+from streams.loop.fused.loop import FusedLoop
 from streams.loop.position_check import OffsetsGoneError
 
 

@@ -11,11 +11,11 @@ from counting import PARTITIONS, CountingWorld, MakeTopics
 from loop_world import Running, running, wait
 
 from streams.kafka.client import KafkaSettings, connect
-from streams.kafka.consuming import read_to_end
-from streams.kafka.topic_partitions import widen_topics
-from streams.kafka.topic_watch import PositionLostError
+from streams.kafka.records.consuming import read_to_end
+from streams.kafka.topics.topic_partitions import widen_topics
+from streams.kafka.topics.topic_watch import PositionLostError
 from streams.loop.settings import LoopSettings
-from streams.loop.stateless_loop import StatelessLoop
+from streams.loop.stateless.loop import StatelessLoop
 from streams.stages.worker.loop import StagedLoop
 
 

@@ -10,8 +10,8 @@ from confluent_kafka.admin import AdminClient
 from loop_world import PARTITIONS, MakeTopics, Running, World, running, wait
 from running_sum import RunningSum
 
-from streams.loop.fused_loop import FusedLoop
-from streams.loop.restorer import MissingHistoryError
+from streams.loop.fused.loop import FusedLoop
+from streams.loop.fused.restorer import MissingHistoryError
 from streams.snapshots import Pointer, newest_pointer
 from streams.transactions.outcome import Outgoing
 

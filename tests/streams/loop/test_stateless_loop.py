@@ -19,8 +19,8 @@ from loop_world import Running, running, wait
 from streams.base.bounded_calls import StoppedError
 from streams.dead_letters.letter import read_dead_letter
 from streams.kafka.client import KafkaSettings
-from streams.kafka.topic_partitions import TopicError
-from streams.loop.stateless_loop import Processed, RecordRefusedError, StatelessLoop
+from streams.kafka.topics.topic_partitions import TopicError
+from streams.loop.stateless.loop import Processed, RecordRefusedError, StatelessLoop
 from streams.transactions.errors import FencedError
 
 
@@ -164,7 +164,7 @@ def test_state_is_complete_before_a_partition_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A transaction of the former owner is committed, and its markers are not all written."""
-    monkeypatch.setattr("streams.loop.state_topic._COMPLAIN_S", 0.1)
+    monkeypatch.setattr("streams.loop.stateless.state_topic._COMPLAIN_S", 0.1)
     former = Producer({"bootstrap.servers": kafka, "transactional.id": world.group + "-former"})
     former.init_transactions(30)
     former.begin_transaction()

@@ -26,10 +26,10 @@ from streams.intake.intake import Intake
 from streams.intake.position import Position
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
-from streams.kafka.publisher import PublishError
-from streams.kafka.topic_partitions import TopicError
-from streams.kafka.topics import TopicSettings
+from streams.kafka.records.consuming import read_to_end
+from streams.kafka.records.publisher import PublishError
+from streams.kafka.topics.topic_partitions import TopicError
+from streams.kafka.topics.weir_topics import TopicSettings
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer, ReplayError, ReplayReport
 

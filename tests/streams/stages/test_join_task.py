@@ -11,7 +11,7 @@ from streams.events.rejection import Reason
 from streams.features.feature_rows import FeatureRows
 from streams.features.window_settings import WindowSettings
 from streams.intake.input_batch import InputBatch
-from streams.loop.task import Answers
+from streams.loop.fused.task import Answers
 from streams.stages.common.step import StagePosition
 from streams.stages.join.join_task import JoinTask
 from streams.transactions.outcome import Committed, Outgoing

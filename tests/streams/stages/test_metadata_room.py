@@ -9,7 +9,7 @@ from test_staged_network import CUSTOMER_FRAUDS, START, TABLES, plan_of, window
 from streams.events.contract import EventContract
 from streams.features.declarations import FeatureDeclaration
 from streams.features.plan import FeaturePlan
-from streams.kafka.topic_partitions import TopicError
+from streams.kafka.topics.topic_partitions import TopicError
 from streams.stages.common.consumed_rows import ConsumedRows
 from streams.stages.common.feature_version import Version
 from streams.stages.common.names import StageTopics

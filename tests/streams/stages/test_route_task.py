@@ -12,7 +12,7 @@ from test_staged_network import CONTRACT, ONCE, START, TABLES, plan_of
 
 from streams.events.contract import EventContract
 from streams.events.json_decoder import Decoded, Decoder, TryAgainLaterError
-from streams.loop.task import StateMismatchError
+from streams.loop.fused.task import StateMismatchError
 from streams.stages.common.messages import RowCodec, open_message
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import split_plan

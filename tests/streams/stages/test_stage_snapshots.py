@@ -17,9 +17,9 @@ from streams.features.window_settings import WindowSettings
 from streams.intake.position import Position
 from streams.intake.time_merge import AlignmentSettings
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
-from streams.loop.restorer import MissingHistoryError
-from streams.loop.task import StateMismatchError
+from streams.kafka.records.consuming import read_to_end
+from streams.loop.fused.restorer import MissingHistoryError
+from streams.loop.fused.task import StateMismatchError
 from streams.snapshots import Pointer, SnapshotSettings
 from streams.snapshots.senders import MemberSender
 from streams.snapshots.writer import SnapshotWriter, observe_nothing

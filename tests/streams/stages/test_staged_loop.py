@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from copy_task import Copy
 
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
+from streams.kafka.records.consuming import read_to_end
 from streams.loop.settings import LoopSettings
 from streams.stages.worker.loop import StagedLoop
 

@@ -16,7 +16,8 @@ from streams.base import bounded_calls as waiting_module
 from streams.base.bounded_calls import StoppedError
 from streams.kafka.client import KafkaSettings
 from streams.kafka.cluster_watch import ClusterWatch
-from streams.kafka.consuming import read_to_end
+from streams.kafka.records.consuming import read_to_end
+from streams.transactions import call_watch
 from streams.transactions import transactor as transactor_module
 from streams.transactions.errors import FencedError, OutlivedError
 from streams.transactions.outcome import Aborted, Committed, Outgoing
@@ -30,7 +31,7 @@ NOWHERE = KafkaSettings(bootstrap_servers="127.0.0.1:1")
 def test_a_call_that_never_comes_back_is_fenced_off(
     kafka: str, make_topics: MakeTopics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactor_module, "_OVERDUE_S", 1.0)
+    monkeypatch.setattr(call_watch, "OVERDUE_S", 1.0)
     settings = KafkaSettings(bootstrap_servers=kafka)
     (topic,) = make_topics("stuck")
     transactor = Transactor(settings, topic, 4_000, Event())
@@ -67,8 +68,8 @@ def test_a_call_that_never_comes_back_leaves_the_id_to_a_successor(
 ) -> None:
     monkeypatch.setattr(transactor_module, "_GRACE_S", 0.0)
     transactor = Transactor(NOWHERE, "hangs", 1_000, Event(), successor=lambda within_s: True)
-    transactor._producer = hanging = Hanging()
-    transactor._overdue_s = 1.0
+    transactor._producer.client = hanging = Hanging()
+    transactor._calls.patience_s = 1.0
     try:
         transactor.submit([], [], None)
         with pytest.raises(FencedError, match="'hangs' took over"):
@@ -80,12 +81,12 @@ def test_a_call_that_never_comes_back_leaves_the_id_to_a_successor(
 def test_after_a_lost_connection_a_call_is_not_waited_for_for_long(
     kafka: str, make_topics: MakeTopics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactor_module, "_OVERDUE_AFTER_LOSS_S", 0.2)
+    monkeypatch.setattr(call_watch, "_OVERDUE_AFTER_LOSS_S", 0.2)
     settings = KafkaSettings(bootstrap_servers=kafka)
     (topic,) = make_topics("lost")
     watch = ClusterWatch(settings)
     transactor = Transactor(settings, topic, 600_000, Event(), watch=watch)
-    transactor._producer = hanging = Hanging()
+    transactor._producer.client = hanging = Hanging()
     group = Consumer(settings.consumer_config(group_id=topic)).consumer_group_metadata()
     try:
         transactor.submit([], [], group)
@@ -104,7 +105,7 @@ def test_after_a_lost_connection_a_call_is_not_waited_for_for_long(
 def test_of_two_that_take_the_id_from_each_other_the_younger_remains(
     kafka: str, make_topics: MakeTopics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactor_module, "_SUCCESSOR_JOINS_S", 0.0)
+    monkeypatch.setattr("streams.transactions.successor._JOINS_S", 0.0)
     settings = KafkaSettings(bootstrap_servers=kafka)
     (topic,) = make_topics("rivals")
     group = Consumer(settings.consumer_config(group_id=topic)).consumer_group_metadata()
@@ -211,9 +212,9 @@ class Hanging:
 
 
 def test_a_start_that_never_comes_back_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transactor_module, "_OVERDUE_S", 0.1)
+    monkeypatch.setattr(transactor_module, "OVERDUE_S", 0.1)
     transactor = Transactor(NOWHERE, "hanging", 1_000, Event())
-    transactor._producer = hanging = Hanging()
+    transactor._producer.client = hanging = Hanging()
     try:
         with pytest.raises(OutlivedError, match=r"not come back for 1.1 s: start again"):
             transactor.start()
@@ -233,7 +234,7 @@ class TakenOver:
 
 def test_who_learns_only_when_aborting_that_it_was_replaced_says_so() -> None:
     transactor = Transactor(NOWHERE, "ours", 10_000, Event())
-    transactor._producer = TakenOver()
+    transactor._producer.client = TakenOver()
     transactor.submit([], [], None)
     with pytest.raises(FencedError, match="transactional id 'ours' took over"):
         transactor.settle(wait=True)
@@ -245,7 +246,7 @@ def test_who_is_told_to_stop_waits_a_moment_for_a_cluster_that_is_away(
     monkeypatch.setattr(waiting_module, "_FAREWELL_S", 0.5)
     stop = Event()
     transactor = Transactor(NOWHERE, "stopped", 600_000, stop)
-    transactor._producer = hanging = Hanging()
+    transactor._producer.client = hanging = Hanging()
     told = Timer(0.3, stop.set)
     told.start()
     try:

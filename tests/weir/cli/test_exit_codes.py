@@ -19,7 +19,7 @@ from streams.base.errors import WeirError
 from streams.dead_letters.requeue import RequeueError
 from streams.kafka.authorization import AuthorizationError
 from streams.kafka.client import ClientSettingsError, KafkaUnavailableError
-from streams.loop.restorer import MissingHistoryError
+from streams.loop.fused.restorer import MissingHistoryError
 from streams.stages.worker.migration import FeaturesChangedError
 from streams.transactions.errors import FencedError, OutlivedError
 from weir.cli.exit_codes import explain

@@ -18,7 +18,7 @@ from front_door import environment, write_settings
 from explain.store.appending import Appender
 from explain.store.queries import Reader
 from streams.kafka.client import KafkaSettings
-from streams.kafka.publisher import Publisher
+from streams.kafka.records.publisher import Publisher
 from weir.config.settings import load_settings
 
 DAY_MS = 86_400_000

@@ -19,7 +19,7 @@ from front_door import environment, weir, write_events, write_settings
 from inference.evaluation.topic_reading import read_scores
 from streams.features.state import FeatureState
 from streams.files.event_file import open_events
-from streams.kafka.topics import ROLES
+from streams.kafka.topics.weir_topics import ROLES
 from weir import __version__
 from weir.config.settings import EXAMPLE_FILE, load_settings
 from weir.main import Commands

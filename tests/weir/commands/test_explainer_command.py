@@ -18,8 +18,8 @@ from explain.record.record import read
 from explain.writing.flagged import read_flagged
 from inference.evaluation.topic_reading import read_scores
 from streams.dead_letters.letter import read_dead_letter
-from streams.kafka.consuming import read_to_end
-from streams.kafka.topics import Role
+from streams.kafka.records.consuming import read_to_end
+from streams.kafka.topics.weir_topics import Role
 from weir.config.settings import Settings, load_settings
 from weir.services.build_explainer import RecordWriters
 from weir.services.wiring import open_registry

@@ -18,7 +18,7 @@ from explain.record.record import Record, canonical
 from explain.writing.key_ring import KeyRing
 from streams.events.json_decoder import Decoder
 from streams.events.labels import label_contract
-from streams.kafka.consuming import read_to_end
+from streams.kafka.records.consuming import read_to_end
 from weir.config.settings import load_settings
 from weir.reasons import EXAMPLE_CATALOGUE
 

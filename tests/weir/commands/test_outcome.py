@@ -11,7 +11,7 @@ from inference.serving.control_room import ControlRoom
 from inference.serving.policy import PolicySettings
 from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
-from streams.kafka.control_topic import ControlReader, write_control
+from streams.kafka.records.control_topic import ControlReader, write_control
 from weir.commands.models.outcome import Outcome, give
 
 MODEL = "a" * 64

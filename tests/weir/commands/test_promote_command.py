@@ -17,9 +17,9 @@ from inference.packages.registry import Registry
 from inference.serving.commands import CHAMPION_KEY, POLICY_KEY
 from streams.feature_log import feature_matrix, read_feature_log
 from streams.files.event_file import open_events
-from streams.kafka.consuming import read_to_end
-from streams.kafka.control_topic import ControlReader, write_control
-from streams.kafka.topics import ROLES
+from streams.kafka.records.consuming import read_to_end
+from streams.kafka.records.control_topic import ControlReader, write_control
+from streams.kafka.topics.weir_topics import ROLES
 from weir.config.settings import Settings, load_settings
 from weir.services.training import train_and_register
 from weir.services.wiring import open_registry

@@ -12,7 +12,7 @@ from running_scorer import Samples, Scorer, replay
 
 from inference.evaluation.topic_reading import read_scores
 from streams.dead_letters.letter import read_dead_letter
-from streams.kafka.consuming import read_to_end
+from streams.kafka.records.consuming import read_to_end
 from weir.config.settings import load_settings
 
 Config = Callable[..., Path]

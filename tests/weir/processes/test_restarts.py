@@ -21,8 +21,8 @@ from front_door import write_settings
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
 from streams.files.event_file import open_events
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
-from streams.kafka.topics import ROLES
+from streams.kafka.records.consuming import read_to_end
+from streams.kafka.topics.weir_topics import ROLES
 from weir.config.settings import Settings, load_settings
 from weir.demo.watcher import Watcher
 from weir.services.training import train_and_register

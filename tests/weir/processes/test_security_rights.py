@@ -20,9 +20,9 @@ from front_door import Trained
 from secured import Secured
 from security_world import World
 
-from streams.kafka.acls import Acl, Process
 from streams.kafka.client import KafkaSettings
-from streams.kafka.topics import ROLES
+from streams.kafka.rights.acls import Acl, Process
+from streams.kafka.topics.weir_topics import ROLES
 from weir.main import main
 
 COUNT, MORE = 1_200, 100

@@ -12,7 +12,7 @@ from running_scorer import Scorer
 
 from inference.evaluation.topic_reading import read_scores
 from streams.files.event_file import EventFile, open_events
-from streams.kafka.consuming import read_to_end
+from streams.kafka.records.consuming import read_to_end
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
 from weir.config.settings import EXAMPLE_FILE, Settings, load_settings

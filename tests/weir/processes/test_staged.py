@@ -20,8 +20,8 @@ from inference.evaluation.topic_reading import read_scores
 from streams.dead_letters.letter import read_dead_letter
 from streams.feature_log import read_feature_log
 from streams.files.event_file import EventFile, open_events
-from streams.kafka.consuming import read_to_end
 from streams.kafka.partition import PartitionId
+from streams.kafka.records.consuming import read_to_end
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
 from streams.snapshots import Pointer, read_snapshot

@@ -25,7 +25,7 @@ from inference.serving.policy import DECISIONS
 from streams.base.bounded_calls import StoppedError
 from streams.dead_letters.letter import read_dead_letter
 from streams.feature_log import FeatureLogWriter, ScoredEvents
-from streams.kafka.consuming import read_to_end
+from streams.kafka.records.consuming import read_to_end
 from weir.config.settings import Settings, load_settings
 from weir.reasons import open_catalogue
 from weir.services.build_explainer import build_explainer

@@ -5,7 +5,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from streams.kafka.control_topic import ControlReader
+from streams.kafka.records.control_topic import ControlReader
 from weir.services import scorer_process as scoring
 from weir.services.scorer_process import ScorerProcess
 

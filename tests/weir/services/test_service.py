@@ -23,7 +23,7 @@ from running_scorer import Scorer
 from toy_service import Toy
 
 from streams.base.bounded_calls import StoppedError
-from streams.kafka.topics import ROLES
+from streams.kafka.topics.weir_topics import ROLES
 from weir.services.processes import PROCESSES
 from weir.services.service import run_service
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from streams.kafka.acls import COMMANDS, Acl, Pattern, Process, acls_of
 from streams.kafka.client import connect
-from streams.kafka.permission_check import grant
+from streams.kafka.rights.acls import COMMANDS, Acl, Pattern, Process, acls_of
+from streams.kafka.rights.permission_check import grant
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import kafka_settings, usage

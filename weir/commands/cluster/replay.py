@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from streams.files.event_file import open_events
-from streams.kafka.acls import Process, acls_of
-from streams.kafka.topics import Role, ensure_topics
+from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.topics.weir_topics import Role, ensure_topics
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
 from weir.cli.console import (

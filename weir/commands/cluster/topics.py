@@ -1,8 +1,8 @@
 """`weir topics`: make the topics."""
 
 from streams.kafka.client import connect
-from streams.kafka.topic_partitions import partitions_of
-from streams.kafka.topics import ROLES
+from streams.kafka.topics.topic_partitions import partitions_of
+from streams.kafka.topics.weir_topics import ROLES
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.config.settings import load_settings
 from weir.services.wiring import ensure_all_topics, kafka_settings

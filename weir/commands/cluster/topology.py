@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from streams.kafka.client import connect
-from streams.kafka.topic_partitions import partitions_of
+from streams.kafka.topics.topic_partitions import partitions_of
 from streams.stages.worker.overview import Stage, Worker, fused_stages, staged_stages, workers_of
 from weir.cli.console import ConfigOption, JsonOption, Topology, print_json, stdout
 from weir.config.settings import load_settings

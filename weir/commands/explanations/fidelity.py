@@ -17,9 +17,9 @@ from explain.writing.flagged import read_flagged
 from inference.engine.protocol import FeatureSelection
 from inference.packages.package import ModelPackage
 from inference.packages.registry import CHAMPION_ALIAS
-from streams.kafka.acls import Process, acls_of
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import read_to_end
+from streams.kafka.records.consuming import read_to_end
+from streams.kafka.rights.acls import Process, acls_of
 from weir.cli.console import (
     ConfigOption,
     JsonOption,

@@ -9,9 +9,9 @@ import typer
 
 from streams.base.clock import now_ms
 from streams.events.labels import Label
-from streams.kafka.acls import Process, acls_of
-from streams.kafka.publisher import Publisher
-from streams.kafka.topic_partitions import TopicError, partitions_of
+from streams.kafka.records.publisher import Publisher
+from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.topics.topic_partitions import TopicError, partitions_of
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment, parse_time_ms
 from weir.cli.login import login_or

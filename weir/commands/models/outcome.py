@@ -21,7 +21,7 @@ from inference.serving.commands import (
 )
 from inference.serving.control_room import ControlRoom, as_dict
 from streams.base.clock import now_ms
-from streams.kafka.publisher import PublishError
+from streams.kafka.records.publisher import PublishError
 from weir.cli.console import FAILED, print_json, progress_bar, stdout
 from weir.cli.dates import moment
 

@@ -12,8 +12,8 @@ from inference.packages.registry import Registry
 from inference.serving.commands import ChampionCommand, ModelVersion, version_of
 from inference.serving.control_room import ControlRoom, as_dict
 from streams.base.clock import now_ms
-from streams.kafka.acls import Process, acls_of
-from streams.kafka.permission_check import named_denials
+from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.permission_check import named_denials
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
 from weir.cli.login import login_or

@@ -6,9 +6,9 @@ from confluent_kafka.admin import AdminClient
 
 from explain.store.appending import Appender
 from explain.workers.sink import ExplanationSink, SinkMetrics
-from streams.kafka.acls import Process
-from streams.kafka.topic_partitions import partitions_of
-from streams.kafka.topics import ensure_roles
+from streams.kafka.rights.acls import Process
+from streams.kafka.topics.topic_partitions import partitions_of
+from streams.kafka.topics.weir_topics import ensure_roles
 from weir.cli.console import ConfigOption
 from weir.config.settings import Settings
 from weir.services.processes import process_named

@@ -16,7 +16,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from streams.kafka.connection_diagnosis import explain_refusal
+from streams.kafka.connection.diagnosis import explain_refusal
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from confluent_kafka import TopicPartition
 from streams.kafka.batches.bad_batch import BadBatch
 from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import bounds_of, is_end, note_errors, read_ready
-from streams.kafka.publisher import Publisher
+from streams.kafka.records.consuming import bounds_of, is_end, note_errors, read_ready
+from streams.kafka.records.publisher import Publisher
 
 _BATCH = 1_000
 _POLL_S = 0.5

@@ -10,9 +10,9 @@ from confluent_kafka.admin import AdminClient
 
 from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import consume_ready, is_end, note_errors
-from streams.kafka.topic_partitions import TopicError, partitions_of, wait_until_known
-from streams.kafka.topics import make_topics
+from streams.kafka.records.consuming import consume_ready, is_end, note_errors
+from streams.kafka.topics.topic_partitions import TopicError, partitions_of, wait_until_known
+from streams.kafka.topics.weir_topics import make_topics
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from threading import Event
 
 from streams.kafka.client import KafkaSettings
 from streams.kafka.partition import PartitionId
-from streams.loop.state_topic import read_state
+from streams.loop.stateless.state_topic import read_state
 from streams.transactions.outcome import Outgoing
 
 
@@ -67,7 +67,7 @@ class KeyedState:
     A task reads and changes `of(partition)`; the rest is for the loop that runs it.
 
     Args:
-        topic: of the state; see `streams.loop.state_topic.ensure_state_topic`.
+        topic: of the state; see `streams.loop.stateless.state_topic.ensure_state_topic`.
         source: the input topic whose partitions the state follows. Other input has no state.
     """
 

@@ -14,7 +14,7 @@ from streams.intake.intake import Intake
 from streams.intake.position import NO_TIME, Position
 from streams.kafka.client import KafkaSettings, watermarks
 from streams.kafka.partition import PartitionId
-from streams.loop.task import StateMismatchError, Task
+from streams.loop.fused.task import StateMismatchError, Task
 from streams.snapshots import (
     Pointer,
     Snapshot,

@@ -16,13 +16,13 @@ from confluent_kafka import OFFSET_BEGINNING, Message, TopicPartition
 from streams.base.closing import ClosedAtEnd
 from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.client import KafkaSettings
-from streams.kafka.consuming import consume_ready, is_end, note_errors
 from streams.kafka.lag import lag_of
 from streams.kafka.partition import PartitionId
-from streams.kafka.topic_watch import TopicWatch
+from streams.kafka.records.consuming import consume_ready, is_end, note_errors
+from streams.kafka.topics.topic_watch import TopicWatch
 from streams.loop.growth import Growth
 from streams.loop.position_check import PositionCheck
-from streams.loop.start_finder import RestoredState, StartFinder, Starting
+from streams.loop.stateless.start_finder import RestoredState, StartFinder, Starting
 
 logger = logging.getLogger(__name__)
 

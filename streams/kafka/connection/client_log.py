@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from streams.kafka.broker_watch import suspect
+from streams.kafka.connection.broker_watch import suspect
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from streams.kafka.topics import FOLLOWING, ROLES, TopicSettings
+from streams.kafka.topics.weir_topics import FOLLOWING, ROLES, TopicSettings
 
 Operation = Literal["Alter", "Create", "Delete", "Describe", "Read", "Write"]
 Resource = Literal["topic", "group", "transactional-id"]

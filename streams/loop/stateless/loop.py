@@ -24,9 +24,9 @@ from streams.events.rejection import Reason, Rejected
 from streams.kafka.batches.bad_batch import BadBatch
 from streams.kafka.client import KafkaSettings
 from streams.kafka.partition import PartitionId
-from streams.loop.group_reader import GroupReader
-from streams.loop.keyed_state import KeyedState
 from streams.loop.position_check import PositionCheck
+from streams.loop.stateless.group_reader import GroupReader
+from streams.loop.stateless.keyed_state import KeyedState
 from streams.transactions.errors import FencedError, RecordRefusedError
 from streams.transactions.outcome import Aborted, Outgoing
 from streams.transactions.transactor import Transactor

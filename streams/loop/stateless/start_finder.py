@@ -29,7 +29,7 @@ _COMPLAIN_S = 10.0
 
 
 class RestoredState(Protocol):
-    """What has to be restored before a partition is read; see `streams.loop.keyed_state`."""
+    """What has to be restored before a partition is read; see `KeyedState`."""
 
     def read(self, place: PartitionId, cancelled: Event) -> Any:
         """Read what was committed of a partition's state, in another thread."""

@@ -10,7 +10,12 @@ from pydantic import Field, model_validator
 
 from streams.base.section import Section
 from streams.kafka.authorization import AuthorizationError, is_denial
-from streams.kafka.topic_partitions import TopicError, partitions_of, wait_until_known, widen_topics
+from streams.kafka.topics.topic_partitions import (
+    TopicError,
+    partitions_of,
+    wait_until_known,
+    widen_topics,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from streams.kafka.authorization import AuthorizationError, is_denial
 from streams.kafka.batches.bad_batch import BadBatch
 from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.client import KafkaSettings, watermarks
-from streams.kafka.topic_watch import PositionLostError
+from streams.kafka.topics.topic_watch import PositionLostError
 
 logger = logging.getLogger(__name__)
 

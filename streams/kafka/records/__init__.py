@@ -1,0 +1,1 @@
+"""Records in and out: consuming, publishing, and the control topic."""

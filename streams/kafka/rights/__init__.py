@@ -1,0 +1,1 @@
+"""Rights: the ACLs that each process needs, and whether it has them."""
