@@ -57,7 +57,6 @@ class PositionCheck:
         log: for the transactions of the group, since `run`; None without one.
     """
 
-    states: Mapping[str, TopicState]
     log: PositionLog | None = None
 
     def __init__(
@@ -79,6 +78,7 @@ class PositionCheck:
         self._remedy = remedy
         self._refuse_expired = refuse_expired
         self._logged: dict[PartitionId, LoggedPosition] = {}
+        self.states: Mapping[str, TopicState] = {}
 
     def run(self, stop: Event, patience_s: float) -> None:
         """Check everything; on return the group's offsets can be believed, or `stop` is set.

@@ -1,5 +1,6 @@
 """A small world with a champion, which several tests of the scorer share."""
 
+import logging
 import os
 import sys
 import uuid
@@ -18,6 +19,13 @@ from weir.cli import console
 from weir.config.settings import load_settings
 from weir.main import main
 from weir.services.training import train_and_register
+
+
+@pytest.fixture(autouse=True)
+def log_levels() -> Iterator[None]:
+    """Undo what a command of this process says of the log: it would hold for tests that follow."""
+    yield
+    logging.getLogger("streams").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

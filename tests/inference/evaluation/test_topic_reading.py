@@ -124,13 +124,13 @@ def test_the_latest_label_counts(publish, settings, make_topics):
     publish(
         topic,
         *(
-            json.dumps({"event_id": event, "label": label, "time": 5})
+            json.dumps({"event_id": event, "label": label, "time": 1_700_000_000_005})
             for event, label in ((1, 0), (2, 1), (1, 1))
         ),
         (None, progress_header(9)),
         "no label at all",
-        json.dumps({"event_id": 3, "label": 2, "time": 5}),
-        json.dumps({"event_id": 4, "label": 0, "time": 5}),
+        json.dumps({"event_id": 3, "label": 2, "time": 1_700_000_000_005}),
+        json.dumps({"event_id": 4, "label": 0, "time": 1_700_000_000_005}),
         None,
     )
     labels = read_labels(settings, topic, EVENT)

@@ -160,7 +160,8 @@ def test_a_group_that_is_behind_the_end_of_a_partition_is_refused(
     error = error_of(new_loop())
     assert isinstance(error, PositionLostError)
     assert f"{world.events}[2] ends at offset 10" in str(error)
-    answer_all(world, new_loop(snapshots={"on_missing_history": "warn", "enabled": False}))
+    with running(new_loop(snapshots={"on_missing_history": "warn", "enabled": False})) as runner:
+        wait(lambda: runner.loop.ready)
     world.send(40)
     answer_all(world, new_loop())
     world.check()

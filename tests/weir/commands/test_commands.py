@@ -19,6 +19,8 @@ from front_door import environment, weir, write_events, write_settings
 from inference.evaluation.topic_reading import read_scores
 from streams.features.state import FeatureState
 from streams.files.event_file import open_events
+from streams.kafka.client import KafkaSettings
+from streams.kafka.records.consuming import read_to_end
 from streams.kafka.topics.weir_topics import ROLES
 from weir import __version__
 from weir.config.settings import EXAMPLE_FILE, load_settings
@@ -422,7 +424,8 @@ def test_topics_are_made_once_and_listed(kafka, run, tmp_path, monkeypatch):
 
 
 def test_replay_stopped_by_ctrl_c_says_from_where_to_go_on(given, kafka, make_topics, tmp_path):
-    config = write_settings(tmp_path / "weir.toml", topics=topics_of(make_topics))
+    topics = topics_of(make_topics)
+    config = write_settings(tmp_path / "weir.toml", topics=topics)
     process = subprocess.Popen(
         [
             sys.executable,
@@ -441,7 +444,11 @@ def test_replay_stopped_by_ctrl_c_says_from_where_to_go_on(given, kafka, make_to
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(6)
+    deadline = time.monotonic() + 60
+    kafka_settings = KafkaSettings(bootstrap_servers=kafka)
+    while not any(read_to_end(kafka_settings, topics["events"])):
+        assert time.monotonic() < deadline, "nothing is sent"
+        time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err

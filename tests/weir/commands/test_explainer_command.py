@@ -7,9 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
-import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 from front_door import Trained, weir
 from group_lag import group_lag
 from running_scorer import Scorer, replay
@@ -19,7 +17,6 @@ from explain.writing.flagged import read_flagged
 from inference.evaluation.topic_reading import read_scores
 from streams.dead_letters.letter import read_dead_letter
 from streams.kafka.records.consuming import read_to_end
-from streams.kafka.topics.weir_topics import Role
 from weir.config.settings import Settings, load_settings
 from weir.services.build_explainer import RecordWriters
 from weir.services.wiring import open_registry
@@ -157,26 +154,3 @@ def test_inline_the_scorer_says_why(
         assert reasons == records[score["explanation"]["id"]]["reasons"]
         assert all(reason["code"] for reason in reasons)
     assert not any("explanation" in score for score in scores if score["decision"] == "approve")
-
-
-@pytest.mark.parametrize(
-    ("command", "mode", "source"),
-    [("explainer", "stream", "feature_log"), ("score", "inline", "events")],
-)
-def test_explanations_without_a_partition_for_each_are_refused(
-    config: Callable[..., Path], kafka: str, command: str, mode: str, source: Role
-) -> None:
-    path = config(explain={"mode": mode})
-    topics = load_settings(path).topics
-    counts = {topics.explanations: 2, topics.name(source): 4}
-    new = [NewTopic(name, count, 1) for name, count in counts.items()]
-    admin = AdminClient({"bootstrap.servers": kafka})
-    for made in admin.create_topics(new).values():
-        made.result(15)
-    done = weir(command, "-c", path)
-    said = " ".join(done.stderr.split())
-    assert done.returncode == 1, said
-    assert f"topic {topics.explanations!r} has 2 partitions" in said
-    assert f"{topics.name(source)!r} has 4" in said
-    assert f"--topic {topics.explanations} --partitions 4" in said
-    assert "Traceback" not in said
