@@ -280,7 +280,8 @@ def test_export_names_the_extra_that_is_missing(
     run: Run, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "reportlab.graphics.shapes", None)
-    monkeypatch.delitem(sys.modules, "explain.reports.pages.pdf", raising=False)
+    for name in ("pdf", "typesetting"):
+        monkeypatch.delitem(sys.modules, f"explain.reports.pages.{name}", raising=False)
     out = tmp_path / "out.pdf"
     code, _, err = run("explanation", "export", 1000, "-f", "pdf", "-o", out, "-c", config)
     assert code == 1
