@@ -182,11 +182,11 @@ def main(arguments: Sequence[str]) -> None:
 
 def _die_before_commit(number: int) -> None:
     """Kill this process when all of a transaction is with the broker, except its commit."""
-    from streams.transactions import transactor
+    from streams.transactions import transactional_producer
 
     commits = 0
 
-    class DoomedProducer(transactor.Producer):  # type: ignore[misc]
+    class DoomedProducer(transactional_producer.Producer):  # type: ignore[misc]
         def commit_transaction(self, timeout: float) -> None:
             nonlocal commits
             commits += 1
@@ -195,7 +195,7 @@ def _die_before_commit(number: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             super().commit_transaction(timeout)
 
-    transactor.Producer = DoomedProducer
+    transactional_producer.Producer = DoomedProducer
 
 
 if __name__ == "__main__":
