@@ -112,6 +112,7 @@ class LoopFrame(ABC):
             tolerant=self._tolerant,
             remedy=self._remedy,
             refuse_expired=False,
+            alone=settings.topology == "fused",
         )
         check.run(stop, settings.session_timeout / 1_000 + _SPARE_S)
         self._transactor.log_to(check.log)

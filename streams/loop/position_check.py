@@ -49,6 +49,7 @@ class PositionCheck:
         tolerant: go on, with a warning, where positions are lost: at the first record of a topic
             that was made anew, or at the end of one that was truncated.
         remedy: what a user can do about a lost position, in words.
+        alone: whether nobody else moves the group's offsets meanwhile.
         refuse_expired: whether records that expired unread are a lost position; not where
             restoring a state looks at that.
 
@@ -69,6 +70,7 @@ class PositionCheck:
         tolerant: bool,
         remedy: str,
         refuse_expired: bool,
+        alone: bool = False,
     ) -> None:
         self._kafka = kafka
         self._group = group
@@ -77,6 +79,7 @@ class PositionCheck:
         self._tolerant = tolerant
         self._remedy = remedy
         self._refuse_expired = refuse_expired
+        self._alone = alone
         self._logged: dict[PartitionId, LoggedPosition] = {}
         self.states: Mapping[str, TopicState] = {}
 
@@ -223,6 +226,18 @@ class PositionCheck:
                 self._group,
                 committed.offset,
                 where,
+                logged.offset,
+            )
+        if self._alone and logged is not None and committed.offset > logged.offset:
+            logger.warning(
+                "the consumer group %s is at offset %d of %s, and its last transaction was at %d: "
+                "somebody has set it forward, so %d records in between are never answered; to have "
+                "them answered, stop, and set it to %d",
+                self._group,
+                committed.offset,
+                where,
+                logged.offset,
+                committed.offset - logged.offset,
                 logged.offset,
             )
         return None

@@ -6,6 +6,7 @@ who finds no offset knows whether the group is new, or was forgotten.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Annotated
 
 import msgspec
 from confluent_kafka import TopicPartition
@@ -26,8 +27,8 @@ class LoggedPosition(msgspec.Struct, frozen=True):
 
     group: str
     topic: str
-    partition: int
-    offset: int
+    partition: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+    offset: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     metadata: str
     topic_id: str
 

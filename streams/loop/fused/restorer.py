@@ -99,6 +99,7 @@ class Restorer:
                     "to what it was"
                 )
         self._refuse_unanswered_loss(ends, lows)
+        ends = {place: max(end, lows[place]) for place, end in ends.items()}
         self.pointer = newest_pointer(each.metadata for each in committed)
         snapshot = self._load_snapshot(ends)
         known = snapshot.positions if snapshot is not None else {}

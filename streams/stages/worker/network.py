@@ -29,6 +29,7 @@ from streams.stages.route.route_task import RouteTask
 from streams.stages.route.router import EventRouter
 from streams.stages.route.routing import CountRouted
 from streams.stages.worker.metadata_room import check_metadata_room
+from streams.stages.worker.stage_topics import refuse_moved_keys
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class StageNetwork:
         count: see `Router`.
         count_repeats: told how many events were left out as repeats.
         now_ms: the wall clock, UTC milliseconds.
+        tolerant: see `streams.stages.worker.stage_topics.ensure_stage_topics`.
 
     Raises:
         TopicError: the topics have too many partitions to keep track of.
@@ -66,6 +68,7 @@ class StageNetwork:
         count: CountRouted,
         now_ms: Callable[[], int],
         count_repeats: Callable[[int], None] = lambda _: None,
+        tolerant: bool = False,
     ) -> None:
         self._kafka = kafka
         self._plan = plan
@@ -80,7 +83,9 @@ class StageNetwork:
         self._now_ms = now_ms
         self._count_repeats = count_repeats
         self._parts = {stages.by_entity(part.entity): part for part in plan.parts}
+        self._tolerant = tolerant
         self._targets: dict[str, int] = {}
+        self._events = 0
         self.count_partitions()
 
     def count_partitions(self) -> None:
@@ -89,6 +94,7 @@ class StageNetwork:
         Raises:
             TopicError: the topics have too many partitions to keep track of, or a topic between
                 the stages has got some.
+            KeysMovedError: see `refuse_moved_keys`.
         """
         topics, plan = self._topics, self._plan
         counts = partitions_of(connect(self._kafka), [topics.events, topics.labels, *self._parts])
@@ -100,6 +106,8 @@ class StageNetwork:
                 "wrong ones: stop all workers, and start them with a new stages.prefix"
             )
         self._targets = targets
+        if self._events and not self._tolerant:
+            refuse_moved_keys(plan, topics.events, self._events, counts[topics.events])
         self._events = counts[topics.events]
         self._labels = counts[topics.labels] if plan.whole.reads_labels else 0
         check_metadata_room(plan, self._stages, self._events, self._labels)

@@ -33,6 +33,24 @@ def retention_ms(plan: StagedPlan, allowed_lateness: int) -> int:
     return whole.history_ms + allowed_lateness + whole.contract.max_future + _SPARE_MS
 
 
+def refuse_moved_keys(plan: StagedPlan, topic: str, before: int, now: int) -> None:
+    """Refuse to go on where the events have got partitions and the join keeps windows of the key.
+
+    Raises:
+        KeysMovedError: so it is.
+    """
+    keeps_windows = plan.local is not None and bool(plan.local.entities)
+    if before < now and keeps_windows:
+        key = plan.whole.contract.key
+        raise KeysMovedError(
+            f"topic {topic!r} has {now} partitions now, and had {before}: values of {key!r} move "
+            "to other partitions, and what their windows look back on stays where it is. Stop all "
+            "workers; then start them with stages.keyed = false and a new stages.prefix, which "
+            "computes all windows anew and exactly, or with `--on-missing-history warn`, which "
+            f"goes on with windows of {key!r} that are too small at first"
+        )
+
+
 def ensure_stage_topics(
     admin: AdminClient,
     topics: TopicSettings,
@@ -63,16 +81,7 @@ def ensure_stage_topics(
     missing = {name: config for name in names if name not in known}
     made = make_topics(admin, missing, events, topics.replication_factor)
     joined = wait_until_known(admin, names)[stages.enriched]
-    keeps_windows = plan.local is not None and bool(plan.local.entities)
-    if joined < events and keeps_windows and not tolerant:
-        key = plan.whole.contract.key
-        raise KeysMovedError(
-            f"topic {topics.events!r} has {events} partitions now, and had {joined} when "
-            f"{stages.enriched!r} was made: values of {key!r} move to other partitions, and what "
-            "their windows look back on stays where it is. Stop all workers; then start them with "
-            "stages.keyed = false and a new stages.prefix, which computes all windows anew and "
-            f"exactly, or with `--on-missing-history warn`, which gives {stages.enriched!r} the "
-            f"partitions and goes on with windows of {key!r} that are too small at first"
-        )
+    if not tolerant:
+        refuse_moved_keys(plan, topics.events, joined, events)
     widen_topics(admin, [stages.enriched], events, f"{topics.events!r} has them")
     return made

@@ -16,6 +16,7 @@ from streams.intake.position import Position
 from streams.kafka.topics.topic_partitions import widen_topics
 from streams.kafka.topics.topic_watch import PositionLostError
 from streams.loop.fused.loop import FusedLoop
+from streams.loop.fused.restorer import MissingHistoryError
 from streams.loop.position_check import OffsetsGoneError
 
 
@@ -185,6 +186,34 @@ def test_records_that_expire_before_they_are_read_end_a_running_loop(
     error = error_of(loop)
     assert isinstance(error, PositionLostError)
     assert f"{world.events}[0] has nothing at offset 5 any more" in str(error)
+
+
+def test_records_that_expired_while_nobody_read_are_passed_where_that_is_wanted(
+    world: World, admin: AdminClient, new_loop: Callable[..., FusedLoop]
+) -> None:
+    world.send(40)
+    answer_all(world, new_loop())
+    world.send(40)
+    place = TopicPartition(world.events, 0, 14)
+    admin.delete_records([place])[place].result(30)
+    error = error_of(new_loop())
+    assert isinstance(error, MissingHistoryError)
+    assert f"4 of {world.events}[0]" in str(error)
+    with running(new_loop(snapshots={"on_missing_history": "warn", "enabled": False})):
+        wait(lambda: world.answered() == 76)
+
+
+def test_offsets_that_were_set_forward_are_told(
+    world: World, new_loop: Callable[..., FusedLoop], caplog: pytest.LogCaptureFixture
+) -> None:
+    world.send(40)
+    answer_all(world, new_loop())
+    world.send(40)
+    with closing(Consumer({"bootstrap.servers": world.kafka, "group.id": world.group})) as consumer:
+        consumer.commit(offsets=[TopicPartition(world.events, 2, 15)], asynchronous=False)
+    with running(new_loop()):
+        wait(lambda: world.answered() == 75)
+    assert "set it forward, so 5 records in between are never answered" in caplog.text
 
 
 def test_partitions_that_are_added_are_read_once_there_is_room_for_their_answers(
