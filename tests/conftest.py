@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.features.state import FeatureState
+from streams.kafka.topics.topic_partitions import wait_until_known
 from tests.registry_server import Registry, fetch_registry
 from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import EXAMPLE_FILE, load_settings
@@ -77,6 +78,7 @@ def make_topics(kafka: str) -> MakeTopics:
         topics = [NewTopic(name, partitions, 1, config=dict(config or {})) for name in unique]
         for created in admin.create_topics(topics, operation_timeout=30).values():
             created.result(timeout=30)
+        wait_until_known(admin, unique)  # else the first who asks may be told that there is none
         return unique
 
     return make
