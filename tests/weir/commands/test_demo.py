@@ -177,6 +177,7 @@ def test_a_killed_scorer_ends_the_demo_with_the_end_of_its_log(given):
     nothing_runs(given.folder, within_s=0)
 
 
+@pytest.mark.exhaustive
 def test_a_killed_broker_ends_the_demo(given):
     process = start(given, "live", after=1.0)
     (broker,) = [
@@ -191,6 +192,7 @@ def test_a_killed_broker_ends_the_demo(given):
     nothing_runs(given.folder, within_s=0)
 
 
+@pytest.mark.exhaustive
 def test_the_run_after_all_this_is_as_the_first_and_needs_no_training(given, tmp_path):
     report = tmp_path / "report.json"
     options = ["--seconds", "3", "--json", report, "--no-progress"]
@@ -203,6 +205,7 @@ def test_the_run_after_all_this_is_as_the_first_and_needs_no_training(given, tmp
     assert f"weir evaluate --config {given.folder / 'weir.toml'}\n" in done.stdout
 
 
+@pytest.mark.exhaustive
 def test_other_events_from_a_csv_get_a_model_of_their_own(given, tmp_path):
     table = pq.read_table(given.events)
     pyarrow.csv.write_csv(table.slice(0, 7_000), tmp_path / "events.csv")

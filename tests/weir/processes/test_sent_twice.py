@@ -27,7 +27,9 @@ def send(settings: Settings, file: EventFile, count: int) -> None:
     )
 
 
-@pytest.mark.parametrize("topology", ["fused", "staged"])
+@pytest.mark.parametrize(
+    "topology", ["fused", pytest.param("staged", marks=pytest.mark.exhaustive)]
+)
 def test_each_id_has_one_answer_whenever_it_comes_again(
     config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer], topology: str
 ) -> None:
