@@ -234,7 +234,7 @@ def update_marked(state: FeatureState, batch: RecordBatch, labels: LabelBatch) -
     """Take in a batch as the stream does: it can be undone until the next one is in."""
     state.savepoint()
     state.update(batch, labels)
-    if state.marks > 1:
+    if state.savepoints > 1:
         state.commit()
 
 
