@@ -33,7 +33,8 @@ _LOOK_S = 0.5
 _AGAIN_S = 0.1
 _FINAL = {KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._RESOLVE}
 """What waiting does not fix."""
-_NO_LEADER = {
+_NOT_YET = {
+    KafkaError._DESTROY,  # asked of a connection that the client gave up for the broker's own
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -277,6 +278,6 @@ def watermarks(
             low, high = consumer.get_watermark_offsets(partition, timeout=timeout_s)
             return low, high
         except KafkaException as error:
-            if error.args[0].code() not in _NO_LEADER or monotonic() - start > timeout_s:
+            if error.args[0].code() not in _NOT_YET or monotonic() - start > timeout_s:
                 raise
             sleep(_AGAIN_S)

@@ -25,6 +25,7 @@ _LOST = {
     KafkaError._TRANSPORT,
 }
 _PASSING = _LOST | {
+    KafkaError._DESTROY,  # a connection was given up for another; the question may be asked again
     KafkaError._PREV_IN_PROGRESS,
     KafkaError._TIMED_OUT_QUEUE,
     KafkaError._UNKNOWN_PARTITION,  # so it is for a moment where a broker has just started
