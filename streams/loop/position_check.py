@@ -188,7 +188,8 @@ class PositionCheck:
                 f"{self._remedy}, which begins the new topic at its first record",
                 f"at offset {low}",
             )
-            return None if gone else TopicPartition(*place, low)
+            stands = gone or committed.offset == low
+            return None if stands else TopicPartition(*place, low)
         offset = logged.offset if gone and logged is not None else committed.offset
         if offset > high:
             self._lost(

@@ -135,6 +135,22 @@ def test_a_topic_that_was_made_anew_while_nobody_read_it_is_refused_with_a_choic
     answer_all(world, new_loop())  # what is committed is of the new one now
 
 
+def test_an_offset_that_was_committed_for_a_topic_made_anew_is_not_believed(
+    world: World, admin: AdminClient, new_loop: Callable[..., FusedLoop]
+) -> None:
+    """Such as by a process that had not noticed yet, or by whoever sets offsets."""
+    world.send(200)
+    answer_all(world, new_loop())
+    make_anew(admin, world.events)
+    world.send(100)
+    with closing(Consumer({"bootstrap.servers": world.kafka, "group.id": world.group})) as consumer:
+        places = [TopicPartition(world.events, each, 5) for each in range(PARTITIONS)]
+        consumer.commit(offsets=places, asynchronous=False)
+    assert isinstance(error_of(new_loop()), PositionLostError)
+    answer_all(world, new_loop(snapshots={"on_missing_history": "warn", "enabled": False}))
+    assert sorted(a["id"] for a in world.answers_read()) == list(range(300))
+
+
 def test_a_topic_that_is_made_anew_under_a_loop_ends_it(
     world: World, admin: AdminClient, new_loop: Callable[..., FusedLoop]
 ) -> None:
