@@ -126,8 +126,6 @@ class ExplanationSink:
             topics=[self._topic],
             log_topic="",  # where the group's offsets are gone, the store knows what it has
             tolerant=self._tolerant,
-            remedy='start with snapshots.on_missing_history = "warn"',
-            refuse_expired=True,
         )
         check.run(stop, _LEAVING_S)
         try:

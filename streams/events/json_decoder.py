@@ -1,6 +1,6 @@
 """From raw Kafka values to a batch of events, and a reason for each record that is none."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from operator import attrgetter
@@ -139,23 +139,15 @@ class Decoder:
         return decoded
 
     def _read(self, values: Sequence[bytes | None], arrived_ms: NDArray[np.int64]) -> Records:
-        records: list[Any] = []
-        rejected: list[Rejected] = []
-        remaining = iter(self._without_unreadable(values))
-        while True:
-            try:
-                # On an error the list keeps what was decoded before it, and the iterator stands
-                # behind the bad record: so a bad one costs no more than itself.
-                records.extend(map(self._decode_one, remaining))
-                break
-            except UNREADABLE as error:
-                position = len(records) + len(rejected)
-                found = self._second_look(values[position], int(arrived_ms[position]))
-                outcome = settle(self._contract, self._type, found, error)
-                if isinstance(outcome, Finding):
-                    rejected.append(Rejected(position, *outcome))
-                else:
-                    records.append(outcome)
+
+        def settled(position: int, error: Exception) -> Any:
+            found = self._second_look(values[position], int(arrived_ms[position]))
+            return settle(self._contract, self._type, found, error)
+
+        readable = self._without_unreadable(values)
+        records, rejected = read_each(
+            self._decode_one, readable, range(len(values)), UNREADABLE, settled
+        )
         times, wrong = times_ms(list(map(time_of, records)), self._contract.time_format)
         if wrong.any():
             places = np.delete(np.arange(len(values)), [bad.position for bad in rejected])
@@ -192,6 +184,38 @@ class Decoder:
         except TypeError:
             pass  # a tombstone has no length
         return [b"" if value is None or len(value) > limit else value for value in values]
+
+
+def read_each(
+    read: Callable[[Any], Any],
+    values: Iterable[Any],
+    positions: Sequence[int],
+    unreadable: type[Exception] | tuple[type[Exception], ...],
+    settled: Callable[[int, Exception], Any],
+) -> tuple[list[Any], list[Rejected]]:
+    """What `read` makes of each value, and why the others are none; both in order.
+
+    Args:
+        positions: of the values.
+        unreadable: what `read` raises for a value.
+        settled: of a position and what was raised: a record after all, or a `Finding`.
+    """
+    records: list[Any] = []
+    rejected: list[Rejected] = []
+    remaining = iter(values)
+    while True:
+        try:
+            # On an error the list keeps what was read before it, and the iterator stands behind the
+            # bad value: so a bad one costs no more than itself.
+            records.extend(map(read, remaining))
+            return records, rejected
+        except unreadable as error:
+            position = positions[len(records) + len(rejected)]
+            outcome = settled(position, error)
+            if isinstance(outcome, Finding):
+                rejected.append(Rejected(position, *outcome))
+            else:
+                records.append(outcome)
 
 
 def attributes(contract: EventContract) -> dict[str, str]:

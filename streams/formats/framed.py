@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streams.events.contract import EventContract
 from streams.events.field_checks import check_size
-from streams.events.json_decoder import Decoder, Records, settle, time_of
+from streams.events.json_decoder import Decoder, Records, read_each, settle, time_of
 from streams.events.rejection import Finding, Reason, Rejected
 from streams.events.times import times_ms
 from streams.formats.reader import (
@@ -83,22 +83,14 @@ class FramedDecoder(Decoder):
         arrived_ms: NDArray[np.int64],
     ) -> tuple[list[Any], NDArray[np.int64], list[Rejected]]:
         """Records that one reader reads, their times, and the others."""
-        good: list[Any] = []
-        bad: list[Rejected] = []
-        remaining = map(values.__getitem__, positions)
-        while True:
-            try:
-                # As in `Decoder`: the list keeps what was read before the bad one.
-                good.extend(map(reader.record, remaining))
-                break
-            except Exception as error:  # whatever the libraries make of garbage
-                position = positions[len(good) + len(bad)]
-                found = reader.second_look(values[position], int(arrived_ms[position]))
-                outcome = settle(reader.contract, reader.type, found, error)
-                if isinstance(outcome, Finding):
-                    bad.append(Rejected(position, *outcome))
-                else:
-                    good.append(outcome)
+
+        def settled(position: int, error: Exception) -> Any:
+            found = reader.second_look(values[position], int(arrived_ms[position]))
+            return settle(reader.contract, reader.type, found, error)
+
+        # The libraries may raise anything where they meet garbage.
+        run = map(values.__getitem__, positions)
+        good, bad = read_each(reader.record, run, positions, Exception, settled)
         times, wrong = times_ms(list(map(time_of, good)), reader.contract.time_format)
         wrong |= self._not_finite(good)
         if wrong.any():

@@ -10,7 +10,7 @@ from streams.kafka.partition import PartitionId, PartitionIds
 from streams.kafka.topics.topic_watch import TopicState, TopicWatch
 from streams.loop.group_member import GroupMember
 from streams.loop.growth import Growth
-from streams.loop.position_check import PositionCheck, RefuseGone, nothing_gone
+from streams.loop.position_check import PositionCheck, RefuseGone
 from streams.loop.rivals import Rivals
 from streams.loop.settings import LoopSettings
 from streams.transactions.transactor import Transactor
@@ -27,8 +27,9 @@ class LoopFrame(ABC):
             as many.
     """
 
-    # These three from `run` on.
+    # These four from `run` on.
     _transactor: Transactor
+    _refuse_gone: RefuseGone
     _member: GroupMember
     _growth: Growth
 
@@ -48,7 +49,6 @@ class LoopFrame(ABC):
         self._tolerant = tolerant
         self._remedy = remedy
         self._widen = widen
-        self._refuse_gone: RefuseGone = nothing_gone
         self._watch = ClusterWatch(kafka)
         self._at_work = False
 

@@ -68,8 +68,8 @@ class PositionCheck:
         topics: Sequence[str],
         log_topic: str,
         tolerant: bool,
-        remedy: str,
-        refuse_expired: bool,
+        remedy: str = 'start with snapshots.on_missing_history = "warn"',
+        refuse_expired: bool = True,
         alone: bool = False,
     ) -> None:
         self._kafka = kafka
@@ -257,10 +257,6 @@ class PositionCheck:
         for each in done:
             if each.error is not None:
                 raise KafkaException(each.error)
-
-
-def nothing_gone(committed: Iterable[TopicPartition]) -> None:
-    """Believe what is committed: nobody logs positions."""
 
 
 RefuseGone = Callable[[Iterable[TopicPartition]], None]

@@ -24,3 +24,8 @@ class SnapshotSettings(Section):
     every: Duration = 60_000
     max_bytes_per_second: int = Field(default=50_000_000, ge=100_000)
     on_missing_history: Literal["fail", "warn"] = "fail"
+
+    @property
+    def tolerant(self) -> bool:
+        """Whether a start goes on, with a warning, without input that is gone."""
+        return self.on_missing_history == "warn"

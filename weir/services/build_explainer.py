@@ -182,7 +182,7 @@ def build_explainer(
         writer_of=writers,
         metrics=ExplainerMetrics(prometheus),
         position_log=topics.positions,
-        tolerant=settings.snapshots.on_missing_history == "warn",
+        tolerant=settings.snapshots.tolerant,
         widen=lambda: ensure_explainer_topics(connect(kafka), topics),
     )
     return ExplainerProcess(explainer, writers)

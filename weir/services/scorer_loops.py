@@ -83,7 +83,7 @@ def staged_loop(
         count=metrics.count_routed,
         count_repeats=metrics.duplicates.inc,
         now_ms=now_ms,
-        tolerant=settings.snapshots.on_missing_history == "warn",
+        tolerant=settings.snapshots.tolerant,
     )
 
     def widen() -> None:

@@ -94,6 +94,6 @@ def ensure_all_topics(
             settings.staged_plan(),
             settings.stages,
             settings.windows.allowed_lateness,
-            tolerant=settings.snapshots.on_missing_history == "warn",
+            tolerant=settings.snapshots.tolerant,
         )
     return made

@@ -30,8 +30,11 @@ def partitions_of(admin: AdminClient, names: Iterable[str]) -> dict[str, int]:
     }
 
 
-def wait_until_known(admin: AdminClient, names: Sequence[str]) -> dict[str, int]:
+def wait_until_known(admin: AdminClient, names: Sequence[str], at_least: int = 1) -> dict[str, int]:
     """Partitions of all these topics, once they are known: a broker may take a moment for new ones.
+
+    Args:
+        at_least: so many of each have to be known.
 
     Raises:
         TopicError: some are not known for long.
@@ -39,13 +42,13 @@ def wait_until_known(admin: AdminClient, names: Sequence[str]) -> dict[str, int]
     deadline = monotonic() + _KNOWN_WITHIN_S
     while True:
         counts = partitions_of(admin, names)
-        unknown = [name for name in names if name not in counts]
+        unknown = [name for name in names if counts.get(name, 0) < at_least]
         if not unknown:
             return counts
         if monotonic() > deadline:
             raise TopicError(
-                f"the cluster does not know {', '.join(unknown)} yet, which it has made: "
-                "see whether its brokers are well"
+                f"the cluster does not know {', '.join(unknown)} yet, or not all partitions, which "
+                "it has made: see whether its brokers are well"
             )
         sleep(_AGAIN_S)
 
@@ -80,11 +83,4 @@ def widen_topics(admin: AdminClient, names: Sequence[str], partitions: int, why:
     if denied:
         raise AuthorizationError(denied)
     logger.info("gave %s %d partitions, since %s", ", ".join(narrow), partitions, why)
-    deadline = monotonic() + _KNOWN_WITHIN_S
-    while any(count < partitions for count in partitions_of(admin, narrow).values()):
-        if monotonic() > deadline:
-            raise TopicError(
-                f"the cluster does not know the new partitions of {', '.join(narrow)} yet: see "
-                "whether its brokers are well"
-            )
-        sleep(_AGAIN_S)
+    wait_until_known(admin, narrow, partitions)

@@ -22,6 +22,7 @@ _LOOK_S = 1.0
 _STALE_S = 3.0
 _TIMEOUT_S = 10.0
 _NOW_S = 1.0
+_NOT_THERE = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED}
 
 
 class PositionLostError(WeirError):
@@ -62,9 +63,6 @@ def topic_states(
             raise
         states[name] = TopicState(str(found.topic_id), len(found.partitions))
     return states
-
-
-_NOT_THERE = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED}
 
 
 class TopicWatch:

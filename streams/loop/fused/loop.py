@@ -79,7 +79,7 @@ class FusedLoop(LoopFrame):
             kafka,
             settings,
             position_log=position_log,
-            tolerant=self._snapshot_settings.on_missing_history == "warn",
+            tolerant=self._snapshot_settings.tolerant,
             remedy="start with `--on-missing-history warn`",
             widen=widen,
         )

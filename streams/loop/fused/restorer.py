@@ -218,7 +218,7 @@ def complain_of_missing_history(settings: SnapshotSettings, what: str) -> None:
     Raises:
         MissingHistoryError: they do not.
     """
-    if settings.on_missing_history == "fail":
+    if not settings.tolerant:
         raise MissingHistoryError(
             f"{what}. Set a longer retention.ms on these topics; to go on without, with "
             "windows that are too small at first, start with `--on-missing-history warn`"

@@ -163,8 +163,6 @@ class StatelessLoop:
                 topics=self._topics,
                 log_topic=self._position_log,
                 tolerant=self._tolerant,
-                remedy='start with snapshots.on_missing_history = "warn"',
-                refuse_expired=True,
             )
             check.run(stop, self._session_timeout / 1_000 + _SPARE_S)
             self._transactor.log_to(check.log)

@@ -21,15 +21,7 @@ from streams.loop.stateless.group_reader import GroupReader
 def member(
     settings: KafkaSettings, group: str, topic: str, session_timeout: int = 2_000
 ) -> GroupReader:
-    check = PositionCheck(
-        settings,
-        group=group,
-        topics=[topic],
-        log_topic="",
-        tolerant=False,
-        remedy="",
-        refuse_expired=True,
-    )
+    check = PositionCheck(settings, group=group, topics=[topic], log_topic="", tolerant=False)
     check.run(Event(), 10.0)
     return GroupReader(
         kafka=settings, group=group, topics=[topic], session_timeout=session_timeout, check=check

@@ -58,7 +58,7 @@ def _build(start: Start) -> Work:
         max_batch=store.max_batch,
         appender=appender,
         metrics=SinkMetrics(start.metrics),
-        tolerant=start.settings.snapshots.on_missing_history == "warn",
+        tolerant=start.settings.snapshots.tolerant,
     )
 
     def run(stop: Event) -> str:
