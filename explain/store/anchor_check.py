@@ -10,8 +10,8 @@ from explain.store.anchors import SignedAnchor, read_copy, read_row
 from explain.store.chain import Head, genesis
 from explain.store.errors import TamperedError
 from explain.store.faults import Fault, Kind, Part
-from explain.store.keys import Trusted
 from explain.store.tables import anchors, as_stored
+from streams.base.signing import Trusted
 
 
 class AnchorCheck:

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Row, insert, select
 
 from explain.store.chain import Chain, Head, genesis
 from explain.store.errors import StoreError, TamperedError
-from explain.store.keys import Signer
 from explain.store.tables import anchors, as_stored, head_of
+from streams.base.signing import Signer
 from streams.events.json_diagnosis import UNREADABLE
 
 _SCHEMA = "weir.anchor/1"
@@ -41,7 +41,7 @@ class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         store: which store this is about.
         number: from 1, without gaps.
         time: when it was signed, UTC milliseconds.
-        key: id of the public key, see `explain.store.keys.key_id`.
+        key: id of the public key, see `streams.base.signing.key_id`.
         records, acts: the last row of each chain.
         purged: the last record that was purged: the chain begins after it.
     """

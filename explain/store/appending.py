@@ -9,10 +9,10 @@ from explain.record.record import RecordError
 from explain.store.anchors import Anchor, add_anchor, heads, last_anchor
 from explain.store.chain import Chain, Head, links
 from explain.store.database import Database
-from explain.store.keys import Signer
 from explain.store.records import Keys, keys_of
 from explain.store.tables import records
 from streams.base.clock import now_ms
+from streams.base.signing import Signer
 
 _ASKED = 500
 """Ids in one question; a statement can't have any number of parameters."""

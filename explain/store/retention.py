@@ -12,11 +12,11 @@ from explain.store.anchors import Anchor, add_anchor
 from explain.store.chain import Head
 from explain.store.database import Database
 from explain.store.errors import TamperedError
-from explain.store.keys import Signer, Trusted
 from explain.store.records import index_text
 from explain.store.tables import acts, anchors, records
 from explain.store.verification import Step, silent, verify
 from streams.base.clock import now_ms
+from streams.base.signing import Signer, Trusted
 
 
 class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from explain.store.database import Database
-    from explain.store.keys import Signer, Trusted
+    from streams.base.signing import Signer, Trusted
 
 _FILE = "explanations.db"
 _KEY = "audit-key.pem"
@@ -77,9 +77,12 @@ class StoreSettings(Section):
         Raises:
             StoreError: it can't be read, or others may read it.
         """
-        from explain.store.keys import open_signer
+        from streams.base.signing import KeyFileError, open_signer
 
-        return open_signer(self.key_path(data_dir))
+        try:
+            return open_signer(self.key_path(data_dir))
+        except KeyFileError as error:
+            raise StoreError(f"store.key_file: {error}") from error
 
     def trusted(self, data_dir: Path, *more: Path) -> "Trusted":
         """The keys whose anchors count: ours if it is here, `trusted_keys`, and those in `more`.
@@ -87,9 +90,12 @@ class StoreSettings(Section):
         Raises:
             StoreError: there is none, or one can't be read.
         """
-        from explain.store.keys import Trusted, read_public
+        from streams.base.signing import KeyFileError, Trusted, read_public
 
-        keys = [read_public(path) for path in (*self.trusted_keys, *more)]
+        try:
+            keys = [read_public(path) for path in (*self.trusted_keys, *more)]
+        except KeyFileError as error:
+            raise StoreError(str(error)) from error
         if self.key_path(data_dir).exists():
             keys.append(self.open_signer(data_dir).public)
         if not keys:

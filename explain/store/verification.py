@@ -12,8 +12,8 @@ from explain.store.chain import Chain, Head, genesis
 from explain.store.chain_check import ChainCheck
 from explain.store.database import Database
 from explain.store.faults import Fault
-from explain.store.keys import Trusted
 from explain.store.tables import CHAINED
+from streams.base.signing import Trusted
 
 Step = Callable[[int, int], None]
 """Called with how many rows of how many were looked at."""

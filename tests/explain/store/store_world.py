@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from explain.store.appending import Appender
 from explain.store.database import Database
-from explain.store.keys import Signer, Trusted
+from streams.base.signing import Signer, Trusted
 
 DAY_MS = 86_400_000
 T0 = 1_750_000_000_000

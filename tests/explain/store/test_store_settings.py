@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import ValidationError
 
 from explain.store.errors import StoreError
-from explain.store.keys import open_signer, read_public
 from explain.store.settings import StoreSettings
+from streams.base.signing import KeyFileError, open_signer, read_public
 from tests.postgres_server import Postgres
 
 PASSWORD = "hunter2"
@@ -105,22 +105,22 @@ def test_a_key_that_others_may_read_or_that_is_none_is_refused(tmp_path: Path) -
     path = tmp_path / "key.pem"
     open_signer(path)
     path.chmod(0o640)
-    with pytest.raises(StoreError, match=f"chmod 600 {path}"):
+    with pytest.raises(KeyFileError, match=f"chmod 600 {path}"):
         open_signer(path)
     path.chmod(0o600)
     path.write_text("hello")
-    with pytest.raises(StoreError, match="holds no private key"):
+    with pytest.raises(KeyFileError, match="holds no private key"):
         open_signer(path)
     foreign = rsa.generate_private_key(65537, 2048)
     path.write_bytes(foreign.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    with pytest.raises(StoreError, match="no Ed25519"):
+    with pytest.raises(KeyFileError, match="no Ed25519"):
         open_signer(path)
     path.write_bytes(
         foreign.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     )
-    with pytest.raises(StoreError, match="no Ed25519"):
+    with pytest.raises(KeyFileError, match="no Ed25519"):
         read_public(path)
-    with pytest.raises(StoreError, match=r"nowhere.pem"):
+    with pytest.raises(KeyFileError, match=r"nowhere.pem"):
         read_public(tmp_path / "nowhere.pem")
 
 

@@ -15,11 +15,11 @@ from explain.store.anchors import export_line, stored_anchors
 from explain.store.chain import link_hash
 from explain.store.errors import StoreError
 from explain.store.faults import Fault
-from explain.store.keys import Trusted, open_signer
 from explain.store.queries import Query, Reader
 from explain.store.records import keys_of
 from explain.store.settings import StoreSettings
 from explain.store.verification import Report, verify
+from streams.base.signing import Trusted, open_signer
 
 RECORDS, EVERY, SIGNED = 12, 4, 10
 """Anchors stand at 4 and 10: two records came after the last one."""

@@ -1,4 +1,4 @@
-"""Ed25519 keys: who signs anchors, and whom a verification trusts."""
+"""Ed25519 keys: who signs, and whose signatures count."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -9,10 +9,14 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from explain.store.errors import StoreError
 from streams.base.atomic_file import write_atomic
+from streams.base.errors import WeirError
 
 _OTHERS = 0o077
+
+
+class KeyFileError(WeirError):
+    """A file holds no key that can be used; the message names it."""
 
 
 def key_id(key: Ed25519PublicKey) -> str:
@@ -65,7 +69,7 @@ def open_signer(path: Path) -> Signer:
     """The private key in a file, which is made if it is not there, readable to its owner only.
 
     Raises:
-        StoreError: the file can't be read or made, others may read it, or it holds no such key.
+        KeyFileError: the file can't be read or made, others may read it, or it holds no such key.
     """
     if not path.exists():
         _make(path)
@@ -73,18 +77,17 @@ def open_signer(path: Path) -> Signer:
         mode = path.stat().st_mode
         pem = path.read_bytes()
     except OSError as error:
-        raise StoreError(f"store.key_file: {path}: {error.strerror}") from error
+        raise KeyFileError(f"{path}: {error.strerror}") from error
     if mode & _OTHERS:
-        raise StoreError(
-            f"store.key_file: {path} may be read by others, who could sign in our name: "
-            f"`chmod 600 {path}`"
+        raise KeyFileError(
+            f"{path} may be read by others, who could sign in our name: `chmod 600 {path}`"
         )
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise StoreError(f"store.key_file: {path} holds no private key: {error}") from error
+        raise KeyFileError(f"{path} holds no private key: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise StoreError(f"store.key_file: {path} holds no Ed25519 key")
+        raise KeyFileError(f"{path} holds no Ed25519 key")
     return Signer(key)
 
 
@@ -92,16 +95,16 @@ def read_public(path: Path) -> Ed25519PublicKey:
     """A public key in PEM.
 
     Raises:
-        StoreError: the file can't be read, or holds none.
+        KeyFileError: the file can't be read, or holds none.
     """
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
     except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
+        raise KeyFileError(f"{path}: {error.strerror}") from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise StoreError(f"{path} holds no public key in PEM: {error}") from error
+        raise KeyFileError(f"{path} holds no public key in PEM: {error}") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise StoreError(f"{path} holds no Ed25519 key")
+        raise KeyFileError(f"{path} holds no Ed25519 key")
     return key
 
 
@@ -115,4 +118,4 @@ def _make(path: Path) -> None:
         with suppress(FileExistsError):
             write_atomic(path, pem, mode=0o600, replace=False)
     except OSError as error:
-        raise StoreError(f"store.key_file: {path}: {error.strerror}") from error
+        raise KeyFileError(f"{path}: {error.strerror}") from error
