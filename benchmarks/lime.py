@@ -44,7 +44,7 @@ from inference.engine.onnx_session import load_session, run_session
 from inference.engine.protocol import Outputs
 from inference.forest.graph_forms import margin_given
 from inference.packages.package import ModelPackage
-from inference.serving.policy import Policy
+from inference.policy.policy import Policy
 from inference.training.train import train
 from inference.training.training_set import TrainingSet
 from weir.config.settings import Settings, load_settings

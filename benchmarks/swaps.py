@@ -30,15 +30,16 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
 from benchmarks.score_watcher import Scores
-from inference.packages.package import ModelPackage
-from inference.serving.commands import (
+from inference.control.commands import (
     CHAMPION_KEY,
     ChampionCommand,
     ModelVersion,
     encode,
     version_of,
 )
-from inference.serving.control_room import ControlRoom
+from inference.control.control_room import ControlRoom
+from inference.control.signatures import CommandKeys
+from inference.packages.package import ModelPackage
 from inference.training.train import train
 from streams.base.clock import now_ms
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
@@ -96,7 +97,11 @@ class Swapper:
 
     def run(self, swaps: int, seconds: float) -> None:
         """Swap until all are done or the time is over."""
-        room = ControlRoom(self._settings.kafka, self._settings.topics.control)
+        room = ControlRoom(
+            self._settings.kafka,
+            CommandKeys(self._settings.topics.control),
+            self._settings.topics.reports,
+        )
         begun = monotonic()
         with Publisher(self._settings.kafka) as publisher:
             for number in range(swaps):

@@ -43,6 +43,8 @@ FLOORS = {
         inference/packages
         inference/backends/tensorrt
         inference/backends
+        inference/policy
+        inference/control
         inference/serving
         inference/evaluation
         inference/training
@@ -149,19 +151,19 @@ def test_a_wrong_arrow_is_found(tmp_path: Path) -> None:
     file = tmp_path / "wrong.py"
     file.write_text(
         "from weir.config.settings import Settings\n"
-        "import inference.serving.policy\n"
+        "import inference.policy.policy\n"
         "from streams.loop.growth import Growth\n"
         "from streams.stages.join.joiner import Joiner\n"
         "from streams.kafka import client\n"
         "import numpy\n"
     )
     assert upward(file, "streams/stages/route") == [
-        "inference/serving",
+        "inference/policy",
         "streams/stages/join",
         "weir/config",
     ]
     assert upward(file, "streams/base") == [
-        "inference/serving",
+        "inference/policy",
         "streams/kafka",
         "streams/loop",
         "streams/stages/join",

@@ -79,6 +79,11 @@ class Commands(LazyGroup):
         ),
         ("policy", "weir.commands.models.policy:app", "What is decided by a model's answers."),
         (
+            "keys",
+            "weir.commands.keys:app",
+            "The keys that sign commands and model packages, and whose signatures count.",
+        ),
+        (
             "reasons",
             "weir.commands.explanations.reasons:app",
             "What decisions are explained by: the catalogue of reasons in words.",

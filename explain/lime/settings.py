@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from explain.exact.settings import LimeSettings
-from inference.serving.policy import Decision
+from inference.policy.policy import Decision
 from streams.base.section import Duration, Section
 
 

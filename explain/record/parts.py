@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from explain.exact.settings import Discretizer, FeatureSelection
 from explain.record.reason_settings import MOST_REASONS
-from inference.serving.policy import Decision
+from inference.policy.policy import Decision
 
 Time = Annotated[int, Meta(description="UTC, milliseconds since the epoch")]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, hexadecimal")]

@@ -19,8 +19,8 @@ from explain.writing.part_builders import thresholds_part
 from explain.writing.record_writer import RecordWriter
 from inference.errors import InferenceError
 from inference.packages.package import ModelPackage
+from inference.policy.policy import DECISIONS
 from inference.serving.explanation_seam import ScoredBatch, ScoreExplanation
-from inference.serving.policy import DECISIONS
 from inference.serving.served_model import ServedModel
 from streams.transactions.outcome import Outgoing
 

@@ -22,7 +22,7 @@ from explain.writing.record_writer import RecordWriter
 from inference.backends.cpu import CpuEngine
 from inference.engine.protocol import TOLERANCE, Outputs
 from inference.packages.package import ModelPackage
-from inference.serving.policy import DECISIONS, Policy, PolicyError, PolicySettings
+from inference.policy.policy import DECISIONS, Policy, PolicyError, PolicySettings
 
 _ANSWERS = ("score", "probability", "anomaly")
 _NAMED_BY = ("code", "name", "group")

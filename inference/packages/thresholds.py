@@ -60,6 +60,17 @@ class Thresholds(Section):
         bounds = [row.probability for row in self.table]
         return float(np.interp(np.log(alert_rate), np.log(rates), bounds))
 
+    def alert_rate_at(self, probability: float) -> float:
+        """Return the share of hold-out rows at or above a probability: `probability_at` backwards.
+
+        Beyond the table, on a straight line to none at 1, and to all at 0.
+        """
+        rates = np.array([row.alert_rate for row in self.table])[::-1]
+        bounds = np.array([row.probability for row in self.table])[::-1]
+        if bounds[0] <= probability <= bounds[-1]:
+            return float(np.exp(np.interp(probability, bounds, np.log(rates))))
+        return float(np.interp(probability, [0.0, *bounds, 1.0], [1.0, *rates, 0.0]))
+
 
 def fit_thresholds(
     probability: NDArray[np.float32],

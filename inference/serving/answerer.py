@@ -13,11 +13,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from inference.engine.protocol import Outputs
+from inference.policy.policy import DECISIONS
 from inference.serving.deadline import Deadlines
 from inference.serving.explanation_seam import InlineExplainer, ScoredBatch, ScoreExplanation
 from inference.serving.feature_log_records import feature_log_records
 from inference.serving.metrics import ScorerMetrics
-from inference.serving.policy import DECISIONS
 from inference.serving.score_record import Score, Timings
 from inference.serving.served_model import ServedModel
 from streams.base.clock import now_ms

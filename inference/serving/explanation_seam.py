@@ -37,7 +37,7 @@ class ScoredBatch:
 
     Attributes:
         features: float32 (n, width), in the order of the plan's names.
-        decisions: codes into `inference.serving.policy.DECISIONS`, (n,).
+        decisions: codes into `inference.policy.policy.DECISIONS`, (n,).
         fallback: the policy's fallback answered, (n,).
     """
 

@@ -2,7 +2,7 @@
 
 The new engine is built, warmed and checked beside the old one, in a thread of its own; between two
 batches it takes over, and the old one is closed. Whatever is wrong with a command, what served
-before goes on serving, and says so in a report on the control topic, a metric and the log.
+before goes on serving, and says so in a report on the topic of reports, a metric and the log.
 """
 
 import logging
@@ -12,25 +12,25 @@ from time import monotonic
 from typing import Protocol
 
 from inference.backends.tensorrt.errors import BuildCancelledError
-from inference.errors import InferenceError
-from inference.packages.mlflow_connection import RegistryAwayError
-from inference.serving.commands import (
+from inference.control.commands import (
     CHAMPION_KEY,
     POLICY_KEY,
     ChampionCommand,
     CommandError,
     ModelVersion,
-    Outcome,
-    OvertakenError,
     PolicyCommand,
-    ScorerReport,
-    Standing,
+    RefusedCommandError,
     read_command,
 )
+from inference.control.reports import Outcome, ScorerReport
+from inference.control.standing import Standing
+from inference.errors import InferenceError
+from inference.packages.mlflow_connection import RegistryAwayError
+from inference.policy.floor import BoundedPolicies
+from inference.policy.policy import PolicySettings
 from inference.serving.explanation_seam import InlineExplainer
 from inference.serving.metrics import ScorerMetrics
 from inference.serving.open_model import OpenModel
-from inference.serving.policy import Policy, PolicySettings
 from inference.serving.served_model import ServedModel
 from inference.serving.status_reporter import StatusReporter
 from streams.kafka.records.control_topic import ControlRecord
@@ -61,8 +61,10 @@ class HotSwap:
     Args:
         feature_names: of the vectors that engines take.
         open_model: fetches a version from the registry and builds an engine for it.
-        policy: what holds while the control topic says nothing of a policy.
-        report: says on the control topic what became of a command.
+        policies: the one that holds while the control topic says nothing of a policy, and what
+            bounds the others.
+        report: says on the topic of reports what became of a command.
+        standing: which commands count.
         pinned: commands for another model are not for this scorer.
         explains: made ready for each model before it serves.
     """
@@ -72,22 +74,23 @@ class HotSwap:
         feature_names: Sequence[str],
         *,
         open_model: Callable[[ModelVersion], OpenModel],
-        policy: PolicySettings,
+        policies: BoundedPolicies,
         report: Callable[[ScorerReport], None],
         metrics: ScorerMetrics,
         pinned: bool = False,
         explains: InlineExplainer | None = None,
+        standing: Standing | None = None,
     ) -> None:
         self._feature_names = feature_names
         self._open_model = open_model
-        self._first_policy = policy
+        self._policies = policies
         self._status = StatusReporter(report)
         self._metrics = metrics
         self._pinned = pinned
         self._explains = explains
         self._model: OpenModel
         self._serving: ServedModel
-        self._standing = Standing()
+        self._standing = standing or Standing()
         self._postponed: list[ControlRecord] = []
         self._again_at = 0.0
 
@@ -108,7 +111,7 @@ class HotSwap:
             if key in latest:
                 self._standing.admit(latest[key])
                 self._status.heard[key] = latest[key].offset
-        policies = [self._first_policy]
+        policies = [self._policies.own]
         try:
             if (record := latest.get(POLICY_KEY)) and (said := read_command(PolicyCommand, record)):
                 policies.insert(0, said.policy)
@@ -164,8 +167,8 @@ class HotSwap:
                 continue
             try:
                 self._standing.admit(record)
-            except OvertakenError as error:
-                self._refuse_overtaken(record, error)
+            except RefusedCommandError as error:
+                self._refuse_command(record, error)
                 continue
             self._postponed.append(record)
             self._again_at = 0.0
@@ -188,7 +191,7 @@ class HotSwap:
         try:
             if record.key == POLICY_KEY:
                 said = read_command(PolicyCommand, record)
-                policy = said.policy if said else self._first_policy
+                policy = said.policy if said else self._policies.own
             elif (champion := read_command(ChampionCommand, record)) and not self._pinned:
                 version = champion.model
             self._change(version, policy, answering)
@@ -212,7 +215,7 @@ class HotSwap:
             return False
         return True
 
-    def _refuse_overtaken(self, record: ControlRecord, error: OvertakenError) -> None:
+    def _refuse_command(self, record: ControlRecord, error: RefusedCommandError) -> None:
         logger.error("refused: %s", error)
         self._status.heard[record.key] = record.offset
         asked, policy = error.named, self._serving.policy.version
@@ -231,7 +234,7 @@ class HotSwap:
             serving = ServedModel(
                 version.package,
                 before.engine,
-                Policy(policy, before.package.thresholds),
+                self._policies.fit(policy, before.package.thresholds),
                 self._serving.latency,
             )
         else:
@@ -246,7 +249,7 @@ class HotSwap:
         self._say("serving", version, policy.version)
 
     def _made_ready(self, model: OpenModel, policies: Sequence[PolicySettings]) -> ServedModel:
-        return model.made_ready(self._feature_names, policies, self._explains)
+        return model.made_ready(self._feature_names, policies, self._explains, self._policies.fit)
 
     def _candidates(
         self, record: ControlRecord | None, registered: Callable[[], ModelVersion]

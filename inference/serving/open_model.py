@@ -1,18 +1,21 @@
 """A model on an engine, before it serves: warmed, checked, and under a policy that fits it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from inference.backends.golden_batch import check_golden
+from inference.control.commands import ModelVersion
 from inference.engine.protocol import Engine
 from inference.packages.package import ModelPackage
-from inference.serving.commands import ModelVersion
+from inference.packages.thresholds import Thresholds
+from inference.policy.policy import Policy, PolicyError, PolicySettings
 from inference.serving.explanation_seam import InlineExplainer
-from inference.serving.policy import Policy, PolicyError, PolicySettings
 from inference.serving.served_model import ServedModel
 
 logger = logging.getLogger(__name__)
+
+Fit = Callable[[PolicySettings, Thresholds], Policy]
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class OpenModel:
         feature_names: Sequence[str],
         policies: Sequence[PolicySettings],
         explains: InlineExplainer | None,
+        fit: Fit = Policy,
     ) -> ServedModel:
         """What serves with it: warm, checked, and under the first policy that fits it.
 
@@ -36,13 +40,14 @@ class OpenModel:
         Args:
             feature_names: of the vectors that engines take.
             explains: made ready for the model, too.
+            fit: a policy resolved against thresholds.
 
         Raises:
             PolicyError: no policy fits; it is about the first.
             InferenceError: the engine does not answer as the package says.
         """
         try:
-            policy = _first_that_fits(policies, self.package)
+            policy = _first_that_fits(policies, self.package, fit)
             serving = ServedModel.of(self.package.id, self.engine, policy)
             check_golden(self.engine, self.package, feature_names)
             serving.warm_up()
@@ -54,7 +59,7 @@ class OpenModel:
         return serving
 
 
-def _first_that_fits(policies: Sequence[PolicySettings], package: ModelPackage) -> Policy:
+def _first_that_fits(policies: Sequence[PolicySettings], package: ModelPackage, fit: Fit) -> Policy:
     """The first policy that does not contradict a model's thresholds.
 
     Raises:
@@ -63,7 +68,7 @@ def _first_that_fits(policies: Sequence[PolicySettings], package: ModelPackage) 
     problems = []
     for settings in policies:
         try:
-            return Policy(settings, package.thresholds)
+            return fit(settings, package.thresholds)
         except PolicyError as error:
             logger.error(
                 "policy %s does not fit the model's thresholds: %s", settings.version, error

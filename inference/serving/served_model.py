@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.engine.protocol import Engine, Outputs
+from inference.policy.policy import Policy
 from inference.serving.deadline import LatencyModel
-from inference.serving.policy import Policy
 
 _TIMED_ROUNDS = 3
 _TIMED_S = 0.008

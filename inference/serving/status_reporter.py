@@ -1,9 +1,10 @@
-"""What a scorer says on the control topic of the commands that it has seen to."""
+"""What a scorer reports of the commands that it has seen to."""
 
 from collections.abc import Callable
 from time import monotonic
 
-from inference.serving.commands import ALIVE_EVERY_S, ModelVersion, Outcome, ScorerReport
+from inference.control.commands import ModelVersion
+from inference.control.reports import ALIVE_EVERY_S, Outcome, ScorerReport
 from inference.serving.served_model import ServedModel
 from streams.base.clock import now_ms
 from streams.base.secrets import without_logins

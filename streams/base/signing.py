@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -45,6 +46,31 @@ class Signer:
         return self.public.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         ).decode()
+
+
+@dataclass(frozen=True)
+class TrustedKey:
+    """A public key, and what its owner may sign.
+
+    Attributes:
+        may: such as ``champion``, ``policy`` and ``package``.
+    """
+
+    public: Ed25519PublicKey
+    may: frozenset[str]
+
+    @property
+    def id(self) -> str:
+        """See `key_id`."""
+        return key_id(self.public)
+
+    def signed(self, body: bytes, signature: bytes) -> bool:
+        """Whether the key made the signature of `body`."""
+        try:
+            self.public.verify(signature, body)
+        except InvalidSignature:
+            return False
+        return True
 
 
 class Trusted:

@@ -1,5 +1,6 @@
 """Commands on the control topic, one writer at a time; `ControlReader` reads them."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
 from warnings import catch_warnings, simplefilter
@@ -54,7 +55,9 @@ class ControlWriter:
             simplefilter("ignore", RuntimeWarning)  # who is fenced off has nothing to abort
             self._producer.close()
 
-    def write(self, key: str, value: bytes | None) -> tuple[int, int]:
+    def write(
+        self, key: str, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> tuple[int, int]:
         """Write a record; return its partition and offset when everybody can read it.
 
         Raises:
@@ -70,7 +73,7 @@ class ControlWriter:
 
         try:
             self._producer.begin_transaction()
-            self._producer.produce(self._topic, value, key, on_delivery=note)
+            self._producer.produce(self._topic, value, key, on_delivery=note, headers=list(headers))
             patiently(self._producer.commit_transaction, _PATIENCE_S)
         except KafkaException as error:
             cause = error.args[0]

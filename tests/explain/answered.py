@@ -9,7 +9,7 @@ from explain.record.reason_settings import ReasonSettings
 from explain.writing.flagged import FlaggedEvents, read_flagged
 from explain.writing.record_writer import RecordWriter
 from inference.packages.package import ModelPackage
-from inference.serving.policy import DECISIONS
+from inference.policy.policy import DECISIONS
 from weir.reasons import open_catalogue
 
 

@@ -15,7 +15,7 @@ from explain.writing.key_ring import KeyRing
 from explain.writing.part_builders import thresholds_part
 from inference.backends.cpu import CpuEngine
 from inference.packages.package import ModelPackage
-from inference.serving.policy import DECISIONS, Policy
+from inference.policy.policy import DECISIONS, Policy
 from weir.config.settings import load_settings
 from weir.services.build_explainer import RecordWriters
 from weir.services.wiring import open_registry

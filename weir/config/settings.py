@@ -20,11 +20,13 @@ from explain.reports.customer_letter_settings import CustomerLetterSettings
 from explain.store.settings import StoreSettings
 from inference.engine.settings import EngineSettings
 from inference.packages.registry import RegistrySettings
-from inference.serving.policy import PolicySettings
+from inference.policy.floor import PolicyFloor
+from inference.policy.policy import PolicySettings
 from inference.training.settings import TrainingSettings
 from streams.base import compiled_code
 from streams.base.secrets import without_logins
 from streams.base.section import Section
+from streams.base.signing_settings import SigningSettings
 from streams.events.contract import EventContract
 from streams.events.labels import LabelSettings
 from streams.features import FeatureDeclaration, FeaturePlan
@@ -96,6 +98,8 @@ class Settings(BaseSettings):
     snapshots: SnapshotSettings = SnapshotSettings()
     engine: EngineSettings = EngineSettings()
     policy: PolicySettings = PolicySettings()
+    policy_floor: PolicyFloor = PolicyFloor()
+    signing: SigningSettings = SigningSettings()
     training: TrainingSettings = TrainingSettings()
     registry: RegistrySettings = RegistrySettings()
     evaluation: EvaluationSettings = EvaluationSettings()

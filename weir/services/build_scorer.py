@@ -7,10 +7,13 @@ from threading import Event
 
 from prometheus_client import CollectorRegistry
 
+from inference.control.commands import encode, version_of
+from inference.control.reports import ScorerReport, report_key
+from inference.control.standing import Standing
 from inference.packages.mlflow_connection import import_quietly
 from inference.packages.registry import CHAMPION_ALIAS, Registry
+from inference.policy.floor import BoundedPolicies
 from inference.serving.answerer import Answerer
-from inference.serving.commands import ScorerReport, Standing, encode, report_key, version_of
 from inference.serving.hot_swap import HotSwap
 from inference.serving.metrics import ScorerMetrics
 from streams.kafka.client import KafkaSettings
@@ -21,6 +24,7 @@ from weir.services.build_explainer import inline_explainer
 from weir.services.scorer_loops import fused_loop, staged_loop
 from weir.services.scorer_model import Note, open_model
 from weir.services.scorer_process import ScorerProcess
+from weir.services.wiring import command_keys
 
 logger = logging.getLogger(__name__)
 
@@ -59,20 +63,28 @@ def build_scorer(
     prometheus = prometheus or CollectorRegistry()
     metrics = ScorerMetrics(prometheus)
     report = _reporter(settings, kafka)
+    keys = command_keys(settings)
+    if not keys.trusted:
+        logger.warning(
+            "signing.trusted_keys names nobody: whoever may write to topic %r commands model and "
+            'policy, in anybody\'s name. See docs/control.md, "Who may command"',
+            keys.topic,
+        )
     explains = inline_explainer(settings, prometheus)
     hot_swap = HotSwap(
         plan.names,
         open_model=partial(open_model, settings, registry, cancelled=stop.is_set, note=note),
-        policy=settings.policy,
+        policies=BoundedPolicies(settings.policy, settings.policy_floor),
         report=report,
         metrics=metrics,
         pinned=pinned is not None,
         explains=explains,
+        standing=Standing(keys),
     )
     note("reading the control topic")
     commands = ControlReader(kafka, settings.topics.control)
     serving = hot_swap.begin(
-        commands.read_to_end(Standing().counts),
+        commands.read_to_end(Standing(keys).counts),
         lambda: version_of(registry.get(pinned or CHAMPION_ALIAS)),
     )
     answerer = Answerer(
@@ -97,10 +109,11 @@ def _reporter(settings: Settings, kafka: KafkaSettings) -> Callable[[ScorerRepor
     def report(what: ScorerReport | None) -> None:
         try:
             value = None if what is None else encode(what)
-            write_control(kafka, settings.topics.control, key, value, _REPORT_S)
+            write_control(kafka, settings.topics.reports, key, value, _REPORT_S)
         except PublishError as error:
             logger.warning(
-                "can't write this scorer's report of model and policy to the control topic: %s",
+                "can't write this scorer's report of model and policy to topic %r: %s",
+                settings.topics.reports,
                 error,
             )
 

@@ -7,12 +7,13 @@ from time import monotonic
 from inference.backends.golden_batch import check_golden
 from inference.backends.selection import open_engine
 from inference.backends.tensorrt.callbacks import Cancelled, Progress
+from inference.control.commands import ModelVersion
 from inference.packages.package import ModelPackage, PackageError
 from inference.packages.registry import Registry
-from inference.serving.commands import ModelVersion
+from inference.policy.floor import BoundedPolicies
+from inference.policy.policy import PolicySettings
 from inference.serving.feature_compatibility import check_feature_compatibility
 from inference.serving.open_model import OpenModel
-from inference.serving.policy import Policy, PolicySettings
 from weir.config.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,9 @@ def check_model(
     """
     model = open_model(settings, registry, version)
     with model.engine:
-        Policy(policy, model.package.thresholds)
+        BoundedPolicies(settings.policy, settings.policy_floor).fit(
+            policy, model.package.thresholds
+        )
         check_golden(model.engine, model.package, settings.plan().names)
 
 

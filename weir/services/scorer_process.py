@@ -8,8 +8,8 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
+from inference.control.reports import ScorerReport
 from inference.serving.answerer import Answerer
-from inference.serving.commands import ScorerReport
 from inference.serving.hot_swap import HotSwap
 from inference.serving.metrics import ScorerMetrics
 from streams.base.bounded_calls import StoppedError
@@ -39,7 +39,7 @@ class ScorerProcess:
     """The scorer's parts, ready to run.
 
     Attributes:
-        report: how it says on the control topic what became of a command; None takes its last
+        report: how it says on the topic of reports what became of a command; None takes its last
             word back.
     """
 

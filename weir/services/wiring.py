@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka.admin import AdminClient
 
+from inference.control.signatures import CommandKeys
 from inference.packages.registry import Registry
 from streams.kafka.client import KafkaSettings, KafkaUnavailableError, connect
 from streams.kafka.rights.acls import Acl, Process, Usage, acls_of
@@ -69,6 +70,16 @@ def admitted(
 def open_registry(settings: Settings) -> Registry:
     """The registry of models."""
     return Registry(settings.registry, settings.data_dir)
+
+
+def command_keys(settings: Settings, *, signing: bool = False) -> CommandKeys:
+    """Whose commands count; and, for `signing`, our own key.
+
+    Raises:
+        KeyFileError: a key can't be read.
+    """
+    signer = settings.signing.signer() if signing else None
+    return CommandKeys(settings.topics.control, signer, settings.signing.trusted())
 
 
 def scorer_roles(settings: Settings) -> Sequence[Role]:

@@ -12,6 +12,7 @@ from confluent_kafka import TopicPartition
 from streams.kafka.batches.bad_batch import BadBatch
 from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.client import KafkaSettings
+from streams.kafka.message import headers_of
 from streams.kafka.records.consuming import bounds_of, is_end, note_errors, read_ready
 from streams.kafka.records.publisher import Publisher
 
@@ -25,12 +26,14 @@ class ControlRecord:
 
     Attributes:
         value: None where the key holds nothing any more.
+        headers: such as its signature; none where they can't be read.
     """
 
     key: str
     value: bytes | None
     partition: int
     offset: int
+    headers: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def place(self) -> str:
@@ -74,7 +77,9 @@ class ControlReader:
             partition, error = message.partition(), message.error()
             if error is None and not isinstance(message, BadBatch):
                 key = (message.key() or b"").decode(errors="replace")
-                records.append(ControlRecord(key, message.value(), partition, message.offset()))
+                headers = tuple((name, value or b"") for name, value in headers_of(message) or ())
+                place = (partition, message.offset())
+                records.append(ControlRecord(key, message.value(), *place, headers))
             # The end may be a marker that no consumer sees: then only EOF tells.
             last = self._unread.get(partition, 0) - 1
             if is_end(message) or (error is None and message.offset() >= last):

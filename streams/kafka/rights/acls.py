@@ -31,6 +31,7 @@ class Process(StrEnum):
     REQUEUE = "dead-letters-requeue"
     PURGE = "dead-letters-purge"
     CONTROL = "control"
+    VIEWER = "viewer"
     EXPLAINER = "explainer"
     SINK = "sink"
     FIDELITY = "fidelity"
@@ -45,13 +46,8 @@ COMMANDS: dict[Process, list[str]] = {
     Process.LETTERS: ["weir dead-letters list", "weir dead-letters show"],
     Process.REQUEUE: ["weir dead-letters requeue"],
     Process.PURGE: ["weir dead-letters purge"],
-    Process.CONTROL: [
-        "weir models promote",
-        "weir models rollback",
-        "weir models serving",
-        "weir policy set",
-        "weir policy show",
-    ],
+    Process.CONTROL: ["weir models promote", "weir models rollback", "weir policy set"],
+    Process.VIEWER: ["weir models serving", "weir policy show"],
     Process.EXPLAINER: ["weir explainer"],
     Process.SINK: ["weir sink"],
     Process.FIDELITY: ["weir fidelity"],
@@ -175,7 +171,7 @@ def _scorer(usage: Usage) -> list[Acl]:
         Acl("Write", "topic", topics.dead_letters, why="rejected records"),
         *_positions(topics),
         Acl("Read", "topic", topics.control, why="which model and policy shall answer"),
-        Acl("Write", "topic", topics.control, why="says what became of that"),
+        Acl("Write", "topic", topics.reports, why="says what became of that"),
     ]
     if usage.explains_inline:
         acls.append(Acl("Write", "topic", topics.explanations, why="why events were flagged"))
@@ -241,7 +237,7 @@ def _purge(usage: Usage) -> list[Acl]:
 
 def _control(usage: Usage) -> list[Acl]:
     return [
-        Acl("Read", "topic", usage.topics.control, why="what holds now, and who answers by it"),
+        *_viewer(usage),
         Acl("Write", "topic", usage.topics.control, why="says what shall hold"),
         Acl(
             "Write",
@@ -249,6 +245,13 @@ def _control(usage: Usage) -> list[Acl]:
             f"{usage.topics.control}-commands",
             why="one command at a time",
         ),
+    ]
+
+
+def _viewer(usage: Usage) -> list[Acl]:
+    return [
+        Acl("Read", "topic", usage.topics.control, why="what shall hold"),
+        Acl("Read", "topic", usage.topics.reports, why="who answers by it"),
     ]
 
 
@@ -289,6 +292,7 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.REQUEUE: requeue_acls,
     Process.PURGE: _purge,
     Process.CONTROL: _control,
+    Process.VIEWER: _viewer,
     Process.EXPLAINER: _explainer,
     Process.SINK: _sink,
     Process.FIDELITY: _fidelity,

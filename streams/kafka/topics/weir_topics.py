@@ -28,6 +28,7 @@ Role = Literal[
     "snapshots",
     "explanations",
     "control",
+    "reports",
     "positions",
 ]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -51,14 +52,14 @@ _SNAPSHOT_CONFIG = {
     "min.cleanable.dirty.ratio": "0.1",
     "delete.retention.ms": "3600000",
 }
-_CONTROL_CONFIG = {"cleanup.policy": "compact"}
+_CONTROL_CONFIG = {"cleanup.policy": "compact", "max.message.bytes": "131072"}
 _POSITIONS_CONFIG = {
     "cleanup.policy": "compact",
     # Each transaction supersedes the one before, and a start reads all that is left.
     "segment.bytes": "4194304",
     "min.cleanable.dirty.ratio": "0.1",
 }
-_ONE_PARTITION: tuple[Role, ...] = ("control", "positions")
+_ONE_PARTITION: tuple[Role, ...] = ("control", "reports", "positions")
 """Of what is said there, the order counts; or there is little of it."""
 
 
@@ -78,6 +79,7 @@ class TopicSettings(Section):
     labels: Name = "weir.labels"
     snapshots: Name = "weir.snapshots"
     control: Name = "weir.control"
+    reports: Name = "weir.reports"
     explanations: Name = "weir.explanations"
     positions: Name = "weir.positions"
     partitions: int = Field(default=4, ge=1)
@@ -212,7 +214,7 @@ def _make(
             config = {"retention.ms": _FOREVER, "max.message.bytes": _LARGEST_INPUT}
         elif role == "snapshots":
             config = _SNAPSHOT_CONFIG
-        elif role == "control":
+        elif role in ("control", "reports"):
             config = _CONTROL_CONFIG
         elif role == "positions":
             config = _POSITIONS_CONFIG

@@ -24,7 +24,7 @@ from explain.writing.flagged import FlaggedEvents
 from explain.writing.reproduce import reproduce
 from inference.backends.cpu import CpuEngine
 from inference.packages.package import ModelPackage
-from inference.serving.policy import DECISIONS
+from inference.policy.policy import DECISIONS
 from weir.reasons import open_catalogue
 
 SURE = {"r2": 0.0, "ess": 1.0, "gap": 99.0}

@@ -26,7 +26,7 @@ from explain.writing.part_builders import (
     model_part,
     thresholds_part,
 )
-from inference.serving.policy import Policy, PolicySettings
+from inference.policy.policy import Policy, PolicySettings
 from weir.config.settings import EXAMPLE_FILE, load_settings
 
 DEFINITIONS = {

@@ -12,8 +12,8 @@ from scorer_desk import CONTRACT, PLAN, START, TOPICS, Bad, Desk, work_of
 
 from inference.engine.protocol import Outputs
 from inference.packages.package import ModelPackage
+from inference.policy.policy import DECISIONS
 from inference.serving import feature_log_records
-from inference.serving.policy import DECISIONS
 from inference.serving.score_record import Score
 from streams.dead_letters.letter import read_dead_letter
 from streams.events.json_decoder import Decoder

@@ -13,6 +13,7 @@ TOPICS = TopicSettings(
     labels="l",
     snapshots="n",
     control="c",
+    reports="r",
     positions="p",
 )
 USAGE = Usage(TOPICS, "g")
@@ -48,7 +49,7 @@ def test_only_who_makes_topics_may_make_them() -> None:
 def test_a_scorer_that_is_fused() -> None:
     assert names("Read", Process.SCORER) == {"e", "l", "n", "c", "p", "group:g"}
     assert names("Write", Process.SCORER) == {
-        *("s", "f", "d", "n", "c", "p"),
+        *("s", "f", "d", "n", "r", "p"),
         "transactional-id:g-fused",
     }
     assert not names("Describe", Process.SCORER)

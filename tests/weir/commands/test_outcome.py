@@ -6,9 +6,11 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from inference.serving.commands import POLICY_KEY, PolicyCommand, ScorerReport, encode, report_key
-from inference.serving.control_room import ControlRoom
-from inference.serving.policy import PolicySettings
+from inference.control.commands import POLICY_KEY, PolicyCommand, encode
+from inference.control.control_room import ControlRoom
+from inference.control.reports import ScorerReport, report_key
+from inference.control.signatures import CommandKeys
+from inference.policy.policy import PolicySettings
 from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.control_topic import ControlReader, write_control
@@ -20,7 +22,7 @@ _PATIENCE_S = 60.0
 
 @contextmanager
 def scorer(
-    name: str, kafka: KafkaSettings, topic: str, refuses: bool, again: bool = False
+    name: str, kafka: KafkaSettings, topic: str, reports: str, refuses: bool, again: bool = False
 ) -> Iterator[None]:
     """Somebody who lives and says what it makes of policies; it may refuse all but version 1."""
     done = threading.Event()
@@ -41,7 +43,7 @@ def scorer(
             at=at,
             alive=now_ms(),
         )
-        write_control(kafka, topic, report_key(name), encode(report))
+        write_control(kafka, reports, report_key(name), encode(report))
 
     def answer() -> None:
         with closing(ControlReader(kafka, topic)) as reader:
@@ -65,14 +67,15 @@ def scorer(
 def give_bad(kafka: str, make_topics: Callable[..., list[str]]) -> Callable[..., Outcome]:
     """A function that sets a policy which a scorer refuses, after one that it takes."""
     (topic,) = make_topics("control")
+    (reports,) = make_topics("reports")
     settings = KafkaSettings(bootstrap_servers=kafka)
 
     def give_bad(stands: str, again: bool = False, other: bool = False) -> Outcome:
         with ExitStack() as stack:
-            stack.enter_context(scorer("ann", settings, topic, True, again))
+            stack.enter_context(scorer("ann", settings, topic, reports, True, again))
             if other:
-                stack.enter_context(scorer("ben", settings, topic, False))
-            room = stack.enter_context(closing(ControlRoom(settings, topic)))
+                stack.enter_context(scorer("ben", settings, topic, reports, False))
+            room = stack.enter_context(closing(ControlRoom(settings, CommandKeys(topic), reports)))
             first = PolicyCommand(policy=PolicySettings(), expects=None, by="ada", at=1)
             assert not give(room, POLICY_KEY, first, _PATIENCE_S, True).failed
             bad = PolicyCommand(

@@ -13,8 +13,8 @@ from front_door import QUICK_TRAINING, write_events, write_settings
 from running_scorer import Scorer, replay
 
 from inference.backends.cpu import CpuEngine
+from inference.control.commands import CHAMPION_KEY, POLICY_KEY
 from inference.packages.registry import Registry
-from inference.serving.commands import CHAMPION_KEY, POLICY_KEY
 from streams.feature_log import feature_matrix, read_feature_log
 from streams.files.event_file import open_events
 from streams.kafka.records.consuming import read_to_end

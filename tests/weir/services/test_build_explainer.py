@@ -21,7 +21,7 @@ from explain.writing.reproduce import reproduce
 from inference.packages.mlflow_connection import RegistryAwayError
 from inference.packages.package import ModelPackage
 from inference.packages.registry import RegisteredModel, Registry
-from inference.serving.policy import DECISIONS
+from inference.policy.policy import DECISIONS
 from streams.base.bounded_calls import StoppedError
 from streams.dead_letters.letter import read_dead_letter
 from streams.feature_log import FeatureLogWriter, ScoredEvents

@@ -6,9 +6,9 @@ import typer
 
 from inference.packages.registry import CHAMPION_ALIAS, RegisteredModel
 from weir.cli.console import print_json, stdout
-from weir.cli.login import login_or
 from weir.commands.models.outcome import show_outcome
-from weir.commands.models.promote import control_room, promoted
+from weir.commands.models.promote import promoted
+from weir.commands.models.rooms import commanding_room
 from weir.config.settings import Settings
 
 AliasOption = Annotated[
@@ -28,8 +28,7 @@ def check_promotable(settings: Settings, by: str | None) -> None:
         KafkaUnavailableError: there is no cluster to say it to.
         AuthorizationError: we may not.
     """
-    login_or(by)
-    with control_room(settings):
+    with commanding_room(settings, by):
         pass
 
 

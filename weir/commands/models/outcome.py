@@ -8,18 +8,19 @@ import typer
 from confluent_kafka import KafkaException
 from rich.table import Table
 
-from inference.packages.mlflow_connection import RegistryError
-from inference.packages.registry import CHAMPION_ALIAS as CHAMPION_ALIAS
-from inference.packages.registry import Registry
-from inference.serving.commands import (
+from inference.control.commands import (
     CHAMPION_KEY,
     ChampionCommand,
     Command,
     CommandError,
-    OvertakenError,
-    ScorerReport,
+    Withdrawal,
 )
-from inference.serving.control_room import ControlRoom, as_dict
+from inference.control.control_room import ControlRoom, as_dict
+from inference.control.reports import ScorerReport
+from inference.control.standing import OvertakenError
+from inference.packages.mlflow_connection import RegistryError
+from inference.packages.registry import CHAMPION_ALIAS as CHAMPION_ALIAS
+from inference.packages.registry import Registry
 from streams.base.clock import now_ms
 from streams.kafka.records.publisher import PublishError
 from weir.cli.console import FAILED, print_json, progress_bar, stdout
@@ -148,14 +149,13 @@ def give(
 def _take_back(
     room: ControlRoom, key: str, command: Command, former: Command | None, outcome: Outcome
 ) -> None:
-    again = former and former.model_copy(
-        update={
-            "expects": command.named,
-            "by": command.by,
-            "note": f"taken back: every scorer refuses {command.named}",
-            "at": now_ms(),
-        }
-    )
+    said: dict[str, Any] = {
+        "expects": command.named,
+        "by": command.by,
+        "note": f"taken back: every scorer refuses {command.named}",
+        "at": now_ms(),
+    }
+    again = Withdrawal(**said) if former is None else former.model_copy(update=said)
     try:
         room.change(key, again)
     except (OvertakenError, CommandError, PublishError, KafkaException) as error:

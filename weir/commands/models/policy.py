@@ -8,15 +8,16 @@ import typer
 from pydantic import ValidationError
 from rich.table import Table
 
+from inference.control.commands import POLICY_KEY, PolicyCommand
+from inference.control.control_room import ControlRoom
 from inference.packages.registry import CHAMPION_ALIAS
-from inference.serving.commands import POLICY_KEY, PolicyCommand
-from inference.serving.control_room import ControlRoom
-from inference.serving.policy import Policy, PolicySettings
+from inference.policy.floor import BoundedPolicies
+from inference.policy.policy import PolicySettings
 from streams.base.clock import now_ms
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
-from weir.cli.login import login_or
 from weir.commands.models.outcome import give, show_outcome
-from weir.commands.models.promote import ByOption, NoteOption, WaitOption, control_room
+from weir.commands.models.promote import ByOption, NoteOption, WaitOption
+from weir.commands.models.rooms import commanding_room, said, viewing_room
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import open_registry
@@ -61,7 +62,7 @@ def set_policy(
     contradicts the champion's thresholds is refused here.
     """
     settings = load_settings(config)
-    with control_room(settings) as room:
+    with commanding_room(settings, by) as (room, author):
         now = room.policy_or(settings.policy)
         policy = _changed(now, _read(file), assignments or [], version)
         if policy.version == now.version and policy != now:
@@ -70,10 +71,11 @@ def set_policy(
                 "the new one another, so that scores tell them apart"
             )
         _check(policy, room, settings)
-        command = PolicyCommand(
+        command = said(
+            PolicyCommand,
             policy=policy,
             expects=None if room.policy is None else room.policy.named,
-            by=login_or(by),
+            by=author,
             note=note,
             at=now_ms(),
         )
@@ -84,13 +86,13 @@ def set_policy(
 def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show the policy that holds, and who said so."""
     settings = load_settings(config)
-    with control_room(settings) as room:
-        said = room.policy
-    policy = said.policy if said is not None else settings.policy
+    with viewing_room(settings) as room:
+        stands = room.policy
+    policy = stands.policy if stands is not None else settings.policy
     values = policy.model_dump(mode="json")
-    source = f"weir policy set, by {said.by}" if said is not None else "the settings"
+    source = f"weir policy set, by {stands.by}" if stands is not None else "the settings"
     if as_json:
-        print_json({"policy": values, "source": source, "note": said.note if said else ""})
+        print_json({"policy": values, "source": source, "note": stands.note if stands else ""})
         return
     table = Table(
         "key", "value", title=f"policy {policy.version}, from {source}", title_justify="left"
@@ -141,8 +143,8 @@ def _changed(
 
 
 def _check(policy: PolicySettings, room: ControlRoom, settings: Settings) -> None:
-    """Refuse what contradicts the thresholds of the model that answers."""
+    """Refuse what contradicts the thresholds of the model that answers, or undercuts the floor."""
     registry = open_registry(settings)
     champion = room.champion
     package = registry.resolve(champion.model.version if champion is not None else CHAMPION_ALIAS)
-    Policy(policy, package.thresholds)
+    BoundedPolicies(settings.policy, settings.policy_floor).fit(policy, package.thresholds)

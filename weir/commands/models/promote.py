@@ -1,25 +1,21 @@
 """`weir models promote`, `rollback` and `serving`: which model answers, while scorers run."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from typing import Annotated
 
 import typer
 
+from inference.control.commands import MOST_BEFORE, ChampionCommand, ModelVersion, version_of
+from inference.control.control_room import ControlRoom, as_dict
 from inference.packages.mlflow_connection import RegistryError
 from inference.packages.registry import CHAMPION_ALIAS as CHAMPION_ALIAS
 from inference.packages.registry import Registry
-from inference.serving.commands import ChampionCommand, ModelVersion, version_of
-from inference.serving.control_room import ControlRoom, as_dict
 from streams.base.clock import now_ms
-from streams.kafka.rights.acls import Process, acls_of
-from streams.kafka.rights.permission_check import named_denials
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
-from weir.cli.login import login_or
 from weir.commands.models.outcome import Outcome, make_champion, reports_table, show_outcome
+from weir.commands.models.rooms import commanding_room, said, viewing_room
 from weir.config.settings import Settings, load_settings
-from weir.services.wiring import admitted, open_registry, usage
+from weir.services.wiring import open_registry
 
 ByOption = Annotated[
     str | None,
@@ -59,26 +55,28 @@ def promoted(
         InferenceError: the model can't serve, or somebody else has promoted another meanwhile.
         SettingsError: nobody is named who does it.
     """
-    by, registry = login_or(by), open_registry(settings)
-    with control_room(settings) as room:
+    registry = open_registry(settings)
+    with commanding_room(settings, by) as (room, author):
         version = version_of(registry.get(name))
         champion = room.champion
         if champion is not None and champion.model == version:
             registry.set_alias(CHAMPION_ALIAS, version.version)  # which may have failed back then
-            said = {"champion": {"model": version.model_dump()}, "changed": False, "scorers": {}}
-            return Outcome(said, [f"{version} is champion already"], failed=False)
+            told = {"champion": {"model": version.model_dump()}, "changed": False, "scorers": {}}
+            return Outcome(told, [f"{version} is champion already"], failed=False)
         _try(settings, registry, version, room)
         if champion is not None:
-            command = champion.followed_by(version, by, note, now_ms())
+            before = (*champion.before, champion.model)[-MOST_BEFORE:]
         else:
-            command = ChampionCommand(
-                model=version,
-                before=_registered(registry, version),
-                expects=None,
-                by=by,
-                note=note,
-                at=now_ms(),
-            )
+            before = _registered(registry, version)
+        command = said(
+            ChampionCommand,
+            model=version,
+            before=before,
+            expects=None if champion is None else champion.model,
+            by=author,
+            note=note,
+            at=now_ms(),
+        )
         return make_champion(room, registry, command, wait, quiet)
 
 
@@ -96,7 +94,7 @@ def rollback(
     """
     settings = load_settings(config)
     registry = open_registry(settings)
-    with control_room(settings) as room:
+    with commanding_room(settings, by) as (room, author):
         champion = room.champion
         if champion is None or not champion.before:
             raise RegistryError(
@@ -105,11 +103,12 @@ def rollback(
             )
         *before, version = champion.before
         _try(settings, registry, version, room)
-        command = ChampionCommand(
+        command = said(
+            ChampionCommand,
             model=version,
             before=tuple(before),
             expects=champion.model,
-            by=login_or(by),
+            by=author,
             note=note,
             at=now_ms(),
         )
@@ -122,7 +121,7 @@ def serving(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     A scorer that was killed leaves its last word, which says so after a while.
     """
     settings = load_settings(config)
-    with control_room(settings) as room:
+    with viewing_room(settings) as room:
         champion, policy = room.champion, room.policy
         reports = room.reports
     if as_json:
@@ -137,20 +136,11 @@ def serving(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if champion is None:
         stdout.print("champion: as the registry says; nobody has promoted a model yet")
     else:
-        said = f"by {champion.by}, {moment(champion.at, 's')} UTC {champion.note}".rstrip()
-        stdout.print(f"champion: {champion.model}, {said}")
+        author = f"by {champion.by}, {moment(champion.at, 's')} UTC {champion.note}".rstrip()
+        stdout.print(f"champion: {champion.model}, {author}")
     version = policy.policy.version if policy else f"{settings.policy.version} (of the settings)"
     stdout.print(f"policy: {version}")
     stdout.print(reports_table(reports) if reports else "no scorer has reported")
-
-
-@contextmanager
-def control_room(settings: Settings) -> Iterator[ControlRoom]:
-    """The control topic of these settings, with the rights that it takes."""
-    rights = acls_of(Process.CONTROL, usage(settings))
-    kafka, _ = admitted(settings, lambda _: rights)
-    with named_denials(kafka, rights), closing(ControlRoom(kafka, settings.topics.control)) as room:
-        yield room
 
 
 def _registered(registry: Registry, version: ModelVersion) -> tuple[ModelVersion, ...]:

@@ -1,4 +1,4 @@
-"""What the control topic says: which model and policy shall answer, and what scorers report."""
+"""Who commands: reads what stands on the control topic, gives commands, waits for the reports."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
-from inference.serving.commands import (
+from inference.control.commands import (
     CHAMPION_KEY,
     POLICY_KEY,
     ChampionCommand,
     Command,
     CommandError,
     NewerFormatError,
-    OvertakenError,
     PolicyCommand,
-    ScorerReport,
-    Standing,
+    Withdrawal,
     command_of,
     encode,
     read_command,
-    worker_of,
 )
-from inference.serving.policy import PolicySettings
+from inference.control.reports import ScorerReport, worker_of
+from inference.control.signatures import CommandKeys
+from inference.control.standing import OvertakenError, Standing
+from inference.policy.policy import PolicySettings
 from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.control_topic import ControlReader, ControlRecord
@@ -54,10 +54,14 @@ class Given:
 
 
 class ControlRoom:
-    """Reads the control topic, gives commands, and waits for what scorers say to them.
+    """Reads the control topic and the reports, gives commands, and waits for scorers' words.
 
     A command that can't be read counts as none, as for a scorer that starts, and is logged: else
     nobody could say it again.
+
+    Args:
+        keys: of the control topic: whose commands count, and what signs ours.
+        reports: the topic on which scorers say what became of commands.
 
     Attributes:
         champion: the model that shall answer; None where nobody has said so.
@@ -67,17 +71,22 @@ class ControlRoom:
         ValueError: there is no such topic.
     """
 
-    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
-        self._kafka, self._topic = kafka, topic
+    def __init__(self, kafka: KafkaSettings, keys: CommandKeys, reports: str) -> None:
+        self._kafka, self._keys, self._topic = kafka, keys, keys.topic
         self._reader: ControlReader | None = None
-        self._read_anew()
+        self._reports_reader = ControlReader(kafka, reports)
+        try:
+            self._reported = self._reports_reader.read_to_end()
+            self._read_anew()
+        except BaseException:
+            self.close()
+            raise
         self._learn()
 
     def close(self) -> None:
         """Leave the cluster."""
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.close()
+        self._leave_control()
+        self._reports_reader.close()
 
     def policy_or(self, otherwise: PolicySettings) -> PolicySettings:
         """The policy that holds."""
@@ -87,14 +96,14 @@ class ControlRoom:
     def reports(self) -> dict[str, ScorerReport | None]:
         """What each scorer said last; None where that can't be read."""
         reports = {}
-        for key, record in self._latest.items():
+        for key, record in self._reported.items():
             worker = worker_of(key)
             if worker is not None and record.value is not None:
                 reports[worker] = _report(record)
         return dict(sorted(reports.items()))
 
-    def change(self, key: str, command: Command | None) -> Given:
-        """Give a command in place of what this room shows, or take back what its key says.
+    def change(self, key: str, command: Command | Withdrawal) -> Given:
+        """Give a command in place of what this room shows.
 
         Only if nobody else has changed it since the room read it: of two who give a command at the
         same moment one is refused, and a process that is killed at any step has given its command
@@ -117,12 +126,15 @@ class ControlRoom:
                 if self._latest.get(key) != seen:
                     raise OvertakenError(self._meanwhile(key))
                 before = self._last_words()
-                place = writer.write(key, None if command is None else encode(command))
+                # Later than what stands, whatever the clocks say: an earlier one would not count.
+                at = max(command.at, self._stands_since(key) + 1)
+                value = encode(command.model_copy(update={"at": at}))
+                place = writer.write(key, value, self._keys.headers(key, value))
                 self._read_to(place)
-                stands = self._latest[key]
-                if stands.offset != place[1]:
-                    if stands.offset < place[1]:
-                        self._read_to(writer.write(key, _unconditionally(stands)))
+                stands = self._latest.get(key)
+                if stands is None or stands.offset != place[1]:
+                    if stands is not None and stands.offset < place[1]:
+                        self._read_to(writer.write(key, stands.value, stands.headers))
                     raise OvertakenError(self._meanwhile(key))
         except FencedError as error:
             self._read_anew()
@@ -161,19 +173,36 @@ class ControlRoom:
             waiting(sum(each is not None for each in news.values()), len(news))
             if None not in news.values() or monotonic() > until:
                 return news
-            self._read(_READ_S)
+            self._hear(_READ_S)
+
+    def _stands_since(self, key: str) -> int:
+        try:
+            command = command_of(self._latest[key]) if key in self._latest else None
+        except CommandError:
+            return 0
+        return 0 if command is None else command.at
+
+    def _hear(self, timeout_s: float) -> None:
+        for record in self._reports_reader.read(timeout_s):
+            self._reported[record.key] = record
 
     def _last_words(self) -> dict[str, int]:
+        self._hear(0.0)
         return {
             worker: report.at
             for worker, report in self.reports.items()
             if report is not None and report.lives(now_ms())
         }
 
+    def _leave_control(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
     def _read_anew(self) -> None:
-        self.close()
+        self._leave_control()
         self._reader = ControlReader(self._kafka, self._topic)
-        self._standing = Standing()
+        self._standing = Standing(self._keys)
         self._latest = self._reader.read_to_end(self._standing.counts)
 
     def _read(self, timeout_s: float) -> list[ControlRecord]:
@@ -220,14 +249,6 @@ def _answer(report: ScorerReport | None, before: int, given: Given | None) -> Sc
     else:  # it stands for a scorer from before format 1, too
         answered = report.at != before
     return report if answered else None
-
-
-def _unconditionally(record: ControlRecord) -> bytes | None:
-    try:
-        command = command_of(record)
-    except CommandError:
-        return record.value
-    return None if command is None else encode(command.model_copy(update={"expects": "any"}))
 
 
 def _refuse_newer(record: ControlRecord) -> None:

@@ -1,6 +1,6 @@
 """The policy: from a model's answers to approve, review or decline."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ Decision = Literal["approve", "review", "decline"]
 DECISIONS: tuple[Decision, ...] = ("approve", "review", "decline")
 """Names of the decisions, by their code."""
 
+PolicyName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\P{C}*$")]
+"""A policy's version. It stands in each score and in lines of the log: short, on one line."""
+
 
 class PolicyError(InferenceError):
     """The policy's bounds contradict each other or the model's thresholds."""
@@ -29,7 +32,7 @@ class PolicySettings(Section):
     of 0 switches the decision off. Where neither is set, the bound that came with the model holds.
     """
 
-    version: str = Field(default="1", min_length=1)
+    version: PolicyName = "1"
     review_probability: float | None = Field(default=None, ge=0, le=1)
     review_alert_rate: float | None = Field(default=None, ge=0, lt=1)
     decline_probability: float | None = Field(default=None, ge=0, le=1)

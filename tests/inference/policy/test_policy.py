@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 from inference.engine.protocol import Outputs
 from inference.packages.thresholds import ThresholdRow, Thresholds
-from inference.serving.policy import (
+from inference.policy.policy import (
     APPROVE,
     DECISIONS,
     DECLINE,

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from inference.serving.commands import CHAMPION_KEY, POLICY_KEY, ScorerReport, encode, report_key
-from inference.serving.control_room import ControlRoom, Given
+from inference.control.commands import CHAMPION_KEY, POLICY_KEY, encode
+from inference.control.control_room import ControlRoom, Given
+from inference.control.reports import ScorerReport, report_key
+from inference.control.signatures import CommandKeys
 from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.control_topic import ControlRecord
@@ -27,7 +29,7 @@ def report(at: int, **heard: int) -> ScorerReport:
 
 
 class Topic:
-    """Stands in for the reader: what stood there at first, and what comes with each read."""
+    """Stands in for the readers: what stood there at first, and what comes with each read."""
 
     first: list[ControlRecord]
     news: Iterator[list[ControlRecord]]
@@ -35,7 +37,12 @@ class Topic:
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         pass
 
-    def read_to_end(self, counts: Callable[[ControlRecord], bool]) -> dict[str, ControlRecord]:
+    def close(self) -> None:
+        pass
+
+    def read_to_end(
+        self, counts: Callable[[ControlRecord], bool] = lambda record: True
+    ) -> dict[str, ControlRecord]:
         return {record.key: record for record in self.first if counts(record)}
 
     def read(self, timeout_s: float) -> list[ControlRecord]:
@@ -44,12 +51,12 @@ class Topic:
 
 @pytest.fixture
 def topic(monkeypatch: pytest.MonkeyPatch) -> type[Topic]:
-    monkeypatch.setattr("inference.serving.control_room.ControlReader", Topic)
+    monkeypatch.setattr("inference.control.control_room.ControlReader", Topic)
     return Topic
 
 
 def room() -> ControlRoom:
-    return ControlRoom(KafkaSettings(), "control")
+    return ControlRoom(KafkaSettings(), CommandKeys("control"), "reports")
 
 
 def test_a_repeated_report_is_no_answer(topic: type[Topic]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from inference.serving.commands import (
+from inference.control.commands import (
     CHAMPION_KEY,
     FORMAT,
     POLICY_KEY,
@@ -13,16 +13,14 @@ from inference.serving.commands import (
     CommandError,
     ModelVersion,
     NewerFormatError,
-    OvertakenError,
     PolicyCommand,
     PolicyVersion,
-    ScorerReport,
-    Standing,
     encode,
     read_command,
-    report_key,
 )
-from inference.serving.policy import PolicySettings
+from inference.control.reports import ScorerReport, report_key
+from inference.control.standing import OvertakenError, Standing
+from inference.policy.policy import PolicySettings
 from streams.kafka.records.control_topic import ControlRecord
 
 A, B, C = (ModelVersion(version=number, package=f"{number}" * 64) for number in (1, 2, 3))

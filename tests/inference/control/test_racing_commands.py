@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from inference.serving.commands import (
+from inference.control.commands import (
     CHAMPION_KEY,
     FORMAT,
     POLICY_KEY,
@@ -18,13 +18,13 @@ from inference.serving.commands import (
     Command,
     ModelVersion,
     NewerFormatError,
-    OvertakenError,
     PolicyCommand,
-    Standing,
     encode,
 )
-from inference.serving.control_room import ControlRoom
-from inference.serving.policy import PolicySettings
+from inference.control.control_room import ControlRoom
+from inference.control.signatures import CommandKeys
+from inference.control.standing import OvertakenError, Standing
+from inference.policy.policy import PolicySettings
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.control_topic import ControlReader, ControlRecord, write_control
 from streams.transactions.control_writer import ControlWriter
@@ -40,17 +40,23 @@ def topic(make_topics: Callable[..., list[str]]) -> str:
 
 
 @pytest.fixture
+def reports(make_topics: Callable[..., list[str]]) -> str:
+    (name,) = make_topics("reports")
+    return name
+
+
+@pytest.fixture
 def settings(kafka: str) -> KafkaSettings:
     return KafkaSettings(bootstrap_servers=kafka)
 
 
 @pytest.fixture
-def enter(settings: KafkaSettings, topic: str) -> Iterator[Callable[[], ControlRoom]]:
+def enter(settings: KafkaSettings, topic: str, reports: str) -> Iterator[Callable[[], ControlRoom]]:
     """A function that opens a control room of somebody's own."""
     rooms: list[ControlRoom] = []
 
     def enter() -> ControlRoom:
-        rooms.append(ControlRoom(settings, topic))
+        rooms.append(ControlRoom(settings, CommandKeys(topic), reports))
         return rooms[-1]
 
     yield enter

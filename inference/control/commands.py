@@ -1,4 +1,4 @@
-"""What stands on the control topic: what model and policy shall answer, and who answers by them."""
+"""What is said on the control topic: which model and which policy shall answer."""
 
 import json
 from typing import Annotated, Any, Literal, TypeVar
@@ -7,27 +7,28 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from inference.errors import InferenceError
 from inference.packages.registry import RegisteredModel
-from inference.serving.policy import PolicySettings
+from inference.policy.policy import PolicySettings
 from streams.base.section import Section
 from streams.kafka.records.control_topic import ControlRecord
 
 CHAMPION_KEY = "champion"
 POLICY_KEY = "policy"
-_WORKER = "scorer/"
-_REMEMBERED = 20
+COMMAND_KEYS = (CHAMPION_KEY, POLICY_KEY)
+MOST_BEFORE = 20
+"""Former champions that a command remembers."""
+_LARGEST = 65_536
+"""Bytes of a record; what is longer nobody of ours wrote."""
 
 FORMAT = 1
 """Of all records here. A further key that older readers may ignore leaves it as it is; where they
 must not go by a record that they only half understand, it is raised."""
 
-ALIVE_EVERY_S = 60.0
-"""How often a scorer repeats its report."""
-
-SILENT_AFTER_MS = 150_000
-"""A scorer whose report is older than this was killed."""
-
-Outcome = Literal["serving", "refused"]
 PackageId = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+OneLine = Annotated[str, Field(pattern=r"^\P{C}*$")]
+"""Text without control characters, which could drive a terminal or forge a line of a log."""
+
+Author = Annotated[OneLine, Field(min_length=1, max_length=200)]
+Remark = Annotated[OneLine, Field(max_length=2_000)]
 
 
 class CommandError(InferenceError):
@@ -38,8 +39,8 @@ class NewerFormatError(CommandError):
     """A record of the control topic was written by a newer Weir, and means we don't know what."""
 
 
-class OvertakenError(InferenceError):
-    """A command was given on the base of another champion or policy than the one that stood.
+class RefusedCommandError(InferenceError):
+    """A command that can be read counts for nothing.
 
     Attributes:
         named: the model or policy that it asked for.
@@ -102,23 +103,16 @@ class ChampionCommand(ControlEntry):
     """
 
     model: ModelVersion
-    before: tuple[ModelVersion, ...] = ()
+    before: tuple[ModelVersion, ...] = Field(default=(), max_length=MOST_BEFORE)
     expects: ModelVersion | Literal["any"] | None = "any"
-    by: str
-    note: str = ""
+    by: Author
+    note: Remark = ""
     at: int
 
     @property
     def named(self) -> ModelVersion:
         """What it asks for."""
         return self.model
-
-    def followed_by(self, model: ModelVersion, by: str, note: str, at: int) -> "ChampionCommand":
-        """The command that makes another model champion."""
-        before = (*self.before, self.model)[-_REMEMBERED:]
-        return ChampionCommand(
-            model=model, before=before, expects=self.model, by=by, note=note, at=at
-        )
 
 
 class PolicyCommand(ControlEntry):
@@ -130,8 +124,8 @@ class PolicyCommand(ControlEntry):
 
     policy: PolicySettings
     expects: PolicyVersion | Literal["any"] | None = "any"
-    by: str
-    note: str = ""
+    by: Author
+    note: Remark = ""
     at: int
 
     @property
@@ -140,98 +134,26 @@ class PolicyCommand(ControlEntry):
         return PolicyVersion(version=self.policy.version)
 
 
-class ScorerReport(ControlEntry):
-    """Under ``scorer/NAME``: what a scorer did about a command.
+class Withdrawal(ControlEntry):
+    """Under either key: nobody names a champion, or sets a policy, any more.
 
-    Attributes:
-        outcome: ``serving``, or ``refused`` where something else goes on answering.
-        model, policy: what answers now: the package's id, and the policy's version.
-        asked_model, asked_policy: what the command asked for.
-        reason: why it was refused.
-        again: whether it will be tried again by itself.
-        heard: the offsets of the latest commands that it has seen to, by key.
-        at: UTC milliseconds.
-        alive: when it was last said, and so when the scorer was known to live; UTC milliseconds.
+    Scorers go by the registry, or by their settings, again. In place of a record without a value,
+    which nobody could sign. ``expects``, ``by``, ``note``, ``at`` as a champion's.
     """
 
-    outcome: Outcome
-    model: PackageId
-    policy: str
-    asked_model: PackageId
-    asked_policy: str
-    reason: str = ""
-    again: bool = False
-    heard: dict[str, int] = Field(default_factory=dict)
+    withdrawn: Literal[True] = True
+    expects: ModelVersion | PolicyVersion | Literal["any"] | None = "any"
+    by: Author
+    note: Remark = ""
     at: int
-    alive: int
 
-    def lives(self, now_ms: int) -> bool:
-        """Whether the scorer may still be there: killed, it can't say that it is not."""
-        return now_ms - self.alive < SILENT_AFTER_MS
+    @property
+    def named(self) -> None:
+        """It asks for nothing of its own."""
 
 
 Command = ChampionCommand | PolicyCommand
-_Entry = TypeVar("_Entry", ChampionCommand, PolicyCommand, ScorerReport)
-
-
-class Standing:
-    """Which champion and policy stand, record by record: the topic's order decides a race.
-
-    What comes first of a key counts whatever it expects, since what stood before it may have been
-    compacted away. After that, a command that expects something else than what stands is refused,
-    and what stands goes on. So everybody who reads the topic refuses the same ones.
-    """
-
-    def __init__(self) -> None:
-        self._named: dict[str, ModelVersion | PolicyVersion | None] = {}
-
-    def counts(self, record: ControlRecord) -> bool:
-        """Take note of a record, and say whether it counts."""
-        try:
-            self.admit(record)
-        except OvertakenError:
-            return False
-        return True
-
-    def admit(self, record: ControlRecord) -> None:
-        """Take note of a record; one that can't be read names nothing.
-
-        Raises:
-            OvertakenError: it is a command that expects something else than what stands.
-        """
-        if record.key not in (CHAMPION_KEY, POLICY_KEY):
-            return
-        try:
-            command = command_of(record)
-        except NewerFormatError:
-            self._named.pop(record.key, None)  # it names something, and we can't know what
-            return
-        except CommandError:
-            command = None
-        stands = self._named.get(record.key)
-        if (
-            command is not None
-            and command.expects != "any"
-            and record.key in self._named
-            and command.expects != stands
-        ):
-            raise OvertakenError(
-                f"{record.key} {command.named} was meant to replace {command.expects or 'none'}, "
-                f"but {stands or 'none'} is in force: look at `weir models serving` and give the "
-                "command again",
-                command.named,
-            )
-        self._named[record.key] = None if command is None else command.named
-
-
-def report_key(worker: str) -> str:
-    """Under which a scorer reports."""
-    return _WORKER + worker
-
-
-def worker_of(key: str) -> str | None:
-    """The scorer that reports under a key, or None if it is no such key."""
-    return key.removeprefix(_WORKER) if key.startswith(_WORKER) else None
+_Entry = TypeVar("_Entry", bound=ControlEntry)
 
 
 def encode(entry: ControlEntry) -> bytes:
@@ -246,11 +168,13 @@ def encode(entry: ControlEntry) -> bytes:
     return json.dumps(value).encode()
 
 
-def command_of(record: ControlRecord) -> Command | None:
-    """What a record under `CHAMPION_KEY` or `POLICY_KEY` says; see `read_command`."""
-    if record.key == CHAMPION_KEY:
-        return read_command(ChampionCommand, record)
-    return read_command(PolicyCommand, record)
+def command_of(record: ControlRecord) -> Command | Withdrawal | None:
+    """What a record under `CHAMPION_KEY` or `POLICY_KEY` says; None if it has no value.
+
+    Raises:
+        CommandError, NewerFormatError: as `read_command`.
+    """
+    return _read(ChampionCommand if record.key == CHAMPION_KEY else PolicyCommand, record)
 
 
 def read_command(kind: type[_Entry], record: ControlRecord) -> _Entry | None:
@@ -260,12 +184,21 @@ def read_command(kind: type[_Entry], record: ControlRecord) -> _Entry | None:
         CommandError: it says nothing that makes sense.
         NewerFormatError: it makes sense to a newer Weir only.
     """
+    said = _read(kind, record)
+    return None if isinstance(said, Withdrawal) else said
+
+
+def _read(kind: type[_Entry], record: ControlRecord) -> _Entry | Withdrawal | None:
     if record.value is None:
         return None
     try:
+        if len(record.value) > _LARGEST:
+            raise ValueError(f"it has {len(record.value):,} bytes")
         value = json.loads(record.value)
         if isinstance(value, dict):
             _check_format(value, record)
+            if "withdrawn" in value:
+                return Withdrawal.model_validate(value)
         return kind.model_validate(value)
     except ValidationError as error:
         problem: Any = error.errors()[0]

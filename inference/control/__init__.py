@@ -1,0 +1,1 @@
+"""The control topic: who commands which model and policy shall answer, what stands, who reports."""

@@ -1,0 +1,85 @@
+"""Who gives commands: Ed25519 signatures in the headers of control records."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from inference.control.commands import RefusedCommandError
+from streams.base.signing import Signer, TrustedKey
+from streams.kafka.records.control_topic import ControlRecord
+
+KEY_HEADER = "weir-signed-by"
+SIGNATURE_HEADER = "weir-signature"
+
+_DOMAIN = b"weir-command-1"
+
+
+class UntrustedCommandError(RefusedCommandError):
+    """A command is not signed by a key that may give it."""
+
+
+@dataclass(frozen=True)
+class CommandKeys:
+    """Signs commands, and says whose commands count.
+
+    A signature covers topic, key and value of the record: moved to another topic or key, it is
+    none. Where nobody is trusted by name, all commands count, signed or not.
+
+    Attributes:
+        topic: the control topic's name.
+        signer: signs what we say; None where we can't.
+        trusted: by the name of their owner.
+    """
+
+    topic: str
+    signer: Signer | None = None
+    trusted: Mapping[str, TrustedKey] = field(default_factory=dict)
+
+    def headers(self, key: str, value: bytes) -> Sequence[tuple[str, bytes]]:
+        """The headers of a record that we write; none where we have no key."""
+        if self.signer is None:
+            return ()
+        signature = self.signer.sign(self._body(key, value))
+        return ((KEY_HEADER, self.signer.id.encode()), (SIGNATURE_HEADER, signature))
+
+    def own_name(self) -> str | None:
+        """By which our own key is trusted here."""
+        if self.signer is None:
+            return None
+        return next((name for name, key in self.trusted.items() if key.id == self.signer.id), None)
+
+    def author(self, record: ControlRecord) -> str | None:
+        """Whose signature a record carries; None where nobody is trusted by name.
+
+        Raises:
+            UntrustedCommandError: it is not signed, by nobody we trust, or by somebody who may not
+                give commands of this key.
+        """
+        if not self.trusted:
+            return None
+        headers = dict(record.headers)
+        if SIGNATURE_HEADER not in headers or record.value is None:
+            raise UntrustedCommandError(
+                f"{record.key}: the record at {record.place} is not signed, and "
+                "signing.trusted_keys says whose commands count: give the command again with "
+                "signing.key_file set"
+            )
+        signed_by = headers.get(KEY_HEADER, b"").decode("ascii", "replace")
+        for name, key in self.trusted.items():
+            if key.id != signed_by:
+                continue
+            if not key.signed(self._body(record.key, record.value), headers[SIGNATURE_HEADER]):
+                break
+            if record.key not in key.may:
+                raise UntrustedCommandError(
+                    f"{record.key}: {name} signed the record at {record.place}, and may only "
+                    f"{', '.join(sorted(key.may))}: see `may` of signing.trusted_keys.{name}"
+                )
+            return name
+        raise UntrustedCommandError(
+            f"{record.key}: the record at {record.place} carries no valid signature of a key in "
+            f"signing.trusted_keys (it names {signed_by[:12] or 'none'}): somebody else wrote or "
+            "changed it"
+        )
+
+    def _body(self, key: str, value: bytes) -> bytes:
+        return b"\0".join((_DOMAIN, self.topic.encode(), key.encode(), value))

@@ -1,0 +1,1 @@
+"""The policy: from a model's answers to approve, review or decline, and its floor."""

@@ -1,0 +1,87 @@
+"""The control room for those who look, and for those who command; and who commands."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from inference.control.commands import Command
+from inference.control.control_room import ControlRoom
+from inference.control.signatures import CommandKeys
+from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.permission_check import named_denials
+from weir.cli.login import login_or
+from weir.config.errors import SettingsError
+from weir.config.settings import Settings
+from weir.services.wiring import admitted, command_keys, usage
+
+C = TypeVar("C", bound=Command)
+
+
+@contextmanager
+def viewing_room(settings: Settings) -> Iterator[ControlRoom]:
+    """What stands and who answers by it, with the rights to look."""
+    with _room(settings, Process.VIEWER, command_keys(settings)) as room:
+        yield room
+
+
+@contextmanager
+def commanding_room(settings: Settings, by: str | None) -> Iterator[tuple[ControlRoom, str]]:
+    """The room to give commands from, and in whose name they are given.
+
+    Raises:
+        SettingsError: nobody is named who does it, or our key may not.
+    """
+    keys = command_keys(settings, signing=True)
+    author = author_of(keys, by)
+    with _room(settings, Process.CONTROL, keys) as room:
+        yield room, author
+
+
+def author_of(keys: CommandKeys, by: str | None) -> str:
+    """In whose name a command is given: that of the key which signs it, where names have keys.
+
+    Raises:
+        SettingsError: nobody is named, or another one than the owner of our key.
+    """
+    if not keys.trusted:
+        return login_or(by)
+    if keys.signer is None:
+        raise SettingsError(
+            "signing.trusted_keys names whose commands count, and signing.key_file is empty: name "
+            "your private key there, or in WEIR_SIGNING__KEY_FILE; `weir keys make` makes one"
+        )
+    name = keys.own_name()
+    if name is None:
+        raise SettingsError(
+            f"signing.key_file: its key {keys.signer.id[:12]} is none of signing.trusted_keys: no "
+            "scorer would take its commands. Have its public key added there"
+        )
+    if by is not None and by != name:
+        raise SettingsError(f"--by {by}: this key is {name!r}, and signs in no other name")
+    return name
+
+
+def said(kind: Callable[..., C], **values: Any) -> C:
+    """A command of what its author wrote.
+
+    Raises:
+        SettingsError: it can't be said so; names the option.
+    """
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise SettingsError(f"--{problem['loc'][-1]}: {problem['msg']}") from error
+
+
+@contextmanager
+def _room(settings: Settings, process: Process, keys: CommandKeys) -> Iterator[ControlRoom]:
+    rights = acls_of(process, usage(settings))
+    kafka, _ = admitted(settings, lambda _: rights)
+    with (
+        named_denials(kafka, rights),
+        closing(ControlRoom(kafka, keys, settings.topics.reports)) as room,
+    ):
+        yield room
