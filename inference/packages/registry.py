@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from inference.packages.mlflow_connection import MlflowConnection, RegistryError
 from inference.packages.package import ModelPackage, PackageError, adopt_package
+from inference.packages.signature import SIGNATURE, PackageKeys
 from streams.base.section import Section
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 CHAMPION_ALIAS = "champion"
 _PACKAGE_TAG = "weir.package_id"
 _ARTIFACT = "package"
+
+Admit = Callable[[ModelPackage], ModelPackage]
 
 
 class RegistrySettings(Section):
@@ -58,11 +62,15 @@ class Registry:
         settings: where the registry is.
         data_folder: holds the default database and artifacts, and ``models/``, the packages that
             were fetched, by their short id.
+        keys: sign what is registered, and say which packages may serve; by default all may.
     """
 
-    def __init__(self, settings: RegistrySettings, data_folder: Path) -> None:
+    def __init__(
+        self, settings: RegistrySettings, data_folder: Path, keys: PackageKeys | None = None
+    ) -> None:
         data_folder = data_folder.absolute()
         self._model = settings.model
+        self._keys = keys or PackageKeys()
         uri = settings.tracking_uri or f"sqlite:///{data_folder / 'registry.db'}"
         self._artifacts = settings.artifact_location
         self._own: Path | None = None
@@ -80,12 +88,28 @@ class Registry:
         Raises:
             RegistryError: the registry refuses, or cannot be reached.
         """
+        self._keys.sign(package)
         found = self.find(package.id)
         with self._mlflow.errors():
             version = self._create(package) if found is None else found.version
         if alias is not None:
             self.set_alias(alias, version)
         return self.get(version)
+
+    def sign(self, model: RegisteredModel) -> None:
+        """Sign a package that is registered already, with our key.
+
+        Raises:
+            RegistryError, RegistryAwayError, PackageError: as `fetch`; nothing is signed then.
+        """
+        package = self._fetched(model, lambda package: package)
+        try:
+            self._keys.sign(package)
+        except OSError as error:
+            raise self._mlflow.hindered(str(error)) from error
+        with self._mlflow.errors():
+            run_id = self._client.get_model_version(self._model, str(model.version)).run_id
+            self._client.log_artifact(run_id, str(package.folder / SIGNATURE), _ARTIFACT)
 
     def versions(self) -> list[RegisteredModel]:
         """Return all versions, the latest first."""
@@ -143,21 +167,27 @@ class Registry:
                 can't keep it: its disk is full, say.
             RegistryAwayError: the registry, or what keeps the artifacts, cannot be reached.
             PackageError: the registry's copy was changed after it was registered.
+            UntrustedPackageError: nobody signed it who may.
         """
-        if package_id is not None and (cached := self._cached(package_id)) is not None:
-            return cached
+        if package_id is not None:
+            cached = self._cached(package_id, self._keys.admit)
+            if cached is not None:
+                return cached
         return self.fetch(self.get(name))
 
     def fetch(self, model: RegisteredModel) -> ModelPackage:
         """Return the package of a version that `get` or `find` has told of; see `resolve`."""
-        if (cached := self._cached(model.package_id)) is not None:
+        return self._fetched(model, self._keys.admit)
+
+    def _fetched(self, model: RegisteredModel, admit: Admit) -> ModelPackage:
+        if (cached := self._cached(model.package_id, admit)) is not None:
             return cached
         try:
             self._cache.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".fetching-", dir=self._cache) as temporary:
                 with self._mlflow.errors(downloading=True):
                     folder = self._download(model.version, Path(temporary))
-                return adopt_package(folder, self._cache, model.package_id)
+                return admit(adopt_package(folder, self._cache, model.package_id))
         except OSError as error:
             raise self._mlflow.hindered(str(error)) from error
 
@@ -183,11 +213,14 @@ class Registry:
         store = get_artifact_repository(uri, self._mlflow.uri, self._mlflow.uri)
         return Path(store.download_artifacts(_ARTIFACT, str(into)))
 
-    def _cached(self, package_id: str) -> ModelPackage | None:
-        """Return a package that was fetched before; one that is damaged is thrown away."""
+    def _cached(self, package_id: str, admit: Admit) -> ModelPackage | None:
+        """Return a package that was fetched before.
+
+        One that is damaged, or that was not signed then, is thrown away.
+        """
         folder = self._cache / package_id[:12]
         try:
-            return ModelPackage.load(folder, package_id)
+            return admit(ModelPackage.load(folder, package_id))
         except PackageError:
             shutil.rmtree(folder, ignore_errors=True)  # the registry has it
             return None

@@ -34,13 +34,15 @@ def train_and_register(
     Raises:
         TrainingError: the data is too small, or has too few frauds.
         RegistryError: the registry can't be reached or written.
+        SettingsError: models have to be signed here, and we can't.
     """
+    registry = open_registry(settings, signing=True)  # before the work: we may have no key
     rows = training_set(settings, file, start_ms, stop_ms, progress)
     try:
         package = train(rows, settings.training, packages_folder(settings), progress)
     except TrainingError as error:
         raise TrainingError(f"{file.path}: {error}") from error
-    return register_model(open_registry(settings), package, alias)
+    return register_model(registry, package, alias)
 
 
 def register_model(

@@ -6,12 +6,14 @@ from confluent_kafka.admin import AdminClient
 
 from inference.control.signatures import CommandKeys
 from inference.packages.registry import Registry
+from inference.packages.signature import PackageKeys
 from streams.kafka.client import KafkaSettings, KafkaUnavailableError, connect
 from streams.kafka.rights.acls import Acl, Process, Usage, acls_of
 from streams.kafka.rights.permission_check import check_rights
 from streams.kafka.topics.weir_topics import ROLES, SCORER_ROLES, Role, ensure_topics
 from streams.stages.worker.stage_topics import ensure_stage_topics
 from weir.broker import LocalBroker
+from weir.config.errors import SettingsError
 from weir.config.settings import Settings
 
 
@@ -67,9 +69,28 @@ def admitted(
     return kafka, admin
 
 
-def open_registry(settings: Settings) -> Registry:
-    """The registry of models."""
-    return Registry(settings.registry, settings.data_dir)
+def open_registry(settings: Settings, *, signing: bool = False) -> Registry:
+    """The registry of models; for `signing`, one that signs what it is given with our key.
+
+    Raises:
+        KeyFileError: a key can't be read.
+        SettingsError: packages have to be signed here, and we can't.
+    """
+    trusted = settings.signing.trusted()
+    signer = settings.signing.signer() if signing else None
+    if signing and trusted:
+        name = (
+            None
+            if signer is None
+            else next((name for name, key in trusted.items() if key.id == signer.id), None)
+        )
+        if name is None or "package" not in trusted[name].may:
+            raise SettingsError(
+                "signing.trusted_keys says whose packages may serve, and signing.key_file names "
+                "no key of theirs: no scorer would take this model. Name a private key there whose "
+                "public one may sign packages; `weir keys list` shows them"
+            )
+    return Registry(settings.registry, settings.data_dir, PackageKeys(signer, trusted))
 
 
 def command_keys(settings: Settings, *, signing: bool = False) -> CommandKeys:

@@ -252,6 +252,11 @@ def test_a_scorer_without_a_right_says_which(world: World, run: Run, number: int
             ["Read on topic 'dead_letters", "Delete on topic 'dead_letters"],
         ),
         (["fidelity"], ["Read on topic 'feature_log"]),
+        (["policy", "show"], ["Read on topic 'control", "Read on topic 'reports"]),
+        (
+            ["models", "rollback"],
+            ["Read on topic 'control", "Read on topic 'reports", "Write on topic 'control"],
+        ),
     ],
 )
 def test_who_has_no_rights_is_told_all_that_are_missing(
@@ -278,6 +283,25 @@ def test_a_person_labels_with_just_the_right_to(world: World, run: Run) -> None:
     said = run("nobody", "label", 1, "legitimate")
     assert said.code == 3
     assert f"Kafka denies user 'nobody': {acls[0]}." in said.err
+
+
+def test_who_only_looks_can_not_command(world: World, run: Run) -> None:
+    assert run("admin", "topics").code == 0
+    acls = world.needs(Process.VIEWER)
+    world.grant("nobody", acls)
+    try:
+        for look in (("models", "serving"), ("policy", "show")):
+            assert done(run("nobody", *look, "--json"))
+        said = run("nobody", "policy", "set", "--by", "ada", "--wait", 0, "--version", "2")
+        assert said.code == 3
+        assert "Write on topic 'control" in said.err
+        for acl in acls:
+            world.take_away("nobody", acl)
+            assert f"Kafka denies user 'nobody': {acl}." in run("nobody", "policy", "show").err
+            world.grant("nobody", [acl])
+    finally:
+        for acl in acls:
+            world.take_away("nobody", acl)
 
 
 def test_requeuing_without_the_right_to_its_transactional_id_says_so(

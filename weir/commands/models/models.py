@@ -12,6 +12,7 @@ from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
 from weir.cli.lazy_commands import LazyGroup
 from weir.commands.models.promote import promote, rollback, serving
+from weir.config.errors import SettingsError
 from weir.config.settings import load_settings
 from weir.services.wiring import open_registry
 
@@ -64,6 +65,31 @@ def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> Non
             f"{model.metrics['average_precision']:.4f}",
         )
     stdout.print(table)
+
+
+@app.command()
+def sign(
+    name: Annotated[str, typer.Argument(help="A version or an alias.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sign a model that is registered already, with the key of signing.key_file.
+
+    New ones are signed as they are registered. You vouch for what the package holds: look at
+    `weir models show` first.
+    """
+    settings = load_settings(config)
+    if settings.signing.key_file is None:
+        raise SettingsError(
+            "signing.key_file is empty: name your private key there; `weir keys make` makes one"
+        )
+    registry = open_registry(settings, signing=True)
+    model = registry.get(name)
+    registry.sign(model)
+    if as_json:
+        print_json({"version": model.version, "package": model.package_id})
+        return
+    stdout.print(f"signed {model.package_id[:12]} (version {model.version})")
 
 
 @app.command()

@@ -166,8 +166,9 @@ def import_(
     else:
         if promote:
             check_promotable(settings, by)
+        registry = open_registry(settings, signing=True)  # before the work: we may have no key
         package = _import(settings, model, data, span, options, limits, show)
-        registered = register_model(open_registry(settings), package, alias or None)
+        registered = register_model(registry, package, alias or None)
         if not as_json:
             _show_model(package, registered)
         described = _described(model, package, registered)
