@@ -1,7 +1,7 @@
 """What the loops of both topologies share: how a run begins and ends, and when it is ready."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 
 from streams.kafka.client import KafkaSettings
@@ -25,6 +25,7 @@ class LoopFrame(ABC):
         position_log, tolerant, remedy: see `PositionCheck`.
         widen: called when a topic that is read has got partitions: gives those that are written to
             as many.
+        writes: topics that answers go to: without one of them nothing can be committed.
     """
 
     # These four from `run` on.
@@ -42,6 +43,7 @@ class LoopFrame(ABC):
         tolerant: bool,
         remedy: str,
         widen: Callable[[], None],
+        writes: Sequence[str],
     ) -> None:
         self._kafka = kafka
         self._settings = settings
@@ -49,6 +51,7 @@ class LoopFrame(ABC):
         self._tolerant = tolerant
         self._remedy = remedy
         self._widen = widen
+        self._writes = writes
         self._watch = ClusterWatch(kafka)
         self._at_work = False
 
@@ -76,7 +79,8 @@ class LoopFrame(ABC):
         # First of all: this ends what a killed predecessor left open, so that the offsets and the
         # history read afterwards are final.
         self._transactor.start()
-        self._growth = Growth(TopicWatch(self._kafka, self._checked(stop)), self._widen)
+        topics = TopicWatch(self._kafka, self._checked(stop), self._writes)
+        self._growth = Growth(topics, self._widen)
         self._before_joining(stop)
         self._member = GroupMember(
             self._kafka,
@@ -123,10 +127,10 @@ class LoopFrame(ABC):
         """Why nothing is answered now, in words; nothing where it is. Any thread may ask."""
         if not self._at_work:
             return ["ending what a predecessor left open, or stopped"]
-        reasons = {
+        reasons: dict[str, bool] = {
             "Kafka does not answer": self._watch.away,
             "a topic has got partitions that are not read yet": self._growth.due,
-            "a topic that is read does not exist": self._growth.gone,
+            **{f"topic {name!r} does not exist": True for name in sorted(self._growth.gone)},
             "a transaction takes longer than any should": self._transactor.late,
             "partitions of ours are to come, or their state is restored": not self._complete,
         }

@@ -34,9 +34,9 @@ class Growth:
         return self._due
 
     @property
-    def gone(self) -> bool:
-        """Whether a topic does not exist at present; any thread may ask."""
-        return bool(self._watch.gone)
+    def gone(self) -> frozenset[str]:
+        """Names of the topics that do not exist at present; any thread may ask."""
+        return self._watch.gone
 
     def look(self) -> bool:
         """Whether partitions have come that are not read yet.

@@ -149,6 +149,7 @@ def make_loop(
     snapshot_topic = settings.pop("snapshot_topic", None)
     position_log = settings.pop("position_log", "")
     widen = settings.pop("widen", lambda: None)
+    writes = settings.pop("writes", ())
     defaults = {"session_timeout": "6s", "transaction_timeout": "10s"}
     return FusedLoop(
         KafkaSettings(bootstrap_servers=bootstrap_servers),
@@ -159,6 +160,7 @@ def make_loop(
         snapshot_topic=snapshot_topic,
         position_log=position_log,
         widen=widen,
+        writes=writes,
     )
 
 

@@ -55,6 +55,7 @@ def fused_loop(
         observe_stage=metrics.stage.observe,
         position_log=settings.topics.positions,
         widen=partial(_widen, settings, kafka),
+        writes=_written(settings),
     )
 
 
@@ -120,6 +121,7 @@ def staged_loop(
         observe_stage=metrics.stage.observe,
         position_log=topics.positions,
         widen=widen,
+        writes=_written(settings),
         dead_letters=topics.dead_letters,
         rejected=metrics.count_rejected,
     )
@@ -127,6 +129,12 @@ def staged_loop(
 
 def _widen(settings: Settings, kafka: KafkaSettings) -> None:
     ensure_all_topics(connect(kafka), settings, scorer_roles(settings))
+
+
+def _written(settings: Settings) -> list[str]:
+    topics = settings.topics
+    answers = [topics.scores, topics.feature_log, topics.dead_letters, topics.positions]
+    return answers + ([topics.explanations] if settings.explain.mode == "inline" else [])
 
 
 def _event_decoder(settings: Settings, metrics: ScorerMetrics) -> Decoder:

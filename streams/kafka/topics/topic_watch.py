@@ -70,15 +70,19 @@ class TopicWatch:
 
     Args:
         known: what they were when their positions were looked up.
+        written: names of further topics, of which only that they exist counts.
 
     Attributes:
         gone: names of those that do not exist at present.
     """
 
-    def __init__(self, kafka: KafkaSettings, known: Mapping[str, TopicState]) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, known: Mapping[str, TopicState], written: Iterable[str] = ()
+    ) -> None:
         self._admin = AdminClient(kafka.client_config())
         self._known = dict(known)
         self._seen = dict(known)
+        self._names = known.keys() | set(written)
         self._looked_at = monotonic()
         self._closed = Event()
         self.gone: frozenset[str] = frozenset()
@@ -119,12 +123,19 @@ class TopicWatch:
     def look(self, timeout_s: float = _TIMEOUT_S) -> None:
         """Look now, and not in a second; does nothing where the cluster does not say."""
         try:
-            seen = topic_states(self._admin, self._known, timeout_s)
+            seen = topic_states(self._admin, self._names, timeout_s)
         except KafkaException as error:
             logger.debug("can't look at the topics: %s", error.args[0].str())
             return
-        self.gone = frozenset(self._known.keys() - seen.keys())
-        self._seen = seen
+        gone = frozenset(self._names - seen.keys())
+        for name in sorted(gone - self.gone):
+            logger.error(
+                "topic %r does not exist any more, or may not be seen: nothing is answered until "
+                "it does again; `weir topics` makes Weir's own topics",
+                name,
+            )
+        self.gone = gone
+        self._seen = {name: seen[name] for name in self._known.keys() & seen.keys()}
         self._looked_at = monotonic()
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ committed, the next batch is computed; see `streams.transactions.transactor`.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Event
 from time import perf_counter
@@ -52,7 +52,7 @@ class FusedLoop(LoopFrame):
         observe_snapshot: see `SnapshotTaker`.
         observe_stage: told what the loop's time is spent on; the task tells of its own by itself,
             with the work's `decode_s`.
-        position_log, widen: see `LoopFrame`.
+        position_log, widen, writes: see `LoopFrame`.
     """
 
     # These three from `run` on.
@@ -73,6 +73,7 @@ class FusedLoop(LoopFrame):
         observe_stage: Callable[[str, float], None] = lambda *_: None,
         position_log: str = "",
         widen: Callable[[], None] = lambda: None,
+        writes: Sequence[str] = (),
     ) -> None:
         self._snapshot_settings = snapshots or SnapshotSettings(enabled=False)
         super().__init__(
@@ -82,6 +83,7 @@ class FusedLoop(LoopFrame):
             tolerant=self._snapshot_settings.tolerant,
             remedy="start with `--on-missing-history warn`",
             widen=widen,
+            writes=writes,
         )
         self._stages = StageClock(observe_stage)
         self._new_intake = new_intake

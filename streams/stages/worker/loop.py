@@ -65,7 +65,7 @@ class StagedLoop(LoopFrame):
         observe_snapshot: see `streams.snapshots.writer.Observe`.
         note_restored: told how many events were read again to restore windows.
         observe_stage: told what the loop's time is spent on, but for tasks without a `stage`.
-        position_log, widen: see `LoopFrame`.
+        position_log, widen, writes: see `LoopFrame`.
         dead_letters: topic, for batches that can't be read.
         rejected: told which of these went there, once that is visible.
     """
@@ -93,6 +93,7 @@ class StagedLoop(LoopFrame):
         observe_stage: Callable[[str, float], None] = lambda *_: None,
         position_log: str = "",
         widen: Callable[[], None] = lambda: None,
+        writes: Sequence[str] = (),
         dead_letters: str,
         rejected: Callable[[list[Rejected]], None] = lambda _: None,
     ) -> None:
@@ -104,6 +105,7 @@ class StagedLoop(LoopFrame):
             remedy="stop all workers and start them with another loop.group and a new "
             "stages.prefix",
             widen=widen,
+            writes=writes,
         )
         self._stages = StageClock(observe_stage)
         self._read_topics = list(topics)

@@ -232,6 +232,24 @@ def test_offsets_that_were_set_forward_are_told(
     assert "set it forward, so 5 records in between are never answered" in caplog.text
 
 
+def test_a_loop_whose_answers_have_no_topic_is_not_ready_and_names_it(
+    world: World,
+    admin: AdminClient,
+    new_loop: Callable[..., FusedLoop],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world.send(20)
+    with running(new_loop(writes=[world.answers])) as runner:
+        wait(lambda: runner.loop.ready and world.answered() == 20)
+        admin.delete_topics([world.answers])[world.answers].result(30)
+        wait(lambda: f"topic {world.answers!r} does not exist" in runner.loop.waits_for(), 10)
+        assert f"topic {world.answers!r} does not exist any more" in caplog.text
+        admin.create_topics([NewTopic(world.answers, PARTITIONS)])[world.answers].result(30)
+        wait(lambda: runner.loop.ready, 10)
+        world.send(30)
+        wait(lambda: world.answered() == 30)
+
+
 def test_partitions_that_are_added_are_read_once_there_is_room_for_their_answers(
     world: World, admin: AdminClient, new_loop: Callable[..., FusedLoop]
 ) -> None:
