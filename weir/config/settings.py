@@ -25,7 +25,7 @@ from inference.policy.policy import PolicySettings
 from inference.training.settings import TrainingSettings
 from streams.base import compiled_code
 from streams.base.secrets import without_logins
-from streams.base.section import Section
+from streams.base.section import Section, format_duration
 from streams.base.signing_settings import SigningSettings
 from streams.events.contract import EventContract
 from streams.events.labels import LabelSettings
@@ -127,6 +127,15 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _features_fit(self) -> "Settings":
         check_label_delays(self.plan(), self.labels.delay)
+        needed = max(
+            self.plan().history_ms + self.windows.allowed_lateness, self.event.deduplicate or 0
+        )
+        if self.topics.retention < needed:
+            raise ValueError(
+                f"topics.retention = {format_duration(self.topics.retention)!r} is shorter than "
+                f"the windows, or event.deduplicate, look back, {format_duration(needed)!r}: a "
+                "start without a snapshot could not restore them; make it longer"
+            )
         if self.event.format != "json" and not self.schema_registry.url:
             raise ValueError(
                 f"event.format = {self.event.format!r} needs a registry: set schema_registry.url"

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 from pydantic import Field, model_validator
 
-from streams.base.section import Section
+from streams.base.section import Duration, Section
 from streams.kafka.authorization import AuthorizationError, is_denial
 from streams.kafka.topics.topic_partitions import (
     TopicError,
@@ -44,7 +44,6 @@ _LARGE_MESSAGES = "16777216"
 _LARGEST_INPUT = "2097152"
 """Bytes of a batch, as it is sent, in the topics that strangers write: packed by gzip it may unpack
 to a thousand times as much, all of which a reader holds."""
-_FOREVER = "-1"
 _SNAPSHOT_CONFIG = {
     "cleanup.policy": "compact",
     # A snapshot is superseded within minutes: small segments, cleaned early, free its place soon.
@@ -59,6 +58,14 @@ _POSITIONS_CONFIG = {
     "segment.bytes": "4194304",
     "min.cleanable.dirty.ratio": "0.1",
 }
+_STRANGERS: tuple[Role, ...] = ("events", "labels")
+_INPUT_CONFIG = {
+    "max.message.bytes": _LARGEST_INPUT,
+    # Retention counts from a record's timestamp. By its sender's, replayed history is years old and
+    # gone at once, and what is stamped in the future stays for as long.
+    "message.timestamp.type": "LogAppendTime",
+}
+_RETAINED: tuple[Role, ...] = (*_STRANGERS, "scores", "feature_log", "dead_letters", "explanations")
 _ONE_PARTITION: tuple[Role, ...] = ("control", "reports", "positions")
 """Of what is said there, the order counts; or there is little of it."""
 
@@ -68,8 +75,10 @@ class TopicSettings(Section):
 
     Attributes:
         replication_factor: -1 means the cluster's own default.
+        retention: how long records of events and what is made of them stay in topics that are
+            made. It has to reach as far as the windows look back, and a stop of the scorer besides.
         config: further settings of the topics that are made, by role, such as
-            ``scores = {"retention.ms" = "604800000"}``.
+            ``scores = {"retention.ms" = "604800000"}``; they win.
     """
 
     events: Name = "weir.events"
@@ -84,6 +93,7 @@ class TopicSettings(Section):
     positions: Name = "weir.positions"
     partitions: int = Field(default=4, ge=1)
     replication_factor: int = -1
+    retention: Duration = Field(default=90 * 86_400_000, gt=0)
     config: dict[Role, dict[str, str]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -208,10 +218,10 @@ def _make(
     """Make topics; the names of those that were not there."""
     configs = {}
     for role in roles:
-        config = {}
-        if role in ("events", "labels"):
-            # Replayed history may be years old by its timestamps; deleting it is the user's choice.
-            config = {"retention.ms": _FOREVER, "max.message.bytes": _LARGEST_INPUT}
+        config: dict[str, str] = {}
+        if role in _RETAINED:
+            config = {"retention.ms": str(topics.retention)}
+            config |= _INPUT_CONFIG if role in _STRANGERS else {}
         elif role == "snapshots":
             config = _SNAPSHOT_CONFIG
         elif role in ("control", "reports"):

@@ -18,7 +18,7 @@ from streams.kafka.topics.weir_topics import (
     partition_counts,
 )
 
-SINGLE = {"control": 1, "positions": 1}
+SINGLE = {"control": 1, "reports": 1, "positions": 1}
 
 
 @pytest.fixture
@@ -49,14 +49,18 @@ def test_missing_topics_are_made_with_their_settings(admin: AdminClient) -> None
     assert sorted(ensure_topics(admin, topics)) == sorted(topics.name(role) for role in ROLES)
     assert partition_counts(admin, topics) == dict.fromkeys(ROLES, 3) | SINGLE
     for role in ROLES:
-        largest = "2097152" if role in ("events", "labels") else "16777216"
+        input_or_command = {"control": "131072", "reports": "131072"} | dict.fromkeys(
+            ("events", "labels"), "2097152"
+        )
+        largest = input_or_command.get(role, "16777216")
         assert config(admin, topics.name(role))["max.message.bytes"] == largest
     retention = {role: config(admin, topics.name(role))["retention.ms"] for role in ROLES}
     assert (retention["events"], retention["labels"], retention["scores"]) == (
-        "-1",
+        str(90 * 86_400_000),
         "1000",
         "604800000",
     )
+    assert config(admin, topics.events)["message.timestamp.type"] == "LogAppendTime"
     assert config(admin, topics.control)["cleanup.policy"] == "compact"
     assert ensure_topics(admin, topics) == []
 

@@ -292,3 +292,8 @@ def test_the_page_lists_every_section_and_no_other() -> None:
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
     listed = {name for row in rows for name in re.findall(r"`\[*(\w+)", row)}
     assert listed == set(Settings.model_fields)
+
+
+def test_topics_have_to_keep_what_windows_look_back_on(file: Path) -> None:
+    change(file, "topics.retention", "1d")
+    assert "topics.retention = '1d' is shorter than the windows" in complaint(file)
