@@ -10,11 +10,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event
-from time import monotonic, sleep
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient
 
 from streams.base.clock import now_ms
 from streams.base.errors import WeirError
@@ -27,6 +26,7 @@ from streams.dead_letters.reader import (
     mark,
     silent,
 )
+from streams.dead_letters.settled import wait_until_settled
 from streams.kafka.message import Header
 from streams.transactions.errors import FencedError
 from streams.transactions.patience import patiently
@@ -38,8 +38,6 @@ _BYTES = 8_000_000
 _TRANSACTION_MS = 15_000  # how long readers of the target may wait if we die in the midst of one
 _PATIENCE_S = 2 * _TRANSACTION_MS / 1_000
 _ABORT_S = 5.0
-_SETTLED_WITHIN_S = 120.0
-_AGAIN_S = 0.2
 
 
 class RequeueError(WeirError, ValueError):
@@ -184,24 +182,11 @@ class Requeuer:
         A scorer's open transaction hides what stands behind it, and that may be a mark.
         """
         count = self._partitions.get(self._box.topic, 0)
-        places = [TopicPartition(self._box.topic, each) for each in range(count)]
-        ends = self._ends(places, IsolationLevel.READ_UNCOMMITTED)
-        deadline = monotonic() + _SETTLED_WITHIN_S
-        while True:
-            settled = self._ends(places, IsolationLevel.READ_COMMITTED)
-            if all(settled[partition] >= end for partition, end in ends.items()):
-                return
-            if monotonic() > deadline:
-                raise RequeueError(
-                    f"a transaction in {self._box.topic!r} does not end: see whether scorers and "
-                    "brokers are well; nothing was sent"
-                )
-            sleep(_AGAIN_S)
-
-    def _ends(self, places: list[TopicPartition], isolation: IsolationLevel) -> dict[int, int]:
-        asked = {place: OffsetSpec.latest() for place in places}
-        answers = self._admin.list_offsets(asked, isolation_level=isolation) if asked else {}
-        return {place.partition: answer.result(30).offset for place, answer in answers.items()}
+        if not wait_until_settled(self._admin, self._box.topic, count):
+            raise RequeueError(
+                f"a transaction in {self._box.topic!r} does not end: see whether scorers and "
+                "brokers are well; nothing was sent"
+            )
 
     def _learn_partitions(self) -> None:
         topics = self._admin.list_topics(timeout=15).topics
