@@ -81,6 +81,7 @@ class LoopFrame(ABC):
         self._transactor.start()
         topics = TopicWatch(self._kafka, self._checked(stop), self._writes)
         self._growth = Growth(topics, self._widen)
+        self._growth.begin()
         self._before_joining(stop)
         self._member = GroupMember(
             self._kafka,

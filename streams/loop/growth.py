@@ -28,6 +28,10 @@ class Growth:
         self._due = False
         self._try_at = 0.0
 
+    def begin(self) -> None:
+        """Make room for what is there already: partitions may have come while we started."""
+        self._due = not self.settle()
+
     @property
     def due(self) -> bool:
         """Whether partitions have come that are not read yet; any thread may ask."""

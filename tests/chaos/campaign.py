@@ -203,6 +203,8 @@ def _disturb(
     try:
         for fault in planned:
             stage.pause(max(0.0, begun + fault.at - monotonic()))
+            if feeder.failure is not None:
+                raise RuntimeError(feeder.failure)
             doing[0] = fault.kind
             (injected if faults.inject(fault, stage) else report.skipped)[fault.kind] += 1
         doing[0] = "calm, until all is answered"

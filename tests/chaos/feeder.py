@@ -3,10 +3,11 @@
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from streams.kafka.partition import PartitionId
 from tests.chaos.configuration import PARTITIONS, TOPICS
@@ -73,7 +74,7 @@ class Feeder(threading.Thread):
         self.may_end = threading.Event()
         self.first_of_last = 0
         self._ending = threading.Event()
-        common = {
+        self._common = common = {
             "bootstrap.servers": bootstrap_servers,
             "compression.type": "lz4",
             "reconnect.backoff.max.ms": 500,
@@ -175,18 +176,41 @@ class Feeder(threading.Thread):
                     self._produce(self._atomic, topic, record, note)
                 self._patiently(self._atomic.commit_transaction)
             except KafkaException as error:
-                if not error.args[0].txn_requires_abort():
+                if error.args[0].txn_requires_abort():
+                    self._patiently(self._atomic.abort_transaction)
+                elif not error.args[0].fatal():
                     raise
-                self._patiently(self._atomic.abort_transaction)
+                # The next one of the id ends what a fatal error left, well or badly.
                 self._begin_anew()
                 self._patiently(self._atomic.init_transactions)
-                self.resent += 1
-                continue
+                if not reports or not self._is_visible(topic, *reports[0]):
+                    self.resent += 1
+                    continue
             for partition, offset in reports:
                 self._count(topic, partition, offset)
             for record, answerable in records:
                 self.answerable[record.partition] += answerable
             return
+
+    def _is_visible(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether the record at a place was committed: it is the next one that is read there."""
+        consumer = Consumer(
+            self._common
+            | {"group.id": "chaos-feeder", "enable.partition.eof": True}
+            | {"isolation.level": "read_committed", "receive.message.max.bytes": 2_000_000_000}
+        )
+        try:
+            consumer.assign([TopicPartition(topic, partition, offset)])
+            while True:
+                message = consumer.poll(_CALL_S)
+                if message is None:
+                    continue
+                if message.error() is None:
+                    return message.offset() == offset
+                if message.error().code() == KafkaError._PARTITION_EOF:
+                    return False
+        finally:
+            consumer.close()
 
     def _send_ghosts(self) -> None:
         """Events that nobody must ever answer: their transaction is aborted."""
@@ -197,7 +221,8 @@ class Feeder(threading.Thread):
             )
             self._produce(self._atomic, TOPICS["events"], ghost, _ignore)
         self._atomic.flush(_CALL_S)
-        self._patiently(self._atomic.abort_transaction)
+        with suppress(KafkaException):  # the next one of the id aborts it, too
+            self._patiently(self._atomic.abort_transaction)
         self._begin_anew()
         self._patiently(self._atomic.init_transactions)
         self.aborted += 1

@@ -232,6 +232,21 @@ def test_offsets_that_were_set_forward_are_told(
     assert "set it forward, so 5 records in between are never answered" in caplog.text
 
 
+def test_partitions_that_came_between_the_making_of_topics_and_the_reading_have_room(
+    world: World, admin: AdminClient, new_loop: Callable[..., FusedLoop]
+) -> None:
+    """Nobody sees them come: they are there when the loop first looks."""
+    admin.create_partitions([NewPartitions(world.events, PARTITIONS + 1)])[world.events].result(30)
+
+    def widen() -> None:
+        widen_topics(admin, [world.answers], PARTITIONS + 1, "the events have them")
+
+    new = {"id": 0, "account": 999, "amount": 1, "at": 1_600_000_100_000}
+    with running(new_loop(widen=widen)):
+        world.send_raw(json.dumps(new).encode(), partition=PARTITIONS)
+        wait(lambda: world.answered() == 1, 30)
+
+
 def test_a_loop_whose_answers_have_no_topic_is_not_ready_and_names_it(
     world: World,
     admin: AdminClient,
