@@ -114,6 +114,11 @@ class Commands(LazyGroup):
             "Look at rejected records, send them again, or delete them.",
         ),
         (
+            "erase",
+            "weir.commands.erase:erase",
+            "Erase somebody: dead letters and token at once; list what goes by itself, and when.",
+        ),
+        (
             "acls",
             "weir.commands.cluster.acls:acls",
             "Print the ACLs that each process needs, with the names of these settings.",

@@ -15,7 +15,7 @@ from confluent_kafka.admin import (
 
 from streams.kafka.topics.weir_topics import FOLLOWING, ROLES, TopicSettings
 
-Operation = Literal["Alter", "Create", "Delete", "Describe", "Read", "Write"]
+Operation = Literal["Alter", "Create", "Delete", "Describe", "DescribeConfigs", "Read", "Write"]
 Resource = Literal["topic", "group", "transactional-id"]
 Pattern = Literal["literal", "prefixed"]
 
@@ -30,6 +30,7 @@ class Process(StrEnum):
     LETTERS = "dead-letters-reader"
     REQUEUE = "dead-letters-requeue"
     PURGE = "dead-letters-purge"
+    ERASER = "eraser"
     CONTROL = "control"
     VIEWER = "viewer"
     EXPLAINER = "explainer"
@@ -46,6 +47,7 @@ COMMANDS: dict[Process, list[str]] = {
     Process.LETTERS: ["weir dead-letters list", "weir dead-letters show"],
     Process.REQUEUE: ["weir dead-letters requeue"],
     Process.PURGE: ["weir dead-letters purge"],
+    Process.ERASER: ["weir erase"],
     Process.CONTROL: ["weir models promote", "weir models rollback", "weir policy set"],
     Process.VIEWER: ["weir models serving", "weir policy show"],
     Process.EXPLAINER: ["weir explainer"],
@@ -65,6 +67,7 @@ _OPERATIONS = {
     "Create": AclOperation.CREATE,
     "Delete": AclOperation.DELETE,
     "Describe": AclOperation.DESCRIBE,
+    "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
     "Read": AclOperation.READ,
     "Write": AclOperation.WRITE,
 }
@@ -235,6 +238,27 @@ def _purge(usage: Usage) -> list[Acl]:
     return [*_reader(usage), Acl("Delete", "topic", usage.topics.dead_letters, why="letters")]
 
 
+def _eraser(usage: Usage) -> list[Acl]:
+    topics = usage.topics
+    letters = topics.dead_letters
+    return [
+        *_reader(usage),
+        Acl("Write", "topic", letters, why="letters that stay, once more"),
+        Acl("Delete", "topic", letters, why="letters that go"),
+        Acl("Write", "transactional-id", f"{letters}-requeue", why="no requeue meanwhile"),
+        *(
+            Acl("DescribeConfigs", "topic", name, why="how long it keeps records")
+            for name in (
+                topics.events,
+                topics.labels,
+                topics.scores,
+                topics.feature_log,
+                topics.explanations,
+            )
+        ),
+    ]
+
+
 def _control(usage: Usage) -> list[Acl]:
     return [
         *_viewer(usage),
@@ -291,6 +315,7 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.LETTERS: _reader,
     Process.REQUEUE: requeue_acls,
     Process.PURGE: _purge,
+    Process.ERASER: _eraser,
     Process.CONTROL: _control,
     Process.VIEWER: _viewer,
     Process.EXPLAINER: _explainer,

@@ -43,7 +43,8 @@ def test_only_who_makes_topics_may_make_them() -> None:
     for process in set(Process) - {Process.TOPICS}:
         assert not names("Create", process)
         assert not names("Alter", process)
-        assert names("Delete", process) == ({"d"} if process is Process.PURGE else set())
+        deletes = process in (Process.PURGE, Process.ERASER)
+        assert names("Delete", process) == ({"d"} if deletes else set())
 
 
 def test_a_scorer_that_is_fused() -> None:

@@ -1,0 +1,144 @@
+"""`weir erase`: what can be taken out of somebody at once, and what goes by itself, and when."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from confluent_kafka.admin import AdminClient
+from rich.table import Table
+
+from explain.writing.key_ring import KeyRing
+from streams.base.clock import now_ms
+from streams.base.section import format_duration
+from streams.dead_letters.erase import ErasePlan, Eraser
+from streams.dead_letters.mentions import Mentions
+from streams.dead_letters.reader import DeadLetterReader
+from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.permission_check import named_denials
+from streams.kafka.topics.retention import retention_of
+from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
+from weir.cli.dates import moment
+from weir.cli.dead_letter_options import YesOption
+from weir.commands.explanations.tokens import FieldOption, ValueArgument, identifier_of
+from weir.config.settings import Settings, load_settings
+from weir.services.wiring import admitted, usage
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """What stays, and until when.
+
+    Attributes:
+        where: a topic, or another place.
+        holds: what of him.
+        ends: by what it goes, in words.
+    """
+
+    where: str
+    holds: str
+    ends: str
+
+
+def erase(
+    value: ValueArgument,
+    field: FieldOption = None,
+    yes: YesOption = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    no_progress: QuietOption = False,
+) -> None:
+    """Erase somebody: dead letters and token at once; list what goes by itself, and when.
+
+    Without --yes nothing is changed. Dead letters that mention the identifier are taken out, and
+    the key of its token is destroyed, so that explanation records can't be linked to it. What
+    other topics hold goes by their retention, which the list shows. See docs/personal-data.md.
+    """
+    settings = load_settings(config)
+    field = field or settings.event.key
+    identifier = identifier_of(settings, field, value)
+    needed = acls_of(Process.ERASER, usage(settings))
+    kafka, admin = admitted(settings, lambda _: needed)
+    box = DeadLetterReader(kafka, settings.topics.dead_letters)
+    mentions = Mentions(field, str(identifier), is_key=field == settings.event.key)
+    eraser = Eraser(box, admin, mentions, Mentions.unreadable)
+    show = not (as_json or no_progress)
+    with named_denials(kafka, needed), progress_bar("reading dead letters", show) as step:
+        plan = eraser.run(step) if yes else eraser.plan(step)
+    token = _token(settings, field, identifier, yes)
+    left = _remaining(settings, admin, plan)
+    if as_json:
+        print_json(
+            {
+                "field": field,
+                "erased": yes,
+                "dead_letters": plan.letters,
+                "token": token,
+                "remaining": [asdict(each) for each in left],
+            }
+        )
+        return
+    done = "taken out" if yes else "would be taken out; --yes does it"
+    stdout.print(f"dead letters that mention this {field}: {plan.letters:,} {done}")
+    stdout.print(f"its token: {token}")
+    stdout.print(_table(left))
+
+
+def _token(settings: Settings, field: str, identifier: int | str, yes: bool) -> str:
+    path = settings.explain.key_ring
+    if path is None:
+        return "there is none: explain.key_ring names no key ring"
+    with KeyRing(path) as ring:
+        if ring.known(field, identifier) is None:
+            return "there is none"
+        if not yes:
+            return "would be made unlinkable; --yes does it"
+        ring.erase(field, identifier)
+    return "can't be linked any more; erase it from copies of the key ring, too"
+
+
+def _remaining(settings: Settings, admin: AdminClient, plan: ErasePlan) -> list[Remaining]:
+    topics = settings.topics
+    holds = {
+        topics.events: "whole events",
+        topics.labels: "event ids, and what they were",
+        topics.scores: "key, event id, answers",
+        topics.feature_log: "key, event id, features",
+        topics.explanations: "token, event id, values",
+    }
+    kept = retention_of(admin, holds)
+    left = [Remaining(topic, what, _end(topic, kept)) for topic, what in holds.items()]
+    reach = settings.plan().history_ms + settings.windows.allowed_lateness
+    left.append(
+        Remaining(
+            f"windows, and {topics.snapshots}",
+            "what features are computed from",
+            f"{format_duration(reach)} after the last event, by itself",
+        )
+    )
+    left.append(
+        Remaining("the store of explanations", "token, event id, values", "`weir audit purge`")
+    )
+    if plan.unread:
+        left.append(
+            Remaining(
+                topics.dead_letters,
+                f"{plan.unread:,} letters whose record can't be looked into",
+                "`weir dead-letters purge`",
+            )
+        )
+    return left
+
+
+def _end(topic: str, kept: dict[str, int | None]) -> str:
+    if topic not in kept:
+        return "unknown: the topic is not there, or we may not see its settings"
+    retention = kept[topic]
+    if retention is None:
+        return "never: set retention.ms on this topic"
+    return f"by {moment(now_ms() + retention, 's')} UTC (retention {format_duration(retention)})"
+
+
+def _table(left: Sequence[Remaining]) -> Table:
+    table = Table("where", "what stays of it", "until")
+    for each in left:
+        table.add_row(each.where, each.holds, each.ends)
+    return table
