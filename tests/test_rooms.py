@@ -26,6 +26,7 @@ FLOORS = {
         streams/files
         streams/features/kernels
         streams/features
+        streams/protoc
         streams/formats
         streams
         streams/intake
