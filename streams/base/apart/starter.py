@@ -217,7 +217,7 @@ class Apart:
             *(str(Path(base) / "lib") for base in (sys.base_prefix, sys.base_exec_prefix)),
             *ours,
             *(str(each) for each in path if each != _ROOT or _ROOT.name in _SITES),
-            *map(str, readable),
+            *map(os.path.abspath, readable),
             str(self.folder),
         ]
         order = {

@@ -180,6 +180,12 @@ def test_an_inspection_apart_finds_what_one_here_finds(tmp_path):
     assert apart == core.SerializeToString(deterministic=True)
 
 
+def test_a_file_is_found_from_where_we_are(tmp_path, monkeypatch):
+    save(tmp_path / "model.onnx", model(logistic()))
+    monkeypatch.chdir(tmp_path)
+    assert inspect_apart(Path("model.onnx"), REQUEST)[1].kind == "probability"
+
+
 def test_a_refusal_apart_names_the_file(tmp_path):
     path = save(
         tmp_path / "odd.onnx",
