@@ -1,12 +1,14 @@
 """Hot swap: commands on the control topic change model and policy while events are answered.
 
 The new engine is built, warmed and checked beside the old one, in a thread of its own; between two
-batches it takes over, and the old one is closed. Whatever is wrong with a command, what served
+batches it takes over, and the old one is closed. Commands are heard meanwhile: what is made ready when
+a later one comes is given up, and looked at again if the later one is refused. Whatever is wrong with a command, what served
 before goes on serving, and says so in a report on the control topic, a metric and the log.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from threading import Event
 from time import monotonic
 from typing import Protocol
@@ -30,13 +32,15 @@ from inference.serving.commands import (
 from inference.serving.explanation_seam import InlineExplainer
 from inference.serving.metrics import ScorerMetrics
 from inference.serving.open_model import OpenModel
-from inference.serving.policy import Policy, PolicySettings
+from inference.serving.policy import Policy, PolicyError, PolicySettings
 from inference.serving.served_model import ServedModel
 from inference.serving.status_reporter import StatusReporter
+from streams.base.bounded_calls import in_thread
 from streams.kafka.records.control_topic import ControlRecord
 
 logger = logging.getLogger(__name__)
 
+_KEYS = (CHAMPION_KEY, POLICY_KEY)
 _READ_S = 0.5
 _AGAIN_S = 10.0
 
@@ -65,6 +69,8 @@ class HotSwap:
         report: says on the control topic what became of a command.
         pinned: commands for another model are not for this scorer.
         explains: made ready for each model before it serves.
+        superseded: set when a command comes while a model is made ready; `open_model` and what it
+            opens then raise `BuildCancelledError`.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class HotSwap:
         metrics: ScorerMetrics,
         pinned: bool = False,
         explains: InlineExplainer | None = None,
+        superseded: Event | None = None,
     ) -> None:
         self._feature_names = feature_names
         self._open_model = open_model
@@ -88,6 +95,8 @@ class HotSwap:
         self._model: OpenModel
         self._serving: ServedModel
         self._standing = Standing()
+        self._superseded = superseded or Event()
+        self._given_up = False
         self._postponed: list[ControlRecord] = []
         self._again_at = 0.0
 
@@ -144,9 +153,23 @@ class HotSwap:
             AuthorizationError: we may not read the control topic any more.
             KafkaException: the cluster failed for good.
         """
+        heard: list[ControlRecord] = []
+        work: Future[None] | None = None
         while not stop.is_set():
-            self.carry_out(commands.read(_READ_S), answering)
+            heard += commands.read(_READ_S)
+            if work is None or work.done():
+                if work is not None:
+                    work.result()
+                work = None
+                if self._postponed or any(record.key in _KEYS for record in heard):
+                    self._superseded.clear()
+                    work = in_thread(self.carry_out, heard, answering)
+                heard = []
+            elif any(record.key in _KEYS for record in heard):
+                self._superseded.set()
             self._status.show_life()
+        if work is not None:
+            wait([work])  # it has been told, too
 
     def close(self) -> None:
         """Free the engine that serves."""
@@ -160,7 +183,7 @@ class HotSwap:
         saw another champion or policy than stood before it counts for nothing.
         """
         for record in records:
-            if record.key not in (CHAMPION_KEY, POLICY_KEY):
+            if record.key not in _KEYS:
                 continue
             try:
                 self._standing.admit(record)
@@ -173,17 +196,40 @@ class HotSwap:
             return
         waiting, self._postponed = self._postponed, []
         newest = {record.key: record.offset for record in waiting}
-        for key in sorted(newest, key=newest.__getitem__):
+        for key in self._order(waiting):
             self._status.heard[key] = max(newest[key], self._status.heard.get(key, -1))
             refusals: list[ScorerReport] = []
-            for record in reversed([each for each in waiting if each.key == key]):
-                if self._carried_out(record, answering):
+            of_key = [each for each in waiting if each.key == key]
+            while of_key:
+                if self._carried_out(of_key[-1], answering):
                     break
                 refusals.append(self._status.last)
+                of_key.pop()
+            if self._given_up:
+                self._postponed += of_key  # with those before it, should it be refused
             if refusals and refusals[-1] is not self._status.last:  # an older one works
                 self._status.say_of_the_latest(refusals[0])
 
+    def _order(self, waiting: Sequence[ControlRecord]) -> list[str]:
+        """The kinds of commands, by the latest of each.
+
+        A policy that does not depend on the model that was given up goes before it.
+        """
+        newest = {record.key: record for record in waiting}
+        keys = sorted(newest, key=lambda key: newest[key].offset)
+        given_up, self._given_up = self._given_up, False
+        if given_up and keys[-1] == POLICY_KEY:
+            try:
+                said = read_command(PolicyCommand, newest[POLICY_KEY])
+                policy = said.policy if said else self._first_policy
+                Policy(policy, self._model.package.thresholds)
+            except (CommandError, PolicyError):
+                return keys
+            keys.reverse()
+        return keys
+
     def _carried_out(self, record: ControlRecord, answering: Answering) -> bool:
+        """Whether a command needs no other one in its place."""
         version, policy = self._model.version, self._serving.policy.settings
         try:
             if record.key == POLICY_KEY:
@@ -193,7 +239,12 @@ class HotSwap:
                 version = champion.model
             self._change(version, policy, answering)
         except BuildCancelledError:
-            logger.info("stopping before model %s is ready: the next start loads it", version)
+            self._given_up = self._superseded.is_set()
+            if self._given_up:
+                logger.info("giving up model %s for now: a later command came", version)
+                self._again_at = 0.0
+            else:
+                logger.info("stopping before model %s is ready: the next start loads it", version)
         except RegistryAwayError as error:
             logger.error("can't load model %s yet: %s; trying again", version, error)
             self._postpone(record)

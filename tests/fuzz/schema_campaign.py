@@ -36,6 +36,7 @@ KINDS = {"avro": "AVRO", "protobuf": "PROTOBUF", "json_schema": "JSON"}
 _CODECS = ("gzip", "snappy", "lz4", "zstd")
 _STUCK_S = 300.0
 _BETWEEN = 3
+_DRAWN = 50
 _TYPES = {
     "transaction_id": ("long", "int64"),
     "time": ("long", "int64"),
@@ -99,13 +100,14 @@ def run_schemas(
     try:
         feeder = _Feeder(order, registry, kind, report)
         batch = 0
-        while report.registered < wanted and batch < 10:
-            for made in _drawn(kind, wanted, order.seed + batch):
+        while report.registered < wanted and batch * _DRAWN < 10 * wanted + _DRAWN:
+            for made in _drawn(kind, order.seed * 1_000 + batch):
                 if report.registered >= wanted:
                     break
                 feeder.send(made)
                 if scorer.poll() is not None:
-                    break
+                    report.violations.add("the scorer ended", f"exit code {scorer.returncode}")
+                    return report
                 progress(f"{format}: schemas", report.registered, wanted)
             batch += 1
         feeder.finish()
@@ -126,12 +128,12 @@ def run_schemas(
     return report
 
 
-def _drawn(kind: str, count: int, chance: int) -> list[Hostile]:
+def _drawn(kind: str, chance: int) -> list[Hostile]:
     drawn: list[Hostile] = []
 
     @seed(chance)
     @settings(
-        max_examples=count,
+        max_examples=_DRAWN,
         phases=[Phase.generate],
         database=None,
         deadline=None,

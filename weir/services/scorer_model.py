@@ -7,6 +7,8 @@ from time import monotonic
 from inference.backends.golden_batch import check_golden
 from inference.backends.selection import open_engine
 from inference.backends.tensorrt.callbacks import Cancelled, Progress
+from inference.engine.onnx_session import RunSwitch
+from inference.importing.sandbox.package_trial import PackageTrials
 from inference.packages.package import ModelPackage, PackageError
 from inference.packages.registry import Registry
 from inference.serving.commands import ModelVersion
@@ -22,6 +24,11 @@ _BUILD_SAID_S = 5.0
 Note = Callable[[str], None]
 
 
+def package_trials(settings: Settings) -> PackageTrials:
+    """What tries packages before they are loaded, and remembers the good ones in the data folder."""
+    return PackageTrials(settings.data_dir / "tried")
+
+
 def check_model(
     settings: Settings, registry: Registry, version: ModelVersion, policy: PolicySettings
 ) -> None:
@@ -30,7 +37,7 @@ def check_model(
     Raises:
         InferenceError: a scorer would refuse it.
     """
-    model = open_model(settings, registry, version)
+    model = open_model(settings, registry, version, package_trials(settings))
     with model.engine:
         Policy(policy, model.package.thresholds)
         check_golden(model.engine, model.package, settings.plan().names)
@@ -40,13 +47,15 @@ def open_model(
     settings: Settings,
     registry: Registry,
     version: ModelVersion,
+    tried: PackageTrials,
     cancelled: Cancelled = lambda: False,
     note: Note = lambda _: None,
 ) -> OpenModel:
-    """Fetch a model and build its engine.
+    """Fetch a model, try it apart, and build its engine.
 
     Args:
-        cancelled: asked while the engine is built; once it is true, the build is given up.
+        tried: tries its package before anything of it is loaded here.
+        cancelled: asked while it is tried and the engine built; once it is true, that is given up.
         note: told what takes its time.
 
     Raises:
@@ -62,7 +71,10 @@ def open_model(
             f"{version.package[:12]}, which was promoted: promote it again"
         )
     check_feature_compatibility(plan, package)
+    note(f"trying model {version}")
+    tried(package, cancelled)
     note(f"building the engine of model {version}")
+    switch = RunSwitch()
     engine = open_engine(
         settings.engine,
         package,
@@ -70,8 +82,9 @@ def open_model(
         data_dir=settings.data_dir,
         progress=_log_build(package),
         cancelled=cancelled,
+        switch=switch,
     )
-    return OpenModel(version, package, engine)
+    return OpenModel(version, package, engine, switch, cancelled)
 
 
 def _log_build(package: ModelPackage) -> Progress:

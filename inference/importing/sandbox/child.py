@@ -76,7 +76,25 @@ def _tensors(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     return {"reason": reason}
 
 
-_TASKS = {"inspect": _inspect, "run": _run, "tensors": _tensors}
+def _package(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
+    """Check a package's graphs, and run them as an engine does before it serves."""
+    import numpy as np
+
+    from inference.engine.onnx_session import load_session, run_session
+    from inference.engine.protocol import BATCH_BUCKETS
+    from inference.importing.static.checking import read_checked
+    from inference.importing.static.limits import Limits
+
+    background = np.load(folder / "rows.npy", allow_pickle=False)
+    for name in task["graphs"]:
+        read_checked(folder / name, Limits(**task["limits"]))
+        session = load_session((folder / name).read_bytes(), name)
+        for size in (len(background), *BATCH_BUCKETS):
+            run_session(session, np.resize(background, (size, background.shape[1])))
+    return {}
+
+
+_TASKS = {"inspect": _inspect, "run": _run, "tensors": _tensors, "package": _package}
 
 if __name__ == "__main__":
     main(Path.cwd())
