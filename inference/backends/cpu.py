@@ -212,9 +212,7 @@ def _by_margin(forest: CompiledForest | NvForest, rest_of_graph: BoundSession) -
     return lambda rows: rest_of_graph(rows, forest(rows)[:, None])
 
 
-def _without_trees(
-    package: ModelPackage, switch: RunSwitch | None
-) -> tuple[BoundSession, Forest]:
+def _without_trees(package: ModelPackage, switch: RunSwitch | None) -> tuple[BoundSession, Forest]:
     """Return what answers from the rows and their margins (n, 1), and the trees that give these.
 
     Raises:

@@ -85,10 +85,7 @@ class BoundSession:
     """
 
     def __init__(
-        self,
-        session: onnxruntime.InferenceSession,
-        *inputs: str,
-        switch: RunSwitch | None = None,
+        self, session: onnxruntime.InferenceSession, *inputs: str, switch: RunSwitch | None = None
     ) -> None:
         self._session = session
         self._options = (switch or RunSwitch()).options

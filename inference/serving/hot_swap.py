@@ -1,14 +1,14 @@
 """Hot swap: commands on the control topic change model and policy while events are answered.
 
 The new engine is built, warmed and checked beside the old one, in a thread of its own; between two
-batches it takes over, and the old one is closed. Commands are heard meanwhile: what is made ready when
-a later one comes is given up, and looked at again if the later one is refused. Whatever is wrong with a command, what served
-before goes on serving, and says so in a report on the control topic, a metric and the log.
+batches it takes over, and the old one is closed. Commands are heard meanwhile: what is made ready
+when a later one comes is given up, and looked at again if the later one is refused. Whatever is
+wrong with a command, what served before goes on serving, and says so in a report on the control
+topic, a metric and the log.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, wait
 from threading import Event
 from time import monotonic
 from typing import Protocol
@@ -30,18 +30,16 @@ from inference.serving.commands import (
     read_command,
 )
 from inference.serving.explanation_seam import InlineExplainer
+from inference.serving.following import COMMANDS, Commands, follow, in_turn
 from inference.serving.metrics import ScorerMetrics
 from inference.serving.open_model import OpenModel
 from inference.serving.policy import Policy, PolicyError, PolicySettings
 from inference.serving.served_model import ServedModel
 from inference.serving.status_reporter import StatusReporter
-from streams.base.bounded_calls import in_thread
 from streams.kafka.records.control_topic import ControlRecord
 
 logger = logging.getLogger(__name__)
 
-_KEYS = (CHAMPION_KEY, POLICY_KEY)
-_READ_S = 0.5
 _AGAIN_S = 10.0
 
 
@@ -50,13 +48,6 @@ class Answering(Protocol):
 
     def swap(self, serving: ServedModel) -> None:
         """From the next batch on; on return nothing uses what served before."""
-
-
-class Commands(Protocol):
-    """Where commands come from."""
-
-    def read(self, timeout_s: float) -> list[ControlRecord]:
-        """Those that have come since."""
 
 
 class HotSwap:
@@ -153,23 +144,14 @@ class HotSwap:
             AuthorizationError: we may not read the control topic any more.
             KafkaException: the cluster failed for good.
         """
-        heard: list[ControlRecord] = []
-        work: Future[None] | None = None
-        while not stop.is_set():
-            heard += commands.read(_READ_S)
-            if work is None or work.done():
-                if work is not None:
-                    work.result()
-                work = None
-                if self._postponed or any(record.key in _KEYS for record in heard):
-                    self._superseded.clear()
-                    work = in_thread(self.carry_out, heard, answering)
-                heard = []
-            elif any(record.key in _KEYS for record in heard):
-                self._superseded.set()
-            self._status.show_life()
-        if work is not None:
-            wait([work])  # it has been told, too
+        follow(
+            commands,
+            lambda heard: self.carry_out(heard, answering),
+            postponed=lambda: bool(self._postponed),
+            superseded=self._superseded,
+            show_life=self._status.show_life,
+            stop=stop,
+        )
 
     def close(self) -> None:
         """Free the engine that serves."""
@@ -183,7 +165,7 @@ class HotSwap:
         saw another champion or policy than stood before it counts for nothing.
         """
         for record in records:
-            if record.key not in _KEYS:
+            if record.key not in COMMANDS:
                 continue
             try:
                 self._standing.admit(record)
@@ -196,7 +178,9 @@ class HotSwap:
             return
         waiting, self._postponed = self._postponed, []
         newest = {record.key: record.offset for record in waiting}
-        for key in self._order(waiting):
+        keys = in_turn(waiting, self._fits)
+        self._given_up = False
+        for key in keys:
             self._status.heard[key] = max(newest[key], self._status.heard.get(key, -1))
             refusals: list[ScorerReport] = []
             of_key = [each for each in waiting if each.key == key]
@@ -210,23 +194,17 @@ class HotSwap:
             if refusals and refusals[-1] is not self._status.last:  # an older one works
                 self._status.say_of_the_latest(refusals[0])
 
-    def _order(self, waiting: Sequence[ControlRecord]) -> list[str]:
-        """The kinds of commands, by the latest of each.
-
-        A policy that does not depend on the model that was given up goes before it.
-        """
-        newest = {record.key: record for record in waiting}
-        keys = sorted(newest, key=lambda key: newest[key].offset)
-        given_up, self._given_up = self._given_up, False
-        if given_up and keys[-1] == POLICY_KEY:
-            try:
-                said = read_command(PolicyCommand, newest[POLICY_KEY])
-                policy = said.policy if said else self._first_policy
-                Policy(policy, self._model.package.thresholds)
-            except (CommandError, PolicyError):
-                return keys
-            keys.reverse()
-        return keys
+    def _fits(self, record: ControlRecord) -> bool:
+        """Whether a policy need not wait for the model that was given up."""
+        if not self._given_up:
+            return False
+        try:
+            said = read_command(PolicyCommand, record)
+            policy = said.policy if said else self._first_policy
+            Policy(policy, self._model.package.thresholds)
+        except (CommandError, PolicyError):
+            return False
+        return True
 
     def _carried_out(self, record: ControlRecord, answering: Answering) -> bool:
         """Whether a command needs no other one in its place."""

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 _MADE_READY_S = 180.0
-"""A large model's trees are compiled for half a minute on a slow machine; a graph may not take more."""
+"""Much more than compiling a large model's trees takes on a slow machine."""
 _LOOK_S = 0.1
 
 

@@ -25,7 +25,7 @@ def tied_to_us(command: Sequence[str]) -> list[str]:
 
 
 def our_module(name: str, *arguments: str) -> list[str]:
-    """A command that runs a module of ours, as ``python -m`` does, but with no folder of the caller.
+    """A command that runs a module of ours as ``python -m`` does, without the caller's folder.
 
     ``-m`` alone puts the current folder first on the path, and modules that lie there before ours.
     """

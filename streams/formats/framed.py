@@ -30,8 +30,8 @@ from streams.formats.settings import SchemaRegistrySettings
 class FramedDecoder(Decoder):
     """A `Decoder` of records whose schemas are in a registry.
 
-    Each schema is compiled once, and kept as long as there is room. At the first record whose schema
-    can't be had yet, `decode` raises `TryAgainLaterError`, with those before it decoded.
+    Each schema is compiled once, and kept as long as there is room. At the first record whose
+    schema can't be had yet, `decode` raises `TryAgainLaterError`, with those before it decoded.
 
     Args:
         contract: what a record must hold, and its format.
@@ -53,7 +53,11 @@ class FramedDecoder(Decoder):
         super().__init__(contract, now_ms)
         kind, new_schema = _format(contract.format, validate_json)
         self._schemas = SchemaShelf(
-            registry, kind, contract.format, lambda schema: new_schema(schema, self._contract), max_bytes
+            registry,
+            kind,
+            contract.format,
+            lambda schema: new_schema(schema, self._contract),
+            max_bytes,
         )
         self._floats = [
             self.getter(name) for name, field in contract.fields.items() if field.type == "float"

@@ -74,8 +74,8 @@ def _named(schema: Schema) -> dict[str, str]:
 def _compiled(texts: dict[str, str]) -> bytes:
     """What protoc makes of them, serialized.
 
-    Whoever is killed from without, or has no processor for long, may not be to blame: so it is tried
-    again, and not for ever.
+    Whoever is killed from without, or has no processor for long, may not be to blame: so it is
+    tried again, and not for ever.
     """
     for left in reversed(range(_TRIES)):
         with Apart("protoc", _BOUNDS) as apart:
@@ -88,9 +88,7 @@ def _compiled(texts: dict[str, str]) -> bytes:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(texts[name].encode())
             (apart.folder / _TEXTS).mkdir(exist_ok=True)
-            ended = apart.run(
-                "streams.protoc.child", [_ROOT], outputs=["given.bin", _DESCRIPTORS]
-            )
+            ended = apart.run("streams.protoc.child", [_ROOT], outputs=["given.bin", _DESCRIPTORS])
             if ended.code == 0:
                 return apart.read(_DESCRIPTORS)
             if left and (ended.overstayed or ended.code == -signal.SIGKILL):
@@ -106,5 +104,7 @@ def _complaint(ended: Ended, folder: Path) -> str:
     lines = ended.said.splitlines()
     for line in lines:
         if ".proto:" in line.split(" ")[0]:
-            return line.removeprefix(f"{folder}/").removeprefix(f"{_TEXTS}/").removeprefix(f"{_ROOT}:")
+            return (
+                line.removeprefix(f"{folder}/").removeprefix(f"{_TEXTS}/").removeprefix(f"{_ROOT}:")
+            )
     return lines[-1][:100] if lines and ended.code > 0 else f"protoc {ended}"

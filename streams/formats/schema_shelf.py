@@ -1,4 +1,4 @@
-"""Schemas by their ids: each fetched and compiled once, beside the stream, and kept within bounds."""
+"""Schemas by their ids: each compiled once, beside the stream, and kept within bounds."""
 
 import errno
 import logging
@@ -25,7 +25,7 @@ _FINDING_BYTES = 500
 _LONGEST_DETAIL = 240
 _MOST_IN_WORK = 100
 _NAMES_FAULTS = {
-    *(errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ),
+    *(errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 }
 """What a file system says of names; all else that it says is this machine's fault."""
 
@@ -58,8 +58,8 @@ class SchemaShelf:
         max_bytes: of the largest schema; sixteen times as much is kept, and used in one batch.
 
     Attributes:
-        of_batch: what `get` returned since the last `begin_batch`, by the header of the records. It is
-            there for as long as the batch is read, also if it is kept no more.
+        of_batch: what `get` returned since the last `begin_batch`, by the header of the records. It
+            is there for as long as the batch is read, also if it is kept no more.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class SchemaShelf:
         """Return what reads records with a header, or what is wrong with all of them.
 
         Raises:
-            SchemaNotReadyError: the schema is not fetched or compiled yet, or the batch needs too many.
+            SchemaNotReadyError: it is not fetched or compiled yet, or the batch needs too many.
         """
         size, found = self._get(int.from_bytes(header[1:], "big"))
         if not isinstance(found, Finding):

@@ -1,8 +1,8 @@
 """A campaign of schemas: hostile ones in a real registry, records that name them, a real scorer.
 
 Between them stand good records of a good schema. Nothing but the scorer's topics and its process is
-looked at: it lives, keeps within its memory, answers each good record once, and says of each other one
-what became of it.
+looked at: it lives, keeps within its memory, answers each good record once, and says of each other
+one what became of it.
 """
 
 import json

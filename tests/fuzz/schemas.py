@@ -1,4 +1,4 @@
-"""Schemas as nobody in their right mind would register them, for property tests and the campaign."""
+"""Schemas as nobody in their right mind registers them: for property tests and the campaign."""
 
 import json
 from base64 import b64encode
@@ -121,14 +121,18 @@ def _json(names: Sequence[str]) -> st.SearchStrategy[str]:
     )
     leaves = words | _NUMBERS | st.none() | st.booleans() | patterns
     keys = st.sampled_from(
-        ["$ref", "$id", "$dynamicRef", "$schema", "properties", "patternProperties", "items"]
-        + ["allOf", "anyOf", "not", "if", "enum", "const", "pattern", "definitions", "$defs", "type"]
-        + ["minimum", "multipleOf", "maxLength", "required", "additionalProperties", "format"]
+        [
+            *("$ref", "$id", "$dynamicRef", "$schema", "properties", "patternProperties", "items"),
+            *("allOf", "anyOf", "not", "if", "enum", "const", "pattern", "definitions", "$defs"),
+            *("type", "minimum", "multipleOf", "maxLength", "required", "additionalProperties"),
+        ]
     )
     schemas = st.recursive(
         leaves,
-        lambda inner: st.lists(inner, max_size=4)
-        | st.dictionaries(keys | words | patterns, inner, max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(keys | words | patterns, inner, max_size=5)
+        ),
         max_leaves=30,
     )
     deep = st.builds(lambda depth: '{"not":' * depth + "{}" + "}" * depth, _REPEATS)
@@ -172,7 +176,7 @@ def _protobuf(names: Sequence[str]) -> st.SearchStrategy[str]:
             "message A {optional group G=1 {}}",
             "/*" * 2_000,
             "{" * 5_000,
-            'option features.field_presence = IMPLICIT;',
+            "option features.field_presence = IMPLICIT;",
         ]
     )
     heads = st.sampled_from(['syntax="proto3";', 'syntax="proto2";', 'edition="2023";', ""])

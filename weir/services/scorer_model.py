@@ -25,7 +25,7 @@ Note = Callable[[str], None]
 
 
 def package_trials(settings: Settings) -> PackageTrials:
-    """What tries packages before they are loaded, and remembers the good ones in the data folder."""
+    """What tries packages before they are loaded; it notes the good ones in the data folder."""
     return PackageTrials(settings.data_dir / "tried")
 
 

@@ -1,7 +1,7 @@
 """The process that loads and runs models which nobody has vouched for; see `sandbox`.
 
-It is bounded already. In its folder are ``task.json`` and what that names, and the files that it may
-write, of which ``result.json`` is one.
+It is bounded already. In its folder are ``task.json`` and what that names, and the files that it
+may write, of which ``result.json`` is one.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Packages are tried before they serve: whoever may write to the registry may have made them.
 
-What an import checks of a file is checked of a package's graphs again, and they are loaded and run as
-an engine would, in a process apart. A graph that crashes the runtime, takes all memory or never
+What an import checks of a file is checked of a package's graphs again, and they are loaded and run
+as an engine would, in a process apart. A graph that crashes the runtime, takes all memory or never
 ends is a refusal.
 """
 
@@ -109,8 +109,8 @@ def _try(package: ModelPackage, stopped: Callable[[], bool]) -> None:
         found = apart.read(_RESULT)
     if problem := _problem(ended, found):
         raise PackageError(
-            f"model {package.short_id} was tried before it serves, and refused: {problem}. It is no "
-            "package of `weir train` or `weir models import`, or was made for another Weir"
+            f"model {package.short_id} was tried before it serves, and refused: {problem}. It is "
+            "no package of `weir train` or `weir models import`, or was made for another Weir"
         )
 
 

@@ -85,9 +85,10 @@ def tensor_form_apart(model: bytes, limits: Limits, file: str) -> tuple[bytes | 
         ImportRefusedError: that process ended otherwise.
         InferenceError: as for `inspect_apart`.
     """
-    with _done(
-        {"do": "tensors"}, {"model.onnx": model}, ["tensors.onnx"], limits, file
-    ) as (found, read):
+    with _done({"do": "tensors"}, {"model.onnx": model}, ["tensors.onnx"], limits, file) as (
+        found,
+        read,
+    ):
         return read("tensors.onnx") or None, found["reason"]
 
 
@@ -110,7 +111,7 @@ def _done(
     try:
         with Apart("import", bounds) as apart:
             task_file = json.dumps(task | {"limits": asdict(limits)}).encode()
-            for name, content in (given | {"task.json": task_file}).items():
+            for name, content in {**given, "task.json": task_file}.items():
                 (apart.folder / name).write_bytes(content)
             ended = apart.run(_CHILD, outputs=[*outputs, _RESULT], readable=readable)
             yield _result(ended, apart.read(_RESULT), limits, file), apart.read

@@ -22,7 +22,8 @@ _SCOPES_SINCE, _SCOPES = 6, 0b11
 
 def version() -> int:
     """The kernel's, 0 where it has none."""
-    return max(0, ctypes.CDLL(None).syscall(_CREATE, None, 0, _VERSION_ONLY))
+    found: int = ctypes.CDLL(None).syscall(_CREATE, None, 0, _VERSION_ONLY)
+    return max(0, found)
 
 
 def restrict(readable: Iterable[str], listable: Iterable[str], writable: Iterable[str]) -> None:
@@ -41,10 +42,7 @@ def restrict(readable: Iterable[str], listable: Iterable[str], writable: Iterabl
     known = version()
     rights = (1 << max(count for since, count in _RIGHTS.items() if since <= known)) - 1
     wanted = struct.pack(
-        "=QQQ",
-        rights,
-        _TCP if known >= _TCP_SINCE else 0,
-        _SCOPES if known >= _SCOPES_SINCE else 0,
+        "=QQQ", rights, _TCP if known >= _TCP_SINCE else 0, _SCOPES if known >= _SCOPES_SINCE else 0
     )
     size = 24 if known >= _SCOPES_SINCE else 16 if known >= _TCP_SINCE else 8
     rules = _call(_CREATE, ctypes.c_char_p(wanted), ctypes.c_size_t(size), 0)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from json import dumps
@@ -40,7 +41,7 @@ _ONE_THREAD = {
 
 
 class NotStartedError(OSError):
-    """This machine does not let us start a process apart; what it should have read is not to blame."""
+    """This machine starts no process apart; what that should have read is not to blame."""
 
 
 class ApartStoppedError(Exception):
@@ -138,8 +139,8 @@ class Apart:
         """Run a module as ``python -m`` would, and wait for its end.
 
         It has nothing of our environment, no network and no children, reads Python's own files,
-        those of `folder` and `readable`, and writes its outputs; where the kernel can't see to a part
-        of that, `missing_guards` says so. Nothing of it is left when this returns.
+        those of `folder` and `readable`, and writes its outputs; where the kernel can't see to a
+        part of that, `missing_guards` says so. Nothing of it is left when this returns.
 
         Args:
             outputs: names of the files in `folder` that it may write; they are there, and empty.
@@ -200,14 +201,16 @@ class Apart:
             return process.poll() is None
         finally:
             # It leads a session of its own: with it goes all that it has started.
-            try:
+            with suppress(ProcessLookupError, PermissionError):  # the latter: macOS, of a dead one
                 os.killpg(process.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):  # the latter: macOS, of a dead one
-                pass
             process.wait()
 
     def _write_order(
-        self, module: str, arguments: Sequence[str], outputs: Sequence[str], readable: Sequence[Path]
+        self,
+        module: str,
+        arguments: Sequence[str],
+        outputs: Sequence[str],
+        readable: Sequence[Path],
     ) -> None:
         bounds = self._bounds
         path = import_path()

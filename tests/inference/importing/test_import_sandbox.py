@@ -56,7 +56,8 @@ def test_what_onnx_itself_writes_beside_the_model_is_read(folder):
 
 
 @pytest.mark.parametrize(
-    "location", ["../secret", "x/../../secret", "/etc/passwd", "linked/secret", "x/w.data", "..", ""]
+    "location",
+    ["../secret", "x/../../secret", "/etc/passwd", "linked/secret", "x/w.data", "..", ""],
 )
 def test_data_that_are_not_right_beside_the_model_are_refused(folder, location):
     (folder / "linked").symlink_to("..")
@@ -125,8 +126,10 @@ def test_what_may_be_no_weights_is_refused(folder, location, more, said):
 
 @pytest.mark.parametrize(
     "name",
-    ["m.onnx.data", "m.onnx_data", "m.onnx_data_1", "w.bin", "fc1.weight", "fc1.bias", "weights"]
-    + ["5c3fd2a2-8b6a-11ee-b9d1-0242ac120002"],
+    [
+        *("m.onnx.data", "m.onnx_data", "m.onnx_data_1", "w.bin", "fc1.weight", "fc1.bias"),
+        *("weights", "5c3fd2a2-8b6a-11ee-b9d1-0242ac120002"),
+    ],
 )
 def test_names_that_exporters_give_are_taken(folder, name):
     (folder / name).write_bytes(WEIGHTS.tobytes())

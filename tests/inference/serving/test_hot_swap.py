@@ -9,8 +9,8 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from forged_packages import endless_graph
+from numpy.typing import NDArray
 from payments import payments, quick_settings
 from prometheus_client import CollectorRegistry
 

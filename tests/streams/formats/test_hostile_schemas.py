@@ -42,10 +42,8 @@ def outcome(kind: str, text: str, references: dict, body: bytes = b"\0\x08\x01\x
     for _ in range(2):
         try:
             decoded = decoder.decode([frame(0, body)])
-        except TryAgainLaterError as later:
-            assert "being compiled" in str(later)
-            work = decoder._schemas._in_work[0]
-            work.result(60)
+        except TryAgainLaterError:  # on a busy machine
+            decoder._schemas._in_work[0].result(60)
             decoded = decoder.decode([frame(0, body)])
         (rejected,) = decoded.rejected or (None,)
         reasons.append(rejected and rejected.reason)
@@ -134,7 +132,7 @@ def test_references_in_folders_are_found():
 def test_a_schema_that_keeps_protoc_busy_is_given_up(monkeypatch):
     bounds = protoc.Bounds(cpu_s=0, wall_s=60, memory_mb=1_024, file_mb=16)
     monkeypatch.setattr(protoc, "_BOUNDS", bounds)
-    with pytest.raises(WrongSchemaError, match="took more than 0 s|ended by SIG"):
+    with pytest.raises(WrongSchemaError, match=r"took more than 0 s|ended by SIG"):
         protoc.compile_schema(Schema("PROTOBUF", SMALL, {}))
 
 
@@ -227,7 +225,11 @@ for _ in range(200):
         ("AVRO", '{"type":"record","name":"\\ud800","fields":[]}', {}),
         ("AVRO", '{"type":"record","name":"a","fields":[{"name":"\\ud800","type":"b"}]}', {}),
         ("AVRO", json.dumps({"type": "record", "name": "a" * 100_000, "fields": 1}), {}),
-        ("AVRO", json.dumps({"type": "record", "name": "a", "fields": [{"name": "b", "type": DEEP}]}), {}),
+        (
+            "AVRO",
+            json.dumps({"type": "record", "name": "a", "fields": [{"name": "b", "type": DEEP}]}),
+            {},
+        ),
         ("AVRO", '{"type":"fixed","name":"a","size":1e400}', {}),
         ("AVRO", '{"type":"fixed","name":"a","size":' + "9" * 5_000 + "}", {}),
         ("AVRO", '"b"', {"b": '"b"', "c": "{"}),

@@ -62,9 +62,7 @@ def test_hostile_schemas_end_no_scorer_and_hold_up_no_good_record(
     kafka: str, schema_registry, config, tmp_path: Path, format: str
 ) -> None:
     example = tomllib.loads(EXAMPLE_FILE.read_text(encoding="utf-8"))["event"]
-    path = config(
-        event=example | {"format": format}, schema_registry={"url": schema_registry.url}
-    )
+    path = config(event=example | {"format": format}, schema_registry={"url": schema_registry.url})
     settings = load_settings(path)
     topics = settings.topics.model_dump(
         include={"events", "scores", "feature_log", "dead_letters", "labels"}

@@ -115,8 +115,10 @@ def test_modules_beside_a_model_never_run(world, tmp_path):
     environment = os.environ | {"WEIR_CONFIG": str(world / "weir.toml")}
     environment["WEIR_KAFKA__SASL_PASSWORD"] = "hunter2"
     ended = subprocess.run(
-        [sys.executable, "-P", "-m", "weir", "models", "import", "xgboost.onnx"]
-        + ["--features", FEATURES, "--dry-run", "--no-progress"],
+        [
+            *(sys.executable, "-P", "-m", "weir", "models", "import", "xgboost.onnx"),
+            *("--features", FEATURES, "--dry-run", "--no-progress"),
+        ],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

@@ -1,4 +1,4 @@
-"""A forged package in the registry: it never serves, no command waits for it, and a stop is heard."""
+"""A forged package in the registry never serves; no command waits for it, and a stop is heard."""
 
 import shutil
 import signal
@@ -62,6 +62,7 @@ def ended_well(scorer: Scorer) -> None:
 
 def trying(scorer: Scorer) -> Callable[[], bool]:
     """Whether a package is being tried in a process of its own."""
+
     def looks() -> bool:
         children = psutil.Process(scorer.process.pid).children(recursive=True)
         return any("launcher.py" in " ".join(each.cmdline()) for each in children)

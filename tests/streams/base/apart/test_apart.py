@@ -153,11 +153,7 @@ def test_no_network_no_children_no_way_out(call) -> None:
 )
 def test_other_files_are_closed_to_it(call, tmp_path) -> None:
     (tmp_path / "secret").write_text("a marked secret")
-    for word, value in {
-        "SECRET": tmp_path / "secret",
-        "PARENT": os.getpid(),
-        "ROOT": ROOT,
-    }.items():
+    for word, value in {"SECRET": tmp_path / "secret", "PARENT": os.getpid(), "ROOT": ROOT}.items():
         call = call.replace(word, str(value))
     error = "OSError" if "/dev/tty" in call and not os.path.exists("/dev/tty") else ""
     refused(call, error or "PermissionError")
@@ -275,7 +271,7 @@ def test_it_ends_when_we_are_killed(tmp_path) -> None:
         "with Apart('test', Bounds(60, 60, 1_000, 1)) as apart:\n"
         "    print(apart.folder, flush=True)\n"
         "    apart.run('timeit', ['-n1', '-r1', '-s', "
-        "'import os, time; open(\"out\", \"w\").write(str(os.getpid())); time.sleep(60)'],"
+        '\'import os, time; open("out", "w").write(str(os.getpid())); time.sleep(60)\'],'
         " outputs=['out'])\n"
     )
     with subprocess.Popen(
