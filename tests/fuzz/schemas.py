@@ -57,7 +57,7 @@ def _damaged(draw: Any, texts: st.SearchStrategy[str]) -> str:
             at = draw(st.integers(0, len(text)))
             return text[:at] + draw(_TEXT) + text[at:]
         case 2:
-            return (text * draw(_REPEATS))[:300_000]
+            return text * min(draw(_REPEATS), 300_000 // max(1, len(text)))
         case _:
             return text
 
