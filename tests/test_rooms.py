@@ -15,6 +15,7 @@ ROOMS = ("streams", "inference", "explain", "monitoring", "weir")
 FLOORS = {
     "streams": """
         streams/base
+        streams/base/apart
         streams/events
         streams/kafka/batches streams/kafka/connection
         streams/kafka
@@ -25,6 +26,7 @@ FLOORS = {
         streams/files
         streams/features/kernels
         streams/features
+        streams/protoc
         streams/formats
         streams
         streams/intake

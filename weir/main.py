@@ -3,9 +3,11 @@
 import atexit
 import os
 import sys
+import threading
 
 import typer
 
+from streams.base.bounded_calls import FOREVER
 from weir import __version__
 from weir.cli.console import STOPPED
 from weir.cli.exit_codes import explain
@@ -173,8 +175,9 @@ def main() -> None:
         code = STOPPED
     except Exception as error:
         code = explain(error)
-    if code == STOPPED:
-        _leave(STOPPED)
+    # Python's own end would pull the ground from under a thread that is in a library's code.
+    if code == STOPPED or any(each.name.startswith(FOREVER) for each in threading.enumerate()):
+        _leave(code or 0)
     sys.exit(code or 0)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engine.onnx_session import BoundSession, load_session
+from inference.engine.onnx_session import BoundSession, RunSwitch, load_session
 from inference.engine.protocol import (
     BATCH_BUCKETS,
     TOLERANCE,
@@ -62,6 +62,7 @@ class CpuEngine(ClosedAtEnd):
         feature_names: names of the columns of the matrices that `infer` will get; ``None`` means
             exactly the columns that the package reads.
         nvforest: measure nvForest, too.
+        switch: ends what it answers, from another thread.
 
     Raises:
         EngineError: the graph does not load, or reads a feature that is not among the names.
@@ -74,6 +75,7 @@ class CpuEngine(ClosedAtEnd):
         feature_names: Sequence[str] | None = None,
         *,
         nvforest: bool = False,
+        switch: RunSwitch | None = None,
     ) -> None:
         if isinstance(package, Path):
             package = ModelPackage.load(package)
@@ -81,9 +83,9 @@ class CpuEngine(ClosedAtEnd):
         self._background = package.background
         self._select = FeatureSelection(package.features.names, feature_names)
         self._forest: CompiledForest | None = None
-        self._routes: dict[str, Route] = {WHOLE_GRAPH: _whole_graph(package)}
+        self._routes: dict[str, Route] = {WHOLE_GRAPH: _whole_graph(package, switch)}
         self._largest_measured = _LARGEST_MEASURED
-        self._add_tree_routes(package, nvforest)
+        self._add_tree_routes(package, nvforest, switch)
         # The routes of the buckets; replaced as a whole, never changed, and None once closed.
         self._chosen: tuple[Route, ...] | None = (self._routes[WHOLE_GRAPH],) * len(BATCH_BUCKETS)
         routes = (WHOLE_GRAPH,) * len(BATCH_BUCKETS)
@@ -132,9 +134,11 @@ class CpuEngine(ClosedAtEnd):
         self._routes = {}
         self._forest = None
 
-    def _add_tree_routes(self, package: ModelPackage, nvforest: bool) -> None:
+    def _add_tree_routes(
+        self, package: ModelPackage, nvforest: bool, switch: RunSwitch | None
+    ) -> None:
         try:
-            rest_of_graph, trees = _without_trees(package)
+            rest_of_graph, trees = _without_trees(package, switch)
         except (TreeError, EngineError) as error:
             level = logging.WARNING if nvforest else logging.INFO
             logger.log(level, "model %s: its trees are not compiled: %s", self._name, error)
@@ -199,16 +203,16 @@ class CpuEngine(ClosedAtEnd):
         return best
 
 
-def _whole_graph(package: ModelPackage) -> Route:
+def _whole_graph(package: ModelPackage, switch: RunSwitch | None) -> Route:
     name = f"model package {package.short_id} ({package.folder})"
-    return BoundSession(load_session(package.model, name), "features")
+    return BoundSession(load_session(package.model, name), "features", switch=switch)
 
 
 def _by_margin(forest: CompiledForest | NvForest, rest_of_graph: BoundSession) -> Route:
     return lambda rows: rest_of_graph(rows, forest(rows)[:, None])
 
 
-def _without_trees(package: ModelPackage) -> tuple[BoundSession, Forest]:
+def _without_trees(package: ModelPackage, switch: RunSwitch | None) -> tuple[BoundSession, Forest]:
     """Return what answers from the rows and their margins (n, 1), and the trees that give these.
 
     Raises:
@@ -217,4 +221,4 @@ def _without_trees(package: ModelPackage) -> tuple[BoundSession, Forest]:
     """
     rest, trees, name = margin_given(package.model)
     session = load_session(rest, f"model package {package.short_id} without its trees")
-    return BoundSession(session, "features", name), trees.forest
+    return BoundSession(session, "features", name, switch=switch), trees.forest

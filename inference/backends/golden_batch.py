@@ -4,18 +4,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inference.engine.onnx_session import load_session, run_session
+from inference.engine.onnx_session import RunSwitch, load_session, run_session
 from inference.engine.protocol import TOLERANCE, Engine, EngineError
 from inference.packages.package import ModelPackage
 
 _ROWS = 256
 
 
-def check_golden(engine: Engine, package: ModelPackage, feature_names: Sequence[str]) -> None:
+def check_golden(
+    engine: Engine,
+    package: ModelPackage,
+    feature_names: Sequence[str],
+    switch: RunSwitch | None = None,
+) -> None:
     """Compare an engine's answers to rows of the package's background with plain ONNX Runtime's.
 
     Args:
         feature_names: of the vectors that the engine takes.
+        switch: ends it, from another thread.
 
     Raises:
         EngineError: they differ by more than the engine's precision allows, or are no numbers
@@ -25,7 +31,8 @@ def check_golden(engine: Engine, package: ModelPackage, feature_names: Sequence[
     place = {name: i for i, name in enumerate(feature_names)}
     vectors = np.full((len(rows), len(feature_names)), np.nan, np.float32)
     vectors[:, [place[name] for name in package.features.names]] = rows
-    expected = run_session(load_session(package.model, f"model {package.short_id}"), rows)
+    session = load_session(package.model, f"model {package.short_id}")
+    expected = run_session(session, rows, switch)
     answers = engine.infer(vectors)
     allowed = TOLERANCE[engine.info.precision]
     for name, values, right in zip(answers._fields, answers, expected, strict=True):

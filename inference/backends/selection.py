@@ -8,6 +8,7 @@ from inference.backends.cpu import CpuEngine
 from inference.backends.tensorrt.callbacks import Cancelled, Progress
 from inference.backends.tensorrt.driver import NoGpuError, probe
 from inference.backends.tensorrt.errors import BuildCancelledError
+from inference.engine.onnx_session import RunSwitch
 from inference.engine.protocol import Engine, EngineError
 from inference.engine.settings import EngineSettings
 from inference.packages.package import ModelPackage
@@ -23,6 +24,7 @@ def open_engine(
     data_dir: Path,
     progress: Progress = lambda done, of: None,
     cancelled: Cancelled = lambda: False,
+    switch: RunSwitch | None = None,
 ) -> Engine:
     """Open the engine of the settings around a package; it is not yet warm.
 
@@ -33,6 +35,7 @@ def open_engine(
         data_dir: where Weir keeps its files; built engines go into ``engines`` there.
         progress: told of each step where an engine is built for the GPU, which can take minutes.
         cancelled: asked at each of these steps whether to give up.
+        switch: ends what the CPU's engine answers, from another thread.
 
     Raises:
         BuildCancelledError: `cancelled` said so.
@@ -77,4 +80,4 @@ def open_engine(
                 package.short_id,
                 error,
             )
-    return CpuEngine(package, feature_names, nvforest=settings.nvforest)
+    return CpuEngine(package, feature_names, nvforest=settings.nvforest, switch=switch)

@@ -57,6 +57,13 @@ class Standing:
             return False
         return True
 
+    def trusts(self, record: ControlRecord) -> bool:
+        """Whether its author may give a command, whatever stands; takes note of nothing."""
+        try:
+            return self._keys is None or bool(self._keys.author(record)) or not self._keys.trusted
+        except UntrustedCommandError:
+            return False
+
     def admit(self, record: ControlRecord) -> None:
         """Take note of a record; one that can't be read names nothing.
 

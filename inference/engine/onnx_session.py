@@ -37,15 +37,35 @@ def load_session(model: bytes, name: str) -> onnxruntime.InferenceSession:
         raise EngineError(f"{name}: ONNX Runtime cannot load model.onnx: {error}") from error
 
 
-def run_session(session: onnxruntime.InferenceSession, features: NDArray[np.float32]) -> Outputs:
+class RunSwitch:
+    """Ends what sessions are running, from another thread, and all that they are asked later.
+
+    Attributes:
+        options: of every call that is to be ended so.
+    """
+
+    def __init__(self) -> None:
+        self.options = onnxruntime.RunOptions()
+
+    def off(self) -> None:
+        """Let calls fail as soon as the operator at hand is done."""
+        self.options.terminate = True
+
+
+def run_session(
+    session: onnxruntime.InferenceSession,
+    features: NDArray[np.float32],
+    switch: RunSwitch | None = None,
+) -> Outputs:
     """Run a package's graph on the float32 (n, k) matrix that it reads."""
     n = len(features)
+    options = None if switch is None else switch.options
     if 0 < n <= _CHUNK:
-        return Outputs(*session.run(Outputs._fields, {"features": features}))
+        return Outputs(*session.run(Outputs._fields, {"features": features}, options))
     outputs = Outputs(*(np.empty(n, np.float32) for _ in Outputs._fields))
     for start in range(0, n, _CHUNK):
         rows = slice(start, start + _CHUNK)
-        parts = session.run(Outputs._fields, {"features": features[rows]})
+        parts = session.run(Outputs._fields, {"features": features[rows]}, options)
         for whole, part in zip(outputs, parts, strict=True):
             whole[rows] = part
     return outputs
@@ -61,10 +81,14 @@ class BoundSession:
     Args:
         session: of a graph with the outputs `Outputs._fields`, each (n,).
         inputs: names of its inputs; each is float32, (n, k) for its own k.
+        switch: ends calls.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, *inputs: str) -> None:
+    def __init__(
+        self, session: onnxruntime.InferenceSession, *inputs: str, switch: RunSwitch | None = None
+    ) -> None:
         self._session = session
+        self._options = (switch or RunSwitch()).options
         self._names = inputs
         self._idle: tuple[list[_Binding], ...] = tuple([] for _ in range(_BOUND_ROWS + 1))
 
@@ -72,7 +96,7 @@ class BoundSession:
         """Answer the rows of the inputs (n, k), in the order of their names."""
         n = len(inputs[0])
         if not 0 < n <= _BOUND_ROWS:
-            return Outputs(*self._session.run(Outputs._fields, self._fed(inputs)))
+            return Outputs(*self._session.run(Outputs._fields, self._fed(inputs), self._options))
         idle = self._idle[n]
         try:
             bound = idle.pop()
@@ -81,7 +105,7 @@ class BoundSession:
         # By number: to go through arrays in a loop takes as long as one of the graph's operators.
         for i in range(len(inputs)):
             bound.inputs[i][:] = inputs[i]
-        self._session.run_with_iobinding(bound.binding)
+        self._session.run_with_iobinding(bound.binding, self._options)
         copied = bound.outputs.copy()
         idle.append(bound)
         return Outputs(copied[0], copied[1], copied[2])

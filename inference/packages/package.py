@@ -29,6 +29,9 @@ THRESHOLDS = "thresholds.json"
 DRIFT_REFERENCE = "drift_reference.json"
 BACKGROUND = "background.npy"
 _REQUIRED = (MODEL, FEATURES, THRESHOLDS, DRIFT_REFERENCE, BACKGROUND)
+_MOST_BYTES = 1 << 30
+"""Of each file; what is larger would fill the memory of whoever looks at it."""
+_MOST_FILES = 20
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 _Part = TypeVar("_Part", bound=Section)
@@ -148,6 +151,10 @@ class ModelPackage:
             )
         if missing := sorted(set(_REQUIRED) - set(card.files)):
             raise PackageError(f"{folder / CARD}: does not list {', '.join(missing)}")
+        if len(card.files) > _MOST_FILES:
+            raise PackageError(
+                f"{folder / CARD}: lists {len(card.files):,} files: no model has that"
+            )
         for name, sha256 in sorted(card.files.items()):
             content[name] = _read(folder, name)
             if _sha256(content[name]) != sha256:
@@ -243,6 +250,8 @@ def _read(folder: Path, name: str) -> bytes:
     if not _FILE_NAME.fullmatch(name) or path.is_symlink():
         raise PackageError(f"{folder}: file name {name!r} leads outside the package")
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise PackageError(f"{path} has more than {_MOST_BYTES >> 20:,} MiB: no model has that")
         return path.read_bytes()
     except FileNotFoundError:
         what = "no model package here" if name == CARD else "the package is incomplete"
@@ -263,8 +272,10 @@ def _parse(kind: type[_Part], data: bytes, path: Path) -> _Part:
 def _parse_background(data: bytes, features: FeatureColumns, path: Path) -> NDArray[np.float32]:
     try:
         rows = np.load(io.BytesIO(data), allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError, OSError, SyntaxError) as error:
         raise PackageError(f"{path}: {error}") from error
+    if not isinstance(rows, np.ndarray):
+        raise PackageError(f"{path}: it is an archive, and no array")
     width = len(features.names)
     if rows.dtype != np.float32 or rows.ndim != 2 or rows.shape[1] != width:
         raise PackageError(f"{path}: {rows.dtype}{rows.shape} is not float32 of width {width}")

@@ -1,8 +1,10 @@
 """Hot swap: commands on the control topic change model and policy while events are answered.
 
 The new engine is built, warmed and checked beside the old one, in a thread of its own; between two
-batches it takes over, and the old one is closed. Whatever is wrong with a command, what served
-before goes on serving, and says so in a report on the topic of reports, a metric and the log.
+batches it takes over, and the old one is closed. Commands are heard meanwhile: what is made ready
+when a later one comes is given up, and looked at again if the later one is refused. Whatever is
+wrong with a command, what served before goes on serving, and says so in a report on the topic of
+reports, a metric and the log.
 """
 
 import logging
@@ -14,6 +16,7 @@ from typing import Protocol
 from inference.backends.tensorrt.errors import BuildCancelledError
 from inference.control.commands import (
     CHAMPION_KEY,
+    COMMAND_KEYS,
     POLICY_KEY,
     ChampionCommand,
     CommandError,
@@ -27,8 +30,9 @@ from inference.control.standing import Standing
 from inference.errors import InferenceError
 from inference.packages.mlflow_connection import RegistryAwayError
 from inference.policy.floor import BoundedPolicies
-from inference.policy.policy import PolicySettings
+from inference.policy.policy import PolicyError, PolicySettings
 from inference.serving.explanation_seam import InlineExplainer
+from inference.serving.following import Commands, follow, in_turn
 from inference.serving.metrics import ScorerMetrics
 from inference.serving.open_model import OpenModel
 from inference.serving.served_model import ServedModel
@@ -37,7 +41,6 @@ from streams.kafka.records.control_topic import ControlRecord
 
 logger = logging.getLogger(__name__)
 
-_READ_S = 0.5
 _AGAIN_S = 10.0
 
 
@@ -46,13 +49,6 @@ class Answering(Protocol):
 
     def swap(self, serving: ServedModel) -> None:
         """From the next batch on; on return nothing uses what served before."""
-
-
-class Commands(Protocol):
-    """Where commands come from."""
-
-    def read(self, timeout_s: float) -> list[ControlRecord]:
-        """Those that have come since."""
 
 
 class HotSwap:
@@ -67,6 +63,8 @@ class HotSwap:
         standing: which commands count.
         pinned: commands for another model are not for this scorer.
         explains: made ready for each model before it serves.
+        superseded: set when a command comes while a model is made ready; `open_model` and what it
+            opens then raise `BuildCancelledError`.
     """
 
     def __init__(
@@ -80,6 +78,7 @@ class HotSwap:
         pinned: bool = False,
         explains: InlineExplainer | None = None,
         standing: Standing | None = None,
+        superseded: Event | None = None,
     ) -> None:
         self._feature_names = feature_names
         self._open_model = open_model
@@ -91,6 +90,8 @@ class HotSwap:
         self._model: OpenModel
         self._serving: ServedModel
         self._standing = standing or Standing()
+        self._superseded = superseded or Event()
+        self._given_up = False
         self._postponed: list[ControlRecord] = []
         self._again_at = 0.0
 
@@ -147,9 +148,15 @@ class HotSwap:
             AuthorizationError: we may not read the control topic any more.
             KafkaException: the cluster failed for good.
         """
-        while not stop.is_set():
-            self.carry_out(commands.read(_READ_S), answering)
-            self._status.show_life()
+        follow(
+            commands,
+            lambda heard: self.carry_out(heard, answering),
+            postponed=lambda: bool(self._postponed),
+            trusted=self._standing.trusts,
+            superseded=self._superseded,
+            show_life=self._status.show_life,
+            stop=stop,
+        )
 
     def close(self) -> None:
         """Free the engine that serves."""
@@ -163,7 +170,7 @@ class HotSwap:
         saw another champion or policy than stood before it counts for nothing.
         """
         for record in records:
-            if record.key not in (CHAMPION_KEY, POLICY_KEY):
+            if record.key not in COMMAND_KEYS:
                 continue
             try:
                 self._standing.admit(record)
@@ -176,17 +183,36 @@ class HotSwap:
             return
         waiting, self._postponed = self._postponed, []
         newest = {record.key: record.offset for record in waiting}
-        for key in sorted(newest, key=newest.__getitem__):
+        keys = in_turn(waiting, self._fits)
+        self._given_up = False
+        for key in keys:
             self._status.heard[key] = max(newest[key], self._status.heard.get(key, -1))
             refusals: list[ScorerReport] = []
-            for record in reversed([each for each in waiting if each.key == key]):
-                if self._carried_out(record, answering):
+            of_key = [each for each in waiting if each.key == key]
+            while of_key:
+                if self._carried_out(of_key[-1], answering):
                     break
                 refusals.append(self._status.last)
+                of_key.pop()
+            if self._given_up:
+                self._postponed += of_key  # with those before it, should it be refused
             if refusals and refusals[-1] is not self._status.last:  # an older one works
                 self._status.say_of_the_latest(refusals[0])
 
+    def _fits(self, record: ControlRecord) -> bool:
+        """Whether a policy need not wait for the model that was given up."""
+        if not self._given_up:
+            return False
+        try:
+            said = read_command(PolicyCommand, record)
+            policy = said.policy if said else self._policies.own
+            self._policies.fit(policy, self._model.package.thresholds)
+        except (CommandError, PolicyError):
+            return False
+        return True
+
     def _carried_out(self, record: ControlRecord, answering: Answering) -> bool:
+        """Whether a command needs no other one in its place."""
         version, policy = self._model.version, self._serving.policy.settings
         try:
             if record.key == POLICY_KEY:
@@ -196,7 +222,12 @@ class HotSwap:
                 version = champion.model
             self._change(version, policy, answering)
         except BuildCancelledError:
-            logger.info("stopping before model %s is ready: the next start loads it", version)
+            self._given_up = self._superseded.is_set()
+            if self._given_up:
+                logger.info("giving up model %s for now: a later command came", version)
+                self._again_at = 0.0
+            else:
+                logger.info("stopping before model %s is ready: the next start loads it", version)
         except RegistryAwayError as error:
             logger.error("can't load model %s yet: %s; trying again", version, error)
             self._postpone(record)

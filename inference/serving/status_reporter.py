@@ -1,6 +1,7 @@
 """What a scorer reports of the commands that it has seen to."""
 
 from collections.abc import Callable
+from threading import Lock
 from time import monotonic
 
 from inference.control.commands import ModelVersion
@@ -13,6 +14,8 @@ from streams.base.secrets import without_logins
 class StatusReporter:
     """Reports what became of commands, and repeats the last report as a sign of life.
 
+    One thread may report while another one shows life.
+
     Attributes:
         last: the last report.
         heard: the offsets of the latest commands that were seen to, by key.
@@ -23,6 +26,7 @@ class StatusReporter:
     def __init__(self, send: Callable[[ScorerReport], None]) -> None:
         self._send = send
         self._sent_at = 0.0
+        self._sending = Lock()
         self.heard: dict[str, int] = {}
 
     def say(
@@ -71,5 +75,6 @@ class StatusReporter:
             self._repeat()
 
     def _repeat(self) -> None:
-        self._sent_at = monotonic()
-        self._send(self.last.model_copy(update={"alive": now_ms()}))
+        with self._sending:  # else an older report could be the last one that is read
+            self._sent_at = monotonic()
+            self._send(self.last.model_copy(update={"alive": now_ms()}))

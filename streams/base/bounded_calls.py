@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+FOREVER = "a call of "
+"""So begin the names of threads in which a call may never come back."""
+
 # Longer than a cluster that works takes, shorter than who stops processes usually waits (30 s).
 _FAREWELL_S = 10.0
 _LOOK_S = 0.1
@@ -28,7 +31,7 @@ def in_thread(call: Callable[..., T], *args: Any) -> "Future[T]":
         except BaseException as error:
             future.set_exception(error)
 
-    Thread(target=run, name=f"waiting for {call.__name__}", daemon=True).start()
+    Thread(target=run, name=f"{FOREVER}{call.__name__}", daemon=True).start()
     return future
 
 

@@ -1,9 +1,9 @@
-"""Children that do not outlive their parent."""
+"""Children that are ours: they do not outlive us, and import nothing from the caller's folder."""
 
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from streams.base import launcher
 
@@ -22,3 +22,19 @@ def tied_to_us(command: Sequence[str]) -> list[str]:
         return list(command)
     # Without site-packages and the environment's PYTHON...: it takes some 30 ms.
     return [sys.executable, "-I", "-S", launcher.__file__, str(os.getpid()), *command]
+
+
+def our_module(name: str, *arguments: str) -> list[str]:
+    """A command that runs a module of ours as ``python -m`` does, without the caller's folder.
+
+    ``-m`` alone puts the current folder first on the path, and modules that lie there before ours.
+    """
+    return [sys.executable, "-P", "-m", name, *arguments]
+
+
+def without_relative_imports(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment of which ``PYTHONPATH`` names no folder that depends on where one is."""
+    given = environment.get("PYTHONPATH", "").split(os.pathsep)
+    kept = [each for each in given if os.path.isabs(each)]
+    rest = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
+    return rest | ({"PYTHONPATH": os.pathsep.join(kept)} if kept else {})

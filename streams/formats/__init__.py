@@ -36,7 +36,10 @@ def event_decoder(
         from streams.formats.registry import SchemaRegistry
 
         return FramedDecoder(
-            contract, SchemaRegistry(settings, observe), validate_json=settings.validate_json
+            contract,
+            SchemaRegistry(settings, observe),
+            validate_json=settings.validate_json,
+            max_bytes=settings.max_bytes,
         )
     except ImportError as error:
         raise MissingFormatError(

@@ -18,43 +18,47 @@ from streams.formats.reader import (
     HEADER_BYTES,
     BadIndexError,
     CompiledSchema,
+    SchemaNotReadyError,
     SchemaReader,
-    WrongSchemaError,
     bad_body,
 )
-from streams.formats.registry import (
-    RegistryUnavailableError,
-    Schema,
-    SchemaRegistry,
-    UnknownSchemaError,
-)
+from streams.formats.registry import Schema
+from streams.formats.schema_shelf import Registry, SchemaShelf
+from streams.formats.settings import SchemaRegistrySettings
 
 
 class FramedDecoder(Decoder):
     """A `Decoder` of records whose schemas are in a registry.
 
-    Each schema is compiled once and kept. At the first record whose schema can't be had yet,
-    `decode` raises `TryAgainLaterError`, with those before it decoded.
+    Each schema is compiled once, and kept as long as there is room. At the first record whose
+    schema can't be had yet, `decode` raises `TryAgainLaterError`, with those before it decoded.
 
     Args:
         contract: what a record must hold, and its format.
         registry: is asked once for each id.
         now_ms: as for `Decoder`.
         validate_json: whether bodies are held against their JSON Schema.
+        max_bytes: of the largest schema.
     """
 
     def __init__(
         self,
         contract: EventContract,
-        registry: SchemaRegistry,
+        registry: Registry,
         now_ms: Callable[[], int] | None = None,
         *,
         validate_json: bool = True,
+        max_bytes: int = SchemaRegistrySettings().max_bytes,
     ) -> None:
         super().__init__(contract, now_ms)
-        self._registry = registry
-        self._kind, self._new_schema = _format(contract.format, validate_json)
-        self._schemas: dict[bytes, CompiledSchema | Finding] = {}
+        kind, new_schema = _format(contract.format, validate_json)
+        self._schemas = SchemaShelf(
+            registry,
+            kind,
+            contract.format,
+            lambda schema: new_schema(schema, self._contract),
+            max_bytes,
+        )
         self._floats = [
             self.getter(name) for name, field in contract.fields.items() if field.type == "float"
         ]
@@ -63,6 +67,7 @@ class FramedDecoder(Decoder):
         records: list[Any] = []
         times = [np.empty(0, np.int64)]
         rejected: list[Rejected] = []
+        self._schemas.begin_batch()
         readers, later = self._readers(values)
         for reader, run in groupby(enumerate(readers), key=itemgetter(1)):
             positions = [position for position, _ in run]
@@ -117,12 +122,13 @@ class FramedDecoder(Decoder):
 
     def _readers(
         self, values: Sequence[bytes | None]
-    ) -> tuple[list[SchemaReader | Finding], RegistryUnavailableError | None]:
+    ) -> tuple[list[SchemaReader | Finding], SchemaNotReadyError | None]:
         """What reads each record, or what is wrong with it before it is read.
 
         Ends at the first whose schema can't be had yet, and says why that is so.
         """
         readers: list[SchemaReader | Finding] = []
+        of_batch = self._schemas.of_batch
         largest = self._contract.max_bytes
         for value in values:
             if value is None or not HEADER_BYTES < len(value) <= largest or value[0] != 0:
@@ -130,35 +136,14 @@ class FramedDecoder(Decoder):
                 continue
             header = value[:HEADER_BYTES]
             try:
-                schema = self._schemas.get(header) or self._fetch(header)
+                schema = of_batch.get(header) or self._schemas.get(header)
                 wrong = isinstance(schema, Finding)
                 readers.append(schema if wrong else schema.reader_of(value))  # type: ignore[union-attr, arg-type]
             except BadIndexError as error:
                 readers.append(bad_body(error))
-            except RegistryUnavailableError as error:
+            except SchemaNotReadyError as error:
                 return readers, error
         return readers, None
-
-    def _fetch(self, header: bytes) -> CompiledSchema | Finding:
-        schema_id = int.from_bytes(header[1:], "big")
-        try:
-            schema = self._registry.schema(schema_id)
-        except UnknownSchemaError:
-            # Not kept here: the registry's client forgets it after a while, and asks again.
-            detail = f"the schema registry knows no schema {schema_id}"
-            return Finding(Reason.UNKNOWN_SCHEMA, None, detail)
-        compiled = self._schemas[header] = self._compile(schema_id, schema)
-        return compiled
-
-    def _compile(self, schema_id: int, schema: Schema) -> CompiledSchema | Finding:
-        wrong = f"schema {schema_id} is no schema of events"
-        if schema.kind != self._kind:
-            detail = f"{wrong}: it is {schema.kind}, and event.format says {self._contract.format}"
-            return Finding(Reason.WRONG_SCHEMA, None, detail)
-        try:
-            return self._new_schema(schema, self._contract)
-        except WrongSchemaError as error:
-            return Finding(Reason.WRONG_SCHEMA, None, f"{wrong}: {error}"[:240])
 
 
 def _bad_frame(value: bytes | None) -> Finding:

@@ -4,8 +4,8 @@ Schemas and bodies are anybody's: nothing is fetched, neither over the network n
 what a body could be held against without end is refused before any body is.
 """
 
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import unquote, urljoin
 
 import jsonschema_rs
@@ -18,10 +18,12 @@ from streams.formats.registry import Schema
 MOST_STEPS = 2_000
 """How many subschemas one value may have to be held against."""
 
-_LONGEST = 150
+_LONGEST = 200
 _BY_NAME = {"properties", "patternProperties", "dependentSchemas", "dependencies"}
 _NO_SCHEMAS = {"enum", "const", "default", "examples", "$defs", "definitions"}
-_PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=10_000, size_limit=1 << 20)
+_PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=1_000, size_limit=1 << 16)
+MOST_PATTERN_BYTES = 200_000
+"""Bytes of a body, times the patterns that may be laid on each; one such takes 2 µs at worst."""
 
 
 class Validator:
@@ -42,7 +44,7 @@ class Validator:
                 name: self._decode(text)
                 for name, text in {"": schema.text, **schema.references}.items()
             }
-            _Steps(documents).check()
+            self._patterns = _Steps(documents).check().patterns
             self._validator = jsonschema_rs.validator_for(
                 documents[""],
                 registry=_registry(documents),
@@ -59,11 +61,20 @@ class Validator:
 
     def keeps(self, body: Any) -> bool:
         """Whether a body, bytes of JSON, keeps the schema."""
+        if self._patterns * len(body) > MOST_PATTERN_BYTES:
+            return False  # and `breach` says why
         kept: bool = self._validator.is_valid(self._decode(body))
         return kept
 
     def breach(self, body: Any) -> Finding | None:
         """Return where and how a body, bytes of JSON, breaks the schema; None if it keeps it."""
+        if self._patterns * len(body) > MOST_PATTERN_BYTES:
+            most = MOST_PATTERN_BYTES // self._patterns
+            detail = (
+                f"its schema has {self._patterns} patterns, so that a record may have {most:,} "
+                f"bytes, and it has {len(body):,}; schema_registry.validate_json = false reads it"
+            )
+            return Finding(Reason.BREAKS_SCHEMA, None, detail[:_LONGEST])
         try:
             self._validator.validate(self._decode(body))
         except jsonschema_rs.ValidationError as error:
@@ -75,6 +86,16 @@ class Validator:
             detail = f"it can't be held against its schema: {error}"
             return Finding(Reason.BREAKS_SCHEMA, None, detail[:_LONGEST])
         return None
+
+
+class _Cost(NamedTuple):
+    """What one value may have to be held against: subschemas in all, and patterns."""
+
+    steps: int = 0
+    patterns: int = 0
+
+    def plus(self, other: "_Cost") -> "_Cost":
+        return _Cost(self.steps + other.steps, self.patterns + other.patterns)
 
 
 class _Steps:
@@ -94,42 +115,50 @@ class _Steps:
         for name, document in documents.items():
             if isinstance(document, dict) and isinstance(document.get("$id"), str):
                 self._names[document["$id"].removesuffix("#")] = name
-        self._known: dict[int, int] = {}
+        self._known: dict[int, _Cost] = {}
         self._open: set[int] = set()
 
-    def check(self) -> None:
-        """Raise `WrongSchemaError` where there are too many, or no end of them."""
-        self._of("", self._documents[""])
+    def check(self) -> _Cost:
+        """Return the whole; raise `WrongSchemaError` where it is too much, or has no end."""
+        return self._of("", self._documents[""])
 
-    def _of(self, name: str, node: Any) -> int:
+    def _of(self, name: str, node: Any) -> _Cost:
         if isinstance(node, list):
-            return sum(self._of(name, each) for each in node)
+            return self._sum(name, node)
         if not isinstance(node, dict):
-            return 0
+            return _Cost()
         place = id(node)
         if place in self._known:
             return self._known[place]
         if place in self._open:
             _refuse("it refers to itself, so that there may be no end of it")
         self._open.add(place)
-        steps = 1
+        cost = _Cost(1, "pattern" in node)
         for key, value in node.items():
             if key in _BY_NAME and isinstance(value, dict):
-                steps += sum(self._of(name, each) for each in value.values())
+                cost = cost.plus(self._sum(name, value.values()))
+                if key == "patternProperties":
+                    cost = cost.plus(_Cost(0, len(value)))
             elif key == "$ref" and isinstance(value, str):
-                steps += self._of(*self._target(name, value))
+                cost = cost.plus(self._of(*self._target(name, value)))
             elif key in ("$dynamicRef", "$recursiveRef"):
                 _refuse(f"it uses {key}, which is not supported here")
             elif key in ("$id", "id") and isinstance(value, str) and not value.startswith("#"):
                 if node is not self._documents[name]:
                     _refuse(f"it has {key} {value!r} inside, which is not supported here")
             elif key not in _NO_SCHEMAS:
-                steps += self._of(name, value)
-            if steps > MOST_STEPS:
+                cost = cost.plus(self._of(name, value))
+            if cost.steps > MOST_STEPS:
                 _refuse(f"one value would be held against more than {MOST_STEPS} subschemas")
         self._open.remove(place)
-        self._known[place] = steps
-        return steps
+        self._known[place] = cost
+        return cost
+
+    def _sum(self, name: str, nodes: Iterable[Any]) -> _Cost:
+        total = _Cost()
+        for node in nodes:
+            total = total.plus(self._of(name, node))
+        return total
 
     def _target(self, name: str, reference: str) -> tuple[str, Any]:
         document, _, fragment = reference.partition("#")

@@ -19,6 +19,7 @@ from streams.formats.registry import Schema
 
 _TIMESTAMP = "google.protobuf.Timestamp"
 _MOST_INDEXES = 32  # messages nested deeper than that are none
+_MOST_READERS = 16  # of one schema; records of all its messages may come
 
 
 class ProtobufSchema:
@@ -46,6 +47,8 @@ class ProtobufSchema:
         written = frame[HEADER_BYTES:start]
         reader = self._readers.get(written)
         if reader is None:
+            if len(self._readers) >= _MOST_READERS:
+                self._readers.clear()
             reader = self._readers[written] = self._message(indexes, start)
         return reader
 

@@ -13,6 +13,10 @@ class WrongSchemaError(Exception):
     """A schema that can't be one of events; the message says why."""
 
 
+class SchemaNotReadyError(Exception):
+    """A schema is needed, and can't be had yet, for a reason that is not in it and will pass."""
+
+
 class BadBodyError(Exception):
     """What stands behind the header is not what the schema says."""
 

@@ -11,6 +11,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from streams.base.secrets import without_logins
+from streams.formats.reader import SchemaNotReadyError, WrongSchemaError
 from streams.formats.settings import SchemaRegistrySettings
 
 logger = logging.getLogger(__name__)
@@ -22,12 +23,16 @@ _LONGEST_PAUSE_S = 30.0
 _LARGEST_ID = 2**31 - 1
 """Registries count in signed 32-bit integers, and some fail when asked for more."""
 _NO_SUCH_SCHEMA = 40403
+_GONE = [(404, 40401), (404, 40402), (404, 40403)]
+"""A subject, a version, a schema that the registry does not have."""
+_MOST_REFERENCES = 200
+_DEEPEST_REFERENCE = 20
 _UNKNOWN_FOR_S = 60.0
 _UNKNOWN_AT_MOST = 10_000
 
 
-class RegistryUnavailableError(Exception):
-    """A schema is needed, and the registry gives no answer that settles whether it exists."""
+class RegistryUnavailableError(SchemaNotReadyError):
+    """The registry gives no answer that settles whether a schema exists."""
 
 
 class UnknownSchemaError(Exception):
@@ -48,6 +53,12 @@ class Schema:
     kind: str
     text: str
     references: dict[str, str]
+
+    @property
+    def size(self) -> int:
+        """Letters in all of it."""
+        names_and_texts = (*self.references, *self.references.values())
+        return len(self.text) + sum(map(len, names_and_texts))
 
 
 class _Request(NamedTuple):
@@ -84,6 +95,7 @@ class SchemaRegistry:
                 f"schema_registry: {error}: check its certificate and key files and its properties"
             ) from error
         self._url = settings.url
+        self._max_bytes = settings.max_bytes
         self._observe = observe
         self._steady_s = steady_s
         self._thread = ThreadPoolExecutor(1, "schema-registry")
@@ -98,6 +110,7 @@ class SchemaRegistry:
 
         Raises:
             UnknownSchemaError: there is none with this id; remembered for a minute.
+            WrongSchemaError: the registry has it, and it can be of no use; that never changes.
             RegistryUnavailableError: the registry has not answered yet, is down, or does not let
                 us in.
         """
@@ -108,6 +121,9 @@ class SchemaRegistry:
         self._request = None
         try:
             schema = answer.result()
+        except WrongSchemaError:
+            self._answered()
+            raise
         except Exception as error:  # whatever comes of networks, proxies and strange servers
             if not _settles(error):
                 raise self._unavailable(error) from error
@@ -137,19 +153,51 @@ class SchemaRegistry:
         return request.answer
 
     def _fetch(self, schema_id: int) -> Schema:
-        schema = self._client.get_schema(schema_id)
-        references: dict[str, str] = {}
-        self._add_references(schema, references)
-        return Schema(schema.schema_type or "AVRO", schema.schema_str, references)
+        try:
+            schema = self._client.get_schema(schema_id)
+            if not isinstance(schema.schema_str, str):
+                raise TypeError("the answer holds no schema: is this the URL of a registry?")
+            fetched = Schema(schema.schema_type or "AVRO", schema.schema_str, {})
+            self._check_size(fetched)
+            self._add_references(schema, fetched, 0)
+        finally:
+            self._client.clear_caches()  # whoever asks us keeps it; this would for ever
+        return fetched
 
-    def _add_references(self, schema: Any, known: dict[str, str]) -> None:
+    def _add_references(self, schema: Any, found: Schema, depth: int) -> None:
+        """Add what a schema refers to. A registry has what producers gave it, and null for some."""
+        if depth > _DEEPEST_REFERENCE:
+            raise WrongSchemaError(f"it refers to schemas more than {_DEEPEST_REFERENCE} deep")
         for reference in schema.references or ():
-            if reference.name not in known:
-                referred = self._client.get_version(
-                    reference.subject, reference.version, deleted=True
-                ).schema
-                self._add_references(referred, known)
-                known[reference.name] = referred.schema_str
+            name, subject, version = reference.name, reference.subject, reference.version
+            if not name or not all(isinstance(each, str) for each in (name, subject)):
+                raise WrongSchemaError("the registry lists a reference of it without a name")
+            if not isinstance(version, int):
+                raise WrongSchemaError(f"the registry lists no version for its {name[:50]!r}")
+            if name in found.references:
+                continue
+            try:
+                referred = self._client.get_version(subject, version, deleted=True).schema
+            except SchemaRegistryError as error:
+                if (error.http_status_code, error.error_code) in _GONE:
+                    raise WrongSchemaError(
+                        f"it refers to {name[:50]!r}, which the registry does not have"
+                    ) from error
+                raise
+            if referred is None or not isinstance(referred.schema_str, str):
+                raise WrongSchemaError(f"the registry has no text of its {name[:50]!r}")
+            self._add_references(referred, found, depth + 1)
+            if len(found.references) == _MOST_REFERENCES:
+                raise WrongSchemaError(f"it refers to more than {_MOST_REFERENCES} schemas")
+            found.references[name] = referred.schema_str
+            self._check_size(found)
+
+    def _check_size(self, schema: Schema) -> None:
+        if schema.size > self._max_bytes:
+            raise WrongSchemaError(
+                f"it has {schema.size:,} letters, with what it refers to: more than "
+                f"schema_registry.max_bytes = {self._max_bytes:,}"
+            )
 
     def _answered(self) -> None:
         if self._pause_s:

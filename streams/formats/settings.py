@@ -32,6 +32,7 @@ class SchemaRegistrySettings(Section):
             (``WEIR_SCHEMA_REGISTRY__PASSWORD``), not from the settings file.
         timeout: how long connecting, and then each part of the answer, may take. The stream does
             not stand meanwhile.
+        max_bytes: of a schema with all that it refers to. Sixteen times as much is kept, compiled.
         validate_json: whether a record of ``event.format = "json_schema"`` has to keep the schema
             that it names, beside the contract.
         properties: further settings of Confluent's Python client, such as
@@ -48,6 +49,7 @@ class SchemaRegistrySettings(Section):
     ssl_key_password: SecretStr | None = None
     ssl_key_password_file: Path | None = None
     timeout: Duration = Field(default=5_000, ge=1, le=60_000)
+    max_bytes: int = Field(default=262_144, ge=1_000, le=16_777_216)
     validate_json: bool = True
     properties: dict[str, str | int] = Field(default_factory=dict)
 

@@ -1,6 +1,7 @@
 """The result, as text."""
 
 from tests.fuzz.campaign import Report
+from tests.fuzz.schema_campaign import MOST_MEMORY_MB, SchemaReport
 
 
 def lines(report: Report, seed: int) -> list[str]:
@@ -22,3 +23,17 @@ def lines(report: Report, seed: int) -> list[str]:
     out += [f"  {count:,} × {kind}" for kind, count in report.violations.counts.most_common()]
     out += [f"  {example}" for example in report.violations.examples]
     return out
+
+
+def schema_lines(report: SchemaReport, seed: int) -> list[str]:
+    """What `make fuzz ARGS=--schemas` prints of a format."""
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in report.reasons.most_common())
+    return [
+        f"{report.format:<14} {report.registered:,} hostile schemas, {report.declined:,} more that "
+        f"the registry declined; {report.sent:,} records, {report.good:,} of them good",
+        f"  answered     {report.answered:,} in {report.seconds:.0f} s",
+        f"  dead letters {reasons}",
+        f"  peak memory  {report.peak_mb:,} MiB of {MOST_MEMORY_MB:,}",
+        f"  violations   {report.violations.counts.total():,} (seed {seed})",
+        *(f"    {example}" for example in report.violations.examples),
+    ]

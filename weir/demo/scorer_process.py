@@ -1,13 +1,12 @@
 """The scorer as a process of its own, as it would run in production."""
 
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streams.base.child_process import tied_to_us
+from streams.base.child_process import our_module, tied_to_us, without_relative_imports
 from weir.config.errors import ScorerFailedError
 
 _STOP_TIMEOUT_S = 30.0
@@ -30,7 +29,7 @@ class DemoScorer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "weir", "score", "--metrics-port", "0"]
+        command = our_module("weir", "score", "--metrics-port", "0")
         with self._log.open("wb") as output:
             # A session of its own: Ctrl-C in the terminal is for the demo, which then stops it.
             self._process = subprocess.Popen(
@@ -38,7 +37,7 @@ class DemoScorer:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=dict(self._environment),
+                env=without_relative_imports(self._environment),
                 start_new_session=True,
             )
         return self

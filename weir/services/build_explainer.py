@@ -13,6 +13,7 @@ from explain.workers.inline_explainer import BudgetedExplainer
 from explain.workers.stream_explainer import ExplainerMetrics, StreamExplainer
 from explain.writing.key_ring import KeyRing
 from explain.writing.record_writer import RecordWriter
+from inference.backends.tensorrt.errors import BuildCancelledError
 from inference.packages.mlflow_connection import RegistryAwayError
 from inference.packages.package import ModelPackage
 from inference.packages.registry import Registry
@@ -21,6 +22,7 @@ from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics.weir_topics import TopicSettings, ensure_beside
 from weir.config.settings import Settings
 from weir.reasons import open_catalogue
+from weir.services.scorer_model import package_trials
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +98,7 @@ class RecordWriters:
         self._make = WriterMaker(settings)
         self._registry = registry
         self._stop = stop
+        self._tried = package_trials(settings)
         self._writers: LRUCache[str, RecordWriter] = LRUCache(_MODELS)
         self.awaited: str | None = None
 
@@ -104,8 +107,8 @@ class RecordWriters:
 
         Raises:
             ExplainError: there is no such model any more, or its answers can't be explained.
-            InferenceError: its package is gone or damaged.
-            StoppedError: we were told to stop while the registry is away.
+            InferenceError: its package is gone or damaged, or was refused when it was tried.
+            StoppedError: we were told to stop while the registry is away, or the package is tried.
         """
         writer = self._writers.get(model)
         if writer is None:
@@ -131,7 +134,12 @@ class RecordWriters:
         found = self._registry.find(model)
         if found is None:
             raise ExplainError(f"model {model} is not in the registry: was it deleted?")
-        return self._registry.fetch(found), found.version
+        package = self._registry.fetch(found)
+        try:
+            self._tried(package, self._stop.is_set)
+        except BuildCancelledError as error:
+            raise StoppedError(f"stopped while model {model} was tried") from error
+        return package, found.version
 
 
 @dataclass(frozen=True)

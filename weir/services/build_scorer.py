@@ -22,7 +22,7 @@ from streams.kafka.records.publisher import PublishError
 from weir.config.settings import Settings
 from weir.services.build_explainer import inline_explainer
 from weir.services.scorer_loops import fused_loop, staged_loop
-from weir.services.scorer_model import Note, open_model
+from weir.services.scorer_model import Note, open_model, package_trials
 from weir.services.scorer_process import ScorerProcess
 from weir.services.wiring import command_keys
 
@@ -71,9 +71,18 @@ def build_scorer(
             keys.topic,
         )
     explains = inline_explainer(settings, prometheus)
+    superseded = Event()
     hot_swap = HotSwap(
         plan.names,
-        open_model=partial(open_model, settings, registry, cancelled=stop.is_set, note=note),
+        open_model=partial(
+            open_model,
+            settings,
+            registry,
+            tried=package_trials(settings),
+            cancelled=lambda: stop.is_set() or superseded.is_set(),
+            note=note,
+        ),
+        superseded=superseded,
         policies=BoundedPolicies(settings.policy, settings.policy_floor),
         report=report,
         metrics=metrics,

@@ -8,6 +8,8 @@ from inference.backends.golden_batch import check_golden
 from inference.backends.selection import open_engine
 from inference.backends.tensorrt.callbacks import Cancelled, Progress
 from inference.control.commands import ModelVersion
+from inference.engine.onnx_session import RunSwitch
+from inference.importing.sandbox.package_trial import PackageTrials
 from inference.packages.package import ModelPackage, PackageError
 from inference.packages.registry import Registry
 from inference.policy.floor import BoundedPolicies
@@ -23,6 +25,11 @@ _BUILD_SAID_S = 5.0
 Note = Callable[[str], None]
 
 
+def package_trials(settings: Settings) -> PackageTrials:
+    """What tries packages before they are loaded; it notes the good ones in the data folder."""
+    return PackageTrials(settings.data_dir / "tried")
+
+
 def check_model(
     settings: Settings, registry: Registry, version: ModelVersion, policy: PolicySettings
 ) -> None:
@@ -31,7 +38,7 @@ def check_model(
     Raises:
         InferenceError: a scorer would refuse it.
     """
-    model = open_model(settings, registry, version)
+    model = open_model(settings, registry, version, package_trials(settings))
     with model.engine:
         BoundedPolicies(settings.policy, settings.policy_floor).fit(
             policy, model.package.thresholds
@@ -43,13 +50,15 @@ def open_model(
     settings: Settings,
     registry: Registry,
     version: ModelVersion,
+    tried: PackageTrials,
     cancelled: Cancelled = lambda: False,
     note: Note = lambda _: None,
 ) -> OpenModel:
-    """Fetch a model and build its engine.
+    """Fetch a model, try it apart, and build its engine.
 
     Args:
-        cancelled: asked while the engine is built; once it is true, the build is given up.
+        tried: tries its package before anything of it is loaded here.
+        cancelled: asked while it is tried and the engine built; once it is true, that is given up.
         note: told what takes its time.
 
     Raises:
@@ -65,7 +74,10 @@ def open_model(
             f"{version.package[:12]}, which was promoted: promote it again"
         )
     check_feature_compatibility(plan, package)
+    note(f"trying model {version}")
+    tried(package, cancelled)
     note(f"building the engine of model {version}")
+    switch = RunSwitch()
     engine = open_engine(
         settings.engine,
         package,
@@ -73,8 +85,9 @@ def open_model(
         data_dir=settings.data_dir,
         progress=_log_build(package),
         cancelled=cancelled,
+        switch=switch,
     )
-    return OpenModel(version, package, engine)
+    return OpenModel(version, package, engine, switch, cancelled)
 
 
 def _log_build(package: ModelPackage) -> Progress:

@@ -1,13 +1,14 @@
 """Keeping processes running: what fails is started again, later and later if it keeps failing."""
 
 import logging
+import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from threading import Event, Thread
 from time import monotonic
 
-from streams.base.child_process import tied_to_us
+from streams.base.child_process import tied_to_us, without_relative_imports
 from weir.services.endings import Ending, ending_of
 from weir.services.process_output import ProcessOutput
 
@@ -96,6 +97,7 @@ class SupervisedProcess:
         # A session of its own: Ctrl-C in the terminal comes to us, and we pass it on once.
         process = subprocess.Popen(
             tied_to_us(self._command),
+            env=without_relative_imports(os.environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -32,7 +32,7 @@ def read_checked(path: Path, limits: Limits) -> tuple[ModelProto, str, list[Chec
     nodes = count_nodes(model, limits)
     all_scopes = list(scopes(model, limits.nesting))
     taken_in = embed_external_data(
-        (part for scope in all_scopes for part in tensors(scope)), path.parent, limits
+        (part for scope in all_scopes for part in tensors(scope)), path, limits
     )
     size = check_sizes(
         (part for scope in all_scopes for part in tensors(scope)),

@@ -1,6 +1,7 @@
 """External data, and models that would bring down whoever loads them."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_models import NAMES, WEIGHTS, logistic, model, node, save
 
-from inference.importing.sandbox import sandbox
 from inference.importing.sandbox.inspection import Request, inspect
 from inference.importing.sandbox.sandbox import inspect_apart, run_apart
 from inference.importing.static.limits import Limits
@@ -55,51 +55,101 @@ def test_what_onnx_itself_writes_beside_the_model_is_read(folder):
     assert inspect(path, REQUEST)[1].kind == "probability"
 
 
-def test_a_link_within_the_folder_is_followed(folder):
-    (folder / "real").write_bytes(WEIGHTS.tobytes())
-    (folder / "link").symlink_to("real")
-    assert inspect(with_external_data(folder, "link"), REQUEST)[1].kind == "probability"
-
-
 @pytest.mark.parametrize(
-    "location", ["../secret", "x/../../secret", "/etc/passwd", "link", "linked/secret", "..", ""]
+    "location",
+    ["../secret", "x/../../secret", "/etc/passwd", "linked/secret", "x/w.data", "..", ""],
 )
-def test_data_outside_the_folder_are_refused(folder, location):
-    (folder / "link").symlink_to("../secret")
+def test_data_that_are_not_right_beside_the_model_are_refused(folder, location):
     (folder / "linked").symlink_to("..")
     (folder / "x").mkdir()
+    (folder / "x" / "w.data").write_bytes(WEIGHTS.tobytes())
     with pytest.raises(ImportRefusedError) as refused:
         inspect(with_external_data(folder, location), REQUEST)
     assert refused.value.place == "initializer 'w'"
-    assert "folder" in refused.value.problem
+    assert "no file of the model's own folder" in refused.value.problem
+    assert repr(location) in refused.value.problem
 
 
 @pytest.mark.parametrize(
     ("location", "more", "said"),
     [
-        ("absent", {}, "not beside the model"),
-        ("circle", {}, "not beside the model"),
-        ("pipe", {}, "no file"),
-        ("short", {}, "3x1 elements"),
-        ("short", {"offset": "2", "length": "12"}, "outside"),
-        ("short", {"offset": "-1"}, "outside"),
-        ("short", {"length": "many"}, "no numbers"),
+        ("absent.bin", {}, "not beside the model"),
+        ("circle.bin", {}, "is a link"),
+        ("link.bin", {}, "is a link"),
+        ("out.bin", {}, "is a link"),
+        ("pipe.bin", {}, "no file"),
+        ("device.bin", {}, "is a link"),
+        ("linked.bin", {}, "a second name"),
+        ("key.data", {}, "is text"),
+        ("keys.data", {}, "key or certificate"),
+        ("umlauts.data", {}, "is text"),
+        ("base.bin", {}, "a database"),
+        ("key.bin", {}, "a key"),
+        ("audit-key.pem", {}, "not called as weights are"),
+        ("weir.toml", {}, "not called as weights are"),
+        ("short.bin", {}, "3x1 elements"),
+        ("short.bin", {"offset": "2", "length": "12"}, "outside"),
+        ("short.bin", {"offset": "-1"}, "outside"),
+        ("short.bin", {"length": "many"}, "no numbers"),
     ],
 )
-def test_data_that_are_not_there_are_refused(folder, location, more, said):
-    (folder / "circle").symlink_to("circle")
-    (folder / "short").write_bytes(b"1234")
-    os.mkfifo(folder / "pipe")
+def test_what_may_be_no_weights_is_refused(folder, location, more, said):
+    secret = b"-----BEGIN PRIVATE KEY-----\nMC4CAQAw\n-----END PRIVATE KEY-----\n"
+    files = {
+        "real.bin": WEIGHTS.tobytes(),
+        "linked.bin": WEIGHTS.tobytes(),
+        "short.bin": b"\0\1\2\3",
+        "key.data": secret,
+        "keys.data": b"\xff" + secret,
+        "umlauts.data": "Schlüssel ".encode() * 7_000,
+        "base.bin": b"SQLite format 3\0\xff\xff",
+        "key.bin": b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20" + bytes(32),
+        "audit-key.pem": secret,
+        "weir.toml": b"\0",
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    (folder / "second.bin").hardlink_to(folder / "linked.bin")
+    (folder / "circle.bin").symlink_to("circle.bin")
+    (folder / "link.bin").symlink_to("real.bin")
+    (folder / "out.bin").symlink_to("../secret")
+    (folder / "device.bin").symlink_to("/dev/zero")
+    os.mkfifo(folder / "pipe.bin")
+    path = with_external_data(folder, location, **more)
     with pytest.raises(ImportRefusedError) as refused:
-        inspect(with_external_data(folder, location, **more), REQUEST)
+        inspect(path, REQUEST)
     assert said in refused.value.problem
+    if "elements" not in said and "numbers" not in said:
+        assert repr(location) in refused.value.problem
+        assert "onnx.save" in refused.value.fix
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("m.onnx.data", "m.onnx_data", "m.onnx_data_1", "w.bin", "fc1.weight", "fc1.bias"),
+        *("weights", "5c3fd2a2-8b6a-11ee-b9d1-0242ac120002"),
+    ],
+)
+def test_names_that_exporters_give_are_taken(folder, name):
+    (folder / name).write_bytes(WEIGHTS.tobytes())
+    assert inspect(with_external_data(folder, name), REQUEST)[1].kind == "probability"
+
+
+def test_data_beside_the_model_can_be_read_apart_and_other_files_can_not(folder):
+    (folder / "w.bin").write_bytes(WEIGHTS.tobytes())
+    path = with_external_data(folder, "w.bin")
+    assert inspect_apart(path, REQUEST)[1].kind == "probability"
+    with pytest.raises(ImportRefusedError, match=r"(?s)'\.\./secret'.*own folder") as refused:
+        inspect_apart(with_external_data(folder, "../secret"), REQUEST)
+    assert refused.value.file == str(path)
 
 
 def test_data_of_a_node_and_of_a_graph_in_a_node_are_looked_at_too(folder):
     tensor = numpy_helper.from_array(WEIGHTS, "hidden")
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="../secret")
+    tensor.external_data.add(key="location", value="../secret.bin")
     branch = helper.make_graph(
         [node("Constant", [], ["v"], value=tensor)],
         "branch",
@@ -111,15 +161,15 @@ def test_data_of_a_node_and_of_a_graph_in_a_node_are_looked_at_too(folder):
     with pytest.raises(ImportRefusedError) as refused:
         inspect(path, REQUEST)
     assert "graph 'then_branch'" in refused.value.place or "else_branch" in refused.value.place
-    assert "outside" in refused.value.problem
+    assert "no file of the model's own folder" in refused.value.problem
 
 
 def test_external_data_that_are_too_large_are_refused(folder):
-    with (folder / "large").open("wb") as stream:
+    with (folder / "large.bin").open("wb") as stream:
         stream.truncate(2 << 20)
     small = Request(NAMES, limits=Limits(file_mb=1))
     with pytest.raises(ImportRefusedError, match="limit of 1 MiB"):
-        inspect(with_external_data(folder, "large"), small)
+        inspect(with_external_data(folder, "large.bin"), small)
 
 
 # In a process of its own.
@@ -131,6 +181,12 @@ def test_an_inspection_apart_finds_what_one_here_finds(tmp_path):
     apart, found_apart = inspect_apart(path, REQUEST)
     assert found_apart == found
     assert apart == core.SerializeToString(deterministic=True)
+
+
+def test_a_file_is_found_from_where_we_are(tmp_path, monkeypatch):
+    save(tmp_path / "model.onnx", model(logistic()))
+    monkeypatch.chdir(tmp_path)
+    assert inspect_apart(Path("model.onnx"), REQUEST)[1].kind == "probability"
 
 
 def test_a_refusal_apart_names_the_file(tmp_path):
@@ -177,7 +233,7 @@ def test_a_process_that_dies_is_an_error_message(tmp_path, monkeypatch):
     dying = tmp_path / "dying"
     dying.write_text("#!/bin/sh\nkill -SEGV $$\n")
     dying.chmod(0o755)
-    monkeypatch.setattr(sandbox.sys, "executable", str(dying))
+    monkeypatch.setattr(sys, "executable", str(dying))
     path = save(tmp_path / "model.onnx", model(logistic()))
     with pytest.raises(ImportRefusedError, match="ended by SIGSEGV") as refused:
         inspect_apart(path, REQUEST)

@@ -118,6 +118,36 @@ def test_a_background_of_another_width_is_refused(package, tmp_path):
     assert not any(path.is_dir() for path in tmp_path.iterdir())
 
 
+def test_files_that_would_fill_the_memory_are_refused_unread(copy):
+    with (copy / "model.onnx").open("ab") as stream:
+        stream.truncate(2 << 30)
+    with pytest.raises(PackageError, match=r"model\.onnx has more than 1,024 MiB"):
+        ModelPackage.load(copy)
+
+
+def test_a_card_of_many_files_is_refused(copy):
+    card = json.loads((copy / "card.json").read_text())
+    card["files"] |= {f"f{i}": "" for i in range(100)}
+    (copy / "card.json").write_text(json.dumps(card))
+    with pytest.raises(PackageError, match=r"lists 10\d files"):
+        ModelPackage.load(copy)
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_a_background_that_is_an_archive_or_cut_is_refused(copy, archive):
+    path = copy / "background.npy"
+    if archive:
+        with path.open("wb") as stream:
+            np.savez_compressed(stream, a=np.zeros((10_000, 6), np.float32))
+    else:
+        path.write_bytes(path.read_bytes()[:30])
+    card = json.loads((copy / "card.json").read_text())
+    card["files"]["background.npy"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (copy / "card.json").write_text(json.dumps(card))
+    with pytest.raises(PackageError, match=r"background\.npy"):
+        ModelPackage.load(copy)
+
+
 def test_writing_again_returns_the_first_and_leaves_nothing_behind(package, tmp_path):
     parts = {
         "card": package.card,

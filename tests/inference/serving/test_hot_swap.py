@@ -9,6 +9,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from forged_packages import endless_graph
 from numpy.typing import NDArray
 from payments import payments, quick_settings
 from prometheus_client import CollectorRegistry
@@ -26,11 +27,13 @@ from inference.control.commands import (
 from inference.control.reports import ScorerReport
 from inference.control.signatures import CommandKeys
 from inference.control.standing import Standing
+from inference.engine.onnx_session import RunSwitch, load_session, run_session
 from inference.engine.protocol import EngineError, Outputs
 from inference.packages.mlflow_connection import RegistryAwayError, RegistryError
 from inference.packages.package import ModelPackage, PackageError
 from inference.policy.floor import BoundedPolicies, PolicyFloor
 from inference.policy.policy import PolicyError, PolicySettings
+from inference.serving import open_model
 from inference.serving.explanation_seam import InlineExplainer
 from inference.serving.hot_swap import HotSwap
 from inference.serving.metrics import ScorerMetrics
@@ -54,6 +57,19 @@ class Watched(CpuEngine):
     def close(self) -> None:
         self.closed = True
         super().close()
+
+
+class Endless(Watched):
+    """Runs a loop of 2^40 rounds in ONNX Runtime, whatever it is asked."""
+
+    def __init__(self, package: ModelPackage) -> None:
+        self.switch = RunSwitch()
+        self.package = package
+        super().__init__(package, switch=self.switch)
+        self._endless = load_session(endless_graph(package).SerializeToString(), "endless")
+
+    def infer(self, matrix: NDArray[Any]) -> Outputs:
+        return run_session(self._endless, matrix, self.switch)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +103,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.superseded = threading.Event()
         self.hot_swap = HotSwap(
             self.packages[0].features.names,
             open_model=self.open,
@@ -95,6 +112,7 @@ class World:
             report=self.reports.append,
             metrics=ScorerMetrics(self.registry),
             pinned=self.pinned,
+            superseded=self.superseded,
         )
 
     def open(self, wanted: ModelVersion) -> OpenModel:
@@ -486,14 +504,104 @@ def test_commands_are_followed_until_it_is_told_to_stop(world: World) -> None:
 
     class Commands:
         def read(self, timeout_s: float) -> list[ControlRecord]:
-            if not batches:
+            if len(world.swaps) == 2:
                 stop.set()
-                return []
-            return batches.pop(0)
+            return batches.pop(0) if batches else []
 
     world.hot_swap.follow(Commands(), world, stop)
     assert [each.package for each in world.swaps] == [p.id for p in world.packages[1:]]
     assert [engine.closed for engine in world.opened] == [True, True, False]
+
+
+class SlowWorld(World):
+    """Model 2 is made ready for ever, until a later command comes; the second time it is there."""
+
+    tries = 0
+
+    def open(self, wanted: ModelVersion) -> OpenModel:
+        if wanted.version == 2:
+            self.tries += 1
+            if self.tries == 1:
+                self.busy.set()
+                assert self.superseded.wait(60)
+                raise BuildCancelledError("a later command")
+        return super().open(wanted)
+
+    def follow(self, first: list[ControlRecord], then: list[ControlRecord], swaps: int) -> None:
+        """Hear the first records, and the others while model 2 is made ready."""
+        stop, batches = threading.Event(), [first]
+        self.busy = threading.Event()
+
+        def read(timeout_s: float) -> list[ControlRecord]:
+            if self.busy.is_set():
+                self.busy.clear()
+                batches.append(then)
+            if len(self.swaps) == swaps:
+                stop.set()
+            return batches.pop(0) if batches else []
+
+        self.begin()
+        self.hot_swap.follow(Mock(read=read), self, stop)
+
+
+def test_a_later_champion_comes_before_a_model_that_is_not_ready(packages) -> None:
+    world = SlowWorld(packages)
+    world.follow([world.champion(2)], [world.champion(3)], swaps=1)
+    assert [each.package for each in world.swaps] == [packages[2].id]
+    assert world.reports[-1].model == packages[2].id
+    assert world.tries == 1
+
+
+def test_a_model_that_was_given_up_for_a_bad_one_is_made_ready_again(packages) -> None:
+    world = SlowWorld(packages, faults={3: PackageError("bad")})
+    world.follow([world.champion(2)], [world.champion(3)], swaps=1)
+    assert [each.package for each in world.swaps] == [packages[1].id]
+    assert (world.reports[-1].outcome, world.reports[-1].asked_model) == ("refused", packages[2].id)
+    assert world.reports[-1].model == packages[1].id
+
+
+def test_a_policy_does_not_wait_for_a_model_that_is_not_ready(packages) -> None:
+    world = SlowWorld(packages)
+    world.follow([world.champion(2)], [world.decides(version="9")], swaps=2)
+    assert [(each.package, each.policy.version) for each in world.swaps] == [
+        (packages[0].id, "9"),
+        (packages[1].id, "9"),
+    ]
+
+
+def test_a_policy_that_only_the_coming_model_allows_waits_for_it(packages, monkeypatch) -> None:
+    allowed = BoundedPolicies.fit
+
+    def fit(policies: BoundedPolicies, settings: PolicySettings, thresholds: Any) -> Any:
+        if settings.version == "9" and thresholds is packages[0].thresholds:
+            raise PolicyError("it contradicts the thresholds of the first model")
+        return allowed(policies, settings, thresholds)
+
+    monkeypatch.setattr(BoundedPolicies, "fit", fit)
+    world = SlowWorld(packages)
+    world.follow([world.champion(2)], [world.decides(version="9")], swaps=2)
+    assert [(each.package, each.policy.version) for each in world.swaps] == [
+        (packages[1].id, "1"),
+        (packages[1].id, "9"),
+    ]
+
+
+def test_what_is_being_answered_ends_when_nobody_wants_it(packages) -> None:
+    """A graph that overstays, as no package that was tried should."""
+    made = Endless(packages[0])
+    opened = OpenModel(version(packages, 1), made.package, made, made.switch, lambda: True)
+    with pytest.raises(BuildCancelledError):
+        opened.made_ready(packages[0].features.names, [PolicySettings()], None)
+    assert made.closed
+
+
+def test_an_engine_that_takes_too_long_is_refused(packages, monkeypatch) -> None:
+    monkeypatch.setattr(open_model, "_MADE_READY_S", 0.2)
+    made = Endless(packages[0])
+    opened = OpenModel(version(packages, 1), made.package, made, made.switch)
+    with pytest.raises(EngineError, match="did not answer a few batches in"):
+        opened.made_ready(packages[0].features.names, [PolicySettings()], None)
+    assert made.closed
 
 
 def test_a_report_is_repeated_while_the_scorer_lives(world: World, clock: list[float]) -> None:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from streams.base import launcher
-from streams.base.child_process import tied_to_us
+from streams.base.child_process import our_module, tied_to_us, without_relative_imports
 
 ROOT = Path(__file__).parents[3]
 
@@ -92,3 +92,23 @@ def test_outside_the_main_thread_the_command_is_as_it_came() -> None:
     thread.start()
     thread.join()
     assert told == [["true"]]
+
+
+@pytest.mark.parametrize("path", ["", ".", f".{os.pathsep}{ROOT}", f"{os.pathsep}{ROOT}", "here"])
+def test_a_module_of_ours_imports_nothing_from_the_callers_folder(tmp_path: Path, path) -> None:
+    (tmp_path / "here").mkdir()
+    for folder in (tmp_path, tmp_path / "here"):
+        for name in ("resource", "subprocess", "typer", "weir"):
+            (folder / f"{name}.py").write_text("import os; os.write(2, b'PWNED'); os._exit(9)")
+    command = tied_to_us(our_module("weir", "--help"))
+    environment = without_relative_imports(os.environ | {"PYTHONPATH": path})
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_rest_of_an_environment_stays() -> None:
+    given = {"A": "1", "PYTHONPATH": os.pathsep.join(["/a", "", "b", "/c"])}
+    assert without_relative_imports(given) == {"A": "1", "PYTHONPATH": f"/a{os.pathsep}/c"}
+    assert without_relative_imports({"A": "1"}) == {"A": "1"}

@@ -29,13 +29,16 @@ ROOT = Path(__file__).parents[3]
 ROOMS = ("streams", "inference", "explain", "weir")
 DEFINES_ONE = re.compile(r"^class \w+\(.*(Error|Exception|Exit|Interrupt)", re.MULTILINE)
 HANDLED = {
+    "ApartStoppedError": "the process was told to stop, and gives up what it tried",
     "BadBodyError": "a record that becomes a dead letter",
     "BadIndexError": "a record that becomes a dead letter",
     "BadValueError": "a record that becomes a dead letter, or a row that is left out",
     "CorruptStateError": "the state is rebuilt from the topics",
     "DumpMismatchError": "the state is rebuilt from the topics",
+    "NotStartedError": "an import says it; schemas and packages are tried again",
     "NotReadyError": "the start of the broker asks again",
     "RegistryUnavailableError": "records wait for the schema registry",
+    "SchemaNotReadyError": "records wait for the schema registry, or for a schema to be compiled",
     "SnapshotGoneError": "the state is rebuilt from the topics",
     "StateMismatchError": "the state is rebuilt from the topics",
     "StoppedError": "the process was told to stop, and says so",

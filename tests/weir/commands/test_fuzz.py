@@ -1,6 +1,7 @@
 """`make fuzz`, small: a real scorer lives through whatever a producer sends, and loses nothing."""
 
 import json
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from tests.fuzz.campaign import Order, run
 from tests.fuzz.checker import Violations, check
 from tests.fuzz.generator import Generator
 from tests.fuzz.ledger import ANSWERED, REJECTED
-from weir.config.settings import load_settings
+from tests.fuzz.schema_campaign import run_schemas
+from weir.config.settings import EXAMPLE_FILE, load_settings
 
 RECORDS = 10_000
 
@@ -46,6 +48,31 @@ def test_malformed_records_become_letters_and_good_ones_are_answered(
         "unanswered": 1,
         "feature log": 2,
     }
+
+
+@pytest.mark.parametrize(
+    "format",
+    [
+        "protobuf",
+        pytest.param("avro", marks=pytest.mark.exhaustive),
+        pytest.param("json_schema", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_hostile_schemas_end_no_scorer_and_hold_up_no_good_record(
+    kafka: str, schema_registry, config, tmp_path: Path, format: str
+) -> None:
+    example = tomllib.loads(EXAMPLE_FILE.read_text(encoding="utf-8"))["event"]
+    path = config(event=example | {"format": format}, schema_registry={"url": schema_registry.url})
+    settings = load_settings(path)
+    topics = settings.topics.model_dump(
+        include={"events", "scores", "feature_log", "dead_letters", "labels"}
+    )
+    order = Order(kafka, path, topics, settings.loop.group, 0, 5, tmp_path / "scorer.log")
+    report = run_schemas(order, schema_registry, format, 40)
+    assert report.violations.examples == []
+    assert report.registered == 40
+    assert report.reasons["wrong_schema"] > 20
+    assert report.answered >= report.good == 120
 
 
 def test_a_seed_makes_the_same_records() -> None:

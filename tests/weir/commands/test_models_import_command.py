@@ -1,6 +1,9 @@
 """``weir models import`` on an exported model and a file of labelled events."""
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -102,3 +105,25 @@ def test_a_refusal_is_one_message_and_exit_code_2(run, arguments, said):
     assert (code, out) == (2, "")
     # A box is drawn around what the command line itself refuses.
     assert said.replace(" ", "") in err.replace(" ", "").replace("│", "")
+
+
+def test_modules_beside_a_model_never_run(world, tmp_path):
+    """They stand for those of whoever handed over the model as a folder."""
+    for name in ("resource", "json", "numpy", "onnx", "inference", "streams", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text("open('PWNED', 'a').write(__name__)")
+    shutil.copy(MODELS / "xgboost.onnx", tmp_path)
+    environment = os.environ | {"WEIR_CONFIG": str(world / "weir.toml")}
+    environment["WEIR_KAFKA__SASL_PASSWORD"] = "hunter2"
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-P", "-m", "weir", "models", "import", "xgboost.onnx"),
+            *("--features", FEATURES, "--dry-run", "--no-progress"),
+        ],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert not (tmp_path / "PWNED").exists()

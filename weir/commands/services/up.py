@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from streams.base.child_process import our_module
 from weir.cli.console import ConfigOption, draws, stderr
 from weir.config import logs
 from weir.config.errors import SettingsError
@@ -60,10 +61,7 @@ def up(
     settings = load_settings(path)  # a mistake in it is said here, once
     _check_port(settings, names)
     verbose = ["-v"] if logging.getLogger().isEnabledFor(logging.DEBUG) else []
-    commands = {
-        name: [sys.executable, "-m", "weir", *verbose, name, "--config", str(path)]
-        for name in names
-    }
+    commands = {name: our_module("weir", *verbose, name, "--config", str(path)) for name in names}
     output = ProcessOutput(
         sys.stderr, names, coloured=draws(stderr) and not stderr.no_color, as_json=logs.is_json()
     )
