@@ -10,6 +10,7 @@ from pydantic import Field
 
 from inference.packages.mlflow_connection import MlflowConnection, RegistryError
 from inference.packages.package import ModelPackage, PackageError, adopt_package
+from streams.base.secret_fields import LoginUrl
 from streams.base.section import Section
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ _ARTIFACT = "package"
 class RegistrySettings(Section):
     """The ``[registry]`` section."""
 
-    tracking_uri: str | None = Field(
+    tracking_uri: LoginUrl | None = Field(
         default=None, description="an MLflow server or database; default: SQLite in the data folder"
     )
-    artifact_location: str | None = Field(
+    artifact_location: LoginUrl | None = Field(
         default=None, description="a URI; default: in the data folder, or as the server says"
     )
     model: str = Field(default="fraud", min_length=1, description="its name in the registry")

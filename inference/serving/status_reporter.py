@@ -6,7 +6,7 @@ from time import monotonic
 from inference.serving.commands import ALIVE_EVERY_S, ModelVersion, Outcome, ScorerReport
 from inference.serving.served_model import ServedModel
 from streams.base.clock import now_ms
-from streams.base.secrets import without_logins
+from streams.base.safe_text import safe_text
 
 
 class StatusReporter:
@@ -47,7 +47,7 @@ class StatusReporter:
             policy=serving.policy.version,
             asked_model=version.package,
             asked_policy=policy,
-            reason=without_logins(reason),
+            reason=safe_text(reason),
             again=again,
             heard=dict(self.heard),
             at=now,

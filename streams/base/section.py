@@ -3,7 +3,9 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+
+from streams.base.secret_fields import remember_secrets
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _LONGEST_DAYS = 36_500
@@ -66,3 +68,10 @@ class Section(BaseModel):
         str_strip_whitespace=True,
         hide_input_in_errors=True,  # it may be a secret
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mask_secrets(cls, values: Any) -> Any:
+        """From here on nothing shows what was given for a secret, be it right or wrong."""
+        remember_secrets(cls, values)
+        return values

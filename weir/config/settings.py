@@ -23,7 +23,9 @@ from inference.packages.registry import RegistrySettings
 from inference.serving.policy import PolicySettings
 from inference.training.settings import TrainingSettings
 from streams.base import compiled_code
-from streams.base.secrets import without_logins
+from streams.base.masking import without_secrets
+from streams.base.safe_text import safe_text
+from streams.base.secret_fields import is_secret
 from streams.base.section import Section
 from streams.events.contract import EventContract
 from streams.events.labels import LabelSettings
@@ -238,14 +240,11 @@ def _explain(path: Path, error: ValidationError) -> str:
             message = "there is no such key; look for a typing mistake"
         elif problem["type"] == "missing":
             message = "this key is missing"
-        elif problem["type"] not in ("value_error",) and not _may_be_secret(key):
-            message += f" (it is {problem['input']!r:.60})"
-        lines.append(f"{path}: {key}: {without_logins(message)}")
+        elif problem["type"] != "value_error" and not is_secret(Settings, problem["loc"]):
+            # What is secret is masked before it is cut: a part of it would not be known for one.
+            message += f" (it is {without_secrets(repr(problem['input'])):.60})"
+        lines.append(f"{path}: {safe_text(f'{key}: {message}')}")
     return "\n".join(lines)
-
-
-def _may_be_secret(key: str) -> bool:
-    return any(word in key for word in ("password", "secret", "properties", "kafka"))
 
 
 def _check_environment() -> None:

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from explain.store.retention import Hold, Retention
-from weir.cli.console import ConfigOption, JsonOption, print_json, stderr, stdout, visible
+from weir.cli.console import ConfigOption, JsonOption, print_json, stderr, stdout
 from weir.cli.dates import FromOption, ToOption, moment, time_range_ms
 from weir.cli.login import login_or
 from weir.config.settings import load_settings
@@ -53,7 +53,7 @@ def add(
     if as_json:
         print_json({"hold": number, "records": held, **msgspec.to_builtins(hold)})
         return
-    stdout.print(f"hold {number}: {visible(_words(hold))} (records so far: {held:,})")
+    stdout.print(f"hold {number}: {_words(hold)} (records so far: {held:,})")
     if key is not None and not held:
         stderr.print(
             "no record has this token so far: `weir tokens show VALUE` prints that of a value",
@@ -79,7 +79,7 @@ def list_holds(config: ConfigOption = None, as_json: JsonOption = False) -> None
     for each in holds:
         since = moment(each.since, "s")
         said = (each.who, _words(each.hold), each.note)
-        table.add_row(str(each.number), since, *map(visible, said))
+        table.add_row(str(each.number), since, *said)
     stdout.print(table)
 
 
