@@ -36,22 +36,10 @@ OPTIONS = {
 }
 """Which setting an option is, and values for it in the file, the environment and the option."""
 
-OF_THEIR_OWN = frozenset(
-    [
-        "--config",
-        "--events",
-        "--features",
-        "--field",
-        "--file",
-        "--format",
-        "--id",
-        "--key",
-        "--labels",
-        "--model",
-        "--seed",
-        "--version",
-    ]
-)
+OF_THEIR_OWN = {
+    *("--config", "--events", "--features", "--field", "--file", "--format", "--id", "--key"),
+    *("--labels", "--model", "--seed", "--version"),
+}
 """Options that are called like a setting somewhere, and say something of their own: which events,
 which model, which key."""
 
