@@ -11,7 +11,7 @@ from pydantic import Field
 from inference.packages.mlflow_connection import MlflowConnection, RegistryError
 from inference.packages.package import ModelPackage, PackageError, adopt_package
 from streams.base.secret_fields import LoginUrl
-from streams.base.section import Section
+from streams.base.section import Name, Section
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -30,7 +30,7 @@ class RegistrySettings(Section):
     artifact_location: LoginUrl | None = Field(
         default=None, description="a URI; default: in the data folder, or as the server says"
     )
-    model: str = Field(default="fraud", min_length=1, description="its name in the registry")
+    model: Name = Field(default="fraud", description="its name in the registry")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from streams.base.secret_fields import remember_secrets
 
@@ -57,6 +57,16 @@ Duration = Annotated[int, BeforeValidator(_validate_duration)]
 
 Defaults are written in milliseconds: pydantic does not validate them.
 """
+
+
+LONGEST_NAME = 249
+"""Characters, as Kafka has it for topics: names stand in records, metrics, logs and ids."""
+
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+"""What people call a thing."""
+
+WorkerName = Annotated[str, Field(max_length=100)]
+"""Of one among several processes; empty for the machine's name and the process's number."""
 
 
 class Section(BaseModel):

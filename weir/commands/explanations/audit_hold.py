@@ -10,7 +10,7 @@ from rich.table import Table
 from explain.store.retention import Hold, Retention
 from weir.cli.console import ConfigOption, JsonOption, print_json, stderr, stdout
 from weir.cli.dates import FromOption, ToOption, moment, time_range_ms
-from weir.cli.login import login_or
+from weir.cli.login import LONGEST_BY, LONGEST_NOTE, at_most, login_or
 from weir.config.settings import load_settings
 
 app = typer.Typer(
@@ -20,9 +20,15 @@ app = typer.Typer(
 )
 
 ByOption = Annotated[
-    str | None, typer.Option("--by", show_default="the name of your login", help="Who does this.")
+    str | None,
+    typer.Option(
+        "--by",
+        show_default="the name of your login",
+        help="Who does this.",
+        callback=at_most(LONGEST_BY),
+    ),
 ]
-NoteOption = Annotated[str, typer.Option("--note", help="Why.")]
+NoteOption = Annotated[str, typer.Option("--note", help="Why.", callback=at_most(LONGEST_NOTE))]
 
 
 @app.command()

@@ -16,16 +16,21 @@ from streams.kafka.rights.acls import Process, acls_of
 from streams.kafka.rights.permission_check import named_denials
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
-from weir.cli.login import login_or
+from weir.cli.login import LONGEST_BY, LONGEST_NOTE, at_most, login_or
 from weir.commands.models.outcome import Outcome, make_champion, reports_table, show_outcome
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import admitted, open_registry, usage
 
 ByOption = Annotated[
     str | None,
-    typer.Option("--by", show_default="the name of your login", help="Who decides this."),
+    typer.Option(
+        "--by",
+        show_default="the name of your login",
+        help="Who decides this.",
+        callback=at_most(LONGEST_BY),
+    ),
 ]
-NoteOption = Annotated[str, typer.Option("--note", help="Why.")]
+NoteOption = Annotated[str, typer.Option("--note", help="Why.", callback=at_most(LONGEST_NOTE))]
 WaitOption = Annotated[
     float,
     typer.Option("--wait", min=0, help="Seconds to wait for the scorers' reports; 0 doesn't wait."),
