@@ -24,7 +24,7 @@ _TELLING = (
     "user.info",
 )
 _LOGIN = re.compile(
-    r"""([a-zA-Z][\w+.-]*://|(?<![\w:/])//)  # of a URL, the scheme; and then
+    r"""([a-zA-Z][\w+.-]*:/{1,3}|(?<![\w:/])//)  # of a URL, the scheme (a path halves //); then
     (?: [^\s/?#'"<>]*              # all up to the last @ before the path
       | [^\s/@:]+:(?!\d+[/?\#])[^\s"]*  # or user:password, with / or ' in it unquoted
     )@""",
@@ -39,7 +39,7 @@ _PRIVATE_KEY = re.compile(
     r"(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|\Z)",
     re.DOTALL,
 )
-_URL_PASSWORD = re.compile(r"(?:^|//|[\s,;'\"\[(])[^\s/@:]*:(?!//)([^\s\"]+)@")
+_URL_PASSWORD = re.compile(r"(?:^|/|[\s,;'\"\[(])[^\s/@:]*:(?!//)([^\s\"]+)@")
 
 
 class KnownSecrets:
