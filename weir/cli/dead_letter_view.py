@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 
+from streams.base.masking import without_secrets
 from streams.base.safe_text import safe_text
 from streams.dead_letters.letter import DeadLetter
 from streams.dead_letters.reader import DeadLetterReader, StoredDeadLetter
@@ -244,6 +245,7 @@ def _text_before_a_cut(shown: bytes) -> str | None:
 
 
 def _hex_lines(value: bytes) -> list[str]:
+    value = without_secrets(value.decode("latin-1")).encode("latin-1")
     lines = []
     for start in range(0, len(value), _HEX_COLUMNS):
         row = value[start : start + _HEX_COLUMNS]

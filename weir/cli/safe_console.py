@@ -24,6 +24,16 @@ class SafeConsole(Console):
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print texts or what rich draws; of a text no line is broken where nobody sees its end."""
+        if not self.is_terminal and all(isinstance(each, str | Text) for each in objects):
+            options.setdefault("soft_wrap", True)
+        super().print(*objects, **options)
+
+    def rule(self, title: str | Text = "", **options: Any) -> None:
+        """Draw a line with a title in it."""
+        super().rule(_safe(title) if isinstance(title, Text) else title, **options)
+
     def render_str(self, text: str, **options: Any) -> Text:
         """The text, from a string: all of them pass here, those in tables, too."""
         return super().render_str(safe_text(text), **options)
