@@ -16,7 +16,9 @@ _SHORTEST = 4
 """Characters of a secret that is masked wherever it stands: a shorter one is a part of words."""
 _TELLING = (
     "password",
+    "passphrase",
     "secret",
+    "credential",
     "key.pem",
     "token",
     "jaas.config",
