@@ -35,13 +35,18 @@ _LOGIN = re.compile(
 _WORDS = "password|passwd|passphrase|pwd|secret|token|api_?key|access_?key|signature|credentials?"
 _PARAMETER = re.compile(rf"([?&;][\w.-]*(?:{_WORDS})=)[^&;\s\"'<>]+", re.IGNORECASE)
 _HEADER = re.compile(r"(authorization['\"]?\s*[:=]\s*b?['\"]?\w+\s+)[\w+/=.~-]+", re.IGNORECASE)
-_ASSIGNED = re.compile(r"\b(?:password|secret)=\\?[\"']([^\"'\\]+)")
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----.*?"
     r"(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|\Z)",
     re.DOTALL,
 )
-_URL_PASSWORD = re.compile(r"(?:^|/|[\s,;'\"\[(])[^\s/@:]*:(?!//)([^\s\"]+)@")
+_PASSWORDS = (
+    re.compile(r"(?:^|/|[\s,;'\"\[(])[^\s/@:]*:(?!//)([^\s\"]+)@"),
+    re.compile(r"(?:^|/|[\s,;'\"\[(])[^\s/@:]*:(?!//)([^\s\"@,]+)@"),  # of one URL among several
+    re.compile(r"\A(?:[a-zA-Z][\w+.-]*:/+)?[^/@:]*:(?!//)(.+)@", re.DOTALL),  # with blanks in it
+    re.compile(r"\b(?:password|secret)=\\?[\"']([^\"'\\]+)"),
+)
+"""What is a password in the value of a setting that may hold a login."""
 
 
 class KnownSecrets:
@@ -113,7 +118,7 @@ def is_telling(name: str) -> bool:
 
 def passwords_in(text: str) -> list[str]:
     """The passwords in a URL, or in a login module's line, as they stand there."""
-    found = _URL_PASSWORD.findall(text) + _ASSIGNED.findall(text)
+    found = [password for pattern in _PASSWORDS for password in pattern.findall(text)]
     return found + [match[0].partition("=")[2] for match in _PARAMETER.finditer(text)]
 
 

@@ -18,7 +18,7 @@ from pydantic import Field, SecretStr, field_serializer, model_validator
 
 from streams.base.errors import UNAVAILABLE, WRONG_USE, WeirError
 from streams.base.masking import hide
-from streams.base.secret_fields import MayHoldSecrets
+from streams.base.secret_fields import LoginUrl, MayHoldSecrets
 from streams.base.secrets import check_files, check_one_source, secret_of
 from streams.base.section import Section
 from streams.kafka.connection.client_log import ClientLog
@@ -71,7 +71,7 @@ class KafkaSettings(Section):
             ``{"client.rack" = "a"}``; `consumer` and `producer` are for one kind only.
     """
 
-    bootstrap_servers: str = ""
+    bootstrap_servers: LoginUrl = ""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: str | None = None
     sasl_username: str | None = None

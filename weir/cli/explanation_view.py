@@ -10,6 +10,7 @@ from rich.text import Text
 from explain.record.record import Record
 from explain.reports.analyst_sheet import Bar, Fact, Sheet
 from explain.writing.reproduce import Reproduction
+from streams.base.safe_text import visible
 from weir.cli.console import stdout
 from weir.cli.dates import moment
 
@@ -119,8 +120,8 @@ def say_reproduced(reproduced: Reproduction) -> None:
 
 
 def _plain(text: str) -> str:
-    """Text with plain spaces for those that do not break."""
-    return text.replace("\u00a0", " ").replace("\u202f", " ")
+    """Text with plain spaces for those that do not break; rich's own would lose some characters."""
+    return visible(text.replace("\u00a0", " ").replace("\u202f", " "))
 
 
 def _section(console: Console, title: str, content: Table) -> None:

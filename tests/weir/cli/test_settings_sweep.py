@@ -30,6 +30,8 @@ LOGIN = f"postgresql://clerk:{MARK}@h/d?user=clerk&password={MARK} {KEY}{NASTY}"
 LONG = f"https://{'h' * 65}:{MARK}@h"
 """What is cut must be masked before."""
 SECRETS = (
+    f"http://clerk:{MARK} two@h",
+    f"http://h:1,http://clerk:{MARK}@i",
     MARK,
     f"{MARK}\x1b",
     f"a'\"\\{MARK}",
