@@ -27,7 +27,7 @@ MARK = "opensesame"
 KEY = f"-----BEGIN PRIVATE KEY-----\n{MARK}\n-----END PRIVATE KEY-----"
 NASTY = "\x1b]0;pwned\x07\x1b[2J\x9b31m\x7f\u202e\u2066\u200b\u2028\nerror: forged"
 LOGIN = f"postgresql://clerk:{MARK}@h/d?user=clerk&password={MARK} {KEY}{NASTY}"
-LONG = f"https://{'h' * 65}:{MARK}@h"
+LONG = f"https://clerk:{MARK}{'x' * 60}@h"
 """What is cut must be masked before."""
 SECRETS = (
     f"http://clerk:{MARK} two@h",
@@ -177,13 +177,14 @@ def example(folder: Path) -> dict[str, Any]:
     return tomllib.loads(settings_file(folder / "example.toml").read_text(encoding="utf-8"))
 
 
-def wrong_values(section: str) -> Iterator[dict[tuple[str, ...], Any]]:
+def wrong_values(section: str, each_alone: bool = False) -> Iterator[dict[tuple[str, ...], Any]]:
     """What is given in place of a section's settings: by their places."""
     places = [each for each in LEAVES if each[0] == section]
     for value in (LOGIN, LONG, [LOGIN], {f"a{NASTY}": LOGIN}):
         yield dict.fromkeys(places, value)
     for place in places:
-        yield {place: LOGIN}
+        if each_alone:
+            yield {place: LOGIN}
         if is_secret(Settings, place):
             for value in (*SECRETS, [MARK], {"sasl.password": MARK}, [[{"b": MARK}]]):
                 yield {place: value}
@@ -192,7 +193,7 @@ def wrong_values(section: str) -> Iterator[dict[tuple[str, ...], Any]]:
 @pytest.mark.parametrize("section", list(Settings.model_fields))
 def test_no_setting_in_the_file_comes_out(section: str, said: Said, tmp_path: Path) -> None:
     file = tmp_path / "weir.toml"
-    for wrong in wrong_values(section):
+    for wrong in wrong_values(section, each_alone=True):
         values = example(tmp_path)
         for place, value in wrong.items():
             values = over(values, planted(place, value))
