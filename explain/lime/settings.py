@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from explain.exact.settings import LimeSettings
 from inference.policy.policy import Decision
-from streams.base.section import Duration, Section
+from streams.base.section import Duration, Name, Section, WorkerName
 
 
 class ConfidenceSettings(Section):
@@ -60,8 +60,8 @@ class ExplainSettings(Section):
     top: int = Field(default=5, ge=1)
     budget: Duration = Field(default=20, gt=0)
     confidence: ConfidenceSettings = ConfidenceSettings()
-    group: str = Field(default="weir-explainer", min_length=1)
-    worker: str = ""
+    group: Name = "weir-explainer"
+    worker: WorkerName = ""
     session_timeout: Duration = Field(default=10_000, gt=0)
     transaction_timeout: Duration = Field(default=30_000, gt=0)
     key_ring: Path | None = None

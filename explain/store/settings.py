@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from explain.store.errors import StoreError
 from streams.base.secrets import check_one_source, secret_of
-from streams.base.section import Duration, Section
+from streams.base.section import Duration, Name, Section
 
 # Databases and cryptography are imported where they are used: settings are read by every command.
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class StoreSettings(Section):
     keep: Duration | None = None
     key_file: Path | None = None
     trusted_keys: tuple[Path, ...] = ()
-    group: str = Field(default="weir-sink", min_length=1)
+    group: Name = "weir-sink"
     max_batch: int = Field(default=500, ge=1, le=10_000)
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from inference.errors import InferenceError
 from inference.packages.machine_faults import machine_fault
-from streams.base.secrets import without_logins
+from streams.base.masking import remember, without_secrets
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 _FOR_GOOD = ("RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE")
 """MLflow's codes of what is so whenever it is asked. Not ``ENDPOINT_NOT_FOUND``, which a proxy
 before a server that is away may answer, nor refused passwords, which somebody will put right."""
+_SECRETS = (
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_CONNECTION_STRING",
+)
+"""What MLflow and its stores of files take from the environment."""
 
 
 class RegistryError(InferenceError):
@@ -37,7 +46,7 @@ class MlflowConnection:
 
     def __init__(self, uri: str, cache: Path) -> None:
         self.uri = uri
-        self._shown = without_logins(uri)
+        self._shown = without_secrets(uri)
         self._cache = cache
         self._connected: MlflowClient | None = None
 
@@ -71,12 +80,12 @@ class MlflowConnection:
             reason = str(error).strip().splitlines()[0]
             for_good = isinstance(error, MlflowException) and error.error_code in _FOR_GOOD
             kind = RegistryError if for_good else RegistryAwayError
-            raise kind(f"registry {self._shown}: {without_logins(reason)}") from error
+            raise kind(f"registry {self._shown}: {without_secrets(reason)}") from error
 
     def hindered(self, reason: str) -> RegistryError:
         """The error that names what is wrong with this machine."""
         return RegistryError(
-            f"registry {self._shown}: {without_logins(reason)}. That is of this machine, which "
+            f"registry {self._shown}: {without_secrets(reason)}. That is of this machine, which "
             f"keeps models in {self._cache}, and waiting does not fix it"
         )
 
@@ -89,6 +98,7 @@ def import_quietly() -> None:
     # scorer carries out another command.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    remember(*(os.environ[name] for name in _SECRETS if name in os.environ))
     import mlflow.tracking  # noqa: F401
 
     for name in ("mlflow", "alembic"):

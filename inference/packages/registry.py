@@ -12,7 +12,8 @@ from pydantic import Field
 from inference.packages.mlflow_connection import MlflowConnection, RegistryError
 from inference.packages.package import ModelPackage, PackageError, adopt_package
 from inference.packages.signature import SIGNATURE, PackageKeys
-from streams.base.section import Section
+from streams.base.secret_fields import LoginUrl
+from streams.base.section import Name, Section
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -27,13 +28,13 @@ Admit = Callable[[ModelPackage], ModelPackage]
 class RegistrySettings(Section):
     """The ``[registry]`` section."""
 
-    tracking_uri: str | None = Field(
+    tracking_uri: LoginUrl | None = Field(
         default=None, description="an MLflow server or database; default: SQLite in the data folder"
     )
-    artifact_location: str | None = Field(
+    artifact_location: LoginUrl | None = Field(
         default=None, description="a URI; default: in the data folder, or as the server says"
     )
-    model: str = Field(default="fraud", min_length=1, description="its name in the registry")
+    model: Name = Field(default="fraud", description="its name in the registry")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from inference.serving.metrics import ScorerMetrics
 from inference.serving.score_record import Score, Timings
 from inference.serving.served_model import ServedModel
 from streams.base.clock import now_ms
+from streams.base.safe_text import safe_text
 from streams.dead_letters.writer import dead_letters_of
 from streams.events.contract import EventContract
 from streams.feature_log import FeatureLogWriter
@@ -166,7 +167,7 @@ class Answerer:
         self._metrics.engine.labels(*_engine_of(serving)).set(1)
 
     def _name_of(self, serving: ServedModel) -> tuple[str, str, str]:
-        return serving.model, serving.policy.version, self._plan.schema_hash
+        return serving.model, safe_text(serving.policy.version), self._plan.schema_hash
 
     def _decide(self, work: InputBatch, features: NDArray[np.float32]) -> _Verdicts:
         """Ask the model and the policy, or the policy alone where there is no time for both."""

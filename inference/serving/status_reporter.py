@@ -8,7 +8,7 @@ from inference.control.commands import ModelVersion
 from inference.control.reports import ALIVE_EVERY_S, Outcome, ScorerReport
 from inference.serving.served_model import ServedModel
 from streams.base.clock import now_ms
-from streams.base.secrets import without_logins
+from streams.base.safe_text import safe_text
 
 
 class StatusReporter:
@@ -52,7 +52,7 @@ class StatusReporter:
             policy=serving.policy.version,
             asked_model=version.package,
             asked_policy=policy,
-            reason=without_logins(reason),
+            reason=safe_text(reason),
             again=again,
             heard=dict(self.heard),
             at=now,

@@ -1,40 +1,12 @@
-"""Secrets in settings: shown to nobody, and read from files that others mount."""
+"""Secrets in settings, read from files that others mount; none is shown once it was read."""
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-# Whoever only masks, as the log does, has no use for it.
+from streams.base.masking import remember
+
 if TYPE_CHECKING:
     from pydantic import BaseModel, SecretStr
-
-HIDDEN = "**********"
-_TELLING = ("password", "secret", "key.pem", "token", "jaas.config", "oauthbearer.config")
-_LOGIN = re.compile(
-    r"""([a-zA-Z][\w+.-]*://)      # of a URL, the scheme; and then
-    (?: [^\s/?#'"<>]*              # all up to the last @ before the path
-      | [^\s/@:]+:(?!\d+[/?\#])[^\s"]*  # or user:password, with / or ' in it unquoted
-    )@""",
-    re.VERBOSE,
-)
-
-
-def hide(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Properties of Kafka or its client, with a mask in place of each secret."""
-    return {
-        name: HIDDEN if any(word in name for word in _TELLING) else value
-        for name, value in properties.items()
-    }
-
-
-def without_logins(text: str) -> str:
-    """A text with a mask in place of the login of each URL in it.
-
-    >>> without_logins("http://clerk:opensesame@mlflow:5000/api failed")
-    'http://***@mlflow:5000/api failed'
-    """
-    return _LOGIN.sub(r"\1***@", text) if "@" in text else text
 
 
 def check_one_source(settings: "BaseModel", *names: str) -> None:
@@ -90,4 +62,6 @@ def check_secret_file(key: str, path: Path) -> None:
 
 def read_secret(path: Path) -> str:
     """The secret in a file, without the line end that editors add."""
-    return path.read_text(encoding="utf-8").strip()
+    secret = path.read_text(encoding="utf-8").strip()
+    remember(secret)
+    return secret

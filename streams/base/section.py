@@ -3,7 +3,9 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from streams.base.secret_fields import remember_secrets
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _LONGEST_DAYS = 36_500
@@ -57,6 +59,16 @@ Defaults are written in milliseconds: pydantic does not validate them.
 """
 
 
+LONGEST_NAME = 249
+"""Characters, as Kafka has it for topics: names stand in records, metrics, logs and ids."""
+
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+"""What people call a thing."""
+
+WorkerName = Annotated[str, Field(max_length=100)]
+"""Of one among several processes; empty for the machine's name and the process's number."""
+
+
 class Section(BaseModel):
     """A frozen part of the settings; a key that it does not know is an error."""
 
@@ -66,3 +78,10 @@ class Section(BaseModel):
         str_strip_whitespace=True,
         hide_input_in_errors=True,  # it may be a secret
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mask_secrets(cls, values: Any) -> Any:
+        """From here on nothing shows what was given for a secret, be it right or wrong."""
+        remember_secrets(cls, values)
+        return values

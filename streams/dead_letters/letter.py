@@ -13,6 +13,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import NamedTuple
 
+from streams.base.safe_text import safe_text
 from streams.events.rejection import Reason, Rejected
 from streams.kafka.batches.bad_batch import BadBatch
 from streams.kafka.message import Header, Message, headers_of
@@ -211,8 +212,8 @@ def _own_headers(message: Message, rejected: Rejected, now_ms: int) -> list[Head
     batch = message if isinstance(message, BadBatch) else None
     return _texts(
         reason=rejected.reason,
-        field=rejected.field,
-        detail=rejected.detail,
+        field=None if rejected.field is None else safe_text(rejected.field),
+        detail=safe_text(rejected.detail),
         topic=message.topic(),
         partition=message.partition(),
         offset=batch.first if batch is not None else message.offset(),

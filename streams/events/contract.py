@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field as PydanticField
 from pydantic import field_validator, model_validator
 
-from streams.base.section import Duration, Section
+from streams.base.section import LONGEST_NAME, Duration, Section
 from streams.events.times import Moment, TimeFormat
 from streams.events.values import INT64_MAX, INT64_MIN
 
@@ -118,6 +118,10 @@ class EventContract(Section):
 def _check_name(name: str) -> None:
     if not name:
         raise ValueError("a field's name is empty")
+    if len(name) > LONGEST_NAME:
+        raise ValueError(
+            f"field name {name[:40]!r}… has {len(name):,} characters: at most {LONGEST_NAME} may be"
+        )
     if any(character in '"\\' or character < " " for character in name):
         raise ValueError(
             f"field name {name!r} holds a quote, a backslash or a control character: "

@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from streams.base.section import Duration, Section
+from streams.base.section import Duration, Name, Section
 from streams.events.contract import EventContract, Field
 
 PROGRESS_HEADER = "weir.progress"
@@ -26,7 +26,7 @@ class LabelSettings(Section):
         delay: how long after its event a label becomes known.
     """
 
-    field: str = "is_fraud"
+    field: Name = "is_fraud"
     delay: Duration = 604_800_000
 
 

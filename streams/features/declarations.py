@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from streams.base.section import Duration, Section
+from streams.base.section import Duration, Name, Section
 
 WindowAggregate = Literal[
     "count", "sum", "mean", "min", "max", "std", "distinct", "last", "time_since"
@@ -18,7 +18,7 @@ _BEFORE_THE_EVENT = {"last", "time_since"}
 
 
 class _Named(Section):
-    name: str = Field(min_length=1)
+    name: Name
 
 
 class _Windowed(_Named):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from streams.base.secrets import without_logins
+from streams.base.safe_text import safe_text
 from streams.formats.reader import SchemaNotReadyError, WrongSchemaError
 from streams.formats.settings import SchemaRegistrySettings
 
@@ -210,7 +210,7 @@ class SchemaRegistry:
         self._not_before_s = self._steady_s() + self._pause_s
         self._failure = (
             f"can't get a schema from the registry at {self._url}: "
-            f"{without_logins(f'{type(error).__name__}: {error}')[:200]}. Check "
+            f"{safe_text(f'{type(error).__name__}: {error}')[:200]}. Check "
             "schema_registry.url, username and password, and that it runs"
         )
         logger.warning("%s; records wait, next try in %.1f s", self._failure, self._pause_s)

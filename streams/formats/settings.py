@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
 
-from streams.base.secrets import HIDDEN, check_files, check_one_source, secret_of, without_logins
+from streams.base.masking import HIDDEN, without_logins
+from streams.base.secret_fields import LoginUrl, MayHoldSecrets
+from streams.base.secrets import check_files, check_one_source, secret_of
 from streams.base.section import Duration, Section
 
 _URLS = re.compile(r"(https?://[^@,\s]+(, *https?://[^@,\s]+)*)?")
@@ -39,7 +41,7 @@ class SchemaRegistrySettings(Section):
             ``"bearer.auth.token"`` or ``proxy``; all of them are kept secret.
     """
 
-    url: str = ""
+    url: LoginUrl = ""
     username: str | None = None
     password: SecretStr | None = None
     password_file: Path | None = None
@@ -51,7 +53,7 @@ class SchemaRegistrySettings(Section):
     timeout: Duration = Field(default=5_000, ge=1, le=60_000)
     max_bytes: int = Field(default=262_144, ge=1_000, le=16_777_216)
     validate_json: bool = True
-    properties: dict[str, str | int] = Field(default_factory=dict)
+    properties: Annotated[dict[str, str | int], MayHoldSecrets()] = Field(default_factory=dict)
 
     @field_validator("url")
     @classmethod
@@ -63,8 +65,8 @@ class SchemaRegistrySettings(Section):
             )
         if not _URLS.fullmatch(url):
             raise ValueError(
-                f"{url!r} is no URL: write http://HOST:PORT or https://HOST:PORT, several with "
-                "commas between"
+                "it is no URL: write http://HOST:PORT or https://HOST:PORT, several with commas "
+                "between"
             )
         return url
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from confluent_kafka import (
     Consumer,
@@ -17,7 +17,9 @@ from confluent_kafka.admin import AdminClient
 from pydantic import Field, SecretStr, field_serializer, model_validator
 
 from streams.base.errors import UNAVAILABLE, WRONG_USE, WeirError
-from streams.base.secrets import check_files, check_one_source, hide, secret_of
+from streams.base.masking import hide
+from streams.base.secret_fields import LoginUrl, MayHoldSecrets
+from streams.base.secrets import check_files, check_one_source, secret_of
 from streams.base.section import Section
 from streams.kafka.connection.client_log import ClientLog
 from streams.kafka.connection.diagnosis import explain_refusal, explain_settings
@@ -25,6 +27,7 @@ from streams.kafka.connection.diagnosis import explain_refusal, explain_settings
 logger = logging.getLogger(__name__)
 
 Scalar = str | int | float | bool
+_Properties = Annotated[dict[str, Scalar], MayHoldSecrets()]
 
 
 _SILENT = 0
@@ -68,7 +71,7 @@ class KafkaSettings(Section):
             ``{"client.rack" = "a"}``; `consumer` and `producer` are for one kind only.
     """
 
-    bootstrap_servers: str = ""
+    bootstrap_servers: LoginUrl = ""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: str | None = None
     sasl_username: str | None = None
@@ -79,9 +82,9 @@ class KafkaSettings(Section):
     ssl_key_location: Path | None = None
     ssl_key_password: SecretStr | None = None
     ssl_key_password_file: Path | None = None
-    properties: dict[str, Scalar] = Field(default_factory=dict)
-    consumer: dict[str, Scalar] = Field(default_factory=dict)
-    producer: dict[str, Scalar] = Field(default_factory=dict)
+    properties: _Properties = Field(default_factory=dict)
+    consumer: _Properties = Field(default_factory=dict)
+    producer: _Properties = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _files_exist(self) -> "KafkaSettings":

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from streams.base.section import Duration, Section
+from streams.base.section import Duration, Name, Section, WorkerName
 
 _MAX_HEARTBEAT_MS = 3_000
 _SPARE_MS = 10_000
@@ -33,8 +33,8 @@ class LoopSettings(Section):
     """
 
     topology: Literal["fused", "staged"] = "fused"
-    group: str = Field(default="weir-scorer", min_length=1)
-    worker: str = ""
+    group: Name = "weir-scorer"
+    worker: WorkerName = ""
     group_protocol: Literal["classic", "consumer"] = "classic"
     max_batch: int = Field(default=10_000, ge=1)
     max_wait: Duration = 0

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
+from streams.base.safe_text import safe_text
 from streams.snapshots.parts import Buffer
 
 _AT_ONCE = 1 << 20
@@ -69,5 +70,5 @@ def _write_and_exit(contents: Callable[[], Iterable[Buffer]], readable: int, wri
     except BrokenPipeError:
         os._exit(1)  # nobody wants it any more
     except BaseException as error:
-        os.write(sys.stderr.fileno(), f"snapshot child: {error!r}\n".encode())
+        os.write(sys.stderr.fileno(), f"snapshot child: {safe_text(repr(error))}\n".encode())
         os._exit(1)

@@ -191,7 +191,7 @@ class LocalBroker:
         """Start the broker and return its process; ``None`` if it was running already."""
         layout, settings = self._layout, self.settings
         with explain_os_errors(layout.root, "broker.data_dir"):
-            layout.root.mkdir(parents=True, exist_ok=True)
+            layout.make()
             layout.lock.touch()
         with exclusive(layout.lock, timeout):
             running = find_process(layout)

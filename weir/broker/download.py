@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 
 from streams.base.atomic_file import atomic_file
-from streams.base.secrets import without_logins
+from streams.base.masking import without_secrets
 from weir.broker.errors import BrokerError
 
 _CHUNK = 1 << 18
@@ -42,7 +42,7 @@ def fetch(url: str, target: Path, sha256: str, count: Callable[[int], None]) -> 
             count(-received)
             if attempt == _ATTEMPTS:
                 raise BrokerError(
-                    f"cannot fetch {without_logins(url)}: {error}. Check the network and its "
+                    f"cannot fetch {without_secrets(url)}: {error}. Check the network and its "
                     "proxy settings, or set `broker.maven_repository` to a mirror"
                 ) from error
             time.sleep(_PAUSE_S * attempt)
@@ -63,7 +63,7 @@ def _fetch_once(url: str, target: Path, sha256: str, count: Callable[[int], None
             count(len(chunk))
         if digest.hexdigest() != sha256:
             raise BrokerError(
-                f"{without_logins(url)} is not the file that Weir was built with: SHA-256 is "
+                f"{without_secrets(url)} is not the file that Weir was built with: SHA-256 is "
                 f"{digest.hexdigest()}, expected {sha256}. Do not use it; set "
                 "`broker.maven_repository` to another mirror"
             )
@@ -84,7 +84,7 @@ def _read(url: str) -> Iterator[bytes]:
                 raise _TransientError(f"the server answered {response.status_code}")
             if response.status_code != 200:
                 raise BrokerError(
-                    f"{without_logins(url)}: the server answered {response.status_code} "
+                    f"{without_secrets(url)}: the server answered {response.status_code} "
                     f"{response.reason}. Set `broker.maven_repository` to a repository that has it"
                 )
             yield from response.iter_content(_CHUNK)

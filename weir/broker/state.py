@@ -1,10 +1,15 @@
 """What the broker's data folder remembers between starts, and where things lie in it."""
 
 import json
+import logging
+import os
+import stat
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from streams.base.atomic_file import write_atomic
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,19 @@ class Layout:
         self.topics = data_dir / "topics"
         self.unfinished_topics = data_dir / "topics.unfinished"
 
+    def make(self) -> None:
+        """Make the folder, or find it, and close it to other users of this machine.
+
+        All events lie in it, and what SCRAM's passwords are checked against.
+
+        Raises:
+            OSError: it can't be made.
+        """
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.root, self.topics):
+            if folder.exists():
+                _close_to_others(folder)
+
     @property
     def is_formatted(self) -> bool:
         """Whether the storage was ever made ready."""
@@ -65,6 +83,20 @@ class Layout:
     def write_state(self, state: State) -> None:
         """Remember this start."""
         write_whole(self.state, json.dumps(asdict(state)) + "\n")
+
+
+def _close_to_others(folder: Path) -> None:
+    found = folder.stat()
+    if not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return
+    if found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX:
+        folder.chmod(stat.S_IRWXU)
+    else:  # such as /tmp itself, or a volume that another user has made
+        logger.warning(
+            "%s is not this user's alone, and so may be read by others: events and what passwords "
+            "are checked against lie in it. Name a folder of your own as broker.data_dir",
+            folder,
+        )
 
 
 def write_whole(path: Path, text: str) -> None:

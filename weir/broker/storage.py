@@ -10,6 +10,7 @@ from pathlib import Path
 
 from weir.broker.config import server_properties
 from weir.broker.errors import BrokerError
+from weir.broker.process import PRIVATE
 from weir.broker.settings import BrokerSettings
 from weir.broker.state import Layout, Ports, write_whole
 
@@ -49,7 +50,7 @@ def format_storage(
         command.append(f"@{layout.users}")
     try:
         answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+            command, capture_output=True, text=True, timeout=_TIMEOUT_S, umask=PRIVATE, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise BrokerError(f"formatting {layout.topics} took over {_TIMEOUT_S:.0f} s") from error

@@ -1,6 +1,5 @@
 """What all commands share: options, error exits, progress on stderr, JSON on stdout."""
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,8 @@ from streams.base.errors import HISTORY_MISSING as HISTORY_MISSING
 from streams.base.errors import STOPPED as STOPPED
 from streams.base.errors import UNAVAILABLE as UNAVAILABLE
 from streams.base.errors import WRONG_USE as WRONG_USE
+from streams.base.safe_text import json_text
+from weir.cli.safe_console import SafeConsole
 
 
 class Topology(StrEnum):
@@ -35,9 +36,8 @@ class Topology(StrEnum):
     STAGED = "staged"
 
 
-# No markup and no emoji: names, notes and reasons come from others, and "[/x]" is no tag in them.
-stdout = Console(highlight=False, markup=False, emoji=False)
-stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
+stdout = SafeConsole()
+stderr = SafeConsole(stderr=True)
 
 ConfigOption = Annotated[
     Path | None,
@@ -70,16 +70,9 @@ Step = Callable[[int, int], None]
 STDOUT = Path("-")
 
 
-def visible(text: str) -> str:
-    """Text that can't drive the terminal: a producer may have put anything into a record."""
-    return "".join(
-        each if each.isprintable() or each == "\t" else f"\\x{ord(each):02x}" for each in text
-    )
-
-
-def print_json(value: Any) -> None:
+def print_json(value: Any, indent: int | None = 2) -> None:
     """Write one JSON object to stdout; NaN becomes null."""
-    sys.stdout.write(json.dumps(_finite(value), indent=2, default=str) + "\n")
+    sys.stdout.write(json_text(_finite(value), indent) + "\n")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -87,7 +80,7 @@ def write_json(path: Path, value: Any) -> None:
     if path == STDOUT:
         print_json(value)
         return
-    path.write_text(json.dumps(_finite(value), indent=2, default=str) + "\n", encoding="utf-8")
+    path.write_text(json_text(_finite(value), 2) + "\n", encoding="utf-8")
 
 
 def write_file(path: Path, parts: Iterable[bytes]) -> None:
@@ -122,6 +115,11 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def description_column() -> TextColumn:
+    """The column of a progress bar that says what is done; a name in it is no markup."""
+    return TextColumn("{task.description}", markup=False)
+
+
 def draws(console: Console) -> bool:
     """Whether a console can redraw a line: it is a terminal, and no dumb one."""
     return console.is_terminal and not console.is_dumb_terminal
@@ -132,7 +130,7 @@ def progress_bar(title: str, show: bool = True) -> Iterator[Step]:
     """Draw a bar on stderr for a piece of work that reports how far it is."""
     with Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        description_column(),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -169,7 +167,7 @@ def steps_bar(show: bool = True) -> Iterator[Callable[[str, float], None]]:
         return
     with Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        description_column(),
         BarColumn(),
         TimeElapsedColumn(),
         console=stderr,

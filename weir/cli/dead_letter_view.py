@@ -8,13 +8,14 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Column, Table
-from rich.text import Text
 
+from streams.base.masking import without_secrets
+from streams.base.safe_text import safe_text
 from streams.dead_letters.letter import DeadLetter
 from streams.dead_letters.reader import DeadLetterReader, StoredDeadLetter
 from streams.dead_letters.requeue import RequeueReport
 from streams.events.rejection import Reason
-from weir.cli.console import stdout, visible
+from weir.cli.console import stdout
 from weir.cli.dates import moment
 
 _EXCERPT = 60
@@ -68,9 +69,7 @@ class Counts:
         )
         for reason, each in sorted(self.by_reason.items(), key=lambda item: -item[1].letters):
             numbers = (f"{n:,}" for n in (each.letters, each.requeued, each.partial))
-            table.add_row(
-                visible(reason), *numbers, moment(each.first_ms, "s"), moment(each.last_ms, "s")
-            )
+            table.add_row(reason, *numbers, moment(each.first_ms, "s"), moment(each.last_ms, "s"))
         return table
 
 
@@ -93,12 +92,12 @@ def letters_table(letters: Sequence[StoredDeadLetter]) -> Table:
     for stored in letters:
         letter = stored.letter
         table.add_row(
-            Text(visible(str(stored.source))),
+            str(stored.source),
             moment(letter.at_ms, "s"),
-            visible(letter.reason),
-            Text(key_text(letter.key)),
+            letter.reason,
+            key_text(letter.key),
             f"{original_size(letter):,}",
-            Text(visible(_excerpt(letter.detail))),
+            _excerpt(letter.detail),
             state(stored),
         )
     return table
@@ -122,21 +121,21 @@ def show_letter(console: Console, stored: StoredDeadLetter, limit: int) -> None:
         ("value", _value_facts(letter)),
         *((f"header {name}", _header_text(value)) for name, value in letter.headers),
     ):
-        facts.add_row(Text(visible(label)), Text(visible(value)))
+        facts.add_row(label, value)
     console.print(facts)
     for number, past in enumerate(letter.history, 1):
-        console.print(Text(visible(_history_line(number, past))), soft_wrap=True)
+        console.print(_history_line(number, past), soft_wrap=True)
     if letter.value:
         console.print()
         for line in value_lines(letter.value, limit):
-            console.print(Text(line), soft_wrap=True)
+            console.print(line, soft_wrap=True)
 
 
 def value_lines(value: bytes, limit: int) -> list[str]:
     """A record's value as text where it is text, else in hexadecimal; a note says what is cut."""
     shown = value[:limit]
     text = as_text(shown) if len(shown) == len(value) else _text_before_a_cut(shown)
-    lines = _hex_lines(shown) if text is None else [visible(line) for line in text.split("\n")]
+    lines = _hex_lines(shown) if text is None else text.split("\n")
     if len(shown) < len(value):
         lines.append(
             f"… {len(value) - len(shown):,} more bytes: --bytes shows more, --raw writes them all"
@@ -190,7 +189,7 @@ def key_text(key: bytes | None) -> str:
     if key is None:
         return "-"
     text = as_text(key)
-    return f"0x{key.hex()}" if text is None else visible(text)
+    return f"0x{key.hex()}" if text is None else text
 
 
 def as_text(value: bytes) -> str | None:
@@ -232,6 +231,7 @@ def _header_text(value: bytes | None) -> str:
 
 
 def _excerpt(text: str) -> str:
+    text = safe_text(text)  # before it is cut: a part of a secret is not known for one
     return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}…"
 
 
@@ -245,6 +245,7 @@ def _text_before_a_cut(shown: bytes) -> str | None:
 
 
 def _hex_lines(value: bytes) -> list[str]:
+    value = without_secrets(value.decode("latin-1")).encode("latin-1")
     lines = []
     for start in range(0, len(value), _HEX_COLUMNS):
         row = value[start : start + _HEX_COLUMNS]

@@ -4,11 +4,12 @@ import logging
 import os
 import sys
 from errno import EPIPE
+from typing import Any
 
 import typer
 
 from streams.base.errors import FAILED, STOPPED, UNAVAILABLE, WRONG_USE, WeirError
-from streams.base.secrets import without_logins
+from streams.base.masking import without_secrets
 from weir.cli.console import stderr
 from weir.config import logs
 
@@ -18,7 +19,7 @@ logger = logging.getLogger(__name__)
 def explain(error: Exception) -> int:
     """Print what went wrong on stderr and return the exit code; what nobody expected is raised."""
     if _is_wrong_use(error):
-        error.show()  # type: ignore[attr-defined]
+        _show_wrong_use(error)
         return WRONG_USE
     if isinstance(error, typer.Abort):
         stderr.print("stopped")
@@ -34,7 +35,7 @@ def explain(error: Exception) -> int:
     elif traceback:
         raise error
     else:
-        stderr.print(f"error: {_message(error)}", soft_wrap=True)
+        _print_lines(f"error: {_message(error)}")
     return FAILED if code is None else code
 
 
@@ -44,6 +45,22 @@ def _is_wrong_use(error: Exception) -> bool:
     Typer carries a click of its own from 0.2x on, so that click's classes can't be named here.
     """
     return any(kind.__name__ == "ClickException" for kind in type(error).__mro__)
+
+
+def _show_wrong_use(error: Any) -> None:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # help: a text of ours
+        return
+    if error.ctx is not None:
+        _print_lines(error.ctx.get_usage())
+        stderr.print(f"Try '{error.ctx.command_path} --help' for help.", soft_wrap=True)
+    _print_lines(f"error: {without_secrets(error.format_message())}")
+
+
+def _print_lines(text: str) -> None:
+    """Print a message; lines but the first are set in, so that none passes for another message."""
+    for number, line in enumerate(text.split("\n")):
+        stderr.print(f"  {line}" if number else line, soft_wrap=True)
 
 
 def _exit_code(error: Exception) -> int | None:
@@ -60,7 +77,7 @@ def _is_from_kafka(error: Exception) -> bool:
 
 
 def _message(error: Exception) -> str:
-    return without_logins(_words(error))
+    return without_secrets(_words(error))  # before its lines are cut apart
 
 
 def _words(error: Exception) -> str:

@@ -10,7 +10,8 @@ from rich.text import Text
 from explain.record.record import Record
 from explain.reports.analyst_sheet import Bar, Fact, Sheet
 from explain.writing.reproduce import Reproduction
-from weir.cli.console import stdout, visible
+from streams.base.safe_text import visible
+from weir.cli.console import stdout
 from weir.cli.dates import moment
 
 _HALF = 20
@@ -119,7 +120,7 @@ def say_reproduced(reproduced: Reproduction) -> None:
 
 
 def _plain(text: str) -> str:
-    """Text that can't drive the terminal, with plain spaces for those that do not break."""
+    """Text with plain spaces for those that do not break; rich's own would lose some characters."""
     return visible(text.replace("\u00a0", " ").replace("\u202f", " "))
 
 

@@ -1,8 +1,26 @@
-"""Who gives a command."""
+"""Who gives a command, and why: in so many characters."""
 
 import getpass
+from collections.abc import Callable
+
+import typer
 
 from weir.config.errors import SettingsError
+
+LONGEST_BY = 200
+LONGEST_NOTE = 2_000
+"""Characters: they stand in records and in the audit's chain for good."""
+
+
+def at_most(longest: int) -> Callable[[str | None], str | None]:
+    """What an option calls back, so that it takes no longer text than this."""
+
+    def check(text: str | None) -> str | None:
+        if text is not None and len(text) > longest:
+            raise typer.BadParameter(f"it has {len(text):,} characters: write at most {longest:,}")
+        return text
+
+    return check
 
 
 def login_or(by: str | None) -> str:

@@ -72,12 +72,12 @@ def demo(
         write_json(json_file, summary)
     if json_file != Path("-"):
         stdout.print(summary_table(summary))
-        stdout.print(
-            f"Everything lies in {summary['data_dir']}; nothing is left running. Go on with\n"
-            f"  weir broker start --config {summary['settings_file']}\n"
+        for line in (
+            f"Everything lies in {summary['data_dir']}; nothing is left running. Go on with",
+            f"  weir broker start --config {summary['settings_file']}",
             f"  weir evaluate --config {summary['settings_file']}",
-            soft_wrap=True,
-        )
+        ):
+            stdout.print(line, soft_wrap=True)
     if summary["lost"] or summary["duplicated"]:
         raise typer.Exit(FAILED)
 

@@ -4,7 +4,6 @@
 are. A program that has set up a log of its own keeps it.
 """
 
-import json
 import logging
 import os
 import sys
@@ -12,11 +11,10 @@ import threading
 import traceback
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TextIO
 
-from streams.base.secrets import without_logins
+from streams.base.safe_text import json_text, safe_lines, safe_text
 
-_TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _NOISY = ("numba", "mlflow", "alembic", "urllib3", "git", "httpx", "httpx2")
 _handler: logging.Handler | None = None
 _verbose = False
@@ -36,14 +34,17 @@ class LogForm(Protocol):
 
 
 class TextFormatter(logging.Formatter):
-    """A line of text, with its traceback if there is one; logins in URLs are masked."""
-
-    def __init__(self) -> None:
-        super().__init__(_TEXT)
+    """One line, which nothing in it can end; a traceback follows it, set in."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
-        return without_logins(super().format(record))
+        head = f"{self.formatTime(record)} {record.levelname} {record.name}"
+        lines = [safe_text(f"{head}: {record.getMessage().rstrip()}")]
+        if record.exc_info:
+            lines.append(safe_lines(self.formatException(record.exc_info)))
+        if record.stack_info:
+            lines.append(safe_lines(record.stack_info))
+        return "\n  ".join(lines)
 
 
 class JsonFormatter(logging.Formatter):
@@ -85,10 +86,17 @@ def json_line(
         "level": level,
         "logger": logger,
         "process": process,
-        "message": without_logins(message),
-        "exception": None if exception is None else without_logins(exception),
+        "message": message,
+        "exception": exception,
     }
-    return json.dumps({key: value for key, value in fields.items() if value is not None})
+    return json_text({key: value for key, value in fields.items() if value is not None})
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Say that a record can't be written; Python would show what is in it as it is."""
+        said = f"a line of {record.name!r} can't be logged: {traceback.format_exc()}"
+        sys.stderr.write(f"{safe_lines(said)}\n")
 
 
 def begin(process: str, *, verbose: bool) -> None:
@@ -98,7 +106,7 @@ def begin(process: str, *, verbose: bool) -> None:
     root = logging.getLogger()
     if root.handlers:
         return
-    _handler = logging.StreamHandler(sys.stderr)
+    _handler = _StderrHandler(sys.stderr)
     root.addHandler(_handler)
     for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -112,11 +120,13 @@ def follow(form: LogForm) -> None:
 
 
 def mask_tracebacks() -> None:
-    """Mask logins in URLs also where an exception that nobody expected ends the process."""
+    """Filter also what Python says of an exception that nobody expected, in whatever thread."""
 
-    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    def show(
+        kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         lines = traceback.format_exception(kind, error, trace)
-        sys.stderr.write(without_logins("".join(lines)))
+        sys.stderr.write(f"{safe_lines(''.join(lines))}\n")
 
     def show_of_thread(ended: threading.ExceptHookArgs) -> None:
         if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
@@ -124,6 +134,7 @@ def mask_tracebacks() -> None:
 
     sys.excepthook = show
     threading.excepthook = show_of_thread
+    sys.unraisablehook = lambda each: show(each.exc_type, each.exc_value, each.exc_traceback)
 
 
 def is_json() -> bool:
@@ -134,5 +145,5 @@ def is_json() -> bool:
 def _apply(form: str, level: str) -> None:
     assert _handler is not None
     _handler.setFormatter(JsonFormatter(_process) if form == "json" else TextFormatter())
-    logging.captureWarnings(form == "json")
+    logging.captureWarnings(True)
     logging.getLogger().setLevel(logging.DEBUG if _verbose else level.upper())

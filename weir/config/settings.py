@@ -2,6 +2,7 @@
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from inference.policy.floor import PolicyFloor
 from inference.policy.policy import PolicySettings
 from inference.training.settings import TrainingSettings
 from streams.base import compiled_code
-from streams.base.secrets import without_logins
+from streams.base.masking import without_secrets
+from streams.base.safe_text import safe_text
+from streams.base.secret_fields import is_secret
 from streams.base.section import Section, format_duration
 from streams.base.signing_settings import SigningSettings
 from streams.events.contract import EventContract
@@ -45,6 +48,7 @@ from weir.broker import BrokerSettings
 from weir.config import logs
 from weir.config.errors import SettingsError
 from weir.config.log_settings import LogSettings
+from weir.config.metrics_settings import MetricsSettings
 from weir.simulator import SimulatorSettings
 
 ENV_PREFIX = "WEIR_"
@@ -52,18 +56,6 @@ CONFIG_VARIABLE = "WEIR_CONFIG"
 DEFAULT_FILE = Path("weir.toml")
 EXAMPLE_FILE = Path(__file__).with_name("example.toml")
 """The settings of the demo: simulated card transactions."""
-
-
-class MetricsSettings(Section):
-    """The ``[metrics]`` section: where Prometheus asks, and whoever watches processes.
-
-    Attributes:
-        port: of every process; where none is set, each has its own (see `weir.services.processes`).
-            0 chooses a free one; the log says which.
-    """
-
-    host: str = "127.0.0.1"
-    port: int | None = Field(default=None, ge=0, le=65_535)
 
 
 class EvaluationSettings(Section):
@@ -74,7 +66,7 @@ class EvaluationSettings(Section):
 
 
 class Settings(BaseSettings):
-    """What ``weir.toml`` may hold; the environment (``WEIR_KAFKA__SASL_PASSWORD``) wins over it."""
+    """What ``weir.toml`` may hold, and the environment (``WEIR_KAFKA__SASL_PASSWORD``)."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -121,8 +113,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file, which comes as initial values."""
-        return EnvSettingsSource(settings_cls), init_settings
+        """What it is called with: `load_settings` lays options, environment and file together."""
+        return (init_settings,)
 
     @model_validator(mode="after")
     def _features_fit(self) -> "Settings":
@@ -187,11 +179,14 @@ def find_settings_file(path: Path | None) -> Path:
 
 
 def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
-    """Read settings from a file and the environment; what is logged from here on is as they say.
+    """Read settings; what is logged from here on is as they say.
+
+    Options of the command line win over the environment, and that over the file.
 
     Args:
         path: see `find_settings_file`.
-        overrides: sections whose keys win over the file's, such as ``broker={"port": 0}``.
+        overrides: sections whose keys win over both, such as ``broker={"port": 0}``: what was
+            given as an option of the command line.
 
     Raises:
         SettingsError: a file is missing, no TOML, or holds a wrong key or value.
@@ -204,10 +199,8 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: can't be read: {error}") from error
     _check_tables(path, values)
-    for section, keys in overrides.items():
-        values[section] = {**values.get(section, {}), **keys}
     try:
-        settings = Settings(**values)
+        settings = Settings(**_over(_over(values, EnvSettingsSource(Settings)()), overrides))
     except ValidationError as error:
         raise SettingsError(_explain(path, error)) from error
     except UnreadableVariableError as error:
@@ -216,6 +209,17 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
     logs.follow(settings.log)
     compiled_code.keep_in(settings.data_dir / "compiled")
     return settings
+
+
+def _over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Two layers of settings; of tables in both, each key by itself is that of the upper one."""
+    both = dict(lower)
+    for name, value in upper.items():
+        former = both.get(name)
+        if isinstance(former, Mapping) and isinstance(value, Mapping):
+            value = _over(former, value)
+        both[name] = value
+    return both
 
 
 def _check_tables(path: Path, values: dict[str, Any]) -> None:
@@ -251,14 +255,11 @@ def _explain(path: Path, error: ValidationError) -> str:
             message = "there is no such key; look for a typing mistake"
         elif problem["type"] == "missing":
             message = "this key is missing"
-        elif problem["type"] not in ("value_error",) and not _may_be_secret(key):
-            message += f" (it is {problem['input']!r:.60})"
-        lines.append(f"{path}: {key}: {without_logins(message)}")
+        elif problem["type"] != "value_error" and not is_secret(Settings, problem["loc"]):
+            # What is secret is masked before it is cut: a part of it would not be known for one.
+            message += f" (it is {without_secrets(repr(problem['input'])):.60})"
+        lines.append(f"{path}: {safe_text(f'{key}: {message}')}")
     return "\n".join(lines)
-
-
-def _may_be_secret(key: str) -> bool:
-    return any(word in key for word in ("password", "secret", "properties", "kafka"))
 
 
 def _check_environment() -> None:

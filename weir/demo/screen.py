@@ -58,7 +58,7 @@ class Screen:
             if isinstance(line, Text):
                 line.no_wrap, line.overflow = True, "ellipsis"
         return Panel(
-            Group(*lines), title=f"weir · model {self._model}", width=_INSIDE + 4, height=11
+            Group(*lines), title=Text(f"weir · model {self._model}"), width=_INSIDE + 4, height=11
         )
 
     def _facts(self) -> Text:

@@ -1,12 +1,12 @@
 """What a process's HTTP port says: `/metrics`, `/livez` and `/readyz`."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from streams.base.safe_text import json_text, safe_text
 from weir.services.health import Health
 from weir.services.http_port import Answer, Page, Request
 
@@ -33,6 +33,6 @@ def _state(
     status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
     if request.query.get("format") == "json" or "application/json" in request.accept:
         said = {"process": process, state: not problems, "problems": list(problems)}
-        return Answer(status, "application/json", json.dumps(said).encode() + b"\n")
-    text = "".join(f"not {state}: {problem}\n" for problem in problems) or f"{state}\n"
+        return Answer(status, "application/json", json_text(said).encode() + b"\n")
+    text = "".join(f"not {state}: {safe_text(problem)}\n" for problem in problems) or f"{state}\n"
     return Answer(status, "text/plain; charset=utf-8", text.encode())

@@ -6,6 +6,7 @@ from threading import Lock
 from time import time
 from typing import IO, TextIO
 
+from streams.base.safe_text import safe_text
 from weir.config.logs import json_line
 
 _COLOURS = (36, 33, 35, 32, 34, 31)
@@ -50,7 +51,7 @@ class ProcessOutput:
 
     def _marked(self, name: str, line: str) -> str:
         if not self._as_json:
-            return self._prefixes[name] + line
+            return self._prefixes[name] + safe_text(line)
         if line.startswith("{"):
-            return line
+            return safe_text(line)
         return json_line(name, line, seconds=time())

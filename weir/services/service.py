@@ -5,7 +5,7 @@ together. `run_service` does the rest. The HTTP port answers before Kafka is ask
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import ExitStack, contextmanager
@@ -18,6 +18,7 @@ import typer
 from confluent_kafka.admin import AdminClient
 from prometheus_client import (
     CollectorRegistry,
+    Counter,
     Gauge,
     GCCollector,
     PlatformCollector,
@@ -28,9 +29,11 @@ from streams.base.bounded_calls import StoppedError, in_thread
 from streams.kafka.client import KafkaSettings
 from streams.kafka.rights.acls import Acl
 from streams.kafka.rights.permission_check import named_denials
+from weir.config.metrics_settings import MetricsSettings
 from weir.config.settings import Settings, load_settings
 from weir.services.health import Health, WatchedStop
-from weir.services.http_port import answering
+from weir.services.http_door import door_of
+from weir.services.http_port import Bounds, answering
 from weir.services.pages import pages_of
 from weir.services.processes import ServiceProcess
 from weir.services.stopping import leave_now, stop_on_signals
@@ -107,14 +110,14 @@ class Service:
 
 
 def run_service(
-    service: Service, config: Path | None, metrics_port: int | None, **overrides: Any
+    service: Service, config: Path | None, metrics_port: int | None, **options: Mapping[str, Any]
 ) -> None:
     """Run a process until SIGTERM or Ctrl-C; the second of them ends it at once.
 
     Args:
-        config: see `weir.settings.find_settings_file`.
-        metrics_port: wins over `metrics.port`, which wins over the process's own.
-        overrides: see `load_settings`.
+        config: see `weir.config.settings.find_settings_file`.
+        metrics_port: the option; wins over `metrics.port`, which wins over the process's own.
+        options: further sections, with keys that were given as options; see `load_settings`.
 
     Raises:
         SettingsError: they are wrong.
@@ -124,13 +127,13 @@ def run_service(
     """
     stop = WatchedStop()
     stop_on_signals(stop, leave_on_second=True)
-    settings = load_settings(config, **overrides)
+    if metrics_port is not None:
+        options["metrics"] = {"port": metrics_port}
+    settings = load_settings(config, **options)
     rights = service.rights(settings)
     health, metrics = Health(stop), CollectorRegistry()
-    ports = (metrics_port, settings.metrics.port, service.process.port)
-    port = next(each for each in ports if each is not None)
     with (
-        _http_port(service.process, settings.metrics.host, port, health, metrics) as address,
+        _http_port(service.process, settings.metrics, health, metrics) as address,
         ExitStack() as resources,
     ):
         building = in_thread(_build, service, settings, rights, health, metrics, stop, resources)
@@ -196,17 +199,27 @@ def _run(work: Work, stop: Event) -> None:
 
 @contextmanager
 def _http_port(
-    process: ServiceProcess, host: str, port: int, health: Health, metrics: CollectorRegistry
+    process: ServiceProcess, settings: MetricsSettings, health: Health, metrics: CollectorRegistry
 ) -> Iterator[str]:
     """Answer on the process's port during the block, which gets the address."""
+    host, port = settings.host, process.port if settings.port is None else settings.port
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=metrics)
     ready = Gauge("weir_ready", "1 when the process is ready, as /readyz says", registry=metrics)
     ready.set_function(lambda: float(not health.not_ready()))
+    refused = Counter(
+        "weir_http_refused_connections",
+        "Connections to this port that were refused or cut off, by why",
+        ["reason"],
+        registry=metrics,
+    )
     pages = pages_of(process.name, health, metrics)
+    door, bounds = door_of(settings), Bounds(settings.connections)
     with ExitStack() as stack:
         try:
-            address = stack.enter_context(answering(host, port, pages))
+            address = stack.enter_context(
+                answering(host, port, pages, door, bounds, lambda why: refused.labels(why).inc())
+            )
         except OSError as error:
             raise OSError(
                 f"weir {process.name} can't answer on port {port} of {host}: {error.strerror}. "

@@ -11,6 +11,7 @@ from inference.importing.static.ensembles import check_ensembles
 from inference.importing.static.external_data import embed_external_data
 from inference.importing.static.functions import count_nodes, inline_functions
 from inference.importing.static.limits import Limits
+from inference.importing.static.names import check_names
 from inference.importing.static.operators import check_operators, normalise_domains
 from inference.importing.static.reading import parse, read_bytes
 from inference.importing.static.refusal import ImportRefusedError
@@ -28,6 +29,7 @@ def read_checked(path: Path, limits: Limits) -> tuple[ModelProto, str, list[Chec
     """
     data = read_bytes(path, limits)
     model = parse(data)
+    check_names(model)
     _drop_overridable_constants(model)
     nodes = count_nodes(model, limits)
     all_scopes = list(scopes(model, limits.nesting))

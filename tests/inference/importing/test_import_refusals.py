@@ -82,6 +82,22 @@ def test_every_truncation_is_refused(tmp_path):
             inspect(path, Request(NAMES, limits=SMALL))
 
 
+@pytest.mark.parametrize("part", ["producer_name", "domain", "node", "output"])
+def test_names_that_no_exporter_writes_are_refused(tmp_path, part):
+    made, long = model(logistic()), "n" * 1_001
+    if part == "node":
+        made.graph.node[0].name = long
+    elif part == "output":
+        made.graph.node[0].output[0] = long
+    else:
+        setattr(made, part, long)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(made.SerializeToString())
+    with pytest.raises(ImportRefusedError, match="1,001 characters; 1,000 is the limit") as refused:
+        inspect(path, Request(NAMES, limits=SMALL))
+    assert len(str(refused.value)) < 400
+
+
 # Signature.
 
 

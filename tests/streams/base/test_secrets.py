@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from streams.base.secrets import without_logins
+from streams.base.masking import without_logins
 from streams.kafka.client import KafkaSettings
 from weir.broker import BrokerSettings
 

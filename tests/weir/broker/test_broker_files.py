@@ -240,3 +240,25 @@ def test_options_win_over_defaults() -> None:
     answer = CliRunner().invoke(app, ["start", "--data-dir", "a,b"])
     assert answer.exit_code == 2
     assert "commas" in answer.stderr
+
+
+def test_the_folder_is_its_owners_alone_also_when_it_was_there(tmp_path: Path) -> None:
+    new, known = Layout(tmp_path / "a" / "new"), Layout(tmp_path / "known")
+    known.topics.mkdir(parents=True)
+    for folder in (known.root, known.topics):
+        folder.chmod(0o755)
+    for layout in (new, known):
+        layout.make()
+    for folder in (new.root, known.root, known.topics):
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_of_everybody_is_left_and_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    Layout(shared).make()
+    assert shared.stat().st_mode & 0o1777 == 0o1777
+    assert "broker.data_dir" in caplog.text

@@ -138,7 +138,7 @@ def test_what_people_wrote_can_not_drive_the_terminal(run: Run, config: Path) ->
     assert run("audit", "hold", "add", "-c", config, "--event", evil, "--by", evil)[0] == 0
     for command in (("log",), ("hold", "list")):
         out = run("audit", *command, "-c", config)[1]
-        assert "\\x1b[2J\\x0a3  ben" in out
+        assert "\\x1b[2J\\n3  ben" in out
         assert "\x1b" not in out
 
 

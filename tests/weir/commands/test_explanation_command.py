@@ -85,7 +85,7 @@ def test_a_record_can_not_drive_the_terminal(run: Run, config: Path) -> None:
     put(config, record, canonical(msgspec.structs.replace(record, event=evil)))
     code, out, _ = run("explanation", "show", record.id, "-c", config)
     assert code == 0
-    assert "\\x1b]0;x\\x07\\x0a1000" in out.splitlines()[0]
+    assert "\\x1b]0;x\\x07\\n1000" in out.splitlines()[0]
     assert "\x1b" not in out
 
 

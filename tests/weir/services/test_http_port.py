@@ -1,16 +1,21 @@
 """The HTTP port answers who asks for a page, and nobody who connects to it does harm."""
 
 import socket
+import subprocess
+import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPResponse
 from time import monotonic, sleep
 
 import pytest
 
-from weir.services import http_port
-from weir.services.http_port import Answer, Request, answering
+from weir.services.http_door import Door
+from weir.services.http_port import Answer, Bounds, Request, answering
 
 
 def hello(request: Request) -> Answer:
@@ -69,7 +74,7 @@ def test_pages_are_answered_and_nothing_else_is(
 
 
 def test_many_idle_connections_neither_keep_others_out_nor_stay(port: int) -> None:
-    most = http_port._MOST_CONNECTIONS
+    most = Bounds().connections
     before = threading.active_count()
     idle = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(3 * most)]
     assert ask(port, "/hello")[0].status == 200
@@ -84,24 +89,150 @@ def test_many_idle_connections_neither_keep_others_out_nor_stay(port: int) -> No
         each.close()
 
 
-def test_who_sends_byte_by_byte_is_cut_off(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
-    monkeypatch.setattr(http_port, "_LONGEST_S", 0.3)
-    slow = socket.create_connection(("127.0.0.1", port), timeout=0.05)
-    deadline = monotonic() + 30
-    while not is_cut_off(slow):
-        assert monotonic() < deadline
+def test_hundreds_at_once_have_few_threads_and_a_probe_gets_through() -> None:
+    refused: Counter[str] = Counter()
+    before = threading.active_count()
+    held, threads = [], 0
+    door = answering("127.0.0.1", 0, {"/hello": hello}, count=lambda why: refused.update([why]))
+    with door as address:
+        port = int(address.rsplit(":", 1)[1])
+        for number in range(400):
+            held.append(socket.create_connection(("127.0.0.1", port), timeout=30))
+            if number % 20 == 0:
+                threads = max(threads, threading.active_count() - before)
+        assert ask(port, "/hello")[0].status == 200
+    # The server's own thread, and those that have been cut off and do not know it yet.
+    assert threads <= 1 + 2 * Bounds().connections
+    assert refused["displaced"] + refused["full"] >= 400 - Bounds().connections
+    for each in held:
+        each.close()
+
+
+def test_whoever_is_being_answered_is_not_cut_off_for_others() -> None:
+    may_end, entered = threading.Event(), threading.Semaphore(0)
+    refused: Counter[str] = Counter()
+
+    def slow(request: Request) -> Answer:
+        entered.release()
+        may_end.wait(60)
+        return hello(request)
+
+    pages = {"/slow": slow, "/hello": hello}
+    bounds = Bounds(connections=2, longest_s=60)
+    with answering("127.0.0.1", 0, pages, Door(), bounds, lambda why: refused.update([why])) as at:
+        port = int(at.rsplit(":", 1)[1])
+        with ThreadPoolExecutor(2) as pool:
+            asked = [pool.submit(ask, port, "/slow") for _ in range(2)]
+            for _ in asked:
+                assert entered.acquire(timeout=60)
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as third:
+                assert is_cut_off(third), "refused at once"
+            assert refused["full"] == 1
+            may_end.set()
+            assert [each.result(60)[1] for each in asked] == [b"hello you\n"] * 2
+        assert ask(port, "/hello")[0].status == 200
+
+
+def test_who_sends_byte_by_byte_is_cut_off() -> None:
+    bounds = Bounds(longest_s=0.3)
+    with answering("127.0.0.1", 0, {}, bounds=bounds) as address:
+        port = int(address.rsplit(":", 1)[1])
+        slow = socket.create_connection(("127.0.0.1", port), timeout=0.05)
+        deadline = monotonic() + 30
+        while not is_cut_off(slow):
+            assert monotonic() < deadline
+            try:
+                slow.send(b"G")
+            except OSError:
+                break
+            sleep(0.01)
+        slow.close()
+
+
+def test_who_says_nothing_is_cut_off() -> None:
+    with answering("127.0.0.1", 0, {}, bounds=Bounds(idle_s=0.1)) as address:
+        port = int(address.rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as silent:
+            assert is_cut_off(silent)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET /\r\n",  # HTTP/0.9
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200) + b"\n",
+        b"GET /hello HTTP/9.9\r\n\r\n",
+        b"GET http://[ HTTP/1.1\r\n\r\n",
+        b"\x00" * 70_000,
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /hello HTTP/1.1\r\n" + b"X: " + b"a" * 70_000 + b"\r\n\r\n",
+        b"GET /hello HTTP/1.1\r\n" + b"X: a\r\n" * 10_000 + b"\r\n",
+    ],
+)
+def test_garbage_and_what_is_too_long_end_their_connection_only(said: bytes) -> None:
+    bounds = Bounds(idle_s=0.5)
+    with answering("127.0.0.1", 0, {"/hello": hello}, bounds=bounds) as address:
+        port = int(address.rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as rude:
+            with suppress(ConnectionError):
+                rude.sendall(said)
+            heard = bytearray()
+            with suppress(ConnectionResetError):
+                while part := rude.recv(65_536):
+                    heard += part
+        assert b"200 OK" not in heard
+        assert ask(port, "/hello")[1] == b"hello you\n"
+
+
+def test_where_no_file_is_left_the_port_waits_and_does_not_spin() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FILES],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    tries, answered = done.stdout.split()
+    assert int(tries) < 50, "it asked again and again"
+    assert answered == "200"
+
+
+WITHOUT_FILES = """
+import os, resource, socket, time
+from http import HTTPStatus
+from http.client import HTTPConnection
+from weir.services import http_port
+tries = 0
+accept = http_port.ThreadingHTTPServer.get_request
+def counted(self):
+    global tries
+    tries += 1
+    return accept(self)
+http_port.ThreadingHTTPServer.get_request = counted
+page = lambda request: http_port.Answer(HTTPStatus.OK, "text/plain", b"")
+with http_port.answering("127.0.0.1", 0, {"/": page}) as address:
+    port = int(address.rsplit(":", 1)[1])
+    pending = [socket.socket() for _ in range(3)]
+    most = max(map(int, os.listdir("/proc/self/fd"))) + 2
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    held = []
+    while True:
         try:
-            slow.send(b"G")
+            held.append(os.open("/dev/null", os.O_RDONLY))
         except OSError:
             break
-        sleep(0.01)
-    slow.close()
-
-
-def test_who_says_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
-    monkeypatch.setattr(http_port._Handler, "timeout", 0.1)
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as silent:
-        assert is_cut_off(silent)
+    for each in pending:
+        each.connect(("127.0.0.1", port))
+    time.sleep(1)
+    seen = tries
+    for each in held:
+        os.close(each)
+    for each in pending:
+        each.close()
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/")
+    print(seen, connection.getresponse().status)
+"""
 
 
 def test_the_port_is_free_again_afterwards() -> None:

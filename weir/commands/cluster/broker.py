@@ -7,10 +7,18 @@ from typing import Annotated, Any, Self
 
 import typer
 from pydantic import ValidationError
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
 from weir.broker import BrokerSettings, BrokerStatus, LocalBroker
-from weir.cli.console import ConfigOption, JsonOption, draws, print_json, stderr, stdout
+from weir.cli.console import (
+    ConfigOption,
+    JsonOption,
+    description_column,
+    draws,
+    print_json,
+    stderr,
+    stdout,
+)
 
 NOT_RUNNING = 3
 """Exit code of ``weir broker status``, as init scripts have it."""
@@ -154,7 +162,7 @@ class _Steps:
     def __init__(self) -> None:
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            description_column(),
             BarColumn(),
             TimeElapsedColumn(),
             console=stderr,

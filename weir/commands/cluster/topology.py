@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.console import Group
 from rich.table import Table
 
 from streams.kafka.client import connect
@@ -44,7 +45,8 @@ def topology(
             }
         )
         return
-    stdout.print(f"{settings.loop.topology}, group {settings.loop.group}\n")
+    stdout.print(f"{settings.loop.topology}, group {settings.loop.group}")
+    stdout.print()
     stdout.print(_stage_table(stages, counts))
     stdout.print()
     stdout.print(_worker_table(workers) if workers else "no scorer runs")
@@ -55,11 +57,11 @@ def _stage_table(stages: list[Stage], counts: dict[str, int]) -> Table:
     for stage in stages:
         table.add_row(
             stage.name,
-            "\n".join(stage.reads),
-            "\n".join(str(counts.get(topic, "not there: weir topics")) for topic in stage.reads),
-            "\n".join(stage.state),
+            Group(*stage.reads),
+            Group(*(str(counts.get(topic, "not there: weir topics")) for topic in stage.reads)),
+            Group(*stage.state),
             str(len(stage.features)) if stage.features else "",
-            "\n".join(stage.writes),
+            Group(*stage.writes),
         )
     return table
 

@@ -1,6 +1,5 @@
 """`weir audit`: whether the store of explanations is as it was written, and what people did."""
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +24,6 @@ from weir.cli.console import (
     print_json,
     progress_bar,
     stdout,
-    visible,
     write_file,
 )
 from weir.cli.dates import moment, parse_time_ms
@@ -151,12 +149,11 @@ def log(
         for number, act in list_acts(database, after):
             if as_json:
                 line = {"number": number, **msgspec.to_builtins(act)}
-                sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+                print_json(line, indent=None)
                 continue
             what = " ".join([act.kind, *(f"{name}={value}" for name, value in act.what.items())])
             at = moment(act.time, "s")
-            who, what, note = map(visible, (act.who, what, act.note))
-            table.add_row(str(number), at, who, what, f"{act.count:,}", note)
+            table.add_row(str(number), at, act.who, what, f"{act.count:,}", act.note)
     if not as_json:
         stdout.print(table if table.row_count else "nobody has read anything yet")
 

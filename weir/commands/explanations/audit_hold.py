@@ -8,9 +8,9 @@ import typer
 from rich.table import Table
 
 from explain.store.retention import Hold, Retention
-from weir.cli.console import ConfigOption, JsonOption, print_json, stderr, stdout, visible
+from weir.cli.console import ConfigOption, JsonOption, print_json, stderr, stdout
 from weir.cli.dates import FromOption, ToOption, moment, time_range_ms
-from weir.cli.login import login_or
+from weir.cli.login import LONGEST_BY, LONGEST_NOTE, at_most, login_or
 from weir.config.settings import load_settings
 
 app = typer.Typer(
@@ -20,9 +20,15 @@ app = typer.Typer(
 )
 
 ByOption = Annotated[
-    str | None, typer.Option("--by", show_default="the name of your login", help="Who does this.")
+    str | None,
+    typer.Option(
+        "--by",
+        show_default="the name of your login",
+        help="Who does this.",
+        callback=at_most(LONGEST_BY),
+    ),
 ]
-NoteOption = Annotated[str, typer.Option("--note", help="Why.")]
+NoteOption = Annotated[str, typer.Option("--note", help="Why.", callback=at_most(LONGEST_NOTE))]
 
 
 @app.command()
@@ -53,7 +59,7 @@ def add(
     if as_json:
         print_json({"hold": number, "records": held, **msgspec.to_builtins(hold)})
         return
-    stdout.print(f"hold {number}: {visible(_words(hold))} (records so far: {held:,})")
+    stdout.print(f"hold {number}: {_words(hold)} (records so far: {held:,})")
     if key is not None and not held:
         stderr.print(
             "no record has this token so far: `weir tokens show VALUE` prints that of a value",
@@ -79,7 +85,7 @@ def list_holds(config: ConfigOption = None, as_json: JsonOption = False) -> None
     for each in holds:
         since = moment(each.since, "s")
         said = (each.who, _words(each.hold), each.note)
-        table.add_row(str(each.number), since, *map(visible, said))
+        table.add_row(str(each.number), since, *said)
     stdout.print(table)
 
 

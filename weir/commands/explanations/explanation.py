@@ -6,7 +6,7 @@ import typer
 from explain.reports.analyst_sheet import language_of, sheet_of
 from explain.writing.reproduce import ReproductionError
 from explain.writing.reproduce import reproduce as reproduce_record
-from weir.cli.console import FAILED, ConfigOption, JsonOption, print_json, stdout, visible
+from weir.cli.console import FAILED, ConfigOption, JsonOption, print_json, stdout
 from weir.cli.explanation_lookup import IdArgument, LanguageOption, look_up, open_reader
 from weir.cli.explanation_view import say_reproduced, show_sheet
 from weir.commands.explanations.audit_hold import ByOption, NoteOption
@@ -81,7 +81,7 @@ def reproduce(
         if not reproduced.identical and catalogue.sha256 != record.catalogue.sha256:
             stdout.print(
                 f"reasons.file is catalogue {catalogue.name} {catalogue.version}, and the record's "
-                f"is {visible(f'{record.catalogue.name} {record.catalogue.version}')} of other "
+                f"is {record.catalogue.name} {record.catalogue.version} of other "
                 "content: name the file of that one",
                 soft_wrap=True,
             )

@@ -12,6 +12,7 @@ from inference.packages.registry import Registry
 from streams.base.clock import now_ms
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
+from weir.cli.login import LONGEST_BY, LONGEST_NOTE, at_most
 from weir.commands.models.outcome import Outcome, make_champion, reports_table, show_outcome
 from weir.commands.models.rooms import commanding_room, said, viewing_room
 from weir.config.settings import Settings, load_settings
@@ -19,9 +20,14 @@ from weir.services.wiring import open_registry
 
 ByOption = Annotated[
     str | None,
-    typer.Option("--by", show_default="the name of your login", help="Who decides this."),
+    typer.Option(
+        "--by",
+        show_default="the name of your login",
+        help="Who decides this.",
+        callback=at_most(LONGEST_BY),
+    ),
 ]
-NoteOption = Annotated[str, typer.Option("--note", help="Why.")]
+NoteOption = Annotated[str, typer.Option("--note", help="Why.", callback=at_most(LONGEST_NOTE))]
 WaitOption = Annotated[
     float,
     typer.Option("--wait", min=0, help="Seconds to wait for the scorers' reports; 0 doesn't wait."),
