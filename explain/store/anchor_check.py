@@ -10,8 +10,9 @@ from explain.store.anchors import SignedAnchor, read_copy, read_row
 from explain.store.chain import Head, genesis
 from explain.store.errors import TamperedError
 from explain.store.faults import Fault, Kind, Part
+from explain.store.keys import Succession, Trusted
 from explain.store.tables import anchors, as_stored
-from streams.base.signing import Trusted
+from explain.store.times import TimeLine
 
 
 class AnchorCheck:
@@ -24,12 +25,21 @@ class AnchorCheck:
     """
 
     def __init__(
-        self, connection: Connection, store: str, *, trusted: Trusted, copy: Path | None
+        self,
+        connection: Connection,
+        store: str,
+        *,
+        trusted: Trusted,
+        copy: Path | None,
+        now_ms: int,
     ) -> None:
         self._connection = connection
         self._store = store
         self._trusted = trusted
         self._copy = copy
+        self._succession = Succession(trusted)
+        self._times = TimeLine(now_ms)
+        self._followed: set[int] = set()
         self._faults: dict[Part, Fault] = {}
         self.valid = 0
         self.anchored = 0
@@ -47,7 +57,7 @@ class AnchorCheck:
             if row.number != expected:
                 self._misplaced(row.number, expected)
             signed = self._whole(row)
-            if signed is not None:
+            if signed is not None and self._follows(signed):
                 self.valid += 1
                 self._note(signed)
             if kept is not None and kept.anchor.number == row.number:
@@ -62,7 +72,11 @@ class AnchorCheck:
 
     def places(self) -> Iterator[Iterator[SignedAnchor]]:
         """The anchors that count, ascending: those of the store, and those of the copy."""
-        yield (signed for row in self._rows() if (signed := self._whole(row)) is not None)
+        yield (
+            signed
+            for row in self._rows()
+            if row.number not in self._followed and (signed := self._whole(row)) is not None
+        )
         yield self._copied()
 
     def _rows(self) -> Iterator[Row[Any]]:
@@ -83,6 +97,16 @@ class AnchorCheck:
         if signed.anchor.records.sequence != row.sequence:
             self._fault("anchors", "changed", row.number, "its column sequence was changed")
         return signed if self._is_ours("anchors", signed) else None
+
+    def _follows(self, signed: SignedAnchor) -> bool:
+        """Whether it counts behind those before it; a wrong time does not unmake a signature."""
+        anchor = signed.anchor
+        if late := self._times.wrong(anchor.time):
+            self._fault("anchors", "time", anchor.number, late)
+        if former := self._succession.refusal(anchor.key):
+            self._fault("anchors", "key", anchor.number, f"key {anchor.key[:16]}… {former}")
+            self._followed.add(anchor.number)
+        return not former
 
     def _copied(self) -> Iterator[SignedAnchor]:
         """The anchors of the copy that count."""
@@ -105,6 +129,9 @@ class AnchorCheck:
         if not self._trusted.signed(anchor.key, signed.body, signed.signature):
             detail = "its signature is not of these bytes: one of them was changed"
             self._fault(part, "signature", anchor.number, detail)
+            return False
+        if refused := self._trusted.refusal(anchor.key, anchor.number, anchor.time):
+            self._fault(part, "key", anchor.number, f"key {anchor.key[:16]}… {refused}")
             return False
         if anchor.store != self._store:
             detail = f"it is an anchor of another store, {anchor.store}"

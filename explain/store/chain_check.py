@@ -22,6 +22,7 @@ from explain.store.errors import TamperedError
 from explain.store.faults import Fault
 from explain.store.records import keys_of
 from explain.store.tables import CHAINED, as_stored
+from explain.store.times import TimeLine
 
 _AT_ONCE = 250
 """Rows that are held in memory; records may be large."""
@@ -47,7 +48,13 @@ class ChainCheck:
     """
 
     def __init__(
-        self, connection: Connection, chain: Chain, *, start: Head, signed: Iterator[Head]
+        self,
+        connection: Connection,
+        chain: Chain,
+        *,
+        start: Head,
+        signed: Iterator[Head],
+        now_ms: int,
     ) -> None:
         self._connection = connection
         self._chain = chain
@@ -58,6 +65,7 @@ class ChainCheck:
         self._signed = (place for place in once if place.sequence > start.sequence)
         self._anchored = next(self._signed, None)
         self._linked = True
+        self._times = TimeLine(now_ms)
         self.right = start.sequence
         self.fault: Fault | None = None
         self.others: list[int] = []
@@ -83,6 +91,10 @@ class ChainCheck:
             self._note_unfit(row, sound)
         elif wrong := _wrong_columns(self._chain, row):
             self._note(Fault(self._chain, "changed", row.sequence, name_of(row), wrong))
+        elif self._chain == "acts" and (
+            late := self._times.wrong(parse_act(row.sequence, row.body).time)
+        ):
+            self._note(Fault(self._chain, "time", row.sequence, None, late))
         if row.sequence <= head.sequence:
             return
         self._head, self._linked = Head(row.sequence, row.hash), sound

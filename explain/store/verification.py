@@ -12,8 +12,9 @@ from explain.store.chain import Chain, Head, genesis
 from explain.store.chain_check import ChainCheck
 from explain.store.database import Database
 from explain.store.faults import Fault
+from explain.store.keys import Trusted
 from explain.store.tables import CHAINED
-from streams.base.signing import Trusted
+from streams.base.clock import now_ms
 
 Step = Callable[[int, int], None]
 """Called with how many rows of how many were looked at."""
@@ -55,7 +56,12 @@ class Report:
 
 
 def verify(
-    database: Database, trusted: Trusted, copy: Path | None = None, step: Step = silent
+    database: Database,
+    trusted: Trusted,
+    copy: Path | None = None,
+    step: Step = silent,
+    *,
+    clock: Callable[[], int] = now_ms,
 ) -> Report:
     """Look at every row of a store, as it is at one moment, in constant memory.
 
@@ -67,12 +73,14 @@ def verify(
         trusted: the keys whose anchors count.
         copy: an exported file of anchors; it shows if the store's end and its last anchors were
             cut off together.
+        clock: UTC milliseconds; nothing may have been signed or done later.
 
     Raises:
         StoreUnavailableError, StoreError: the database failed, or the copy can't be read.
     """
     with database.reading() as connection:
-        anchored = AnchorCheck(connection, database.id, trusted=trusted, copy=copy)
+        now = clock()
+        anchored = AnchorCheck(connection, database.id, trusted=trusted, copy=copy, now_ms=now)
         faults = anchored.run()
         checked: dict[Chain, ChainCheck] = {}
         starts: dict[Chain, Head] = {
@@ -92,7 +100,7 @@ def verify(
                 step(before + sequence, total)
 
             signed = heapq.merge(*_places(anchored, chain), key=lambda head: head.sequence)
-            checked[chain] = ChainCheck(connection, chain, start=start, signed=signed)
+            checked[chain] = ChainCheck(connection, chain, start=start, signed=signed, now_ms=now)
             checked[chain].run(reached)
             done += last[chain] - start.sequence
     faults += [each.fault for each in checked.values() if each.fault is not None]

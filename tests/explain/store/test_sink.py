@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from group_lag import group_lag
 from prometheus_client import CollectorRegistry
 from sqlalchemy import select
-from store_world import SIGNER, TRUSTED, record
+from store_world import SIGNER, TRUSTED, open_store, record
 
 from explain.store.appending import Appender
 from explain.store.database import Database
@@ -124,7 +124,7 @@ def test_records_are_stored_once_and_the_rest_goes_to_the_dead_letters(
     conflict = record(3, decision__outcome="review")
     world.publish(*good[:200], b"no json", None, conflict, good[0], *good[200:])
     produce_unreadable(world.kafka.bootstrap_servers, world.topic)
-    with StoreSettings().open_database(tmp_path) as database:
+    with open_store(tmp_path) as database:
         with world.sinking(database):
             wait_for(lambda: world.metric("weir_store_records_total", outcome="stored") == 250)
             wait_for(lambda: world.committed() == 259)
@@ -151,7 +151,7 @@ def test_what_was_stored_but_not_committed_in_kafka_is_passed_over(
 ) -> None:
     good = [record(number) for number in range(20)]
     world.publish(*good)
-    with StoreSettings().open_database(tmp_path) as database:
+    with open_store(tmp_path) as database:
         Appender(database, SIGNER, anchor_every=1_000, anchor_after_ms=10**13).append(
             good[:12]
         )  # and then it was killed
@@ -170,7 +170,7 @@ def test_a_group_at_rest_has_no_lag(world: World, tmp_path: Path) -> None:
     """Who explains writes in transactions: behind the last record stands a marker."""
     producer = Producer(world.kafka.producer_config(transactional_id=world.group))
     producer.init_transactions(30)
-    with StoreSettings().open_database(tmp_path) as database:
+    with open_store(tmp_path) as database:
         sink = world.sink(database)
         assert sink.waits_for() != []
         with world.sinking(database, sink):
@@ -216,7 +216,7 @@ def test_a_sink_that_can_not_sign_when_it_is_stopped_says_so(
         raise StoreUnavailableError("the database is away")
 
     def stop_while_it_is_away() -> None:
-        with StoreSettings().open_database(tmp_path) as database, world.sinking(database):
+        with open_store(tmp_path) as database, world.sinking(database):
             world.publish(record(0))
             wait_for(lambda: world.committed() == 1)
             monkeypatch.setattr(Appender, "anchor", away)
@@ -228,7 +228,7 @@ def test_a_sink_that_can_not_sign_when_it_is_stopped_says_so(
 def test_a_store_that_was_cut_off_ends_it_before_it_covers_the_trace(
     world: World, tmp_path: Path
 ) -> None:
-    with StoreSettings().open_database(tmp_path) as database:
+    with open_store(tmp_path) as database:
         Appender(database, SIGNER, anchor_every=1, anchor_after_ms=0).append([record(0), record(1)])
         with database.writing() as connection:
             connection.execute(records.delete().where(records.c.sequence == 2))

@@ -32,6 +32,7 @@ from weir.cli.dates import moment, parse_time_ms
 from weir.cli.login import login_or
 from weir.commands.explanations.audit_hold import ByOption, NoteOption
 from weir.commands.explanations.audit_hold import app as hold_app
+from weir.commands.explanations.audit_roles import roles
 from weir.config.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ app = typer.Typer(
     "the database can: it shows if the end was cut off. See docs/audit.md.",
 )
 app.add_typer(hold_app, name="hold")
+app.command("roles")(roles)
 
 _LISTED = 20
 
@@ -155,7 +157,7 @@ def log(
                 continue
             what = " ".join([act.kind, *(f"{name}={value}" for name, value in act.what.items())])
             at = moment(act.time, "s")
-            who, what, note = map(visible, (act.who, what, act.note))
+            who, what, note = map(visible, (act.name, what, act.note))
             table.add_row(str(number), at, who, what, f"{act.count:,}", note)
     if not as_json:
         stdout.print(table if table.row_count else "nobody has read anything yet")
