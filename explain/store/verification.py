@@ -1,19 +1,21 @@
 """Verifying a store: both chains, the anchors, and a copy of the anchors that someone kept."""
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from explain.store.anchor_check import AnchorCheck
 from explain.store.chain import Chain, Head, genesis
 from explain.store.chain_check import ChainCheck
 from explain.store.database import Database
+from explain.store.errors import TamperedError
 from explain.store.faults import Fault
 from explain.store.keys import Trusted
 from explain.store.tables import CHAINED
+from explain.store.witness import Witness, compare
 from streams.base.clock import now_ms
 
 Step = Callable[[int, int], None]
@@ -34,7 +36,8 @@ class Report:
         purged: the number of the last record that was purged.
         anchors: how many anchors have a right signature by a trusted key.
         unanchored: how many records at the end no anchor vouches for yet.
-        faults: the first of each part that has one; of records before that of acts, anchors, copy.
+        faults: the first of each part that has one; of records before that of acts, anchors, copy,
+            witness.
         others: numbers of further records where something is wrong, a thousand at most.
         other_count: how many of these there are. Where rows were moved up, it is all behind them.
     """
@@ -62,6 +65,7 @@ def verify(
     step: Step = silent,
     *,
     clock: Callable[[], int] = now_ms,
+    witnesses: Iterable[Witness] = (),
 ) -> Report:
     """Look at every row of a store, as it is at one moment, in constant memory.
 
@@ -74,6 +78,7 @@ def verify(
         copy: an exported file of anchors; it shows if the store's end and its last anchors were
             cut off together.
         clock: UTC milliseconds; nothing may have been signed or done later.
+        witnesses: what was known of the store elsewhere before this began.
 
     Raises:
         StoreUnavailableError, StoreError: the database failed, or the copy can't be read.
@@ -82,6 +87,7 @@ def verify(
         now = clock()
         anchored = AnchorCheck(connection, database.id, trusted=trusted, copy=copy, now_ms=now)
         faults = anchored.run()
+        faults += _against(connection, database.id, witnesses)
         checked: dict[Chain, ChainCheck] = {}
         starts: dict[Chain, Head] = {
             "records": anchored.purged,
@@ -104,7 +110,7 @@ def verify(
             checked[chain].run(reached)
             done += last[chain] - start.sequence
     faults += [each.fault for each in checked.values() if each.fault is not None]
-    order = ("records", "acts", "anchors", "copy")
+    order = ("records", "acts", "anchors", "copy", "witness")
     faults.sort(key=lambda fault: order.index(fault.part))
     records, acts = checked["records"], checked["acts"]
     return Report(
@@ -118,6 +124,18 @@ def verify(
         others=tuple(records.others),
         other_count=records.other_count,
     )
+
+
+def _against(connection: Connection, store: str, witnesses: Iterable[Witness]) -> list[Fault]:
+    """What the first witness says that does not hold of the store any more."""
+    for witness in witnesses:
+        try:
+            fault = compare(connection, store, witness)
+        except TamperedError:  # the last anchor is none, which is a fault of its own
+            return []
+        if fault is not None:
+            return [fault]
+    return []
 
 
 def _places(check: AnchorCheck, chain: Chain) -> Iterator[Iterator[Head]]:

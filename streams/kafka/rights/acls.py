@@ -33,6 +33,7 @@ class Process(StrEnum):
     CONTROL = "control"
     EXPLAINER = "explainer"
     SINK = "sink"
+    AUDITOR = "auditor"
     FIDELITY = "fidelity"
     LABELLER = "labeller"
 
@@ -54,6 +55,7 @@ COMMANDS: dict[Process, list[str]] = {
     ],
     Process.EXPLAINER: ["weir explainer"],
     Process.SINK: ["weir sink"],
+    Process.AUDITOR: ["weir audit verify"],
     Process.FIDELITY: ["weir fidelity"],
     Process.LABELLER: ["weir label"],
 }
@@ -272,6 +274,13 @@ def _sink(usage: Usage) -> list[Acl]:
     ]
 
 
+def _auditor(usage: Usage) -> list[Acl]:
+    return [
+        Acl("Describe", "topic", usage.topics.explanations, why="which partitions it has"),
+        Acl("Describe", "group", usage.sink_group, why="what sinks noted beside their offsets"),
+    ]
+
+
 def _fidelity(usage: Usage) -> list[Acl]:
     return [Acl("Read", "topic", usage.topics.feature_log, why="what was flagged")]
 
@@ -291,6 +300,7 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.CONTROL: _control,
     Process.EXPLAINER: _explainer,
     Process.SINK: _sink,
+    Process.AUDITOR: _auditor,
     Process.FIDELITY: _fidelity,
     Process.LABELLER: _labeller,
 }
