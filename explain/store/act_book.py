@@ -103,8 +103,8 @@ class ActBook:
             if monotonic() > until:
                 raise StoreError(
                     f"act {number} is written down, and no anchor was signed for it within "
-                    f"{self._patience_s:g} s, so nothing is shown: is `weir sink` running on this "
-                    "store? Where it is not, name its key in store.key_file"
+                    f"{self._patience_s:g} s, so nothing is shown or done: is `weir sink` running "
+                    "on this store? Where it is not, name its key in store.key_file"
                 )
             sleep(_LOOK_S)
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from explain.store.anchors import SignedAnchor, read_copy, read_row
+from explain.store.anchors import SignedAnchor, last_anchor, read_copy, read_row, stored_anchors
 from explain.store.chain import Head, genesis
-from explain.store.errors import TamperedError
+from explain.store.errors import StoreError, TamperedError
 from explain.store.faults import Fault, Kind, Part
 from explain.store.keys import Succession, Trusted
 from explain.store.tables import anchors, as_stored
 from explain.store.times import TimeLine
+from streams.base.signing import Signer
 
 
 class AnchorCheck:
@@ -37,7 +38,7 @@ class AnchorCheck:
         self._store = store
         self._trusted = trusted
         self._copy = copy
-        self._succession = Succession(trusted)
+        self._succession = Succession(trusted, trusted.in_use)
         self._times = TimeLine(now_ms)
         self._followed: set[int] = set()
         self._faults: dict[Part, Fault] = {}
@@ -155,3 +156,21 @@ class AnchorCheck:
 
     def _fault(self, part: Part, kind: Kind, number: int, detail: str) -> None:
         self._faults.setdefault(part, Fault(part, kind, number, None, detail))
+
+
+def refuse_retired(connection: Connection, trusted: Trusted, signer: Signer, now_ms: int) -> None:
+    """Refuse to sign with a key that may sign nothing new: `verify` would name what it signs.
+
+    Raises:
+        StoreError: the time of the key is over, or another has taken its place.
+        TamperedError: an anchor is none.
+    """
+    last = last_anchor(connection)
+    why = trusted.refusal(signer.id, 1 if last is None else last.number + 1, now_ms)
+    if why is None and last is not None and last.key != signer.id:
+        succession = Succession(trusted, in_use="")
+        for signed in stored_anchors(connection):
+            succession.refusal(signed.anchor.key)
+        why = succession.refusal(signer.id)
+    if why is not None:
+        raise StoreError(f"store.key_file: key {signer.id[:16]}… {why}; name the key in use")

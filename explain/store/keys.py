@@ -63,17 +63,21 @@ class Trusted(signing.Trusted):
 
     def shares(self, name: str) -> bool:
         """Whether the key of this id signs beside others."""
-        return any(key.shares for key in self._ranges[name])
+        return any(key.shares for key in self._ranges.get(name, ()))
 
 
 class Succession:
     """Sees that keys follow each other: one whose place another has taken never signs again.
 
     Told of the anchors in their order. Keys that share take nobody's place.
+
+    Args:
+        in_use: id of the key that none of the others follows; empty where that is the question.
     """
 
-    def __init__(self, trusted: Trusted) -> None:
+    def __init__(self, trusted: Trusted, in_use: str) -> None:
         self._trusted = trusted
+        self._in_use = in_use
         self._last = ""
         self._followed: set[str] = set()
 
@@ -81,8 +85,8 @@ class Succession:
         """Why the key of this id may not sign the next anchor; None if it may."""
         if name == self._last or self._trusted.shares(name):
             return None
-        former = self._trusted.in_use in (self._last, *self._followed)
-        if name in self._followed or (former and name != self._trusted.in_use):
+        former = bool(self._in_use) and self._in_use in (self._last, *self._followed)
+        if name in self._followed or (former and name != self._in_use):
             return (
                 f"is a former one: key {self._last[:16]}… had taken its place before. Where two "
                 "sinks sign at once, give them one key_file, or say shares = true in "

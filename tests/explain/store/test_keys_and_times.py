@@ -9,8 +9,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from store_world import SIGNER, T0, TRUSTED, Clock, appender, open_store, record
 
 from explain.store.acts import add_act
+from explain.store.anchor_check import refuse_retired
 from explain.store.appending import Appender
 from explain.store.database import Database
+from explain.store.errors import StoreError
 from explain.store.faults import Fault
 from explain.store.keys import Trusted, TrustedKey
 from explain.store.settings import StoreSettings, TrustedKeyEntry
@@ -86,6 +88,28 @@ def test_what_a_key_that_came_back_signed_vouches_for_nothing(
     with open_store(tmp_path) as database:
         report = verify(database, Trusted([SIGNER.public, OLD.public]))
     assert (report.anchors, report.unanchored) == (1, 1)
+
+
+def test_a_sink_with_a_retired_key_does_not_start(
+    sign: Callable[..., list[Fault]], tmp_path: Path
+) -> None:
+    def starts(database: Database, signer: Signer, *others: TrustedKey) -> None:
+        with database.reading() as connection:
+            refuse_retired(connection, Trusted([signer.public, *others]), signer, T0)
+
+    sign(OLD, SIGNER, trusted=TRUSTED)
+    with open_store(tmp_path) as database:
+        starts(database, SIGNER)
+        starts(database, OTHER)  # a new one
+        starts(database, OLD, TrustedKey(SIGNER.public, shares=True))  # a second sink's
+        with pytest.raises(StoreError, match=r"is a former one: key .* had taken its place"):
+            starts(database, OLD)
+        listed = Trusted([TrustedKey(SIGNER.public, last=2)])
+        with (
+            database.reading() as connection,
+            pytest.raises(StoreError, match="is trusted for the anchors from 1 to 2 only"),
+        ):
+            refuse_retired(connection, listed, SIGNER, T0)
 
 
 def test_settings_say_for_how_long_a_key_is_trusted(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 from confluent_kafka.admin import AdminClient
 
+from explain.store.anchor_check import refuse_retired
 from explain.store.appending import Appender
 from explain.workers.sink import ExplanationSink, SinkMetrics
+from streams.base.clock import now_ms
 from streams.kafka.rights.acls import Process
 from streams.kafka.topics.topic_partitions import partitions_of
 from streams.kafka.topics.weir_topics import ensure_roles
@@ -63,6 +65,8 @@ def _build(accepted_by: str, start: Start) -> Work:
     signer = store.open_signer(data_dir)
     start.note("opening the database")
     database = start.resources.enter_context(store.open_database(data_dir))
+    with database.reading() as connection:
+        refuse_retired(connection, store.trusted(data_dir), signer, now_ms())
     appender = Appender(
         database, signer, anchor_every=store.anchor_every, anchor_after_ms=store.anchor_after
     )
