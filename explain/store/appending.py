@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import msgspec
 from sqlalchemy import Connection, insert, select
 
 from explain.record.record import RecordError
@@ -137,16 +136,22 @@ class Appender:
         with self._database.reading() as connection:
             return compare(connection, self._database.id, witness)
 
-    def accept(self, who: str, refused: Sequence[Witness]) -> None:
-        """Write down, under an anchor, who goes on over a store that is behind some witnesses.
+    def accept(self, who: str, witness: Witness) -> None:
+        """Write down, under an anchor, who goes on over a store that is behind a witness.
 
         Raises:
             StoreUnavailableError, TamperedError, StoreError: see `append`.
         """
-        what = {"witnesses": [msgspec.to_builtins(each) for each in refused]}
+        what = {
+            "store": witness.store,
+            "anchor": witness.anchor,
+            "anchor_hash": witness.anchor_hash,
+            "records": witness.records.sequence,
+            "acts": witness.acts.sequence,
+        }
         with self._database.writing() as connection:
             book = ActBook(self._database, who, self._clock)
-            book.write(connection, "accept", what, len(refused), "weir sink", sign=False)
+            book.write(connection, "accept", what, 0, "weir sink --accept-store", sign=False)
             add_anchor(connection, self._database.id, self._signer, self._clock())
 
     def _ends(self, connection: Connection) -> tuple[Anchor | None, dict[Chain, Head]]:

@@ -73,7 +73,8 @@ class KafkaWitness:
         faults = {each: fault for each in witnesses if (fault := self._appender.behind(each))}
         if not faults:
             return
-        fault = next(iter(faults.values()))
+        furthest = max(faults, key=lambda each: each.anchor)
+        fault = faults[furthest]
         if not self._accepted_by:
             raise TamperedError(
                 f"the store is behind what the group {self._group!r} has noted of it in Kafka, so "
@@ -83,7 +84,7 @@ class KafkaWitness:
                 "again what Kafka still has, set the group's offsets back before"
             )
         logger.warning("going on over a store that is behind, for %s: %s", self._accepted_by, fault)
-        self._appender.accept(self._accepted_by, list(faults))
+        self._appender.accept(self._accepted_by, furthest)
         now = self._appender.witness().text()
         note_again(self._kafka, self._group, self._topic, now, _KAFKA_S)
 
