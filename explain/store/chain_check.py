@@ -43,6 +43,7 @@ class ChainCheck:
     Attributes:
         right: the number of the last row before the first fault.
         fault: what is wrong first, if anything is.
+        late: the first act whose time goes back or is to come, which is wrong in nothing else.
         others: numbers of the next places where something is wrong, a thousand at most.
         other_count: how many of these there are.
     """
@@ -68,6 +69,7 @@ class ChainCheck:
         self._times = TimeLine(now_ms)
         self.right = start.sequence
         self.fault: Fault | None = None
+        self.late: Fault | None = None
         self.others: list[int] = []
         self.other_count = 0
 
@@ -91,10 +93,10 @@ class ChainCheck:
             self._note_unfit(row, sound)
         elif wrong := _wrong_columns(self._chain, row):
             self._note(Fault(self._chain, "changed", row.sequence, name_of(row), wrong))
-        elif self._chain == "acts" and (
-            late := self._times.wrong(parse_act(row.sequence, row.body).time)
-        ):
-            self._note(Fault(self._chain, "time", row.sequence, None, late))
+        elif self._chain == "acts":
+            late = self._times.wrong(parse_act(row.sequence, row.body).time)
+            if late and self.late is None:
+                self.late = Fault(self._chain, "time", row.sequence, None, late)
         if row.sequence <= head.sequence:
             return
         self._head, self._linked = Head(row.sequence, row.hash), sound

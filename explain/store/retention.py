@@ -163,9 +163,9 @@ class Retention:
             StoreUnavailableError, StoreError: the database failed.
         """
         report = verify(self._database, trusted, step=step)
-        if not report.whole:
+        if report.tampered:
             raise TamperedError(
-                f"nothing was removed, since it may be evidence: {report.faults[0]}"
+                f"nothing was removed, since it may be evidence: {report.tampered[0]}"
             )
         with self._database.writing() as connection:
             plan = _plan(connection, before_ms)

@@ -53,6 +53,11 @@ class Report:
     other_count: int
 
     @property
+    def tampered(self) -> tuple[Fault, ...]:
+        """What somebody did; a time that is wrong may be a clock's fault, and stays for good."""
+        return tuple(fault for fault in self.faults if fault.kind != "time")
+
+    @property
     def whole(self) -> bool:
         """Whether nothing is wrong."""
         return not self.faults
@@ -109,9 +114,10 @@ def verify(
             checked[chain] = ChainCheck(connection, chain, start=start, signed=signed, now_ms=now)
             checked[chain].run(reached)
             done += last[chain] - start.sequence
-    faults += [each.fault for each in checked.values() if each.fault is not None]
+    found = [fault for each in checked.values() for fault in (each.fault, each.late)]
+    faults += [fault for fault in found if fault is not None]
     order = ("records", "acts", "anchors", "copy", "witness")
-    faults.sort(key=lambda fault: order.index(fault.part))
+    faults.sort(key=lambda fault: (order.index(fault.part), fault.kind == "time"))
     records, acts = checked["records"], checked["acts"]
     return Report(
         store=database.id,

@@ -1,6 +1,8 @@
 """What members of a consumer group have noted beside the offsets that they committed."""
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.kafka.client import KafkaSettings
 
@@ -15,17 +17,10 @@ def group_notes(kafka: KafkaSettings, group: str, topic: str, timeout_s: float) 
     """
     consumer = Consumer(kafka.consumer_config(group_id=group))
     try:
-        known = consumer.list_topics(topic, timeout=timeout_s).topics.get(topic)
-        if known is None or known.error is not None:
-            return {}
-        places = [TopicPartition(topic, partition) for partition in known.partitions]
-        found = consumer.committed(places, timeout=timeout_s) if places else []
+        found = _committed(consumer, topic, timeout_s)
     finally:
         consumer.close()
-    for each in found:
-        if each.error is not None:
-            raise KafkaException(each.error)
-    return {each.partition: each.metadata or "" for each in found if each.offset >= 0}
+    return {each.partition: each.metadata or "" for each in found}
 
 
 def note_again(kafka: KafkaSettings, group: str, topic: str, note: str, timeout_s: float) -> None:
@@ -36,14 +31,28 @@ def note_again(kafka: KafkaSettings, group: str, topic: str, note: str, timeout_
     """
     consumer = Consumer(kafka.consumer_config(group_id=group))
     try:
-        known = consumer.list_topics(topic, timeout=timeout_s).topics[topic]
-        places = [TopicPartition(topic, partition) for partition in known.partitions]
-        found = [each for each in consumer.committed(places, timeout=timeout_s) if each.offset >= 0]
-        if found:
-            noted = [TopicPartition(topic, each.partition, each.offset, note) for each in found]
-            done = consumer.commit(offsets=noted, asynchronous=False) or []
-            for each in done:
-                if each.error is not None:
-                    raise KafkaException(each.error)
+        found = _committed(consumer, topic, timeout_s)
+        noted = [TopicPartition(topic, each.partition, each.offset, note) for each in found]
+        done = consumer.commit(offsets=noted, asynchronous=False) if noted else []
     finally:
         consumer.close()
+    _raise_first(done or [])
+
+
+def _committed(consumer: Any, topic: str, timeout_s: float) -> list[TopicPartition]:
+    """What the group has committed, in partitions where it has."""
+    known = consumer.list_topics(topic, timeout=timeout_s).topics[topic]
+    if known.error is not None:
+        if known.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return []
+        raise KafkaException(known.error)
+    places = [TopicPartition(topic, partition) for partition in known.partitions]
+    found = consumer.committed(places, timeout=timeout_s) if places else []
+    _raise_first(found)
+    return [each for each in found if each.offset >= 0]
+
+
+def _raise_first(answered: list[TopicPartition]) -> None:
+    for each in answered:
+        if each.error is not None:
+            raise KafkaException(each.error)

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from store_world import SIGNER, T0, TRUSTED, Clock, appender, open_store, record
+from store_world import DAY_MS, SIGNER, T0, TRUSTED, Clock, appender, open_store, record
 
 from explain.store.acts import add_act
 from explain.store.anchor_check import refuse_retired
 from explain.store.appending import Appender
 from explain.store.database import Database
-from explain.store.errors import StoreError
+from explain.store.errors import StoreError, TamperedError
 from explain.store.faults import Fault
 from explain.store.keys import Trusted, TrustedKey
+from explain.store.retention import Retention
 from explain.store.settings import StoreSettings, TrustedKeyEntry
 from explain.store.verification import verify
 from streams.base.signing import Signer
@@ -188,3 +189,27 @@ def test_a_clock_that_was_years_ahead_once_puts_off_no_anchor(tmp_path: Path) ->
         clock.now = T0
         done = ours.append([record(1)])
         assert done.anchor is not None
+
+
+def test_a_wrong_clock_hides_no_deed_and_stops_no_purge(tmp_path: Path) -> None:
+    with open_store(tmp_path) as database:
+        for number, time_ms in enumerate((T0, T0 - HOUR_MS, T0)):
+            with database.writing() as connection:
+                act(database, connection, time_ms)
+            appender(database, every=1, clock=Clock(time_ms)).append([record(number)])
+        wrong = [("acts", "time", 2), ("anchors", "time", 2)]
+        assert faults(database) == wrong
+        purged = Retention(database, "ada", Clock(T0)).purge(T0 + DAY_MS, SIGNER, TRUSTED)
+        assert purged.records == 1
+        assert faults(database) == wrong
+        with database.writing() as connection:
+            connection.exec_driver_sql("UPDATE weir_acts SET body = '{}' WHERE sequence = 3")
+            connection.exec_driver_sql("UPDATE weir_anchors SET signature = 'x' WHERE number = 3")
+        assert [(each[0], each[1]) for each in faults(database)] == [
+            ("acts", "changed"),
+            ("acts", "time"),
+            ("anchors", "signature"),
+            ("anchors", "time"),
+        ]
+        with pytest.raises(TamperedError, match="nothing was removed"):
+            Retention(database, "ada").purge(T0 + 9 * DAY_MS, SIGNER, TRUSTED)

@@ -173,6 +173,8 @@ def test_keeper_and_sink_do_what_is_theirs_and_no_more(world: World) -> None:
         for table in ("weir_records", "weir_acts", "weir_anchors"):
             denied(sink, f"DELETE FROM {table}")
             denied(sink, f"UPDATE {table} SET body = 'x'")
+        ours = appender(sink, clock=now_ms)
+        ours.accept("root", ours.witness())
         with pytest.raises(StoreError, match="denied"):  # the sink reads for nobody
             Reader(sink, "eve").find(Query())
     with world.login("keeper", key=True) as keeper:
@@ -185,7 +187,7 @@ def test_keeper_and_sink_do_what_is_theirs_and_no_more(world: World) -> None:
         assert retention.purge(T0 + 99 * DAY_MS, SIGNER, TRUSTED).records == 12
         assert verify(keeper, TRUSTED).whole
         kinds = [act.kind for _, act in list_acts(keeper)]
-        assert kinds == ["hold", "release", "purge"]
+        assert kinds == ["accept", "hold", "release", "purge"]
 
 
 def test_an_erasure_is_logged_by_whoever_may_read(world: World) -> None:

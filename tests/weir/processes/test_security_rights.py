@@ -280,6 +280,26 @@ def test_a_person_labels_with_just_the_right_to(world: World, run: Run) -> None:
     assert f"Kafka denies user 'nobody': {acls[0]}." in said.err
 
 
+def test_an_auditor_hears_the_witness_with_just_the_rights_to(world: World, run: Run) -> None:
+    assert run("admin", "topics").code == 0
+    acls = world.needs(Process.AUDITOR)
+    hears = ("audit", "verify", "--witness")
+    assert "what Kafka witnesses of the store: Broker: " in run("nobody", *hears).err
+    world.grant("nobody", acls)
+    try:
+        said = run("nobody", *hears)
+    finally:
+        for acl in acls:
+            world.take_away("nobody", acl)
+    assert "name a public key" in said.err  # it has heard, and goes on to what is not here
+    for acl in acls:
+        world.grant("nobody", [acl])
+        try:
+            assert "authorization failed" in run("nobody", *hears).err
+        finally:
+            world.take_away("nobody", acl)
+
+
 def test_requeuing_without_the_right_to_its_transactional_id_says_so(
     world: World, run: Run
 ) -> None:
