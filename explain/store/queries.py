@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, select
 from explain.store.act_book import PATIENCE_S, ActBook
 from explain.store.acts import Act, check_name, parse_act
 from explain.store.database import Database
+from explain.store.errors import StoreError
 from explain.store.records import index_text
 from explain.store.roles.functions import answer, ask, rights_of
 from explain.store.tables import acts, records
@@ -125,11 +126,15 @@ def list_acts(database: Database, after: int = 0) -> Iterator[tuple[int, Act]]:
     """What people did, in order, with its number; only what was numbered after `after`.
 
     Raises:
-        StoreUnavailableError, StoreError: the database failed.
+        StoreUnavailableError, StoreError: the database failed, or this login may not see it.
         TamperedError: one is no act.
     """
     chosen = select(acts.c.sequence, acts.c.body).where(acts.c.sequence > after)
     streamed = chosen.order_by(acts.c.sequence).execution_options(yield_per=1_000)
     with database.reading() as connection:
+        if not rights_of(connection).lists:
+            raise StoreError(
+                "store.url: this login may not see what people did: that is for a keeper"
+            )
         for row in connection.execute(streamed):
             yield row.sequence, parse_act(row.sequence, row.body)

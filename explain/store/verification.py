@@ -11,9 +11,10 @@ from explain.store.anchor_check import AnchorCheck
 from explain.store.chain import Chain, Head, genesis
 from explain.store.chain_check import ChainCheck
 from explain.store.database import Database
-from explain.store.errors import TamperedError
+from explain.store.errors import StoreError, TamperedError
 from explain.store.faults import Fault
 from explain.store.keys import Trusted
+from explain.store.roles.functions import rights_of
 from explain.store.tables import CHAINED
 from explain.store.witness import Witness, compare
 from streams.base.clock import now_ms
@@ -86,9 +87,13 @@ def verify(
         witnesses: what was known of the store elsewhere before this began.
 
     Raises:
-        StoreUnavailableError, StoreError: the database failed, or the copy can't be read.
+        StoreUnavailableError, StoreError: the database failed, the copy can't be read, or this
+            login may not see the store.
     """
     with database.reading() as connection:
+        rights = rights_of(connection)
+        if not (rights.reads and rights.lists):
+            raise StoreError("store.url: this login may not see the store: a keeper verifies it")
         now = clock()
         anchored = AnchorCheck(connection, database.id, trusted=trusted, copy=copy, now_ms=now)
         faults = anchored.run()

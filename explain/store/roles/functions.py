@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 _RIGHTS = text(
     "SELECT has_table_privilege('weir_records', 'SELECT') "
     "AND has_table_privilege('weir_anchors', 'SELECT') AS reads, "
+    "has_table_privilege('weir_acts', 'SELECT') AS lists, "
     "has_table_privilege('weir_acts', 'SELECT') "
     "AND has_table_privilege('weir_acts', 'INSERT') AS acts, "
     "has_table_privilege('weir_anchors', 'SELECT') "
@@ -22,12 +23,13 @@ _ERASED = text("SELECT weir_erased(CAST(:what AS jsonb), :by, :note)")
 
 
 class Rights(NamedTuple):
-    """What this login may do by itself: read records and anchors, insert acts, insert anchors.
+    """What this login may do by itself: read records and anchors, list and log acts, sign anchors.
 
     What it may not do, `functions` of the database do for it, where they were made.
     """
 
     reads: bool
+    lists: bool
     acts: bool
     signs: bool
     functions: bool
@@ -36,7 +38,7 @@ class Rights(NamedTuple):
 def rights_of(connection: Connection) -> Rights:
     """What this login may do; everything in SQLite, which knows no logins."""
     if connection.dialect.name == "sqlite":
-        return Rights(True, True, True, False)
+        return Rights(True, True, True, True, False)
     return Rights(*connection.execute(_RIGHTS).one())
 
 

@@ -116,6 +116,10 @@ FORBIDDEN = [
 
 def test_plain_sql_gives_an_analyst_nothing(world: World) -> None:
     with world.login("eve") as database:
+        with pytest.raises(StoreError, match="may not see what people did"):
+            list(list_acts(database))
+        with pytest.raises(StoreError, match="a keeper verifies it"):
+            verify(database, TRUSTED)
         for statement in FORBIDDEN:
             with pytest.raises(StoreError, match="denied"), database.writing() as connection:
                 connection.exec_driver_sql(statement)

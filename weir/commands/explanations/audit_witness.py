@@ -39,7 +39,9 @@ def hear(settings: Settings, wanted: bool | None) -> Heard:
         kafka = kafka_settings(settings)
         notes = group_notes(kafka, group, settings.topics.explanations, _TIMEOUT_S)
     except (KafkaUnavailableError, KafkaException) as error:
-        why = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+        why = str(error)
+        if isinstance(error, KafkaException):  # it says of a missing right that time is up
+            why = f"{error.args[0].str()}; what it takes: `weir acls --process auditor`"
         if wanted:
             raise KafkaUnavailableError(f"what Kafka witnesses of the store: {why}") from error
         return Heard(
