@@ -113,8 +113,10 @@ class StoreSettings(Section):
         """
         from explain.store.database import Database
 
+        path = self.key_path(data_dir)
+        key = path if self.key_file is not None or path.exists() else None
         try:
-            return Database(*self._connection(data_dir), make=make, key=self.key_path(data_dir))
+            return Database(*self._connection(data_dir), make=make, key=key)
         except ModuleNotFoundError as error:
             raise StoreError(
                 f"store.url: PostgreSQL needs {error.name}: pip install 'weir[postgres]'"

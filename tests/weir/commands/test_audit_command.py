@@ -295,5 +295,5 @@ def test_the_sink_stores_and_stops(
         if more:
             again.send_signal(signal.SIGTERM)
         assert again.wait(60) == expected
-    assert "  accept store=" in run("audit", "log", "-c", config)[1]
+    assert "accept acts=0 anchor=" in run("audit", "log", "-c", config)[1]
     assert run("audit", "verify", "-c", config, "--witness")[0] == 0
