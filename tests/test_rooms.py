@@ -62,6 +62,7 @@ FLOORS = {
         explain/lime
         explain/reasons
         explain/writing
+        explain/store/roles
         explain/store
         explain/reports
         explain/reports/pages

@@ -6,12 +6,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from explain.store.anchors import SignedAnchor, read_copy, read_row
+from explain.store.anchors import SignedAnchor, last_anchor, read_copy, read_row, stored_anchors
 from explain.store.chain import Head, genesis
-from explain.store.errors import TamperedError
+from explain.store.errors import StoreError, TamperedError
 from explain.store.faults import Fault, Kind, Part
+from explain.store.keys import Succession, Trusted
 from explain.store.tables import anchors, as_stored
-from streams.base.signing import Trusted
+from explain.store.times import TimeLine
+from streams.base.signing import Signer
 
 
 class AnchorCheck:
@@ -24,19 +26,28 @@ class AnchorCheck:
     """
 
     def __init__(
-        self, connection: Connection, store: str, *, trusted: Trusted, copy: Path | None
+        self,
+        connection: Connection,
+        store: str,
+        *,
+        trusted: Trusted,
+        copy: Path | None,
+        now_ms: int,
     ) -> None:
         self._connection = connection
         self._store = store
         self._trusted = trusted
         self._copy = copy
-        self._faults: dict[Part, Fault] = {}
+        self._succession = Succession(trusted, trusted.in_use)
+        self._times = TimeLine(now_ms)
+        self._void: set[int] = set()
+        self._faults: dict[tuple[Part, bool], Fault] = {}
         self.valid = 0
         self.anchored = 0
         self.purged: Head = genesis("records", store)
 
     def run(self) -> list[Fault]:
-        """Look at all of them; the first fault of the store's, and the first of the copy's."""
+        """Look at all of them; the first fault of the store's and of the copy's, times apart."""
         copied = self._copied()
         kept = next(copied, None)
         expected = 1
@@ -47,9 +58,11 @@ class AnchorCheck:
             if row.number != expected:
                 self._misplaced(row.number, expected)
             signed = self._whole(row)
-            if signed is not None:
+            if signed is not None and self._follows(signed):
                 self.valid += 1
                 self._note(signed)
+            else:
+                self._void.add(row.number)
             if kept is not None and kept.anchor.number == row.number:
                 if signed is not None and signed.body != kept.body:
                     self._fault("anchors", "rewritten", row.number, "the copy has another one")
@@ -61,8 +74,13 @@ class AnchorCheck:
         return list(self._faults.values())
 
     def places(self) -> Iterator[Iterator[SignedAnchor]]:
-        """The anchors that count, ascending: those of the store, and those of the copy."""
-        yield (signed for row in self._rows() if (signed := self._whole(row)) is not None)
+        """After `run`: the anchors that count, ascending, those of the store and of the copy."""
+        yield (
+            # Signatures are dear, and were looked at.
+            read_row(row)
+            for row in self._rows()
+            if row.number not in self._void
+        )
         yield self._copied()
 
     def _rows(self) -> Iterator[Row[Any]]:
@@ -83,6 +101,15 @@ class AnchorCheck:
         if signed.anchor.records.sequence != row.sequence:
             self._fault("anchors", "changed", row.number, "its column sequence was changed")
         return signed if self._is_ours("anchors", signed) else None
+
+    def _follows(self, signed: SignedAnchor) -> bool:
+        """Whether it counts behind those before it; a wrong time does not unmake a signature."""
+        anchor = signed.anchor
+        if late := self._times.wrong(anchor.time):
+            self._fault("anchors", "time", anchor.number, late)
+        if former := self._succession.refusal(anchor.key):
+            self._fault("anchors", "key", anchor.number, f"key {anchor.key[:16]}… {former}")
+        return not former
 
     def _copied(self) -> Iterator[SignedAnchor]:
         """The anchors of the copy that count."""
@@ -106,6 +133,9 @@ class AnchorCheck:
             detail = "its signature is not of these bytes: one of them was changed"
             self._fault(part, "signature", anchor.number, detail)
             return False
+        if refused := self._trusted.refusal(anchor.key, anchor.number, anchor.time):
+            self._fault(part, "key", anchor.number, f"key {anchor.key[:16]}… {refused}")
+            return False
         if anchor.store != self._store:
             detail = f"it is an anchor of another store, {anchor.store}"
             self._fault(part, "inserted", anchor.number, detail)
@@ -127,4 +157,23 @@ class AnchorCheck:
         self._fault("anchors", "removed", kept.anchor.number, "it is gone; the copy has it")
 
     def _fault(self, part: Part, kind: Kind, number: int, detail: str) -> None:
-        self._faults.setdefault(part, Fault(part, kind, number, None, detail))
+        # A clock that was wrong must not hide what somebody did.
+        self._faults.setdefault((part, kind == "time"), Fault(part, kind, number, None, detail))
+
+
+def refuse_retired(connection: Connection, trusted: Trusted, signer: Signer, now_ms: int) -> None:
+    """Refuse to sign with a key that may sign nothing new: `verify` would name what it signs.
+
+    Raises:
+        StoreError: the time of the key is over, or another has taken its place.
+        TamperedError: an anchor is none.
+    """
+    last = last_anchor(connection)
+    why = trusted.refusal(signer.id, 1 if last is None else last.number + 1, now_ms)
+    if why is None and last is not None and last.key != signer.id:
+        succession = Succession(trusted, in_use="")
+        for signed in stored_anchors(connection):
+            succession.refusal(signed.anchor.key)
+        why = succession.refusal(signer.id)
+    if why is not None:
+        raise StoreError(f"store.key_file: key {signer.id[:16]}… {why}; name the key in use")

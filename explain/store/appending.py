@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, insert, select
 
 from explain.record.record import RecordError
+from explain.store.act_book import ActBook
 from explain.store.anchors import Anchor, add_anchor, heads, last_anchor
 from explain.store.chain import Chain, Head, links
 from explain.store.database import Database
+from explain.store.errors import TamperedError
+from explain.store.faults import Fault
 from explain.store.records import Keys, keys_of
 from explain.store.tables import records
+from explain.store.witness import Witness, compare, witness_of
 from streams.base.clock import now_ms
 from streams.base.signing import Signer
 
@@ -35,20 +39,27 @@ class Refused:
 
 @dataclass(frozen=True)
 class Appended:
-    """What became of some records: how many are new, how many were there already, and the rest."""
+    """What became of some records: how many are new, how many were there already, and the rest.
+
+    Attributes:
+        anchor: the one that was signed, if one was due.
+        witness: how far the store is now.
+    """
 
     stored: int
     repeated: int
     refused: tuple[Refused, ...]
     anchor: Anchor | None
+    witness: Witness
 
 
 class Appender:
     """Appends records and signs anchors.
 
     Args:
-        anchor_every: an anchor is due once so many records have come since the last one.
-        anchor_after_ms: or once so much time has passed and anything has come.
+        anchor_every: an anchor is due once so many records have come since the last one,
+        anchor_after_ms: or once so much time has passed and anything has come; and at once where
+            a person did something, who may be waiting for it.
         clock: UTC milliseconds.
     """
 
@@ -66,6 +77,7 @@ class Appender:
         self._every = anchor_every
         self._after_ms = anchor_after_ms
         self._clock = clock
+        self._known: Witness | None = None
 
     def append(self, bodies: Sequence[bytes]) -> Appended:
         """Store records byte for byte, in their order, in one transaction.
@@ -87,8 +99,7 @@ class Appender:
                 refused.append(Refused(position, False, str(error)))
         fresh: list[tuple[Keys, bytes]] = []
         with self._database.writing() as connection:
-            last = last_anchor(connection)
-            ends = heads(connection, self._database.id, last)
+            last, ends = self._ends(connection)
             known = _stored_of(connection, [keys.id for _, keys, _ in readable])
             for position, keys, body in readable:
                 if keys.id not in known:
@@ -101,9 +112,57 @@ class Appender:
             anchor = None
             if self._is_due(last, ends):
                 anchor = add_anchor(connection, self._database.id, self._signer, self._clock())
+        self._known = witness_of(self._database.id, anchor or last, ends)
         refused.sort(key=lambda each: each.position)
         repeated = len(bodies) - len(fresh) - len(refused)
-        return Appended(len(fresh), repeated, tuple(refused), anchor)
+        return Appended(len(fresh), repeated, tuple(refused), anchor, self._known)
+
+    def witness(self) -> Witness:
+        """How far the store is now, whoever wrote to it.
+
+        Raises:
+            StoreUnavailableError, TamperedError, StoreError: see `append`.
+        """
+        with self._database.reading() as connection:
+            self._known = witness_of(self._database.id, *self._ends(connection))
+        return self._known
+
+    def behind(self, witness: Witness) -> Fault | None:
+        """In what the store is behind what a witness says of it; None if in nothing.
+
+        Raises:
+            StoreUnavailableError, TamperedError, StoreError: see `append`.
+        """
+        with self._database.reading() as connection:
+            return compare(connection, self._database.id, witness)
+
+    def accept(self, who: str, witness: Witness) -> None:
+        """Write down, under an anchor, who goes on over a store that is behind a witness.
+
+        Raises:
+            StoreUnavailableError, TamperedError, StoreError: see `append`.
+        """
+        what = {
+            "store": witness.store,
+            "anchor": witness.anchor,
+            "anchor_hash": witness.anchor_hash,
+            "records": witness.records.sequence,
+            "acts": witness.acts.sequence,
+        }
+        with self._database.writing() as connection:
+            book = ActBook(self._database, who, self._clock)
+            book.write(connection, "accept", what, 0, "weir sink --accept-store", sign=False)
+            add_anchor(connection, self._database.id, self._signer, self._clock())
+
+    def _ends(self, connection: Connection) -> tuple[Anchor | None, dict[Chain, Head]]:
+        """The last anchor, and where both chains end, where all is still there that we knew of."""
+        last = last_anchor(connection)
+        ends = heads(connection, self._database.id, last)
+        if self._known is not None:
+            fault = compare(connection, self._database.id, self._known)
+            if fault is not None:
+                raise TamperedError(f"the store is not as it was a moment ago: {fault}")
+        return last, ends
 
     def anchor(self, *, now: bool = False) -> Anchor | None:
         """Sign an anchor if one is due, or if `now` and anything has come since the last one.
@@ -121,15 +180,15 @@ class Appender:
             return add_anchor(connection, self._database.id, self._signer, self._clock())
 
     def _wants(self, connection: Connection, now: bool) -> bool:
-        last = last_anchor(connection)
-        ends = heads(connection, self._database.id, last)
+        last, ends = self._ends(connection)
         return bool(_grown(last, ends)) if now else self._is_due(last, ends)
 
     def _is_due(self, last: Anchor | None, ends: dict[Chain, Head]) -> bool:
         grown = _grown(last, ends)
-        waited_ms = self._clock() - (0 if last is None else last.time)
+        # A clock that was once years ahead must not put off all that comes.
+        waited_ms = abs(self._clock() - (0 if last is None else last.time))
         return bool(grown) and (
-            grown.get("records", 0) >= self._every or waited_ms >= self._after_ms
+            "acts" in grown or grown.get("records", 0) >= self._every or waited_ms >= self._after_ms
         )
 
 

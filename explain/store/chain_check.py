@@ -22,6 +22,7 @@ from explain.store.errors import TamperedError
 from explain.store.faults import Fault
 from explain.store.records import keys_of
 from explain.store.tables import CHAINED, as_stored
+from explain.store.times import TimeLine
 
 _AT_ONCE = 250
 """Rows that are held in memory; records may be large."""
@@ -42,12 +43,19 @@ class ChainCheck:
     Attributes:
         right: the number of the last row before the first fault.
         fault: what is wrong first, if anything is.
+        late: the first act whose time goes back or is to come, which is wrong in nothing else.
         others: numbers of the next places where something is wrong, a thousand at most.
         other_count: how many of these there are.
     """
 
     def __init__(
-        self, connection: Connection, chain: Chain, *, start: Head, signed: Iterator[Head]
+        self,
+        connection: Connection,
+        chain: Chain,
+        *,
+        start: Head,
+        signed: Iterator[Head],
+        now_ms: int,
     ) -> None:
         self._connection = connection
         self._chain = chain
@@ -58,8 +66,10 @@ class ChainCheck:
         self._signed = (place for place in once if place.sequence > start.sequence)
         self._anchored = next(self._signed, None)
         self._linked = True
+        self._times = TimeLine(now_ms)
         self.right = start.sequence
         self.fault: Fault | None = None
+        self.late: Fault | None = None
         self.others: list[int] = []
         self.other_count = 0
 
@@ -83,6 +93,10 @@ class ChainCheck:
             self._note_unfit(row, sound)
         elif wrong := _wrong_columns(self._chain, row):
             self._note(Fault(self._chain, "changed", row.sequence, name_of(row), wrong))
+        elif self._chain == "acts":
+            late = self._times.wrong(parse_act(row.sequence, row.body).time)
+            if late and self.late is None:
+                self.late = Fault(self._chain, "time", row.sequence, None, late)
         if row.sequence <= head.sequence:
             return
         self._head, self._linked = Head(row.sequence, row.hash), sound

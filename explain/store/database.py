@@ -1,5 +1,6 @@
 """The database of a store: SQLite with one writer, or PostgreSQL."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,15 +13,16 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import SQLAlchemyError as AnyError
 
 from explain.store.errors import StoreError, StoreUnavailableError, TamperedError
+from explain.store.keys import open_signer
+from explain.store.roles.sql import WRITER
+from explain.store.settings import KEY_NAME
 from explain.store.tables import LAYOUT, acts, anchors, metadata, records, stores
 from streams.base.clock import now_ms
 from streams.base.closing import ClosedAtEnd
+from streams.base.signing import Signer
 
 _BUSY_S = 30.0
 _NETWORK_S = 60.0
-_WRITER = 0x7765_6972
-"""PostgreSQL's advisory lock of whoever appends. It takes no right to change a row, as a lock of a
-row would: the sink needs INSERT and SELECT only."""
 
 _PASSING = ("08", "40", "53", "55", "57")
 """Classes of SQLSTATE that waiting fixes: connection, serialisation, resources, locks, restarts."""
@@ -30,6 +32,9 @@ _FILE_TROUBLE = ("malformed", "not a database", "readonly", "no such", "syntax e
 
 class Database(ClosedAtEnd):
     """A store's tables, made at the first use; a context manager.
+
+    Args:
+        key: of the private key that signs; for SQLite by default the one beside the file.
 
     Attributes:
         id: which store this is, 32 hex digits.
@@ -41,12 +46,19 @@ class Database(ClosedAtEnd):
     """
 
     def __init__(
-        self, url: URL, connect: dict[str, Any] | None = None, *, make: bool = True
+        self,
+        url: URL,
+        connect: dict[str, Any] | None = None,
+        *,
+        make: bool = True,
+        key: Path | None = None,
     ) -> None:
+        self._key = key
         self.place = url.render_as_string(hide_password=True)
         self._is_sqlite = url.get_backend_name() == "sqlite"
         if self._is_sqlite:
-            _find_file(url, make)
+            file = _find_file(url, make)
+            self._key = key or file.with_name(KEY_NAME)
             self._engine = create_engine(url, connect_args={"timeout": _BUSY_S, **(connect or {})})
             event.listen(self._engine, "connect", _configure)
             event.listen(self._engine, "begin", _begin)
@@ -55,6 +67,16 @@ class Database(ClosedAtEnd):
                 url, pool_pre_ping=True, connect_args={"timeout": _NETWORK_S, **(connect or {})}
             )
         self.id = self._identify(make)
+
+    def signer(self) -> Signer | None:
+        """The key that signs this store, if it is here and ours to read; it is never made here.
+
+        Raises:
+            StoreError: others may read it, or it is none.
+        """
+        if self._key is None or not os.access(self._key, os.R_OK):
+            return None
+        return open_signer(self._key)
 
     def close(self) -> None:
         """Close the connections."""
@@ -87,8 +109,22 @@ class Database(ClosedAtEnd):
             connection = connection.execution_options(weir_writes=True)
             with connection.begin():
                 if not self._is_sqlite:
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _WRITER})
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": WRITER})
                 yield connection
+
+    def run_script(self, sql: str) -> None:
+        """Run statements of PostgreSQL, as one transaction.
+
+        Raises:
+            StoreUnavailableError, StoreError: the database failed, or is SQLite.
+        """
+        if self._is_sqlite:
+            raise StoreError(
+                f"store.url: {self.place} is SQLite, where whoever may read the file may do "
+                "anything with it: roles need PostgreSQL"
+            )
+        with self.writing() as connection:
+            connection.exec_driver_sql(sql)
 
     def _identify(self, make: bool) -> str:
         known = None
@@ -136,7 +172,7 @@ def _refuse_filled(connection: Connection, place: str) -> None:
             )
 
 
-def _find_file(url: URL, make: bool) -> None:
+def _find_file(url: URL, make: bool) -> Path:
     """Make the file before SQLite does, if `make`: what it holds is nobody else's business."""
     if not url.database or url.database == ":memory:":
         raise StoreError("store.url: a store in memory would forget all: name a file")
@@ -148,6 +184,7 @@ def _find_file(url: URL, make: bool) -> None:
         path.touch(mode=0o600, exist_ok=True)
     except OSError as error:
         raise StoreError(f"store.url: {path}: {error.strerror}: name another file") from error
+    return path
 
 
 def _configure(connection: Any, _: Any) -> None:

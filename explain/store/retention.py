@@ -2,21 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select
 
-from explain.store.acts import add_act, parse_act
+from explain.store.act_book import PATIENCE_S, ActBook
+from explain.store.acts import parse_act
 from explain.store.anchors import Anchor, add_anchor
 from explain.store.chain import Head
 from explain.store.database import Database
 from explain.store.errors import TamperedError
+from explain.store.keys import Trusted
 from explain.store.records import index_text
 from explain.store.tables import acts, anchors, records
 from explain.store.verification import Step, silent, verify
 from streams.base.clock import now_ms
-from streams.base.signing import Signer, Trusted
+from streams.base.signing import Signer
 
 
 class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -84,11 +85,18 @@ class Retention:
     Args:
         who: their name, under which it is logged.
         clock: UTC milliseconds.
+        patience_s: see `ActBook`.
     """
 
-    def __init__(self, database: Database, who: str, clock: Callable[[], int] = now_ms) -> None:
+    def __init__(
+        self,
+        database: Database,
+        who: str,
+        clock: Callable[[], int] = now_ms,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._database = database
-        self._who = who
+        self._book = ActBook(database, who, clock, patience_s)
         self._clock = clock
 
     def holds(self) -> list[ActiveHold]:
@@ -113,7 +121,10 @@ class Retention:
             raise ValueError("the span is empty: it has to begin before it ends")
         with self._database.writing() as connection:
             count = _count(connection, hold.condition())
-            return self._act(connection, "hold", msgspec.to_builtins(hold), count, note), count
+            what = msgspec.to_builtins(hold)
+            number = self._book.write(connection, "hold", what, count, note)
+        self._book.settle(number)
+        return number, count
 
     def release(self, number: int, note: str) -> None:
         """End a hold.
@@ -125,7 +136,8 @@ class Retention:
         with self._database.writing() as connection:
             if number not in {each.number for each in _active(connection)}:
                 raise ValueError(f"no hold {number} is in force: `weir audit hold list`")
-            self._act(connection, "release", {"hold": number}, 0, note)
+            act = self._book.write(connection, "release", {"hold": number}, 0, note)
+        self._book.settle(act)
 
     def plan(self, before_ms: int) -> PurgePlan:
         """What `purge` would remove.
@@ -151,9 +163,9 @@ class Retention:
             StoreUnavailableError, StoreError: the database failed.
         """
         report = verify(self._database, trusted, step=step)
-        if not report.whole:
+        if report.tampered:
             raise TamperedError(
-                f"nothing was removed, since it may be evidence: {report.faults[0]}"
+                f"nothing was removed, since it may be evidence: {report.tampered[0]}"
             )
         with self._database.writing() as connection:
             plan = _plan(connection, before_ms)
@@ -168,25 +180,10 @@ class Retention:
         purged = Head(plan.through, connection.execute(last).scalar_one())
         what = {"before_ms": before_ms, "through": plan.through}
         # The anchor first looks whether the chain's end is there, so rows go after it.
-        self._act(connection, "purge", what, plan.records, note)
+        self._book.write(connection, "purge", what, plan.records, note, sign=False)
         anchor = add_anchor(connection, self._database.id, signer, self._clock(), purged)
         connection.execute(delete(records).where(records.c.sequence <= plan.through))
         return anchor
-
-    def _act(
-        self, connection: Connection, kind: Any, what: dict[str, Any], count: int, note: str
-    ) -> int:
-        store = self._database.id
-        return add_act(
-            connection,
-            store,
-            kind,
-            who=self._who,
-            now_ms=self._clock(),
-            what=what,
-            count=count,
-            note=note,
-        )
 
 
 def _active(connection: Connection) -> list[ActiveHold]:
@@ -197,7 +194,7 @@ def _active(connection: Connection) -> list[ActiveHold]:
         try:
             if act.kind == "hold":
                 hold = msgspec.convert(act.what, Hold)
-                found[row.sequence] = ActiveHold(row.sequence, hold, act.who, act.time, act.note)
+                found[row.sequence] = ActiveHold(row.sequence, hold, act.name, act.time, act.note)
             else:
                 found.pop(act.what["hold"], None)
         except (msgspec.ValidationError, KeyError, TypeError) as error:

@@ -1,6 +1,7 @@
 """The ``[store]`` section: where explanation records are kept, signed, and for how long."""
 
 import ssl
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,58 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from explain.store.database import Database
-    from streams.base.signing import Signer, Trusted
+    from explain.store.keys import Trusted, TrustedKey
+    from streams.base.signing import Signer
 
 _FILE = "explanations.db"
-_KEY = "audit-key.pem"
+KEY_NAME = "audit-key.pem"
 _TLS = ("disable", "prefer", "require", "verify-full")
+
+
+class TrustedKeyEntry(Section):
+    """One of ``store.trusted_keys``.
+
+    Attributes:
+        file: the public key in PEM.
+        since, until: numbers of the first and the last anchor that it may have signed; or the times
+            from which on, and before which. By default any.
+        shares: whether it signs beside ours, as that of a second sink does; else it is a former
+            one.
+    """
+
+    file: Path
+    since: int | datetime | date | None = None
+    until: int | datetime | date | None = None
+    shares: bool = False
+
+    def read(self) -> "TrustedKey":
+        """The key and its range.
+
+        Raises:
+            KeyFileError: the file holds none.
+        """
+        from explain.store.keys import TrustedKey
+        from streams.base.signing import read_public
+
+        since, until = self.since, self.until
+        return TrustedKey(
+            read_public(self.file),
+            first=since if isinstance(since, int) else 1,
+            last=until if isinstance(until, int) else None,
+            from_ms=None if isinstance(since, int) else _utc_ms(since),
+            to_ms=None if isinstance(until, int) else _utc_ms(until),
+            shares=self.shares,
+        )
+
+
+def _utc_ms(when: datetime | date | None) -> int | None:
+    if when is None:
+        return None
+    if not isinstance(when, datetime):
+        when = datetime.combine(when, time())
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return round(when.timestamp() * 1_000)
 
 
 class StoreSettings(Section):
@@ -33,7 +81,8 @@ class StoreSettings(Section):
         anchor_every: records after which an anchor is signed, or once `anchor_after` has passed.
         keep: records of older events may be purged; by default none.
         key_file: the private key that signs; made at the first use. By default in the data folder.
-        trusted_keys: public keys, in PEM, whose anchors count besides ours: those of former keys.
+        trusted_keys: public keys whose anchors count besides ours: files of former keys in PEM, or
+            `TrustedKeyEntry`, which says for how long, and of whom else.
         group: consumer group of the sink.
         max_batch: records in one transaction of the sink.
     """
@@ -44,7 +93,7 @@ class StoreSettings(Section):
     anchor_after: Duration = 60_000
     keep: Duration | None = None
     key_file: Path | None = None
-    trusted_keys: tuple[Path, ...] = ()
+    trusted_keys: tuple[Path | TrustedKeyEntry, ...] = ()
     group: Name = "weir-sink"
     max_batch: int = Field(default=500, ge=1, le=10_000)
 
@@ -64,8 +113,10 @@ class StoreSettings(Section):
         """
         from explain.store.database import Database
 
+        path = self.key_path(data_dir)
+        key = path if self.key_file is not None or path.exists() else None
         try:
-            return Database(*self._connection(data_dir), make=make)
+            return Database(*self._connection(data_dir), make=make, key=key)
         except ModuleNotFoundError as error:
             raise StoreError(
                 f"store.url: PostgreSQL needs {error.name}: pip install 'weir[postgres]'"
@@ -77,27 +128,35 @@ class StoreSettings(Section):
         Raises:
             StoreError: it can't be read, or others may read it.
         """
-        from streams.base.signing import KeyFileError, open_signer
+        from explain.store.keys import open_signer
 
-        try:
-            return open_signer(self.key_path(data_dir))
-        except KeyFileError as error:
-            raise StoreError(f"store.key_file: {error}") from error
+        return open_signer(self.key_path(data_dir))
 
     def trusted(self, data_dir: Path, *more: Path) -> "Trusted":
-        """The keys whose anchors count: ours if it is here, `trusted_keys`, and those in `more`.
+        """The keys whose anchors count: ours if it is here, those in `more`, and `trusted_keys`.
+
+        The first of them is the one in use, the others are former ones.
 
         Raises:
             StoreError: there is none, or one can't be read.
         """
-        from streams.base.signing import KeyFileError, Trusted, read_public
+        from explain.store.keys import Trusted, TrustedKey
+        from streams.base.signing import KeyFileError
 
+        entries = [
+            each if isinstance(each, TrustedKeyEntry) else TrustedKeyEntry(file=each)
+            for each in (*more, *self.trusted_keys)
+        ]
         try:
-            keys = [read_public(path) for path in (*self.trusted_keys, *more)]
+            keys = [each.read() for each in entries]
         except KeyFileError as error:
-            raise StoreError(str(error)) from error
+            raise StoreError(f"store.trusted_keys: {error}") from error
         if self.key_path(data_dir).exists():
-            keys.append(self.open_signer(data_dir).public)
+            ours = self.open_signer(data_dir).public
+            # Where it is listed, too, what stands there of how long it is trusted holds.
+            listed = [key for key in keys if key.public == ours]
+            others = [key for key in keys if key.public != ours]
+            keys = [*(listed or [TrustedKey(ours)]), *others]
         if not keys:
             raise StoreError(
                 f"store.key_file: there is no {self.key_path(data_dir)}: name a public key with "
@@ -106,9 +165,18 @@ class StoreSettings(Section):
             )
         return Trusted(keys)
 
+    @property
+    def is_default(self) -> bool:
+        """Whether the store is the SQLite file of the data folder."""
+        return self.url is None and self.url_file is None
+
+    def default_file(self, data_dir: Path) -> Path:
+        """Where that file is."""
+        return data_dir / _FILE
+
     def key_path(self, data_dir: Path) -> Path:
         """Where our private key is."""
-        return self.key_file or data_dir / _KEY
+        return self.key_file or data_dir / KEY_NAME
 
     def _connection(self, data_dir: Path) -> tuple["URL", dict[str, Any]]:
         """Where the database is, and the driver's further options.
@@ -121,7 +189,7 @@ class StoreSettings(Section):
 
         text = secret_of(self, "url")
         if text is None:
-            return URL.create("sqlite", database=str(data_dir / _FILE)), {}
+            return URL.create("sqlite", database=str(self.default_file(data_dir))), {}
         try:
             url = make_url(text)
         except (ArgumentError, ValueError):  # not chained: it shows the URL

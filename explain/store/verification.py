@@ -1,19 +1,23 @@
 """Verifying a store: both chains, the anchors, and a copy of the anchors that someone kept."""
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from explain.store.anchor_check import AnchorCheck
 from explain.store.chain import Chain, Head, genesis
 from explain.store.chain_check import ChainCheck
 from explain.store.database import Database
+from explain.store.errors import StoreError, TamperedError
 from explain.store.faults import Fault
+from explain.store.keys import Trusted
+from explain.store.roles.functions import rights_of
 from explain.store.tables import CHAINED
-from streams.base.signing import Trusted
+from explain.store.witness import Witness, compare
+from streams.base.clock import now_ms
 
 Step = Callable[[int, int], None]
 """Called with how many rows of how many were looked at."""
@@ -33,7 +37,8 @@ class Report:
         purged: the number of the last record that was purged.
         anchors: how many anchors have a right signature by a trusted key.
         unanchored: how many records at the end no anchor vouches for yet.
-        faults: the first of each part that has one; of records before that of acts, anchors, copy.
+        faults: the first of each part that has one; of records before that of acts, anchors, copy,
+            witness.
         others: numbers of further records where something is wrong, a thousand at most.
         other_count: how many of these there are. Where rows were moved up, it is all behind them.
     """
@@ -49,13 +54,24 @@ class Report:
     other_count: int
 
     @property
+    def tampered(self) -> tuple[Fault, ...]:
+        """What somebody did; a time that is wrong may be a clock's fault, and stays for good."""
+        return tuple(fault for fault in self.faults if fault.kind != "time")
+
+    @property
     def whole(self) -> bool:
         """Whether nothing is wrong."""
         return not self.faults
 
 
 def verify(
-    database: Database, trusted: Trusted, copy: Path | None = None, step: Step = silent
+    database: Database,
+    trusted: Trusted,
+    copy: Path | None = None,
+    step: Step = silent,
+    *,
+    clock: Callable[[], int] = now_ms,
+    witnesses: Iterable[Witness] = (),
 ) -> Report:
     """Look at every row of a store, as it is at one moment, in constant memory.
 
@@ -67,13 +83,21 @@ def verify(
         trusted: the keys whose anchors count.
         copy: an exported file of anchors; it shows if the store's end and its last anchors were
             cut off together.
+        clock: UTC milliseconds; nothing may have been signed or done later.
+        witnesses: what was known of the store elsewhere before this began.
 
     Raises:
-        StoreUnavailableError, StoreError: the database failed, or the copy can't be read.
+        StoreUnavailableError, StoreError: the database failed, the copy can't be read, or this
+            login may not see the store.
     """
     with database.reading() as connection:
-        anchored = AnchorCheck(connection, database.id, trusted=trusted, copy=copy)
+        rights = rights_of(connection)
+        if not (rights.reads and rights.lists):
+            raise StoreError("store.url: this login may not see the store: a keeper verifies it")
+        now = clock()
+        anchored = AnchorCheck(connection, database.id, trusted=trusted, copy=copy, now_ms=now)
         faults = anchored.run()
+        faults += _against(connection, database.id, witnesses)
         checked: dict[Chain, ChainCheck] = {}
         starts: dict[Chain, Head] = {
             "records": anchored.purged,
@@ -92,12 +116,13 @@ def verify(
                 step(before + sequence, total)
 
             signed = heapq.merge(*_places(anchored, chain), key=lambda head: head.sequence)
-            checked[chain] = ChainCheck(connection, chain, start=start, signed=signed)
+            checked[chain] = ChainCheck(connection, chain, start=start, signed=signed, now_ms=now)
             checked[chain].run(reached)
             done += last[chain] - start.sequence
-    faults += [each.fault for each in checked.values() if each.fault is not None]
-    order = ("records", "acts", "anchors", "copy")
-    faults.sort(key=lambda fault: order.index(fault.part))
+    found = [fault for each in checked.values() for fault in (each.fault, each.late)]
+    faults += [fault for fault in found if fault is not None]
+    order = ("records", "acts", "anchors", "copy", "witness")
+    faults.sort(key=lambda fault: (order.index(fault.part), fault.kind == "time"))
     records, acts = checked["records"], checked["acts"]
     return Report(
         store=database.id,
@@ -110,6 +135,18 @@ def verify(
         others=tuple(records.others),
         other_count=records.other_count,
     )
+
+
+def _against(connection: Connection, store: str, witnesses: Iterable[Witness]) -> list[Fault]:
+    """What the first witness says that does not hold of the store any more."""
+    for witness in witnesses:
+        try:
+            fault = compare(connection, store, witness)
+        except TamperedError:  # the last anchor is none, which is a fault of its own
+            return []
+        if fault is not None:
+            return [fault]
+    return []
 
 
 def _places(check: AnchorCheck, chain: Chain) -> Iterator[Iterator[Head]]:

@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from explain.store.anchors import Anchor
 from explain.store.appending import Appended, Appender, Refused
 from explain.store.errors import StoreUnavailableError
+from explain.store.witness import Witness
+from explain.workers.kafka_witness import KafkaWitness
 from streams.base.bounded_calls import StoppedError
 from streams.base.clock import now_ms
 from streams.dead_letters.writer import dead_letters_of
@@ -30,7 +32,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _POLL_S = 0.5
-_ANCHOR_S = 1.0
+_ANCHOR_S = 0.5
+"""A person may be waiting for a signature."""
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 30.0
 _LEAVING_S = 60.0
@@ -72,6 +75,7 @@ class ExplanationSink:
         topic: of the explanations.
         max_batch: records in one transaction.
         tolerant: see `PositionCheck`.
+        accepted_by: see `KafkaWitness`.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class ExplanationSink:
         appender: Appender,
         metrics: SinkMetrics,
         tolerant: bool = False,
+        accepted_by: str = "",
     ) -> None:
         self._kafka = kafka
         self._tolerant = tolerant
@@ -94,6 +99,9 @@ class ExplanationSink:
         self._max_batch = max_batch
         self._appender = appender
         self._metrics = metrics
+        self._witness = KafkaWitness(
+            kafka, group=group, topic=topic, appender=appender, accepted_by=accepted_by
+        )
         self._came: list[Message] = []
         self._looked_at = 0.0
         self._reader: GroupReader | None = None  # from `run` on
@@ -113,7 +121,7 @@ class ExplanationSink:
         """Store what comes until `stop` is set; then sign for all of it.
 
         Raises:
-            TamperedError: the end of the store was cut off.
+            TamperedError: the store is not as it was, or behind what Kafka witnesses of it.
             StoreError: it can't be written to.
             StoppedError: the database is away; the next start signs for the last records.
             PublishError: a dead letter did not arrive.
@@ -128,6 +136,7 @@ class ExplanationSink:
             tolerant=self._tolerant,
         )
         check.run(stop, _LEAVING_S)
+        self._witness.hear(stop)
         try:
             with (
                 GroupReader(
@@ -149,8 +158,7 @@ class ExplanationSink:
             if self._came:
                 self._store(reader, letters, stop)
             self._look_around(reader, stop)
-        self._commit(reader, reader.drained())
-        self._sign_all()
+        self._sign_all(reader)
 
     def _store(self, reader: GroupReader, letters: Publisher, stop: Event) -> None:
         """Take in what came; if we are stopped first, it comes again at the next start."""
@@ -173,7 +181,7 @@ class ExplanationSink:
         ):
             self._metrics.records.labels(outcome).inc(count)
         self._reject(letters, messages, done.refused)
-        self._commit(reader, reader.positions(messages))
+        self._commit(reader, reader.positions(messages), done.witness)
 
     def _insist(self, action: Callable[[], T], reader: GroupReader, stop: Event) -> T | None:
         """Do it as soon as the database lets us; None if we are stopped before."""
@@ -222,11 +230,19 @@ class ExplanationSink:
             letters.send(out.topic, value, key, headers=headers)
         letters.flush()
 
-    def _commit(self, reader: GroupReader, positions: list[TopicPartition]) -> None:
+    def _note_witness(self, reader: GroupReader, witness: Witness) -> None:
+        """See that Kafka knows how far the store is, and which partitions are drained."""
+        due = [*self._witness.due(reader, witness), *reader.drained()]
+        ends = {(each.topic, each.partition): each for each in due}
+        self._commit(reader, list(ends.values()), witness)
+
+    def _commit(
+        self, reader: GroupReader, positions: list[TopicPartition], witness: Witness
+    ) -> None:
         if not positions:
             return
         try:
-            reader.commit(positions)
+            self._witness.commit(reader, positions, witness)
         except KafkaException as error:
             if is_denial(error.args[0]):
                 raise
@@ -242,12 +258,15 @@ class ExplanationSink:
             return
         self._looked_at = monotonic()
         self._note_anchor(self._insist(self._appender.anchor, reader, stop))
-        self._commit(reader, reader.drained())
+        witness = self._insist(self._appender.witness, reader, stop)
+        if witness is not None:
+            self._note_witness(reader, witness)
         self._metrics.lag = reader.lag
 
-    def _sign_all(self) -> None:
+    def _sign_all(self, reader: GroupReader) -> None:
         try:
             self._note_anchor(self._appender.anchor(now=True))
+            self._note_witness(reader, self._appender.witness())
         except StoreUnavailableError as error:
             raise StoppedError(f"{error}; the next start signs for the last records") from error
 

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from confluent_kafka.admin import AdminClient
 from rich.table import Table
 
-from explain.writing.key_ring import KeyRing
 from streams.base.clock import now_ms
 from streams.base.section import format_duration
 from streams.dead_letters.erase import ErasePlan, Eraser
@@ -18,7 +17,8 @@ from streams.kafka.topics.retention import retention_of
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
 from weir.cli.dates import moment
 from weir.cli.dead_letter_options import YesOption
-from weir.commands.explanations.tokens import FieldOption, ValueArgument, identifier_of
+from weir.commands.explanations.audit_hold import ByOption, NoteOption
+from weir.commands.explanations.tokens import FieldOption, ValueArgument, erase_token, identifier_of
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import admitted, usage
 
@@ -42,6 +42,8 @@ def erase(
     value: ValueArgument,
     field: FieldOption = None,
     yes: YesOption = False,
+    by: ByOption = None,
+    note: NoteOption = "",
     config: ConfigOption = None,
     as_json: JsonOption = False,
     no_progress: QuietOption = False,
@@ -63,7 +65,7 @@ def erase(
     show = not (as_json or no_progress)
     with named_denials(kafka, needed), progress_bar("reading dead letters", show) as step:
         plan = eraser.run(step) if yes else eraser.plan(step)
-    token = _token(settings, field, identifier, yes)
+    token = _token(settings, field, identifier, yes, by, note)
     left = _remaining(settings, admin, plan)
     if as_json:
         print_json(
@@ -82,16 +84,16 @@ def erase(
     stdout.print(_table(left))
 
 
-def _token(settings: Settings, field: str, identifier: int | str, yes: bool) -> str:
-    path = settings.explain.key_ring
-    if path is None:
+def _token(
+    settings: Settings, field: str, identifier: int | str, yes: bool, by: str | None, note: str
+) -> str:
+    if settings.explain.key_ring is None:
         return "there is none: explain.key_ring names no key ring"
-    with KeyRing(path) as ring:
-        if ring.known(field, identifier) is None:
-            return "there is none"
-        if not yes:
-            return "would be made unlinkable; --yes does it"
-        ring.erase(field, identifier)
+    known, erased = erase_token(settings, field, identifier, yes=yes, by=by, note=note)
+    if not known:
+        return "there is none"
+    if not erased:
+        return "would be made unlinkable; --yes does it"
     return "can't be linked any more; erase it from copies of the key ring, too"
 
 

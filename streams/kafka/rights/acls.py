@@ -35,6 +35,7 @@ class Process(StrEnum):
     VIEWER = "viewer"
     EXPLAINER = "explainer"
     SINK = "sink"
+    AUDITOR = "auditor"
     FIDELITY = "fidelity"
     LABELLER = "labeller"
 
@@ -52,6 +53,7 @@ COMMANDS: dict[Process, list[str]] = {
     Process.VIEWER: ["weir models serving", "weir policy show"],
     Process.EXPLAINER: ["weir explainer"],
     Process.SINK: ["weir sink"],
+    Process.AUDITOR: ["weir audit verify"],
     Process.FIDELITY: ["weir fidelity"],
     Process.LABELLER: ["weir label"],
 }
@@ -299,6 +301,13 @@ def _sink(usage: Usage) -> list[Acl]:
     ]
 
 
+def _auditor(usage: Usage) -> list[Acl]:
+    return [
+        Acl("Describe", "topic", usage.topics.explanations, why="which partitions it has"),
+        Acl("Describe", "group", usage.sink_group, why="what sinks noted beside their offsets"),
+    ]
+
+
 def _fidelity(usage: Usage) -> list[Acl]:
     return [Acl("Read", "topic", usage.topics.feature_log, why="what was flagged")]
 
@@ -320,6 +329,7 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.VIEWER: _viewer,
     Process.EXPLAINER: _explainer,
     Process.SINK: _sink,
+    Process.AUDITOR: _auditor,
     Process.FIDELITY: _fidelity,
     Process.LABELLER: _labeller,
 }

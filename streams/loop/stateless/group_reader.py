@@ -169,6 +169,14 @@ class GroupReader(ClosedAtEnd):
             if reading.due > reading.committed
         ]
 
+    def committed(self) -> list[TopicPartition]:
+        """Where the group is in partitions that are ours, as far as it has committed anything."""
+        return [
+            TopicPartition(*place, reading.committed)
+            for place, reading in self._reading.items()
+            if reading.committed >= 0
+        ]
+
     def note_committed(self, positions: Iterable[TopicPartition]) -> None:
         """Remember what the group knows now."""
         for each in positions:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from store_world import open_store
 
 from explain.store.database import Database
-from explain.store.settings import StoreSettings
 from tests.postgres_server import Postgres, fetch_postgres
 
 OpenDatabase = Callable[[], Database]
@@ -30,7 +30,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def database(store_url: str) -> Iterator[Database]:
+def database(store_url: str, tmp_path: Path) -> Iterator[Database]:
     """An open store."""
-    with StoreSettings(url=store_url).open_database(Path()) as database:
+    with open_store(tmp_path, store_url) as database:
         yield database

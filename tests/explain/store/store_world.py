@@ -1,20 +1,36 @@
 """What tests of the store share: records, a clock, keys."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from explain.store.appending import Appender
 from explain.store.database import Database
-from streams.base.signing import Signer, Trusted
+from explain.store.keys import Trusted
+from explain.store.settings import StoreSettings
+from streams.base.atomic_file import write_atomic
+from streams.base.signing import Signer
 
 DAY_MS = 86_400_000
 T0 = 1_750_000_000_000
 
-SIGNER = Signer(Ed25519PrivateKey.generate())
+_KEY = Ed25519PrivateKey.generate()
+SIGNER = Signer(_KEY)
 TRUSTED = Trusted([SIGNER.public])
+
+
+def open_store(folder: Path, url: str | None = None) -> Database:
+    """A store whose key is SIGNER, by default in SQLite."""
+    key = folder / "audit-key.pem"
+    folder.mkdir(exist_ok=True)
+    if not key.exists():
+        pem = _KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        write_atomic(key, pem, mode=0o600, replace=False)
+    return StoreSettings(url=url, key_file=key).open_database(folder)
 
 
 def record(number: int, **changes: Any) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from records import EVENT, a_record
 from sqlalchemy import func, select
-from store_world import DAY_MS, SIGNER, T0, TRUSTED, Clock, appender, record
+from store_world import SIGNER, TRUSTED, Clock, appender, open_store, record
 
 from explain.record.record import canonical
 from explain.store.appending import Appender
@@ -18,7 +18,6 @@ from explain.store.chain import genesis, link_hash
 from explain.store.database import Database
 from explain.store.errors import StoreError, StoreUnavailableError, TamperedError
 from explain.store.queries import Query, Reader
-from explain.store.retention import Retention
 from explain.store.settings import StoreSettings
 from explain.store.tables import anchors, records
 from explain.store.verification import verify
@@ -83,7 +82,7 @@ def test_the_same_again_changes_nothing_and_others_under_its_id_are_refused(
 def test_what_is_no_record_is_refused_with_the_key_at_fault(
     tmp_path: Path, changes: dict, names: str
 ) -> None:
-    with StoreSettings().open_database(tmp_path) as database:
+    with open_store(tmp_path) as database:
         (refused,) = appender(database).append([record(0, **changes)]).refused
     assert not refused.conflict
     assert f"$.{names}" in refused.detail
@@ -91,7 +90,7 @@ def test_what_is_no_record_is_refused_with_the_key_at_fault(
 
 def test_a_record_nested_too_deep_is_refused_and_ends_nothing(tmp_path: Path) -> None:
     deep = record(0).removesuffix(b"}") + b',"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}"
-    with StoreSettings().open_database(tmp_path) as database:
+    with open_store(tmp_path) as database:
         done = appender(database).append([deep, record(1)])
     assert (done.stored, [each.position for each in done.refused]) == (1, [0])
 
@@ -247,35 +246,6 @@ def test_a_database_that_goes_away_is_told_from_one_that_is_wrong(postgres: Post
     with pytest.raises(StoreError, match="does not exist") as wrong:
         StoreSettings(url=url + "x").open_database(Path())
     assert not isinstance(wrong.value, StoreUnavailableError)
-
-
-def test_each_role_needs_no_more_rights_than_the_docs_say(postgres: Postgres) -> None:
-    url = postgres.database()
-    name = url.rpartition("/")[2]
-    StoreSettings(url=url).open_database(Path()).close()
-    sink, analyst, keeper = (f"{role}_{name}" for role in ("sink", "analyst", "keeper"))
-    for statement in (
-        f"CREATE ROLE {sink} LOGIN; CREATE ROLE {analyst} LOGIN; CREATE ROLE {keeper} LOGIN",
-        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {sink}, {analyst}, {keeper}",
-        f"GRANT INSERT ON weir_records, weir_anchors TO {sink}",
-        f"GRANT INSERT ON weir_acts TO {analyst}",
-        f"GRANT INSERT ON weir_acts, weir_anchors TO {keeper}",
-        f"GRANT DELETE ON weir_records TO {keeper}",
-    ):
-        postgres.execute(statement, name)
-    with StoreSettings(url=url.replace("weir@", f"{sink}@")).open_database(Path()) as database:
-        assert appender(database, every=2).append([record(0), record(1)]).anchor is not None
-        with pytest.raises(StoreError, match="denied"), database.writing() as connection:
-            connection.execute(records.delete())
-        with pytest.raises(StoreError, match="denied"):  # it can't be logged, so it is not shown
-            Reader(database, "ada").find(Query())
-    with StoreSettings(url=url.replace("weir@", f"{analyst}@")).open_database(Path()) as database:
-        assert Reader(database, "ada").find(Query(event_id="1")) == [record(1)]
-        assert verify(database, TRUSTED).whole
-        with pytest.raises(StoreError, match="denied"):
-            appender(database).append([record(2)])
-    with StoreSettings(url=url.replace("weir@", f"{keeper}@")).open_database(Path()) as database:
-        assert Retention(database, "kim").purge(T0 + 9 * DAY_MS, SIGNER, TRUSTED).records == 2
 
 
 def test_sqlite_that_is_locked_is_unavailable_and_one_that_is_no_database_is_wrong(

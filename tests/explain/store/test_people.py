@@ -3,11 +3,13 @@
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 from sqlalchemy import func, select
-from store_world import DAY_MS, SIGNER, T0, TRUSTED, Clock, appender, record
+from store_world import DAY_MS, SIGNER, T0, TRUSTED, Clock, appender, open_store, record
 
+from explain.store.act_book import ActBook
 from explain.store.acts import add_act
 from explain.store.anchors import export_line, last_anchor, stored_anchors
 from explain.store.database import Database
@@ -15,10 +17,12 @@ from explain.store.errors import StoreError, TamperedError
 from explain.store.queries import Query, Reader, list_acts
 from explain.store.retention import Hold, Retention
 from explain.store.settings import StoreSettings
-from explain.store.tables import records, stores
+from explain.store.tables import acts, records, stores
 from explain.store.verification import verify
 
 NUMBERS = range(20)
+LOGIN = {"sqlite": "", "postgr": "weir as "}
+"""What PostgreSQL knows better than whoever says who they are."""
 
 
 def fill(database: Database) -> Database:
@@ -38,7 +42,7 @@ def filled(database: Database) -> Database:
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[Database]:
     """A filled store in SQLite, for what does not depend on the database."""
-    with StoreSettings().open_database(tmp_path) as database:
+    with open_store(tmp_path) as database:
         yield fill(database)
 
 
@@ -56,7 +60,8 @@ def test_a_read_gives_the_bytes_and_is_logged(filled: Database) -> None:
     assert reader.get(identity) == record(3)
     assert reader.get("0" * 32) is None
     ((first, read), (second, missed)) = list_acts(filled)
-    assert (first, read.kind, read.who, read.time, read.count) == (1, "read", "ada", T0 + 5, 1)
+    assert (first, read.kind, read.time, read.count) == (1, "read", T0 + 5, 1)
+    assert read.name == f"{LOGIN[filled.place[:6]]}ada"
     assert (read.what, read.note) == ({"id": identity, "limit": 1}, "complaint 7")
     assert (second, missed.count) == (2, 0)
     assert [number for number, _ in list_acts(filled, after=1)] == [2]
@@ -84,15 +89,60 @@ def test_who_does_not_say_who_they_are_reads_nothing(local: Database) -> None:
     assert list(list_acts(local)) == []
 
 
-def test_reads_come_under_an_anchor_too(local: Database) -> None:
-    Reader(local, "ada", clock=Clock()).find(Query())
-    anchor = appender(local).anchor(now=True)
-    assert anchor is not None
-    assert (anchor.acts.sequence, anchor.records.sequence) == (1, 20)
-    with local.writing() as connection:
-        connection.exec_driver_sql("DELETE FROM weir_acts")
-    (fault,) = verify(local, TRUSTED).faults
-    assert (fault.part, fault.kind, fault.sequence) == ("acts", "truncated", 1)
+def test_an_act_is_signed_at_once_so_that_nobody_takes_it_back(filled: Database) -> None:
+    retention = Retention(filled, "ada", Clock())
+    for number, act in enumerate(
+        (
+            lambda: Reader(filled, "ada", clock=Clock()).find(Query()),
+            lambda: retention.add(Hold(event_id="19"), ""),
+            lambda: retention.release(2, ""),
+            lambda: ActBook(filled, "ada", Clock()).do("erase", {"field": "card"}, 1, ""),
+            lambda: retention.purge(T0 + 6 * DAY_MS, SIGNER, TRUSTED),
+        ),
+        1,
+    ):
+        act()
+        with filled.reading() as connection:
+            anchor = last_anchor(connection)
+        assert anchor is not None
+        assert (anchor.acts.sequence, anchor.records.sequence) == (number, 20)
+        with filled.writing() as connection:
+            last = acts.c.sequence == number
+            (row,) = connection.execute(select(acts).where(last)).all()
+            connection.execute(acts.delete().where(last))
+        (fault,) = verify(filled, TRUSTED).faults
+        assert (fault.part, fault.kind, fault.sequence) == ("acts", "truncated", number)
+        with filled.writing() as connection:
+            connection.execute(acts.insert(), row._asdict())
+    assert verify(filled, TRUSTED).whole
+
+
+def test_without_the_key_an_act_waits_until_the_sink_has_signed_it(
+    filled: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "audit-key.pem").unlink()
+    assert filled.signer() is None
+    hasty = Reader(filled, "ada", clock=Clock(), patience_s=0)
+    with pytest.raises(StoreError, match=r"act 1 .* no anchor .* nothing is shown"):
+        hasty.find(Query())
+    stop = Event()
+
+    def sign() -> None:
+        while not stop.wait(0.01):
+            appender(filled).anchor()
+
+    sink = Thread(target=sign)
+    sink.start()
+    try:
+        assert len(Reader(filled, "ada", clock=Clock()).find(Query())) == 20
+    finally:
+        stop.set()
+        sink.join()
+    assert verify(filled, TRUSTED).whole
+    with filled.writing() as connection:
+        connection.execute(acts.delete().where(acts.c.sequence == 2))
+    (fault,) = verify(filled, TRUSTED).faults
+    assert (fault.part, fault.kind, fault.sequence) == ("acts", "truncated", 2)
 
 
 def test_a_purge_removes_whole_segments_and_the_rest_verifies(
@@ -165,7 +215,7 @@ def test_a_hold_stops_a_purge_until_it_is_released(filled: Database) -> None:
         assert (active.number, active.hold, active.who, active.note) == (
             number,
             hold,
-            "ada",
+            f"{LOGIN[filled.place[:6]]}ada",
             "court order 4711",
         )
         plan = retention.plan(before_ms)

@@ -1,120 +1,26 @@
 """The sink: each explanation is stored once, whatever fails when."""
 
-import threading
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from time import monotonic, sleep
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
-from group_lag import group_lag
-from prometheus_client import CollectorRegistry
-from sqlalchemy import select
-from store_world import SIGNER, TRUSTED, record
+from confluent_kafka import Producer
+from sink_world import World, stored, wait_for
+from store_world import SIGNER, TRUSTED, open_store, record
 
 from explain.store.appending import Appender
-from explain.store.database import Database
 from explain.store.errors import StoreUnavailableError, TamperedError
 from explain.store.settings import StoreSettings
 from explain.store.tables import records
 from explain.store.verification import verify
-from explain.workers.sink import ExplanationSink, SinkMetrics
 from streams.base.bounded_calls import StoppedError
-from streams.dead_letters.reader import DeadLetterReader, StoredDeadLetter
-from streams.kafka.client import KafkaSettings
-from streams.kafka.records.publisher import Publisher
 from tests.postgres_server import Postgres
 from tests.raw_producer import produce_unreadable
-
-
-class World:
-    """Topics, and a sink that reads them into a database."""
-
-    def __init__(self, kafka: str, topics: list[str]) -> None:
-        self.kafka = KafkaSettings(bootstrap_servers=kafka)
-        self.topic, self.dead_letters = topics
-        self.group = f"sink-{uuid.uuid4().hex}"
-        self.registry = CollectorRegistry()
-        self.metrics = SinkMetrics(self.registry)
-
-    def publish(self, *values: bytes | None) -> None:
-        with Publisher(self.kafka) as publisher:
-            for value in values:
-                publisher.send(self.topic, value, "token")
-            publisher.flush()
-
-    def sink(self, database: Database) -> ExplanationSink:
-        appender = Appender(database, SIGNER, anchor_every=1_000, anchor_after_ms=10**13)
-        return ExplanationSink(
-            self.kafka,
-            topic=self.topic,
-            dead_letters=self.dead_letters,
-            group=self.group,
-            max_batch=100,
-            appender=appender,
-            metrics=self.metrics,
-        )
-
-    @contextmanager
-    def sinking(
-        self, database: Database, sink: ExplanationSink | None = None
-    ) -> Iterator[list[Exception]]:
-        sink = sink or self.sink(database)
-        stop = threading.Event()
-        failed: list[Exception] = []
-
-        def run() -> None:
-            try:
-                sink.run(stop)
-            except Exception as error:
-                failed.append(error)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield failed
-        finally:
-            stop.set()
-            thread.join(60)
-            assert not thread.is_alive()
-        if failed:
-            raise failed[0]
-
-    def metric(self, name: str, **labels: str) -> float:
-        return self.registry.get_sample_value(name, labels) or 0.0
-
-    def committed(self) -> int:
-        consumer = Consumer(self.kafka.consumer_config(group_id=self.group))
-        (place,) = consumer.committed([TopicPartition(self.topic, 0)], timeout=30)
-        consumer.close()
-        return place.offset
-
-    def lag(self) -> dict[int, int | None]:
-        return group_lag(self.kafka.bootstrap_servers, self.group, self.topic)
-
-    def letters(self) -> list[StoredDeadLetter]:
-        return list(DeadLetterReader(self.kafka, self.dead_letters).letters({}))
 
 
 @pytest.fixture
 def world(kafka: str, make_topics: Callable[..., list[str]]) -> World:
     return World(kafka, make_topics("explanations", "dead-letters"))
-
-
-def stored(database: Database) -> list[bytes]:
-    with database.reading() as connection:
-        return list(
-            connection.execute(select(records.c.body).order_by(records.c.sequence)).scalars()
-        )
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = monotonic() + 60
-    while not condition():
-        assert monotonic() < deadline, "waited in vain"
-        sleep(0.05)
 
 
 def test_records_are_stored_once_and_the_rest_goes_to_the_dead_letters(
@@ -124,7 +30,7 @@ def test_records_are_stored_once_and_the_rest_goes_to_the_dead_letters(
     conflict = record(3, decision__outcome="review")
     world.publish(*good[:200], b"no json", None, conflict, good[0], *good[200:])
     produce_unreadable(world.kafka.bootstrap_servers, world.topic)
-    with StoreSettings().open_database(tmp_path) as database:
+    with open_store(tmp_path) as database:
         with world.sinking(database):
             wait_for(lambda: world.metric("weir_store_records_total", outcome="stored") == 250)
             wait_for(lambda: world.committed() == 259)
@@ -151,7 +57,7 @@ def test_what_was_stored_but_not_committed_in_kafka_is_passed_over(
 ) -> None:
     good = [record(number) for number in range(20)]
     world.publish(*good)
-    with StoreSettings().open_database(tmp_path) as database:
+    with open_store(tmp_path) as database:
         Appender(database, SIGNER, anchor_every=1_000, anchor_after_ms=10**13).append(
             good[:12]
         )  # and then it was killed
@@ -170,7 +76,7 @@ def test_a_group_at_rest_has_no_lag(world: World, tmp_path: Path) -> None:
     """Who explains writes in transactions: behind the last record stands a marker."""
     producer = Producer(world.kafka.producer_config(transactional_id=world.group))
     producer.init_transactions(30)
-    with StoreSettings().open_database(tmp_path) as database:
+    with open_store(tmp_path) as database:
         sink = world.sink(database)
         assert sink.waits_for() != []
         with world.sinking(database, sink):
@@ -216,7 +122,7 @@ def test_a_sink_that_can_not_sign_when_it_is_stopped_says_so(
         raise StoreUnavailableError("the database is away")
 
     def stop_while_it_is_away() -> None:
-        with StoreSettings().open_database(tmp_path) as database, world.sinking(database):
+        with open_store(tmp_path) as database, world.sinking(database):
             world.publish(record(0))
             wait_for(lambda: world.committed() == 1)
             monkeypatch.setattr(Appender, "anchor", away)
@@ -228,7 +134,7 @@ def test_a_sink_that_can_not_sign_when_it_is_stopped_says_so(
 def test_a_store_that_was_cut_off_ends_it_before_it_covers_the_trace(
     world: World, tmp_path: Path
 ) -> None:
-    with StoreSettings().open_database(tmp_path) as database:
+    with open_store(tmp_path) as database:
         Appender(database, SIGNER, anchor_every=1, anchor_after_ms=0).append([record(0), record(1)])
         with database.writing() as connection:
             connection.execute(records.delete().where(records.c.sequence == 2))

@@ -14,7 +14,6 @@ from unicodedata import category
 import pytest
 import typer
 from confluent_kafka import KafkaError, KafkaException
-from inference.control.reports import Outcome, ScorerReport
 from prometheus_client import CollectorRegistry
 from rich.console import Group
 from rich.live import Live
@@ -22,6 +21,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from inference.control.reports import Outcome, ScorerReport
 from inference.importing.static.refusal import ImportRefusedError
 from streams.base.errors import WeirError
 from streams.base.safe_text import safe_lines, visible

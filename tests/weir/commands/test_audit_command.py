@@ -43,7 +43,7 @@ def record(number: int) -> bytes:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Settings with a store of twelve records, one a day, and anchors at 4, 8 and 12."""
+    """A store of twelve records, one a day, with anchors at 4, 8 and 12, and one of a read."""
     path = write_settings(tmp_path / "weir.toml")
     settings = load_settings(path)
     with settings.store.open_database(settings.data_dir) as database:
@@ -62,14 +62,22 @@ def tamper(config: Path, statement: str) -> None:
 
 
 def test_verify_says_whole_or_names_the_record(run: Run, config: Path) -> None:
-    assert run("audit", "verify", "-c", config) == (0, "whole: 12 records, 1 acts, 3 anchors\n", "")
+    code, out, err = run("audit", "verify", "-c", config)
+    whole, witness = out.splitlines()
+    assert (code, whole, err) == (0, "whole: 12 records, 1 acts, 4 anchors", "")
+    assert "Kafka does not say how far the store was, so only a copy of the anchors" in witness
+    code, out, _ = run("audit", "verify", "-c", config, "--no-witness")
+    assert (code, out.splitlines()[1]) == (0, "Kafka was not asked what it witnesses of the store")
+    code, out, err = run("audit", "verify", "-c", config, "--witness")
+    assert (code, out) == (3, "")
+    assert "what Kafka witnesses of the store" in err
     tamper(
         config,
         "UPDATE weir_records SET body = replace(body, 'review', 'revieW') WHERE sequence = 6",
     )
     code, out, err = run("audit", "verify", "-c", config)
     assert (code, err) == (1, "")
-    first, rest = out.splitlines()
+    first, rest, _ = out.splitlines()
     assert (
         first == f"TAMPERED: record 6 ({5:032x}) changed: its bytes do not have its hash any more"
     )
@@ -86,7 +94,7 @@ def test_a_copy_of_the_anchors_and_a_public_key_are_enough_elsewhere(
     copy, public = tmp_path / "anchors.jsonl", tmp_path / "public.pem"
     assert run("audit", "anchors", "-c", config, "--out", copy)[0] == 0
     assert run("audit", "anchors", "-c", config)[1] == copy.read_text()
-    assert len(run("audit", "anchors", "-c", config, "--after", 2)[1].splitlines()) == 1
+    assert len(run("audit", "anchors", "-c", config, "--after", 3)[1].splitlines()) == 1
     assert run("audit", "key", "-c", config, "--out", public)[0] == 0
     (tmp_path / "data" / "audit-key.pem").unlink()
     code, _, err = run("audit", "verify", "-c", config)
@@ -109,13 +117,13 @@ def test_a_copy_is_not_written_over_by_less(run: Run, config: Path) -> None:
     for _ in range(2):  # what is there already stands in its own way no more than it has to
         assert run(*anchors)[0] == 0
     kept = copy.read_bytes()
-    assert kept.count(b"\n") == 3
+    assert kept.count(b"\n") == 4
     code, _, err = run(*anchors, "--after", 2)
     assert (code, ">> " in err, copy.read_bytes()) == (2, True, kept)
-    tamper(config, "DELETE FROM weir_anchors WHERE number = 3")
+    tamper(config, "DELETE FROM weir_anchors WHERE number = 4")
     code, _, err = run(*anchors)
     assert code == 1
-    assert "does not have its anchor 3 any more" in err
+    assert "does not have its anchor 4 any more" in err
     assert copy.read_bytes() == kept
     tamper(config, "UPDATE weir_anchors SET body = x'00' WHERE number = 2")
     assert run(*anchors)[0] == 1
@@ -213,6 +221,16 @@ def test_mistakes_end_in_one_line(
         assert word in err
 
 
+def test_roles_are_printed_for_postgresql_and_refused_in_sqlite(run: Run, config: Path) -> None:
+    code, out, _ = run("audit", "roles", "-c", config, "--analyst", 'odd"name')
+    assert code == 0
+    assert 'TO "odd""name", "weir_keeper"' in out
+    assert "{" not in out.replace("'{acts,sequence}'", "")
+    code, _, err = run("audit", "roles", "-c", config, "--apply")
+    assert code == 1
+    assert "roles need PostgreSQL" in err
+
+
 def test_a_database_that_does_not_answer_is_exit_code_3(run: Run, tmp_path: Path) -> None:
     path = write_settings(
         tmp_path / "weir.toml", store={"url": "postgresql://weir:hunter2@127.0.0.1:1/db"}
@@ -233,8 +251,9 @@ def test_the_sink_stores_and_stops(
         topics={"explanations": explanations, "dead_letters": letters, "partitions": 2},
         store={"group": f"sink-{uuid.uuid4().hex}"},
     )
+    sink = [sys.executable, "-m", "weir", "sink", "-c", str(config), "--metrics-port", "0"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "weir", "sink", "-c", str(config), "--metrics-port", "0"],
+        sink,
         stderr=subprocess.PIPE,
         text=True,
         env=environment(PYTHONPATH=str(Path(__file__).parents[3])),
@@ -255,3 +274,26 @@ def test_the_sink_stores_and_stops(
     assert "under an anchor" in process.stderr.read()
     said = json.loads(run("audit", "verify", "-c", config, "--json")[1])
     assert (said["whole"], said["records"], said["unanchored"]) == (True, 30, 0)
+    assert said["witness"]["heard"]
+    assert "record 30 and act 0" in said["witness"]["said"]
+    tamper(config, "DELETE FROM weir_records WHERE sequence > 0")
+    tamper(config, "DELETE FROM weir_anchors")
+    code, out, _ = run("audit", "verify", "-c", config)
+    assert (code, "TAMPERED: witness of anchor" in out) == (1, True)
+    for more, expected in (([], 1), (["--accept-store"], 0)):
+        again = subprocess.Popen(
+            [*sink, *more],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(PYTHONPATH=str(Path(__file__).parents[3])),
+        )
+        assert again.stderr is not None
+        while more and "going on over a store that is behind" not in (
+            line := again.stderr.readline()
+        ):
+            assert line, "it ended"
+        if more:
+            again.send_signal(signal.SIGTERM)
+        assert again.wait(60) == expected
+    assert "accept acts=0 anchor=" in run("audit", "log", "-c", config)[1]
+    assert run("audit", "verify", "-c", config, "--witness")[0] == 0

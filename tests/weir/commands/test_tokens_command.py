@@ -56,6 +56,23 @@ def test_a_token_is_looked_up_and_erased(run, config, ring, monkeypatch):
     assert "nothing to erase" in run("tokens", "erase", "373", "-c", config)[1]
 
 
+def test_the_store_keeps_who_erased_and_not_whom(run, config, ring):
+    run("tokens", "make", "-c", config)
+    with KeyRing(ring) as opened:
+        tokens = [opened.token("customer_id", number) for number in (373, 374)]
+    assert run("tokens", "erase", "373", "--yes", "-c", config)[0] == 0
+    assert list(config.parent.rglob("*.db")) == []  # there is no store, and none is made for it
+    run("audit", "key", "-c", config)
+    run("audit", "log", "-c", config)
+    asked = ("tokens", "erase", "374", "--by", "ada", "--note", "request 8", "-c", config)
+    assert run(*asked)[0] == 0
+    assert run("audit", "log", "-c", config)[1] == "nobody has read anything yet\n"
+    assert run(*asked, "--yes")[0] == 0
+    said = run("audit", "log", "-c", config)[1]
+    assert "ada  erase field=customer_id  1  request 8" in " ".join(said.split(" ")[4:])
+    assert not any(token in said or "374" in said for token in tokens)
+
+
 def test_a_string_is_taken_as_it_is(run, config, ring):
     run("tokens", "make", "-c", config)
     with KeyRing(ring) as opened:

@@ -304,6 +304,26 @@ def test_who_only_looks_can_not_command(world: World, run: Run) -> None:
             world.take_away("nobody", acl)
 
 
+def test_an_auditor_hears_the_witness_with_just_the_rights_to(world: World, run: Run) -> None:
+    assert run("admin", "topics").code == 0
+    acls = world.needs(Process.AUDITOR)
+    hears = ("audit", "verify", "--witness")
+    assert "what Kafka witnesses of the store: " in run("nobody", *hears).err
+    world.grant("nobody", acls)
+    try:
+        said = run("nobody", *hears)
+    finally:
+        for acl in acls:
+            world.take_away("nobody", acl)
+    assert "name a public key" in said.err  # it has heard, and goes on to what is not here
+    for acl in acls:
+        world.grant("nobody", [acl])
+        try:
+            assert "`weir acls --process auditor`" in run("nobody", *hears).err
+        finally:
+            world.take_away("nobody", acl)
+
+
 def test_requeuing_without_the_right_to_its_transactional_id_says_so(
     world: World, run: Run
 ) -> None:

@@ -30,6 +30,8 @@ from weir.cli.dates import moment, parse_time_ms
 from weir.cli.login import login_or
 from weir.commands.explanations.audit_hold import ByOption, NoteOption
 from weir.commands.explanations.audit_hold import app as hold_app
+from weir.commands.explanations.audit_roles import roles
+from weir.commands.explanations.audit_witness import hear
 from weir.config.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -41,6 +43,7 @@ app = typer.Typer(
     "the database can: it shows if the end was cut off. See docs/audit.md.",
 )
 app.add_typer(hold_app, name="hold")
+app.command("roles")(roles)
 
 _LISTED = 20
 
@@ -72,25 +75,38 @@ def verify(
         ),
     ] = None,
     public_key: PublicKeyOption = None,
+    witness: Annotated[
+        bool | None,
+        typer.Option(
+            "--witness/--no-witness",
+            show_default="if Kafka answers",
+            help="Compare with what the sink has noted of the store in Kafka.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     no_progress: QuietOption = False,
 ) -> None:
     """Look at every record and every act; exit code 1 if anything is not as it was written.
 
     Names the first record that was changed, removed, inserted or moved, and what is wrong; and
-    apart from that the first anchor whose signature is wrong.
+    apart from that the first anchor whose signature is wrong. What the sink has noted in Kafka
+    shows if the store was emptied, or rolled back with its anchors; where Kafka does not answer, a
+    line says so.
     """
     settings = load_settings(config)
+    heard = hear(settings, witness)  # before the store is looked at, which has all that was noted
     trusted = settings.store.trusted(settings.data_dir, *(public_key or ()))
     with (
         settings.store.open_database(settings.data_dir, make=False) as database,
         progress_bar("verifying", not (as_json or no_progress)) as step,
     ):
-        report = verify_store(database, trusted, anchors, step)
+        report = verify_store(database, trusted, anchors, step, witnesses=heard.witnesses)
     if as_json:
-        print_json({"whole": report.whole, **asdict(report)})
+        said = {"heard": bool(heard.witnesses), "said": heard.said}
+        print_json({"whole": report.whole, **asdict(report), "witness": said})
     else:
         _say(report)
+        stdout.print(heard.said, soft_wrap=True)
     if not report.whole:
         raise typer.Exit(FAILED)
 
@@ -153,7 +169,7 @@ def log(
                 continue
             what = " ".join([act.kind, *(f"{name}={value}" for name, value in act.what.items())])
             at = moment(act.time, "s")
-            table.add_row(str(number), at, act.who, what, f"{act.count:,}", act.note)
+            table.add_row(str(number), at, act.name, what, f"{act.count:,}", act.note)
     if not as_json:
         stdout.print(table if table.row_count else "nobody has read anything yet")
 

@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
+from explain.store.act_book import ActBook
 from explain.writing.key_ring import KeyRing
 from weir.cli.console import FAILED, ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dead_letter_options import YesOption
+from weir.cli.login import login_or
+from weir.commands.explanations.audit_hold import ByOption, NoteOption
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
 
@@ -73,19 +76,20 @@ def erase(
     value: ValueArgument,
     yes: YesOption = False,
     field: FieldOption = None,
+    by: ByOption = None,
+    note: NoteOption = "",
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Destroy the key of an identifier: nobody can link its token to it any more.
 
-    The explanation records stay as they are. Erase it from copies of the key ring, too.
+    The explanation records stay as they are. Erase it from copies of the key ring, too. That it was
+    done, and by whom, is written down in the store, if there is one; not of whom it was the key.
     """
     settings = load_settings(config)
     field = field or settings.event.key
     identifier = identifier_of(settings, field, value)
-    with KeyRing(ring_file(settings)) as ring:
-        known = ring.known(field, identifier) is not None
-        erased = yes and ring.erase(field, identifier)
+    known, erased = erase_token(settings, field, identifier, yes=yes, by=by, note=note)
     if as_json:
         print_json({"field": field, "known": known, "erased": erased})
     elif erased:
@@ -94,6 +98,35 @@ def erase(
         stdout.print(f"this {field} has a token: --yes destroys its key")
     else:
         stdout.print(f"no {field} of this value has a token: there is nothing to erase")
+
+
+def erase_token(
+    settings: Settings, field: str, identifier: int | str, *, yes: bool, by: str | None, note: str
+) -> tuple[bool, bool]:
+    """Whether an identifier has a token, and whether its key was destroyed, which `yes` allows.
+
+    Raises:
+        KeyRingError: the ring can't be used.
+        StoreUnavailableError, StoreError: it can't be written down; nothing was destroyed.
+    """
+    with KeyRing(ring_file(settings)) as ring:
+        known = ring.known(field, identifier) is not None
+        if yes and known:
+            _log_erasure(settings, field, by, note)
+        return known, yes and ring.erase(field, identifier)
+
+
+def _log_erasure(settings: Settings, field: str, by: str | None, note: str) -> None:
+    """Write down that a key is destroyed, before it is; its token would lead back to whom it was.
+
+    Raises:
+        StoreUnavailableError, StoreError: it can't be written down; nothing was destroyed.
+    """
+    store, data_dir = settings.store, settings.data_dir
+    if store.is_default and not store.default_file(data_dir).exists():
+        return  # nothing was ever stored
+    with store.open_database(data_dir) as database:
+        ActBook(database, login_or(by)).do("erase", {"field": field}, 1, note)
 
 
 def ring_file(settings: Settings) -> Path:
