@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 
 from streams.features.dump_format import CorruptStateError, EntityHeader, Reader, describe
 from streams.features.entity_arrays import new_arena, new_tiles
-from streams.features.entity_ids import Slots
 from streams.features.entity_state import EntityState
 from streams.features.kernels.blocks import (
     BLOCK,
@@ -68,10 +67,10 @@ def load_entity(state: EntityState, header: EntityHeader, reader: Reader) -> Non
         raise _corrupt(state, "the sizes")
     try:
         names = msgspec.msgpack.decode(reader.bytes(), type=list[int | str | None])
-    except msgspec.DecodeError as error:
+        free = [slot for slot, name in enumerate(names) if name is None]
+        state.slots.load(names, reader.array(np.int64, len(free)).tolist())
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
         raise _corrupt(state, "the names") from error
-    free = [slot for slot, name in enumerate(names) if name is None]
-    state.slots = Slots(names, reader.array(np.int64, len(free)).tolist())
     if sorted(state.slots.free) != free or state.slots.taken + len(free) != len(names):
         raise _corrupt(state, "the names")
     state.blocks = new_blocks(max(len(state.blocks), len(names)))
@@ -95,7 +94,7 @@ def load_entity(state: EntityState, header: EntityHeader, reader: Reader) -> Non
     state.free_blocks_of(free)
     sum_blocks(times, values, chunks, state.blocks)
     state.index = new_index(rows)
-    refill(entries, state.index)
+    refill(entries, state.index, state.secret.words)
 
 
 def _check_blocks(state: EntityState, used: int) -> None:

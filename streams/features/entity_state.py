@@ -13,8 +13,9 @@ from streams.features.entity_arrays import (
     new_arena,
     new_tiles,
 )
-from streams.features.entity_ids import Slots
+from streams.features.entity_ids import new_slots
 from streams.features.feature_rows import FeatureRows
+from streams.features.hashing import Secret
 from streams.features.kernels.blocks import TILE_ROW, free_blocks, new_blocks
 from streams.features.kernels.enums import Counter, Group, Stat
 from streams.features.kernels.eviction import find_idle, forget_blocks
@@ -36,9 +37,12 @@ new entity, so that there are never much more than twice as many as are needed."
 class EntityState:
     """The windows of all values of one entity: `kernels.py` says what its arrays hold."""
 
-    def __init__(self, plan: EntityPlan, settings: WindowSettings) -> None:
+    def __init__(
+        self, plan: EntityPlan, settings: WindowSettings, secret: Secret, *, texts: bool
+    ) -> None:
         self.plan = plan
-        self.slots = Slots()
+        self.secret = secret
+        self.slots = new_slots(secret, texts=texts)
         self.keep_ms = plan.retention_ms + settings.allowed_lateness
         self._max_events = settings.max_events_per_entity
         self._label_column = plan.label_column
@@ -97,7 +101,7 @@ class EntityState:
             self.slots.fresh.clear()
         known_before = len(self.slots.fresh)
         slots = self._find_slots(batch.values(self.plan.entity))
-        rows = numbers_of(batch, self.plan.columns)
+        rows = numbers_of(batch, self.plan.columns, self.secret)
         if self.has_labels:
             # Before the batch counts as seen: it may itself reach further than the windows.
             self._reserve_index(len(batch) + len(labels))
@@ -123,6 +127,7 @@ class EntityState:
                 self.free,
                 self.counters,
                 self.index,
+                self.secret.words,
                 self.tiles,
                 self._kernel_plan,
                 (self.keep_ms, self.plan.retention_ms, self._max_events, newest),
@@ -150,7 +155,7 @@ class EntityState:
         find_idle(times, self.blocks, 0, 1, 0, nothing)
         forget_blocks(self._recordings.journal, times, values, hashes, self.blocks, nothing)
         count_kept(self.index, 0)
-        rebuild(self.index, new_index(len(self.index)), 0, 0)
+        rebuild(self.index, new_index(len(self.index)), self.secret.words, 0, 0)
 
     def savepoint(self) -> None:
         """Record what changes from here on."""
@@ -184,7 +189,7 @@ class EntityState:
         self._undo_to(1, recording.journal)
         for change in reversed(recording.changes):
             if isinstance(change, int):
-                self.slots.forget(change)
+                self.slots.forget([change])
             else:
                 self.slots.restore(*change)
         taken = recording.taken.tolist()[::-1]
@@ -196,7 +201,16 @@ class EntityState:
         self.indexed = recording.indexed
 
     def _undo_to(self, word: int, journal: NDArray[np.int64]) -> None:
-        undo(journal, word, self.arena, self.blocks, self.index, self.tiles, self._label_column)
+        undo(
+            journal,
+            word,
+            self.arena,
+            self.blocks,
+            self.index,
+            self.secret.words,
+            self.tiles,
+            self._label_column,
+        )
 
     def _evict(self, looks: int) -> None:
         """Look at some entities, and forget those that no event in time can need."""
@@ -218,7 +232,8 @@ class EntityState:
         journal = self._recordings.journal
         forget_blocks(journal, times, values, hashes, self.blocks, idle)
         self.counters[Counter.EVICTED] += found
-        evicted = [(slot, self.slots.forget(slot)) for slot in idle.tolist()]
+        slots = idle.tolist()
+        evicted = list(zip(slots, self.slots.forget(slots), strict=True))
         if self._recordings:
             # An undo brings them back: their slots are free only once that savepoint is committed.
             self.slots.fresh.extend(evicted)
@@ -236,7 +251,7 @@ class EntityState:
         free_blocks(self.arena[0], self.blocks, self.free, np.array(slots, np.int64))
 
     def _find_slots(self, values: list[Any]) -> NDArray[np.int64]:
-        slots = np.fromiter(map(self.slots.__getitem__, values), np.int64, len(values))
+        slots = self.slots.find(values)
         if len(self.slots.names) > len(self.blocks):
             room = max(2 * len(self.blocks), len(self.slots.names))
             blocks = new_blocks(room)
@@ -266,7 +281,7 @@ class EntityState:
         oldest = max(NEVER, self.newest - self.keep_ms)
         kept = int(count_kept(self.index, oldest))
         index = new_index(1 << (2 * (kept + added) - 1).bit_length())
-        self.indexed = int(rebuild(self.index, index, oldest, self.newest))
+        self.indexed = int(rebuild(self.index, index, self.secret.words, oldest, self.newest))
         if self._recordings:
             self._recordings[-1].indexes.append((int(self._recordings.journal[0]), self.index))
         self.index = index

@@ -20,10 +20,14 @@ from streams.features.dump_format import (
 from streams.features.entity_dump import dump_entity, load_entity
 from streams.features.entity_state import EntityState
 from streams.features.feature_rows import FeatureRows
-from streams.features.hashing import hash_ids
+from streams.features.hashing import Secret
 from streams.features.label_batch import LabelBatch
 from streams.features.plan import FeaturePlan
 from streams.features.window_settings import WindowSettings
+
+
+def _is_text(plan: FeaturePlan, field: str) -> bool:
+    return plan.contract.fields[field].type == "string"
 
 
 class FeatureState:
@@ -31,12 +35,24 @@ class FeatureState:
 
     One thread at a time. The state after a set of events and labels does not depend on their
     order, as long as no event is later than the allowed lateness.
+
+    Args:
+        secret: what its hashes depend on; a new one unless given. No feature depends on it.
     """
 
-    def __init__(self, plan: FeaturePlan, settings: WindowSettings | None = None) -> None:
+    def __init__(
+        self,
+        plan: FeaturePlan,
+        settings: WindowSettings | None = None,
+        secret: Secret | None = None,
+    ) -> None:
         self.plan = plan
+        self._secret = secret or Secret.new()
         self._settings = settings or WindowSettings()
-        self._entities = [EntityState(entity, self._settings) for entity in plan.entities]
+        self._entities = [
+            EntityState(entity, self._settings, self._secret, texts=_is_text(plan, entity.entity))
+            for entity in plan.entities
+        ]
         self._savepoints = 0
 
     def update(self, batch: EventBatch, labels: LabelBatch | None = None) -> FeatureRows:
@@ -58,7 +74,7 @@ class FeatureState:
             elif isinstance(declaration, CalendarFeature):
                 matrix[:, column] = calendar_part(declaration, batch.times)
         if self.plan.reads_labels:
-            event_hashes, label_hashes = hash_ids(batch.ids), hash_ids(labels.ids)
+            event_hashes, label_hashes = map(self._secret.hash_ids, (batch.ids, labels.ids))
         else:
             event_hashes = label_hashes = np.empty(0, np.int64)
         for entity in self._entities:
@@ -122,6 +138,7 @@ class FeatureState:
         before that, or dump in a forked child. No thread is started.
         """
         header = new_header(self.plan, self._settings)
+        header.secret = self._secret.key
         buffers: list[Buffer] = []
         for state in self._entities:
             entity, parts = dump_entity(state)
@@ -142,8 +159,9 @@ class FeatureState:
             StateMismatchError: dumped with other features or settings; the message names them.
             CorruptStateError: not what `dump` returned.
         """
-        state = cls(plan, settings)
-        header = read_header(buffers, new_header(plan, state._settings))
+        settings = settings or WindowSettings()
+        header = read_header(buffers, new_header(plan, settings))
+        state = cls(plan, settings, Secret(header.secret))
         reader = Reader(buffers, header)
         names = [entity.plan.entity for entity in state._entities]
         if [entity.entity for entity in header.entities] != names:

@@ -27,14 +27,14 @@ from streams.features.kernels.tiles import NUMBER, OF_COLUMN, SUM, place_of
 
 @kernel
 def apply_label(  # type: ignore[no-untyped-def]
-    arena, blocks, index, tiles, journal, label_column, event_hash, label, now
+    arena, blocks, index, secret, tiles, journal, label_column, event_hash, label, now
 ):
     """Write a label to the event that it is about; ``(entries that the index gained, found it)``.
 
     A label that comes before its event waits in the index.
     """
     times, values, hashes, chunks = arena
-    place = find_place(index, event_hash)
+    place = find_place(index, secret, event_hash)
     slot = index[place, SLOT]
     if slot < 0:
         if records(journal):
@@ -75,9 +75,9 @@ def _label_tile(blocks, tiles, journal, label_column, slot, time):  # type: igno
 
 
 @inlined
-def register(index, journal, event_hash, slot, time):  # type: ignore[no-untyped-def]
+def register(index, secret, journal, event_hash, slot, time):  # type: ignore[no-untyped-def]
     """Note where an event is; ``(its label, entries that the index gained, had a label)``."""
-    place = find_place(index, event_hash)
+    place = find_place(index, secret, event_hash)
     before = index[place, SLOT]
     if records(journal):
         note_entry(journal, index, place, event_hash)

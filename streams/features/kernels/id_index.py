@@ -1,12 +1,13 @@
 """Compiled: where the event with a given id is remembered, so that its label finds it.
 
 An open-addressing table, one row of three for each id: the id's hash, the slot of its entity or
-one of the marks below, and the event's time.
+one of the marks below, and the event's time. Where a row stands depends on the state's secret.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.features.kernels.keyed_mix import mix
 from streams.features.kernels.numba_options import inlined, kernel
 from streams.features.kernels.prefetch import prefetch
 
@@ -18,44 +19,35 @@ NEVER = np.iinfo(np.int64).min
 
 
 @inlined
-def mix(key):  # type: ignore[no-untyped-def]
-    """Spread an int64 over all its bits (the finalizer of SplitMix64)."""
-    bits = np.uint64(key)
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64((bits ^ (bits >> np.uint64(31))) >> np.uint64(1))
-
-
-@inlined
-def home(index, key):  # type: ignore[no-untyped-def]
+def home(index, secret, key):  # type: ignore[no-untyped-def]
     """Row where the search for a key begins."""
-    return mix(key) & (index.shape[0] - 1)
+    return mix(key, secret) & (index.shape[0] - 1)
 
 
 @inlined
-def prefetch_entry(index, key):  # type: ignore[no-untyped-def]
+def prefetch_entry(index, secret, key):  # type: ignore[no-untyped-def]
     """Load where the search for a key begins."""
-    prefetch(index, home(index, key) * index.shape[1] * _WORD)
+    prefetch(index, home(index, secret, key) * index.shape[1] * _WORD)
 
 
 @inlined
-def find_place(index, key):  # type: ignore[no-untyped-def]
+def find_place(index, secret, key):  # type: ignore[no-untyped-def]
     """Row of a key in the index, or the empty row where it belongs."""
     mask = index.shape[0] - 1
-    place = home(index, key)
+    place = home(index, secret, key)
     while index[place, SLOT] != EMPTY and index[place, KEY] != key:
         place = (place + 1) & mask
     return place
 
 
 @kernel
-def remove(index, place):  # type: ignore[no-untyped-def]
+def remove(index, secret, place):  # type: ignore[no-untyped-def]
     """Take out an entry, and move up those that were put behind it for want of a better place."""
     mask = index.shape[0] - 1
     hole = place
     behind = (hole + 1) & mask
     while index[behind, SLOT] != EMPTY:
-        wanted = home(index, index[behind, KEY])
+        wanted = home(index, secret, index[behind, KEY])
         if (behind - wanted) & mask >= (behind - hole) & mask:
             for column in range(index.shape[1]):
                 index[hole, column] = index[behind, column]
@@ -75,7 +67,7 @@ def count_kept(index, oldest):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def rebuild(old, index, oldest, newest):  # type: ignore[no-untyped-def]
+def rebuild(old, index, secret, oldest, newest):  # type: ignore[no-untyped-def]
     """Copy to an empty index what a window can still reach; how many entries stay.
 
     Labels that came before any event count as known since `newest`.
@@ -86,7 +78,7 @@ def rebuild(old, index, oldest, newest):  # type: ignore[no-untyped-def]
             continue
         seen = newest if old[i, SEEN] == NEVER else old[i, SEEN]
         if seen > oldest or seen == NEVER:
-            place = find_place(index, old[i, KEY])
+            place = find_place(index, secret, old[i, KEY])
             index[place, KEY] = old[i, KEY]
             index[place, SLOT] = old[i, SLOT]
             index[place, SEEN] = seen
@@ -106,18 +98,18 @@ def collect(index, entries):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def refill(entries, index):  # type: ignore[no-untyped-def]
+def refill(entries, index, secret):  # type: ignore[no-untyped-def]
     """Put entries into an empty index."""
     for row in range(entries.shape[0]):
         if row + _AHEAD < entries.shape[0]:
-            prefetch_entry(index, entries[row + _AHEAD, KEY])
-        place = find_place(index, entries[row, KEY])
+            prefetch_entry(index, secret, entries[row + _AHEAD, KEY])
+        place = find_place(index, secret, entries[row, KEY])
         for column in range(index.shape[1]):
             index[place, column] = entries[row, column]
 
 
-def new_index(places: int) -> NDArray[np.int64]:
+def new_index(places: int, columns: int = 3) -> NDArray[np.int64]:
     """Return an empty id index; `places` is a power of two."""
-    index = np.empty((places, 3), np.int64)
+    index = np.empty((places, columns), np.int64)
     index[:, SLOT] = EMPTY
     return index

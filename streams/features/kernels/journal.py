@@ -157,7 +157,7 @@ def _bring_back(journal, words, times, values, hashes, chunks, blocks, slot, cou
 
 
 @kernel
-def undo(journal, floor, arena, blocks, index, tiles, label_column):  # type: ignore[no-untyped-def]
+def undo(journal, floor, arena, blocks, index, secret, tiles, label_column):  # type: ignore[no-untyped-def]
     """Take back all changes that were recorded from word `floor` on, the latest first."""
     times, values, hashes, chunks = arena
     ends, sums, _ = tiles
@@ -193,9 +193,9 @@ def undo(journal, floor, arena, blocks, index, tiles, label_column):  # type: ig
             blocks[slot, LOST], blocks[slot, FLOOR] = journal[end - 3], journal[end - 2]
             end -= 4
         else:
-            place = find_place(index, journal[end - 4])
+            place = find_place(index, secret, journal[end - 4])
             if journal[end - 3] == EMPTY:
-                remove(index, place)
+                remove(index, secret, place)
             else:
                 index[place, KEY] = journal[end - 4]
                 index[place, SLOT] = journal[end - 3]

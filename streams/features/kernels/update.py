@@ -72,7 +72,7 @@ def _prefetch_block(times, values, hashes, blocks, slot):  # type: ignore[no-unt
 
 @inlined
 def _aggregate(  # type: ignore[no-untyped-def]
-    times, values, chunks, first, end, position, groups, window_ms, found, members
+    times, values, chunks, first, end, position, groups, window_ms, found, members, secret
 ):
     """Fill `found` (windows, stats) for the event at `position` of a block ``first .. end``."""
     kinds, columns, delays, excludes, ranges = groups
@@ -98,7 +98,17 @@ def _aggregate(  # type: ignore[no-untyped-def]
             scan_moments(times, values, columns[g], first, high, until, window_ms, rows, found)
         else:
             scan_distinct(
-                times, values, columns[g], first, high, until, window_ms, rows, found, members
+                times,
+                values,
+                columns[g],
+                first,
+                high,
+                until,
+                window_ms,
+                rows,
+                found,
+                members,
+                secret,
             )
 
 
@@ -140,6 +150,7 @@ def update_entity(  # type: ignore[no-untyped-def]
     free,
     counters,
     index,
+    secret,
     tiles,
     plan,
     limits,
@@ -157,6 +168,7 @@ def update_entity(  # type: ignore[no-untyped-def]
             known just before event ``before[k]``, ascending.
         arena: ``(times, values, hashes, chunks)``.
         blocks, free, counters, index: with the arena, the entity's state, changed in place.
+        secret: what places in the index depend on, int64 (4,).
         tiles: of entities that had more than their share, ``(ends, sums, length_ms)``: latest time
             in each int64 (rows, TILES), sums float64 (rows, TILES, 1 + OF_COLUMN * columns).
         plan: ``(groups, window_ms, outputs, label_column)``.
@@ -188,11 +200,12 @@ def update_entity(  # type: ignore[no-untyped-def]
             if records(journal) and journal[0] + event_words(sums) > journal.size:
                 return i, label, entries, matched, event_words(sums)
             if label + _HEADERS_AHEAD < label_hashes.size:
-                prefetch_entry(index, label_hashes[label + _HEADERS_AHEAD])
+                prefetch_entry(index, secret, label_hashes[label + _HEADERS_AHEAD])
             gained, found_it = apply_label(
                 arena,
                 blocks,
                 index,
+                secret,
                 tiles,
                 journal,
                 label_column,
@@ -208,7 +221,7 @@ def update_entity(  # type: ignore[no-untyped-def]
         if i + _HEADERS_AHEAD < slots.size:
             prefetch(blocks, slots[i + _HEADERS_AHEAD] * blocks.shape[1] * _WORD)
             if label_column >= 0:
-                prefetch_entry(index, event_hashes[i + _HEADERS_AHEAD])
+                prefetch_entry(index, secret, event_hashes[i + _HEADERS_AHEAD])
         if i + _BLOCKS_AHEAD < slots.size:
             _prefetch_block(times, values, hashes, blocks, slots[i + _BLOCKS_AHEAD])
         slot = slots[i]
@@ -269,7 +282,7 @@ def update_entity(  # type: ignore[no-untyped-def]
             values[column, position] = rows[column, i]
         if label_column >= 0:
             values[label_column, position], gained, found_it = register(
-                index, journal, event_hashes[i], slot, time
+                index, secret, journal, event_hashes[i], slot, time
             )
             entries += gained
             matched += found_it
@@ -289,6 +302,7 @@ def update_entity(  # type: ignore[no-untyped-def]
             window_ms,
             found,
             members,
+            secret,
         )
         if reach < lost:
             row = blocks[slot, TILE_ROW] - 1
