@@ -117,7 +117,7 @@ class _TextSlots(dict[str | None, int], Slots):
 
 
 class _IntSlots(Slots):
-    """Slots of ints, which are their own hashes to Python: whoever chooses them can crowd a dict."""
+    """Slots of ints, which are their own hashes to Python: who chooses them can crowd a dict."""
 
     def __init__(self, secret: Secret) -> None:
         super().__init__()

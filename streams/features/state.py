@@ -21,7 +21,9 @@ from streams.features.entity_dump import dump_entity, load_entity
 from streams.features.entity_state import EntityState
 from streams.features.feature_rows import FeatureRows
 from streams.features.hashing import Secret
+from streams.features.kernels.enums import Counter
 from streams.features.label_batch import LabelBatch
+from streams.features.limit_warnings import LimitWarnings
 from streams.features.plan import FeaturePlan
 from streams.features.window_settings import WindowSettings
 
@@ -54,6 +56,7 @@ class FeatureState:
             for entity in plan.entities
         ]
         self._savepoints = 0
+        self._warnings = LimitWarnings()
 
     def update(self, batch: EventBatch, labels: LabelBatch | None = None) -> FeatureRows:
         """Take in events one after another, each seeing those before it.
@@ -79,6 +82,10 @@ class FeatureState:
             event_hashes = label_hashes = np.empty(0, np.int64)
         for entity in self._entities:
             entity.update(batch, event_hashes, labels, label_hashes, rows)
+        most = self._settings
+        look = self._warnings.look
+        look("max_entities", most.max_entities, "entities", self.ousted_entities)
+        look("max_waiting_labels", most.max_waiting_labels, "labels", self.dropped_labels)
         return rows
 
     def warm_up(self) -> None:
@@ -178,12 +185,34 @@ class FeatureState:
     @property
     def dropped_events(self) -> dict[str, int]:
         """How many events went into tiles, because an entity had more than its share."""
-        return {state.plan.entity: state.dropped for state in self._entities}
+        return self._counts(Counter.DROPPED)
 
     @property
     def evicted_entities(self) -> dict[str, int]:
         """How many values of each entity were forgotten, as no window reached them any more."""
-        return {state.plan.entity: state.evicted for state in self._entities}
+        return self._counts(Counter.EVICTED)
+
+    @property
+    def ousted_entities(self) -> dict[str, int]:
+        """How many values of each entity were forgotten, as there were too many."""
+        return self._counts(Counter.OUSTED)
+
+    @property
+    def waiting_labels(self) -> dict[str, int]:
+        """How many labels wait for their event, of entities with features that read labels."""
+        return self._counts(Counter.WAITING, only_labelled=True)
+
+    @property
+    def dropped_labels(self) -> dict[str, int]:
+        """How many labels were forgotten that waited, as there were too many; as before."""
+        return self._counts(Counter.DROPPED_LABELS, only_labelled=True)
+
+    def _counts(self, counter: Counter, *, only_labelled: bool = False) -> dict[str, int]:
+        return {
+            state.plan.entity: state.count(counter)
+            for state in self._entities
+            if state.has_labels or not only_labelled
+        }
 
     def newly_matched_labels(self) -> dict[str, int]:
         """How many labels found their event, by entity, since this was last asked.

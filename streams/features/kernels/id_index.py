@@ -1,7 +1,7 @@
 """Compiled: where the event with a given id is remembered, so that its label finds it.
 
 An open-addressing table, one row of three for each id: the id's hash, the slot of its entity or
-one of the marks below, and the event's time. Where a row stands depends on the state's secret.
+a mark that is negative, and the event's time. Where a row stands depends on the state's secret.
 """
 
 import numpy as np
@@ -12,10 +12,35 @@ from streams.features.kernels.numba_options import inlined, kernel
 from streams.features.kernels.prefetch import prefetch
 
 KEY, SLOT, SEEN = 0, 1, 2
-EMPTY, WAITING_LEGITIMATE, WAITING_FRAUD = -2, -1, -3
+EMPTY = -2
+_WAITING = -3  # and below: a label that waits for its event
 _WORD, _AHEAD = 8, 12  # bytes of a number; how many entries ahead to load memory
 NEVER = np.iinfo(np.int64).min
 """What a label has seen that came before any event."""
+
+
+@inlined
+def waiting_mark(number, label):  # type: ignore[no-untyped-def]
+    """What stands for the slot of an event that a label waits for, the number-th that had to."""
+    return _WAITING - 2 * number - (1 if label > 0 else 0)
+
+
+@inlined
+def number_of(mark):  # type: ignore[no-untyped-def]
+    """Which label it was that had to wait."""
+    return (_WAITING - mark) >> 1
+
+
+@inlined
+def waiting_label(mark):  # type: ignore[no-untyped-def]
+    """What the label says: 1.0 for fraud, 0.0 for legitimate."""
+    return np.float64((_WAITING - mark) & 1)
+
+
+@inlined
+def since(seen, first):  # type: ignore[no-untyped-def]
+    """The event time that an entry is of; labels before any event count from the first one."""
+    return first if seen == NEVER else seen
 
 
 @inlined
@@ -57,33 +82,36 @@ def remove(index, secret, place):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def count_kept(index, oldest):  # type: ignore[no-untyped-def]
+def count_kept(index, oldest, first):  # type: ignore[no-untyped-def]
     """How many entries `rebuild` would keep."""
     kept = 0
     for i in range(index.shape[0]):
-        if index[i, SLOT] != EMPTY and (index[i, SEEN] > oldest or index[i, SEEN] == NEVER):
-            kept += 1
+        if index[i, SLOT] != EMPTY:
+            seen = since(index[i, SEEN], first)
+            kept += seen > oldest or seen == NEVER
     return kept
 
 
 @kernel
-def rebuild(old, index, secret, oldest, newest):  # type: ignore[no-untyped-def]
-    """Copy to an empty index what a window can still reach; how many entries stay.
+def rebuild(old, index, secret, oldest, first):  # type: ignore[no-untyped-def]
+    """Copy to an empty index what a window can still reach; ``(entries, labels that wait)``.
 
-    Labels that came before any event count as known since `newest`.
+    Args:
+        first: time of the first event of all, `NEVER` before it.
     """
-    entries = 0
+    entries = waiting = 0
     for i in range(old.shape[0]):
         if old[i, SLOT] == EMPTY:
             continue
-        seen = newest if old[i, SEEN] == NEVER else old[i, SEEN]
+        seen = since(old[i, SEEN], first)
         if seen > oldest or seen == NEVER:
             place = find_place(index, secret, old[i, KEY])
             index[place, KEY] = old[i, KEY]
             index[place, SLOT] = old[i, SLOT]
             index[place, SEEN] = seen
             entries += 1
-    return entries
+            waiting += old[i, SLOT] < EMPTY
+    return entries, waiting
 
 
 @kernel
