@@ -30,29 +30,19 @@ class Limited(Model):
     """The plain model, which lets go of what is coldest by looking at all there is."""
 
     def __init__(self, plan: FeaturePlan, settings: WindowSettings) -> None:
-        super().__init__(plan)
+        super().__init__(plan, settings.allowed_lateness)
         self.settings = settings
-        self.keep = {e.entity: e.retention_ms + settings.allowed_lateness for e in plan.entities}
-        self.newest: int | None = None
         self.alive: dict[str, dict[Any, tuple[int, int]]] = {e: {} for e in self.entities}
         self.begins: dict[tuple[str, Any], int] = {}
         self.ousted = dict.fromkeys(self.entities, 0)
 
-    def label(self, label_id: Any, value: float) -> None:
-        for entity in self.entities:
-            event = self.known[entity].get(label_id)
-            if event is not None and event.time > self.newest - self.keep[entity]:
-                event.labels[entity] = value
-                continue
-            self.known[entity].pop(label_id, None)
-            self.waiting[entity].pop(label_id, None)
-            self.waiting[entity][label_id] = value
-            if len(self.waiting[entity]) > self.settings.max_waiting_labels:
-                del self.waiting[entity][next(iter(self.waiting[entity]))]
+    def wait(self, entity: str, label_id: Any, value: float) -> None:
+        self.waiting[entity].pop(label_id, None)
+        self.waiting[entity][label_id] = value
+        if len(self.waiting[entity]) > self.settings.max_waiting_labels:
+            del self.waiting[entity][next(iter(self.waiting[entity]))]
 
     def arrive(self, event: Event) -> list[float]:
-        if self.newest is None:
-            self.newest = event.time
         leaving = []
         for entity in self.entities:
             value, alive = getattr(event, entity), self.alive[entity]
@@ -69,7 +59,6 @@ class Limited(Model):
         vector = super().arrive(event)
         for entity, value in leaving:
             self.oust(entity, value)
-        self.newest = max(self.newest, event.time)
         return vector
 
     def oust(self, entity: str, value: Any) -> None:
@@ -242,15 +231,17 @@ def test_strangers_take_no_more_memory_than_the_limits_say() -> None:
     assert sizes[-1] < 2_000_000
 
 
-def test_hot_entities_that_leave_take_their_tiles_and_labels_along() -> None:
-    """Slot and tiles go to another, to which no label of what was before may go."""
-    plan = make_plan(COUNT, FRAUDS)
-    settings = WindowSettings(max_entities=1, max_events_per_entity=3)
+def test_no_label_goes_to_the_tiles_of_who_has_the_slot_now() -> None:
+    window = {"window": "300ms"}
+    plan = make_plan({**COUNT, **window}, {**FRAUDS, **window})
+    settings = WindowSettings(max_entities=1, max_events_per_entity=3, allowed_lateness="1ms")
     state = FeatureState(plan, settings)
-    feed(state, [Event(n, n, "hot") for n in range(20)])
-    matrix = feed(state, [Event(100 + n, 21 + n, "next") for n in range(20)], [(19, 2, 1.0)])
-    assert matrix[-1].tolist() == [20, 0]
-    assert state.ousted_entities == {"card": 1}
+    feed(state, [Event(n, 20, "hot") for n in range(10)])
+    feed(state, [Event(50, 20, "between")])
+    feed(state, [Event(100 + n, 21, "next") for n in range(10)])  # in the same tile
+    matrix = feed(state, [Event(120, 22, "next")], [(0, 0, 1.0)])
+    assert matrix.tolist() == [[11, 0]]
+    assert state.ousted_entities == {"card": 2}
 
 
 def test_a_state_that_holds_more_than_is_allowed_is_rebuilt() -> None:
