@@ -26,7 +26,8 @@ class Slots(ABC):
         fresh: slots that new values got are appended to it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret.words
         self.names: list[Any] = []
         self.free: list[int] = []
         self.fresh: list[Any] = []
@@ -61,6 +62,14 @@ class Slots(ABC):
     def nbytes(self) -> int:
         """About how much memory the values and their slots take, in bytes."""
 
+    def warm_up(self, secret: Secret) -> None:
+        """Compile what is used, if anything is."""
+        other = type(self)(secret)
+        (slot, *_) = other.find([1, 2, None]).tolist()
+        other.forget([slot])
+        other.restore(slot, 1)
+        other.find(list(range(_FIRST_PLACES)))
+
     def _size_of_names(self) -> int:
         sample = self.names[: -_SAMPLE - 1 : -1]
         name = sum(map(getsizeof, sample)) // max(1, len(sample))
@@ -70,8 +79,8 @@ class Slots(ABC):
 class _TextSlots(dict[str | None, int], Slots):
     """Slots of strings, by Python's own hashes, which depend on a key of the process's own."""
 
-    def __init__(self) -> None:
-        Slots.__init__(self)
+    def __init__(self, secret: Secret) -> None:
+        Slots.__init__(self, secret)
         dict.__init__(self)
         self[None] = -1
 
@@ -120,8 +129,7 @@ class _IntSlots(Slots):
     """Slots of ints, which are their own hashes to Python: who chooses them can crowd a dict."""
 
     def __init__(self, secret: Secret) -> None:
-        super().__init__()
-        self._secret = secret.words
+        super().__init__(secret)
         self._table = new_index(_FIRST_PLACES, columns=2)
         self._taken = 0
 
@@ -204,4 +212,4 @@ class _IntSlots(Slots):
 
 def new_slots(secret: Secret, *, texts: bool) -> Slots:
     """Slots for an entity's values, which are strings or ints."""
-    return _TextSlots() if texts else _IntSlots(secret)
+    return _TextSlots(secret) if texts else _IntSlots(secret)

@@ -168,6 +168,8 @@ class EntityState:
         times, values, hashes, _ = self.arena
         find_idle(times, self.blocks, 0, 1, 0, nothing)
         forget_blocks(self._recordings.journal, times, values, hashes, self.blocks, nothing)
+        self.slots.warm_up(self.secret)
+        self.secret.hash_texts([""])
         cold = ColdOrder()
         cold.order_entities(0, times, self.blocks, 0)
         cold.order_labels(0, self.index)

@@ -29,12 +29,14 @@ from streams.formats.registry import (
     UnknownSchemaError,
 )
 
+_SCHEMAS_AT_MOST = 1_000
+
 
 class FramedDecoder(Decoder):
     """A `Decoder` of records whose schemas are in a registry.
 
-    Each schema is compiled once and kept. At the first record whose schema can't be had yet,
-    `decode` raises `TryAgainLaterError`, with those before it decoded.
+    A schema is compiled once and kept, unless a thousand others come. At the first record whose
+    schema can't be had yet, `decode` raises `TryAgainLaterError`, with those before it decoded.
 
     Args:
         contract: what a record must hold, and its format.
@@ -147,6 +149,9 @@ class FramedDecoder(Decoder):
             # Not kept here: the registry's client forgets it after a while, and asks again.
             detail = f"the schema registry knows no schema {schema_id}"
             return Finding(Reason.UNKNOWN_SCHEMA, None, detail)
+        if len(self._schemas) >= _SCHEMAS_AT_MOST:
+            # Who may register schemas may do so for ever.
+            del self._schemas[next(iter(self._schemas))]
         compiled = self._schemas[header] = self._compile(schema_id, schema)
         return compiled
 
