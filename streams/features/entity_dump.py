@@ -25,6 +25,9 @@ from streams.features.kernels.blocks import (
 from streams.features.kernels.enums import Counter
 from streams.features.kernels.id_index import EMPTY, NEVER, SLOT, collect, new_index, refill
 
+_NUMBERS = 1 << 60
+"""No event and no label is numbered so high: they would become slots."""
+
 
 def dump_entity(state: EntityState) -> tuple[EntityHeader, list[NDArray[np.generic] | bytes]]:
     """Return what describes the buffers, and the buffers: views, but for names and id index."""
@@ -103,7 +106,8 @@ def load_entity(state: EntityState, header: EntityHeader, reader: Reader) -> Non
     if not inside or header.counters[Counter.WAITING] != waiting:
         raise _corrupt(state, "the id index")
     live = int((state.blocks[:, LENGTH] > 0).sum())
-    if header.counters[Counter.LIVE] != live:
+    numbers = header.counters[Counter.EVENTS], header.counters[Counter.LABELS]
+    if header.counters[Counter.LIVE] != live or not 0 <= min(numbers) <= max(numbers) < _NUMBERS:
         raise _corrupt(state, "the counters")
     _refuse_too_many(state, "max_entities", live)
     _refuse_too_many(state, "max_waiting_labels", waiting)

@@ -4,6 +4,7 @@ import copy
 import logging
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from window_model import Event, Label, Model, assert_matrix, feed, make_batch, make_plan
 from window_strategies import SOME, cut_lists, streams, tables
 
-from streams.features import DumpMismatchError
+from streams.features import CorruptStateError, DumpMismatchError
 from streams.features.entity_state import EntityState
+from streams.features.kernels.enums import Counter
 from streams.features.label_batch import LabelBatch
 from streams.features.limit_warnings import LimitWarnings
 from streams.features.plan import FeaturePlan
@@ -254,6 +256,21 @@ def test_a_state_that_holds_more_than_is_allowed_is_rebuilt() -> None:
         FeatureState.load(plan, limits(9, 10), parts)
     with pytest.raises(DumpMismatchError, match=r"4 of 'card', and windows.max_waiting_labels"):
         FeatureState.load(plan, limits(10, 3), parts)
+
+
+@pytest.mark.parametrize(
+    ("counter", "value"),
+    [(Counter.LABELS, -9), (Counter.LABELS, 1 << 62), (Counter.LIVE, 3), (Counter.WAITING, 0)],
+)
+def test_counters_that_make_no_sense_are_noticed(counter: Counter, value: int) -> None:
+    plan = make_plan(COUNT, FRAUDS)
+    state = FeatureState(plan)
+    feed(state, [Event(n, n, str(n)) for n in range(10)], [(0, 50, 1.0)])
+    header, *others = state.dump()
+    damaged = msgspec.msgpack.decode(header)
+    damaged["entities"][0]["counters"][counter] = value
+    with pytest.raises(CorruptStateError, match="make no sense"):
+        FeatureState.load(plan, None, [msgspec.msgpack.encode(damaged), *others])
 
 
 def test_the_log_says_so_once_in_a_while(caplog: pytest.LogCaptureFixture) -> None:
