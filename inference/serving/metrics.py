@@ -10,6 +10,7 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from inference.serving.state_metrics import StateMetrics
 from streams.events.rejection import Rejected
 from streams.features.state import FeatureState
 from streams.kafka.lag_metric import LagCollector
@@ -88,12 +89,6 @@ class ScorerMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.events = Counter("weir_events", "Events answered", registry=registry)
         self.labels = Counter("weir_labels", "Labels taken in", registry=registry)
-        self.matched_labels = Counter(
-            "weir_labels_matched",
-            "Labels that found their event in the windows of an entity",
-            ["entity"],
-            registry=registry,
-        )
         self.decisions = Counter(
             "weir_decisions", "Events by decision", ["decision"], registry=registry
         )
@@ -148,22 +143,7 @@ class ScorerMetrics:
             bounds=_SECONDS,
             registry=registry,
         )
-        self.forgotten = Gauge(
-            "weir_forgotten_events",
-            "Events in tiles only: more than an entity's share",
-            ["entity"],
-            registry=registry,
-        )
-        self.evicted = Gauge(
-            "weir_evicted_entities",
-            "Entities forgotten: no window reached them any more",
-            ["entity"],
-            registry=registry,
-        )
-        self.entities = Gauge("weir_entities", "Entities remembered", ["entity"], registry=registry)
-        self.state_bytes = Gauge(
-            "weir_state_bytes", "Memory of the feature windows", registry=registry
-        )
+        self.state = StateMetrics(registry)
         self.model = Gauge(
             "weir_model_info",
             "The model and policy that answer",
@@ -258,22 +238,7 @@ class ScorerMetrics:
 
     def observe_state(self, states: Iterable[FeatureState]) -> None:
         """Show what windows hold and how much memory they take, all of these states together."""
-        size = 0
-        totals: dict[str, list[int]] = {}
-        for state in states:
-            size += state.nbytes
-            for entity, count in state.newly_matched_labels().items():
-                self.matched_labels.labels(entity).inc(count)
-            for entity, count in state.entities.items():
-                total = totals.setdefault(entity, [0, 0, 0])
-                total[0] += count
-                total[1] += state.dropped_events[entity]
-                total[2] += state.evicted_entities[entity]
-        self.state_bytes.set(size)
-        for entity, (count, dropped, evicted) in totals.items():
-            self.entities.labels(entity).set(count)
-            self.forgotten.labels(entity).set(dropped)
-            self.evicted.labels(entity).set(evicted)
+        self.state.observe(states)
 
     def observe_snapshot(self, outcome: str, pause: float, write: float, size: int) -> None:
         """Count a snapshot; see `streams.snapshots.taker.SnapshotTaker`."""

@@ -15,7 +15,7 @@ from streams.features.window_settings import WindowSettings
 
 Buffer = bytes | memoryview
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Raised with every change of what is in the header or the buffers."""
 
 
@@ -47,13 +47,18 @@ class EntityHeader(msgspec.Struct):
 
 
 class Header(msgspec.Struct):
-    """The first buffer of a dump."""
+    """The first buffer of a dump.
+
+    Attributes:
+        secret: what hashes and places in the state depend on; see `streams.features.hashing`.
+    """
 
     layout: int
     schema_hash: str
     event_ids: str
     allowed_lateness: int
     max_events_per_entity: int
+    secret: bytes = b""
     entities: list[EntityHeader] = []
 
 

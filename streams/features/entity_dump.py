@@ -4,12 +4,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.features.dump_format import CorruptStateError, EntityHeader, Reader, describe
+from streams.features.dump_format import (
+    CorruptStateError,
+    DumpMismatchError,
+    EntityHeader,
+    Reader,
+    describe,
+)
 from streams.features.entity_arrays import new_arena, new_tiles
-from streams.features.entity_ids import Slots
 from streams.features.entity_state import EntityState
 from streams.features.kernels.blocks import (
     BLOCK,
+    LENGTH,
     LOST,
     TILE_ROW,
     free_places,
@@ -17,7 +23,10 @@ from streams.features.kernels.blocks import (
     sum_blocks,
 )
 from streams.features.kernels.enums import Counter
-from streams.features.kernels.id_index import NEVER, SLOT, WAITING_FRAUD, collect, new_index, refill
+from streams.features.kernels.id_index import EMPTY, NEVER, SLOT, collect, new_index, refill
+
+_NUMBERS = 1 << 60
+"""No event and no label is numbered so high: they would become slots."""
 
 
 def dump_entity(state: EntityState) -> tuple[EntityHeader, list[NDArray[np.generic] | bytes]]:
@@ -57,6 +66,7 @@ def load_entity(state: EntityState, header: EntityHeader, reader: Reader) -> Non
 
     Raises:
         CorruptStateError: the buffers contradict the header or each other.
+        DumpMismatchError: it holds more than the settings allow.
     """
     if len(header.counters) != state.counters.size:
         raise _corrupt(state, "the counters")
@@ -68,10 +78,10 @@ def load_entity(state: EntityState, header: EntityHeader, reader: Reader) -> Non
         raise _corrupt(state, "the sizes")
     try:
         names = msgspec.msgpack.decode(reader.bytes(), type=list[int | str | None])
-    except msgspec.DecodeError as error:
+        free = [slot for slot, name in enumerate(names) if name is None]
+        state.slots.load(names, reader.array(np.int64, len(free)).tolist())
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
         raise _corrupt(state, "the names") from error
-    free = [slot for slot, name in enumerate(names) if name is None]
-    state.slots = Slots(names, reader.array(np.int64, len(free)).tolist())
     if sorted(state.slots.free) != free or state.slots.taken + len(free) != len(names):
         raise _corrupt(state, "the names")
     state.blocks = new_blocks(max(len(state.blocks), len(names)))
@@ -90,12 +100,21 @@ def load_entity(state: EntityState, header: EntityHeader, reader: Reader) -> Non
     _check_blocks(state, used)
     tile_rows = _tile_rows(state)
     state.free_tile_rows = sorted(set(range(header.tile_rows)) - set(tile_rows))
-    if count and not WAITING_FRAUD <= entries[:, SLOT].min() <= entries[:, SLOT].max() < len(names):
+    marks = entries[:, SLOT]
+    waiting = int((marks < EMPTY).sum())
+    inside = ((marks < EMPTY) | (marks >= 0)).all() and marks.max(initial=-1) < len(names)
+    if not inside or header.counters[Counter.WAITING] != waiting:
         raise _corrupt(state, "the id index")
+    live = int((state.blocks[:, LENGTH] > 0).sum())
+    numbers = header.counters[Counter.EVENTS], header.counters[Counter.LABELS]
+    if header.counters[Counter.LIVE] != live or not 0 <= min(numbers) <= max(numbers) < _NUMBERS:
+        raise _corrupt(state, "the counters")
+    _refuse_too_many(state, "max_entities", live)
+    _refuse_too_many(state, "max_waiting_labels", waiting)
     state.free_blocks_of(free)
     sum_blocks(times, values, chunks, state.blocks)
     state.index = new_index(rows)
-    refill(entries, state.index)
+    refill(entries, state.index, state.secret.words)
 
 
 def _check_blocks(state: EntityState, used: int) -> None:
@@ -116,6 +135,16 @@ def _tile_rows(state: EntityState) -> list[int]:
     if not inside or len(set(rows)) != len(rows) or (lost[numbers == 0] != NEVER).any():
         raise _corrupt(state, "the tiles")
     return rows
+
+
+def _refuse_too_many(state: EntityState, setting: str, count: int) -> None:
+    """Refuse what the settings do not allow."""
+    most = getattr(state.settings, setting)
+    if count > most:
+        raise DumpMismatchError(
+            f"the state was dumped with {count} of {state.plan.entity!r}, and windows.{setting} "
+            f"is {most}"
+        )
 
 
 def _corrupt(state: EntityState, what: str) -> CorruptStateError:

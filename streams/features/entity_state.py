@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.events.record_batch import EventBatch
+from streams.features.cold_order import ColdOrder
 from streams.features.entity_arrays import (
     kernel_plan,
     larger_arena,
@@ -13,14 +14,15 @@ from streams.features.entity_arrays import (
     new_arena,
     new_tiles,
 )
-from streams.features.entity_ids import Slots
+from streams.features.entity_ids import new_slots
 from streams.features.feature_rows import FeatureRows
-from streams.features.kernels.blocks import TILE_ROW, free_blocks, new_blocks
+from streams.features.hashing import Secret
+from streams.features.kernels.blocks import LENGTH, TILE_ROW, free_blocks, new_blocks
 from streams.features.kernels.enums import Counter, Group, Stat
 from streams.features.kernels.eviction import find_idle, forget_blocks
 from streams.features.kernels.id_index import NEVER, count_kept, new_index, rebuild
 from streams.features.kernels.journal import forgotten_words, undo
-from streams.features.kernels.update import NO_TILES, update_entity
+from streams.features.kernels.update import NO_LABEL_ORDER, NO_ORDER, NO_TILES, update_entity
 from streams.features.label_batch import LabelBatch
 from streams.features.numeric_columns import numbers_of
 from streams.features.plan import EntityPlan
@@ -36,11 +38,15 @@ new entity, so that there are never much more than twice as many as are needed."
 class EntityState:
     """The windows of all values of one entity: `kernels.py` says what its arrays hold."""
 
-    def __init__(self, plan: EntityPlan, settings: WindowSettings) -> None:
+    def __init__(
+        self, plan: EntityPlan, settings: WindowSettings, secret: Secret, *, texts: bool
+    ) -> None:
         self.plan = plan
-        self.slots = Slots()
+        self.secret = secret
+        self.slots = new_slots(secret, texts=texts)
         self.keep_ms = plan.retention_ms + settings.allowed_lateness
         self._max_events = settings.max_events_per_entity
+        self.settings = settings
         self._label_column = plan.label_column
         self.has_labels = plan.label_column >= 0
         self.arena = new_arena(plan, 1 << 12)
@@ -49,7 +55,8 @@ class EntityState:
         self.tiles = new_tiles(plan, self.keep_ms, 1)
         self.free_tile_rows = [0]
         self.counters = np.zeros(len(Counter), np.int64)
-        self.counters[Counter.NEWEST] = NEVER
+        self.counters[[Counter.NEWEST, Counter.FIRST, Counter.OUSTED_TO]] = NEVER
+        self._cold = ColdOrder()
         self.index = new_index(1 << 10 if self.has_labels else 1)
         self.indexed = 0
         self.matched = 0
@@ -62,15 +69,9 @@ class EntityState:
             np.zeros((members + 1, 2), np.int64),
         )
 
-    @property
-    def dropped(self) -> int:
-        """How many events were forgotten early."""
-        return int(self.counters[Counter.DROPPED])
-
-    @property
-    def evicted(self) -> int:
-        """How many entities were forgotten because no window reached them any more."""
-        return int(self.counters[Counter.EVICTED])
+    def count(self, counter: Counter) -> int:
+        """One of the counters."""
+        return int(self.counters[counter])
 
     @property
     def newest(self) -> int:
@@ -81,7 +82,7 @@ class EntityState:
     def nbytes(self) -> int:
         """Memory of arrays and names in bytes."""
         arrays = (*self.arena, *self.tiles[:2], self.index, self.blocks, self._scratch[1])
-        used = sum(array.nbytes for array in arrays)
+        used = sum(array.nbytes for array in arrays) + self._cold.nbytes
         return used + self._recordings.nbytes + self.slots.nbytes
 
     def update(
@@ -97,19 +98,27 @@ class EntityState:
             self.slots.fresh.clear()
         known_before = len(self.slots.fresh)
         slots = self._find_slots(batch.values(self.plan.entity))
-        rows = numbers_of(batch, self.plan.columns)
+        rows = numbers_of(batch, self.plan.columns, self.secret)
         if self.has_labels:
             # Before the batch counts as seen: it may itself reach further than the windows.
             self._reserve_index(len(batch) + len(labels))
         else:
             event_hashes, label_hashes = np.zeros(len(batch), np.int64), np.empty(0, np.int64)
-        newest = max(self.newest, int(batch.times.max(initial=NEVER)))
+        self._cold.begin(len(batch))
         # Copies, because numba would compile anew for an array that is read-only or strided.
         events = (slots, np.array(batch.times, np.int64), rows, event_hashes)
         known = (
             label_hashes,
             np.array(labels.values, np.float64),
             np.array(labels.before, np.int64),
+        )
+        settings = self.settings
+        limits = (
+            self.keep_ms,
+            self.plan.retention_ms,
+            settings.max_events_per_entity,
+            settings.max_entities,
+            settings.max_waiting_labels,
         )
         event = label = 0
         while True:
@@ -123,9 +132,11 @@ class EntityState:
                 self.free,
                 self.counters,
                 self.index,
+                self.secret.words,
                 self.tiles,
                 self._kernel_plan,
-                (self.keep_ms, self.plan.retention_ms, self._max_events, newest),
+                limits,
+                self._cold.for_kernel,
                 self._recordings.journal,
                 self._scratch,
                 answers,
@@ -136,10 +147,18 @@ class EntityState:
                 break
             if words == NO_TILES:
                 self._give_tiles(int(slots[event]))
+            elif words == NO_ORDER:
+                live = self.count(Counter.LIVE)
+                self._cold.order_entities(live, self.arena[0], self.blocks, len(self.slots.names))
+            elif words == NO_LABEL_ORDER:
+                self._cold.order_labels(self.count(Counter.WAITING), self.index)
             elif words:
                 self._recordings.reserve(words)
             else:
                 self._enlarge_arena()
+        gone = self._cold.ousted()
+        if gone.size:  # but for those that have come again
+            self._forget_names(gone[self.blocks[gone, LENGTH] == 0])
         new = len(self.slots.fresh) - known_before
         self._evict(len(batch) // _EVENTS_PER_LOOK + new * _LOOKS_PER_NEW)
 
@@ -149,8 +168,13 @@ class EntityState:
         times, values, hashes, _ = self.arena
         find_idle(times, self.blocks, 0, 1, 0, nothing)
         forget_blocks(self._recordings.journal, times, values, hashes, self.blocks, nothing)
-        count_kept(self.index, 0)
-        rebuild(self.index, new_index(len(self.index)), 0, 0)
+        self.slots.warm_up(self.secret)
+        self.secret.hash_texts([""])
+        cold = ColdOrder()
+        cold.order_entities(0, times, self.blocks, 0)
+        cold.order_labels(0, self.index)
+        count_kept(self.index, 0, 0)
+        rebuild(self.index, new_index(len(self.index)), self.secret.words, 0, 0)
 
     def savepoint(self) -> None:
         """Record what changes from here on."""
@@ -184,19 +208,29 @@ class EntityState:
         self._undo_to(1, recording.journal)
         for change in reversed(recording.changes):
             if isinstance(change, int):
-                self.slots.forget(change)
+                self.slots.forget([change])
             else:
                 self.slots.restore(*change)
         taken = recording.taken.tolist()[::-1]
         self.free_blocks_of(taken)
         self.slots.free.extend(slot for slot in taken if slot < recording.names)
         del self.slots.names[recording.names :]
+        self._cold.forget()
         recording.counters[Counter.USED] = self.counters[Counter.USED]
         self.counters = recording.counters
         self.indexed = recording.indexed
 
     def _undo_to(self, word: int, journal: NDArray[np.int64]) -> None:
-        undo(journal, word, self.arena, self.blocks, self.index, self.tiles, self._label_column)
+        undo(
+            journal,
+            word,
+            self.arena,
+            self.blocks,
+            self.index,
+            self.secret.words,
+            self.tiles,
+            self._label_column,
+        )
 
     def _evict(self, looks: int) -> None:
         """Look at some entities, and forget those that no event in time can need."""
@@ -218,12 +252,17 @@ class EntityState:
         journal = self._recordings.journal
         forget_blocks(journal, times, values, hashes, self.blocks, idle)
         self.counters[Counter.EVICTED] += found
-        evicted = [(slot, self.slots.forget(slot)) for slot in idle.tolist()]
+        self.counters[Counter.LIVE] -= found
+        self._forget_names(idle)
+
+    def _forget_names(self, gone: NDArray[np.int64]) -> None:
+        slots = gone.tolist()
+        evicted = list(zip(slots, self.slots.forget(slots), strict=True))
         if self._recordings:
             # An undo brings them back: their slots are free only once that savepoint is committed.
             self.slots.fresh.extend(evicted)
         else:
-            self._free_slots([slot for slot, _ in evicted])
+            self._free_slots(slots)
 
     def _free_slots(self, slots: list[int]) -> None:
         self.free_blocks_of(slots)
@@ -236,7 +275,7 @@ class EntityState:
         free_blocks(self.arena[0], self.blocks, self.free, np.array(slots, np.int64))
 
     def _find_slots(self, values: list[Any]) -> NDArray[np.int64]:
-        slots = np.fromiter(map(self.slots.__getitem__, values), np.int64, len(values))
+        slots = self.slots.find(values)
         if len(self.slots.names) > len(self.blocks):
             room = max(2 * len(self.blocks), len(self.slots.names))
             blocks = new_blocks(room)
@@ -264,9 +303,12 @@ class EntityState:
         if 4 * (self.indexed + added) <= 3 * len(self.index):
             return
         oldest = max(NEVER, self.newest - self.keep_ms)
-        kept = int(count_kept(self.index, oldest))
+        first = int(self.counters[Counter.FIRST])
+        kept = int(count_kept(self.index, oldest, first))
         index = new_index(1 << (2 * (kept + added) - 1).bit_length())
-        self.indexed = int(rebuild(self.index, index, oldest, self.newest))
+        self.indexed, self.counters[Counter.WAITING] = rebuild(
+            self.index, index, self.secret.words, oldest, first
+        )
         if self._recordings:
             self._recordings[-1].indexes.append((int(self._recordings.journal[0]), self.index))
         self.index = index

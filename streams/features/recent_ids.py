@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.features.hashing import exact_ids
+from streams.features.hashing import Secret
 from streams.features.kernels.recent_ids import (
     FLOOR,
     HEAD,
@@ -37,10 +37,12 @@ class RecentIds:
 
     Args:
         texts: ids are strings.
+        secret: that of the state which this is a part of.
     """
 
-    def __init__(self, within_ms: int, *, texts: bool) -> None:
+    def __init__(self, within_ms: int, secret: Secret, *, texts: bool) -> None:
         self._within = within_ms
+        self._secret = secret
         self._texts = texts
         self._ring = self._new_ring(_FIRST)
         self._table = np.zeros(2 * _FIRST, np.uint32)
@@ -69,9 +71,18 @@ class RecentIds:
         new = np.empty(count, np.bool_)
         self._reserve(count)
         # Copies, because numba would compile anew for an array that is read-only or strided.
-        words = np.array(exact_ids(ids, texts=self._texts))
+        words = np.array(self._secret.exact_ids(ids, texts=self._texts))
         times = np.array(times, np.int64)
-        take_in(words, times, self._within, self._bounds, *self._ring, self._table, new)
+        take_in(
+            words,
+            times,
+            self._within,
+            self._bounds,
+            *self._ring,
+            self._table,
+            self._secret.words,
+            new,
+        )
         self._open = np.concatenate([self._open, offsets[new]])
         return new
 
@@ -80,7 +91,8 @@ class RecentIds:
         count = int(np.searchsorted(self._open, offset))
         if count < self._open.size:
             tail = self._settled + count
-            go_back(tail, self._within, self._bounds, *self._ring, self._table)
+            secret = self._secret.words
+            go_back(tail, self._within, self._bounds, *self._ring, self._table, secret)
             self._open = self._open[:count]
 
     def settle(self, offset: int) -> None:
@@ -101,14 +113,16 @@ class RecentIds:
         return [array[part] for part in (before, behind) for array in self._ring]
 
     @classmethod
-    def load(cls, within_ms: int, keys: NDArray[np.int64], clocks: NDArray[np.int64]) -> Self:
-        """What was dumped, each in one piece; the arrays are copied."""
-        loaded = cls(within_ms, texts=keys.shape[1] > 1)
+    def load(
+        cls, within_ms: int, secret: Secret, keys: NDArray[np.int64], clocks: NDArray[np.int64]
+    ) -> Self:
+        """What was dumped under this secret, each in one piece; the arrays are copied."""
+        loaded = cls(within_ms, secret, texts=keys.shape[1] > 1)
         loaded._reserve(len(clocks))
         for target, source in zip(loaded._ring, (keys, clocks), strict=True):
             target[: len(source)] = source
         loaded._bounds[TAIL] = loaded._settled = len(clocks)
-        fill(loaded._bounds, loaded._ring[0], loaded._table)
+        fill(loaded._bounds, loaded._ring[0], loaded._table, secret.words)
         return loaded
 
     def _reserve(self, added: int) -> None:
@@ -128,7 +142,7 @@ class RecentIds:
             return
         size = 2 * (len(self) + added) if too_many else self._table.size
         self._table = np.zeros(size, np.uint32)
-        fill(self._bounds, self._ring[0], self._table)
+        fill(self._bounds, self._ring[0], self._table, self._secret.words)
 
     def _new_ring(self, places: int) -> Ring:
         words = 2 if self._texts else 1

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from streams.base.section import format_duration
 from streams.events.contract import EventContract
 from streams.features.dump_format import Buffer, CorruptStateError, DumpMismatchError, view
+from streams.features.hashing import Secret
 from streams.features.recent_ids import RecentIds
 
-_LAYOUT = 1
+_LAYOUT = 2
 
 
 class _Header(msgspec.Struct, tag="repeats"):
@@ -23,12 +24,14 @@ class _Header(msgspec.Struct, tag="repeats"):
         within: for how long ids are remembered, ms.
         event_ids: their type.
         partitions: by partition, the rows of its first two buffers, and of the others.
+        secret: what their hashes depend on; older layouts have none.
     """
 
     repeats_layout: int
     within: int
     event_ids: str
     partitions: dict[int, tuple[int, int]]
+    secret: bytes = b""
 
 
 class RepeatFilter:
@@ -41,8 +44,9 @@ class RepeatFilter:
     (`go_back`) when it reads again; `savepoint` and `commit` say what need not come back.
     """
 
-    def __init__(self, within_ms: int, *, texts: bool) -> None:
+    def __init__(self, within_ms: int, *, texts: bool, secret: Secret | None = None) -> None:
         self._within = within_ms
+        self._secret = secret or Secret.new()
         self._texts = texts
         self.reset()
 
@@ -89,7 +93,7 @@ class RepeatFilter:
     ) -> NDArray[np.bool_]:
         """Which of n events of a partition are no repeats; see `RecentIds.take_in`."""
         if partition not in self._ids:
-            self._ids[partition] = RecentIds(self._within, texts=self._texts)
+            self._ids[partition] = RecentIds(self._within, self._secret, texts=self._texts)
         return self._ids[partition].take_in(ids, times, offsets)
 
     def go_back(self, partition: int, offset: int) -> None:
@@ -133,6 +137,7 @@ class RepeatFilter:
             self._within,
             _type_of(self._texts),
             {partition: (len(part[0]), len(part[2])) for partition, part in parts.items()},
+            self._secret.key,
         )
         buffers = [view(array) for part in parts.values() for array in part]
         return [msgspec.msgpack.encode(header), *buffers]
@@ -159,10 +164,12 @@ class RepeatFilter:
             raise CorruptStateError("the dumped event ids are cut or out of place")
         arrays = [np.frombuffer(buffer, np.int64) for buffer in own]
         self.reset()
+        self._secret = Secret(header.secret)
         for number, partition in enumerate(header.partitions):
             keys, clocks, more_keys, more_clocks = arrays[4 * number : 4 * number + 4]
             self._ids[partition] = RecentIds.load(
                 self._within,
+                self._secret,
                 np.concatenate([keys, more_keys]).reshape(-1, words),
                 np.concatenate([clocks, more_clocks]),
             )

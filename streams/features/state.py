@@ -20,10 +20,16 @@ from streams.features.dump_format import (
 from streams.features.entity_dump import dump_entity, load_entity
 from streams.features.entity_state import EntityState
 from streams.features.feature_rows import FeatureRows
-from streams.features.hashing import hash_ids
+from streams.features.hashing import Secret
+from streams.features.kernels.enums import Counter
 from streams.features.label_batch import LabelBatch
+from streams.features.limit_warnings import LimitWarnings
 from streams.features.plan import FeaturePlan
 from streams.features.window_settings import WindowSettings
+
+
+def _is_text(plan: FeaturePlan, field: str) -> bool:
+    return plan.contract.fields[field].type == "string"
 
 
 class FeatureState:
@@ -31,13 +37,26 @@ class FeatureState:
 
     One thread at a time. The state after a set of events and labels does not depend on their
     order, as long as no event is later than the allowed lateness.
+
+    Args:
+        secret: what its hashes depend on; a new one unless given. No feature depends on it.
     """
 
-    def __init__(self, plan: FeaturePlan, settings: WindowSettings | None = None) -> None:
+    def __init__(
+        self,
+        plan: FeaturePlan,
+        settings: WindowSettings | None = None,
+        secret: Secret | None = None,
+    ) -> None:
         self.plan = plan
+        self._secret = secret or Secret.new()
         self._settings = settings or WindowSettings()
-        self._entities = [EntityState(entity, self._settings) for entity in plan.entities]
+        self._entities = [
+            EntityState(entity, self._settings, self._secret, texts=_is_text(plan, entity.entity))
+            for entity in plan.entities
+        ]
         self._savepoints = 0
+        self._warnings = LimitWarnings()
 
     def update(self, batch: EventBatch, labels: LabelBatch | None = None) -> FeatureRows:
         """Take in events one after another, each seeing those before it.
@@ -58,11 +77,15 @@ class FeatureState:
             elif isinstance(declaration, CalendarFeature):
                 matrix[:, column] = calendar_part(declaration, batch.times)
         if self.plan.reads_labels:
-            event_hashes, label_hashes = hash_ids(batch.ids), hash_ids(labels.ids)
+            event_hashes, label_hashes = map(self._secret.hash_ids, (batch.ids, labels.ids))
         else:
             event_hashes = label_hashes = np.empty(0, np.int64)
         for entity in self._entities:
             entity.update(batch, event_hashes, labels, label_hashes, rows)
+        most = self._settings
+        look = self._warnings.look
+        look("max_entities", most.max_entities, "entities", self.ousted_entities)
+        look("max_waiting_labels", most.max_waiting_labels, "labels", self.dropped_labels)
         return rows
 
     def warm_up(self) -> None:
@@ -122,6 +145,7 @@ class FeatureState:
         before that, or dump in a forked child. No thread is started.
         """
         header = new_header(self.plan, self._settings)
+        header.secret = self._secret.key
         buffers: list[Buffer] = []
         for state in self._entities:
             entity, parts = dump_entity(state)
@@ -142,8 +166,9 @@ class FeatureState:
             StateMismatchError: dumped with other features or settings; the message names them.
             CorruptStateError: not what `dump` returned.
         """
-        state = cls(plan, settings)
-        header = read_header(buffers, new_header(plan, state._settings))
+        settings = settings or WindowSettings()
+        header = read_header(buffers, new_header(plan, settings))
+        state = cls(plan, settings, Secret(header.secret))
         reader = Reader(buffers, header)
         names = [entity.plan.entity for entity in state._entities]
         if [entity.entity for entity in header.entities] != names:
@@ -160,12 +185,34 @@ class FeatureState:
     @property
     def dropped_events(self) -> dict[str, int]:
         """How many events went into tiles, because an entity had more than its share."""
-        return {state.plan.entity: state.dropped for state in self._entities}
+        return self._counts(Counter.DROPPED)
 
     @property
     def evicted_entities(self) -> dict[str, int]:
         """How many values of each entity were forgotten, as no window reached them any more."""
-        return {state.plan.entity: state.evicted for state in self._entities}
+        return self._counts(Counter.EVICTED)
+
+    @property
+    def ousted_entities(self) -> dict[str, int]:
+        """How many values of each entity were forgotten, as there were too many."""
+        return self._counts(Counter.OUSTED)
+
+    @property
+    def waiting_labels(self) -> dict[str, int]:
+        """How many labels wait for their event, of entities with features that read labels."""
+        return self._counts(Counter.WAITING, only_labelled=True)
+
+    @property
+    def dropped_labels(self) -> dict[str, int]:
+        """How many labels were forgotten that waited, as there were too many; as before."""
+        return self._counts(Counter.DROPPED_LABELS, only_labelled=True)
+
+    def _counts(self, counter: Counter, *, only_labelled: bool = False) -> dict[str, int]:
+        return {
+            state.plan.entity: state.count(counter)
+            for state in self._entities
+            if state.has_labels or not only_labelled
+        }
 
     def newly_matched_labels(self) -> dict[str, int]:
         """How many labels found their event, by entity, since this was last asked.

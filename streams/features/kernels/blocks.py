@@ -1,11 +1,12 @@
 """Compiled: one block of remembered events for each entity, all in one arena.
 
-A block is ``OFFSET, CAPACITY, START, LENGTH, LOST, FLOOR, TILE_ROW``: its events stand at
+A block is ``OFFSET, CAPACITY, START, LENGTH, LOST, FLOOR, TILE_ROW, SEQUENCE``: its events stand at
 offset + start and after, contiguous and ascending in time; LOST is the time of the latest
 event that went into a tile for want of room, what was up to the time FLOOR was forgotten before
-the block's first event came, and TILE_ROW is 0 as long as no tile was needed. A block that is
-full moves to one of twice the size; the place that it leaves is chained into the free list of its
-size. The chunks that a block fills are summed.
+the block's first event came, TILE_ROW is 0 as long as no tile was needed, and SEQUENCE is the
+number, among all entities' events, of the one that came last. A block that is full moves to one of
+twice the size; the place that it leaves is chained into the free list of its size. The chunks that
+a block fills are summed.
 """
 
 import numpy as np
@@ -16,8 +17,8 @@ from streams.features.kernels.enums import Counter
 from streams.features.kernels.id_index import NEVER
 from streams.features.kernels.numba_options import inlined, kernel
 
-OFFSET, CAPACITY, START, LENGTH, LOST, FLOOR, TILE_ROW = range(7)
-BLOCK = 7
+OFFSET, CAPACITY, START, LENGTH, LOST, FLOOR, TILE_ROW, SEQUENCE = range(8)
+BLOCK = 8
 """Numbers of a block."""
 _USED = int(Counter.USED)
 _SMALLEST_CLASS = 2  # log2 of the first block's capacity

@@ -37,3 +37,11 @@ class Counter(IntEnum):
     NEWEST = 2  # latest event time; NEVER before the first
     EVICTED = 3  # entities that nothing needed any more
     SWEPT = 4  # slot at which the search for such entities goes on
+    EVENTS = 5  # events of an entity so far
+    LIVE = 6  # entities that have events
+    OUSTED = 7  # entities that made room for others
+    OUSTED_TO = 8  # latest event time of any of these; NEVER before the first
+    FIRST = 9  # time of the first event; NEVER before it
+    LABELS = 10  # labels that had to wait so far
+    WAITING = 11  # labels that wait
+    DROPPED_LABELS = 12  # labels that waited and made room for others

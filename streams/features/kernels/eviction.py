@@ -1,8 +1,13 @@
-"""Compiled: which entities nothing needs any more."""
+"""Compiled: which entities nothing needs any more, and which have to make room for others."""
 
 from streams.features.kernels.blocks import LENGTH, LOST, OFFSET, START, forget
-from streams.features.kernels.journal import note_forgotten, records
+from streams.features.kernels.enums import Counter
+from streams.features.kernels.id_index import SEEN, SLOT, find_place, remove
+from streams.features.kernels.journal import note_entry, note_forgotten, records
 from streams.features.kernels.numba_options import kernel
+
+_LIVE, _EVICTED = int(Counter.LIVE), int(Counter.EVICTED)
+_OUSTED, _OUSTED_TO = int(Counter.OUSTED), int(Counter.OUSTED_TO)
 
 
 @kernel
@@ -37,3 +42,34 @@ def forget_blocks(journal, times, values, hashes, blocks, slots):  # type: ignor
         if records(journal):
             note_forgotten(journal, times, values, hashes, blocks, slot, blocks[slot, LENGTH])
         forget(blocks, slot, blocks[slot, LENGTH])
+
+
+@kernel
+def oust(journal, arena, blocks, index, secret, counters, slot, oldest):  # type: ignore[no-untyped-def]
+    """Forget all of an entity, its events' ids too; how many entries the index has lost.
+
+    Its slot remains its own for now. The journal, where it records, has room.
+
+    Args:
+        oldest: an entity whose latest event is not later than this would not be missed.
+    """
+    times, values, hashes, _ = arena
+    first = blocks[slot, OFFSET] + blocks[slot, START]
+    end = first + blocks[slot, LENGTH]
+    lost = 0
+    if hashes.size:
+        for position in range(first, end):
+            place = find_place(index, secret, hashes[position])
+            if index[place, SLOT] == slot and index[place, SEEN] == times[position]:
+                if records(journal):
+                    note_entry(journal, index, place, hashes[position])
+                remove(index, secret, place)
+                lost += 1
+    if records(journal):
+        note_forgotten(journal, times, values, hashes, blocks, slot, end - first)
+    last = times[end - 1]
+    forget(blocks, slot, end - first)
+    counters[_LIVE] -= 1
+    counters[_EVICTED if last <= oldest else _OUSTED] += 1
+    counters[_OUSTED_TO] = max(counters[_OUSTED_TO], last)
+    return lost

@@ -1,61 +1,78 @@
 """Compiled: where the event with a given id is remembered, so that its label finds it.
 
 An open-addressing table, one row of three for each id: the id's hash, the slot of its entity or
-one of the marks below, and the event's time.
+a mark that is negative, and the event's time. Where a row stands depends on the state's secret.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.features.kernels.keyed_mix import mix
 from streams.features.kernels.numba_options import inlined, kernel
 from streams.features.kernels.prefetch import prefetch
 
 KEY, SLOT, SEEN = 0, 1, 2
-EMPTY, WAITING_LEGITIMATE, WAITING_FRAUD = -2, -1, -3
+EMPTY = -2
+_WAITING = -3  # and below: a label that waits for its event
 _WORD, _AHEAD = 8, 12  # bytes of a number; how many entries ahead to load memory
 NEVER = np.iinfo(np.int64).min
 """What a label has seen that came before any event."""
 
 
 @inlined
-def mix(key):  # type: ignore[no-untyped-def]
-    """Spread an int64 over all its bits (the finalizer of SplitMix64)."""
-    bits = np.uint64(key)
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64((bits ^ (bits >> np.uint64(31))) >> np.uint64(1))
+def waiting_mark(number, label):  # type: ignore[no-untyped-def]
+    """What stands for the slot of an event that a label waits for, the number-th that had to."""
+    return _WAITING - 2 * number - (1 if label > 0 else 0)
 
 
 @inlined
-def home(index, key):  # type: ignore[no-untyped-def]
+def number_of(mark):  # type: ignore[no-untyped-def]
+    """Which label it was that had to wait."""
+    return (_WAITING - mark) >> 1
+
+
+@inlined
+def waiting_label(mark):  # type: ignore[no-untyped-def]
+    """What the label says: 1.0 for fraud, 0.0 for legitimate."""
+    return np.float64((_WAITING - mark) & 1)
+
+
+@inlined
+def since(seen, first):  # type: ignore[no-untyped-def]
+    """The event time that an entry is of; labels before any event count from the first one."""
+    return first if seen == NEVER else seen
+
+
+@inlined
+def home(index, secret, key):  # type: ignore[no-untyped-def]
     """Row where the search for a key begins."""
-    return mix(key) & (index.shape[0] - 1)
+    return mix(key, secret) & (index.shape[0] - 1)
 
 
 @inlined
-def prefetch_entry(index, key):  # type: ignore[no-untyped-def]
+def prefetch_entry(index, secret, key):  # type: ignore[no-untyped-def]
     """Load where the search for a key begins."""
-    prefetch(index, home(index, key) * index.shape[1] * _WORD)
+    prefetch(index, home(index, secret, key) * index.shape[1] * _WORD)
 
 
 @inlined
-def find_place(index, key):  # type: ignore[no-untyped-def]
+def find_place(index, secret, key):  # type: ignore[no-untyped-def]
     """Row of a key in the index, or the empty row where it belongs."""
     mask = index.shape[0] - 1
-    place = home(index, key)
+    place = home(index, secret, key)
     while index[place, SLOT] != EMPTY and index[place, KEY] != key:
         place = (place + 1) & mask
     return place
 
 
 @kernel
-def remove(index, place):  # type: ignore[no-untyped-def]
+def remove(index, secret, place):  # type: ignore[no-untyped-def]
     """Take out an entry, and move up those that were put behind it for want of a better place."""
     mask = index.shape[0] - 1
     hole = place
     behind = (hole + 1) & mask
     while index[behind, SLOT] != EMPTY:
-        wanted = home(index, index[behind, KEY])
+        wanted = home(index, secret, index[behind, KEY])
         if (behind - wanted) & mask >= (behind - hole) & mask:
             for column in range(index.shape[1]):
                 index[hole, column] = index[behind, column]
@@ -65,33 +82,36 @@ def remove(index, place):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def count_kept(index, oldest):  # type: ignore[no-untyped-def]
+def count_kept(index, oldest, first):  # type: ignore[no-untyped-def]
     """How many entries `rebuild` would keep."""
     kept = 0
     for i in range(index.shape[0]):
-        if index[i, SLOT] != EMPTY and (index[i, SEEN] > oldest or index[i, SEEN] == NEVER):
-            kept += 1
+        if index[i, SLOT] != EMPTY:
+            seen = since(index[i, SEEN], first)
+            kept += seen > oldest or seen == NEVER
     return kept
 
 
 @kernel
-def rebuild(old, index, oldest, newest):  # type: ignore[no-untyped-def]
-    """Copy to an empty index what a window can still reach; how many entries stay.
+def rebuild(old, index, secret, oldest, first):  # type: ignore[no-untyped-def]
+    """Copy to an empty index what a window can still reach; ``(entries, labels that wait)``.
 
-    Labels that came before any event count as known since `newest`.
+    Args:
+        first: time of the first event of all, `NEVER` before it.
     """
-    entries = 0
+    entries = waiting = 0
     for i in range(old.shape[0]):
         if old[i, SLOT] == EMPTY:
             continue
-        seen = newest if old[i, SEEN] == NEVER else old[i, SEEN]
+        seen = since(old[i, SEEN], first)
         if seen > oldest or seen == NEVER:
-            place = find_place(index, old[i, KEY])
+            place = find_place(index, secret, old[i, KEY])
             index[place, KEY] = old[i, KEY]
             index[place, SLOT] = old[i, SLOT]
             index[place, SEEN] = seen
             entries += 1
-    return entries
+            waiting += old[i, SLOT] < EMPTY
+    return entries, waiting
 
 
 @kernel
@@ -106,18 +126,18 @@ def collect(index, entries):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def refill(entries, index):  # type: ignore[no-untyped-def]
+def refill(entries, index, secret):  # type: ignore[no-untyped-def]
     """Put entries into an empty index."""
     for row in range(entries.shape[0]):
         if row + _AHEAD < entries.shape[0]:
-            prefetch_entry(index, entries[row + _AHEAD, KEY])
-        place = find_place(index, entries[row, KEY])
+            prefetch_entry(index, secret, entries[row + _AHEAD, KEY])
+        place = find_place(index, secret, entries[row, KEY])
         for column in range(index.shape[1]):
             index[place, column] = entries[row, column]
 
 
-def new_index(places: int) -> NDArray[np.int64]:
+def new_index(places: int, columns: int = 3) -> NDArray[np.int64]:
     """Return an empty id index; `places` is a power of two."""
-    index = np.empty((places, 3), np.int64)
+    index = np.empty((places, columns), np.int64)
     index[:, SLOT] = EMPTY
     return index

@@ -7,14 +7,16 @@ not where: a block may move meanwhile. An array of one word records nothing.
 
 import numpy as np
 
-from streams.features.kernels.blocks import CAPACITY, FLOOR, LENGTH, LOST, OFFSET, START
+from streams.features.kernels.blocks import CAPACITY, FLOOR, LENGTH, LOST, OFFSET, SEQUENCE, START
 from streams.features.kernels.chunk_sums import CHUNK, sum_chunks
 from streams.features.kernels.id_index import EMPTY, KEY, SEEN, SLOT, find_place, remove
 from streams.features.kernels.numba_options import inlined, kernel
 
 _INSERTED, _FORGOT, _LABELLED, _ENTRY, _LOST, _TILE = range(6)
-_EVENT_WORDS = 11
-"""What an event and its id take at most, and a label too, without forgotten events and tiles."""
+_EVENT_WORDS = 25
+"""What an event and its id take at most, also where it leaves at once, and a label too: without
+forgotten events, and what depends on how many values there are."""
+_ENTRY_WORDS = 4
 
 
 @inlined
@@ -32,15 +34,26 @@ def forgotten_words(count, values):  # type: ignore[no-untyped-def]
 @inlined
 def event_words(sums):  # type: ignore[no-untyped-def]
     """Words that an event or a label takes at most, without the events forgotten for it."""
-    return _EVENT_WORDS + sums.shape[2] + 4
+    return _EVENT_WORDS + 2 * sums.shape[2]
 
 
 @inlined
-def note_inserted(journal, slot, place):  # type: ignore[no-untyped-def]
-    """An event was put at a place of its block, counted from the block's first event."""
+def ousted_words(length, values):  # type: ignore[no-untyped-def]
+    """Words that an entity of so many events takes which has to leave."""
+    return length * _ENTRY_WORDS + forgotten_words(length, values)
+
+
+@inlined
+def note_inserted(journal, slot, place, sequence):  # type: ignore[no-untyped-def]
+    """An event was put at a place of its block, counted from the block's first event.
+
+    Args:
+        sequence: the block's before.
+    """
     end = journal[0]
-    journal[end], journal[end + 1], journal[end + 2] = slot, place, _INSERTED
-    journal[0] = end + 3
+    journal[end], journal[end + 1] = slot, place
+    journal[end + 2], journal[end + 3] = sequence, _INSERTED
+    journal[0] = end + 4
 
 
 @inlined
@@ -157,7 +170,7 @@ def _bring_back(journal, words, times, values, hashes, chunks, blocks, slot, cou
 
 
 @kernel
-def undo(journal, floor, arena, blocks, index, tiles, label_column):  # type: ignore[no-untyped-def]
+def undo(journal, floor, arena, blocks, index, secret, tiles, label_column):  # type: ignore[no-untyped-def]
     """Take back all changes that were recorded from word `floor` on, the latest first."""
     times, values, hashes, chunks = arena
     ends, sums, _ = tiles
@@ -165,8 +178,9 @@ def undo(journal, floor, arena, blocks, index, tiles, label_column):  # type: ig
     while end > floor:
         kind = journal[end - 1]
         if kind == _INSERTED:
-            slot, place = journal[end - 3], journal[end - 2]
-            end -= 3
+            slot, place = journal[end - 4], journal[end - 3]
+            blocks[slot, SEQUENCE] = journal[end - 2]
+            end -= 4
             _remove_event(times, values, hashes, chunks, blocks, slot, place)
         elif kind == _FORGOT:
             slot, count = journal[end - 3], journal[end - 2]
@@ -193,9 +207,9 @@ def undo(journal, floor, arena, blocks, index, tiles, label_column):  # type: ig
             blocks[slot, LOST], blocks[slot, FLOOR] = journal[end - 3], journal[end - 2]
             end -= 4
         else:
-            place = find_place(index, journal[end - 4])
+            place = find_place(index, secret, journal[end - 4])
             if journal[end - 3] == EMPTY:
-                remove(index, place)
+                remove(index, secret, place)
             else:
                 index[place, KEY] = journal[end - 4]
                 index[place, SLOT] = journal[end - 3]

@@ -11,7 +11,8 @@ Ids are numbered from 0. From `FLOOR` on the ring holds them, from `HEAD` on the
 
 import numpy as np
 
-from streams.features.kernels.id_index import NEVER, mix
+from streams.features.kernels.id_index import NEVER
+from streams.features.kernels.keyed_mix import mix
 from streams.features.kernels.numba_options import inlined, kernel
 from streams.features.kernels.prefetch import prefetch
 
@@ -21,15 +22,15 @@ _AHEAD, _BYTES = 12, 4  # how many ids ahead to load the table's memory; of a pl
 
 
 @inlined
-def home(table, key):  # type: ignore[no-untyped-def]
+def home(table, secret, key):  # type: ignore[no-untyped-def]
     """Place of the table where the search for an id begins; any size will do."""
-    return ((mix(key) >> 31) * table.shape[0]) >> 32
+    return ((mix(key, secret) >> 31) * table.shape[0]) >> 32
 
 
 @kernel
-def find(table, keys, wanted, row):  # type: ignore[no-untyped-def]
+def find(table, secret, keys, wanted, row):  # type: ignore[no-untyped-def]
     """Place of the id in a row of `wanted`, or the empty place where it belongs."""
-    place = home(table, wanted[row, 0])
+    place = home(table, secret, wanted[row, 0])
     while table[place] != EMPTY:
         at = (np.int64(table[place]) - 1) % keys.shape[0]
         same = True
@@ -44,13 +45,13 @@ def find(table, keys, wanted, row):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def remove(table, keys, number):  # type: ignore[no-untyped-def]
+def remove(table, secret, keys, number):  # type: ignore[no-untyped-def]
     """Take an id out of the table, and move up those put behind it for want of a better place."""
     size, capacity = table.shape[0], keys.shape[0]
-    hole = find(table, keys, keys, number % capacity)
+    hole = find(table, secret, keys, keys, number % capacity)
     behind = (hole + 1) % size
     while table[behind] != EMPTY:
-        wanted = home(table, keys[(np.int64(table[behind]) - 1) % capacity, 0])
+        wanted = home(table, secret, keys[(np.int64(table[behind]) - 1) % capacity, 0])
         if (behind - wanted) % size >= (behind - hole) % size:
             table[hole] = table[behind]
             hole = behind
@@ -59,7 +60,7 @@ def remove(table, keys, number):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def take_in(ids, times, within, bounds, keys, clocks, table, new):  # type: ignore[no-untyped-def]
+def take_in(ids, times, within, bounds, keys, clocks, table, secret, new):  # type: ignore[no-untyped-def]
     """Tell new ids from repeats, one after another, and remember the new ones.
 
     Args:
@@ -72,19 +73,19 @@ def take_in(ids, times, within, bounds, keys, clocks, table, new):  # type: igno
     clock = clocks[(tail - 1) % capacity] if tail > bounds[FLOOR] else NEVER
     for row in range(times.size):
         if row + _AHEAD < times.size:
-            prefetch(table, home(table, ids[row + _AHEAD, 0]) * _BYTES)
+            prefetch(table, home(table, secret, ids[row + _AHEAD, 0]) * _BYTES)
         time = max(clock, times[row])
         oldest = time - within
-        place = find(table, keys, ids, row)
+        place = find(table, secret, keys, ids, row)
         known = np.int64(table[place]) - 1
         if known >= 0 and clocks[known % capacity] >= oldest:
             new[row] = False
             continue
         if head < tail and clocks[head % capacity] < oldest:
             while head < tail and clocks[head % capacity] < oldest:
-                remove(table, keys, head)
+                remove(table, secret, keys, head)
                 head += 1
-            place = find(table, keys, ids, row)
+            place = find(table, secret, keys, ids, row)
         new[row] = True
         at = tail % capacity
         for word in range(keys.shape[1]):
@@ -96,18 +97,18 @@ def take_in(ids, times, within, bounds, keys, clocks, table, new):  # type: igno
 
 
 @kernel
-def go_back(tail, within, bounds, keys, clocks, table):  # type: ignore[no-untyped-def]
+def go_back(tail, within, bounds, keys, clocks, table, secret):  # type: ignore[no-untyped-def]
     """Forget the ids from `tail` on, and bring back what had been forgotten for these."""
     capacity, floor = keys.shape[0], bounds[FLOOR]
     head = bounds[HEAD]
     for number in range(max(tail, head), bounds[TAIL]):
-        remove(table, keys, number)
+        remove(table, secret, keys, number)
     head = min(head, tail)
     if tail > floor:
         oldest = clocks[(tail - 1) % capacity] - within
         while head > floor and clocks[(head - 1) % capacity] >= oldest:
             head -= 1
-            table[find(table, keys, keys, head % capacity)] = head + 1
+            table[find(table, secret, keys, keys, head % capacity)] = head + 1
     bounds[HEAD], bounds[TAIL] = head, tail
 
 
@@ -133,10 +134,10 @@ def move_ring(bounds, old_keys, old_clocks, keys, clocks):  # type: ignore[no-un
 
 
 @kernel
-def fill(bounds, keys, table):  # type: ignore[no-untyped-def]
+def fill(bounds, keys, table, secret):  # type: ignore[no-untyped-def]
     """Put all ids that count into an empty table."""
     capacity, tail = keys.shape[0], bounds[TAIL]
     for number in range(bounds[HEAD], tail):
         if number + _AHEAD < tail:
-            prefetch(table, home(table, keys[(number + _AHEAD) % capacity, 0]) * _BYTES)
-        table[find(table, keys, keys, number % capacity)] = number + 1
+            prefetch(table, home(table, secret, keys[(number + _AHEAD) % capacity, 0]) * _BYTES)
+        table[find(table, secret, keys, keys, number % capacity)] = number + 1

@@ -10,7 +10,7 @@ import numpy as np
 from streams.features.kernels.blocks import upper_bound_from_newest
 from streams.features.kernels.chunk_sums import sum_between
 from streams.features.kernels.enums import Stat
-from streams.features.kernels.id_index import mix
+from streams.features.kernels.keyed_mix import mix
 from streams.features.kernels.numba_options import inlined, kernel
 
 # Enum members as plain ints: numba compiles these, not attribute look-ups.
@@ -109,7 +109,9 @@ def scan_moments(times, values, column, first, high, until, window_ms, rows, fou
 
 
 @inlined
-def scan_distinct(times, values, column, first, high, until, window_ms, rows, found, members):  # type: ignore[no-untyped-def]
+def scan_distinct(  # type: ignore[no-untyped-def]
+    times, values, column, first, high, until, window_ms, rows, found, members, secret
+):
     """Number of distinct values.
 
     Args:
@@ -132,7 +134,7 @@ def scan_distinct(times, values, column, first, high, until, window_ms, rows, fo
             if np.isnan(value):
                 continue
             bits = np.float64(value).view(np.int64)
-            place = mix(bits) & mask
+            place = mix(bits, secret) & mask
             while members[place, 1] == epoch and members[place, 0] != bits:
                 place = (place + 1) & mask
             if members[place, 1] != epoch:

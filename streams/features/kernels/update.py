@@ -1,7 +1,6 @@
 """The compiled entry point: events and labels, one after another, into one entity's windows."""
 
-import numpy as np
-
+from streams.features.kernels.aggregate import aggregate, write
 from streams.features.kernels.apply_labels import apply_label, register
 from streams.features.kernels.blocks import (
     CAPACITY,
@@ -9,16 +8,26 @@ from streams.features.kernels.blocks import (
     LENGTH,
     LOST,
     OFFSET,
+    SEQUENCE,
     START,
     TILE_ROW,
     count_old,
     forget,
     insert,
     make_room,
-    upper_bound_from_newest,
 )
 from streams.features.kernels.chunk_sums import CHUNK, sum_chunks
-from streams.features.kernels.enums import Counter, Group, Stat
+from streams.features.kernels.coldest import (
+    ENTITIES,
+    LABELS,
+    NO_HEAP,
+    OUSTED,
+    coldest_entity,
+    drop_front,
+    put,
+)
+from streams.features.kernels.enums import Counter
+from streams.features.kernels.eviction import oust
 from streams.features.kernels.id_index import NEVER, prefetch_entry
 from streams.features.kernels.journal import (
     event_words,
@@ -27,19 +36,11 @@ from streams.features.kernels.journal import (
     note_inserted,
     note_lost,
     note_tile,
+    ousted_words,
     records,
 )
 from streams.features.kernels.numba_options import inlined, kernel
 from streams.features.kernels.prefetch import prefetch
-from streams.features.kernels.scans import (
-    LONG,
-    look_before,
-    scan_distinct,
-    scan_events,
-    scan_moments,
-    scan_sums,
-    sum_long_windows,
-)
 from streams.features.kernels.tiles import add_tiles, place_of, put_into_tile
 
 _WORD, _LINE = 8, 64  # bytes of a number and of the processor's unit of loading
@@ -47,12 +48,12 @@ _WORD, _LINE = 8, 64  # bytes of a number and of the processor's unit of loading
 # it. Measured on the Handbook's stream: twice or half of these make no difference.
 _HEADERS_AHEAD, _BLOCKS_AHEAD, _NEWEST_LINES = 12, 6, 8
 
-NO_TILES = -1
+NO_TILES, NO_ORDER, NO_LABEL_ORDER = -1, -2, -3
 
 # Enum members as plain ints: numba compiles these, not attribute look-ups.
-_EVENTS, _SUMS, _MOMENTS, _DISTINCT, _PRIOR = (int(group) for group in Group)
 _DROPPED, _NEWEST = int(Counter.DROPPED), int(Counter.NEWEST)
-_VALUES, _MEAN, _RATIO = int(Stat.VALUES), int(Stat.MEAN), int(Stat.RATIO_TO_MEAN)
+_FIRST, _NUMBER, _LIVE = int(Counter.FIRST), int(Counter.EVENTS), int(Counter.LIVE)
+_OUSTED_TO, _WAITING = int(Counter.OUSTED_TO), int(Counter.WAITING)
 
 
 @inlined
@@ -70,38 +71,6 @@ def _prefetch_block(times, values, hashes, blocks, slot):  # type: ignore[no-unt
         prefetch(hashes, end)
 
 
-@inlined
-def _aggregate(  # type: ignore[no-untyped-def]
-    times, values, chunks, first, end, position, groups, window_ms, found, members
-):
-    """Fill `found` (windows, stats) for the event at `position` of a block ``first .. end``."""
-    kinds, columns, delays, excludes, ranges = groups
-    for g in range(kinds.size):
-        rows = (ranges[g, 0], ranges[g, 1])
-        if kinds[g] == _PRIOR:
-            look_before(times, values, columns[g], first, position, window_ms, rows, found)
-            continue
-        until = times[position] - delays[g]
-        if delays[g]:
-            high = upper_bound_from_newest(times, first, end, until)
-        else:
-            high = position if excludes[g] else position + 1
-        if kinds[g] == _EVENTS:
-            scan_events(times, first, high, until, window_ms, rows, found)
-        elif kinds[g] == _SUMS and high - first > LONG:
-            sum_long_windows(
-                times, values, chunks, columns[g], first, high, until, window_ms, rows, found
-            )
-        elif kinds[g] == _SUMS:
-            scan_sums(times, values, columns[g], first, high, until, window_ms, rows, found)
-        elif kinds[g] == _MOMENTS:
-            scan_moments(times, values, columns[g], first, high, until, window_ms, rows, found)
-        else:
-            scan_distinct(
-                times, values, columns[g], first, high, until, window_ms, rows, found, members
-            )
-
-
 @kernel
 def _compress(times, values, tiles, journal, row, floor, position):  # type: ignore[no-untyped-def]
     """Put an event that is about to be forgotten into its tile, if that is still of use."""
@@ -112,21 +81,6 @@ def _compress(times, values, tiles, journal, row, floor, position):  # type: ign
     if records(journal):
         note_tile(journal, ends, sums, row, place)
     put_into_tile(ends, sums, row, place, is_there, times, values, position)
-
-
-@inlined
-def _write(found, outputs, values, position, out, event):  # type: ignore[no-untyped-def]
-    """Write each output's statistic to its place in the feature vector."""
-    windows, stats, features, empties, columns = outputs
-    for o in range(windows.size):
-        if stats[o] == _RATIO:
-            mean = found[windows[o], _MEAN]
-            value = values[columns[o], position] / mean if mean != 0.0 else np.nan
-        else:
-            value = found[windows[o], stats[o]]
-            if stats[o] <= _VALUES and value == 0.0:
-                value = np.nan
-        out[event, features[o]] = empties[o] if np.isnan(value) else value
 
 
 @kernel
@@ -140,9 +94,11 @@ def update_entity(  # type: ignore[no-untyped-def]
     free,
     counters,
     index,
+    secret,
     tiles,
     plan,
     limits,
+    cold,
     journal,
     scratch,
     out,
@@ -157,11 +113,14 @@ def update_entity(  # type: ignore[no-untyped-def]
             known just before event ``before[k]``, ascending.
         arena: ``(times, values, hashes, chunks)``.
         blocks, free, counters, index: with the arena, the entity's state, changed in place.
+        secret: what places in the index depend on, int64 (4,).
         tiles: of entities that had more than their share, ``(ends, sums, length_ms)``: latest time
             in each int64 (rows, TILES), sums float64 (rows, TILES, 1 + OF_COLUMN * columns).
         plan: ``(groups, window_ms, outputs, label_column)``.
-        limits: ``(keep_ms, retention_ms, max_events, newest)``: how long events are kept, how far
-            the windows reach, and the latest event time, this batch's included.
+        limits: ``(keep_ms, retention_ms, max_events, max_entities, max_waiting)``: how long events
+            are kept, how far the windows reach, and how much there may be.
+        cold: ``(entities, labels, sizes, ousted)``: see `coldest.py`; the slots of entities that
+            have to leave are written to the last, int64 (n,).
         journal: where changes are written down.
         scratch: ``(found, members)``, work space.
         out: ``(matrix, late, approximate)``: float64 (n, features), written in the columns of
@@ -171,13 +130,15 @@ def update_entity(  # type: ignore[no-untyped-def]
         ``(event, label, entries, matched, words)``: positions reached, n and m when all is done;
         how many entries the id index gained; how many labels found their event; and, when it
         ended early, how many words the journal must have room for, 0 where it is the arena that
-        is full, or `NO_TILES` where the entity of the event that is next needs a tile row.
+        is full, `NO_TILES` where the entity of the event that is next needs a tile row, or
+        `NO_ORDER`, `NO_LABEL_ORDER` where a heap of `cold` has to be made.
     """
     slots, event_times, rows, event_hashes = events
     label_hashes, label_values, label_before = labels
     times, values, hashes, chunks = arena
     groups, window_ms, outputs, label_column = plan
-    keep_ms, retention_ms, max_events, newest = limits
+    keep_ms, retention_ms, max_events, max_entities, max_waiting = limits
+    cold_entities, cold_labels, sizes, ousted = cold
     matrix, late, approximate = out
     ends, sums, tile_ms = tiles
     found, members = scratch
@@ -187,18 +148,25 @@ def update_entity(  # type: ignore[no-untyped-def]
         while label < label_hashes.size and label_before[label] <= i:
             if records(journal) and journal[0] + event_words(sums) > journal.size:
                 return i, label, entries, matched, event_words(sums)
+            if counters[_WAITING] >= max_waiting and (
+                sizes[LABELS] == NO_HEAP or sizes[LABELS] == cold_labels.shape[0]
+            ):
+                return i, label, entries, matched, NO_LABEL_ORDER
             if label + _HEADERS_AHEAD < label_hashes.size:
-                prefetch_entry(index, label_hashes[label + _HEADERS_AHEAD])
+                prefetch_entry(index, secret, label_hashes[label + _HEADERS_AHEAD])
             gained, found_it = apply_label(
                 arena,
                 blocks,
                 index,
+                secret,
                 tiles,
                 journal,
+                counters,
+                limits,
+                cold,
                 label_column,
                 label_hashes[label],
                 label_values[label],
-                newest,
             )
             entries += gained
             matched += found_it
@@ -208,27 +176,47 @@ def update_entity(  # type: ignore[no-untyped-def]
         if i + _HEADERS_AHEAD < slots.size:
             prefetch(blocks, slots[i + _HEADERS_AHEAD] * blocks.shape[1] * _WORD)
             if label_column >= 0:
-                prefetch_entry(index, event_hashes[i + _HEADERS_AHEAD])
+                prefetch_entry(index, secret, event_hashes[i + _HEADERS_AHEAD])
         if i + _BLOCKS_AHEAD < slots.size:
             _prefetch_block(times, values, hashes, blocks, slots[i + _BLOCKS_AHEAD])
         slot = slots[i]
         time = event_times[i]
-        seen = time if counters[_NEWEST] == NEVER else counters[_NEWEST]
+        if counters[_NEWEST] == NEVER:
+            counters[_FIRST] = counters[_NEWEST] = time
+        seen = counters[_NEWEST]
         if slot < 0:
             counters[_NEWEST] = max(seen, time)
             for o in range(outputs[2].size):
                 matrix[i, outputs[2][o]] = outputs[3][o]
             continue
         length = blocks[slot, LENGTH]
+        leaves = False
+        if not length and counters[_LIVE] >= max_entities:
+            if sizes[ENTITIES] == NO_HEAP:
+                return i, label, entries, matched, NO_ORDER
+            coldest = coldest_entity(cold_entities, sizes, times, blocks)
+            leaves = cold_entities[0, 0] > time
+            if not leaves:
+                words = ousted_words(blocks[coldest, LENGTH], values)
+                if records(journal) and journal[0] + words > journal.size:
+                    return i, label, entries, matched, words
+                entries -= oust(
+                    journal, arena, blocks, index, secret, counters, coldest, seen - keep_ms
+                )
+                drop_front(cold_entities, sizes, ENTITIES)
+                ousted[sizes[OUSTED]] = coldest
+                sizes[OUSTED] += 1
         lost, floor = blocks[slot, LOST], blocks[slot, FLOOR]
         last = times[blocks[slot, OFFSET] + blocks[slot, START] + length - 1] if length else NEVER
         # An entity that was idle for so long counts as unknown, whether or not a sweep has come
         # by to evict it: an answer must not depend on that.
+        oldest = last - keep_ms if length else NEVER
         if not length or last <= seen - keep_ms:
-            floor = seen - keep_ms
+            oldest = seen - keep_ms
+            floor = max(oldest, counters[_OUSTED_TO])
             lost = lost if lost > floor else NEVER
-        forgotten = max(floor, last - keep_ms) if length else floor
-        old = count_old(times, blocks, slot, max(forgotten, time - keep_ms))
+        forgotten = max(floor, oldest)
+        old = count_old(times, blocks, slot, max(oldest, time - keep_ms))
         dropped = 0
         if length - old >= max_events:
             if blocks[slot, TILE_ROW] == 0:
@@ -269,16 +257,22 @@ def update_entity(  # type: ignore[no-untyped-def]
             values[column, position] = rows[column, i]
         if label_column >= 0:
             values[label_column, position], gained, found_it = register(
-                index, journal, event_hashes[i], slot, time
+                index, secret, journal, counters, event_hashes[i], slot, time
             )
             entries += gained
             matched += found_it
         first = blocks[slot, OFFSET] + blocks[slot, START]
         if records(journal):
-            note_inserted(journal, slot, position - first)
+            note_inserted(journal, slot, position - first, blocks[slot, SEQUENCE])
+        blocks[slot, SEQUENCE] = counters[_NUMBER]
+        counters[_NUMBER] += 1
+        if not length:
+            counters[_LIVE] += 1
+            if not leaves:
+                put(cold_entities, sizes, ENTITIES, time, blocks[slot, SEQUENCE], slot)
         if blocks[slot, CAPACITY] >= CHUNK:
             sum_chunks(values, chunks, position, first + blocks[slot, LENGTH])
-        _aggregate(
+        aggregate(
             times,
             values,
             chunks,
@@ -289,9 +283,14 @@ def update_entity(  # type: ignore[no-untyped-def]
             window_ms,
             found,
             members,
+            secret,
         )
         if reach < lost:
             row = blocks[slot, TILE_ROW] - 1
             add_tiles(ends, sums, row, tile_ms, floor, lost, time, groups, window_ms, found)
-        _write(found, outputs, values, position, matrix, i)
+        write(found, outputs, values, position, matrix, i)
+        if leaves:
+            entries -= oust(journal, arena, blocks, index, secret, counters, slot, seen - keep_ms)
+            ousted[sizes[OUSTED]] = slot
+            sizes[OUSTED] += 1
     return slots.size, label, entries, matched, 0

@@ -100,7 +100,7 @@ def test_other_features_settings_or_layouts_are_refused_by_name() -> None:
     older = msgspec.msgpack.encode({"layout": 0, "what": "it was then"})
     with pytest.raises(DumpMismatchError, match="layout version 0"):
         FeatureState.load(plan, None, [older])
-    assert header["layout"] == 1
+    assert header["layout"] == 2
 
 
 def test_string_ids_are_told_from_integers() -> None:

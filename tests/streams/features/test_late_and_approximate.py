@@ -77,7 +77,7 @@ def test_what_is_marked_neither_late_nor_approximate_is_exact(
     share = data.draw(st.sampled_from([1, 3, 100]))
     settings = WindowSettings(allowed_lateness="4ms", max_events_per_entity=share)
     rows = rows_of(FeatureState(plan, settings), events, labels, cuts)
-    expected = np.array(Model(plan).run(copy.deepcopy(events), labels), np.float64)
+    expected = np.array(Model(plan, 4).run(copy.deepcopy(events), labels), np.float64)
     sound = ~(rows.late | rows.approximate)
     assert_matrix(rows.matrix[sound], expected.reshape(rows.matrix.shape)[sound].tolist(), plan)
     models = [(e.entity, LateModel(e.retention_ms, 4, e.label_column >= 0)) for e in plan.entities]
@@ -102,7 +102,7 @@ def test_within_the_allowed_lateness_nothing_is_marked_and_all_is_exact(
     rows = rows_of(state, events, labels, cuts)
     assert not rows.late.any()
     assert not rows.approximate.any()
-    assert_matrix(rows.matrix, Model(plan).run(copy.deepcopy(events), labels), plan)
+    assert_matrix(rows.matrix, Model(plan, 30).run(copy.deepcopy(events), labels), plan)
 
 
 @pytest.mark.parametrize(("time", "late"), [(990, False), (989, True)])

@@ -7,10 +7,12 @@ import pytest
 
 from streams.events.contract import EventContract, Field
 from streams.features import CorruptStateError, DumpMismatchError
+from streams.features.hashing import Secret
 from streams.features.recent_ids import RecentIds
 from streams.features.repeat_filter import RepeatFilter, refuse_ids
 
 WITHIN = 1_000
+SECRET = Secret(bytes(range(32)))
 START = 1_750_000_000_000
 
 
@@ -42,7 +44,7 @@ class Slow:
 @pytest.mark.parametrize("seed", range(3))
 def test_the_ring_answers_as_a_list_of_everything(seed: int, texts: bool) -> None:
     rng = np.random.default_rng(seed)
-    ids, slow = RecentIds(WITHIN, texts=texts), Slow()
+    ids, slow = RecentIds(WITHIN, SECRET, texts=texts), Slow()
     time, offset, settled = START, 0, 0
     repeats = returns = 0
     for _ in range(400):
@@ -60,7 +62,10 @@ def test_the_ring_answers_as_a_list_of_everything(seed: int, texts: bool) -> Non
             slow.seen = [each for each in slow.seen if each[2] < settled]
             keys, clocks, more_keys, more_clocks = ids.dump()
             ids = RecentIds.load(
-                WITHIN, np.concatenate([keys, more_keys]), np.concatenate([clocks, more_clocks])
+                WITHIN,
+                SECRET,
+                np.concatenate([keys, more_keys]),
+                np.concatenate([clocks, more_clocks]),
             )
             offset = settled
         count = int(rng.integers(0, 40))
@@ -78,13 +83,13 @@ def test_the_ring_answers_as_a_list_of_everything(seed: int, texts: bool) -> Non
 
 
 def test_an_id_counts_to_the_very_end_of_its_time() -> None:
-    ids = RecentIds(WITHIN, texts=False)
+    ids = RecentIds(WITHIN, SECRET, texts=False)
     assert new(ids, (1, START), (1, START + WITHIN), (1, START + WITHIN + 1)) == [True, False, True]
     assert new(ids, (1, START + 2 * WITHIN + 1)) == [False]
 
 
 def test_a_late_event_is_remembered_from_when_it_came() -> None:
-    ids = RecentIds(WITHIN, texts=False)
+    ids = RecentIds(WITHIN, SECRET, texts=False)
     late = START - 50 * WITHIN
     assert new(ids, (1, START), (2, late), (2, late), (3, START + WITHIN), (2, late)) == [
         True,
@@ -97,13 +102,13 @@ def test_a_late_event_is_remembered_from_when_it_came() -> None:
 
 
 def test_a_repeat_with_a_later_time_moves_no_clock() -> None:
-    ids = RecentIds(WITHIN, texts=False)
+    ids = RecentIds(WITHIN, SECRET, texts=False)
     assert new(ids, (1, START), (1, START + WITHIN), (2, START)) == [True, False, True]
     assert new(ids, (3, START + WITHIN), (1, START)) == [True, False]
 
 
 def test_ids_go_on_where_their_numbers_end() -> None:
-    ids = RecentIds(10 * WITHIN, texts=False)
+    ids = RecentIds(10 * WITHIN, SECRET, texts=False)
     for which in range(3):
         assert all(new(ids, *((10_000 * which + i, START) for i in range(3_000))))
         ids.settle(1 << 60)
@@ -118,7 +123,7 @@ def test_ids_go_on_where_their_numbers_end() -> None:
 
 @pytest.mark.parametrize(("texts", "most"), [(False, 26), (True, 35)])
 def test_memory_follows_what_is_remembered(texts: bool, most: int) -> None:
-    ids = RecentIds(WITHIN, texts=texts)
+    ids = RecentIds(WITHIN, SECRET, texts=texts)
     peak = 0.0
     for first in range(0, 200_000, 1_000):
         numbers = range(first, first + 1_000)

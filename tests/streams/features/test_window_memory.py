@@ -6,9 +6,12 @@ from window_model import CONTRACT, Event, Model, assert_matrix, feed, make_plan
 
 from streams.events.record_batch import RecordBatch
 from streams.features.kernels.blocks import free_blocks, free_places, sum_blocks
+from streams.features.kernels.coldest import order_entities, order_labels
+from streams.features.kernels.entity_slots import let_go, look_up, take_in
 from streams.features.kernels.eviction import find_idle, forget_blocks
 from streams.features.kernels.id_index import collect, count_kept, rebuild, refill
 from streams.features.kernels.journal import undo
+from streams.features.kernels.siphash import siphash
 from streams.features.kernels.update import update_entity
 from streams.features.label_batch import LabelBatch
 from streams.features.state import FeatureState
@@ -187,13 +190,20 @@ KERNELS = (
     refill,
     sum_blocks,
     free_places,
+    order_entities,
+    order_labels,
+    look_up,
+    take_in,
+    let_go,
+    siphash,
 )
 
 
 def test_kernels_are_compiled_once_and_before_the_first_event() -> None:
     """Compiling takes seconds: a read-only or strided column must not cause it on the stream."""
-    plan = make_plan(SUM, FRAUDS)
-    state = FeatureState(plan, WindowSettings(max_events_per_entity=300))
+    plan = make_plan(SUM, FRAUDS, {**COUNT, "entity": "shop"}, {**DISTINCT, "field": "country"})
+    settings = WindowSettings(max_events_per_entity=300, max_entities=40, max_waiting_labels=5)
+    state = FeatureState(plan, settings)
     state.warm_up()
     assert [len(kernel.signatures) for kernel in KERNELS] == [1] * len(KERNELS)
     for times in (np.arange(10, 20)[::2], np.frombuffer(np.arange(20, 25).tobytes(), np.int64)):
@@ -204,11 +214,12 @@ def test_kernels_are_compiled_once_and_before_the_first_event() -> None:
     for start in range(0, 10**7, 10**6):
         state.savepoint()
         feed(state, [Event(n, n, str(n % 90), amount=1.0) for n in range(start, start + 900)])
-        feed(state, [Event(n, n, amount=1.0) for n in range(start + 900, start + 1_700)])
+        feed(state, [Event(n, n, shop=n, amount=1.0) for n in range(start + 900, start + 1_700)])
+        feed(state, [], [(0, -n, 1.0) for n in range(9)])
         if start % (2 * 10**6):
             state.rollback()
         else:
             state.commit()
-    state = FeatureState.load(plan, WindowSettings(max_events_per_entity=300), state.dump())
+    state = FeatureState.load(plan, settings, state.dump())
     feed(state, [Event(10**7, 10**7)], [(0, 10**7, 1.0)])
     assert [len(kernel.signatures) for kernel in KERNELS] == [1] * len(KERNELS)

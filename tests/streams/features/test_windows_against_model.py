@@ -34,7 +34,7 @@ def test_late_events_see_what_has_arrived_up_to_their_own_time(
     events, labels = stream
     state = FeatureState(plan, WindowSettings(allowed_lateness="30ms"))
     assert_matrix(
-        feed(state, events, labels, cuts), Model(plan).run(copy.deepcopy(events), labels), plan
+        feed(state, events, labels, cuts), Model(plan, 30).run(copy.deepcopy(events), labels), plan
     )
 
 

@@ -98,10 +98,19 @@ def feed(
 
 
 class Model:
-    """Feature vectors computed from the list of all events so far."""
+    """Feature vectors computed from the list of all events so far.
 
-    def __init__(self, plan: FeaturePlan) -> None:
+    Args:
+        lateness_ms: a label of an event that is further back than this and the longest window waits
+            for another of its id; None for one that finds its event however old it is.
+    """
+
+    def __init__(self, plan: FeaturePlan, lateness_ms: int | None = None) -> None:
         self.declarations = plan.declarations
+        forever = 1 << 60
+        late = forever if lateness_ms is None else lateness_ms
+        self.keep = {entity.entity: entity.retention_ms + late for entity in plan.entities}
+        self.newest = -forever
         self.entities = {d.entity for d in plan.declarations if hasattr(d, "entity")}
         self.events: list[Event] = []
         self.known = {entity: {} for entity in self.entities}
@@ -120,10 +129,16 @@ class Model:
     def label(self, label_id: Any, value: float) -> None:
         """Let every entity learn a label."""
         for entity in self.entities:
-            if label_id in self.known[entity]:
-                self.known[entity][label_id].labels[entity] = value
+            event = self.known[entity].get(label_id)
+            if event is not None and event.time > self.newest - self.keep[entity]:
+                event.labels[entity] = value
             else:
-                self.waiting[entity][label_id] = value
+                self.known[entity].pop(label_id, None)
+                self.wait(entity, label_id, value)
+
+    def wait(self, entity: str, label_id: Any, value: float) -> None:
+        """Keep a label for an event that is to come."""
+        self.waiting[entity][label_id] = value
 
     def arrive(self, event: Event) -> list[float]:
         """Take in one event and return its feature vector."""
@@ -133,6 +148,7 @@ class Model:
                 self.known[entity][event.id] = event
         vector = [self.feature(d, event) for d in self.declarations]
         self.events.append(event)
+        self.newest = max(self.newest, event.time)
         return vector
 
     def feature(self, d: Any, event: Event) -> float:

@@ -182,6 +182,24 @@ def test_what_fused_has_not_marked_late_is_equal(
         np.testing.assert_array_equal(ours.matrix[~rows.late], rows.matrix[~rows.late])
 
 
+@settings(MANY, max_examples=8)
+@given(seed=st.integers(0, 2**32 - 1), crashes=st.sampled_from([0.0, 0.3]))
+def test_the_same_entities_and_labels_leave_where_there_are_too_many(
+    seed: int, crashes: float
+) -> None:
+    """Each partition of an entity counts by itself: with one, it is as in a fused scorer."""
+    rng = np.random.default_rng(seed)
+    sources = random_sources(rng, late_ms=80)
+    windows = WindowSettings(allowed_lateness="1s", max_entities=3, max_waiting_labels=2)
+    plan = plan_of([*TABLES, CUSTOMER_FRAUDS])
+    world = World(plan, windows, sources, 1, rng, key=None, snapshots=0.2)
+    world.run(crashes)
+    found, expected = check_exactly_once(world, sources)
+    for partition, (_, rows) in expected.items():
+        for ours, theirs in zip(found[partition][1], rows, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
 REMEMBERED_MS = 200
 ONCE = CONTRACT.model_copy(update={"deduplicate": REMEMBERED_MS})
 
