@@ -13,7 +13,8 @@ class FeatureRows(NamedTuple):
         matrix: float64, shape (n, len(plan.names)), NaN where missing.
         late: the event lies so far behind what one of its entities has seen, or behind the whole
             stream where that entity is unknown or has label features, that events of its windows
-            may be forgotten: more than the allowed lateness; bool, shape (n,).
+            may be forgotten: more than the allowed lateness, or since such an entity may have had
+            to leave, for there were too many; bool, shape (n,).
         approximate: a window of it reaches to events that went into tiles, because an entity had
             more than its share; bool, shape (n,).
     """

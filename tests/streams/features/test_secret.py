@@ -20,6 +20,7 @@ from streams.features.kernels.id_index import EMPTY, SLOT
 from streams.features.kernels.id_index import home as home_in_index
 from streams.features.kernels.keyed_mix import mix
 from streams.features.kernels.recent_ids import home as home_in_ring
+from streams.features.kernels.scans import scan_distinct
 from streams.features.recent_ids import RecentIds
 from streams.features.repeat_filter import RepeatFilter, refuse_ids
 from streams.features.state import FeatureState
@@ -99,28 +100,30 @@ def steps_of_repeats(ids: list[int]) -> float:
 
 
 def steps_of_distinct(values: list[int]) -> float:
-    state = FeatureState(make_plan(DISTINCT), secret=SECRET)
-    # The bits of a float64 that is no NaN, as a stranger may send them in a field of its own.
-    numbers = (np.array(values, np.int64) & ~np.int64(1 << 62)).view(np.float64)
-    numbers = np.unique(numbers)
-    entity = state._entities[0]
-    events = [Event(n, n // 100, items=1) for n in range(numbers.size - 1)]
-    feed(state, events, cuts=[len(events)])
-    entity.arena[1][:, : numbers.size] = numbers  # as if these had been the values
-    state.update(_batch(Event(N, numbers.size // 100, items=7)))
-    members = entity._scratch[1]
-    epoch = members[-1, 1]
-    places = np.flatnonzero(members[:-1, 1] == epoch)
-    mask = (1 << (2 * numbers.size - 1).bit_length()) - 1
-    homes = [mix(members[place, 0], SECRET.words) & mask for place in places.tolist()]
-    assert entity._scratch[0][0, Stat.DISTINCT] == places.size
-    return mean_steps(homes, places.tolist(), mask + 1)
-
-
-def _batch(event: Event) -> Any:
-    from window_model import make_batch
-
-    return make_batch([event])
+    # Bits of a float64, as a stranger may send them in a field of its own; NaN is no value.
+    numbers = np.array(values, np.int64).view(np.float64)
+    numbers = numbers[~np.isnan(numbers) & (numbers != 0)]
+    count = numbers.size
+    size = 1 << (2 * count - 1).bit_length()
+    members, found = np.zeros((size + 1, 2), np.int64), np.empty((1, len(Stat)))
+    times, span = np.arange(count), np.array([count + 1])
+    scan_distinct(
+        times,
+        numbers.reshape(1, -1),
+        0,
+        0,
+        count,
+        count,
+        span,
+        (0, 1),
+        found,
+        members,
+        SECRET.words,
+    )
+    assert found[0, Stat.DISTINCT] == count > N // 3
+    places = np.flatnonzero(members[:-1, 1])
+    homes = [mix(key, SECRET.words) & (size - 1) for key in members[places, 0]]
+    return mean_steps(homes, places.tolist(), size)
 
 
 @pytest.mark.parametrize(
