@@ -152,7 +152,9 @@ class ModelPackage:
         if missing := sorted(set(_REQUIRED) - set(card.files)):
             raise PackageError(f"{folder / CARD}: does not list {', '.join(missing)}")
         if len(card.files) > _MOST_FILES:
-            raise PackageError(f"{folder / CARD}: lists {len(card.files):,} files: no model has that")
+            raise PackageError(
+                f"{folder / CARD}: lists {len(card.files):,} files: no model has that"
+            )
         for name, sha256 in sorted(card.files.items()):
             content[name] = _read(folder, name)
             if _sha256(content[name]) != sha256:
