@@ -14,6 +14,8 @@ from streams.formats.reader import WrongSchemaError
 from streams.formats.registry import Schema
 
 _MOST_OF_NOTHING = 1_000
+_DEEPEST = 100
+"""As many levels as Protobuf's own library reads; thousands overflow the stack of the process."""
 
 
 def parse(schema: Schema) -> tuple[dict[str, dict[str, Any]], Any]:
@@ -32,7 +34,10 @@ def parse(schema: Schema) -> tuple[dict[str, dict[str, Any]], Any]:
         parsed = fastavro.parse_schema(_plain(written), named_schemas=named)
         if not isinstance(written, dict) or written["type"] != "record":
             raise WrongSchemaError("it is an Avro schema, but of no record")
-        _Walk(named).values_of_nothing(parsed)
+        walk = _Walk(named)
+        walk.values_of_nothing(parsed)
+        if walk.levels(parsed) > _DEEPEST:
+            raise WrongSchemaError(f"its records nest deeper than {_DEEPEST} levels")
         fields = {field["name"]: field for field in written["fields"]}
     except WrongSchemaError:
         raise
@@ -60,6 +65,7 @@ class _Walk:
     def __init__(self, named: Mapping[str, Any]) -> None:
         self._named = named
         self._of_records: dict[str, int] = {}
+        self._levels: dict[str, int] = {}
         self._open: set[str] = set()
 
     def values_of_nothing(self, schema: Any) -> int:
@@ -92,6 +98,28 @@ class _Walk:
                 return self._of_record(schema)
             case inner:
                 return self.values_of_nothing(inner)
+
+    def levels(self, schema: Any) -> int:
+        """How deep a value nests, at most; of a schema in which no type holds itself."""
+        if isinstance(schema, str):
+            return self.levels(self._named[schema]) if schema in self._named else 0
+        if isinstance(schema, list):
+            return 1 + max(map(self.levels, schema), default=0)
+        match schema["type"]:
+            case "array":
+                return 1 + self.levels(schema["items"])
+            case "map":
+                return 1 + self.levels(schema["values"])
+            case "enum" | "fixed":
+                return 0
+            case "record" | "error":
+                name = schema["name"]
+                if name not in self._levels:
+                    fields = (self.levels(field["type"]) for field in schema["fields"])
+                    self._levels[name] = 1 + max(fields, default=0)
+                return self._levels[name]
+            case inner:
+                return self.levels(inner)
 
     def _of_record(self, schema: Mapping[str, Any]) -> int:
         name = schema["name"]

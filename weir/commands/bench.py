@@ -33,6 +33,7 @@ from weir.cli.console import (
     steps_bar,
 )
 from weir.config.settings import DEFAULT_FILE, EXAMPLE_FILE, Settings, load_settings
+from weir.services.scorer_model import package_trials
 from weir.services.training import training_set
 from weir.services.wiring import open_registry
 from weir.simulator import SimulatorSettings, simulate
@@ -127,6 +128,7 @@ def _settings(config: Path | None) -> Settings:
 
 def _registered(settings: Settings, name: str) -> _Subject:
     package = open_registry(settings).resolve(name)
+    package_trials(settings)(package)
     return _Subject(package, _many(package.background), None)
 
 

@@ -22,7 +22,6 @@ from streams.base.apart import landlock, launcher, system_calls
 logger = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[3]
-_ROOMS = ("streams", "inference", "explain", "weir")
 _ORDER, _SAID = "order.json", "said.txt"
 _LOOK_S = 0.1
 _SITES = {"site-packages", "dist-packages"}
@@ -214,12 +213,10 @@ class Apart:
     ) -> None:
         bounds = self._bounds
         path = import_path()
-        ours = [str(_ROOT / room) for room in _ROOMS]  # a checkout has other things beside them
         read = [
             *_PYTHON_NEEDS,
             *(str(Path(base) / "lib") for base in (sys.base_prefix, sys.base_exec_prefix)),
-            *ours,
-            *(str(each) for each in path if each != _ROOT or _ROOT.name in _SITES),
+            *(str(module) for each in path for module in _modules(each)),
             *map(os.path.abspath, readable),
             str(self.folder),
         ]
@@ -253,6 +250,20 @@ def import_path() -> list[Path]:
     paths += [Path(each) for each in sys.path if Path(each).name in _SITES]
     paths += [Path(each) for each in given if os.path.realpath(each or os.curdir) != caller]
     return [each for each in dict.fromkeys(paths) if each.is_absolute() and each.is_dir()]
+
+
+def _modules(folder: Path) -> list[Path]:
+    """What may be read of a folder on the path: all where packages are installed, else modules.
+
+    Of a checkout, or of whatever else a user has put on the path, the rest is nobody's business.
+    """
+    if folder.name in _SITES or any(folder.glob("*.dist-info")):
+        return [folder]
+    return [
+        each
+        for each in folder.iterdir()
+        if each.suffix in (".py", ".so") or (each / "__init__.py").is_file()
+    ]
 
 
 @cache

@@ -13,6 +13,7 @@ from streams.base.apart.starter import NotStartedError
 from streams.events.json_decoder import TryAgainLaterError
 from streams.events.rejection import Reason
 from streams.formats import protoc, schema_shelf
+from streams.formats.avro_schema import parse
 from streams.formats.framed import FramedDecoder
 from streams.formats.reader import WrongSchemaError
 from streams.formats.registry import Schema
@@ -270,6 +271,33 @@ def test_whatever_is_registered_for_protobuf_has_a_settled_answer(made):
 @given(schemas.hostile())
 def test_whatever_is_registered_has_a_settled_answer_in_many_tries(made):
     outcome(made.kind, made.text, made.references, made.body)
+
+
+def chain(levels: int) -> Schema:
+    """An Avro schema whose records nest, each within the next, by their names alone."""
+    fields = [
+        {
+            "name": f"f{i}",
+            "type": [
+                "null",
+                {
+                    "type": "record",
+                    "name": f"R{i}",
+                    "fields": [{"name": "a", "type": f"R{i - 1}" if i else "int"}],
+                },
+            ],
+        }
+        for i in range(levels)
+    ]
+    return Schema("AVRO", json.dumps({"type": "record", "name": "r", "fields": fields}), {})
+
+
+def test_avro_records_that_nest_by_names_are_bounded():
+    """30,000 levels overflowed the stack of the process, whose end that was."""
+    parse(chain(90))
+    for levels in (150, 30_000):
+        with pytest.raises(WrongSchemaError, match="nest deeper than 100 levels"):
+            parse(chain(levels))
 
 
 def test_another_kind_is_refused_with_its_name_in_few_words():

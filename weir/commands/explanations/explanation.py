@@ -14,6 +14,7 @@ from weir.commands.explanations.explanation_export import export
 from weir.commands.explanations.explanation_find import find
 from weir.config.settings import load_settings
 from weir.reasons import open_catalogue
+from weir.services.scorer_model import package_trials
 from weir.services.wiring import open_registry
 
 app = typer.Typer(
@@ -73,7 +74,9 @@ def reproduce(
             "registry.tracking_uri that of another?"
         )
     catalogue = open_catalogue(settings.reasons)
-    reproduced = reproduce_record(data, registry.fetch(found), found.version, catalogue)
+    package = registry.fetch(found)
+    package_trials(settings)(package)
+    reproduced = reproduce_record(data, package, found.version, catalogue)
     if as_json:
         print_json({"identical": reproduced.identical, **msgspec.to_builtins(reproduced)})
     else:

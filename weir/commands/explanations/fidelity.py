@@ -30,6 +30,7 @@ from weir.cli.console import (
     stdout,
 )
 from weir.config.settings import Settings, load_settings
+from weir.services.scorer_model import package_trials
 from weir.services.wiring import admitted, open_registry
 
 _MEANS = {
@@ -70,6 +71,7 @@ def fidelity(
     registry = open_registry(settings)
     registered = registry.get(model)
     package = registry.fetch(registered)
+    package_trials(settings)(package)
     show = not (no_progress or as_json)
     with progress_bar("reading the feature log", show) as step:
         sample = _flagged(settings, kafka, package, EventSample(events, seed), step)

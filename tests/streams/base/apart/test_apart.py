@@ -160,6 +160,19 @@ def test_other_files_are_closed_to_it(call, tmp_path) -> None:
 
 
 @with_landlock
+def test_of_a_folder_on_the_path_it_reads_modules_only(tmp_path, monkeypatch) -> None:
+    (tmp_path / "mine.py").write_text("x = 1")
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "__init__.py").write_text("y = 2")
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "key.pem").write_text("a marked secret")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    ended, out = run("import mine, ours" + DONE)
+    assert (ended.code, out) == (0, "done")
+    refused(f"open({str(tmp_path / 'var' / 'key.pem')!r})")
+
+
+@with_landlock
 def test_what_it_is_given_it_reads(tmp_path) -> None:
     (tmp_path / "model").write_text("weights")
     code = f"open('out', 'w').write(open({str(tmp_path / 'model')!r}).read())"
