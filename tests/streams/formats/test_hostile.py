@@ -35,16 +35,6 @@ def number(value):
     return bytes([*encoded, value])
 
 
-def test_a_schema_of_its_own_for_each_record_takes_no_memory_for_ever():
-    one = decoder(OneSchema("AVRO", avro_schema()), "avro")
-    body = avro_body(avro_schema(), GOOD)
-    for first in range(0, 1_500, 100):
-        decoded = one.decode([frame(first + n, body) for n in range(100)])
-        assert len(decoded.events) == 100
-    assert len(one._schemas) == 1_000
-    assert len(one.decode([frame(0, body)]).events) == 1
-
-
 def avro_with(kind, body):
     """A record with one more field, at its end, of a type and with the bytes given."""
     schema = json.loads(avro_schema())
