@@ -102,6 +102,7 @@ def test_a_later_command_and_a_stop_do_not_wait_for_a_slow_model(
     ended_well(scorer)
 
 
+@pytest.mark.exhaustive
 def test_a_stop_while_the_first_model_is_tried_is_heard(
     config: Path, tmp_path: Path, start: Callable[..., Scorer]
 ) -> None:
