@@ -105,7 +105,12 @@ def settings(
             "bootstrap_servers": bootstrap_servers,
             "properties": {"reconnect.backoff.max.ms": 1_000},
         },
-        "topics": {"partitions": PARTITIONS, **TOPICS},
+        # The world has a clock of its own: its records' timestamps count, and not the broker's.
+        "topics": {
+            "partitions": PARTITIONS,
+            **TOPICS,
+            "config": dict.fromkeys(("events", "labels"), {"message.timestamp.type": "CreateTime"}),
+        },
         "event": {
             "id": "id",
             "time": "at",

@@ -144,7 +144,7 @@ class FusedLoop(LoopFrame):
             if self._recovery.due:
                 # These lie behind the offsets to go back to, and will be read again.
                 messages = []
-                self._ready = not self._transactor.busy and self._recovered(stop)
+                self._ready = self._nothing_in_flight() and self._recovered(stop)
                 self._member.note_readiness(self._ready)
                 stages.lap("restore")
             if not self._ready:
@@ -246,6 +246,17 @@ class FusedLoop(LoopFrame):
             self._intake.reject_on_reread(
                 topic, int(work.partitions[0]), int(work.offsets[0]), reason
             )
+
+    def _nothing_in_flight(self) -> bool:
+        """Whether all has an end that we have taken note of.
+
+        One that came since the last look would else be noted once the state is another, which has
+        nothing of it to keep or to take back.
+        """
+        if self._transactor.busy:
+            return False
+        self._settle(wait=False)
+        return True
 
     def _settle(self, *, wait: bool) -> Committed | Aborted | None:
         """Take note of what became of the transaction in flight."""
