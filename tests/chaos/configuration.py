@@ -109,7 +109,9 @@ def settings(
         "topics": {
             "partitions": PARTITIONS,
             **TOPICS,
-            "config": dict.fromkeys(("events", "labels"), {"message.timestamp.type": "CreateTime"}),
+            "config": {
+                role: {"message.timestamp.type": "CreateTime"} for role in ("events", "labels")
+            },
         },
         "event": {
             "id": "id",
