@@ -164,14 +164,16 @@ class Commander:
 
     def served_by(self) -> set[str]:
         """The scorers that have said, since the last command of each kind, that they obey it."""
-        since = max(commands[-1].offset for commands in self.given.values())
+        latest = {kind: commands[-1].offset for kind, commands in self.given.items()}
         scorers = set()
-        for message in read_topic(self._bootstrap, TOPICS["control"]):
+        for message in read_topic(self._bootstrap, TOPICS["reports"]):
             key = (message.key() or b"").decode(errors="replace")
-            if message.offset() > since and key.startswith(_REPORT) and message.value():
-                said = json.loads(message.value())
-                if (said["model"], said["policy"]) == (self.champion.package, self.policy):
-                    scorers.add(key)
+            if not key.startswith(_REPORT) or not message.value():
+                continue
+            said = json.loads(message.value())
+            heard = all(said["heard"].get(kind, -1) >= last for kind, last in latest.items())
+            if heard and (said["model"], said["policy"]) == (self.champion.package, self.policy):
+                scorers.add(key)
         return scorers
 
     def close(self) -> None:

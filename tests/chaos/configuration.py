@@ -19,6 +19,7 @@ TOPICS = {
         "labels",
         "snapshots",
         "control",
+        "reports",
         "positions",
     )
 }
