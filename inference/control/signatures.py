@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from inference.control.commands import RefusedCommandError
-from streams.base.signing import Signer, TrustedKey
+from streams.base.signing import Signer, TrustedKey, owner_of
 from streams.kafka.records.control_topic import ControlRecord
 
 KEY_HEADER = "weir-signed-by"
@@ -43,9 +43,7 @@ class CommandKeys:
 
     def own_name(self) -> str | None:
         """By which our own key is trusted here."""
-        if self.signer is None:
-            return None
-        return next((name for name, key in self.trusted.items() if key.id == self.signer.id), None)
+        return owner_of(self.trusted, self.signer.id if self.signer is not None else None)
 
     def author(self, record: ControlRecord) -> str | None:
         """Whose signature a record carries; None where nobody is trusted by name.
@@ -64,22 +62,20 @@ class CommandKeys:
                 "signing.key_file set"
             )
         signed_by = headers.get(KEY_HEADER, b"").decode("ascii", "replace")
-        for name, key in self.trusted.items():
-            if key.id != signed_by:
-                continue
-            if not key.signed(self._body(record.key, record.value), headers[SIGNATURE_HEADER]):
-                break
-            if record.key not in key.may:
-                raise UntrustedCommandError(
-                    f"{record.key}: {name} signed the record at {record.place}, and may only "
-                    f"{', '.join(sorted(key.may))}: see `may` of signing.trusted_keys.{name}"
-                )
-            return name
-        raise UntrustedCommandError(
-            f"{record.key}: the record at {record.place} carries no valid signature of a key in "
-            f"signing.trusted_keys (it names {signed_by[:12] or 'none'}): somebody else wrote or "
-            "changed it"
-        )
+        name, body = owner_of(self.trusted, signed_by), self._body(record.key, record.value)
+        if name is None or not self.trusted[name].signed(body, headers[SIGNATURE_HEADER]):
+            raise UntrustedCommandError(
+                f"{record.key}: the record at {record.place} carries no valid signature of a key "
+                f"in signing.trusted_keys (it names {signed_by[:12] or 'none'}): somebody else "
+                "wrote or changed it"
+            )
+        may = self.trusted[name].may
+        if record.key not in may:
+            raise UntrustedCommandError(
+                f"{record.key}: {name} signed the record at {record.place}, and may only "
+                f"{', '.join(sorted(may))}: see `may` of signing.trusted_keys.{name}"
+            )
+        return name
 
     def _body(self, key: str, value: bytes) -> bytes:
         return b"\0".join((_DOMAIN, self.topic.encode(), key.encode(), value))

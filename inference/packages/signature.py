@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from inference.packages.package import ModelPackage, PackageError
 from streams.base.atomic_file import write_atomic
 from streams.base.section import Section
-from streams.base.signing import Signer, TrustedKey
+from streams.base.signing import Signer, TrustedKey, owner_of
 
 SIGNATURE = "signature.json"
 """Not among the files that a package's id covers: it can be signed again, by another key."""
@@ -38,6 +38,12 @@ class PackageKeys:
 
     signer: Signer | None = None
     trusted: Mapping[str, TrustedKey] = field(default_factory=dict)
+
+    @property
+    def may_sign(self) -> bool:
+        """Whether what we sign may serve: our key is one of those, or nobody asks."""
+        name = owner_of(self.trusted, self.signer.id if self.signer is not None else None)
+        return not self.trusted or (name is not None and _DEED in self.trusted[name].may)
 
     def sign(self, package: ModelPackage) -> None:
         """Put our signature beside the files of a package; does nothing without a key.
@@ -72,15 +78,15 @@ class PackageKeys:
             return "is not signed"
         except (OSError, ValidationError):
             return f"carries no signature that can be read in {SIGNATURE}"
-        for name, key in self.trusted.items():
-            if key.id != said.key:
-                continue
-            if _DEED not in key.may:
-                return f"is signed by {name}, who may only sign {', '.join(sorted(key.may))}"
-            if key.signed(_body(package.id), bytes.fromhex(said.signature)):
-                return ""
+        name = owner_of(self.trusted, said.key)
+        if name is None:
+            return f"is signed by a key that is not trusted here ({said.key[:12]})"
+        key = self.trusted[name]
+        if _DEED not in key.may:
+            return f"is signed by {name}, who may only sign {', '.join(sorted(key.may))}"
+        if not key.signed(_body(package.id), bytes.fromhex(said.signature)):
             return f"carries a signature of {name} that is not of this package"
-        return f"is signed by a key that is not trusted here ({said.key[:12]})"
+        return ""
 
 
 def _body(package_id: str) -> bytes:

@@ -108,7 +108,7 @@ class HotSwap:
             InferenceError: there is no model that works.
             BuildCancelledError: we were told to stop while an engine was built.
         """
-        for key in (CHAMPION_KEY, POLICY_KEY):
+        for key in COMMAND_KEYS:
             if key in latest:
                 self._standing.admit(latest[key])
                 self._status.heard[key] = latest[key].offset

@@ -66,11 +66,12 @@ class TrustedKey:
 
     def signed(self, body: bytes, signature: bytes) -> bool:
         """Whether the key made the signature of `body`."""
-        try:
-            self.public.verify(signature, body)
-        except InvalidSignature:
-            return False
-        return True
+        return _made(self.public, body, signature)
+
+
+def owner_of(trusted: Mapping[str, TrustedKey], key: str | None) -> str | None:
+    """By whose name the key of this id is trusted; None if by nobody's."""
+    return next((name for name, each in trusted.items() if each.id == key), None)
 
 
 class Trusted:
@@ -84,11 +85,7 @@ class Trusted:
 
     def signed(self, name: str, body: bytes, signature: bytes) -> bool:
         """Whether the key of this id made the signature of `body`."""
-        try:
-            self._keys[name].verify(signature, body)
-        except InvalidSignature:
-            return False
-        return True
+        return _made(self._keys[name], body, signature)
 
 
 def open_signer(path: Path) -> Signer:
@@ -132,6 +129,14 @@ def read_public(path: Path) -> Ed25519PublicKey:
     if not isinstance(key, Ed25519PublicKey):
         raise KeyFileError(f"{path} holds no Ed25519 key")
     return key
+
+
+def _made(key: Ed25519PublicKey, body: bytes, signature: bytes) -> bool:
+    try:
+        key.verify(signature, body)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _make(path: Path) -> None:

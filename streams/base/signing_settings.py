@@ -79,7 +79,7 @@ class SigningSettings(Section):
         Raises:
             KeyFileError: one can't be read, is none, or stands there twice.
         """
-        from streams.base.signing import KeyFileError, TrustedKey, read_public
+        from streams.base.signing import KeyFileError, TrustedKey, owner_of, read_public
 
         keys: dict[str, TrustedKey] = {}
         for name, owner in self.trusted_keys.items():
@@ -87,7 +87,7 @@ class SigningSettings(Section):
                 key = TrustedKey(read_public(owner.file), frozenset(owner.may))
             except KeyFileError as error:
                 raise KeyFileError(f"signing.trusted_keys.{name}: {error}") from error
-            twin = next((other for other in keys if keys[other].id == key.id), None)
+            twin = owner_of(keys, key.id)
             if twin is not None:
                 raise KeyFileError(
                     f"signing.trusted_keys: {twin} and {name} have one key: each needs their own"

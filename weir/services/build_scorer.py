@@ -64,6 +64,7 @@ def build_scorer(
     metrics = ScorerMetrics(prometheus)
     report = _reporter(settings, kafka)
     keys = command_keys(settings)
+    standing = Standing(keys)
     if not keys.trusted:
         logger.warning(
             "signing.trusted_keys names nobody: whoever may write to topic %r commands model and "
@@ -88,12 +89,12 @@ def build_scorer(
         metrics=metrics,
         pinned=pinned is not None,
         explains=explains,
-        standing=Standing(keys),
+        standing=standing,
     )
     note("reading the control topic")
     commands = ControlReader(kafka, settings.topics.control)
     serving = hot_swap.begin(
-        commands.read_to_end(Standing(keys).counts),
+        commands.read_to_end(standing.counts),
         lambda: version_of(registry.get(pinned or CHAMPION_ALIAS)),
     )
     answerer = Answerer(

@@ -76,21 +76,15 @@ def open_registry(settings: Settings, *, signing: bool = False) -> Registry:
         KeyFileError: a key can't be read.
         SettingsError: packages have to be signed here, and we can't.
     """
-    trusted = settings.signing.trusted()
     signer = settings.signing.signer() if signing else None
-    if signing and trusted:
-        name = (
-            None
-            if signer is None
-            else next((name for name, key in trusted.items() if key.id == signer.id), None)
+    keys = PackageKeys(signer, settings.signing.trusted())
+    if signing and not keys.may_sign:
+        raise SettingsError(
+            "signing.trusted_keys says whose packages may serve, and signing.key_file names no key "
+            "of theirs: no scorer would take this model. Name a private key there whose public one "
+            "may sign packages; `weir keys list` shows them"
         )
-        if name is None or "package" not in trusted[name].may:
-            raise SettingsError(
-                "signing.trusted_keys says whose packages may serve, and signing.key_file names "
-                "no key of theirs: no scorer would take this model. Name a private key there whose "
-                "public one may sign packages; `weir keys list` shows them"
-            )
-    return Registry(settings.registry, settings.data_dir, PackageKeys(signer, trusted))
+    return Registry(settings.registry, settings.data_dir, keys)
 
 
 def command_keys(settings: Settings, *, signing: bool = False) -> CommandKeys:

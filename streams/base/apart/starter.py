@@ -14,10 +14,9 @@ from functools import cache
 from json import dumps
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
-from typing import Self
 
 from streams.base.apart import landlock, launcher, system_calls
+from streams.base.closing import ClosedAtEnd
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +94,7 @@ class Ended:
         return f"ended with exit code {self.code} and no answer"
 
 
-class Apart:
+class Apart(ClosedAtEnd):
     """A folder of its own for one process, which is gone with it.
 
     What it shall read is put into `folder`, what it may write is named to `run`.
@@ -113,15 +112,8 @@ class Apart:
         self.folder = Path(self._temporary.name).resolve()
         self._outputs: dict[str, int] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Remove the folder."""
         for output in self._outputs.values():
             os.close(output)
         self._temporary.cleanup()
