@@ -6,15 +6,13 @@ has written some letters twice; the next run leaves out those that stand behind 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from streams.base.errors import WeirError
 from streams.dead_letters.letter import DeadLetter
 from streams.dead_letters.reader import (
     DeadLetterReader,
@@ -24,21 +22,13 @@ from streams.dead_letters.reader import (
     mark,
     silent,
 )
-from streams.dead_letters.settled import wait_until_settled
+from streams.dead_letters.sole_writer import PATIENCE_S, abort, batches, sole_writer
 from streams.transactions.errors import FencedError
 from streams.transactions.patience import patiently
 
-_LETTERS = 500
-_TRANSACTION_MS = 15_000
-_PATIENCE_S = 2 * _TRANSACTION_MS / 1_000
 _DELETE_S = 60.0
-_ABORT_S = 5.0
 
 Matches = Callable[[DeadLetter], bool]
-
-
-class EraseError(WeirError):
-    """Letters can't be taken out; the message says why."""
 
 
 @dataclass
@@ -101,31 +91,16 @@ class Eraser:
         """Take them out.
 
         Raises:
-            EraseError: a transaction of somebody else in the topic does not end.
+            UnsettledError: a transaction of somebody else in the topic does not end.
             FencedError: a requeue, or another erasure, has taken over; nothing is lost.
             KafkaException: the cluster failed, or does not let us.
         """
         topic = self._box.topic
-        producer = Producer(
-            self._box.kafka.producer_config(
-                # That of a requeue: while letters move, none is sent again.
-                transactional_id=f"{topic}-requeue",
-                transaction_timeout_ms=_TRANSACTION_MS,
-            )
-        )
-        try:
-            patiently(producer.init_transactions, _PATIENCE_S)
-            partitions = len(self._admin.list_topics(topic, timeout=15).topics[topic].partitions)
-            if not wait_until_settled(self._admin, topic, partitions):
-                raise EraseError(
-                    f"a transaction in {topic!r} does not end: see whether scorers and brokers "
-                    "are well; nothing was taken out"
-                )
+        # The one of a requeue: while letters move, none is sent again.
+        with sole_writer(self._box, self._admin) as producer:
             plan = self.plan(progress)
-            for batch in _batches(self._to_move(plan)):
+            for batch in batches(self._to_move(plan)):
                 _write_again(producer, batch)
-        finally:
-            producer.close()
         if plan.ends:
             places = [TopicPartition(topic, each, end) for each, end in plan.ends.items()]
             for deleted in self._admin.delete_records(places, operation_timeout=_DELETE_S).values():
@@ -170,7 +145,7 @@ def _write_again(producer: Producer, batch: list[StoredDeadLetter]) -> None:
                 headers=[*letter.headers, *letter.own_headers],
                 on_delivery=note,
             )
-        producer.flush(_PATIENCE_S)
+        producer.flush(PATIENCE_S)
         requeued: dict[tuple[int, int], list[int]] = defaultdict(list)
         for stored in batch:
             if stored.requeued_ms is not None and stored.place in written:
@@ -179,23 +154,11 @@ def _write_again(producer: Producer, batch: list[StoredDeadLetter]) -> None:
         for (partition, at_ms), offsets in requeued.items():
             value, headers = mark(offsets, at_ms)
             producer.produce(batch[0].place.topic, value, None, partition, headers=headers)
-        patiently(producer.commit_transaction, _PATIENCE_S)
+        patiently(producer.commit_transaction, PATIENCE_S)
     except KafkaException as error:
         if error.args[0].fatal():
             raise FencedError(
                 "a requeue, or another erasure, of the dead letters has taken over: run this again"
             ) from error
-        with suppress(KafkaException):
-            producer.abort_transaction(_ABORT_S)
+        abort(producer)
         raise
-
-
-def _batches(letters: Iterable[StoredDeadLetter]) -> Iterator[list[StoredDeadLetter]]:
-    batch: list[StoredDeadLetter] = []
-    for stored in letters:
-        batch.append(stored)
-        if len(batch) == _LETTERS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -6,8 +6,7 @@ an interrupted run nor two at a time send a letter twice.
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
@@ -26,18 +25,12 @@ from streams.dead_letters.reader import (
     mark,
     silent,
 )
-from streams.dead_letters.settled import wait_until_settled
+from streams.dead_letters.sole_writer import PATIENCE_S, abort, batches, sole_writer
 from streams.kafka.message import Header
 from streams.transactions.errors import FencedError
 from streams.transactions.patience import patiently
 
 logger = logging.getLogger(__name__)
-
-_LETTERS = 500
-_BYTES = 8_000_000
-_TRANSACTION_MS = 15_000  # how long readers of the target may wait if we die in the midst of one
-_PATIENCE_S = 2 * _TRANSACTION_MS / 1_000
-_ABORT_S = 5.0
 
 
 class RequeueError(WeirError, ValueError):
@@ -126,31 +119,20 @@ class Requeuer:
 
         Raises:
             RequeueError: a topic is missing, or refuses a record; transactions before stand.
+            UnsettledError: see `sole_writer`.
             FencedError: another requeue has taken over.
             KafkaException: the cluster failed.
         """
         self._learn_partitions()
-        self._producer = Producer(
-            self._box.kafka.producer_config(
-                transactional_id=f"{self._box.topic}-requeue",
-                transaction_timeout_ms=_TRANSACTION_MS,
-                partitioner="murmur2_random",
-            )
-        )
-        try:
-            patiently(self._producer.init_transactions, _PATIENCE_S)
-            # Only now: what the predecessor has committed can be read, and it commits no more.
-            self._wait_until_settled()
+        with sole_writer(self._box, self._admin) as self._producer:
             return self._send_all(stopping, reading_marks, reading_letters)
-        finally:
-            self._producer.close()
 
     def _send_all(
         self, stopping: Event, reading_marks: Progress, reading_letters: Progress
     ) -> RequeueReport:
         report = RequeueReport()
         marks = self._box.marks(reading_marks)
-        for batch in _batches(self._sendable(marks, report, reading_letters)):
+        for batch in batches(self._sendable(marks, report, reading_letters)):
             if stopping.is_set():
                 report.stopped = True
                 break
@@ -175,18 +157,6 @@ class Requeuer:
                         return
                     left -= 1
                 yield stored
-
-    def _wait_until_settled(self) -> None:
-        """Wait until all that stands in the dead-letter topic now is committed or aborted.
-
-        A scorer's open transaction hides what stands behind it, and that may be a mark.
-        """
-        count = self._partitions.get(self._box.topic, 0)
-        if not wait_until_settled(self._admin, self._box.topic, count):
-            raise RequeueError(
-                f"a transaction in {self._box.topic!r} does not end: see whether scorers and "
-                "brokers are well; nothing was sent"
-            )
 
     def _learn_partitions(self) -> None:
         topics = self._admin.list_topics(timeout=15).topics
@@ -227,27 +197,22 @@ class Requeuer:
             for partition, marked in offsets.items():
                 value, headers = mark(marked, now_ms())
                 self._produce(self._box.topic, partition, None, value, headers, note)
-            patiently(self._producer.commit_transaction, _PATIENCE_S)
+            patiently(self._producer.commit_transaction, PATIENCE_S)
         except KafkaException as error:
             if error.args[0].fatal():
                 raise FencedError(
                     f"another `weir dead-letters requeue` of {self._box.topic!r} has taken over: "
                     "it sends what this one had not sent yet"
                 ) from error
-            self._abort()
+            abort(self._producer)
             if refused:
                 raise RequeueError(
                     f"{refused[0]}; nothing of the last {len(batch):,} dead letters was sent"
                 ) from error
             raise
         except BaseException:
-            self._abort()
+            abort(self._producer)
             raise
-
-    def _abort(self) -> None:
-        """Readers of the target would otherwise wait until the transaction times out."""
-        with suppress(KafkaException):
-            self._producer.abort_transaction(_ABORT_S)
 
     def _produce(
         self,
@@ -266,16 +231,3 @@ class Requeuer:
                 return
             except BufferError:
                 self._producer.poll(0.1)
-
-
-def _batches(letters: Iterable[StoredDeadLetter]) -> Iterator[list[StoredDeadLetter]]:
-    batch: list[StoredDeadLetter] = []
-    size = 0
-    for stored in letters:
-        batch.append(stored)
-        size += len(stored.letter.value or b"")
-        if len(batch) == _LETTERS or size > _BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

@@ -6,7 +6,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from streams.dead_letters.erase import Eraser
@@ -17,34 +17,6 @@ from streams.dead_letters.requeue import Requeuer
 from streams.events.rejection import Reason, Rejected
 from streams.kafka.client import KafkaSettings
 from tests.streams.settled import wait_until_settled
-
-
-class Original:
-    """A record as it stood in its topic."""
-
-    def __init__(self, topic: str, offset: int, value: bytes, key: bytes | None = b"k") -> None:
-        self._topic, self._offset, self._value, self._key = topic, offset, value, key
-
-    def topic(self) -> str:
-        return self._topic
-
-    def partition(self) -> int:
-        return 0
-
-    def offset(self) -> int:
-        return self._offset
-
-    def timestamp(self) -> tuple[int, int]:
-        return (1, 1_000)
-
-    def key(self) -> bytes | None:
-        return self._key
-
-    def value(self) -> bytes:
-        return self._value
-
-    def headers(self) -> list[Any]:
-        return [("trace", b"%d" % self._offset)]
 
 
 def letter_of(value: bytes, key: bytes | None = b"k") -> DeadLetter:
@@ -99,7 +71,15 @@ def world(
     letters, events = make_topics("letters", "events", partitions=2)
     producer = Producer({"bootstrap.servers": kafka})
     for i in range(30):
-        original = Original(events, i, json.dumps({"card": i % 3, "n": i}).encode())
+        original = Message(
+            topic=events,
+            partition=0,
+            offset=i,
+            timestamp=(1, 1_000),
+            key=b"k",
+            value=json.dumps({"card": i % 3, "n": i}).encode(),
+            headers=[("trace", b"%d" % i)],
+        )
         rejected = Rejected(0, Reason.MISSING_FIELD, "amount", f"detail {i}")
         letter = dead_letter(original, rejected, 1_000_000 + i, 10_000)
         producer.produce(letters, letter.value, letter.key, i % 2, headers=letter.headers)

@@ -164,7 +164,7 @@ class _StopsAfter(Event):
 
 def test_what_is_stopped_goes_on_and_two_at_a_time_send_nothing_twice(world, kafka, monkeypatch):
     box, admin, events = world
-    monkeypatch.setattr("streams.dead_letters.requeue._LETTERS", 3)
+    monkeypatch.setattr("streams.dead_letters.sole_writer._LETTERS", 3)
     stopped = Requeuer(box, admin, EVERYTHING).run(_StopsAfter(1))
     assert (stopped.total, stopped.stopped) == (3, True)
 

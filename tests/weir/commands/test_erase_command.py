@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Message, Producer
 from front_door import write_settings
 
 from explain.writing.key_ring import KeyRing
@@ -16,34 +16,6 @@ from streams.kafka.topics.weir_topics import ROLES
 from weir.config.settings import Settings, load_settings
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-class _Record:
-    """A record as it stood in its topic."""
-
-    def __init__(self, offset: int, value: bytes) -> None:
-        self._offset, self._value = offset, value
-
-    def topic(self) -> str:
-        return "events"
-
-    def partition(self) -> int:
-        return 0
-
-    def offset(self) -> int:
-        return self._offset
-
-    def timestamp(self) -> tuple[int, int]:
-        return (1, 1_000)
-
-    def key(self) -> bytes:
-        return b"other"
-
-    def value(self) -> bytes:
-        return self._value
-
-    def headers(self) -> None:
-        return None
 
 
 @pytest.fixture
@@ -63,7 +35,9 @@ def settings(kafka: str, tmp_path: Path, run: Run) -> Settings:
     values = (b'{"customer_id": 373}', b'{"customer_id": 373, ', b'{"customer_id": 4}', b"\xff\xfe")
     for offset, value in enumerate(values):
         rejected = Rejected(0, Reason.NOT_JSON, None, "no JSON")
-        letter = dead_letter(_Record(offset, value), rejected, 1_000, 10_000)
+        place = {"topic": "events", "partition": 0, "offset": offset, "timestamp": (1, 1_000)}
+        record = Message(key=b"other", value=value, **place)
+        letter = dead_letter(record, rejected, 1_000, 10_000)
         producer.produce(settings.topics.dead_letters, letter.value, headers=letter.headers)
     assert producer.flush(60) == 0
     return settings
