@@ -4,7 +4,8 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep, time
@@ -64,27 +65,39 @@ def run(order: Order, progress: Progress = lambda what, done, total: None) -> Re
     report = Report(Ledger(), Violations())
     make_topics(order)
     start = monotonic()
+    with running_scorer(order, report.violations) as scorer:
+        _Feeder(order, report, scorer).run(progress)
+        report.scoring_s = monotonic() - start
+        end_scorer(scorer, report.violations)
+    start = monotonic()
+    progress("checking", 0, 0)
+    report.reasons = check(order.bootstrap_servers, order.topics, report.ledger, report.violations)
+    report.checking_s = monotonic() - start
+    return report
+
+
+@contextmanager
+def running_scorer(order: Order, violations: Violations) -> Iterator["subprocess.Popen[bytes]"]:
+    """A `weir score` by an order's settings; a stack trace in its log is a violation."""
     with order.log.open("wb") as log:
         command = [sys.executable, "-m", "weir", "score", "-c", str(order.config)]
         scorer = subprocess.Popen(
             tied_to_us([*command, "--metrics-port", "0"]), stdout=log, stderr=subprocess.STDOUT
         )
     try:
-        _Feeder(order, report, scorer).run(progress)
-        report.scoring_s = monotonic() - start
-        scorer.send_signal(signal.SIGTERM)
-        if (code := scorer.wait(120)) != 0:
-            report.violations.add("the scorer ended", f"exit code {code} after SIGTERM")
+        yield scorer
     finally:
         scorer.kill()
         scorer.wait()
     if "Traceback (most recent call last)" in order.log.read_text(errors="replace"):
-        report.violations.add("a stack trace", str(order.log))
-    start = monotonic()
-    progress("checking", 0, 0)
-    report.reasons = check(order.bootstrap_servers, order.topics, report.ledger, report.violations)
-    report.checking_s = monotonic() - start
-    return report
+        violations.add("a stack trace", str(order.log))
+
+
+def end_scorer(scorer: "subprocess.Popen[bytes]", violations: Violations) -> None:
+    """Stop it; that it does not end well is a violation."""
+    scorer.send_signal(signal.SIGTERM)
+    if (code := scorer.wait(120)) != 0:
+        violations.add("the scorer ended", f"exit code {code} after SIGTERM")
 
 
 def make_topics(order: Order) -> None:

@@ -6,9 +6,7 @@ one what became of it.
 """
 
 import json
-import signal
 import subprocess
-import sys
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
@@ -21,10 +19,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from google.protobuf import message_factory
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from streams.base.child_process import tied_to_us
 from streams.formats.protoc import compile_schema
 from streams.formats.registry import Schema
-from tests.fuzz.campaign import Order, Progress, make_topics
+from tests.fuzz.campaign import Order, Progress, end_scorer, make_topics, running_scorer
 from tests.fuzz.checker import Violations, read
 from tests.fuzz.generator import PARTITIONS
 from tests.fuzz.schemas import Hostile, hostile
@@ -92,12 +89,7 @@ def run_schemas(
     report = SchemaReport(format)
     kind, start = KINDS[format], monotonic()
     make_topics(order)
-    with order.log.open("wb") as log:
-        command = [sys.executable, "-m", "weir", "score", "-c", str(order.config)]
-        scorer = subprocess.Popen(
-            tied_to_us([*command, "--metrics-port", "0"]), stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
+    with running_scorer(order, report.violations) as scorer:
         feeder = _Feeder(order, registry, kind, report)
         batch = 0
         while report.registered < wanted and batch * _DRAWN < 10 * wanted + _DRAWN:
@@ -113,14 +105,7 @@ def run_schemas(
         feeder.finish()
         _await_all(order, report, scorer, progress)
         report.peak_mb = _peak_mb(scorer.pid)
-        scorer.send_signal(signal.SIGTERM)
-        if (code := scorer.wait(120)) != 0:
-            report.violations.add("the scorer ended", f"exit code {code}")
-    finally:
-        scorer.kill()
-        scorer.wait()
-    if "Traceback (most recent call last)" in order.log.read_text(errors="replace"):
-        report.violations.add("a stack trace", str(order.log))
+        end_scorer(scorer, report.violations)
     if report.peak_mb > MOST_MEMORY_MB:
         report.violations.add("memory", f"{report.peak_mb:,} MiB")
     _check(order, report)

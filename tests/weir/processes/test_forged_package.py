@@ -51,6 +51,13 @@ def command(settings: Settings, model: RegisteredModel) -> None:
     write_control(settings.kafka, settings.topics.control, CHAMPION_KEY, record, 30)
 
 
+def told_to_serve(settings: Settings, model: RegisteredModel, scorer: Scorer) -> Scorer:
+    """The scorer, once it is ready and was told to answer by a model."""
+    scorer.wait_for(lambda: scorer.metrics().get("weir_ready") == 1)
+    command(settings, model)
+    return scorer
+
+
 def ended_well(scorer: Scorer) -> None:
     """Check that it ends at a stop within seconds, in good order."""
     start = monotonic()
@@ -75,9 +82,7 @@ def test_an_endless_graph_is_refused_and_the_next_command_is_heard(
 ) -> None:
     settings = load_settings(config)
     bad = forge(settings, endless_graph, tmp_path / "forged")
-    scorer = start(config)
-    scorer.wait_for(lambda: scorer.metrics().get("weir_ready") == 1)
-    command(settings, bad)
+    scorer = told_to_serve(settings, bad, start(config))
     scorer.wait_for(lambda: "the limit is 10,000" in scorer.log)
     good = open_registry(settings).get(1)
     command(settings, good)
@@ -90,9 +95,7 @@ def test_a_later_command_and_a_stop_do_not_wait_for_a_slow_model(
 ) -> None:
     settings = load_settings(config)
     slow = forge(settings, slow_graph, tmp_path / "forged")
-    scorer = start(config)
-    scorer.wait_for(lambda: scorer.metrics().get("weir_ready") == 1)
-    command(settings, slow)
+    scorer = told_to_serve(settings, slow, start(config))
     scorer.wait_for(trying(scorer))
     code, _, err = run("models", "promote", "1", "--wait", "60", "-c", config)
     assert code == 0, err
@@ -124,9 +127,7 @@ def test_a_scorer_that_is_killed_leaves_no_trial_behind(
 ) -> None:
     settings = load_settings(config)
     slow = forge(settings, slow_graph, tmp_path / "forged")
-    scorer = start(config)
-    scorer.wait_for(lambda: scorer.metrics().get("weir_ready") == 1)
-    command(settings, slow)
+    scorer = told_to_serve(settings, slow, start(config))
     scorer.wait_for(trying(scorer))
     children = list(psutil.Process(scorer.process.pid).children(recursive=True))
     scorer.process.send_signal(signal.SIGKILL)
