@@ -63,6 +63,12 @@ class Registry:
     def freeze(self) -> None:
         """Let it stand still: connections hang."""
         self._process.send_signal(signal.SIGSTOP)
+        # On a busy machine its threads run on for a while, and answer one more request.
+        tasks = Path(f"/proc/{self._process.pid}/task")
+        deadline = time.monotonic() + 30
+        while any(_runs(task) for task in tasks.iterdir()):
+            assert time.monotonic() < deadline, "the registry does not stand still"
+            time.sleep(0.01)
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -81,6 +87,15 @@ class Registry:
         """Register under a subject of its own; returns the id."""
         schema = Schema(text, kind, list(references))
         return self.client().register_schema(f"subject-{uuid.uuid4().hex}", schema)
+
+
+def _runs(task: Path) -> bool:
+    """Whether a thread of a process that was stopped has not stopped yet."""
+    try:
+        state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:  # it has ended
+        return False
+    return state not in "tT"
 
 
 def fetch_registry() -> Path:

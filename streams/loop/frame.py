@@ -10,7 +10,7 @@ from streams.kafka.partition import PartitionId, PartitionIds
 from streams.kafka.topics.topic_watch import TopicState, TopicWatch
 from streams.loop.group_member import GroupMember
 from streams.loop.growth import Growth
-from streams.loop.position_check import PositionCheck, RefuseGone
+from streams.loop.position_check import Believed, PositionCheck
 from streams.loop.rivals import Rivals
 from streams.loop.settings import LoopSettings
 from streams.transactions.transactor import Transactor
@@ -30,7 +30,7 @@ class LoopFrame(ABC):
 
     # These four from `run` on.
     _transactor: Transactor
-    _refuse_gone: RefuseGone
+    _believed: Believed
     _member: GroupMember
     _growth: Growth
 
@@ -114,6 +114,7 @@ class LoopFrame(ABC):
             group=settings.group,
             topics=self._topics,
             log_topic=self._position_log,
+            longest_transaction_s=settings.transaction_timeout / 1_000 + _SPARE_S,
             tolerant=self._tolerant,
             remedy=self._remedy,
             refuse_expired=False,
@@ -121,7 +122,7 @@ class LoopFrame(ABC):
         )
         check.run(stop, settings.session_timeout / 1_000 + _SPARE_S)
         self._transactor.log_to(check.log)
-        self._refuse_gone = check.refuse_gone
+        self._believed = check.believed
         return check.states
 
     def waits_for(self) -> list[str]:

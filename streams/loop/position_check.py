@@ -1,27 +1,29 @@
-"""Checking, before a group is joined, that its offsets are where it really was.
+"""Checking that a group's offsets are where it really was: at a start, and for each partition.
 
 Kafka's offsets are believed by whoever reads on from them, and they can be gone (a group's offsets
-expire a week after its last member has left), or be of a topic that was deleted and made anew, or
-lie behind the end of a log that was truncated. To read on from the wrong place is to answer events
-twice, or never. So they are compared with the group's own log of positions, with the ids of the
-topics, and with the ends of the partitions.
+expire a week after its last member has left), or be old ones (of a group coordinator that lost the
+last ones with its broker), or be of a topic that was deleted and made anew, or lie behind the end
+of a log that was truncated. To read on from the wrong place is to answer events twice, or never. So
+they are compared with the group's own log of positions, with the ids of the topics, and with the
+ends of the partitions.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from time import monotonic
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from streams.base.errors import WeirError
 from streams.kafka.client import KafkaSettings, watermarks
 from streams.kafka.cluster_watch import passes
 from streams.kafka.committed_offsets import OffsetAsker
 from streams.kafka.partition import PartitionId
+from streams.kafka.records.publisher import Publisher
 from streams.kafka.topics.topic_watch import PositionLostError, TopicState, topic_states
-from streams.transactions.position_log import LoggedPosition, PositionLog, read_positions
+from streams.transactions.position_log import LoggedPosition, PositionLog
+from streams.transactions.position_reader import PositionReader
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +37,6 @@ _IN_USE = {
 }
 
 
-class OffsetsGoneError(WeirError):
-    """The group's offsets went while a process was at work; a new start puts them back."""
-
-
 class PositionCheck:
     """Compares what a group has committed with what it logged, and puts back what is missing.
 
@@ -50,6 +48,7 @@ class PositionCheck:
             that was made anew, or at the end of one that was truncated.
         remedy: what a user can do about a lost position, in words.
         alone: whether nobody else moves the group's offsets meanwhile.
+        longest_transaction_s: see `PositionReader`.
         refuse_expired: whether records that expired unread are a lost position; not where
             restoring a state looks at that.
 
@@ -67,6 +66,7 @@ class PositionCheck:
         group: str,
         topics: Sequence[str],
         log_topic: str,
+        longest_transaction_s: float = 60.0,
         tolerant: bool,
         remedy: str = 'start with snapshots.on_missing_history = "warn"',
         refuse_expired: bool = True,
@@ -80,7 +80,9 @@ class PositionCheck:
         self._remedy = remedy
         self._refuse_expired = refuse_expired
         self._alone = alone
+        self._reader = PositionReader(kafka, log_topic, group, longest_transaction_s)
         self._logged: dict[PartitionId, LoggedPosition] = {}
+        self._must = False  # put something back before the group is joined
         self.states: Mapping[str, TopicState] = {}
 
     def run(self, stop: Event, patience_s: float) -> None:
@@ -104,7 +106,10 @@ class PositionCheck:
                     return
                 self._commit(corrections)
             except KafkaException as error:
-                waits = error.args[0].code() in _IN_USE or passes(error)
+                in_use = error.args[0].code() in _IN_USE
+                if in_use and not self._must:
+                    return  # whoever is given such a partition asks `believed`
+                waits = in_use or passes(error)
                 if not waits or monotonic() > deadline:
                     raise
                 if monotonic() > notice_at:
@@ -116,27 +121,39 @@ class PositionCheck:
                     )
                 stop.wait(_AGAIN_S)
 
-    def refuse_gone(self, committed: Iterable[TopicPartition]) -> None:
-        """Refuse to take partitions for new ones of which the group has lost its offset.
+    def believed(self, committed: TopicPartition, since: float) -> TopicPartition:
+        """Where reading of a partition goes on: at what is committed, or where the log is further.
+
+        For any thread.
+
+        Args:
+            since: when the partition was ours at last, seconds of `monotonic`: what its former
+                owner did was written to the log before.
 
         Raises:
-            OffsetsGoneError: there is one.
+            KafkaException: the log can't be read now.
         """
-        for each in committed:
-            logged = self._logged.get((each.topic, each.partition))
-            if each.offset < 0 and each.error is None and logged is not None:
-                raise OffsetsGoneError(
-                    f"the offset that the consumer group {self._group!r} has committed for "
-                    f"{each.topic}[{each.partition}] is gone, though it is {logged.offset} by the "
-                    f"log {self._log_topic!r}: start again, which puts it back"
-                )
+        if not self._log_topic or committed.error is not None:
+            return committed
+        place = (committed.topic, committed.partition)
+        try:
+            logged = self._reader.read(since).get(place)
+        except ValueError:  # there is no log: what watches the topics says so
+            return committed
+        if logged is None or logged.topic_id != self.states[place[0]].topic_id:
+            return committed
+        if committed.offset >= logged.offset:
+            return committed
+        self._tell_behind(committed, logged)
+        return TopicPartition(*place, logged.offset, logged.metadata)
 
     def _look_up(self) -> None:
+        self._must = False
         self.states = topic_states(AdminClient(self._kafka.client_config()), self._topics)
         if self._log_topic:
             ids = {name: state.topic_id for name, state in self.states.items()}
             self.log = PositionLog(self._log_topic, self._group, ids)
-            self._logged = read_positions(self._kafka, self._log_topic, self._group)
+            self._logged = dict(self._reader.read(monotonic()))
 
     def _judge(self) -> list[TopicPartition]:
         """The offsets to commit in place of those that can't be believed."""
@@ -174,13 +191,11 @@ class PositionCheck:
         self, place: PartitionId, committed: TopicPartition, reader: Consumer
     ) -> TopicPartition | None:
         logged = self._logged.get(place)
-        gone = committed.offset < 0
-        if gone and logged is None:
+        if committed.offset < 0 and logged is None:
             return None  # it is new
         low, high = watermarks(reader, TopicPartition(*place))
-        where = f"{place[0]}[{place[1]}]"
+        where = _name(committed)
         if logged is not None and logged.topic_id != self.states[place[0]].topic_id:
-            del self._logged[place]
             self._lost(
                 f"topic {place[0]!r} was deleted and made anew since: offset {logged.offset} of "
                 f"{where}, where the group {self._group!r} was, is of the old one, and what the "
@@ -188,9 +203,10 @@ class PositionCheck:
                 f"{self._remedy}, which begins the new topic at its first record",
                 f"at offset {low}",
             )
-            stands = gone or committed.offset == low
+            stands = committed.offset < 0 or committed.offset == low
             return None if stands else TopicPartition(*place, low)
-        offset = logged.offset if gone and logged is not None else committed.offset
+        behind = logged is not None and committed.offset < logged.offset
+        offset = logged.offset if logged is not None and behind else committed.offset
         if offset > high:
             self._lost(
                 f"{where} ends at offset {high}, and the group {self._group!r} was at {offset}: "
@@ -209,26 +225,9 @@ class PositionCheck:
                 f"at offset {low}",
             )
             return TopicPartition(*place, low)
-        if gone and logged is not None:
-            logger.warning(
-                "the consumer group %s has lost its offset of %s (Kafka forgets them a week after "
-                "the last member has left, or somebody deleted them): going on at %d, as the log "
-                "%s says",
-                self._group,
-                where,
-                logged.offset,
-                self._log_topic,
-            )
+        if logged is not None and behind:
+            self._tell_behind(committed, logged)
             return TopicPartition(*place, logged.offset, logged.metadata)
-        if logged is not None and committed.offset < logged.offset:
-            logger.warning(
-                "the consumer group %s is at offset %d of %s, and its last transaction was at %d: "
-                "somebody has set it back, so what lies in between is answered again",
-                self._group,
-                committed.offset,
-                where,
-                logged.offset,
-            )
         if self._alone and logged is not None and committed.offset > logged.offset:
             logger.warning(
                 "the consumer group %s is at offset %d of %s, and its last transaction was at %d: "
@@ -243,9 +242,35 @@ class PositionCheck:
             )
         return None
 
+    def _tell_behind(self, committed: TopicPartition, logged: LoggedPosition) -> None:
+        where = _name(committed)
+        if committed.offset < 0:
+            logger.warning(
+                "the consumer group %s has lost its offset of %s (Kafka forgets them a week after "
+                "the last member has left, or somebody deleted them): going on at %d, as the log "
+                "%s says",
+                self._group,
+                where,
+                logged.offset,
+                self._log_topic,
+            )
+            return
+        logger.warning(
+            "the consumer group %s has an old offset of %s, %d: the log %s says that it answered "
+            "up to %d, so reading goes on there (a broker lost what was committed last, or "
+            "somebody has set it back: to have records answered again, see 'Where reading goes "
+            "on' in docs/operations.md)",
+            self._group,
+            where,
+            committed.offset,
+            self._log_topic,
+            logged.offset,
+        )
+
     def _lost(self, what: str, remedy: str, instead: str) -> None:
         if not self._tolerant:
             raise PositionLostError(f"{what}. Find out why; then {remedy}")
+        self._must = True
         logger.warning("%s; going on %s (snapshots.on_missing_history is warn)", what, instead)
 
     def _commit(self, corrections: list[TopicPartition]) -> None:
@@ -257,6 +282,17 @@ class PositionCheck:
         for each in done:
             if each.error is not None:
                 raise KafkaException(each.error)
+        if self.log is not None and self._must:
+            # What goes back on purpose would else be taken for an old offset.
+            logged = self.log.of(corrections)
+            with Publisher(self._kafka) as publisher:
+                for key, value in zip(logged.keys, logged.values, strict=True):
+                    publisher.send(logged.topic, value, key)
+                publisher.flush()
 
 
-RefuseGone = Callable[[Iterable[TopicPartition]], None]
+def _name(place: TopicPartition) -> str:
+    return f"{place.topic}[{place.partition}]"
+
+
+Believed = Callable[[TopicPartition, float], TopicPartition]

@@ -11,9 +11,6 @@ from typing import Annotated
 import msgspec
 from confluent_kafka import TopicPartition
 
-from streams.kafka.client import KafkaSettings
-from streams.kafka.partition import PartitionId
-from streams.kafka.records.consuming import read_to_end
 from streams.transactions.outcome import Outgoing
 
 
@@ -34,7 +31,6 @@ class LoggedPosition(msgspec.Struct, frozen=True):
 
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(LoggedPosition)
 
 
 class PositionLog:
@@ -69,28 +65,6 @@ class PositionLog:
             [_key(each) for each in logged],
             [-1] * len(logged),
         )
-
-
-def read_positions(
-    kafka: KafkaSettings, topic: str, group: str
-) -> dict[PartitionId, LoggedPosition]:
-    """What a group has committed last, by its log. Records that are no positions are passed over.
-
-    Raises:
-        ValueError: there is no such topic.
-        AuthorizationError: we may not read it.
-        KafkaException: the cluster failed.
-    """
-    found = {}
-    for batch in read_to_end(kafka, topic):
-        for message in batch:
-            try:
-                logged = _DECODER.decode(message.value() or b"")
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue
-            if logged.group == group:
-                found[logged.topic, logged.partition] = logged
-    return found
 
 
 def _key(logged: LoggedPosition) -> bytes:

@@ -39,7 +39,12 @@ from tests.chaos.control_faults import (
     swap_and_lose_broker,
     swap_and_suspend,
 )
-from tests.chaos.position_faults import added_partitions, lost_offsets
+from tests.chaos.position_faults import (
+    added_partitions,
+    forgetful_coordinator,
+    lost_offsets,
+    old_offsets,
+)
 from tests.chaos.scorer_faults import (
     contention,
     fewer_workers,
@@ -106,6 +111,8 @@ FAULTS: dict[str, tuple[int, Callable[[Stage], None]]] = {
     "garbage in snapshots": (1, garbage_in_snapshots),
     "snapshots gone": (1, snapshots_gone),
     "lost offsets": (2, lost_offsets),
+    "old offsets": (1, old_offsets),
+    "forgetful coordinator": (2, forgetful_coordinator),
     "added partitions": (1, added_partitions),
     "model swap": (4, model_swap),
     "rollback": (1, rollback),

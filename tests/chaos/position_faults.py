@@ -1,12 +1,14 @@
 """Faults of what says where reading goes on: a group's offsets, and the partitions of topics."""
 
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 
-from confluent_kafka import KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from tests.chaos.configuration import GROUP, MOST_PARTITIONS, SESSION_S, TOPICS
+from tests.chaos.offsets_damage import cut_group_offsets
 from tests.chaos.stage import LIVELY_S, NotNowError, Stage
 
 _ENDED_S = 40.0
@@ -16,6 +18,32 @@ _KNOWN_S = 5.0
 
 def lost_offsets(stage: Stage) -> None:
     """All scorers end, and the cluster forgets their group, as it does a week later."""
+    _with_nobody_in_the_group(stage, "offsets lost", _forgotten)
+
+
+def old_offsets(stage: Stage) -> None:
+    """All scorers end, and somebody sets their group's offsets back."""
+    share = float(stage.rng.uniform(0.2, 0.9))
+    _with_nobody_in_the_group(stage, "offsets set back", lambda admin: _set_back(admin, share))
+
+
+def forgetful_coordinator(stage: Stage) -> None:
+    """The broker is killed, and the last that groups committed is gone, while scorers run on."""
+    cluster = stage.cluster
+    share = float(stage.rng.uniform(0.05, 0.5))
+    cluster.signal(signal.SIGKILL)
+    if not stage.until(lambda: cluster.pid is None, _ENDED_S):
+        raise NotNowError
+    cut_group_offsets(cluster.disk.folder, share)
+    cluster.start()
+    if not stage.answers_again():
+        stage.found.add("stuck", f"a broker forgot offsets: nothing answered for {LIVELY_S:.0f} s")
+
+
+def _with_nobody_in_the_group(
+    stage: Stage, what: str, change: Callable[[AdminClient], bool]
+) -> None:
+    """End all scorers, change what the cluster knows of their group, and start them again."""
     scorers = stage.scorers
     scorers.wanted = 0
     hard = stage.rng.random() < 0.5
@@ -27,17 +55,33 @@ def lost_offsets(stage: Stage) -> None:
             raise NotNowError
         admin = AdminClient({"bootstrap.servers": stage.cluster.bootstrap_servers})
         # Members that were killed are in the group until their session is over.
-        if not stage.until(lambda: _forgotten(admin), 3 * SESSION_S + _ENDED_S):
+        if not stage.until(lambda: change(admin), 3 * SESSION_S + _ENDED_S):
             raise NotNowError
     finally:
         scorers.wanted = stage.workers
     if not stage.answers_again():
-        stage.found.add("stuck", f"offsets lost: nothing answered for {LIVELY_S:.0f} s")
+        stage.found.add("stuck", f"{what}: nothing answered for {LIVELY_S:.0f} s")
 
 
 def _forgotten(admin: AdminClient) -> bool:
     try:
         admin.delete_consumer_groups([GROUP], request_timeout=5)[GROUP].result(10)
+    except KafkaException:
+        return False
+    return True
+
+
+def _set_back(admin: AdminClient, share: float) -> bool:
+    """Commit this share of each offset, with what was committed beside it."""
+    try:
+        wanted = ConsumerGroupTopicPartitions(GROUP)
+        known = admin.list_consumer_group_offsets([wanted], request_timeout=5)[GROUP].result(10)
+        back = [
+            TopicPartition(each.topic, each.partition, int(each.offset * share), each.metadata)
+            for each in known.topic_partitions
+        ]
+        changed = ConsumerGroupTopicPartitions(GROUP, back)
+        admin.alter_consumer_group_offsets([changed], request_timeout=5)[GROUP].result(10)
     except KafkaException:
         return False
     return True

@@ -122,7 +122,7 @@ class FusedLoop(LoopFrame):
             task=self._task,
             snapshots=self._snapshots,
             new_intake=self._new_intake,
-            refuse_gone=self._refuse_gone,
+            believed=self._believed,
             go_on_from=self._go_on_from,
         )
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from enum import IntEnum
+from time import monotonic
 
 from confluent_kafka import KafkaException
 
@@ -13,7 +14,7 @@ from streams.loop.fused.state_snapshots import StateSnapshots
 from streams.loop.fused.task import Task
 from streams.loop.group_member import GroupMember
 from streams.loop.growth import Growth
-from streams.loop.position_check import RefuseGone
+from streams.loop.position_check import Believed
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class Recovery:
     Args:
         snapshots: what the state is rebuilt from.
         new_intake: makes an empty intake, to read history through.
-        refuse_gone: see `PositionCheck`.
+        believed: see `PositionCheck`.
         go_on_from: told where reading goes on once the state is what it is there.
 
     Attributes:
@@ -47,7 +48,7 @@ class Recovery:
         task: Task,
         snapshots: StateSnapshots,
         new_intake: Callable[[], Intake],
-        refuse_gone: RefuseGone,
+        believed: Believed,
         go_on_from: Callable[[list[Position]], None],
     ) -> None:
         self._member = member
@@ -55,7 +56,7 @@ class Recovery:
         self._task = task
         self._snapshots = snapshots
         self._new_intake = new_intake
-        self._refuse_gone = refuse_gone
+        self._believed = believed
         self._go_on_from = go_on_from
         self.due = Due.NOTHING
 
@@ -108,8 +109,8 @@ class Recovery:
             return go_on() and not self.due
 
         restorer = self._snapshots.restored_by(self._new_intake, self._task, goes_on)
-        committed = self._member.committed()
-        self._refuse_gone(committed)
+        began = monotonic()
+        committed = [self._believed(each, began) for each in self._member.committed()]
         positions = restorer.restore(committed)
         self._snapshots.start_from(restorer)
         if positions is None:

@@ -72,7 +72,7 @@ class GroupReader(ClosedAtEnd):
         self._state = state
         self._growth = Growth(TopicWatch(kafka, check.states), widen)
         self._growth.begin()
-        self._finder = StartFinder(kafka, group, state, check.refuse_gone)
+        self._finder = StartFinder(kafka, group, state, check.believed)
         self._reading: dict[PartitionId, _Reading] = {}
         self._starting: dict[PartitionId, Starting] = {}
         self._joined = False

@@ -162,6 +162,7 @@ class StatelessLoop:
                 group=self._group,
                 topics=self._topics,
                 log_topic=self._position_log,
+                longest_transaction_s=self._transaction_timeout / 1_000 + _SPARE_S,
                 tolerant=self._tolerant,
             )
             check.run(stop, self._session_timeout / 1_000 + _SPARE_S)

@@ -15,7 +15,7 @@ from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings
 from streams.kafka.committed_offsets import OffsetAsker
 from streams.kafka.partition import PartitionId
-from streams.loop.position_check import RefuseGone
+from streams.loop.position_check import Believed
 
 logger = logging.getLogger(__name__)
 
@@ -58,16 +58,16 @@ class StartFinder(ClosedAtEnd):
 
     Args:
         state: read once the offset is known.
-        refuse_gone: see `PositionCheck`.
+        believed: see `PositionCheck`.
     """
 
     def __init__(
-        self, kafka: KafkaSettings, group: str, state: RestoredState | None, refuse_gone: RefuseGone
+        self, kafka: KafkaSettings, group: str, state: RestoredState | None, believed: Believed
     ) -> None:
         self._kafka = kafka
         self._group = group
         self._state = state
-        self._refuse_gone = refuse_gone
+        self._believed = believed
         self._complain_at = 0.0
         self._askers: SimpleQueue[OffsetAsker] = SimpleQueue()
         self._threads = ThreadPoolExecutor(_ASKING, thread_name_prefix="start of a partition")
@@ -90,9 +90,10 @@ class StartFinder(ClosedAtEnd):
 
     def _find_start(self, place: PartitionId, cancelled: Event) -> tuple[int, Any]:
         """What the group has committed of a partition, and its state there; in a thread."""
+        ours_since = monotonic()
         while not cancelled.is_set():
             try:
-                committed = self._committed(place)
+                committed = self._committed(place, ours_since)
                 # Not before, or the state might lack what the transaction did that moved it.
                 entries = None if self._state is None else self._state.read(place, cancelled)
             except KafkaException as error:
@@ -105,7 +106,7 @@ class StartFinder(ClosedAtEnd):
                 return committed, entries
         return -1, None
 
-    def _committed(self, place: PartitionId) -> int:
+    def _committed(self, place: PartitionId, since: float) -> int:
         """What the group has committed of a partition, once that is certain; -1 is nothing."""
         try:
             asker = self._askers.get_nowait()
@@ -115,8 +116,7 @@ class StartFinder(ClosedAtEnd):
         self._askers.put(asker)
         if committed.error is not None:
             raise KafkaException(committed.error)
-        self._refuse_gone([committed])
-        return max(int(committed.offset), -1)
+        return max(int(self._believed(committed, since).offset), -1)
 
     def _complain(self, place: PartitionId, error: KafkaError) -> None:
         if monotonic() >= self._complain_at:

@@ -145,7 +145,7 @@ class StagedLoop(LoopFrame):
         self._shared = SharedTransaction(self._transactor, self._member, self._keeper, self._passed)
         asker = OffsetAsker(self._kafka, self._settings.group)
         self._startup = PartitionStartup(
-            self._member, self._new_task, self._restorer, asker, self._refuse_gone
+            self._member, self._new_task, self._restorer, asker, self._believed
         )
 
     def _close(self) -> None:

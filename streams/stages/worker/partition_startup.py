@@ -12,7 +12,7 @@ from streams.kafka.cluster_watch import passes
 from streams.kafka.committed_offsets import OffsetAsker
 from streams.kafka.partition import PartitionId, PartitionIds
 from streams.loop.group_member import GroupMember
-from streams.loop.position_check import RefuseGone
+from streams.loop.position_check import Believed
 from streams.stages.common.step import position_of
 from streams.stages.common.task import StageTask
 from streams.stages.worker.stage_restorer import Restoring, StageRestorer
@@ -33,7 +33,7 @@ class PartitionStartup:
     Args:
         new_task: makes the task of a topic's partition.
         asker: asks what the group has committed.
-        refuse_gone: see `PositionCheck`.
+        believed: see `PositionCheck`.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class PartitionStartup:
         new_task: Callable[[str, int], StageTask],
         restorer: StageRestorer,
         asker: OffsetAsker,
-        refuse_gone: RefuseGone,
+        believed: Believed,
     ) -> None:
         self._member = member
         self._new_task = new_task
         self._restorer = restorer
         self._asker = asker
-        self._refuse_gone = refuse_gone
+        self._believed = believed
         # One thread, so that partitions are asked for in turn, and none holds up the stream.
         self._asking = ThreadPoolExecutor(1, thread_name_prefix="committed")
         self._asked: dict[PartitionId, Future[TopicPartition]] = {}
@@ -87,9 +87,7 @@ class PartitionStartup:
         if monotonic() >= self._ask_at:
             self._ask_at = monotonic() + _ASK_AGAIN_S
             for place in self._new - self._asked.keys():
-                self._asked[place] = self._asking.submit(
-                    self._asker.committed, *place, _COMMITTED_S
-                )
+                self._asked[place] = self._asking.submit(self._committed, place, monotonic())
         for place, answer in list(self._asked.items()):
             if not answer.done():
                 continue
@@ -103,7 +101,6 @@ class PartitionStartup:
                 self._complain(place, error.args[0])
                 continue
             if committed.error is None:
-                self._refuse_gone([committed])
                 try:
                     self._begin(place, committed)
                 except KafkaException as error:
@@ -119,6 +116,11 @@ class PartitionStartup:
         """Ask no more."""
         self._asking.shutdown(cancel_futures=True)
         self._asker.close()
+
+    def _committed(self, place: PartitionId, ours_since: float) -> TopicPartition:
+        """Where reading goes on, by the group and its log; in a thread."""
+        committed = self._asker.committed(*place, _COMMITTED_S)
+        return self._believed(committed, ours_since)
 
     def _complain(self, place: PartitionId, error: KafkaError) -> None:
         if monotonic() >= self._complain_at:

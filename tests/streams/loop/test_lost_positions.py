@@ -17,7 +17,6 @@ from streams.kafka.topics.topic_partitions import widen_topics
 from streams.kafka.topics.topic_watch import PositionLostError
 from streams.loop.fused.loop import FusedLoop
 from streams.loop.fused.restorer import MissingHistoryError
-from streams.loop.position_check import OffsetsGoneError
 
 
 @pytest.fixture
@@ -94,26 +93,6 @@ def test_one_offset_that_was_deleted_is_put_back(
         kept = [TopicPartition(world.events, 0, world.sent // PARTITIONS)]
         consumer.commit(offsets=kept, asynchronous=False)
     world.send(40)
-    answer_all(world, new_loop())
-    world.check()
-
-
-def test_offsets_that_go_after_the_check_end_the_loop(
-    world: World, admin: AdminClient, new_loop: Callable[..., FusedLoop]
-) -> None:
-    world.send(40)
-    answer_all(world, new_loop())
-    loop = new_loop()
-    join = loop._before_joining
-
-    def forget(stop: object) -> None:
-        forget_group(admin, world.group)
-        join(stop)  # type: ignore[arg-type]
-
-    loop._before_joining = forget  # type: ignore[method-assign]
-    error = error_of(loop)
-    assert isinstance(error, OffsetsGoneError)
-    assert f"{world.group!r} has committed for {world.events}[" in str(error)
     answer_all(world, new_loop())
     world.check()
 
