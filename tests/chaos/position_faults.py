@@ -77,8 +77,11 @@ def _set_back(admin: AdminClient, share: float) -> bool:
         wanted = ConsumerGroupTopicPartitions(GROUP)
         known = admin.list_consumer_group_offsets([wanted], request_timeout=5)[GROUP].result(10)
         back = [
-            TopicPartition(each.topic, each.partition, int(each.offset * share), each.metadata)
+            TopicPartition(
+                each.topic, each.partition, int(each.offset * share), each.metadata or ""
+            )
             for each in known.topic_partitions
+            if each.offset >= 0
         ]
         changed = ConsumerGroupTopicPartitions(GROUP, back)
         admin.alter_consumer_group_offsets([changed], request_timeout=5)[GROUP].result(10)
