@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, Producer
 from loop_world import PARTITIONS, START, MakeTopics, Running, World, running, wait
 from running_sum import RunningSum, make_loop
 
+from streams.loop.growth import Growth
 from streams.transactions.errors import FencedError, OutlivedError
 from streams.transactions.outcome import Outgoing
 
@@ -93,6 +94,41 @@ def test_an_abort_while_a_queue_is_held_back(world: World, make_topics: MakeTopi
     with running(world.loop(task, max_batch=25, max_queued=50)):
         wait(lambda: task.committed_events >= world.sent)
     assert len(task.aborts) == 1
+    world.check()
+
+
+def test_an_abort_that_comes_when_the_state_is_to_be_rebuilt_is_noted_before(
+    world: World, make_topics: MakeTopics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noted after, it would take back what the new state has not."""
+    (narrow,) = make_topics("narrow", config={"max.message.bytes": "2000"})
+    task = RunningSum(world.answers)
+    loop = world.loop(task, max_batch=25)
+    look = Growth.look
+    refused = rebuilt = 0
+
+    def refused_once(work: Any) -> list[Outgoing]:
+        nonlocal refused
+        if refused or not task.committed_events:
+            return []
+        refused += 1
+        return [Outgoing(narrow, [os.urandom(5_000)], [None], [0])]
+
+    def lose_partitions(growth: Growth) -> bool:
+        nonlocal rebuilt
+        if not refused or rebuilt or not loop._transactor.busy:
+            return look(growth)
+        wait(lambda: not loop._transactor.busy)
+        rebuilt += 1
+        return True
+
+    task.extra = refused_once
+
+    monkeypatch.setattr(Growth, "look", lose_partitions)
+    world.send(600)
+    with running(loop):
+        wait(lambda: task.committed_events >= world.sent)
+    assert (rebuilt, len(task.aborts)) == (1, 1)
     world.check()
 
 

@@ -6,7 +6,10 @@ import signal
 import threading
 import tomllib
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -75,7 +78,12 @@ def test_three_workers_one_of_them_killed_answer_as_one_scorer_does(
     check_stages(topology(staged), settings)
     kept = [(topic, p) for topic in settings.stage_topics() for p in range(4)]
     workers[0].wait_for(lambda: {each[:-1] for each in manifests(settings)} >= owners(group, kept))
-    send(settings, file, spans[1], spans[2], None)
+    # The group learns of a snapshot with the next answers: so some come after the last one.
+    for start_ms, stop_ms in pairwise(np.linspace(spans[1], spans[2], 5, dtype=np.int64).tolist()):
+        more = sum(answered(each) for each in workers) + 1
+        send(settings, file, start_ms, stop_ms, None)
+        workers[0].wait_for(partial(have_answered, workers, more), 120)
+        sleep(1.1)
     workers[0].wait_for(lambda: len(pointers(settings, kept)) == len(kept), 120)
     forget_what_snapshots_hold(settings, pointers(settings, kept))
     workers[1].process.send_signal(signal.SIGKILL)
@@ -121,6 +129,10 @@ def test_three_workers_one_of_them_killed_answer_as_one_scorer_does(
         np.testing.assert_array_equal(row["features"], theirs[place]["features"], str(place))
     scores = read_scores(settings.kafka, settings.topics.scores)
     assert (len(scores.ids), scores.duplicates) == (COUNT, 0)
+
+
+def have_answered(workers: list[Scorer], count: int) -> bool:
+    return sum(answered(each) for each in workers) >= count
 
 
 def send(
