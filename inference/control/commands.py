@@ -206,9 +206,10 @@ def _read(kind: type[_Entry], record: ControlRecord) -> _Entry | Withdrawal | No
         reason = f"{where}: {problem['msg']}"
     except (ValueError, RecursionError) as error:
         reason = f"it is no JSON: {error}"
+    again = "`weir models promote` or `weir policy set`" if record.key in COMMAND_KEYS else "`weir`"
     raise CommandError(
         f"control record {record.key!r} ({record.place}) can't be read: {reason}. Give the "
-        "command again with `weir models promote` or `weir policy set`"
+        f"command again with {again}"
     )
 
 

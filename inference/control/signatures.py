@@ -70,7 +70,7 @@ class CommandKeys:
                 "wrote or changed it"
             )
         may = self.trusted[name].may
-        if record.key not in may:
+        if record.key.partition("/")[0] not in may:
             raise UntrustedCommandError(
                 f"{record.key}: {name} signed the record at {record.place}, and may only "
                 f"{', '.join(sorted(may))}: see `may` of signing.trusted_keys.{name}"

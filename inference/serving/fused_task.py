@@ -7,6 +7,7 @@ from inference.serving.answerer import Answerer
 from inference.serving.metrics import ScorerMetrics
 from streams.features.dump_format import CorruptStateError
 from streams.features.dump_format import DumpMismatchError as WrongState
+from streams.features.erasures import Erasures
 from streams.features.plan import FeaturePlan
 from streams.features.repeat_filter import RepeatFilter, refuse_ids
 from streams.features.state import FeatureState
@@ -23,6 +24,7 @@ class Scorer:
         answerer: answers feature vectors in the order of `plan.names`.
         repeats: what the intakes tell repeats by, whose ids are part of the state; None if they
             tell none.
+        erasures: see `FeatureState`.
     """
 
     def __init__(
@@ -33,10 +35,14 @@ class Scorer:
         answerer: Answerer,
         metrics: ScorerMetrics,
         repeats: RepeatFilter | None = None,
+        erasures: Erasures | None = None,
     ) -> None:
         self._plan = plan
         self._windows = windows
-        self._new_state: Callable[[], FeatureState] = lambda: FeatureState(plan, windows)
+        self._new_state: Callable[[], FeatureState] = lambda: FeatureState(
+            plan, windows, erasures=erasures
+        )
+        self._erasures = erasures
         self._state = self._new_state()
         self._answerer = answerer
         self._metrics = metrics
@@ -90,7 +96,7 @@ class Scorer:
                 refuse_ids(buffers)
             else:
                 buffers = self._repeats.load(buffers)
-            self._state = FeatureState.load(self._plan, self._windows, buffers)
+            self._state = FeatureState.load(self._plan, self._windows, buffers, self._erasures)
         except (WrongState, CorruptStateError) as error:
             self.reset()
             raise StateMismatchError(str(error)) from error

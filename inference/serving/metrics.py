@@ -109,6 +109,12 @@ class ScorerMetrics:
             "Events with a window that reaches into tiles",
             registry=registry,
         )
+        self.erasures = Counter(
+            "weir_erasures",
+            "Erasures heard on the control topic, by what became of them",
+            ["outcome"],
+            registry=registry,
+        )
         self.duplicates = Counter(
             "weir_duplicate_events",
             "Events left out: their id came before (event.deduplicate)",

@@ -53,7 +53,7 @@ class TrustedKey:
     """A public key, and what its owner may sign.
 
     Attributes:
-        may: such as ``champion``, ``policy`` and ``package``.
+        may: such as ``champion``, ``policy``, ``package`` and ``erase``.
     """
 
     public: Ed25519PublicKey

@@ -37,6 +37,10 @@ class Slots(ABC):
         """The slot of each of n values, shape (n,)."""
 
     @abstractmethod
+    def known(self, value: Any) -> int:
+        """The slot of a value, negative where it has none."""
+
+    @abstractmethod
     def forget(self, slots: Sequence[int]) -> list[Any]:
         """Forget the values in some slots, and return them; the slots are not free yet."""
 
@@ -97,6 +101,9 @@ class _TextSlots(dict[str | None, int], Slots):
 
     def find(self, values: list[Any]) -> NDArray[np.int64]:
         return np.fromiter(map(self.__getitem__, values), np.int64, len(values))
+
+    def known(self, value: str) -> int:
+        return self.get(value, -1)
 
     def forget(self, slots: Sequence[int]) -> list[Any]:
         values = [self.names[slot] for slot in slots]
@@ -175,6 +182,11 @@ class _IntSlots(Slots):
         collect(self._table, entries)
         refill(entries, table, self._secret)
         self._table = table
+
+    def known(self, value: int) -> int:
+        slots = np.empty(1, np.int64)
+        look_up(self._table, self._secret, np.array([value], np.int64), slots)
+        return int(slots[0])
 
     def forget(self, slots: Sequence[int]) -> list[Any]:
         values = [self.names[slot] for slot in slots]

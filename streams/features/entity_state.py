@@ -15,13 +15,14 @@ from streams.features.entity_arrays import (
     new_tiles,
 )
 from streams.features.entity_ids import new_slots
+from streams.features.erasures import Cuts, without_erased
 from streams.features.feature_rows import FeatureRows
 from streams.features.hashing import Secret
-from streams.features.kernels.blocks import LENGTH, TILE_ROW, free_blocks, new_blocks
+from streams.features.kernels.blocks import LENGTH, OFFSET, START, TILE_ROW, free_blocks, new_blocks
 from streams.features.kernels.enums import Counter, Group, Stat
-from streams.features.kernels.eviction import find_idle, forget_blocks
+from streams.features.kernels.eviction import find_idle, forget_blocks, oust
 from streams.features.kernels.id_index import NEVER, count_kept, new_index, rebuild
-from streams.features.kernels.journal import forgotten_words, undo
+from streams.features.kernels.journal import forgotten_words, ousted_words, undo
 from streams.features.kernels.update import NO_LABEL_ORDER, NO_ORDER, NO_TILES, update_entity
 from streams.features.label_batch import LabelBatch
 from streams.features.numeric_columns import numbers_of
@@ -92,12 +93,18 @@ class EntityState:
         labels: LabelBatch,
         label_hashes: NDArray[np.int64],
         answers: FeatureRows,
+        cuts: Cuts,
     ) -> None:
-        """Take in a batch and write this entity's features and flags to `answers`."""
+        """Take in a batch and write this entity's features and flags to `answers`.
+
+        Args:
+            cuts: erased values: their events before the cut count as events without this entity.
+        """
         if not self._recordings:
             self.slots.fresh.clear()
         known_before = len(self.slots.fresh)
-        slots = self._find_slots(batch.values(self.plan.entity))
+        values = batch.values(self.plan.entity)
+        slots = self._find_slots(without_erased(values, batch.times, cuts) if cuts else values)
         rows = numbers_of(batch, self.plan.columns, self.secret)
         if self.has_labels:
             # Before the batch counts as seen: it may itself reach further than the windows.
@@ -162,6 +169,39 @@ class EntityState:
         new = len(self.slots.fresh) - known_before
         self._evict(len(batch) // _EVENTS_PER_LOOK + new * _LOOKS_PER_NEW)
 
+    def erase(self, cuts: Cuts) -> None:
+        """Forget the values that are erased, but for those that have events from the cut on.
+
+        Of such a one all that was before the cut has been left out already.
+        """
+        for value, cut in cuts.items():
+            slot = self.slots.known(value)
+            if slot >= 0 and self.blocks[slot, LENGTH] > 0 and self._last_time(slot) < cut:
+                self._oust(slot)
+                self._forget_names(np.array([slot]))
+
+    def _last_time(self, slot: int) -> int:
+        offset, start, length = (int(self.blocks[slot, each]) for each in (OFFSET, START, LENGTH))
+        return int(self.arena[0][offset + start + length - 1])
+
+    def _oust(self, slot: int) -> None:
+        """Forget all events of a slot, as if they had never been: no counter tells of it."""
+        words = ousted_words(int(self.blocks[slot, LENGTH]), self.arena[1])
+        self._recordings.reserve(words)
+        counters = self.counters.copy()
+        self.indexed -= oust(
+            self._recordings.journal,
+            self.arena,
+            self.blocks,
+            self.index,
+            self.secret.words,
+            counters,
+            slot,
+            NEVER,
+        )
+        self.counters[Counter.LIVE] = counters[Counter.LIVE]
+        self._cold.forget()
+
     def warm_up(self) -> None:
         """Compile what an empty batch has no use for."""
         nothing = np.empty(0, np.int64)
@@ -174,6 +214,16 @@ class EntityState:
         cold.order_entities(0, times, self.blocks, 0)
         cold.order_labels(0, self.index)
         count_kept(self.index, 0, 0)
+        oust(
+            self._recordings.journal,
+            self.arena,
+            self.blocks,
+            self.index,
+            self.secret.words,
+            self.counters.copy(),
+            0,
+            NEVER,
+        )
         rebuild(self.index, new_index(len(self.index)), self.secret.words, 0, 0)
 
     def savepoint(self) -> None:

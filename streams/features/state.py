@@ -19,6 +19,7 @@ from streams.features.dump_format import (
 )
 from streams.features.entity_dump import dump_entity, load_entity
 from streams.features.entity_state import EntityState
+from streams.features.erasures import Erasures
 from streams.features.feature_rows import FeatureRows
 from streams.features.hashing import Secret
 from streams.features.kernels.enums import Counter
@@ -40,6 +41,7 @@ class FeatureState:
 
     Args:
         secret: what its hashes depend on; a new one unless given. No feature depends on it.
+        erasures: values of entities that it forgets, of which another thread may hear more.
     """
 
     def __init__(
@@ -47,8 +49,11 @@ class FeatureState:
         plan: FeaturePlan,
         settings: WindowSettings | None = None,
         secret: Secret | None = None,
+        erasures: Erasures | None = None,
     ) -> None:
         self.plan = plan
+        self._erasures = Erasures() if erasures is None else erasures
+        self._erased = 0  # up to which of their numbers
         self._secret = secret or Secret.new()
         self._settings = settings or WindowSettings()
         self._entities = [
@@ -69,6 +74,8 @@ class FeatureState:
             Their features, and which of them are late or approximate.
         """
         labels = labels or LabelBatch()
+        if self._erased != self._erasures.number:
+            self._erase()
         matrix = np.empty((len(batch), len(self.plan.names)))
         rows = FeatureRows(matrix, np.zeros(len(batch), np.bool_), np.zeros(len(batch), np.bool_))
         for column, declaration in enumerate(self.plan.declarations):
@@ -81,7 +88,8 @@ class FeatureState:
         else:
             event_hashes = label_hashes = np.empty(0, np.int64)
         for entity in self._entities:
-            entity.update(batch, event_hashes, labels, label_hashes, rows)
+            cuts = self._erasures.of(entity.plan.entity)
+            entity.update(batch, event_hashes, labels, label_hashes, rows, cuts)
         most = self._settings
         look = self._warnings.look
         look("max_entities", most.max_entities, "entities", self.ousted_entities)
@@ -132,6 +140,7 @@ class FeatureState:
         for entity in self._entities:
             entity.rollback()
         self._savepoints = 0
+        self._erased = 0
 
     @property
     def savepoints(self) -> int:
@@ -155,12 +164,17 @@ class FeatureState:
 
     @classmethod
     def load(
-        cls, plan: FeaturePlan, settings: WindowSettings | None, buffers: Sequence[Buffer]
+        cls,
+        plan: FeaturePlan,
+        settings: WindowSettings | None,
+        buffers: Sequence[Buffer],
+        erasures: Erasures | None = None,
     ) -> Self:
         """Return the state that was dumped: whatever it is given, it answers with the same bits.
 
         Args:
             buffers: what `dump` returned, in the same order. They are copied.
+            erasures: as for a new one.
 
         Raises:
             StateMismatchError: dumped with other features or settings; the message names them.
@@ -168,7 +182,7 @@ class FeatureState:
         """
         settings = settings or WindowSettings()
         header = read_header(buffers, new_header(plan, settings))
-        state = cls(plan, settings, Secret(header.secret))
+        state = cls(plan, settings, Secret(header.secret), erasures)
         reader = Reader(buffers, header)
         names = [entity.plan.entity for entity in state._entities]
         if [entity.entity for entity in header.entities] != names:
@@ -176,6 +190,11 @@ class FeatureState:
         for entity, described in zip(state._entities, header.entities, strict=True):
             load_entity(entity, described, reader)
         return state
+
+    def _erase(self) -> None:
+        self._erased = self._erasures.number
+        for entity in self._entities:
+            entity.erase(self._erasures.of(entity.plan.entity))
 
     @property
     def entities(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""`weir erase`: what can be taken out of somebody at once, and what goes by itself, and when."""
+"""`weir erase`: what of somebody can be taken out at once, what goes by itself, and when."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +17,7 @@ from streams.kafka.topics.retention import retention_of
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
 from weir.cli.dates import moment
 from weir.cli.dead_letter_options import YesOption
+from weir.commands.erase_windows import WindowEraser
 from weir.commands.explanations.audit_hold import ByOption, NoteOption
 from weir.commands.explanations.tokens import FieldOption, ValueArgument, erase_token, identifier_of
 from weir.config.settings import Settings, load_settings
@@ -48,15 +49,17 @@ def erase(
     as_json: JsonOption = False,
     no_progress: QuietOption = False,
 ) -> None:
-    """Erase somebody: dead letters and token at once; list what goes by itself, and when.
+    """Erase somebody: windows, dead letters, token; list what goes by itself, and when.
 
-    Without --yes nothing is changed. Dead letters that mention the identifier are taken out, and
-    the key of its token is destroyed, so that explanation records can't be linked to it. What
+    Without --yes nothing is changed. Scorers forget the windows of the identifier, and take its
+    events for those of somebody new from a minute on. Dead letters that mention it are taken out,
+    and the key of its token is destroyed, so that explanation records can't be linked to it. What
     other topics hold goes by their retention, which the list shows. See docs/personal-data.md.
     """
     settings = load_settings(config)
     field = field or settings.event.key
     identifier = identifier_of(settings, field, value)
+    windows = WindowEraser(settings, by)
     needed = acls_of(Process.ERASER, usage(settings))
     kafka, admin = admitted(settings, lambda _: needed)
     box = DeadLetterReader(kafka, settings.topics.dead_letters)
@@ -65,6 +68,8 @@ def erase(
     show = not (as_json or no_progress)
     with named_denials(kafka, needed), progress_bar("reading dead letters", show) as step:
         plan = eraser.run(step) if yes else eraser.plan(step)
+        known = windows.looks_at(field)
+        count_from = windows.erase(kafka, admin, field, identifier) if yes and known else None
     token = _token(settings, field, identifier, yes, by, note)
     left = _remaining(settings, admin, plan)
     if as_json:
@@ -72,16 +77,26 @@ def erase(
             {
                 "field": field,
                 "erased": yes,
+                "windows": {"known": known, "count_from": count_from},
                 "dead_letters": plan.letters,
                 "token": token,
                 "remaining": [asdict(each) for each in left],
             }
         )
         return
+    stdout.print(f"windows of this {field}: {_windows(known, count_from)}")
     done = "taken out" if yes else "would be taken out; --yes does it"
     stdout.print(f"dead letters that mention this {field}: {plan.letters:,} {done}")
     stdout.print(f"its token: {token}")
     stdout.print(_table(left))
+
+
+def _windows(known: bool, count_from: int | None) -> str:
+    if not known:
+        return "there are none: no feature looks at it"
+    if count_from is None:
+        return "would be forgotten; --yes does it"
+    return f"forgotten; its events count again from {moment(count_from, 's')} UTC on"
 
 
 def _token(
@@ -111,9 +126,9 @@ def _remaining(settings: Settings, admin: AdminClient, plan: ErasePlan) -> list[
     reach = settings.plan().history_ms + settings.windows.allowed_lateness
     left.append(
         Remaining(
-            f"windows, and {topics.snapshots}",
-            "what features are computed from",
-            f"{format_duration(reach)} after the last event, by itself",
+            f"windows of others, and old ones in {topics.snapshots}",
+            "what its events added to them, without it",
+            f"{format_duration(reach)} after its last event; snapshots as they are compacted",
         )
     )
     left.append(

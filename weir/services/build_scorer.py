@@ -8,6 +8,7 @@ from threading import Event
 from prometheus_client import CollectorRegistry
 
 from inference.control.commands import encode, version_of
+from inference.control.erasures import ErasureBook, ErasureListener
 from inference.control.reports import ScorerReport, report_key
 from inference.control.standing import Standing
 from inference.packages.mlflow_connection import import_quietly
@@ -16,6 +17,8 @@ from inference.policy.floor import BoundedPolicies
 from inference.serving.answerer import Answerer
 from inference.serving.hot_swap import HotSwap
 from inference.serving.metrics import ScorerMetrics
+from streams.base.clock import now_ms
+from streams.features.erasures import Erasures
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.control_topic import ControlReader, write_control
 from streams.kafka.records.publisher import PublishError
@@ -92,7 +95,11 @@ def build_scorer(
         standing=standing,
     )
     note("reading the control topic")
-    commands = ControlReader(kafka, settings.topics.control)
+    erasures = Erasures()
+    book = ErasureBook(
+        keys, erasures, now_ms, lambda outcome: metrics.erasures.labels(outcome).inc()
+    )
+    commands = ErasureListener(ControlReader(kafka, settings.topics.control), book)
     serving = hot_swap.begin(
         commands.read_to_end(standing.counts),
         lambda: version_of(registry.get(pinned or CHAMPION_ALIAS)),
@@ -108,7 +115,7 @@ def build_scorer(
     )
     note("making the feature windows ready")
     new_loop = fused_loop if settings.loop.topology == "fused" else staged_loop
-    loop = new_loop(settings, kafka, answerer, metrics)
+    loop = new_loop(settings, kafka, answerer, metrics, erasures)
     metrics.watch_lag(loop.lag)
     return ScorerProcess(loop, prometheus, metrics, answerer, hot_swap, commands, report)
 

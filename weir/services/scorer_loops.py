@@ -7,6 +7,7 @@ from inference.serving.fused_task import Scorer
 from inference.serving.metrics import ScorerMetrics
 from streams.base.clock import now_ms
 from streams.events.json_decoder import Decoder
+from streams.features.erasures import Erasures
 from streams.features.repeat_filter import RepeatFilter
 from streams.features.state import FeatureState
 from streams.formats import event_decoder
@@ -24,12 +25,23 @@ _RESTORING_MS = 60_000
 
 
 def fused_loop(
-    settings: Settings, kafka: KafkaSettings, answerer: Answerer, metrics: ScorerMetrics
+    settings: Settings,
+    kafka: KafkaSettings,
+    answerer: Answerer,
+    metrics: ScorerMetrics,
+    erasures: Erasures,
 ) -> Loop:
     """One process that owns every partition."""
     plan = settings.plan()
     repeats = RepeatFilter.of(settings.event)
-    scorer = Scorer(plan, settings.windows, answerer=answerer, metrics=metrics, repeats=repeats)
+    scorer = Scorer(
+        plan,
+        settings.windows,
+        answerer=answerer,
+        metrics=metrics,
+        repeats=repeats,
+        erasures=erasures,
+    )
     scorer.warm_up()
     decoder = _event_decoder(settings, metrics)
 
@@ -60,7 +72,11 @@ def fused_loop(
 
 
 def staged_loop(
-    settings: Settings, kafka: KafkaSettings, answerer: Answerer, metrics: ScorerMetrics
+    settings: Settings,
+    kafka: KafkaSettings,
+    answerer: Answerer,
+    metrics: ScorerMetrics,
+    erasures: Erasures,
 ) -> Loop:
     """A worker that shares the partitions of all stages with others."""
     plan, topics = settings.staged_plan(), settings.topics
@@ -85,6 +101,7 @@ def staged_loop(
         count_repeats=metrics.duplicates.inc,
         now_ms=now_ms,
         tolerant=settings.snapshots.tolerant,
+        erasures=erasures,
     )
 
     def widen() -> None:

@@ -8,12 +8,12 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
+from inference.control.erasures import ErasureListener
 from inference.control.reports import ScorerReport
 from inference.serving.answerer import Answerer
 from inference.serving.hot_swap import HotSwap
 from inference.serving.metrics import ScorerMetrics
 from streams.base.bounded_calls import StoppedError
-from streams.kafka.records.control_topic import ControlReader
 from weir.services.process_tuning import give_way
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class ScorerProcess:
     metrics: ScorerMetrics
     answerer: Answerer
     hot_swap: HotSwap
-    commands: ControlReader
+    commands: ErasureListener
     report: Callable[[ScorerReport | None], None]
 
     def waits_for(self) -> list[str]:

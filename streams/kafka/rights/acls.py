@@ -245,6 +245,8 @@ def _eraser(usage: Usage) -> list[Acl]:
     letters = topics.dead_letters
     return [
         *_reader(usage),
+        *_commands(topics),
+        Acl("Read", "topic", topics.control, why="erasures that have nothing left to do"),
         Acl("Write", "topic", letters, why="letters that stay, once more"),
         Acl("Delete", "topic", letters, why="letters that go"),
         Acl("Write", "transactional-id", f"{letters}-requeue", why="no requeue meanwhile"),
@@ -256,21 +258,21 @@ def _eraser(usage: Usage) -> list[Acl]:
                 topics.scores,
                 topics.feature_log,
                 topics.explanations,
+                *usage.stages,
             )
         ),
     ]
 
 
 def _control(usage: Usage) -> list[Acl]:
+    return [*_viewer(usage), *_commands(usage.topics)]
+
+
+def _commands(topics: TopicSettings) -> list[Acl]:
+    once = "one command at a time"
     return [
-        *_viewer(usage),
-        Acl("Write", "topic", usage.topics.control, why="says what shall hold"),
-        Acl(
-            "Write",
-            "transactional-id",
-            f"{usage.topics.control}-commands",
-            why="one command at a time",
-        ),
+        Acl("Write", "topic", topics.control, why="says what shall hold"),
+        Acl("Write", "transactional-id", f"{topics.control}-commands", why=once),
     ]
 
 

@@ -7,6 +7,7 @@ import msgspec
 
 from streams.features.dump_format import Buffer, CorruptStateError
 from streams.features.dump_format import DumpMismatchError as WrongState
+from streams.features.erasures import Erasures
 from streams.features.plan import FeaturePlan
 from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
@@ -91,12 +92,12 @@ class Dumped(NamedTuple):
 
 
 class StageDump:
-    """Writes and reads the dumps of one stage.
+    """Makes the windows of one stage, and writes and reads their dumps.
 
     Args:
         stage: names what it computes: dumps of others are refused.
         sources: its source partitions.
-        plan, windows: its windows.
+        plan, windows, erasures: its windows.
     """
 
     def __init__(
@@ -105,11 +106,17 @@ class StageDump:
         sources: Sequence[QueueKey],
         plan: FeaturePlan,
         windows: WindowSettings,
+        erasures: Erasures | None = None,
     ) -> None:
         self._stage = list(stage)
         self._sources = sorted(map(number_of, sources))
         self._plan = plan
         self._windows = windows
+        self._erasures = erasures
+
+    def new_windows(self) -> FeatureState:
+        """Windows of nothing yet."""
+        return FeatureState(self._plan, self._windows, erasures=self._erasures)
 
     def write(
         self, position: StagePosition, marks: Mapping[QueueKey, SourceProgress], state: FeatureState
@@ -134,7 +141,7 @@ class StageDump:
         if (header.layout, header.stage) != (_LAYOUT, self._stage) or not known:
             raise StateMismatchError("it is of other features, another version, or other sources")
         try:
-            windows = FeatureState.load(self._plan, self._windows, buffers[1:])
+            windows = FeatureState.load(self._plan, self._windows, buffers[1:], self._erasures)
         except (WrongState, CorruptStateError) as error:
             raise StateMismatchError(str(error)) from error
         marks = {queue_of(number): progress for number, progress in header.marks.items()}

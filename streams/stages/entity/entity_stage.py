@@ -8,6 +8,7 @@ import numpy as np
 from streams.events.contract import EventContract
 from streams.events.record_batch import RecordBatch
 from streams.features.dump_format import Buffer
+from streams.features.erasures import Erasures
 from streams.features.feature_rows import FeatureRows
 from streams.features.label_batch import LabelBatch
 from streams.features.state import FeatureState
@@ -41,6 +42,7 @@ class EntityStage:
         events, labels: how many partitions the sources have; 0 labels if the part reads none.
         enriched: the topic that the features go to.
         now_ms, steady_ms: see `TimeMerge`.
+        erasures: see `FeatureState`.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class EntityStage:
         enriched: str,
         now_ms: Callable[[], int],
         steady_ms: Callable[[], int] = _monotonic_ms,
+        erasures: Erasures | None = None,
     ) -> None:
         self._contract = contract
         self._part = part
@@ -67,7 +70,7 @@ class EntityStage:
         if part.plan.reads_labels:
             self._sources += [(False, each) for each in range(labels)]
         self._dumps = StageDump(
-            ["entity", part.entity, part.digest], self._sources, part.plan, windows
+            ["entity", part.entity, part.digest], self._sources, part.plan, windows, erasures
         )
         # What was answered waits to be merged however long that takes: no clock, no giving up.
         self._past = TimeMerge(alignment, lambda: _NEVER_LIVE, _tie, lambda: 0)
@@ -79,7 +82,7 @@ class EntityStage:
     ) -> None:
         """See `StatefulStage`."""
         self._answered = ConsumedRows.of(position)
-        self._state = FeatureState(self._part.plan, self._windows)
+        self._state = self._dumps.new_windows()
         self._held = ConsumedRows.of(None)
         marks: dict[QueueKey, SourceProgress] = {}
         if dumped is not None:

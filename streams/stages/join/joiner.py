@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from streams.events.contract import EventContract
 from streams.events.record_batch import RecordBatch
 from streams.features.dump_format import Buffer
+from streams.features.erasures import Erasures
 from streams.features.feature_rows import FeatureRows
 from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
@@ -62,7 +63,12 @@ class Joiner:
     """
 
     def __init__(
-        self, contract: EventContract, plan: StagedPlan, windows: WindowSettings, partition: int
+        self,
+        contract: EventContract,
+        plan: StagedPlan,
+        windows: WindowSettings,
+        partition: int,
+        erasures: Erasures | None = None,
     ) -> None:
         self._contract = contract
         self._plan = plan
@@ -73,15 +79,14 @@ class Joiner:
         local = plan.local
         self.keeps_windows = local is not None and bool(local.entities)
         stage = ["join", str(partition), plan.digest]
-        self._dumps = StageDump(stage, [], local, windows) if local is not None else None
+        self._dumps = StageDump(stage, [], local, windows, erasures) if local is not None else None
         self.begin(None)
 
     def begin(
         self, position: StagePosition | None, dumped: Sequence[memoryview] | None = None
     ) -> None:
         """See `StatefulStage`."""
-        local = self._plan.local
-        self._state = FeatureState(local, self._windows) if local is not None else None
+        self._state = self._dumps.new_windows() if self._dumps is not None else None
         answered_to = answered_before(position)
         committed = position.offset if position is not None else 0
         self._next = 0 if self.keeps_windows else committed

@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaException, Message, T
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.events.json_decoder import Decoder
+from streams.features.erasures import Erasures
 from streams.features.feature_rows import FeatureRows
 from streams.features.window_settings import WindowSettings
 from streams.intake.input_batch import InputBatch
@@ -47,6 +48,7 @@ class StageNetwork:
         count: see `Router`.
         count_repeats: told how many events were left out as repeats.
         now_ms: the wall clock, UTC milliseconds.
+        erasures: see `FeatureState`.
         tolerant: see `streams.stages.worker.stage_topics.ensure_stage_topics`.
 
     Raises:
@@ -69,6 +71,7 @@ class StageNetwork:
         now_ms: Callable[[], int],
         count_repeats: Callable[[int], None] = lambda _: None,
         tolerant: bool = False,
+        erasures: Erasures | None = None,
     ) -> None:
         self._kafka = kafka
         self._plan = plan
@@ -84,6 +87,7 @@ class StageNetwork:
         self._count_repeats = count_repeats
         self._parts = {stages.by_entity(part.entity): part for part in plan.parts}
         self._tolerant = tolerant
+        self._erasures = erasures
         self._targets: dict[str, int] = {}
         self._events = 0
         self.count_partitions()
@@ -154,7 +158,7 @@ class StageNetwork:
                 )
             )
         if topic == self._stages.enriched:
-            joiner = Joiner(plan.whole.contract, plan, self._windows, partition)
+            joiner = Joiner(plan.whole.contract, plan, self._windows, partition, self._erasures)
             return JoinTask(joiner, self._answer, self._check, self._refetch)
         stage = EntityStage(
             plan.whole.contract,
@@ -165,6 +169,7 @@ class StageNetwork:
             labels=self._labels,
             enriched=self._stages.enriched,
             now_ms=self._now_ms,
+            erasures=self._erasures,
         )
         return EntityTask(stage, self._ends)
 

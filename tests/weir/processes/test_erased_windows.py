@@ -1,0 +1,114 @@
+"""`weir erase`: scorers forget somebody's windows, and one that begins anew forgets the same."""
+
+import json
+import os
+import tomllib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+import tomli_w
+from front_door import Trained, weir
+from running_scorer import Scorer
+
+from streams.feature_log import read_feature_log
+from streams.files.event_file import open_events
+from streams.kafka.records.consuming import read_to_end
+from streams.replay.pace import Pace
+from streams.replay.replay import Replayer
+from weir.config.settings import Settings, load_settings
+
+COUNT = 1_200
+HALF = COUNT // 2
+
+
+def send(settings: Settings, events: Path, start: int, stop: int) -> None:
+    file = open_events(events, settings.event, settings.labels.field)
+    first, end = int(file.times[start]), int(file.times[stop])
+    Replayer(
+        file, settings.kafka, settings.topics, settings.labels, Pace(), start_ms=first, stop_ms=end
+    ).run(Event())
+
+
+def answered(scorer: Scorer) -> float:
+    return scorer.metrics().get("weir_events_total", 0.0)
+
+
+def rows_of(settings: Settings) -> dict[int, dict[str, Any]]:
+    """The feature log, by the events' ids."""
+    return {
+        row["event_id"]: row
+        for batch in read_to_end(settings.kafka, settings.topics.feature_log)
+        for message in batch
+        for row in read_feature_log(message.value() or b"").to_pylist()
+    }
+
+
+def begun_anew(config: Path) -> Path:
+    """Settings for a scorer that answers the same events once more, to other topics."""
+    values = tomllib.loads(config.read_text(encoding="utf-8"))
+    for role in ("scores", "feature_log", "dead_letters", "snapshots"):
+        values["topics"][role] += "-again"
+    values["loop"] |= {"topology": "fused", "group": f"again-{os.urandom(4).hex()}"}
+    path = config.with_name("again.toml")
+    path.write_text(tomli_w.dumps(values), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "topology", ["fused", pytest.param("staged", marks=pytest.mark.exhaustive)]
+)
+def test_windows_are_forgotten_and_a_state_that_is_rebuilt_forgets_the_same(
+    config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer], topology: str
+) -> None:
+    name = f"erased-{os.urandom(4).hex()}"
+    path = config(
+        loop={"group": name, "topology": topology, "session_timeout": "6s"},
+        stages={"prefix": name},
+        snapshots={"every": "1s"},
+    )
+    settings = load_settings(path)
+    assert weir("topics", "-c", path).returncode == 0
+    send(settings, trained.events, 0, HALF)
+    scorer = start(path)
+    scorer.wait_for(lambda: answered(scorer) > 0.9 * HALF, 120)
+    keys = Counter(row["key"] for row in rows_of(settings).values())
+    somebody = keys.most_common(1)[0][0]
+
+    asked = json.loads(weir("erase", somebody, "-c", path, "--json").stdout)
+    assert asked["windows"] == {"known": True, "count_from": None}
+    assert "weir_erasures_total" not in scorer.metrics()
+    done = weir("erase", somebody, "--yes", "--by", "ada", "-c", path)
+    assert done.returncode == 0, done.stderr
+    assert "forgotten; its events count again from" in done.stdout
+    scorer.wait_for(lambda: scorer.metrics().get("weir_erasures_total:in force") == 1, 30)
+    assert somebody not in [word for line in scorer.lines for word in line.split()]
+
+    before = set(rows_of(settings))
+    send(settings, trained.events, HALF, COUNT)
+    scorer.wait_for(lambda: answered(scorer) > 0.95 * COUNT, 120)
+    assert scorer.end() == 0, scorer.log
+    after = {id_: row for id_, row in rows_of(settings).items() if id_ not in before}
+
+    names = settings.plan().names
+    windows = [
+        names.index(each.name)
+        for each in settings.features
+        if each.kind == "window" and each.entity == settings.event.key and each.aggregate == "count"
+    ]
+    ours = [row["features"] for row in after.values() if row["key"] == somebody]
+    assert ours
+    assert not np.array(ours)[:, windows].any(), "events of before count as those of nobody"
+
+    scorer = start(again := begun_anew(path))
+    scorer.wait_for(lambda: answered(scorer) > 0.95 * COUNT, 120)
+    assert scorer.end() == 0, scorer.log
+    anew = rows_of(load_settings(again))
+    compared = after.keys() & anew.keys()
+    assert len(compared) > 0.8 * HALF
+    for id_ in compared:
+        np.testing.assert_array_equal(after[id_]["features"], anew[id_]["features"], str(id_))
