@@ -50,6 +50,7 @@ def test_what_can_go_goes_and_what_stays_is_said_with_its_end(
     code, out, err = run("erase", "373", "-c", config)
     assert code == 0, err
     assert "2 would be taken out" in out
+    assert "windows of this customer_id: would be forgotten" in out
     with KeyRing(tmp_path / "ring") as ring:
         assert ring.known("customer_id", 373) is not None, "nothing is done without --yes"
 
