@@ -1,20 +1,58 @@
 """The feature log: what the scorer saw and what it answered, in columns.
 
 One Arrow IPC stream per partition and transaction. Whoever compares, explains, watches or trains
-reads these records, and so sees the very bits that were scored.
+reads these records, and so sees the very bits that were scored. Columns may be added at any time:
+readers take what they know by name.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-FORMAT_VERSION = "3"
-"""Raised with every change of columns: 2 brought ``late`` and ``approximate``, 3 ``fallback``."""
+from streams.base.section import Section
+from streams.events.contract import FieldType
+
+FORMAT_VERSION = "4"
+"""Raised with every change of columns: 2 brought ``late`` and ``approximate``, 3 ``fallback``, 4
+``model``, ``arm``, ``share``, ``propensity`` and ``context``."""
+_BEFORE_ARMS = "3"
+CHAMPION_ARM = "champion"
+_LONGEST_TEXT = 256
+_CONTEXT_TYPES = {
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+}
+
+
+class FeatureLogSettings(Section):
+    """The ``[feature_log]`` section.
+
+    Attributes:
+        include: fields of the event that go along, beside the features that the model reads: what
+            an amount at stake, a slice or a segment is told by. Of a text, the first 256
+            characters.
+    """
+
+    include: tuple[str, ...] = ()
+
+
+class Arm(NamedTuple):
+    """One of the models that answer side by side.
+
+    Attributes:
+        model: the first 12 digits of its package's id.
+    """
+
+    name: str
+    model: str
 
 
 @dataclass(frozen=True)
@@ -30,6 +68,11 @@ class ScoredEvents:
         decision: codes into `FeatureLogWriter.decisions`, int8, shape (n,).
         late, approximate: see `streams.features.FeatureRows`, bool, shape (n,).
         fallback: the policy's fallback answered, and the scores are ``NaN``; bool, shape (n,).
+        arm: code into `FeatureLogWriter.arms` of what answered, int8, shape (n,).
+        share: of the keys that this arm had then, float32, shape (n,).
+        propensity: chance of what was done with the event, where chance had a part in it, float32,
+            shape (n,); 1 elsewhere.
+        context: n values of each field that goes along, None where it is missing.
     """
 
     ids: Sequence[Any]
@@ -44,6 +87,10 @@ class ScoredEvents:
     late: NDArray[np.bool_]
     approximate: NDArray[np.bool_]
     fallback: NDArray[np.bool_]
+    arm: NDArray[np.int8]
+    share: NDArray[np.float32]
+    propensity: NDArray[np.float32]
+    context: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 class FeatureLogWriter:
@@ -53,7 +100,9 @@ class FeatureLogWriter:
         feature_names: what the columns of a feature vector mean.
         id_type, key_type: Arrow types of ids and keys.
         decisions: names of the decision codes.
-        context: what holds for all events: model, policy, feature schema hash ...; text to text.
+        metadata: what holds for all events: model, policy, feature schema hash ...; text to text.
+        arms: what the arm codes stand for.
+        include: fields that go along, to their types as the event contract says.
     """
 
     def __init__(
@@ -62,14 +111,21 @@ class FeatureLogWriter:
         id_type: pa.DataType,
         key_type: pa.DataType,
         decisions: Sequence[str],
-        context: Mapping[str, str],
+        metadata: Mapping[str, str],
+        *,
+        arms: Sequence[Arm],
+        include: Mapping[str, FieldType] = MappingProxyType({}),
     ) -> None:
         self._width = len(feature_names)
         self._decisions = pa.array(decisions, pa.string())
-        metadata = {
+        self._arms = pa.array([arm.name for arm in arms], pa.string())
+        self._models = pa.array([arm.model for arm in arms], pa.string())
+        self._context = pa.struct([(name, _CONTEXT_TYPES[kind]) for name, kind in include.items()])
+        named = pa.dictionary(pa.int8(), pa.string())
+        texts = {
             "weir.format": FORMAT_VERSION,
             "weir.feature_names": json.dumps(list(feature_names)),
-            **{f"weir.{name}": value for name, value in context.items()},
+            **{f"weir.{name}": value for name, value in metadata.items()},
         }
         self._schema = pa.schema(
             [
@@ -81,18 +137,23 @@ class FeatureLogWriter:
                 pa.field("score", pa.float32(), nullable=False),
                 pa.field("probability", pa.float32(), nullable=False),
                 pa.field("anomaly", pa.float32(), nullable=False),
-                pa.field("decision", pa.dictionary(pa.int8(), pa.string()), nullable=False),
+                pa.field("decision", named, nullable=False),
                 pa.field("late", pa.bool_(), nullable=False),
                 pa.field("approximate", pa.bool_(), nullable=False),
                 pa.field("fallback", pa.bool_(), nullable=False),
+                pa.field("model", named, nullable=False),
+                pa.field("arm", named, nullable=False),
+                pa.field("share", pa.float32(), nullable=False),
+                pa.field("propensity", pa.float32(), nullable=False),
+                pa.field("context", self._context, nullable=False),
             ],
-            metadata=metadata,
+            metadata=texts,
         )
 
     def encode(self, events: ScoredEvents) -> bytes:
         """One self-contained Arrow IPC stream of one record batch."""
         flat = np.ascontiguousarray(events.features, np.float32).reshape(-1)
-        schema = self._schema
+        schema, arm = self._schema, pa.array(events.arm)
         batch = pa.record_batch(
             [
                 pa.array(events.ids, schema.field("event_id").type),
@@ -107,6 +168,11 @@ class FeatureLogWriter:
                 pa.array(events.late),
                 pa.array(events.approximate),
                 pa.array(events.fallback),
+                pa.DictionaryArray.from_arrays(arm, self._models),
+                pa.DictionaryArray.from_arrays(arm, self._arms),
+                pa.array(events.share),
+                pa.array(events.propensity),
+                self._context_of(events),
             ],
             schema=schema,
         )
@@ -116,9 +182,27 @@ class FeatureLogWriter:
         encoded: bytes = sink.getvalue().to_pybytes()
         return encoded
 
+    def _context_of(self, events: ScoredEvents) -> pa.StructArray:
+        if not self._context.num_fields:
+            # Arrow tells the length of a struct by its columns.
+            return pa.array([{}] * len(events.ids), self._context)
+        columns = [
+            pa.array(_cut(events.context[each.name]), each.type)
+            if each.type == pa.string()
+            else pa.array(events.context[each.name], each.type)
+            for each in self._context
+        ]
+        return pa.StructArray.from_arrays(columns, fields=list(self._context))
+
+
+def _cut(texts: Sequence[str | None]) -> list[str | None]:
+    return [None if text is None else text[:_LONGEST_TEXT] for text in texts]
+
 
 def read_feature_log(value: bytes) -> pa.Table:
-    """The table in one record of the feature log; ``schema.metadata`` holds its context.
+    """The table in one record of the feature log; ``schema.metadata`` says what holds for all.
+
+    One of format 3 gets the columns that it lacks: its one model answered all.
 
     Raises:
         ValueError: the bytes are no feature log record, or one of another format.
@@ -130,10 +214,29 @@ def read_feature_log(value: bytes) -> pa.Table:
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"not a feature log record: {error}") from error
     version = (table.schema.metadata or {}).get(b"weir.format", b"?").decode(errors="replace")
+    if version == _BEFORE_ARMS:
+        return _with_arms(table)
     if version != FORMAT_VERSION:
         raise ValueError(
-            f"a feature log record of format {version}: this program reads format {FORMAT_VERSION}"
+            f"a feature log record of format {version}: this program reads formats {_BEFORE_ARMS} "
+            f"and {FORMAT_VERSION}"
         )
+    return table
+
+
+def _with_arms(table: pa.Table) -> pa.Table:
+    count = table.num_rows
+    model = table.schema.metadata.get(b"weir.model", b"").decode(errors="replace")
+    zeros, ones = pa.array(np.zeros(count, np.int8)), pa.array(np.ones(count, np.float32))
+    columns = {
+        "model": pa.DictionaryArray.from_arrays(zeros, pa.array([model])),
+        "arm": pa.DictionaryArray.from_arrays(zeros, pa.array([CHAMPION_ARM])),
+        "share": ones,
+        "propensity": ones,
+        "context": pa.array([{}] * count, pa.struct([])),
+    }
+    for name, column in columns.items():
+        table = table.append_column(pa.field(name, column.type, nullable=False), column)
     return table
 
 

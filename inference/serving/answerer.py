@@ -1,6 +1,6 @@
 """Answers: from events and their features to scores, the feature log and dead letters."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import repeat
 from threading import Lock
@@ -24,7 +24,7 @@ from streams.base.clock import now_ms
 from streams.base.safe_text import safe_text
 from streams.dead_letters.writer import dead_letters_of
 from streams.events.contract import EventContract
-from streams.feature_log import FeatureLogWriter
+from streams.feature_log import CHAMPION_ARM, Arm, FeatureLogWriter
 from streams.features.feature_rows import FeatureRows
 from streams.features.plan import FeaturePlan
 from streams.intake.input_batch import InputBatch
@@ -59,6 +59,7 @@ class Answerer:
             of `plan.names`.
         live_within_ms: see `inference.serving.deadline.Deadlines`.
         explains: attaches reasons to scores; None where that is done apart, or not at all.
+        include: fields of the events that go along in the feature log.
     """
 
     def __init__(
@@ -71,7 +72,9 @@ class Answerer:
         metrics: ScorerMetrics,
         live_within_ms: int = 60_000,
         explains: InlineExplainer | None = None,
+        include: Sequence[str] = (),
     ) -> None:
+        self._include = {name: contract.fields[name].type for name in include}
         self._contract = contract
         self._plan = plan
         self._topics = topics
@@ -131,7 +134,9 @@ class Answerer:
             attached, explained = self._explains.explain(self._serving, answered)
         outgoing = [
             self._scores(work, rows, verdicts, stages, attached),
-            feature_log_records(self._topics.feature_log, self._feature_log, answered, rows),
+            feature_log_records(
+                self._topics.feature_log, self._feature_log, answered, rows, self._include
+            ),
             *explained,
         ]
         if work.bad:
@@ -162,6 +167,8 @@ class Answerer:
                 "feature_schema": plan.schema_hash,
                 "events_topic": self._topics.events,
             },
+            arms=[Arm(CHAMPION_ARM, serving.model)],
+            include=self._include,
         )
         self._metrics.model.labels(*self._name_of(serving)).set(1)
         self._metrics.engine.labels(*_engine_of(serving)).set(1)

@@ -1,5 +1,7 @@
 """What was answered, as records of the feature log."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from inference.serving.explanation_seam import ScoredBatch
@@ -9,14 +11,25 @@ from streams.transactions.outcome import Outgoing
 
 FEATURE_LOG_BYTES = 900_000
 """As for dead letters, below what a topic takes that others have made."""
+_FIELD_BYTES = 64
+"""About what a field that goes along takes; many long texts take four times as much at most."""
 
 
 def feature_log_records(
-    topic: str, writer: FeatureLogWriter, answered: ScoredBatch, flags: FeatureRows
+    topic: str,
+    writer: FeatureLogWriter,
+    answered: ScoredBatch,
+    flags: FeatureRows,
+    include: Collection[str],
 ) -> Outgoing:
-    """Return one record per partition, or several where one would be too large."""
+    """Return one record per partition, or several where one would be too large.
+
+    Args:
+        include: fields of the events that go along.
+    """
     work, features, outputs = answered.work, answered.features, answered.outputs
-    at_once = max(1, FEATURE_LOG_BYTES // (features.itemsize * features.shape[1] + 128))
+    row_bytes = features.itemsize * features.shape[1] + 128 + _FIELD_BYTES * len(include)
+    at_once = max(1, FEATURE_LOG_BYTES // row_bytes)
     values, partitions = [], []
     for partition in np.unique(work.partitions).tolist():
         all_rows = np.flatnonzero(work.partitions == partition)
@@ -36,6 +49,10 @@ def feature_log_records(
                 late=flags.late[rows],
                 approximate=flags.approximate[rows],
                 fallback=answered.fallback[rows],
+                arm=np.zeros(rows.size, np.int8),
+                share=np.ones(rows.size, np.float32),
+                propensity=np.ones(rows.size, np.float32),
+                context={name: part.values(name) for name in include},
             )
             values.append(writer.encode(scored))
             partitions.append(partition)

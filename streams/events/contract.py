@@ -10,11 +10,13 @@ from streams.base.section import LONGEST_NAME, Duration, Section
 from streams.events.times import Moment, TimeFormat
 from streams.events.values import INT64_MAX, INT64_MIN
 
+FieldType = Literal["int", "float", "bool", "string"]
+
 
 class Field(Section):
     """One field of an event. Bounds are inclusive; ``max_length`` counts characters."""
 
-    type: Literal["int", "float", "bool", "string"]
+    type: FieldType
     unit: str = ""
     description: str = ""
     required: bool = True

@@ -32,6 +32,7 @@ from streams.base.section import Section, format_duration
 from streams.base.signing_settings import SigningSettings
 from streams.events.contract import EventContract
 from streams.events.labels import LabelSettings
+from streams.feature_log import FeatureLogSettings
 from streams.features import FeatureDeclaration, FeaturePlan
 from streams.features.plan import check_label_delays
 from streams.features.window_settings import WindowSettings
@@ -88,6 +89,7 @@ class Settings(BaseSettings):
     loop: LoopSettings = LoopSettings()
     stages: StageTopics = StageTopics()
     snapshots: SnapshotSettings = SnapshotSettings()
+    feature_log: FeatureLogSettings = FeatureLogSettings()
     engine: EngineSettings = EngineSettings()
     policy: PolicySettings = PolicySettings()
     policy_floor: PolicyFloor = PolicyFloor()
@@ -132,6 +134,12 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"event.format = {self.event.format!r} needs a registry: set schema_registry.url"
             )
+        for name in self.feature_log.include:
+            if name not in self.event.fields:
+                raise ValueError(
+                    f"feature_log.include names {name!r}, which is not among event.fields "
+                    f"({', '.join(self.event.fields)})"
+                )
         if self.labels.field in self.event.fields:
             raise ValueError(
                 f"labels.field {self.labels.field!r} is among event.fields: an event must not "
@@ -151,7 +159,8 @@ class Settings(BaseSettings):
 
     def staged_plan(self) -> StagedPlan:
         """The declared features, by stage."""
-        return split_plan(self.plan(), self.event.key if self.stages.keyed else None)
+        key = self.event.key if self.stages.keyed else None
+        return split_plan(self.plan(), key, self.feature_log.include)
 
     def stage_topics(self) -> list[str]:
         """Names of the topics between the stages."""

@@ -112,6 +112,7 @@ def build_scorer(
         metrics=metrics,
         live_within_ms=settings.alignment.live_within,
         explains=explains,
+        include=settings.feature_log.include,
     )
     note("making the feature windows ready")
     new_loop = fused_loop if settings.loop.topology == "fused" else staged_loop

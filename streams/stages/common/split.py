@@ -1,6 +1,7 @@
 """A feature plan in parts: what can be computed beside the key, and what needs other places."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +39,7 @@ class StagedPlan:
         local: fields, calendar and the key's windows, computed beside the scorer; None if no
             feature is of these.
         local_columns: where they stand in the whole vector.
-        fields: what an event must carry to be scored: id, key, and what `local` reads.
+        fields: what an event must carry to be scored: id, key, what goes along, what `local` reads.
         digest: tells events that carry other fields from these.
     """
 
@@ -50,13 +51,14 @@ class StagedPlan:
     digest: str
 
 
-def split_plan(plan: FeaturePlan, key: str | None) -> StagedPlan:
+def split_plan(plan: FeaturePlan, key: str | None, carried: Sequence[str] = ()) -> StagedPlan:
     """Split a plan by entity; all windows of one entity stay together.
 
     Args:
         key: the field that partitions events: all events of a value are in one partition, so its
             windows need no stage of their own, unless they read labels, which are elsewhere. None
             if events are partitioned by nothing that is declared.
+        carried: fields that go along to the scorer, beside those that features read there.
     """
     with_labels = {entity.entity for entity in plan.entities if entity.label_column >= 0}
     local: list[int] = []
@@ -74,7 +76,7 @@ def split_plan(plan: FeaturePlan, key: str | None) -> StagedPlan:
         _part(entity, columns, plan, (contract.id, entity)) for entity, columns in by_entity.items()
     )
     local_plan = FeaturePlan(_at(plan, local), contract) if local else None
-    fields = _fields(_at(plan, local), (contract.id, contract.key))
+    fields = _fields(_at(plan, local), (contract.id, contract.key, *carried))
     return StagedPlan(
         plan, parts, local_plan, np.array(local, np.intp), fields, _digest(plan, fields)
     )

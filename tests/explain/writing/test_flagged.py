@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from explain.writing.flagged import read_flagged
-from streams.feature_log import FeatureLogWriter, ScoredEvents
+from streams.feature_log import CHAMPION_ARM, Arm, FeatureLogWriter, ScoredEvents
 
 DECISIONS = ("approve", "review", "decline")
 CONTEXT = {
@@ -26,7 +26,14 @@ CONTEXT = {
 
 def record(**context: str) -> bytes:
     """Six events: each decision by the model and by the fallback."""
-    writer = FeatureLogWriter(["a", "b"], pa.int64(), pa.string(), DECISIONS, CONTEXT | context)
+    writer = FeatureLogWriter(
+        ["a", "b"],
+        pa.int64(),
+        pa.string(),
+        DECISIONS,
+        CONTEXT | context,
+        arms=[Arm(CHAMPION_ARM, CONTEXT["model"])],
+    )
     floats = np.arange(6, dtype=np.float32)
     nothing = np.zeros(6, np.bool_)
     return writer.encode(
@@ -43,6 +50,9 @@ def record(**context: str) -> bytes:
             late=nothing,
             approximate=nothing,
             fallback=np.array([0, 0, 0, 1, 1, 1], np.bool_),
+            arm=np.zeros(6, np.int8),
+            share=np.ones(6, np.float32),
+            propensity=np.ones(6, np.float32),
         )
     )
 
@@ -116,7 +126,7 @@ def without(name: str) -> bytes:
         stream(table().drop_columns(["decision"])),
         stream(table().drop_columns(["features"])),
         stream(table().set_column(4, "features", pa.array(["x"] * 6))),
-        stream(table().replace_schema_metadata({b"weir.format": b"3"})),
+        stream(table().replace_schema_metadata({b"weir.format": b"4"})),
         stream(table().replace_schema_metadata({})),
         record(review="soon"),
         without("weir.anomaly_review"),

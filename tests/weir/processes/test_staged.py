@@ -34,6 +34,10 @@ from weir.config.settings import Settings, load_settings
 
 Config = Callable[..., Path]
 COUNT = 3_000
+COMPARED = (
+    *("event_id", "key", "event_time", "score", "decision", "late", "approximate"),
+    *("model", "arm", "share", "propensity", "context"),
+)
 
 
 def feature_rows(config: Path) -> dict[tuple[int, int], dict[str, object]]:
@@ -59,6 +63,7 @@ def test_three_workers_one_of_them_killed_answer_as_one_scorer_does(
         "loop": loop | {"group": group, "topology": "staged"},
         "stages": {"prefix": prefix},
         "snapshots": {"every": "1s"},
+        "feature_log": {"include": ["merchant_category", "amount"]},
     }
     staged = config(alignment={"max_idle": "3m", "max_hold": "3m"}, **sections)
     settings = load_settings(staged)
@@ -124,8 +129,9 @@ def test_three_workers_one_of_them_killed_answer_as_one_scorer_does(
     assert ours.keys() == theirs.keys()
     for place, row in ours.items():
         assert row.keys() == theirs[place].keys()
-        for name in ("event_id", "key", "event_time", "score", "decision", "late", "approximate"):
+        for name in COMPARED:
             assert row[name] == theirs[place][name], (place, name)
+        assert row["context"]["merchant_category"]
         np.testing.assert_array_equal(row["features"], theirs[place]["features"], str(place))
     scores = read_scores(settings.kafka, settings.topics.scores)
     assert (len(scores.ids), scores.duplicates) == (COUNT, 0)

@@ -24,7 +24,7 @@ from inference.packages.registry import RegisteredModel, Registry
 from inference.policy.policy import DECISIONS
 from streams.base.bounded_calls import StoppedError
 from streams.dead_letters.letter import read_dead_letter
-from streams.feature_log import FeatureLogWriter, ScoredEvents
+from streams.feature_log import CHAMPION_ARM, Arm, FeatureLogWriter, ScoredEvents
 from streams.kafka.records.consuming import read_to_end
 from weir.config.settings import Settings, load_settings
 from weir.reasons import open_catalogue
@@ -113,7 +113,14 @@ def feature_log(model: str, package: ModelPackage) -> bytes:
         "anomaly_review": "inf",
     }
     names = package.features.names
-    writer = FeatureLogWriter(names, pa.int64(), pa.int64(), DECISIONS, context)
+    writer = FeatureLogWriter(
+        names,
+        pa.int64(),
+        pa.int64(),
+        DECISIONS,
+        context,
+        arms=[Arm(CHAMPION_ARM, context["model"])],
+    )
     some, none = np.full(COUNT, 0.75, np.float32), np.zeros(COUNT, np.bool_)
     return writer.encode(
         ScoredEvents(
@@ -129,6 +136,9 @@ def feature_log(model: str, package: ModelPackage) -> bytes:
             late=none,
             approximate=none,
             fallback=none,
+            arm=np.zeros(COUNT, np.int8),
+            share=np.ones(COUNT, np.float32),
+            propensity=np.ones(COUNT, np.float32),
         )
     )
 
