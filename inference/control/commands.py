@@ -174,7 +174,7 @@ def command_of(record: ControlRecord) -> Command | Withdrawal | None:
     Raises:
         CommandError, NewerFormatError: as `read_command`.
     """
-    return _read(ChampionCommand if record.key == CHAMPION_KEY else PolicyCommand, record)
+    return read_entry(ChampionCommand if record.key == CHAMPION_KEY else PolicyCommand, record)
 
 
 def read_command(kind: type[_Entry], record: ControlRecord) -> _Entry | None:
@@ -184,11 +184,16 @@ def read_command(kind: type[_Entry], record: ControlRecord) -> _Entry | None:
         CommandError: it says nothing that makes sense.
         NewerFormatError: it makes sense to a newer Weir only.
     """
-    said = _read(kind, record)
+    said = read_entry(kind, record)
     return None if isinstance(said, Withdrawal) else said
 
 
-def _read(kind: type[_Entry], record: ControlRecord) -> _Entry | Withdrawal | None:
+def read_entry(kind: type[_Entry], record: ControlRecord) -> _Entry | Withdrawal | None:
+    """What a record says, which may be that its key says nothing more; None without a value.
+
+    Raises:
+        CommandError, NewerFormatError: as `read_command`.
+    """
     if record.value is None:
         return None
     try:

@@ -12,7 +12,7 @@ from streams.base.section import Section
 if TYPE_CHECKING:
     from streams.base.signing import Signer, TrustedKey
 
-Deed = Literal["champion", "policy", "package", "erase"]
+Deed = Literal["champion", "policy", "package", "erase", "shadow"]
 _ALL: tuple[Deed, ...] = get_args(Deed)
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$"
 
@@ -22,7 +22,8 @@ class KeyOwner(Section):
 
     Attributes:
         file: the public key, in PEM.
-        may: what the owner may sign: which model is champion, the policy, model packages, erasures.
+        may: what the owner may sign: which model is champion, the policy, model packages,
+            erasures, candidates.
     """
 
     file: Path

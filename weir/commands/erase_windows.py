@@ -12,8 +12,7 @@ from streams.kafka.client import KafkaSettings
 from streams.kafka.records.control_topic import ControlReader
 from streams.kafka.topics.retention import retention_of
 from streams.transactions.control_writer import ControlWriter
-from weir.commands.models.rooms import author_of
-from weir.config.errors import SettingsError
+from weir.commands.models.rooms import author_who_may
 from weir.config.settings import Settings
 from weir.services.wiring import command_keys
 
@@ -36,12 +35,7 @@ class WindowEraser:
     def __init__(self, settings: Settings, by: str | None) -> None:
         self._settings = settings
         self._keys = command_keys(settings, signing=True)
-        self._author = author_of(self._keys, by)
-        if self._keys.trusted and ERASE not in self._keys.trusted[self._author].may:
-            raise SettingsError(
-                f"signing.trusted_keys.{self._author}: its `may` has no {ERASE!r}, so no scorer "
-                "would forget anything by its word: add it there, or use another key"
-            )
+        self._author = author_who_may(self._keys, by, ERASE)
 
     def looks_at(self, field: str) -> bool:
         """Whether any window is of this field's values."""

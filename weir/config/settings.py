@@ -23,6 +23,7 @@ from inference.engine.settings import EngineSettings
 from inference.packages.registry import RegistrySettings
 from inference.policy.floor import PolicyFloor
 from inference.policy.policy import PolicySettings
+from inference.shadow.settings import ShadowSettings
 from inference.training.settings import TrainingSettings
 from streams.base import compiled_code
 from streams.base.masking import without_secrets
@@ -97,6 +98,7 @@ class Settings(BaseSettings):
     training: TrainingSettings = TrainingSettings()
     registry: RegistrySettings = RegistrySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    shadow: ShadowSettings = ShadowSettings()
     explain: ExplainSettings = ExplainSettings()
     reasons: ReasonSettings = ReasonSettings()
     letters: CustomerLetterSettings = CustomerLetterSettings()

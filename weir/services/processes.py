@@ -30,6 +30,7 @@ PROCESSES: tuple[ServiceProcess, ...] = (
     ServiceProcess("score", 9464, "Score events exactly once, until SIGTERM or Ctrl-C."),
     ServiceProcess("explainer", 9465, "Explain flagged decisions, until SIGTERM or Ctrl-C."),
     ServiceProcess("sink", 9466, "Store explanations for good, until SIGTERM or Ctrl-C."),
+    ServiceProcess("shadow", 9467, "Try candidates on live traffic, until SIGTERM or Ctrl-C."),
 )
 
 

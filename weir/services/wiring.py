@@ -45,6 +45,7 @@ def usage(settings: Settings) -> Usage:
         stages=settings.stage_topics() if staged else (),
         explains_inline=settings.explain.mode == "inline",
         explainer_group=settings.explain.group,
+        shadow_group=settings.shadow.group,
         sink_group=settings.store.group,
     )
 
@@ -99,7 +100,8 @@ def command_keys(settings: Settings, *, signing: bool = False) -> CommandKeys:
 
 def scorer_roles(settings: Settings) -> Sequence[Role]:
     """Of the topics that a scorer reads and writes by these settings."""
-    return ROLES if settings.explain.mode == "inline" else SCORER_ROLES
+    inline = settings.explain.mode == "inline"
+    return (*SCORER_ROLES, "explanations") if inline else SCORER_ROLES
 
 
 def ensure_all_topics(

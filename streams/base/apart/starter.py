@@ -143,6 +143,26 @@ class Apart(ClosedAtEnd):
             ApartStoppedError: `stopped` said so.
             OSError: the disk is full, for one.
         """
+        process = self.start(module, arguments, outputs=outputs, readable=readable)
+        return self.ended(process, self._wait(process, stopped))
+
+    def start(
+        self,
+        module: str,
+        arguments: Sequence[str] = (),
+        *,
+        outputs: Sequence[str] = (),
+        readable: Sequence[Path] = (),
+        pipe: int = subprocess.DEVNULL,
+    ) -> "subprocess.Popen[bytes]":
+        """Start what `run` runs, to be ended by `end_whole`; once for each `Apart`.
+
+        Args:
+            pipe: `subprocess.PIPE` to be connected with its standard input and output.
+
+        Raises:
+            NotStartedError, OSError: as `run`.
+        """
         for name in (*outputs, _SAID):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._outputs[name] = os.open(self.folder / name, flags, 0o600)
@@ -150,21 +170,27 @@ class Apart(ClosedAtEnd):
         missing_guards()  # says what is missing, once
         path = [*map(str, import_path())]
         try:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 [
                     *(sys.executable, "-I", "-S", "-B", "-X", "utf8"),
                     *(launcher.__file__, str(self.folder / _ORDER)),
                 ],
                 cwd=self.folder,
                 env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(path), **_ONE_THREAD},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdin=pipe,
+                stdout=pipe,
                 stderr=self._outputs[_SAID],  # a file: no pipe that somebody could keep open
                 start_new_session=True,
             )
         except OSError as error:
             raise NotStartedError(error.errno, f"can't start a process: {error}") from error
-        overstayed = self._wait(process, stopped)
+
+    def ended(self, process: "subprocess.Popen[bytes]", overstayed: bool) -> Ended:
+        """How a process ended that has.
+
+        Raises:
+            NotStartedError: it could not be bounded, and has run nothing.
+        """
         said = self.read(_SAID, 2_000).decode(errors="replace")
         if process.returncode == launcher.NOT_BOUNDED:
             raise NotStartedError(f"can't bound a process: {said.strip() or 'its parent ended'}")
@@ -191,10 +217,7 @@ class Apart(ClosedAtEnd):
                         raise ApartStoppedError from None
             return process.poll() is None
         finally:
-            # It leads a session of its own: with it goes all that it has started.
-            with suppress(ProcessLookupError, PermissionError):  # the latter: macOS, of a dead one
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            end_whole(process)
 
     def _write_order(
         self,
@@ -228,6 +251,14 @@ class Apart(ClosedAtEnd):
             "nice": bounds.nice,
         }
         (self.folder / _ORDER).write_text(dumps(order), encoding="utf-8")
+
+
+def end_whole(process: "subprocess.Popen[bytes]") -> None:
+    """End a process apart, and wait for its end."""
+    # It leads a session of its own: with it goes all that it has started.
+    with suppress(ProcessLookupError, PermissionError):  # the latter: macOS, of a dead one
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def import_path() -> list[Path]:

@@ -36,6 +36,7 @@ class Process(StrEnum):
     EXPLAINER = "explainer"
     SINK = "sink"
     AUDITOR = "auditor"
+    SHADOW = "shadow"
     FIDELITY = "fidelity"
     LABELLER = "labeller"
 
@@ -49,8 +50,12 @@ COMMANDS: dict[Process, list[str]] = {
     Process.REQUEUE: ["weir dead-letters requeue"],
     Process.PURGE: ["weir dead-letters purge"],
     Process.ERASER: ["weir erase"],
-    Process.CONTROL: ["weir models promote", "weir models rollback", "weir policy set"],
-    Process.VIEWER: ["weir models serving", "weir policy show"],
+    Process.CONTROL: [
+        *("weir models promote", "weir models rollback", "weir policy set"),
+        *("weir shadow add", "weir shadow remove"),
+    ],
+    Process.VIEWER: ["weir models serving", "weir policy show", "weir shadow status"],
+    Process.SHADOW: ["weir shadow"],
     Process.EXPLAINER: ["weir explainer"],
     Process.SINK: ["weir sink"],
     Process.AUDITOR: ["weir audit verify"],
@@ -127,7 +132,8 @@ class Usage:
         snapshots: whether state is written down.
         stages: topics between the stages of a staged topology; none where it is fused.
         explains_inline: whether the scorer writes explanations.
-        explainer_group, sink_group: consumer groups of those who explain, and keep it.
+        explainer_group, sink_group, shadow_group: consumer groups of those who explain, keep that,
+            and try candidates.
     """
 
     topics: TopicSettings
@@ -137,6 +143,7 @@ class Usage:
     stages: Sequence[str] = ()
     explains_inline: bool = False
     explainer_group: str = "weir-explainer"
+    shadow_group: str = "weir-shadow"
     sink_group: str = "weir-sink"
 
 
@@ -314,6 +321,19 @@ def _fidelity(usage: Usage) -> list[Acl]:
     return [Acl("Read", "topic", usage.topics.feature_log, why="what was flagged")]
 
 
+def _shadow(usage: Usage) -> list[Acl]:
+    topics, group = usage.topics, usage.shadow_group
+    return [
+        Acl("Read", "topic", topics.feature_log, why="what the champion saw and answered"),
+        Acl("Read", "topic", topics.control, why="which candidates are tried"),
+        Acl("Write", "topic", topics.shadow_scores, why="what candidates would have said"),
+        Acl("Write", "topic", topics.dead_letters, why="what is no record of the feature log"),
+        *_positions(topics),
+        Acl("Read", "group", group, why="membership and committed offsets"),
+        Acl("Write", "transactional-id", f"{group}-", "prefixed", "exactly once"),
+    ]
+
+
 def _labeller(usage: Usage) -> list[Acl]:
     return [Acl("Write", "topic", usage.topics.labels, why="what events turned out to be")]
 
@@ -334,4 +354,5 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.AUDITOR: _auditor,
     Process.FIDELITY: _fidelity,
     Process.LABELLER: _labeller,
+    Process.SHADOW: _shadow,
 }

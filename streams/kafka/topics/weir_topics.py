@@ -27,15 +27,17 @@ Role = Literal[
     "labels",
     "snapshots",
     "explanations",
+    "shadow_scores",
     "control",
     "reports",
     "positions",
 ]
 ROLES: tuple[Role, ...] = get_args(Role)
-SCORER_ROLES = tuple(role for role in ROLES if role != "explanations")
+SCORER_ROLES = tuple(role for role in ROLES if role not in ("explanations", "shadow_scores"))
 """Of the topics that a scorer reads and writes; those who read what it writes have their own."""
-FOLLOWING: tuple[Role, ...] = ("scores", "feature_log", "explanations")
-"""What is written there goes to the partition of the record that it is about."""
+FOLLOWING: tuple[Role, ...] = ("scores", "feature_log", "explanations", "shadow_scores")
+"""What is written there goes to the partition of the record that it is about; of shadow scores, to
+that of the event's label."""
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
 """What Kafka takes as the name of a topic."""
@@ -65,7 +67,10 @@ _INPUT_CONFIG = {
     # gone at once, and what is stamped in the future stays for as long.
     "message.timestamp.type": "LogAppendTime",
 }
-_RETAINED: tuple[Role, ...] = (*_STRANGERS, "scores", "feature_log", "dead_letters", "explanations")
+_RETAINED: tuple[Role, ...] = (
+    *_STRANGERS,
+    *("scores", "feature_log", "dead_letters", "explanations", "shadow_scores"),
+)
 _ONE_PARTITION: tuple[Role, ...] = ("control", "reports", "positions")
 """Of what is said there, the order counts; or there is little of it."""
 
@@ -90,6 +95,7 @@ class TopicSettings(Section):
     control: Name = "weir.control"
     reports: Name = "weir.reports"
     explanations: Name = "weir.explanations"
+    shadow_scores: Name = "weir.shadow-scores"
     positions: Name = "weir.positions"
     partitions: int = Field(default=4, ge=1)
     replication_factor: int = -1

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from inference.control.commands import Command
+from inference.control.commands import ControlEntry
 from inference.control.control_room import ControlRoom
 from inference.control.signatures import CommandKeys
 from streams.kafka.rights.acls import Process, acls_of
@@ -16,7 +16,7 @@ from weir.config.errors import SettingsError
 from weir.config.settings import Settings
 from weir.services.wiring import admitted, command_keys, usage
 
-C = TypeVar("C", bound=Command)
+C = TypeVar("C", bound=ControlEntry)
 
 
 @contextmanager
@@ -61,6 +61,21 @@ def author_of(keys: CommandKeys, by: str | None) -> str:
     if by is not None and by != name:
         raise SettingsError(f"--by {by}: this key is {name!r}, and signs in no other name")
     return name
+
+
+def author_who_may(keys: CommandKeys, by: str | None, deed: str) -> str:
+    """As `author_of`, of a key that may do this where names have keys.
+
+    Raises:
+        SettingsError: as `author_of`, or the key may not.
+    """
+    author = author_of(keys, by)
+    if keys.trusted and deed not in keys.trusted[author].may:
+        raise SettingsError(
+            f"signing.trusted_keys.{author}: its `may` has no {deed!r}, so nobody would go by its "
+            "word: add it there, or use another key"
+        )
+    return author
 
 
 def said(kind: Callable[..., C], **values: Any) -> C:

@@ -1,0 +1,124 @@
+"""Which candidates are tried, by the control topic."""
+
+import logging
+import re
+from collections.abc import Mapping
+
+from inference.control.commands import (
+    Author,
+    CommandError,
+    ControlEntry,
+    ModelVersion,
+    Remark,
+    Withdrawal,
+    read_entry,
+)
+from inference.control.signatures import CommandKeys, UntrustedCommandError
+from streams.kafka.records.control_topic import ControlRecord
+
+logger = logging.getLogger(__name__)
+
+SHADOW = "shadow"
+"""What a key of `signing.trusted_keys` may do, and what the keys of these records begin with."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+
+
+class ShadowCommand(ControlEntry):
+    """Under ``shadow/NAME``: this model is tried, beside whatever answers.
+
+    Attributes:
+        by, note, at: who said so, why, and when, UTC milliseconds.
+    """
+
+    model: ModelVersion
+    by: Author
+    note: Remark = ""
+    at: int
+
+
+def shadow_key(name: str) -> str:
+    """The key of a candidate's record.
+
+    Raises:
+        CommandError: it is no name for one.
+    """
+    check_name(name)
+    return f"{SHADOW}/{name}"
+
+
+def check_name(name: str) -> None:
+    """Refuse what is no name of a candidate: it stands in metrics, logs and records.
+
+    Raises:
+        CommandError: it is none.
+    """
+    if not _NAME.fullmatch(name):
+        raise CommandError(
+            f"candidate {name!r}: a name has letters, digits, '.', '_' and '-', begins with one of "
+            "the first two, and has 60 of them at most"
+        )
+
+
+class ShadowBook:
+    """Hears which candidates come and go, in the order of the control topic.
+
+    Args:
+        keys: whose commands count. Of signed ones, one that is no later than what stands is
+            refused: whoever may write, but has no key, could say it again.
+    """
+
+    def __init__(self, keys: CommandKeys) -> None:
+        self._keys = keys
+        self._stands: dict[str, ShadowCommand | Withdrawal] = {}
+
+    @property
+    def wanted(self) -> Mapping[str, ModelVersion]:
+        """The candidates, by name."""
+        return {
+            name: said.model
+            for name, said in self._stands.items()
+            if isinstance(said, ShadowCommand)
+        }
+
+    @property
+    def commands(self) -> Mapping[str, ShadowCommand]:
+        """What was said of each candidate."""
+        return {
+            name: said for name, said in self._stands.items() if isinstance(said, ShadowCommand)
+        }
+
+    def hear(self, record: ControlRecord) -> bool:
+        """Take note of a record, if it is of a candidate; whether it is, and counts."""
+        kind, _, name = record.key.partition("/")
+        if kind != SHADOW:
+            return False
+        try:
+            said = self._admitted(record, name)
+        except (CommandError, UntrustedCommandError) as error:
+            logger.error("refused: %s", error)
+            return False
+        if said is None:
+            self._stands.pop(name, None)
+        else:
+            self._stands[name] = said
+        return True
+
+    def _admitted(self, record: ControlRecord, name: str) -> ShadowCommand | Withdrawal | None:
+        check_name(name)
+        author = self._keys.author(record)
+        said = read_entry(ShadowCommand, record)
+        if said is None:
+            return None
+        stands = self._stands.get(name)
+        if author is not None and said.by != author:
+            raise UntrustedCommandError(
+                f"{record.key}: the record at {record.place} says that it is by {said.by!r}, and "
+                f"{author!r} signed it"
+            )
+        if author is not None and stands is not None and said.at <= stands.at and said != stands:
+            raise UntrustedCommandError(
+                f"{record.key}: the record at {record.place} is not later than what stands: "
+                "somebody wrote an old command once more"
+            )
+        return said

@@ -1,0 +1,100 @@
+"""`weir shadow`: candidates on the stream of a real scorer, each event scored once."""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from front_door import Trained, weir
+from running_scorer import Scorer
+
+from streams.files.event_file import open_events
+from streams.kafka.records.consuming import read_to_end
+from streams.replay.pace import Pace
+from streams.replay.replay import Replayer
+from weir.config.settings import Settings, load_settings
+
+COUNT = 2_000
+
+
+def send(settings: Settings, events: Path, count: int) -> None:
+    file = open_events(events, settings.event, settings.labels.field)
+    Replayer(file, settings.kafka, settings.topics, settings.labels, Pace(), limit=count).run(
+        threading.Event()
+    )
+
+
+def shadow_scores(settings: Settings) -> list[dict[str, Any]]:
+    return [
+        json.loads(message.value() or b"")
+        | {"place": (message.partition(), message.key().decode())}
+        for batch in read_to_end(settings.kafka, settings.topics.shadow_scores)
+        for message in batch
+    ]
+
+
+def answering(shadow: Scorer, *names: str) -> bool:
+    metrics = shadow.metrics()
+    return all(metrics.get(f"weir_shadow_candidate_answering:{name}") == 1 for name in names)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL])
+def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
+    config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer], how: signal.Signals
+) -> None:
+    path = config(
+        shadow={"group": f"shadow-{os.urandom(4).hex()}", "session_timeout": "6s"},
+        feature_log={"include": ["amount"]},
+    )
+    settings = load_settings(path)
+    assert weir("topics", "-c", path).returncode == 0
+    added = weir("shadow", "add", "champion", "--name", "same", "--by", "ada", "-c", path)
+    assert added.returncode == 0, added.stderr
+    shown = json.loads(weir("shadow", "status", "--json", "-c", path).stdout)
+    assert (list(shown), shown["same"]["by"]) == (["same"], "ada")
+
+    scorer, shadow = start(path), start(path, command="shadow")
+    shadow.wait_for(lambda: answering(shadow, "same"), 120)
+    send(settings, trained.events, COUNT)
+    shadow.wait_for(lambda: len(shadow_scores(settings)) > COUNT // 4, 120)
+    shadow.process.send_signal(how)
+    shadow.process.wait()
+    shadow = start(path, command="shadow")
+    scorer.wait_for(lambda: scorer.metrics()["weir_events_total"] > 0.99 * COUNT, 120)
+    answered = int(scorer.metrics()["weir_events_total"])
+    shadow.wait_for(lambda: len(shadow_scores(settings)) >= answered, 120)
+
+    scores = shadow_scores(settings)
+    assert len({each["event_id"] for each in scores}) == len(scores) == answered
+    labels = {
+        (message.partition(), message.key())
+        for batch in read_to_end(settings.kafka, settings.topics.labels)
+        for message in batch
+        if message.key()
+    }
+    meet = {(partition, key.encode()) for partition, key in (each["place"] for each in scores)}
+    assert len(labels & meet) > 100, "labels are where the shadow scores are"
+    assert all(each["context"]["amount"] > 0 for each in scores)
+    asked = [each for each in scores if each["candidates"]]
+    assert len(asked) > COUNT // 4
+    for each in asked:
+        same = each["candidates"]["same"]
+        assert same["model"] == each["model"]
+        assert same["decision"] == each["decision"]
+        for name in ("score", "probability"):
+            assert np.float32(same[name]) == np.float32(each[name])
+
+    removed = weir("shadow", "remove", "same", "--by", "ada", "-c", path)
+    assert removed.returncode == 0, removed.stderr
+    shadow.wait_for(lambda: not any("candidate_answering" in name for name in shadow.metrics()), 30)
+    again = weir("shadow", "remove", "same", "--by", "ada", "-c", path)
+    assert again.returncode == 2
+    assert "there is no candidate 'same'" in again.stderr
+    for process in (shadow, scorer):
+        assert process.end() == 0, process.log
+        assert "Traceback" not in process.log

@@ -1,0 +1,169 @@
+"""`weir shadow`: tries candidates on live traffic; and the commands that say which."""
+
+from contextlib import closing
+from typing import Annotated
+
+import typer
+from confluent_kafka.admin import AdminClient
+from rich.table import Table
+
+from inference.control.commands import ControlEntry, Withdrawal, encode, version_of
+from inference.policy.policy import Policy
+from inference.serving.feature_compatibility import check_feature_compatibility
+from inference.shadow.shadow_book import SHADOW, ShadowBook, ShadowCommand, shadow_key
+from streams.base.clock import now_ms
+from streams.kafka.records.control_topic import ControlReader
+from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.permission_check import named_denials
+from streams.transactions.control_writer import ControlWriter
+from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
+from weir.cli.dates import moment
+from weir.commands.models.promote import ByOption, NoteOption
+from weir.commands.models.rooms import author_who_may, said
+from weir.config.errors import SettingsError
+from weir.config.settings import Settings, load_settings
+from weir.services.build_shadow import build_shadow, ensure_shadow_topics
+from weir.services.processes import process_named
+from weir.services.service import MetricsPortOption, Service, Start, Work, run_service
+from weir.services.wiring import admitted, command_keys, open_registry, rights_of, usage
+
+shadow = typer.Typer(invoke_without_command=True)
+
+NameArgument = Annotated[str, typer.Argument(help="The candidate's name.", show_default=False)]
+
+
+@shadow.callback()
+def run(
+    context: typer.Context, config: ConfigOption = None, metrics_port: MetricsPortOption = None
+) -> None:
+    """Try candidates on live traffic, until SIGTERM or Ctrl-C.
+
+    Reads the feature log in a consumer group of its own, and writes what each candidate would have
+    said of the very vectors that the champion saw to the topic of shadow scores, exactly once. The
+    champion does not wait for it, and no candidate decides anything. Each has a process of its own:
+    one that crashes, hangs or takes all memory takes nobody along. Start as many workers as you
+    like: they share the work. `weir shadow add` says which candidates are tried.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    service = Service(
+        process=process_named("shadow"),
+        rights=rights_of(Process.SHADOW),
+        make_topics=_make_topics,
+        build=_build,
+    )
+    run_service(service, config, metrics_port)
+
+
+@shadow.command()
+def add(
+    version: Annotated[
+        str,
+        typer.Argument(
+            help="Version or alias of a model in the registry, or the first digits of its id.",
+            show_default=False,
+        ),
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option(help="The candidate's name.", show_default="v and the version, such as v7"),
+    ] = None,
+    config: ConfigOption = None,
+    by: ByOption = None,
+    note: NoteOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Let a model be tried, from the next batch on, or another one under the same name.
+
+    It has to read the features that are declared. Shadows that run take it up within a second, and
+    fetch it and try it apart before it answers; `weir shadow status` shows who is tried.
+    """
+    settings = load_settings(config)
+    registry = open_registry(settings)
+    model = registry.get(version)
+    package = registry.fetch(model)
+    check_feature_compatibility(settings.plan(), package)
+    Policy(settings.policy, package.thresholds)
+    named = version_of(model)
+    chosen = name or f"v{model.version}"
+    keys = command_keys(settings, signing=True)
+    author = author_who_may(keys, by, SHADOW)
+    command = said(ShadowCommand, model=named, by=author, note=note, at=now_ms())
+    _give(settings, chosen, command)
+    if as_json:
+        print_json({"name": chosen, "model": named.model_dump(mode="json"), "by": author})
+    else:
+        stdout.print(f"candidate {chosen}: {named}")
+
+
+@shadow.command()
+def remove(
+    name: NameArgument,
+    config: ConfigOption = None,
+    by: ByOption = None,
+    note: NoteOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Let a candidate be tried no more. What it has said stays on the topic."""
+    settings = load_settings(config)
+    if name not in (there := _book(settings).commands):
+        raise SettingsError(
+            f"there is no candidate {name!r}: `weir shadow status` lists them "
+            f"({', '.join(sorted(there)) or 'none now'})"
+        )
+    keys = command_keys(settings, signing=True)
+    author = author_who_may(keys, by, SHADOW)
+    at = max(now_ms(), there[name].at + 1)
+    _give(settings, name, said(Withdrawal, by=author, note=note, at=at))
+    if as_json:
+        print_json({"name": name, "removed": True, "by": author})
+    else:
+        stdout.print(f"candidate {name} leaves")
+
+
+@shadow.command()
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show which candidates are tried, since when, and who said so."""
+    commands = _book(load_settings(config)).commands
+    if as_json:
+        print_json({name: each.model_dump(mode="json") for name, each in sorted(commands.items())})
+        return
+    table = Table("candidate", "model", "since", "by", "note")
+    for name, each in sorted(commands.items()):
+        table.add_row(name, str(each.model), moment(each.at, "s"), each.by, each.note)
+    stdout.print(table if commands else "no candidate is tried: `weir shadow add` names one")
+
+
+def _book(settings: Settings) -> ShadowBook:
+    rights = acls_of(Process.VIEWER, usage(settings))
+    kafka, _ = admitted(settings, lambda _: rights)
+    book = ShadowBook(command_keys(settings))
+    with (
+        named_denials(kafka, rights),
+        closing(ControlReader(kafka, settings.topics.control)) as reader,
+    ):
+        reader.read_to_end(book.hear)
+    return book
+
+
+def _give(settings: Settings, name: str, command: ControlEntry) -> None:
+    rights = acls_of(Process.CONTROL, usage(settings))
+    kafka, _ = admitted(settings, lambda _: rights)
+    key, value = shadow_key(name), encode(command)
+    keys = command_keys(settings, signing=True)
+    with named_denials(kafka, rights), ControlWriter(kafka, settings.topics.control) as writer:
+        writer.write(key, value, keys.headers(key, value))
+
+
+def _make_topics(admin: AdminClient, settings: Settings) -> None:
+    ensure_shadow_topics(admin, settings.topics)
+
+
+def _build(start: Start) -> Work:
+    settings = start.settings
+    worker = build_shadow(settings, start.kafka, open_registry(settings), start.metrics, start.stop)
+    return Work(
+        does=f"trying candidates on {settings.topics.feature_log}",
+        run=worker.run,
+        waits_for=worker.waits_for,
+    )
