@@ -9,7 +9,7 @@ import typer
 
 from explain.errors import ExplainError
 from explain.record.record import Record, RecordError, read
-from explain.store.queries import Query, Reader
+from explain.store.people.queries import Query, Reader
 from weir.cli.login import login_or
 from weir.config.settings import Settings
 

@@ -12,13 +12,13 @@ from store_world import DAY_MS, SIGNER, T0, TRUSTED, Clock, appender, open_store
 from explain.store.act_book import ActBook
 from explain.store.acts import add_act
 from explain.store.anchors import export_line, last_anchor, stored_anchors
+from explain.store.checking.verification import verify
 from explain.store.database import Database
 from explain.store.errors import StoreError, TamperedError
-from explain.store.queries import Query, Reader, list_acts
-from explain.store.retention import Hold, Retention
+from explain.store.people.queries import Query, Reader, list_acts
+from explain.store.people.retention import Hold, Retention
 from explain.store.settings import StoreSettings
 from explain.store.tables import acts, records, stores
-from explain.store.verification import verify
 
 NUMBERS = range(20)
 LOGIN = {"sqlite": "", "postgr": "weir as "}

@@ -11,13 +11,13 @@ from sqlalchemy import text
 from store_world import DAY_MS, SIGNER, T0, TRUSTED, appender, open_store, record
 
 from explain.store.act_book import ActBook
+from explain.store.checking.verification import verify
 from explain.store.database import Database
 from explain.store.errors import StoreError
-from explain.store.queries import Query, Reader, list_acts
-from explain.store.retention import Hold, Retention
+from explain.store.people.queries import Query, Reader, list_acts
+from explain.store.people.retention import Hold, Retention
 from explain.store.roles.sql import Roles, roles_sql
 from explain.store.settings import StoreSettings
-from explain.store.verification import verify
 from streams.base.clock import now_ms
 from tests.postgres_server import Postgres
 

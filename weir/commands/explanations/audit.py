@@ -9,11 +9,11 @@ import typer
 from rich.table import Table
 
 from explain.store.anchors import export_line, first_lost, stored_anchors
+from explain.store.checking.verification import Report
+from explain.store.checking.verification import verify as verify_store
 from explain.store.errors import TamperedError
-from explain.store.queries import list_acts
-from explain.store.retention import PurgePlan, Retention
-from explain.store.verification import Report
-from explain.store.verification import verify as verify_store
+from explain.store.people.queries import list_acts
+from explain.store.people.retention import PurgePlan, Retention
 from streams.base.clock import now_ms
 from weir.cli.console import (
     FAILED,

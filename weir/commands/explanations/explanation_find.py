@@ -8,7 +8,7 @@ import typer
 
 from explain.errors import ExplainError
 from explain.record.record import Record, RecordError, read
-from explain.store.queries import Query
+from explain.store.people.queries import Query
 from explain.writing.key_ring import KeyRing
 from weir.cli.console import ConfigOption, JsonOption, print_json, stderr, stdout
 from weir.cli.dates import FromOption, ToOption, time_range_ms

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, select
 from explain.record.record import RecordError
 from explain.store.acts import parse_act
 from explain.store.chain import Chain, Head
-from explain.store.diagnosis import (
+from explain.store.checking.diagnosis import (
     diagnose,
     diagnose_anchored,
     first_unfit,
@@ -18,11 +18,11 @@ from explain.store.diagnosis import (
     name_of,
     replaced_alone,
 )
+from explain.store.checking.times import TimeLine
 from explain.store.errors import TamperedError
 from explain.store.faults import Fault
 from explain.store.records import keys_of
 from explain.store.tables import CHAINED, as_stored
-from explain.store.times import TimeLine
 
 _AT_ONCE = 250
 """Rows that are held in memory; records may be large."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, select
 
-from explain.store.anchor_check import AnchorCheck
 from explain.store.chain import Chain, Head, genesis
-from explain.store.chain_check import ChainCheck
+from explain.store.checking.anchor_check import AnchorCheck
+from explain.store.checking.chain_check import ChainCheck
 from explain.store.database import Database
 from explain.store.errors import StoreError, TamperedError
 from explain.store.faults import Fault

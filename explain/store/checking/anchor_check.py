@@ -8,11 +8,11 @@ from sqlalchemy import Connection, Row, select
 
 from explain.store.anchors import SignedAnchor, last_anchor, read_copy, read_row, stored_anchors
 from explain.store.chain import Head, genesis
+from explain.store.checking.times import TimeLine
 from explain.store.errors import StoreError, TamperedError
 from explain.store.faults import Fault, Kind, Part
 from explain.store.keys import Succession, Trusted
 from explain.store.tables import anchors, as_stored
-from explain.store.times import TimeLine
 from streams.base.signing import Signer
 
 

@@ -10,12 +10,12 @@ from explain.store.act_book import PATIENCE_S, ActBook
 from explain.store.acts import parse_act
 from explain.store.anchors import Anchor, add_anchor
 from explain.store.chain import Head
+from explain.store.checking.verification import Step, silent, verify
 from explain.store.database import Database
 from explain.store.errors import TamperedError
 from explain.store.keys import Trusted
 from explain.store.records import index_text
 from explain.store.tables import acts, anchors, records
-from explain.store.verification import Step, silent, verify
 from streams.base.clock import now_ms
 from streams.base.signing import Signer
 
