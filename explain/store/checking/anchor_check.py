@@ -23,6 +23,7 @@ class AnchorCheck:
         valid: how many anchors of the store count.
         anchored: the highest record that one of either vouches for.
         purged: the last record that was purged, according to them.
+        redactions: places of the acts that they call redactions.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class AnchorCheck:
         self.valid = 0
         self.anchored = 0
         self.purged: Head = genesis("records", store)
+        self.redactions: set[Head] = set()
 
     def run(self) -> list[Fault]:
         """Look at all of them; the first fault of the store's and of the copy's, times apart."""
@@ -145,6 +147,8 @@ class AnchorCheck:
     def _note(self, signed: SignedAnchor) -> None:
         self.anchored = max(self.anchored, signed.anchor.records.sequence)
         self.purged = max(self.purged, signed.anchor.purged.head)
+        if signed.anchor.redacts:
+            self.redactions.add(signed.anchor.acts.head)
 
     def _misplaced(self, number: int, expected: int) -> None:
         if number < expected:

@@ -1,1 +1,1 @@
-"""What people do with a store: read, hold, purge."""
+"""What people do with a store: read, hold, purge, redact."""
