@@ -8,7 +8,7 @@ nobody without the key makes one.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -31,7 +31,7 @@ class Redaction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     field: str
-    rows: dict[int, str]
+    rows: dict[int, Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]]
 
 
 def seal_of(sequence: int, previous: bytes, own: bytes, columns: Sequence[Any]) -> bytes:

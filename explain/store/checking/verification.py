@@ -79,7 +79,7 @@ def verify(
 ) -> Report:
     """Look at every row of a store, as it is at one moment.
 
-    Memory does not grow with the store, but for some 250 bytes a redacted record.
+    Memory does not grow with the store, but for some 150 bytes a redacted record.
 
     An anchor whose signature is wrong vouches for nothing, and is a fault of its own; the chains
     are followed all the same. What stands behind the last anchor is held together by its hashes

@@ -9,13 +9,14 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, not_, or_, se
 
 from explain.store.act_book import PATIENCE_S, ActBook
 from explain.store.anchors import add_anchor
+from explain.store.chain import link_hash
 from explain.store.checking.anchor_check import refuse_retired
 from explain.store.checking.verification import Step, silent, verify
 from explain.store.database import Database
 from explain.store.errors import StoreError, TamperedError
 from explain.store.keys import Trusted
 from explain.store.people.retention import active_holds
-from explain.store.records import Keys, index_text
+from explain.store.records import Keys, index_text, keys_of
 from explain.store.redactions import EMPTIED, Redaction, seal_of
 from explain.store.roles.functions import may_redact, rights_of
 from explain.store.tables import records
@@ -134,18 +135,24 @@ class Redactor:
 def _rows(connection: Connection, token: str) -> list[Row[Any]]:
     """Some of the rows of a token that no hold is on, the oldest first."""
     stays = or_(False, *(each.hold.condition() for each in active_holds(connection)))
-    chosen = select(
-        records.c.sequence,
-        records.c.previous,
-        records.c.hash,
-        *(records.c[name] for name in Keys._fields if name not in EMPTIED),
-    ).where(_of(token), not_(stays))
-    return list(connection.execute(chosen.order_by(records.c.sequence).limit(_AT_ONCE)))
+    chosen = select(records).where(_of(token), not_(stays)).order_by(records.c.sequence)
+    return list(connection.execute(chosen.limit(_AT_ONCE)))
 
 
 def _seal(row: Row[Any]) -> str:
-    columns = [EMPTIED.get(name, row._mapping.get(name)) for name in Keys._fields]
-    return seal_of(row.sequence, row.previous, row.hash, columns).hex()
+    """The seal of a row; it is for good, so what somebody did since the store was verified counts.
+
+    Raises:
+        TamperedError: the row is not as it was appended.
+    """
+    columns = Keys(*(row._mapping[name] for name in Keys._fields))
+    if link_hash(row.sequence, row.previous, row.body) != row.hash or keys_of(row.body) != columns:
+        raise TamperedError(
+            f"record {row.sequence} was changed while the store was verified, and was not erased: "
+            "see `weir audit verify`"
+        )
+    left = columns._replace(event_id="", event_key="")
+    return seal_of(row.sequence, row.previous, row.hash, left).hex()
 
 
 def _plan(connection: Connection, token: str) -> RedactionPlan:
