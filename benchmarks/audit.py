@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
 from explain.store.appending import Appender
 from explain.store.chain import link_hash
+from explain.store.checking.verification import verify
 from explain.store.database import Database
 from explain.store.keys import Trusted
 from explain.store.records import keys_of
 from explain.store.settings import StoreSettings
 from explain.store.tables import records
-from explain.store.verification import verify
 from streams.base.signing import Signer
 
 _BATCH = 500

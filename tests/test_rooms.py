@@ -64,6 +64,8 @@ FLOORS = {
         explain/writing
         explain/store/roles
         explain/store
+        explain/store/checking
+        explain/store/people
         explain/reports
         explain/reports/pages
         explain/quality

@@ -118,7 +118,7 @@ class Commands(LazyGroup):
         (
             "erase",
             "weir.commands.erase:erase",
-            "Erase somebody: dead letters and token at once; list what goes by itself, and when.",
+            "Erase somebody: what can go at once, and what goes by itself, and when.",
         ),
         (
             "acls",

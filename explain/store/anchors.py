@@ -33,7 +33,7 @@ class ChainPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Head(self.sequence, bytes.fromhex(self.hash))
 
 
-class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What is signed.
 
     Attributes:
@@ -44,6 +44,8 @@ class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         key: id of the public key, see `streams.base.signing.key_id`.
         records, acts: the last row of each chain.
         purged: the last record that was purged: the chain begins after it.
+        redacts: whether the last act is a redaction. Anchors that a sink signs for the acts it sees
+            never say so: the key has to be in the hands of whoever redacts.
     """
 
     schema: str
@@ -54,6 +56,7 @@ class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     records: ChainPlace
     acts: ChainPlace
     purged: ChainPlace
+    redacts: bool = False
 
     def place(self, chain: Chain) -> Head:
         """Where a chain ended."""
@@ -210,11 +213,19 @@ def heads(connection: Connection, store: str, last: Anchor | None) -> dict[Chain
 
 
 def add_anchor(
-    connection: Connection, store: str, signer: Signer, now_ms: int, purged: Head | None = None
+    connection: Connection,
+    store: str,
+    signer: Signer,
+    now_ms: int,
+    purged: Head | None = None,
+    *,
+    redacts: bool = False,
 ) -> Anchor:
-    """Sign where both chains end now; `purged` is the last record of the rows that just went.
+    """Sign where both chains end now, in the transaction that wrote what is new.
 
-    Call it in the transaction that wrote them.
+    Args:
+        purged: the last record of the rows that just went.
+        redacts: whether the last act is a redaction.
 
     Raises:
         TamperedError: the end of a chain was cut off.
@@ -232,6 +243,7 @@ def add_anchor(
         records=ChainPlace.of(ends["records"]),
         acts=ChainPlace.of(ends["acts"]),
         purged=ChainPlace.of(purged),
+        redacts=redacts,
     )
     body = canonical(anchor)
     row = {"number": anchor.number, "sequence": anchor.records.sequence, "body": body}

@@ -20,6 +20,8 @@ from streams.base.signing import Signer
 
 _ASKED = 500
 """Ids in one question; a statement can't have any number of parameters."""
+_ERASED = b""
+"""The bytes of a record that was redacted."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ class Appender:
     def append(self, bodies: Sequence[bytes]) -> Appended:
         """Store records byte for byte, in their order, in one transaction.
 
-        One that is stored already is passed over; one whose id is stored with other bytes is
+        One that is stored already is passed over, and so is one whose id is that of an erased one,
+        by whatever token it names the person now; one whose id is stored with other bytes is
         refused, as is what is no record.
 
         Raises:
@@ -105,7 +108,7 @@ class Appender:
                 if keys.id not in known:
                     known[keys.id] = body
                     fresh.append((keys, body))
-                elif known[keys.id] != body:
+                elif known[keys.id] not in (body, _ERASED):
                     detail = f"the store holds a record {keys.id} with other bytes, and keeps it"
                     refused.append(Refused(position, True, detail))
             ends["records"] = _insert(connection, ends["records"], fresh)

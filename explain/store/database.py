@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from ssl import SSLError
 from typing import Any
@@ -112,6 +112,16 @@ class Database(ClosedAtEnd):
                     connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": WRITER})
                 yield connection
 
+    def forget(self) -> None:
+        """Empty SQLite's log, which still has what was erased; PostgreSQL vacuums by itself.
+
+        Raises:
+            StoreUnavailableError, StoreError: the database failed.
+        """
+        if self._is_sqlite:
+            with self._explained(), closing(self._engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def run_script(self, sql: str) -> None:
         """Run statements of PostgreSQL, as one transaction.
 
@@ -193,6 +203,8 @@ def _configure(connection: Any, _: Any) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     # Kafka's offsets are committed after a commit here, so that has to survive a loss of power.
     connection.execute("PRAGMA synchronous = FULL")
+    # What is erased is overwritten, rather than left in free pages.
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def _begin(connection: Connection) -> None:

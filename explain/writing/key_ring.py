@@ -2,8 +2,8 @@
 
 Each subject (a card, a device, an address) has a random data key of its own, and its token is the
 HMAC of its identifier under that key. Without the key nobody can tell which identifier a token
-belongs to, or compute it anew: to erase a subject is to destroy its key, and the records stay as
-they are.
+belongs to, or compute it anew: a subject is erased by the destruction of its key, wherever its
+tokens stand.
 
 The ring is one flat file, so that a key lies in one place and can be overwritten there: 64 bytes
 of header, then 64 for each subject, a locator (the HMAC of the identifier under the ring's own

@@ -9,7 +9,8 @@ import typer
 
 from explain.errors import ExplainError
 from explain.record.record import Record, RecordError, read
-from explain.store.queries import Query, Reader
+from explain.store.people.queries import Erased, Query, Reader
+from weir.cli.dates import moment
 from weir.cli.login import login_or
 from weir.config.settings import Settings
 
@@ -33,7 +34,7 @@ _PACKAGES = 100
 
 
 class NoRecordError(ExplainError):
-    """The store has no such record, or several."""
+    """The store has no such record, or several, or its bytes were erased."""
 
 
 @contextmanager
@@ -51,14 +52,18 @@ def look_up(reader: Reader, name: str) -> tuple[bytes, Record]:
     """The record of this id, or of the event of this id: its bytes, and what they say.
 
     Raises:
-        NoRecordError: there is none, or the event has several.
+        NoRecordError: there is none, or the event has several, or it was erased.
         RecordError: it is none, because it was changed.
     """
-    if _RECORD_ID.fullmatch(name) and (data := reader.get(name)) is not None:
-        return data, read(data)
+    if _RECORD_ID.fullmatch(name) and (got := reader.get(name)) is not None:
+        if isinstance(got, Erased):
+            raise NoRecordError(f"record {erasure_of(got)}: nothing is left to show of it")
+        return got, read(got)
     found: list[tuple[bytes, Record]] = []
     unreadable: RecordError | None = None
     for data in reader.find(Query(event_id=name), _PACKAGES):
+        if isinstance(data, Erased):  # no event leads to it, unless somebody wrote that in
+            continue
         try:
             record = read(data)
         except RecordError as error:
@@ -80,3 +85,8 @@ def look_up(reader: Reader, name: str) -> tuple[bytes, Record]:
         )
         raise NoRecordError(f"event {name} was explained {len(found)} times: name one of {ids}")
     return found[0]
+
+
+def erasure_of(erased: Erased) -> str:
+    """Which record was erased, when, by whom and under which act, in words."""
+    return f"{erased.id} was erased on {moment(erased.time, 's')} by {erased.who}, act {erased.act}"

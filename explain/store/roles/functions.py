@@ -19,6 +19,11 @@ _ASK = text("SELECT weir_ask(CAST(:what AS jsonb), :by, :note)")
 _ANSWER = text("SELECT weir_answer(:act)")
 _SIGNED = text("SELECT weir_signed()")
 _LOG = text("SELECT weir_log(:kind, CAST(:what AS jsonb), :count, :by, :note)")
+_REDACT = text("SELECT weir_redact(CAST(:what AS jsonb), :by, :note)")
+_MAY_REDACT = text(
+    "SELECT has_table_privilege('weir_records', 'UPDATE') OR coalesce(has_function_privilege("
+    "to_regprocedure('weir_redact(jsonb, text, text)'), 'EXECUTE'), false)"
+)
 _ERASED = text("SELECT weir_erased(CAST(:what AS jsonb), :by, :note)")
 
 
@@ -40,6 +45,13 @@ def rights_of(connection: Connection) -> Rights:
     if connection.dialect.name == "sqlite":
         return Rights(True, True, True, True, False)
     return Rights(*connection.execute(_RIGHTS).one())
+
+
+def may_redact(connection: Connection) -> bool:
+    """Whether this login may empty records, by itself or by the function that logs it."""
+    if connection.dialect.name == "sqlite":
+        return True
+    return rights_of(connection).reads and bool(connection.execute(_MAY_REDACT).scalar_one())
 
 
 def ask(connection: Connection, what: dict[str, Any], *, by: str, note: str) -> int:
@@ -65,8 +77,10 @@ def signed(connection: Connection) -> int:
 def log(
     connection: Connection, kind: str, what: dict[str, Any], count: int, *, by: str, note: str
 ) -> int:
-    """Log an act that is no read; its number."""
+    """Log an act that is no read; its number. A redaction is carried out, too."""
     given = {"what": _json(what), "by": by, "note": note}
+    if kind == "redact":
+        return int(connection.execute(_REDACT, given).scalar_one())
     if kind == "erase":
         return int(connection.execute(_ERASED, given).scalar_one())
     return int(connection.execute(_LOG, given | {"kind": kind, "count": count}).scalar_one())

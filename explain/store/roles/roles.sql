@@ -1,6 +1,6 @@
 -- Who may do what with Weir's store in PostgreSQL. The owner of its tables runs this, as often as need be.
 -- {analyst}: reads by functions that log who reads, and that answer once an anchor was signed for it.
--- {sink}: `weir sink`. {keeper}: holds, purges and verifies. Grant these to logins of persons and processes.
+-- {sink}: `weir sink`. {keeper}: holds, purges, erases and verifies. Grant these to logins of persons and processes.
 
 DO $$
 DECLARE
@@ -43,6 +43,17 @@ BEGIN
   RETURN head.sequence + 1;
 END $$;
 
+-- What a read gives of a record whose bytes were erased: NUL, which no record begins with, and who did it.
+CREATE OR REPLACE FUNCTION {schema}.weir_erasure(record bigint, id text) RETURNS bytea
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT '\x00'::bytea || convert_to(jsonb_build_object(
+      'id', id, 'act', a.sequence, 'time', a.said->'time',
+      'who', (a.said->>'who') || coalesce(' as ' || (a.said->>'by'), ''))::text, 'UTF8')
+    FROM (SELECT sequence, convert_from(body, 'UTF8')::jsonb AS said
+            FROM {schema}.weir_acts WHERE kind = 'redact') AS a
+    WHERE (a.said->'what'->'rows') ? record::text ORDER BY a.sequence DESC LIMIT 1;
+$$;
+
 -- The records that a read means, as a statement; what it may say is listed here.
 CREATE OR REPLACE FUNCTION {schema}.weir_meant(what jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -65,7 +76,8 @@ BEGIN
     RAISE EXCEPTION 'a read names limit and, if need be, id, event_id, event_key, outcome, package, from_ms, to_ms';
   END IF;
   RETURN format(
-    'SELECT body FROM {schema}.weir_records WHERE true%s ORDER BY event_time DESC, sequence DESC LIMIT %s',
+    'SELECT CASE WHEN length(body) > 0 THEN body ELSE coalesce({schema}.weir_erasure(sequence, id), body) END
+       FROM {schema}.weir_records WHERE true%s ORDER BY event_time DESC, sequence DESC LIMIT %s',
     found, (what->>'limit')::bigint);
 END $$;
 
@@ -122,6 +134,18 @@ BEGIN
   RETURN {schema}.weir_append_act(kind, what, count, by, note);
 END $$;
 
+-- A keeper erases the bytes of records, and what leads to the person, under an act that lists them. Without an
+-- anchor that calls it a redaction, which takes the key, `weir audit verify` names each of these records.
+CREATE OR REPLACE FUNCTION {schema}.weir_redact(what jsonb, by text, note text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  listed bigint[] := ARRAY(SELECT number::bigint FROM jsonb_object_keys(what->'rows') AS number);
+BEGIN
+  UPDATE {schema}.weir_records SET body = '', event_id = '', event_key = ''
+    WHERE sequence = ANY (listed);
+  RETURN {schema}.weir_append_act('redact', what, cardinality(listed), by, note);
+END $$;
+
 -- Somebody has destroyed the key of a token.
 CREATE OR REPLACE FUNCTION {schema}.weir_erased(what jsonb, by text, note text) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -132,6 +156,7 @@ REVOKE ALL ON {schema}.weir_store, {schema}.weir_records, {schema}.weir_acts, {s
   FROM PUBLIC, {analyst}, {sink}, {keeper};
 REVOKE ALL ON FUNCTION
   {schema}.weir_append_act(text, jsonb, bigint, text, text), {schema}.weir_meant(jsonb),
+  {schema}.weir_erasure(bigint, text), {schema}.weir_redact(jsonb, text, text),
   {schema}.weir_ask(jsonb, text, text), {schema}.weir_signed(), {schema}.weir_answer(bigint),
   {schema}.weir_log(text, jsonb, bigint, text, text), {schema}.weir_erased(jsonb, text, text)
   FROM PUBLIC, {analyst}, {sink}, {keeper};
@@ -148,3 +173,4 @@ GRANT INSERT ON {schema}.weir_records, {schema}.weir_anchors TO {sink};
 GRANT INSERT ON {schema}.weir_anchors TO {keeper};
 GRANT DELETE ON {schema}.weir_records TO {keeper};
 GRANT EXECUTE ON FUNCTION {schema}.weir_log(text, jsonb, bigint, text, text) TO {keeper}, {sink};
+GRANT EXECUTE ON FUNCTION {schema}.weir_redact(jsonb, text, text) TO {keeper};

@@ -265,6 +265,7 @@ def _eraser(usage: Usage) -> list[Acl]:
                 topics.scores,
                 topics.feature_log,
                 topics.explanations,
+                topics.shadow_scores,
                 *usage.stages,
             )
         ),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from store_world import open_store
+from store_world import fill, open_store
 
 from explain.store.database import Database
 from tests.postgres_server import Postgres, fetch_postgres
@@ -34,3 +34,16 @@ def database(store_url: str, tmp_path: Path) -> Iterator[Database]:
     """An open store."""
     with open_store(tmp_path, store_url) as database:
         yield database
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    """A filled store, of each kind of database."""
+    return fill(database)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[Database]:
+    """A filled store in SQLite, for what does not depend on the database."""
+    with open_store(tmp_path) as database:
+        yield fill(database)

@@ -83,3 +83,11 @@ def appender(
         anchor_after_ms=after_ms,
         clock=more.get("clock", Clock()),
     )
+
+
+def fill(database: Database) -> Database:
+    """Append twenty records, one a day, with anchors at 5, 10, 15 and 20."""
+    ours = appender(database, every=5)
+    for first in range(0, 20, 5):
+        ours.append([record(number) for number in range(first, first + 5)])
+    return database

@@ -15,12 +15,12 @@ from store_world import SIGNER, TRUSTED, Clock, appender, open_store, record
 from explain.record.record import canonical
 from explain.store.appending import Appender
 from explain.store.chain import genesis, link_hash
+from explain.store.checking.verification import verify
 from explain.store.database import Database
 from explain.store.errors import StoreError, StoreUnavailableError, TamperedError
-from explain.store.queries import Query, Reader
+from explain.store.people.queries import Query, Reader
 from explain.store.settings import StoreSettings
 from explain.store.tables import anchors, records
-from explain.store.verification import verify
 from tests.postgres_server import Postgres
 
 _ROOT = Path(__file__).parents[3]

@@ -9,15 +9,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from store_world import DAY_MS, SIGNER, T0, TRUSTED, Clock, appender, open_store, record
 
 from explain.store.acts import add_act
-from explain.store.anchor_check import refuse_retired
 from explain.store.appending import Appender
+from explain.store.checking.anchor_check import refuse_retired
+from explain.store.checking.verification import verify
 from explain.store.database import Database
 from explain.store.errors import StoreError, TamperedError
 from explain.store.faults import Fault
 from explain.store.keys import Trusted, TrustedKey
-from explain.store.retention import Retention
+from explain.store.people.retention import Retention
 from explain.store.settings import StoreSettings, TrustedKeyEntry
-from explain.store.verification import verify
 from streams.base.signing import Signer
 
 OLD, OTHER = (Signer(Ed25519PrivateKey.generate()) for _ in range(2))

@@ -1,49 +1,27 @@
 """What people do: reading, which is logged, holding, and purging what is old."""
 
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 from sqlalchemy import func, select
-from store_world import DAY_MS, SIGNER, T0, TRUSTED, Clock, appender, open_store, record
+from store_world import DAY_MS, SIGNER, T0, TRUSTED, Clock, appender, record
 
 from explain.store.act_book import ActBook
 from explain.store.acts import add_act
 from explain.store.anchors import export_line, last_anchor, stored_anchors
+from explain.store.checking.verification import verify
 from explain.store.database import Database
 from explain.store.errors import StoreError, TamperedError
-from explain.store.queries import Query, Reader, list_acts
-from explain.store.retention import Hold, Retention
+from explain.store.people.queries import Query, Reader, list_acts
+from explain.store.people.retention import Hold, Retention
 from explain.store.settings import StoreSettings
 from explain.store.tables import acts, records, stores
-from explain.store.verification import verify
 
 NUMBERS = range(20)
 LOGIN = {"sqlite": "", "postgr": "weir as "}
 """What PostgreSQL knows better than whoever says who they are."""
-
-
-def fill(database: Database) -> Database:
-    """Append twenty records, one a day, with anchors at 5, 10, 15 and 20."""
-    ours = appender(database, every=5)
-    for first in range(0, 20, 5):
-        ours.append([record(number) for number in NUMBERS[first : first + 5]])
-    return database
-
-
-@pytest.fixture
-def filled(database: Database) -> Database:
-    """A filled store, of each kind of database."""
-    return fill(database)
-
-
-@pytest.fixture
-def local(tmp_path: Path) -> Iterator[Database]:
-    """A filled store in SQLite, for what does not depend on the database."""
-    with open_store(tmp_path) as database:
-        yield fill(database)
 
 
 def left(database: Database) -> list[int]:

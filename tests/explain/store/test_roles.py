@@ -11,13 +11,15 @@ from sqlalchemy import text
 from store_world import DAY_MS, SIGNER, T0, TRUSTED, appender, open_store, record
 
 from explain.store.act_book import ActBook
+from explain.store.checking.verification import verify
 from explain.store.database import Database
 from explain.store.errors import StoreError
-from explain.store.queries import Query, Reader, list_acts
-from explain.store.retention import Hold, Retention
+from explain.store.people.queries import Erased, Query, Reader, list_acts
+from explain.store.people.redaction import RedactionPlan, Redactor
+from explain.store.people.retention import Hold, Retention
+from explain.store.records import keys_of
 from explain.store.roles.sql import Roles, roles_sql
 from explain.store.settings import StoreSettings
-from explain.store.verification import verify
 from streams.base.clock import now_ms
 from tests.postgres_server import Postgres
 
@@ -109,6 +111,9 @@ FORBIDDEN = [
     "SELECT weir_log('hold', '{}', 1, 'chief', '')",
     "SELECT weir_append_act('read', '{}', 1, 'chief', '')",
     "SELECT weir_meant('{\"limit\": 1}')",
+    "UPDATE weir_records SET body = ''",
+    'SELECT weir_redact(\'{"field": "card", "rows": {"1": ""}}\', \'\', \'\')',
+    "SELECT weir_erasure(1, '')",
     "SET ROLE weir",
     "SET SESSION AUTHORIZATION weir",
 ]
@@ -192,6 +197,41 @@ def test_keeper_and_sink_do_what_is_theirs_and_no_more(world: World) -> None:
         assert verify(keeper, TRUSTED).whole
         kinds = [act.kind for _, act in list_acts(keeper)]
         assert kinds == ["accept", "hold", "release", "purge"]
+
+
+def test_a_keeper_erases_records_by_the_function_and_all_who_read_are_told(world: World) -> None:
+    with world.login("eve", key=True) as analyst, world.login("sink", key=True) as sink:
+        for login in (analyst, sink):
+            with pytest.raises(StoreError, match=r"this login may not erase records: a keeper's"):
+                Redactor(login, "eve").redact("card", "token-1", TRUSTED)
+    with world.login("keeper", key=True) as keeper:
+        Retention(keeper, "kim").add(Hold(event_id="4"), "court order")
+        assert Redactor(keeper, "kim").redact("card", "token-1", TRUSTED, "request 8") == (
+            RedactionPlan(2, 1, (1,))
+        )
+        report = verify(keeper, TRUSTED)
+        assert (report.whole, report.erased) == (True, 2)
+        act = dict(list_acts(keeper))[2]
+        assert (act.kind, act.name) == ("redact", f"{world.name('keeper')} as kim")
+    with world.login("eve") as eve, world.signing():
+        found = Reader(eve, "eve").find(Query(from_ms=T0 + 6 * DAY_MS, to_ms=T0 + 8 * DAY_MS))
+        assert found == [Erased(keys_of(record(7)).id, 2, act.name, act.time), record(6)]
+        assert Reader(eve, "eve").find(Query(event_key="token-1")) == [record(4)], "it is held"
+
+
+def test_a_keeper_without_the_key_erases_nothing_unseen(world: World) -> None:
+    with world.login("keeper") as keeper, world.signing():
+        with pytest.raises(StoreError, match=r"store\.key_file"):
+            Redactor(keeper, "kim").redact("card", "token-1", TRUSTED)
+        what = '{"field": "card", "rows": {"5": "ab"}}'
+        with keeper.writing() as connection:
+            connection.execute(
+                text("SELECT weir_redact(CAST(:what AS jsonb), '', '')"), {"what": what}
+            )
+        ActBook(keeper, "kim").settle(1)
+        assert [
+            (each.part, each.kind, each.sequence) for each in verify(keeper, TRUSTED).faults
+        ] == [("records", "changed", 5), ("acts", "inserted", 1)]
 
 
 def test_an_erasure_is_logged_by_whoever_may_read(world: World) -> None:

@@ -9,10 +9,10 @@ from sink_world import World, stored, wait_for
 from store_world import SIGNER, TRUSTED, open_store, record
 
 from explain.store.appending import Appender
+from explain.store.checking.verification import verify
 from explain.store.errors import StoreUnavailableError, TamperedError
 from explain.store.settings import StoreSettings
 from explain.store.tables import records
-from explain.store.verification import verify
 from streams.base.bounded_calls import StoppedError
 from tests.postgres_server import Postgres
 from tests.raw_producer import produce_unreadable

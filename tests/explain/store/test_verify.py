@@ -14,11 +14,11 @@ from store_world import SIGNER, T0, TRUSTED, appender, open_store, record
 from explain.store.acts import add_act
 from explain.store.anchors import export_line, stored_anchors
 from explain.store.chain import link_hash
+from explain.store.checking.verification import Report, verify
 from explain.store.errors import StoreError
 from explain.store.faults import Fault
 from explain.store.keys import Trusted
 from explain.store.records import keys_of
-from explain.store.verification import Report, verify
 from streams.base.signing import open_signer
 
 RECORDS, EVERY, SIGNED = 12, 4, 10

@@ -14,9 +14,9 @@ from store_world import SIGNER, TRUSTED, appender, open_store, record
 
 from explain.store.anchors import Anchor, ChainPlace, canonical
 from explain.store.chain import genesis, link_hash
+from explain.store.checking.verification import Report, verify
 from explain.store.errors import TamperedError
-from explain.store.queries import Query, Reader, list_acts
-from explain.store.verification import Report, verify
+from explain.store.people.queries import Query, Reader, list_acts
 from explain.workers.kafka_witness import witnesses_in
 from streams.base.clock import now_ms
 from streams.kafka.group_notes import group_notes

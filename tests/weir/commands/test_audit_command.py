@@ -16,7 +16,7 @@ import pytest
 from front_door import environment, write_settings
 
 from explain.store.appending import Appender
-from explain.store.queries import Reader
+from explain.store.people.queries import Reader
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.publisher import Publisher
 from weir.config.settings import load_settings

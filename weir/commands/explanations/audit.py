@@ -9,11 +9,11 @@ import typer
 from rich.table import Table
 
 from explain.store.anchors import export_line, first_lost, stored_anchors
+from explain.store.checking.verification import Report
+from explain.store.checking.verification import verify as verify_store
 from explain.store.errors import TamperedError
-from explain.store.queries import list_acts
-from explain.store.retention import PurgePlan, Retention
-from explain.store.verification import Report
-from explain.store.verification import verify as verify_store
+from explain.store.people.queries import list_acts
+from explain.store.people.retention import PurgePlan, Retention
 from streams.base.clock import now_ms
 from weir.cli.console import (
     FAILED,
@@ -158,7 +158,7 @@ def log(
         bool, typer.Option("--json", help="Print one JSON object a line for programs.")
     ] = False,
 ) -> None:
-    """List what people did: who read, held, released or purged what, and when."""
+    """List what people did: who read, held, released, purged or erased what, and when."""
     settings = load_settings(config)
     table = Table.grid("number", "time", "who", "what", "count", "note", padding=(0, 2))
     with settings.store.open_database(settings.data_dir) as database:
@@ -167,7 +167,8 @@ def log(
                 line = {"number": number, **msgspec.to_builtins(act)}
                 print_json(line, indent=None)
                 continue
-            what = " ".join([act.kind, *(f"{name}={value}" for name, value in act.what.items())])
+            said = (f"{key}={value}" for key, value in act.what.items() if key != "rows")
+            what = " ".join([act.kind, *said])
             at = moment(act.time, "s")
             table.add_row(str(number), at, act.name, what, f"{act.count:,}", act.note)
     if not as_json:
@@ -246,6 +247,8 @@ def _say(report: Report) -> None:
     said = [
         f"{state}: {report.records:,} records, {report.acts:,} acts, {report.anchors:,} anchors"
     ]
+    if report.erased:
+        said.append(f"{report.erased:,} records were erased")
     if report.purged:
         said.append(f"records up to {report.purged:,} were purged")
     if report.unanchored:

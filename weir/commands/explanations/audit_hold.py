@@ -7,7 +7,7 @@ import msgspec
 import typer
 from rich.table import Table
 
-from explain.store.retention import Hold, Retention
+from explain.store.people.retention import Hold, Retention
 from weir.cli.console import ConfigOption, JsonOption, print_json, stderr, stdout
 from weir.cli.dates import FromOption, ToOption, moment, time_range_ms
 from weir.cli.login import LONGEST_BY, LONGEST_NOTE, at_most, login_or

@@ -8,11 +8,11 @@ import typer
 
 from explain.errors import ExplainError
 from explain.record.record import Record, RecordError, read
-from explain.store.queries import Query
+from explain.store.people.queries import Erased, Found, Query
 from explain.writing.key_ring import KeyRing
 from weir.cli.console import ConfigOption, JsonOption, print_json, stderr, stdout
 from weir.cli.dates import FromOption, ToOption, time_range_ms
-from weir.cli.explanation_lookup import open_reader
+from weir.cli.explanation_lookup import erasure_of, open_reader
 from weir.cli.explanation_view import found_table
 from weir.commands.explanations.audit_hold import ByOption, NoteOption
 from weir.commands.explanations.tokens import identifier_of, ring_file
@@ -72,26 +72,32 @@ def find(
     query = Query(event_key=token, from_ms=from_ms, to_ms=to_ms, outcome=decision)
     sifted = code is not None or model is not None
     with open_reader(settings, by, note, "find") as reader:
-        read_records = reader.find(query, max(limit, _MOST_READ) if sifted else limit)
+        found = reader.find(query, max(limit, _MOST_READ) if sifted else limit)
     unreadable: list[RecordError] = []
-    fitting = [record for record in _parsed(read_records, unreadable) if _fits(record, code, model)]
+    fitting = [record for record in _parsed(found, unreadable) if _fits(record, code, model)]
     records = fitting[:limit]
+    # What an erased one said is not known, so it fits no reason and no model.
+    erased = [each for each in found if isinstance(each, Erased) and not sifted]
     if as_json:
-        print_json({"records": msgspec.to_builtins(records), "unreadable": len(unreadable)})
+        said = {"records": records, "erased": erased, "unreadable": len(unreadable)}
+        print_json(msgspec.to_builtins(said))
     elif records:
         stdout.print(found_table(records))
-    else:
+    elif not erased:
         stdout.print("no explanation fits")
+    if erased and not as_json:
+        stdout.print(
+            f"erased: {len(erased):,} that fit, such as: {erasure_of(erased[0])}", soft_wrap=True
+        )
     if unreadable:
         stderr.print(
             f"{len(unreadable):,} records can't be read, such as: {unreadable[0]}; `weir audit "
             "verify` tells whether they were changed",
             soft_wrap=True,
         )
-    if sifted and len(read_records) >= _MOST_READ and len(fitting) < limit:
+    if sifted and len(found) >= _MOST_READ and len(fitting) < limit:
         stderr.print(
-            f"only the latest {len(read_records):,} were looked at: narrow --from and --to",
-            soft_wrap=True,
+            f"only the latest {len(found):,} were looked at: narrow --from and --to", soft_wrap=True
         )
 
 
@@ -107,8 +113,10 @@ def _token(settings: Settings, key: str) -> str:
     return token
 
 
-def _parsed(found: list[bytes], unreadable: list[RecordError]) -> Iterator[Record]:
+def _parsed(found: list[Found], unreadable: list[RecordError]) -> Iterator[Record]:
     for data in found:
+        if isinstance(data, Erased):
+            continue
         try:
             yield read(data)
         except RecordError as error:

@@ -83,8 +83,9 @@ def erase(
 ) -> None:
     """Destroy the key of an identifier: nobody can link its token to it any more.
 
-    The explanation records stay as they are. Erase it from copies of the key ring, too. That it was
-    done, and by whom, is written down in the store, if there is one; not of whom it was the key.
+    The explanation records stay as they are, and nobody finds them by the identifier any more:
+    `weir erase` empties them before. Erase it from copies of the key ring, too. That it was done,
+    and by whom, is written down in the store, if there is one; not of whom it was the key.
     """
     settings = load_settings(config)
     field = field or settings.event.key
@@ -122,11 +123,16 @@ def _log_erasure(settings: Settings, field: str, by: str | None, note: str) -> N
     Raises:
         StoreUnavailableError, StoreError: it can't be written down; nothing was destroyed.
     """
-    store, data_dir = settings.store, settings.data_dir
-    if store.is_default and not store.default_file(data_dir).exists():
-        return  # nothing was ever stored
-    with store.open_database(data_dir) as database:
+    if not has_store(settings):
+        return
+    with settings.store.open_database(settings.data_dir) as database:
         ActBook(database, login_or(by)).do("erase", {"field": field}, 1, note)
+
+
+def has_store(settings: Settings) -> bool:
+    """Whether anything may have been stored: by default the store is made by who first stores."""
+    store = settings.store
+    return not store.is_default or store.default_file(settings.data_dir).exists()
 
 
 def ring_file(settings: Settings) -> Path:

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from confluent_kafka.admin import AdminClient
 
-from explain.store.anchor_check import refuse_retired
 from explain.store.appending import Appender
+from explain.store.checking.anchor_check import refuse_retired
 from explain.workers.sink import ExplanationSink, SinkMetrics
 from streams.base.clock import now_ms
 from streams.kafka.rights.acls import Process

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, select
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Select, select
 
 from explain.store.act_book import PATIENCE_S, ActBook
 from explain.store.acts import Act, check_name, parse_act
 from explain.store.database import Database
 from explain.store.errors import StoreError
 from explain.store.records import index_text
+from explain.store.redactions import redacting_acts
 from explain.store.roles.functions import answer, ask, rights_of
 from explain.store.tables import acts, records
 from streams.base.clock import now_ms
@@ -54,6 +57,30 @@ class Query:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+class Erased(msgspec.Struct, frozen=True):
+    """What is left to say of a record whose bytes were erased.
+
+    Attributes:
+        id: the record's own.
+        act: number of the act.
+        who: the name of who did it.
+        time: when, UTC milliseconds.
+    """
+
+    id: str
+    act: int
+    who: str
+    time: int
+
+
+Found = bytes | Erased
+"""A record, byte for byte, or who erased it."""
+
+_ERASED = b"\0"
+"""What the database's function begins with where a record was erased."""
+_decode_erased = msgspec.json.Decoder(Erased).decode
+
+
 class Reader:
     """Reads for one person.
 
@@ -77,8 +104,8 @@ class Reader:
         self._book = ActBook(database, who, clock, patience_s)
         self._note = note
 
-    def get(self, record_id: str) -> bytes | None:
-        """The record of this id, byte for byte; None if there is none.
+    def get(self, record_id: str) -> Found | None:
+        """The record of this id; None if there is none.
 
         Raises:
             StoreUnavailableError, StoreError: the database failed, or the read can't be logged.
@@ -87,7 +114,7 @@ class Reader:
         found = self.find(Query(id=record_id), limit=1)
         return found[0] if found else None
 
-    def find(self, query: Query, limit: int = 100) -> list[bytes]:
+    def find(self, query: Query, limit: int = 100) -> list[Found]:
         """The records that a query means, the latest events first, at most `limit`.
 
         Nothing is returned before an anchor was signed for the act that says so. Texts beyond their
@@ -99,13 +126,14 @@ class Reader:
         check_name(self._book.who)
         asked = {**query.asked(), "limit": limit}
         newest = (records.c.event_time.desc(), records.c.sequence.desc())
-        chosen = select(records.c.body).where(*query.conditions()).order_by(*newest).limit(limit)
+        columns = (records.c.sequence, records.c.id, records.c.body)
+        chosen = select(*columns).where(*query.conditions()).order_by(*newest).limit(limit)
         with self._database.reading() as connection:
             rights = rights_of(connection)
             by_functions = rights.functions and not (rights.reads and rights.acts)
-            found: list[bytes] = []
+            found: list[Found] = []
             if not by_functions:
-                found = list(connection.execute(chosen).scalars())
+                found = _found(connection, chosen)
         if by_functions:
             return self._find_by_functions(asked)
         with self._database.writing() as connection:  # apart: a long search holds up no writer
@@ -113,13 +141,28 @@ class Reader:
         self._book.settle(number)
         return found
 
-    def _find_by_functions(self, asked: dict[str, str | int]) -> list[bytes]:
+    def _find_by_functions(self, asked: dict[str, str | int]) -> list[Found]:
         """The same where the database reads for us; it commits the act before it answers."""
         with self._database.writing() as connection:
             number = ask(connection, asked, by=self._book.who, note=self._note)
         self._book.settle(number)
         with self._database.reading() as connection:
-            return answer(connection, number)
+            return [
+                _decode_erased(each[1:]) if each[:1] == _ERASED else each
+                for each in answer(connection, number)
+            ]
+
+
+def _found(connection: Connection, chosen: Select[Any]) -> list[Found]:
+    rows = connection.execute(chosen).all()
+    left = {row.sequence for row in rows if not row.body}
+    erased: dict[int, Erased] = {}
+    if left:
+        ids = {row.sequence: row.id for row in rows}
+        for number, act, redaction in redacting_acts(connection):
+            for sequence in left & redaction.rows.keys():
+                erased[sequence] = Erased(ids[sequence], number, act.name, act.time)
+    return [erased.get(row.sequence, row.body) for row in rows]
 
 
 def list_acts(database: Database, after: int = 0) -> Iterator[tuple[int, Act]]:

@@ -4,31 +4,27 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Row
 
 from explain.record.record import RecordError
 from explain.store.acts import parse_act
 from explain.store.chain import Chain, Head
-from explain.store.diagnosis import (
+from explain.store.checking.chain_rows import CHAIN_COLUMNS, ChainRows, name_of
+from explain.store.checking.diagnosis import (
     diagnose,
     diagnose_anchored,
     first_unfit,
     follows,
-    is_sound,
-    name_of,
     replaced_alone,
 )
+from explain.store.checking.times import TimeLine
 from explain.store.errors import TamperedError
 from explain.store.faults import Fault
 from explain.store.records import keys_of
-from explain.store.tables import CHAINED, as_stored
-from explain.store.times import TimeLine
+from explain.store.tables import CHAINED
 
-_AT_ONCE = 250
-"""Rows that are held in memory; records may be large."""
+_TOLD_EVERY = 250
 _LISTED = 1_000
-_CHAINED = 4
-"""Columns that every chain has; those that rows are found by stand behind them."""
 
 
 class ChainCheck:
@@ -46,20 +42,14 @@ class ChainCheck:
         late: the first act whose time goes back or is to come, which is wrong in nothing else.
         others: numbers of the next places where something is wrong, a thousand at most.
         other_count: how many of these there are.
+        erased: how many rows are right whose bytes were erased.
     """
 
     def __init__(
-        self,
-        connection: Connection,
-        chain: Chain,
-        *,
-        start: Head,
-        signed: Iterator[Head],
-        now_ms: int,
+        self, rows: ChainRows, *, start: Head, signed: Iterator[Head], now_ms: int
     ) -> None:
-        self._connection = connection
-        self._chain = chain
-        self._table = CHAINED[chain]
+        self._rows = rows
+        self._chain = rows.chain
         self._start = self._head = self._sure = start
         # A copy of the anchors says most of it a second time.
         once = (place for place, _ in groupby(signed))
@@ -72,13 +62,13 @@ class ChainCheck:
         self.late: Fault | None = None
         self.others: list[int] = []
         self.other_count = 0
+        self.erased = 0
 
     def run(self, reached: Callable[[int], None]) -> None:
         """Look at all rows; `reached` is told, now and then, the number of one."""
-        rows = select(*as_stored(self._table)).order_by(self._table.c.sequence)
-        for row in self._connection.execute(rows.execution_options(yield_per=_AT_ONCE)):
+        for row in self._rows:
             self._look_at(row)
-            if row.sequence % _AT_ONCE == 0:
+            if row.sequence % _TOLD_EVERY == 0:
                 reached(row.sequence)
         reached(self._head.sequence)
         if self._anchored is not None:
@@ -87,16 +77,16 @@ class ChainCheck:
             self.right = self._head.sequence
 
     def _look_at(self, row: Row[Any]) -> None:
-        head, sound = self._head, is_sound(row)
+        head, sound = self._head, self._rows.is_sound(row)
         next_one = row.sequence == head.sequence + 1
         if not (sound and next_one and (follows(head, row) or not self._linked)):
             self._note_unfit(row, sound)
+        elif self._rows.is_emptied(row):  # its seal is over its columns
+            self.erased += 1
         elif wrong := _wrong_columns(self._chain, row):
             self._note(Fault(self._chain, "changed", row.sequence, name_of(row), wrong))
         elif self._chain == "acts":
-            late = self._times.wrong(parse_act(row.sequence, row.body).time)
-            if late and self.late is None:
-                self.late = Fault(self._chain, "time", row.sequence, None, late)
+            self._look_at_act(row)
         if row.sequence <= head.sequence:
             return
         self._head, self._linked = Head(row.sequence, row.hash), sound
@@ -104,14 +94,23 @@ class ChainCheck:
             self._compare(self._anchored, row)
             self._anchored = next(self._signed, None)
 
+    def _look_at_act(self, row: Row[Any]) -> None:
+        act = parse_act(row.sequence, row.body)
+        if act.kind == "redact" and not self._rows.is_redaction(row):
+            detail = "it says that records were redacted, and the key signed no such act here"
+            self._note(Fault(self._chain, "inserted", row.sequence, None, detail))
+        late = self._times.wrong(act.time)
+        if late and self.late is None:
+            self.late = Fault(self._chain, "time", row.sequence, None, late)
+
     def _compare(self, anchored: Head, row: Row[Any]) -> None:
         """Compare a row with what an anchor says of it, unless it is wrong by itself."""
         if anchored.sequence != row.sequence or not self._linked:
             return
         if anchored.hash != row.hash:
-            alone = replaced_alone(self._connection, self._chain, anchored)
+            alone = replaced_alone(self._rows, anchored)
             if self.fault is None:
-                fault = diagnose_anchored(self._connection, self._chain, anchored, self._sure, row)
+                fault = diagnose_anchored(self._rows, anchored, self._sure, row)
                 self._note(fault)
             else:
                 self._note_other(row.sequence if alone else self._sure.sequence + 1)
@@ -121,7 +120,7 @@ class ChainCheck:
     def _note_unfit(self, row: Row[Any], sound: bool) -> None:
         head = self._head
         if self.fault is None:
-            fault = diagnose(self._connection, self._chain, head, self._sure, row)
+            fault = diagnose(self._rows, head, self._sure, row)
             self._note(fault)
         else:
             self._note_other(first_unfit(head, self._sure, row, sound))
@@ -159,9 +158,9 @@ def _wrong_columns(chain: Chain, row: Row[Any]) -> str:
         )
     except (RecordError, TamperedError) as error:
         return str(error)
-    found = row[_CHAINED:]
+    found = row[CHAIN_COLUMNS:]
     if found == right:
         return ""
-    names = CHAINED[chain].columns.keys()[_CHAINED:]
+    names = CHAINED[chain].columns.keys()[CHAIN_COLUMNS:]
     wrong = next(name for name, *both in zip(names, found, right, strict=True) if len({*both}) > 1)
     return f"its column {wrong} was changed; its bytes are as they were appended"

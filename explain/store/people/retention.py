@@ -10,12 +10,12 @@ from explain.store.act_book import PATIENCE_S, ActBook
 from explain.store.acts import parse_act
 from explain.store.anchors import Anchor, add_anchor
 from explain.store.chain import Head
+from explain.store.checking.verification import Step, silent, verify
 from explain.store.database import Database
 from explain.store.errors import TamperedError
 from explain.store.keys import Trusted
 from explain.store.records import index_text
 from explain.store.tables import acts, anchors, records
-from explain.store.verification import Step, silent, verify
 from streams.base.clock import now_ms
 from streams.base.signing import Signer
 
@@ -106,7 +106,7 @@ class Retention:
             StoreUnavailableError, StoreError: the database failed.
         """
         with self._database.reading() as connection:
-            return _active(connection)
+            return active_holds(connection)
 
     def add(self, hold: Hold, note: str) -> tuple[int, int]:
         """Put records under a hold, those to come included; its number, and how many there are.
@@ -134,7 +134,7 @@ class Retention:
             StoreUnavailableError, StoreError: the database failed.
         """
         with self._database.writing() as connection:
-            if number not in {each.number for each in _active(connection)}:
+            if number not in {each.number for each in active_holds(connection)}:
                 raise ValueError(f"no hold {number} is in force: `weir audit hold list`")
             act = self._book.write(connection, "release", {"hold": number}, 0, note)
         self._book.settle(act)
@@ -186,7 +186,12 @@ class Retention:
         return anchor
 
 
-def _active(connection: Connection) -> list[ActiveHold]:
+def active_holds(connection: Connection) -> list[ActiveHold]:
+    """The holds that are in force, the oldest first.
+
+    Raises:
+        TamperedError: one is none that Weir wrote.
+    """
     chosen = select(acts.c.sequence, acts.c.body).where(acts.c.kind.in_(("hold", "release")))
     found: dict[int, ActiveHold] = {}
     for row in connection.execute(chosen.order_by(acts.c.sequence)):
@@ -206,7 +211,7 @@ def _active(connection: Connection) -> list[ActiveHold]:
 
 def _plan(connection: Connection, before_ms: int) -> PurgePlan:
     old = records.c.event_time < before_ms
-    holds = _active(connection)
+    holds = active_holds(connection)
     stays: ColumnElement[bool] = records.c.event_time >= before_ms
     if holds:
         stays = or_(stays, *(each.hold.condition() for each in holds))

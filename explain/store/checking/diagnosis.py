@@ -1,40 +1,24 @@
 """From the first row of a chain that does not fit to what was done to it.
 
-A row is *sound* if its hash is that of its own number, link and body; it *follows* if it has the
-next number and the hash of the row before. What was done shows in what still fits: a record that
+A row is *sound* if its hash is that of its own number, link and body, or its bytes were erased and
+the seal of its redaction fits; it *follows* if it has the next number and the hash of the row
+before. What was done shows in what still fits: a record that
 was changed breaks its own hash; one that was removed leaves a row that links to nothing; a moved or
 pushed one is found by its link, which names the row that it stood behind.
 """
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Row
 
-from explain.store.chain import Chain, Head, link_hash
+from explain.store.chain import Head, link_hash
+from explain.store.checking.chain_rows import ChainRows, name_of
 from explain.store.faults import Fault, Kind
-from explain.store.tables import CHAINED, as_stored
-
-_INT64 = range(-(2**63), 2**63)
 
 
 def follows(head: Head, row: Row[Any]) -> bool:
     """Whether a row has the place behind `head` and links to it."""
     return bool(row.sequence == head.sequence + 1 and row.previous == head.hash)
-
-
-def is_sound(row: Row[Any], sequence: int | None = None, previous: bytes | None = None) -> bool:
-    """Whether a row's hash is right, for its own number and link unless others are given."""
-    number = row.sequence if sequence is None else sequence
-    link = row.previous if previous is None else previous
-    if not (isinstance(link, bytes) and isinstance(row.body, bytes) and number in _INT64):
-        return False
-    return bool(link_hash(number, link, row.body) == row.hash)
-
-
-def name_of(row: Row[Any]) -> str | None:
-    """The id of a record; an act has none."""
-    name = row._mapping.get("id")
-    return name if isinstance(name, str) else None
 
 
 def first_unfit(head: Head, sure: Head, row: Row[Any], sound: bool) -> int:
@@ -45,7 +29,7 @@ def first_unfit(head: Head, sure: Head, row: Row[Any], sound: bool) -> int:
     return head.sequence if replaced else head.sequence + 1
 
 
-def diagnose(connection: Connection, chain: Chain, head: Head, sure: Head, row: Row[Any]) -> Fault:
+def diagnose(rows: ChainRows, head: Head, sure: Head, row: Row[Any]) -> Fault:
     """What was done to a chain that is right up to `head`, where `row` comes next.
 
     Looks through the whole table for rows that stand elsewhere.
@@ -53,18 +37,16 @@ def diagnose(connection: Connection, chain: Chain, head: Head, sure: Head, row: 
     Args:
         sure: the last row up to `head` that an anchor vouches for.
     """
-    return _Diagnosis(connection, chain, head=head, sure=sure, row=row).fault()
+    return _Diagnosis(rows, head=head, sure=sure, row=row).fault()
 
 
-def replaced_alone(connection: Connection, chain: Chain, anchored: Head) -> bool:
+def replaced_alone(rows: ChainRows, anchored: Head) -> bool:
     """Whether the row behind an anchored one is right, and still links to what was signed."""
-    following = _find(connection, chain, "sequence", anchored.sequence + 1)
-    return following is not None and follows(anchored, following) and is_sound(following)
+    following = rows.find("sequence", anchored.sequence + 1)
+    return following is not None and follows(anchored, following) and rows.is_sound(following)
 
 
-def diagnose_anchored(
-    connection: Connection, chain: Chain, anchored: Head, sure: Head, row: Row[Any]
-) -> Fault:
+def diagnose_anchored(rows: ChainRows, anchored: Head, sure: Head, row: Row[Any]) -> Fault:
     """What was done to a chain whose links all fit up to `row`, where an anchor has another hash.
 
     Args:
@@ -72,21 +54,23 @@ def diagnose_anchored(
         sure: the last row before that an anchor vouches for.
     """
     first = sure.sequence + 1
-    if replaced_alone(connection, chain, anchored):
-        return Fault(chain, "changed", row.sequence, name_of(row), _replaced(first, row.sequence))
-    signed = _find(connection, chain, "hash", anchored.hash)
-    before = None if signed is None else _find(connection, chain, "hash", signed.previous)
+    if replaced_alone(rows, anchored):
+        return Fault(
+            rows.chain, "changed", row.sequence, name_of(row), _replaced(first, row.sequence)
+        )
+    signed = rows.find("hash", anchored.hash)
+    before = None if signed is None else rows.find("hash", signed.previous)
     if signed is not None and before is not None and before.sequence < row.sequence:
         place = before.sequence + 1
         detail = f"the row that an anchor was signed at {row.sequence} for is at {signed.sequence}"
-        return Fault(chain, "inserted", place, _name_at(connection, chain, place), detail)
+        return Fault(rows.chain, "inserted", place, rows.name_at(place), detail)
     if first == row.sequence:
-        return Fault(chain, "changed", first, name_of(row), _replaced(first, first))
+        return Fault(rows.chain, "changed", first, name_of(row), _replaced(first, first))
     detail = (
         f"one of the rows {first} to {row.sequence} was replaced, and the hashes from there on "
         f"computed anew: the anchor at {row.sequence} has another hash"
     )
-    return Fault(chain, "rewritten", first, None, detail)
+    return Fault(rows.chain, "rewritten", first, None, detail)
 
 
 def _replaced(first: int, last: int) -> str:
@@ -94,27 +78,10 @@ def _replaced(first: int, last: int) -> str:
     return detail if first == last else f"{detail}; perhaps others before it too, from {first} on"
 
 
-def _find(connection: Connection, chain: Chain, column: str, value: Any) -> Row[Any] | None:
-    """The first row that has a value in `sequence` or in a column of bytes."""
-    table = CHAINED[chain]
-    if not isinstance(value, int if column == "sequence" else bytes):
-        return None
-    chosen = select(*as_stored(table)).where(table.c[column] == value)
-    return connection.execute(chosen.order_by(table.c.sequence).limit(1)).first()
-
-
-def _name_at(connection: Connection, chain: Chain, sequence: int) -> str | None:
-    row = _find(connection, chain, "sequence", sequence)
-    return None if row is None else name_of(row)
-
-
 class _Diagnosis:
-    def __init__(
-        self, connection: Connection, chain: Chain, *, head: Head, sure: Head, row: Row[Any]
-    ) -> None:
-        self._connection = connection
-        self._table = CHAINED[chain]
-        self._chain = chain
+    def __init__(self, rows: ChainRows, *, head: Head, sure: Head, row: Row[Any]) -> None:
+        self._rows = rows
+        self._chain = rows.chain
         self._head = head
         self._sure = sure
         self._row = row
@@ -131,7 +98,7 @@ class _Diagnosis:
             return self._pushed(owner)
         if self._row.previous == self._head.hash:
             return self._changed()
-        if is_sound(self._row, self._place, self._head.hash):
+        if self._rows.is_sound(self._row, self._place, self._head.hash):
             return self._at_row("changed", "its link was changed; its bytes are as appended")
         return self._linked_elsewhere()
 
@@ -145,8 +112,8 @@ class _Diagnosis:
 
     def _pushed(self, owner: Row[Any]) -> Fault:
         """Another row stands here than the one that was appended, which is elsewhere."""
-        before = self._find("hash", self._row.previous)
-        if before is not None and is_sound(self._row, before.sequence + 1):
+        before = self._rows.find("hash", self._row.previous)
+        if before is not None and self._rows.is_sound(self._row, before.sequence + 1):
             detail = (
                 f"the row that belongs here stands at {owner.sequence}, and here stands the one of "
                 f"{before.sequence + 1}"
@@ -156,7 +123,12 @@ class _Diagnosis:
         return self._at_row("inserted", detail)
 
     def _changed(self) -> Fault:
-        following = self._find("sequence", self._place + 1)
+        if self._rows.is_emptied(self._row):
+            if self._rows.is_listed(self._row):
+                return self._at_row("changed", "it was redacted, and something else was changed")
+            detail = "its bytes were taken out, and no redaction that the key signed lists it"
+            return self._at_row("changed", detail)
+        following = self._rows.find("sequence", self._place + 1)
         body = self._row.body
         if (
             following is not None
@@ -168,15 +140,15 @@ class _Diagnosis:
 
     def _linked_elsewhere(self) -> Fault:
         """The row that was appended behind the head is nowhere, and this one links elsewhere."""
-        before = self._find("hash", self._row.previous)
+        before = self._rows.find("hash", self._row.previous)
         if before is not None and before.sequence < self._head.sequence:
             first = before.sequence + 1
             detail = f"row {self._place} was appended behind {before.sequence}"
-            return Fault(self._chain, "inserted", first, self._name_at(first), detail)
-        if is_sound(self._row) and self._head.sequence > self._sure.sequence:
+            return Fault(self._chain, "inserted", first, self._rows.name_at(first), detail)
+        if self._rows.is_sound(self._row) and self._head.sequence > self._sure.sequence:
             last = self._head.sequence
             detail = _replaced(self._sure.sequence + 1, last)
-            return Fault(self._chain, "changed", last, self._name_at(last), detail)
+            return Fault(self._chain, "changed", last, self._rows.name_at(last), detail)
         detail = "it is gone, and another row stands in its place"
         return Fault(self._chain, "removed", self._place, None, detail)
 
@@ -185,17 +157,7 @@ class _Diagnosis:
 
     def _owner_elsewhere(self) -> Row[Any] | None:
         """The row that was appended behind the head, if it stands anywhere else than it should."""
-        table = self._table
-        linked = select(*as_stored(table)).where(
-            table.c.previous == self._head.hash, table.c.sequence != self._row.sequence
-        )
-        for row in self._connection.execute(linked.order_by(table.c.sequence)):
-            if is_sound(row, self._place):
+        for row in self._rows.linked_to(self._head):
+            if row.sequence != self._row.sequence and self._rows.is_sound(row, self._place):
                 return row
         return None
-
-    def _find(self, column: str, value: Any) -> Row[Any] | None:
-        return _find(self._connection, self._chain, column, value)
-
-    def _name_at(self, sequence: int) -> str | None:
-        return _name_at(self._connection, self._chain, sequence)

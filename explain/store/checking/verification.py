@@ -7,13 +7,15 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, select
 
-from explain.store.anchor_check import AnchorCheck
 from explain.store.chain import Chain, Head, genesis
-from explain.store.chain_check import ChainCheck
+from explain.store.checking.anchor_check import AnchorCheck
+from explain.store.checking.chain_check import ChainCheck
+from explain.store.checking.chain_rows import ChainRows
 from explain.store.database import Database
 from explain.store.errors import StoreError, TamperedError
 from explain.store.faults import Fault
 from explain.store.keys import Trusted
+from explain.store.redactions import Redactions
 from explain.store.roles.functions import rights_of
 from explain.store.tables import CHAINED
 from explain.store.witness import Witness, compare
@@ -36,6 +38,7 @@ class Report:
         records, acts: how many rows of each chain are right, up to the first that is not.
         purged: the number of the last record that was purged.
         anchors: how many anchors have a right signature by a trusted key.
+        erased: how many records have no bytes any more, as a redaction says.
         unanchored: how many records at the end no anchor vouches for yet.
         faults: the first of each part that has one; of records before that of acts, anchors, copy,
             witness.
@@ -48,6 +51,7 @@ class Report:
     acts: int
     purged: int
     anchors: int
+    erased: int
     unanchored: int
     faults: tuple[Fault, ...]
     others: tuple[int, ...]
@@ -73,7 +77,9 @@ def verify(
     clock: Callable[[], int] = now_ms,
     witnesses: Iterable[Witness] = (),
 ) -> Report:
-    """Look at every row of a store, as it is at one moment, in constant memory.
+    """Look at every row of a store, as it is at one moment.
+
+    Memory does not grow with the store, but for some 150 bytes a redacted record.
 
     An anchor whose signature is wrong vouches for nothing, and is a fault of its own; the chains
     are followed all the same. What stands behind the last anchor is held together by its hashes
@@ -98,6 +104,7 @@ def verify(
         anchored = AnchorCheck(connection, database.id, trusted=trusted, copy=copy, now_ms=now)
         faults = anchored.run()
         faults += _against(connection, database.id, witnesses)
+        redactions = Redactions.load(connection, anchored.redactions)
         checked: dict[Chain, ChainCheck] = {}
         starts: dict[Chain, Head] = {
             "records": anchored.purged,
@@ -116,7 +123,8 @@ def verify(
                 step(before + sequence, total)
 
             signed = heapq.merge(*_places(anchored, chain), key=lambda head: head.sequence)
-            checked[chain] = ChainCheck(connection, chain, start=start, signed=signed, now_ms=now)
+            rows = ChainRows(connection, chain, redactions)
+            checked[chain] = ChainCheck(rows, start=start, signed=signed, now_ms=now)
             checked[chain].run(reached)
             done += last[chain] - start.sequence
     found = [fault for each in checked.values() for fault in (each.fault, each.late)]
@@ -130,6 +138,7 @@ def verify(
         acts=acts.right,
         purged=anchored.purged.sequence,
         anchors=anchored.valid,
+        erased=records.erased,
         unanchored=max(0, records.right - anchored.anchored),
         faults=tuple(faults),
         others=tuple(records.others),

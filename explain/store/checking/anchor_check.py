@@ -8,11 +8,11 @@ from sqlalchemy import Connection, Row, select
 
 from explain.store.anchors import SignedAnchor, last_anchor, read_copy, read_row, stored_anchors
 from explain.store.chain import Head, genesis
+from explain.store.checking.times import TimeLine
 from explain.store.errors import StoreError, TamperedError
 from explain.store.faults import Fault, Kind, Part
 from explain.store.keys import Succession, Trusted
 from explain.store.tables import anchors, as_stored
-from explain.store.times import TimeLine
 from streams.base.signing import Signer
 
 
@@ -23,6 +23,7 @@ class AnchorCheck:
         valid: how many anchors of the store count.
         anchored: the highest record that one of either vouches for.
         purged: the last record that was purged, according to them.
+        redactions: places of the acts that they call redactions.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class AnchorCheck:
         self.valid = 0
         self.anchored = 0
         self.purged: Head = genesis("records", store)
+        self.redactions: set[Head] = set()
 
     def run(self) -> list[Fault]:
         """Look at all of them; the first fault of the store's and of the copy's, times apart."""
@@ -145,6 +147,8 @@ class AnchorCheck:
     def _note(self, signed: SignedAnchor) -> None:
         self.anchored = max(self.anchored, signed.anchor.records.sequence)
         self.purged = max(self.purged, signed.anchor.purged.head)
+        if signed.anchor.redacts:
+            self.redactions.add(signed.anchor.acts.head)
 
     def _misplaced(self, number: int, expected: int) -> None:
         if number < expected:
