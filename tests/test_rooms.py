@@ -48,6 +48,7 @@ FLOORS = {
         inference/policy
         inference/control
         inference/serving
+        inference/shadow
         inference/evaluation
         inference/training
         inference/importing/static
@@ -78,7 +79,8 @@ FLOORS = {
         weir/cli
         weir/services
         weir/demo
-        weir/commands/models weir/commands/explanations weir/commands/services
+        weir/commands/models weir/commands/explanations
+        weir/commands/services
         weir/commands/cluster
         weir/commands
         weir

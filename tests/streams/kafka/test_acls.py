@@ -39,7 +39,7 @@ def test_each_process_has_commands_and_rights_of_which_none_is_said_twice(proces
 
 def test_only_who_makes_topics_may_make_them() -> None:
     assert names("Create", Process.TOPICS) == {TOPICS.name(role) for role in ROLES}
-    assert names("Alter", Process.TOPICS) == {"s", "f", TOPICS.explanations}
+    assert names("Alter", Process.TOPICS) == {"s", "f", TOPICS.explanations, TOPICS.shadow_scores}
     for process in set(Process) - {Process.TOPICS}:
         assert not names("Create", process)
         assert not names("Alter", process)

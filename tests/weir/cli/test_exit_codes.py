@@ -35,6 +35,7 @@ HANDLED = {
     "BadValueError": "a record that becomes a dead letter, or a row that is left out",
     "CorruptStateError": "the state is rebuilt from the topics",
     "DumpMismatchError": "the state is rebuilt from the topics",
+    "ResidentError": "a candidate that is paused, while the others go on",
     "NotStartedError": "an import says it; schemas and packages are tried again",
     "NotReadyError": "the start of the broker asks again",
     "RegistryUnavailableError": "records wait for the schema registry",
