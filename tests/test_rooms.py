@@ -49,6 +49,8 @@ FLOORS = {
         inference/control
         inference/serving
         inference/evaluation
+        inference/shadow/statistics
+        inference/shadow
         inference/training
         inference/importing/static
         inference/importing/sandbox
