@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 @dataclass(frozen=True)
 class Curve:
-    """A figure, and each event's influence on it, (n,); all ``NaN`` unless both classes are there."""
+    """A figure, and each event's influence on it, (n,); ``NaN`` unless both classes are there."""
 
     value: float
     influence: NDArray[np.float64]
@@ -74,7 +74,8 @@ def average_precision(
     Of fraud j, k_j events score as high or higher, and prec_j is the share of frauds among them.
     With y the label, and π the share of frauds, an event of score s has
 
-        influence = ( y (prec - AP) + Q ) / π,    Q = Σ over frauds j at or below s of (y - prec_j)/k_j
+        influence = ( y (prec - AP) + Q ) / π
+        Q = Σ (y - prec_j) / k_j, over frauds j at or below s
 
     (derived as the Gateaux derivative of AP in the direction of one more event; checked by Monte
     Carlo). O(n log n): the sums run over sorted scores.

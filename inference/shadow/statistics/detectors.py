@@ -6,8 +6,8 @@ is twenty times slower than this. Here, for each bet,
     S_t = (S_{t-1} + 1) e_t,    S_0 = 0,    alarm where the mean of the S over bets is A or more,
 
 and where nothing has changed, A events or more pass in the mean until an alarm: Shin, Ramdas and
-Rinaldo, arXiv 2203.03532. For M streams watched at once, take A = M times the wanted events. When to
-forget an alarm is for the caller to say.
+Rinaldo, arXiv 2203.03532. For M streams watched at once, take A = M times the wanted events. When
+an alarm ends is for the caller to say.
 """
 
 import numpy as np

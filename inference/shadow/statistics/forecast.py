@@ -15,7 +15,7 @@ _DRAWS = 1_000
 
 @dataclass(frozen=True)
 class Forecast:
-    """Matured labels still needed, and the 10 % and 90 % ends of a bootstrap; None: not in sight."""
+    """Matured labels still needed, with a bootstrap's 10 % and 90 % ends; None: not in sight."""
 
     labels: int | None
     low: int | None
@@ -77,7 +77,7 @@ def date_of(labels: int | None, times: ArrayLike, matured: ArrayLike) -> int | N
     time, curve = np.asarray(times, np.int64), np.asarray(matured, np.float64)
     if len(time) < 2 or (np.diff(time) <= 0).any() or curve[0] or (np.diff(curve) < 0).any():
         raise ValueError("a maturity curve needs rising times, and counts from 0 that never fall")
-    if labels is None or not curve[-1] and labels:
+    if labels is None or (labels and not curve[-1]):
         return None
     if labels > curve[-1]:
         return int(time[0] + math.ceil(labels / curve[-1] * (time[-1] - time[0])))

@@ -45,7 +45,7 @@ class Similarity:
     decisions: tuple[int, ...] = (0,) * 9
     amounts: tuple[int, ...] = (0,) * 9
     without_amount: int = 0
-    cells: Counter[int] = field(default_factory=Counter)
+    cells: dict[int, int] = field(default_factory=dict)
     not_scored: int = 0
 
     @classmethod
@@ -82,7 +82,7 @@ class Similarity:
             tuple(np.bincount(pair, minlength=9).tolist()),
             tuple(sums),
             int((~known).sum()),
-            Counter(dict(zip(cells.tolist(), counts.tolist(), strict=True))),
+            dict(zip(cells.tolist(), counts.tolist(), strict=True)),
             int((~scored).sum()),
         )
 
@@ -91,7 +91,7 @@ class Similarity:
             tuple(a + b for a, b in zip(self.decisions, other.decisions, strict=True)),
             tuple(a + b for a, b in zip(self.amounts, other.amounts, strict=True)),
             self.without_amount + other.without_amount,
-            self.cells + other.cells,
+            dict(Counter(self.cells) + Counter(other.cells)),
             self.not_scored + other.not_scored,
         )
 
@@ -133,7 +133,8 @@ def flips_at_rate(score_counts: NDArray[np.int64], rate: float) -> MatchedFlips:
     total = int(score_counts.sum())
     if not total:
         raise ValueError("nothing was scored")
-    bounds, rates = [], []
+    bounds: list[int] = []
+    rates: list[float] = []
     for axis in (1, 0):
         # Alerts from each bin on; one more bound alerts on nothing.
         alerts = np.append(np.cumsum(score_counts.sum(axis=axis)[::-1])[::-1], 0) / total
@@ -141,7 +142,10 @@ def flips_at_rate(score_counts: NDArray[np.int64], rate: float) -> MatchedFlips:
         rates.append(float(alerts[bounds[-1]]))
     first, second = bounds
     return MatchedFlips(
-        *rates, int(score_counts[first:, :second].sum()), int(score_counts[:first, second:].sum())
+        champion_rate=rates[0],
+        candidate_rate=rates[1],
+        champion_only=int(score_counts[first:, :second].sum()),
+        candidate_only=int(score_counts[:first, second:].sum()),
     )
 
 
@@ -157,7 +161,7 @@ def rank_correlations(score_counts: NDArray[np.int64]) -> tuple[float, float]:
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = [(each * rank * rank).sum() for each, rank in zip(sums, ranks, strict=True)]
         spearman = (ranks[0] @ table @ ranks[1]) / np.sqrt(spread[0] * spread[1])
-        # Pairs of pairs: those further on in both, minus those further on in one and back in another.
+        # Pairs further on in both, minus those further on in one and back in the other.
         later = np.zeros_like(table)
         later[:-1] = np.cumsum(table[::-1], axis=0)[::-1][1:]
         right = later.sum(axis=1, keepdims=True) - np.cumsum(later, axis=1)
