@@ -8,7 +8,7 @@ from ville import AsymptoticCS, best_rho
 from ville._boundaries import normal_mixture
 
 from inference.shadow.statistics.asymptotic import burnt_in, interval, lower_bound, radius
-from inference.shadow.statistics.moments import Moments
+from inference.shadow.statistics.moments import STEP, Moments
 
 VALUES = st.lists(st.floats(-1e6, 1e6), max_size=50)
 
@@ -31,6 +31,10 @@ def test_moments_of_parts_are_those_of_the_whole(
 
 def test_the_variance_of_values_far_from_zero_does_not_cancel() -> None:
     assert Moments.of([1e9, 1e9 + 1, 1e9 + 2]).variance == pytest.approx(2 / 3, rel=1e-12)
+
+
+def test_values_go_to_the_nearest_step() -> None:
+    assert Moments.of([0.75 * STEP, -0.75 * STEP, 2.25 * STEP]) == Moments(3, 2, 6)
 
 
 def test_values_that_are_none_are_refused() -> None:
