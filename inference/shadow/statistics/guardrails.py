@@ -77,6 +77,10 @@ def latency_bound(champion_ms: ArrayLike) -> float:
     Of both arms, take the same span: a spike of load slows both. The p99 is the order statistic
     that one of a hundred further events exceeds in expectation, so that the share of slow events of
     an equal arm is `SLOW_SHARE` at most; infinite for fewer than 99 events, which have none.
+
+    Take spans of 1,000 of the champion's events and more: its p99 is a guess, and the canary's
+    events of a span share it. With 100 in each arm, 5 to 9 % of runs raise false alarms at
+    alpha = .05; with 1,000, 2 % and fewer.
     """
     values = np.sort(np.asarray(champion_ms, np.float64))
     place = math.ceil((1 - SLOW_SHARE) * (len(values) + 1))

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ville import AsymptoticCS, best_rho
-from ville._boundaries import normal_mixture
+from ville import AsymptoticCS, best_rho, normal_mixture
 
 from inference.shadow.statistics.asymptotic import burnt_in, interval, lower_bound, radius
 from inference.shadow.statistics.moments import STEP, Moments
