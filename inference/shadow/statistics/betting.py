@@ -1,7 +1,7 @@
 """Evidence on any difference with a known worst case: a mixture of constant bets.
 
 D is the champion's loss minus the candidate's, on one event; D >= -b, where b is the most that
-the switch can lose at once (`costs.worst_difference`). Gains need no bound. For bets λ_1 ... λ_K,
+the switch can lose at once (`Costs.worst_difference`). Gains need no bound. For bets λ_1 ... λ_K,
 
     E = 1/K Σ_k Π_i (1 + λ_k (D_i + δ)),    λ = geomspace(.02, .9, K = 20) / (b - δ),
 
