@@ -48,8 +48,9 @@ FLOORS = {
         inference/policy
         inference/control
         inference/serving
-        inference/shadow
         inference/evaluation
+        inference/shadow/statistics
+        inference/shadow
         inference/training
         inference/importing/static
         inference/importing/sandbox
