@@ -51,6 +51,7 @@ FLOORS = {
         inference/evaluation
         inference/shadow/statistics
         inference/shadow
+        inference/shadow/comparison
         inference/training
         inference/importing/static
         inference/importing/sandbox

@@ -23,6 +23,7 @@ from inference.engine.settings import EngineSettings
 from inference.packages.registry import RegistrySettings
 from inference.policy.floor import PolicyFloor
 from inference.policy.policy import PolicySettings
+from inference.shadow.comparison.settings import ComparisonSettings
 from inference.shadow.settings import ShadowSettings
 from inference.training.settings import TrainingSettings
 from streams.base import compiled_code
@@ -99,6 +100,7 @@ class Settings(BaseSettings):
     registry: RegistrySettings = RegistrySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     shadow: ShadowSettings = ShadowSettings()
+    comparison: ComparisonSettings = ComparisonSettings()
     explain: ExplainSettings = ExplainSettings()
     reasons: ReasonSettings = ReasonSettings()
     letters: CustomerLetterSettings = CustomerLetterSettings()
@@ -142,6 +144,12 @@ class Settings(BaseSettings):
                     f"feature_log.include names {name!r}, which is not among event.fields "
                     f"({', '.join(self.event.fields)})"
                 )
+        costs = self.comparison.costs
+        if costs is not None and costs.amount not in self.feature_log.include:
+            raise ValueError(
+                f"comparison.costs.amount = {costs.amount!r} is not among feature_log.include, so "
+                "shadow scores do not hold it: add it there"
+            )
         if self.labels.field in self.event.fields:
             raise ValueError(
                 f"labels.field {self.labels.field!r} is among event.fields: an event must not "

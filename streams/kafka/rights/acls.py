@@ -37,6 +37,7 @@ class Process(StrEnum):
     SINK = "sink"
     AUDITOR = "auditor"
     SHADOW = "shadow"
+    COMPARISON = "comparison"
     FIDELITY = "fidelity"
     LABELLER = "labeller"
 
@@ -56,6 +57,7 @@ COMMANDS: dict[Process, list[str]] = {
     ],
     Process.VIEWER: ["weir models serving", "weir policy show", "weir shadow status"],
     Process.SHADOW: ["weir shadow"],
+    Process.COMPARISON: ["weir shadow compare"],
     Process.EXPLAINER: ["weir explainer"],
     Process.SINK: ["weir sink"],
     Process.AUDITOR: ["weir audit verify"],
@@ -335,6 +337,15 @@ def _shadow(usage: Usage) -> list[Acl]:
     ]
 
 
+def _comparison(usage: Usage) -> list[Acl]:
+    topics = usage.topics
+    return [
+        Acl("Read", "topic", topics.control, why="which candidates are tried"),
+        Acl("Read", "topic", topics.shadow_scores, why="what champion and candidates said"),
+        Acl("Read", "topic", topics.labels, why="what events turned out to be"),
+    ]
+
+
 def _labeller(usage: Usage) -> list[Acl]:
     return [Acl("Write", "topic", usage.topics.labels, why="what events turned out to be")]
 
@@ -356,4 +367,5 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.FIDELITY: _fidelity,
     Process.LABELLER: _labeller,
     Process.SHADOW: _shadow,
+    Process.COMPARISON: _comparison,
 }

@@ -106,6 +106,7 @@ def test_the_example_is_right_and_frozen(file: Path) -> None:
         ("policy.review_probability", 0.5, "policy", "not both"),
         ("kafka.security_protocol", "TLS", "kafka.security_protocol", "'SASL_SSL'"),
         ("kafka.ssl_ca_location", "/no/such.pem", "ssl_ca_location", "no file '/no/such.pem'"),
+        ("comparison", {"costs": {"cap": 9, "friction": 1, "review": 1}}, "costs.amount", "add it"),
         ("feature_log", {"include": ["amuont"]}, "feature_log.include", "among event.fields"),
         ("alignment.max_idle", "1", "alignment.max_idle", "a unit of ms"),
         ("event.format", "avro", "event.format = 'avro'", "set schema_registry.url"),

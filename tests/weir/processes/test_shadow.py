@@ -50,6 +50,7 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
     path = config(
         shadow={"group": f"shadow-{os.urandom(4).hex()}", "session_timeout": "6s"},
         feature_log={"include": ["amount"]},
+        comparison={"costs": {"cap": 500, "friction": 20, "review": 5}},
     )
     settings = load_settings(path)
     assert weir("topics", "-c", path).returncode == 0
@@ -88,6 +89,14 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
         assert same["decision"] == each["decision"]
         for name in ("score", "probability"):
             assert np.float32(same[name]) == np.float32(each[name])
+
+    told = json.loads(weir("shadow", "compare", "same", "--json", "-c", path).stdout)
+    assert told["events"] == len(asked)
+    assert told["mature"] > 500
+    assert (told["cost"]["log_better"], told["cost"]["log_worse"]) == (0.0, 0.0)
+    assert told["flips"]["review"] == {"champion_only": 0, "candidate_only": 0}
+    shown = weir("shadow", "compare", "same", "-c", path).stdout
+    assert "verdict: inconclusive: that is no pass" in shown
 
     removed = weir("shadow", "remove", "same", "--by", "ada", "-c", path)
     assert removed.returncode == 0, removed.stderr

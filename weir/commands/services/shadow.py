@@ -1,6 +1,5 @@
 """`weir shadow`: tries candidates on live traffic; and the commands that say which."""
 
-from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -10,9 +9,8 @@ from rich.table import Table
 from inference.control.commands import ControlEntry, Withdrawal, encode, version_of
 from inference.policy.policy import Policy
 from inference.serving.feature_compatibility import check_feature_compatibility
-from inference.shadow.shadow_book import SHADOW, ShadowBook, ShadowCommand, shadow_key
+from inference.shadow.shadow_book import SHADOW, ShadowCommand, shadow_key
 from streams.base.clock import now_ms
-from streams.kafka.records.control_topic import ControlReader
 from streams.kafka.rights.acls import Process, acls_of
 from streams.kafka.rights.permission_check import named_denials
 from streams.transactions.control_writer import ControlWriter
@@ -20,6 +18,7 @@ from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
 from weir.commands.models.promote import ByOption, NoteOption
 from weir.commands.models.rooms import author_who_may, said
+from weir.commands.services.shadow_compare import candidates_of, compare
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
 from weir.services.build_shadow import build_shadow, ensure_shadow_topics
@@ -28,6 +27,8 @@ from weir.services.service import MetricsPortOption, Service, Start, Work, run_s
 from weir.services.wiring import admitted, command_keys, open_registry, rights_of, usage
 
 shadow = typer.Typer(invoke_without_command=True)
+
+shadow.command()(compare)
 
 NameArgument = Annotated[str, typer.Argument(help="The candidate's name.", show_default=False)]
 
@@ -106,7 +107,7 @@ def remove(
 ) -> None:
     """Let a candidate be tried no more. What it has said stays on the topic."""
     settings = load_settings(config)
-    if name not in (there := _book(settings).commands):
+    if name not in (there := candidates_of(settings)):
         raise SettingsError(
             f"there is no candidate {name!r}: `weir shadow status` lists them "
             f"({', '.join(sorted(there)) or 'none now'})"
@@ -124,7 +125,7 @@ def remove(
 @shadow.command()
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show which candidates are tried, since when, and who said so."""
-    commands = _book(load_settings(config)).commands
+    commands = candidates_of(load_settings(config))
     if as_json:
         print_json({name: each.model_dump(mode="json") for name, each in sorted(commands.items())})
         return
@@ -132,18 +133,6 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     for name, each in sorted(commands.items()):
         table.add_row(name, str(each.model), moment(each.at, "s"), each.by, each.note)
     stdout.print(table if commands else "no candidate is tried: `weir shadow add` names one")
-
-
-def _book(settings: Settings) -> ShadowBook:
-    rights = acls_of(Process.VIEWER, usage(settings))
-    kafka, _ = admitted(settings, lambda _: rights)
-    book = ShadowBook(command_keys(settings))
-    with (
-        named_denials(kafka, rights),
-        closing(ControlReader(kafka, settings.topics.control)) as reader,
-    ):
-        reader.read_to_end(book.hear)
-    return book
 
 
 def _give(settings: Settings, name: str, command: ControlEntry) -> None:

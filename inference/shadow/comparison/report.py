@@ -1,0 +1,80 @@
+"""A comparison, for programs."""
+
+import math
+from typing import Any
+
+from inference.policy.policy import DECISIONS
+from inference.shadow.comparison.comparison import Comparison, CostVerdict
+from inference.shadow.comparison.evidence import ClassEvidence
+from inference.shadow.statistics import mcnemar
+from inference.shadow.statistics.similarity import flips_at_rate, rank_correlations
+
+_MATCHED_RATES = (0.001, 0.005, 0.01, 0.05)
+
+
+def as_dict(compared: Comparison) -> dict[str, Any]:
+    """For programs, such as `weir shadow compare --json`."""
+    between, similarity, mature = compared.read.between, compared.similarity, compared.mature
+    scores = similarity.score_counts
+    scored = int(scores.sum())
+    spearman, kendall = rank_correlations(scores) if scored else (math.nan, math.nan)
+    both = (("review", similarity.flips(1)), ("decline", similarity.flips(2)))
+    precision, auc = compared.average_precision, compared.auc
+    return {
+        "verdict": compared.verdict.value,
+        **between._asdict(),
+        "events": len(compared.read.pairs),
+        "left_out": compared.read.left_out,
+        "shed": round(compared.read.shed),
+        "decisions": _table(similarity.decision_counts.tolist()),
+        "amounts": _table(similarity.decision_amounts.tolist()),
+        "flips": {
+            name: dict(zip(("champion_only", "candidate_only"), pair, strict=True))
+            for name, pair in both
+        },
+        "flips_at_rate": [vars(flips_at_rate(scores, rate)) for rate in _MATCHED_RATES if scored],
+        "not_scored": similarity.not_scored,
+        "spearman": spearman,
+        "kendall": kendall,
+        "mature": len(mature.rows),
+        "waiting": mature.waiting,
+        "watermark": mature.watermark,
+        "unlabelled": mature.unlabelled,
+        "corrected": mature.corrected,
+        "recall": _class_dict(compared.frauds),
+        "friction": _class_dict(compared.legitimate),
+        "cost": None if compared.cost is None else _cost_dict(compared.cost),
+        "average_precision": None if precision is None else vars(precision),
+        "auc": None if auc is None else vars(auc),
+    }
+
+
+def _table(values: list[list[Any]]) -> dict[str, dict[str, Any]]:
+    """Champion's decision to candidate's."""
+    return {
+        first: dict(zip(DECISIONS, row, strict=True))
+        for first, row in zip(DECISIONS, values, strict=True)
+    }
+
+
+def _class_dict(found: ClassEvidence) -> dict[str, Any]:
+    low, high = mcnemar.win_rate_interval(found.only_candidate, found.only_champion, 0.05)
+    return {
+        "events": found.events,
+        "champion": found.champion_right / found.events if found.events else None,
+        "candidate": found.candidate_right / found.events if found.events else None,
+        "only_champion_right": found.only_champion,
+        "only_candidate_right": found.only_candidate,
+        "log_better": float(mcnemar.log_e_better(found.only_candidate, found.only_champion)),
+        "log_worse": float(mcnemar.log_e_better(found.only_champion, found.only_candidate)),
+        "win_rate_interval": [float(low), float(high)],
+    }
+
+
+def _cost_dict(found: CostVerdict) -> dict[str, Any]:
+    return {
+        **{name: value for name, value in vars(found).items() if name not in ("costs", "needed")},
+        "verdict": found.verdict.value,
+        "costs": found.costs.model_dump(mode="json"),
+        "labels_needed": vars(found.needed),
+    }

@@ -1,0 +1,45 @@
+"""The ``[comparison]`` section, and what decisions cost."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from streams.base.section import Duration, Name, Section
+
+
+class CostSettings(Section):
+    """The ``[comparison.costs]`` section, in the currency of amounts.
+
+    Attributes:
+        amount: the field of the event that says what is at stake; `feature_log.include` has to name
+            it.
+        cap: the most that a missed fraud counts for: the worst case bounds the evidence. The
+            99.5 % quantile of amounts is a good choice.
+        friction: what a declined legitimate event costs.
+        review: what looking at an event costs.
+        margin: by how much more per event a candidate may cost and still be no worse.
+    """
+
+    amount: Name = "amount"
+    cap: float = Field(gt=0, allow_inf_nan=False)
+    friction: float = Field(gt=0, allow_inf_nan=False)
+    review: float = Field(gt=0, allow_inf_nan=False)
+    margin: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+
+class ComparisonSettings(Section):
+    """The ``[comparison]`` section: what it takes to say that a candidate is better.
+
+    Attributes:
+        maturity: the age at which an event counts, with the label that is known by then; None for
+            `labels.delay`. Labels that come early say nothing of those that come late.
+        unlabelled: what an event without a label is once it is mature: ``legitimate``, where only
+            frauds are reported, or ``left_out``, where both are.
+        alpha: the share of false verdicts, over all looks and all candidates together.
+        costs: what the verdict is about; None for none.
+    """
+
+    maturity: Duration | None = None
+    unlabelled: Literal["legitimate", "left_out"] = "legitimate"
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    costs: CostSettings | None = None

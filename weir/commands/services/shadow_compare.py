@@ -1,0 +1,173 @@
+"""`weir shadow compare`: a candidate beside the champion, as it stands now."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from inference.shadow.comparison.comparison import Comparison, CostVerdict, Verdict
+from inference.shadow.comparison.comparison import compare as compare_pairs
+from inference.shadow.comparison.maturity import read_labels
+from inference.shadow.comparison.pairs import read_pairs
+from inference.shadow.comparison.report import as_dict
+from inference.shadow.shadow_book import ShadowBook, ShadowCommand
+from streams.base.section import format_duration
+from streams.kafka.records.control_topic import ControlReader
+from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.permission_check import named_denials
+from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
+from weir.cli.dates import moment
+from weir.config.errors import SettingsError
+from weir.config.settings import Settings, load_settings
+from weir.services.wiring import admitted, command_keys, usage
+
+_SEED = 14
+_WORDS = {
+    Verdict.BETTER: "the candidate costs less",
+    Verdict.WORSE: "the candidate costs more",
+    Verdict.NO_WORSE: "the candidate costs no more than the margin more",
+    Verdict.INCONCLUSIVE: "inconclusive: that is no pass",
+    Verdict.NO_COSTS: "none: [comparison.costs] says nothing of what decisions cost",
+}
+
+
+def compare(
+    name: Annotated[str, typer.Argument(help="The candidate's name.", show_default=False)],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    no_progress: QuietOption = False,
+) -> None:
+    """Compare a candidate with the champion: how alike they are, who is right, what it costs.
+
+    Reads all that both have said, and the labels. An event counts once it is as old as
+    comparison.maturity, by the label that was known then. What is said holds however often one
+    looks: of all candidates tried against a champion, the share of comparison.alpha at most is
+    called better, or worse, and is not.
+    """
+    settings = load_settings(config)
+    compared = _compared(settings, name, show=not (as_json or no_progress))
+    if as_json:
+        print_json({"candidate": name, **as_dict(compared)})
+        return
+    _print(name, compared, settings)
+
+
+def candidates_of(settings: Settings) -> Mapping[str, ShadowCommand]:
+    """The candidates that stand on the control topic.
+
+    Raises:
+        AuthorizationError, KafkaException: the cluster does not let us look, or failed.
+    """
+    rights = acls_of(Process.VIEWER, usage(settings))
+    kafka, _ = admitted(settings, lambda _: rights)
+    book = ShadowBook(command_keys(settings))
+    with (
+        named_denials(kafka, rights),
+        closing(ControlReader(kafka, settings.topics.control)) as reader,
+    ):
+        reader.read_to_end(book.hear)
+    return book.commands
+
+
+def _compared(settings: Settings, name: str, *, show: bool) -> Comparison:
+    commands = candidates_of(settings)
+    if name not in commands:
+        raise SettingsError(
+            f"there is no candidate {name!r}: `weir shadow status` lists them "
+            f"({', '.join(sorted(commands)) or 'none now'})"
+        )
+    rights = acls_of(Process.COMPARISON, usage(settings))
+    kafka, _ = admitted(settings, lambda _: rights)
+    topics, costs = settings.topics, settings.comparison.costs
+    with named_denials(kafka, rights):
+        with progress_bar("reading shadow scores", show) as step:
+            amount = costs.amount if costs is not None else None
+            read = read_pairs(kafka, topics.shadow_scores, name, amount, step)
+        with progress_bar("reading labels", show) as step:
+            labels = read_labels(kafka, topics.labels, step)
+    order = sorted(commands, key=lambda each: (commands[each].at, each))
+    return compare_pairs(
+        read,
+        labels,
+        settings.comparison,
+        maturity_ms=_maturity(settings),
+        place=order.index(name) + 1,
+        generator=np.random.default_rng(_SEED),
+    )
+
+
+def _maturity(settings: Settings) -> int:
+    said = settings.comparison.maturity
+    return settings.labels.delay if said is None else said
+
+
+def _print(name: str, compared: Comparison, settings: Settings) -> None:
+    told, mature = as_dict(compared), compared.mature
+    stdout.print(
+        f"candidate {name}: model {told['candidate']} beside champion {told['champion']}, policy "
+        f"{told['policy']}",
+        soft_wrap=True,
+    )
+    left_out = ", ".join(f"{count:,} {why}" for why, count in told["left_out"].items())
+    reached = "none" if mature.watermark is None else moment(mature.watermark, "s")
+    stdout.print(
+        f"{told['events']:,} events{f' ({left_out} left out)' if left_out else ''}; "
+        f"{told['mature']:,} are {format_duration(_maturity(settings))} old or more by event time "
+        f"{reached} UTC, {told['unlabelled']:,} of these without a label; {told['waiting']:,} wait",
+        soft_wrap=True,
+    )
+    stdout.print(_decisions(told))
+    stdout.print(_figures(told))
+    if compared.cost is not None:
+        stdout.print(_costs(compared.cost))
+    stdout.print(f"verdict: {_WORDS[compared.verdict]}")
+
+
+def _decisions(told: dict[str, Any]) -> Table:
+    table = Table("champion \\ candidate", *told["decisions"], title="decisions")
+    for first, row in told["decisions"].items():
+        amounts = told["amounts"][first]
+        table.add_row(
+            first, *(f"{count:,} ({amounts[second]:,.0f})" for second, count in row.items())
+        )
+    return table
+
+
+def _figures(told: dict[str, Any]) -> Table:
+    table = Table("figure", "champion", "candidate", "difference, at all looks")
+    for label, found in (("recall", told["recall"]), ("legitimate approved", told["friction"])):
+        pair = [found["champion"], found["candidate"]]
+        only = f"{found['only_champion_right']:,} : {found['only_candidate_right']:,} right alone"
+        table.add_row(label, *("-" if each is None else f"{each:.4f}" for each in pair), only)
+    for label in ("average_precision", "auc"):
+        curve = told[label]
+        if curve is not None:
+            table.add_row(
+                label.replace("_", " "),
+                f"{curve['champion']:.4f}",
+                f"{curve['candidate']:.4f}",
+                _interval(curve["interval"], 4),
+            )
+    table.add_row("rank correlation of scores", "", f"{told['spearman']:.4f}", "")
+    return table
+
+
+def _costs(cost: CostVerdict) -> Table:
+    table = Table("cost", "", title=f"per event, a missed fraud at most {cost.costs.cap:,.0f}")
+    table.add_row("saved by the candidate", f"{cost.mean:.4f}, {_interval(cost.interval, 4)}")
+    table.add_row("events with other decisions", f"{cost.discordant:,} of {cost.events:,}")
+    bound = np.log(1 / cost.alpha)
+    for label, found in (("costs less", cost.log_better), ("costs more", cost.log_worse)):
+        table.add_row(f"evidence that it {label}", f"{found:.2f}, enough from {bound:.2f} on")
+    needed = cost.needed.labels
+    table.add_row("labels still needed", "not in sight" if needed is None else f"about {needed:,}")
+    return table
+
+
+def _interval(found: tuple[float, float] | None, digits: int) -> str:
+    if found is None:
+        return "too little for an interval yet"
+    return f"{found[0]:.{digits}f} to {found[1]:.{digits}f}"
