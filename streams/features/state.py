@@ -27,6 +27,8 @@ from streams.features.limit_warnings import LimitWarnings
 from streams.features.plan import FeaturePlan
 from streams.features.window_settings import WindowSettings
 
+_TOO_SMALL = "Features that look back on them are too small"
+
 
 def _is_text(plan: FeaturePlan, field: str) -> bool:
     return plan.contract.fields[field].type == "string"
@@ -82,10 +84,12 @@ class FeatureState:
             event_hashes = label_hashes = np.empty(0, np.int64)
         for entity in self._entities:
             entity.update(batch, event_hashes, labels, label_hashes, rows)
-        most = self._settings
-        look = self._warnings.look
-        look("max_entities", most.max_entities, "entities", self.ousted_entities)
-        look("max_waiting_labels", most.max_waiting_labels, "labels", self.dropped_labels)
+        for setting, what, forgotten in (
+            ("max_entities", "entities", self.ousted_entities),
+            ("max_waiting_labels", "labels", self.dropped_labels),
+        ):
+            most = getattr(self._settings, setting)
+            self._warnings.look(f"windows.{setting}", most, what, forgotten, _TOO_SMALL)
         return rows
 
     def warm_up(self) -> None:
