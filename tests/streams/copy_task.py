@@ -14,6 +14,7 @@ class Copy:
 
     ready = True
     stage = "copy"
+    reads_on = False
     stateful = None
     waiting = 0
     states: tuple[FeatureState, ...] = ()

@@ -16,9 +16,12 @@ class StageTask(Protocol):
 
     Attributes:
         stage: what the time is spent on that it takes; None: it tells of that by itself.
+        reads_on: whether its partition has to be read on however much is queued, since what that
+            waits for stands behind it: events of slower sources, features of events.
     """
 
     stage: str | None
+    reads_on: bool
 
     def begin(self, position: StagePosition | None) -> None:
         """Forget everything, and go on where this was committed; None for nowhere yet.

@@ -22,6 +22,7 @@ class EntityTask:
     """
 
     stage: str | None = "entity"
+    reads_on = True
 
     def __init__(self, stage: EntityStage, source_ends: SourceEnds) -> None:
         self._stage = stage

@@ -32,6 +32,7 @@ class JoinTask:
     """
 
     stage: str | None = None
+    reads_on = True
 
     def __init__(
         self,

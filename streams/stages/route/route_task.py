@@ -30,6 +30,7 @@ class RouteTask:
     """
 
     stage: str | None = "route"
+    reads_on = False
 
     def __init__(
         self, router: EventRouter | LabelRouter, clock: Callable[[], float] = monotonic

@@ -45,6 +45,11 @@ class OwnTasks:
         """How many records are queued."""
         return sum(task.waiting for task in self.by_place.values())
 
+    @property
+    def queued(self) -> Mapping[PartitionId, int]:
+        """How many records are queued of each partition that need not be read on."""
+        return {place: task.waiting for place, task in self.by_place.items() if not task.reads_on}
+
     def next_offsets(self) -> Mapping[PartitionId, int]:
         """Of the first record of each partition that was not fed."""
         return {place: task.next_offset for place, task in self.by_place.items()}
