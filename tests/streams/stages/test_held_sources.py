@@ -1,4 +1,4 @@
-"""A staged worker reads no more of its sources than it may keep, while their records have to wait."""
+"""A staged worker reads its sources no further than it may while their records have to wait."""
 
 import threading
 import uuid
