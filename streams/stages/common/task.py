@@ -16,12 +16,9 @@ class StageTask(Protocol):
 
     Attributes:
         stage: what the time is spent on that it takes; None: it tells of that by itself.
-        reads_on: whether its partition has to be read on however much is queued, since what that
-            waits for stands behind it: events of slower sources, features of events.
     """
 
     stage: str | None
-    reads_on: bool
 
     def begin(self, position: StagePosition | None) -> None:
         """Forget everything, and go on where this was committed; None for nowhere yet.
@@ -37,6 +34,13 @@ class StageTask(Protocol):
     @property
     def waiting(self) -> int:
         """How many records are queued."""
+
+    @property
+    def oldest(self) -> int | None:
+        """Merge time of the first row that is queued; None if none is, or it waits for no other."""
+
+    def most_queued(self, is_event: bool) -> int:
+        """How many rows of one source of events, or of labels, wait for others, where most do."""
 
     @property
     def ready(self) -> bool:

@@ -22,7 +22,6 @@ class EntityTask:
     """
 
     stage: str | None = "entity"
-    reads_on = True
 
     def __init__(self, stage: EntityStage, source_ends: SourceEnds) -> None:
         self._stage = stage
@@ -41,6 +40,15 @@ class EntityTask:
     def waiting(self) -> int:
         """See `StageTask`."""
         return self._stage.waiting
+
+    @property
+    def oldest(self) -> int | None:
+        """See `StageTask`."""
+        return self._stage.oldest
+
+    def most_queued(self, is_event: bool) -> int:
+        """See `StageTask`."""
+        return self._stage.most_queued(is_event)
 
     @property
     def ready(self) -> bool:

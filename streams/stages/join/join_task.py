@@ -32,7 +32,6 @@ class JoinTask:
     """
 
     stage: str | None = None
-    reads_on = True
 
     def __init__(
         self,
@@ -60,6 +59,15 @@ class JoinTask:
     def waiting(self) -> int:
         """See `StageTask`."""
         return self._joiner.waiting
+
+    @property
+    def oldest(self) -> int | None:
+        """See `StageTask`."""
+        return self._joiner.oldest
+
+    def most_queued(self, is_event: bool) -> int:
+        """See `StageTask`."""
+        return self._joiner.waiting if is_event else 0
 
     @property
     def ready(self) -> bool:
