@@ -149,7 +149,7 @@ class RouteTask:
         if not self.ready:
             return None
         now = self._clock()
-        if self._held:
+        if self._held and self._read:
             return self._word(now)
         at_end = self._end is not None and now >= self._word_at
         if now < self._held_until or not (self._read or at_end):

@@ -30,7 +30,7 @@ from streams.stages.worker.passed_batches import PassedBatches
 
 WINDOWS = WindowSettings(allowed_lateness="1s")
 PATIENCE = AlignmentSettings(max_idle="1s", max_hold="3s", live_within="1s")
-ROUND_S = 0.25
+ROUND_S = 0.05
 
 
 class End(SourceRecord):
@@ -118,7 +118,10 @@ class Workers:
         for place, task in worker.by_place.items():
             log, first = self.logs.get(place, []), task.next_offset
             if worker.queued.get(place, 0) < self.limit:  # as a consumer that is not paused
-                batch = log[first : first + self.batch]
+                few = (
+                    self.batch if place in self.sources else 20 * self.batch
+                )  # words, most of them
+                batch = log[first : first + few]
                 messages: list[Any] = [
                     SourceRecord((*place, first + i), raw, START) for i, raw in enumerate(batch)
                 ]
