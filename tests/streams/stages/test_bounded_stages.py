@@ -190,7 +190,7 @@ def long_sources(rng: np.random.Generator, count: int) -> Sources:
 
 
 def test_what_a_stage_cannot_keep_up_with_is_not_routed() -> None:
-    """Two partitions of an entity are to take what four of the events bring."""
+    """One partition of an entity is to take what four of the events bring."""
     rng = np.random.default_rng(1)
     sources = long_sources(rng, 3_000)
     world = Workers(plan_of(TABLES[:3]), sources, rng, workers=1, limit=200, batch=50, targets=1)
