@@ -83,10 +83,10 @@ def test_a_source_is_held_back_while_a_schema_is_missing(
         return [row.offset for value in values for row in codec.decode(open_message(value)[1])[1]]
 
     try:
-        wait_for(lambda: task.waiting >= QUEUED)
+        wait_for(lambda: len(routed()) == 70 and task.waiting > QUEUED // 2)
         rounds = task.asked
         wait_for(lambda: task.asked >= rounds + EVENTS // BATCH)
-        assert task.waiting < QUEUED + BATCH
+        assert QUEUED // 2 < task.waiting < QUEUED + BATCH
         assert routed() == list(range(70))
         registry.missing = None
         wait_for(lambda: len(routed()) >= EVENTS)
