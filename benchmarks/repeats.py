@@ -20,6 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
 from benchmarks.scorer import CORES, broker_apart, prepare, publish, run_scorer
+from streams.features.hashing import Secret
 from streams.features.recent_ids import RecentIds
 from streams.files.event_file import open_events
 from weir.config.settings import Settings, load_settings
@@ -33,7 +34,7 @@ _WEEKS = 10 * 7 * 86_400_000
 
 def measure_ids(ids: int, texts: bool) -> dict[str, float]:
     """Bytes an id at most and in the end, and CPU time of an event while ids come and go."""
-    recent = RecentIds(ids - 1, texts=texts)
+    recent = RecentIds(ids - 1, 2 * ids, Secret.new(), texts=texts)
     recent.take_in(["a"] if texts else [-1], np.zeros(1, np.int64), np.zeros(1, np.int64))
     most = 0.0
     spent = []

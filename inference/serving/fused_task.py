@@ -76,7 +76,7 @@ class Scorer:
         """Forget the oldest mark."""
         self._state.commit()
         if self._repeats is not None:
-            self._repeats.commit()
+            self._metrics.forgotten_ids.inc(self._repeats.commit())
 
     def rollback(self) -> None:
         """Go back to the oldest mark; the ids follow when the intake is told where it goes on."""

@@ -120,6 +120,11 @@ class ScorerMetrics:
             "Events left out: their id came before (event.deduplicate)",
             registry=registry,
         )
+        self.forgotten_ids = Counter(
+            "weir_forgotten_event_ids",
+            "Event ids forgotten too soon: there were more than event.max_remembered_ids",
+            registry=registry,
+        )
         self.fallbacks = Counter(
             "weir_fallbacks",
             "Events that the policy's fallback answered, by reason",

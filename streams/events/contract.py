@@ -59,6 +59,7 @@ class EventContract(Section):
 
     An event whose id came before in its partition, up to ``deduplicate`` of event time ago, is a
     repeat: neither answered nor taken into windows. Without it every record is an event of its own.
+    Of each partition the latest ``max_remembered_ids`` ids are remembered.
     """
 
     id: str
@@ -70,6 +71,8 @@ class EventContract(Section):
     max_future: Duration = 300_000
     max_bytes: int = PydanticField(default=1_000_000, ge=1)
     deduplicate: Duration | None = None
+    # Ids are numbered in 32 bits, half of which the ring that holds them may take.
+    max_remembered_ids: int = PydanticField(default=100_000_000, ge=1, le=1_500_000_000)
     fields: dict[str, Field] = PydanticField(min_length=1)
 
     @field_validator("fields")

@@ -1,4 +1,4 @@
-"""A line in the log, once in a while, where windows forget because there is too much."""
+"""A line in the log, once in a while, where something is forgotten because there is too much."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -16,13 +16,16 @@ class LimitWarnings:
         self._clock_s = clock_s
         self._said: dict[str, tuple[int, float]] = {}
 
-    def look(self, setting: str, most: int, what: str, forgotten: Mapping[str, int]) -> None:
+    def look(
+        self, setting: str, most: int, what: str, forgotten: Mapping[str, int], effect: str
+    ) -> None:
         """Warn if more was forgotten than when this was last said.
 
         Args:
             setting, most: the limit.
             what: is forgotten.
-            forgotten: how many so far, by entity.
+            forgotten: how many so far, by entity or the like.
+            effect: what comes of it, a sentence without its full stop.
         """
         total = sum(forgotten.values())
         before, said_at = self._said.get(setting, (0, -_SECONDS_BETWEEN))
@@ -31,11 +34,11 @@ class LimitWarnings:
         elif total > before and self._clock_s() - said_at >= _SECONDS_BETWEEN:
             self._said[setting] = (total, self._clock_s())
             logger.warning(
-                "%s were forgotten, since there are more than windows.%s (%d): %s so far. Features "
-                "that look back on them are too small. Set it higher if memory allows, and see "
-                "who sends so many",
+                "%s were forgotten, since there are more than %s (%d): %s so far. %s. Set it "
+                "higher if memory allows, and see who sends so many",
                 what,
                 setting,
                 most,
                 ", ".join(f"{count} of {name}" for name, count in forgotten.items() if count),
+                effect,
             )

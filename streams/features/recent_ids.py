@@ -30,18 +30,19 @@ class RecentIds:
 
     Time is the partition's clock: the latest event time among the events that were no repeats. An
     id is a repeat while the clock, moved on by the event at hand, is no more than `within_ms` ahead
-    of what it said when the id came. So what is a repeat is a function of the partition's events in
-    their order alone. A repeat changes nothing.
+    of what it said when the id came, and the id is among the latest `most`. So what is a repeat is
+    a function of the partition's events in their order alone. A repeat changes nothing.
 
     An int id takes 22 to 26 bytes, a text one 31 to 35: see `kernels.recent_ids`.
 
     Args:
+        most: how many ids are remembered.
         texts: ids are strings.
         secret: that of the state which this is a part of.
     """
 
-    def __init__(self, within_ms: int, secret: Secret, *, texts: bool) -> None:
-        self._within = within_ms
+    def __init__(self, within_ms: int, most: int, secret: Secret, *, texts: bool) -> None:
+        self._limits = within_ms, most
         self._secret = secret
         self._texts = texts
         self._ring = self._new_ring(_FIRST)
@@ -76,7 +77,7 @@ class RecentIds:
         take_in(
             words,
             times,
-            self._within,
+            self._limits,
             self._bounds,
             *self._ring,
             self._table,
@@ -92,16 +93,21 @@ class RecentIds:
         if count < self._open.size:
             tail = self._settled + count
             secret = self._secret.words
-            go_back(tail, self._within, self._bounds, *self._ring, self._table, secret)
+            go_back(tail, self._limits, self._bounds, *self._ring, self._table, secret)
             self._open = self._open[:count]
 
-    def settle(self, offset: int) -> None:
-        """Nobody goes back to what is before `offset`."""
+    def settle(self, offset: int) -> int:
+        """Nobody goes back to what is before `offset`.
+
+        Returns:
+            How many ids these events have displaced that would still count if there was room.
+        """
         count = int(np.searchsorted(self._open, offset))
-        if count:
-            self._settled += count
-            self._open = self._open[count:].copy()
-            release(self._settled, self._within, self._bounds, self._ring[1])
+        if not count:
+            return 0
+        since, self._settled = self._settled, self._settled + count
+        self._open = self._open[count:].copy()
+        return int(release(since, self._settled, self._limits, self._bounds, self._ring[1]))
 
     def dump(self) -> list[NDArray[np.int64]]:
         """What is settled: ids and clocks before the ring's end, then those behind it, as views."""
@@ -114,10 +120,16 @@ class RecentIds:
 
     @classmethod
     def load(
-        cls, within_ms: int, secret: Secret, keys: NDArray[np.int64], clocks: NDArray[np.int64]
+        cls,
+        within_ms: int,
+        most: int,
+        secret: Secret,
+        keys: NDArray[np.int64],
+        clocks: NDArray[np.int64],
     ) -> Self:
-        """What was dumped under this secret, each in one piece; the arrays are copied."""
-        loaded = cls(within_ms, secret, texts=keys.shape[1] > 1)
+        """What was dumped under this secret, each in one piece; the latest `most` are copied."""
+        loaded = cls(within_ms, most, secret, texts=keys.shape[1] > 1)
+        keys, clocks = keys[-most:], clocks[-most:]
         loaded._reserve(len(clocks))
         for target, source in zip(loaded._ring, (keys, clocks), strict=True):
             target[: len(source)] = source

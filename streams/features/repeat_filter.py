@@ -11,6 +11,7 @@ from streams.base.section import format_duration
 from streams.events.contract import EventContract
 from streams.features.dump_format import Buffer, CorruptStateError, DumpMismatchError, view
 from streams.features.hashing import Secret
+from streams.features.limit_warnings import LimitWarnings
 from streams.features.recent_ids import RecentIds
 
 _LAYOUT = 2
@@ -38,16 +39,21 @@ class RepeatFilter:
     """The recent event ids of each events partition.
 
     Each partition is a matter of its own, since state is cut along them in the staged topology:
-    the same id in two partitions is two events.
+    the same id in two partitions is two events, and `most` ids of each are remembered.
 
     What is read is ahead of what is taken, and that of what is committed. So a reader goes back
     (`go_back`) when it reads again; `savepoint` and `commit` say what need not come back.
     """
 
-    def __init__(self, within_ms: int, *, texts: bool, secret: Secret | None = None) -> None:
+    def __init__(
+        self, within_ms: int, most: int, *, texts: bool, secret: Secret | None = None
+    ) -> None:
         self._within = within_ms
+        self._most = most
         self._secret = secret or Secret.new()
         self._texts = texts
+        self._forgotten: dict[str, int] = {}
+        self._warnings = LimitWarnings()
         self.reset()
 
     @classmethod
@@ -55,7 +61,8 @@ class RepeatFilter:
         """The filter that a contract asks for, None if it asks for none."""
         if contract.deduplicate is None:
             return None
-        return cls(contract.deduplicate, texts=contract.fields[contract.id].type == "string")
+        texts = contract.fields[contract.id].type == "string"
+        return cls(contract.deduplicate, contract.max_remembered_ids, texts=texts)
 
     def __len__(self) -> int:
         return sum(map(len, self._ids.values()))
@@ -79,7 +86,7 @@ class RepeatFilter:
     def warm_up(self) -> None:
         """Compile what is used, which takes seconds on a new machine."""
         ids: list[Any] = ["1", "2"] if self._texts else [1, 2]
-        other = type(self)(self._within, texts=self._texts)
+        other = type(self)(self._within, self._most, texts=self._texts)
         at = np.arange(2)
         other.take_in(0, ids, at, at)
         other.go_back(0, 1)
@@ -93,7 +100,9 @@ class RepeatFilter:
     ) -> NDArray[np.bool_]:
         """Which of n events of a partition are no repeats; see `RecentIds.take_in`."""
         if partition not in self._ids:
-            self._ids[partition] = RecentIds(self._within, self._secret, texts=self._texts)
+            self._ids[partition] = RecentIds(
+                self._within, self._most, self._secret, texts=self._texts
+            )
         return self._ids[partition].take_in(ids, times, offsets)
 
     def go_back(self, partition: int, offset: int) -> None:
@@ -102,10 +111,21 @@ class RepeatFilter:
             self._ids[partition].go_back(offset)
         self._taken[partition] = offset
 
-    def settle(self, partition: int, offset: int) -> None:
-        """What lies before the offset is committed."""
-        if partition in self._ids:
-            self._ids[partition].settle(offset)
+    def settle(self, partition: int, offset: int) -> int:
+        """What lies before the offset is committed; see `RecentIds.settle`."""
+        ids = self._ids.get(partition)
+        displaced = ids.settle(offset) if ids is not None else 0
+        if displaced:
+            name = f"partition {partition}"
+            self._forgotten[name] = self._forgotten.get(name, 0) + displaced
+            self._warnings.look(
+                "event.max_remembered_ids",
+                self._most,
+                "event ids",
+                self._forgotten,
+                "An event with one of them is answered again",
+            )
+        return displaced
 
     def note_taken(self, partition: int, offset: int) -> None:
         """What lies before the offset was taken from what was read, to be committed."""
@@ -120,10 +140,9 @@ class RepeatFilter:
         """The next `commit` is of what was taken so far."""
         self._savepoints.append(dict(self._taken))
 
-    def commit(self) -> None:
-        """What the oldest savepoint is of is committed."""
-        for partition, offset in self._savepoints.pop(0).items():
-            self.settle(partition, offset)
+    def commit(self) -> int:
+        """What the oldest savepoint is of is committed; see `RecentIds.settle`."""
+        return sum(self.settle(*each) for each in self._savepoints.pop(0).items())
 
     def rollback(self) -> None:
         """No savepoint will be committed; whoever reads again says from where."""
@@ -144,6 +163,8 @@ class RepeatFilter:
 
     def load(self, buffers: Sequence[Buffer]) -> Sequence[Buffer]:
         """Take up what was dumped, and return the buffers behind it.
+
+        Of more ids than are remembered now, the oldest are forgotten.
 
         Raises:
             DumpMismatchError: nothing was dumped here, or with another setting.
@@ -169,6 +190,7 @@ class RepeatFilter:
             keys, clocks, more_keys, more_clocks = arrays[4 * number : 4 * number + 4]
             self._ids[partition] = RecentIds.load(
                 self._within,
+                self._most,
                 self._secret,
                 np.concatenate([keys, more_keys]).reshape(-1, words),
                 np.concatenate([clocks, more_clocks]),

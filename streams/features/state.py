@@ -28,6 +28,8 @@ from streams.features.limit_warnings import LimitWarnings
 from streams.features.plan import FeaturePlan
 from streams.features.window_settings import WindowSettings
 
+_TOO_SMALL = "Features that look back on them are too small"
+
 
 def _is_text(plan: FeaturePlan, field: str) -> bool:
     return plan.contract.fields[field].type == "string"
@@ -90,10 +92,12 @@ class FeatureState:
         for entity in self._entities:
             cuts = self._erasures.of(entity.plan.entity)
             entity.update(batch, event_hashes, labels, label_hashes, rows, cuts)
-        most = self._settings
-        look = self._warnings.look
-        look("max_entities", most.max_entities, "entities", self.ousted_entities)
-        look("max_waiting_labels", most.max_waiting_labels, "labels", self.dropped_labels)
+        for setting, what, forgotten in (
+            ("max_entities", "entities", self.ousted_entities),
+            ("max_waiting_labels", "labels", self.dropped_labels),
+        ):
+            most = getattr(self._settings, setting)
+            self._warnings.look(f"windows.{setting}", most, what, forgotten, _TOO_SMALL)
         return rows
 
     def warm_up(self) -> None:

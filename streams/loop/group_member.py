@@ -109,6 +109,7 @@ class GroupMember:
     def _read_no_more(self, places: PartitionIds) -> None:
         self._consumer.incremental_unassign([TopicPartition(*place) for place in places])
         self._reading -= set(places)
+        self._paused -= set(places)
 
     def close(self) -> None:
         """Leave the group."""
@@ -213,7 +214,6 @@ class GroupMember:
     def go_on_from(self, positions: Iterable[Position]) -> None:
         """Read on from these positions, all of them: what was read behind them is read again."""
         self.pause_all()
-        self._paused = set()
         for each in positions:
             self.begin(each.place, each.offset)
 

@@ -27,7 +27,8 @@ class LoopSettings(Section):
         max_wait: how long a record waits for others to share its transaction, where there are
             fewer than `max_batch`: more events/s for the price of latency. By default none waits:
             what comes while a transaction is on its way shares the next.
-        max_queued: a partition with this many records waiting is read no further for a while.
+        max_queued: a partition with this many records waiting is read no further for a while; nor,
+            in ``staged``, is one of which as many rows wait between the stages.
         transaction_timeout: after this the cluster aborts a transaction that is still open.
         session_timeout: after this the group takes a silent member's partitions away.
     """

@@ -14,6 +14,7 @@ class Copy:
 
     ready = True
     stage = "copy"
+    oldest = None
     stateful = None
     waiting = 0
     states: tuple[FeatureState, ...] = ()
@@ -29,6 +30,9 @@ class Copy:
     def feed(self, messages: Sequence[Message]) -> None:
         self._queue += [each for each in messages if each.error() is None]
         self._end = max([each.offset() for each in messages if each.error()], default=self._end)
+
+    def most_queued(self, is_event: bool) -> int:
+        return 0
 
     def rest(self) -> Step | None:
         if self._queue or self._end <= max(self._said, self.next_offset):

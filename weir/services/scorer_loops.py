@@ -99,6 +99,7 @@ def staged_loop(
         check=answerer.check,
         count=metrics.count_routed,
         count_repeats=metrics.duplicates.inc,
+        count_forgotten=metrics.forgotten_ids.inc,
         now_ms=now_ms,
         tolerant=settings.snapshots.tolerant,
         erasures=erasures,

@@ -6,7 +6,8 @@ ring does not overwrite can be brought back. A table with open addressing holds 
 ids that count, each plus one, by which the ring is read: four bytes a place.
 
 Ids are numbered from 0. From `FLOOR` on the ring holds them, from `HEAD` on they count, and before
-`TAIL` they end.
+`TAIL` they end. `HEAD` follows from `TAIL` alone: those count that are recent enough by the clock
+and among the latest so many.
 """
 
 import numpy as np
@@ -60,14 +61,16 @@ def remove(table, secret, keys, number):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def take_in(ids, times, within, bounds, keys, clocks, table, secret, new):  # type: ignore[no-untyped-def]
+def take_in(ids, times, limits, bounds, keys, clocks, table, secret, new):  # type: ignore[no-untyped-def]
     """Tell new ids from repeats, one after another, and remember the new ones.
 
     Args:
         ids, times: of n events, shapes (n, words) and (n,); ring and table have room for them.
-        within: for how long by the partition's clock an id is remembered, to the millisecond.
+        limits: ``(within, most)``: for how long by the partition's clock an id is remembered, to
+            the millisecond, and how many are.
         new: set for each, shape (n,).
     """
+    within, most = limits
     capacity = keys.shape[0]
     head, tail = bounds[HEAD], bounds[TAIL]
     clock = clocks[(tail - 1) % capacity] if tail > bounds[FLOOR] else NEVER
@@ -81,8 +84,8 @@ def take_in(ids, times, within, bounds, keys, clocks, table, secret, new):  # ty
         if known >= 0 and clocks[known % capacity] >= oldest:
             new[row] = False
             continue
-        if head < tail and clocks[head % capacity] < oldest:
-            while head < tail and clocks[head % capacity] < oldest:
+        if head < tail and (tail - head >= most or clocks[head % capacity] < oldest):
+            while head < tail and (tail - head >= most or clocks[head % capacity] < oldest):
                 remove(table, secret, keys, head)
                 head += 1
             place = find(table, secret, keys, ids, row)
@@ -97,9 +100,10 @@ def take_in(ids, times, within, bounds, keys, clocks, table, secret, new):  # ty
 
 
 @kernel
-def go_back(tail, within, bounds, keys, clocks, table, secret):  # type: ignore[no-untyped-def]
+def go_back(tail, limits, bounds, keys, clocks, table, secret):  # type: ignore[no-untyped-def]
     """Forget the ids from `tail` on, and bring back what had been forgotten for these."""
-    capacity, floor = keys.shape[0], bounds[FLOOR]
+    within, most = limits
+    capacity, floor = keys.shape[0], max(bounds[FLOOR], tail - most)
     head = bounds[HEAD]
     for number in range(max(tail, head), bounds[TAIL]):
         remove(table, secret, keys, number)
@@ -113,14 +117,23 @@ def go_back(tail, within, bounds, keys, clocks, table, secret):  # type: ignore[
 
 
 @kernel
-def release(settled, within, bounds, clocks):  # type: ignore[no-untyped-def]
-    """Let the ring overwrite what does not count any more for whoever has come to `settled`."""
-    floor = bounds[FLOOR]
+def release(since, settled, limits, bounds, clocks):  # type: ignore[no-untyped-def]
+    """Let the ring overwrite what does not count any more for whoever has come to `settled`.
+
+    Returns:
+        How many from `since` on took the place of one that was recent enough to count.
+    """
+    within, most = limits
+    size, floor, displaced = clocks.size, bounds[FLOOR], 0
+    for number in range(max(since, floor + most), settled):
+        displaced += clocks[(number - most) % size] >= clocks[number % size] - within
     if settled > floor:
-        oldest = clocks[(settled - 1) % clocks.size] - within
-        while clocks[floor % clocks.size] < oldest:
+        floor = max(floor, settled - most)
+        oldest = clocks[(settled - 1) % size] - within
+        while clocks[floor % size] < oldest:
             floor += 1
         bounds[FLOOR] = floor
+    return displaced
 
 
 @kernel

@@ -36,6 +36,13 @@ class StageTask(Protocol):
         """How many records are queued."""
 
     @property
+    def oldest(self) -> int | None:
+        """Merge time of the first row that is queued; None if none is, or it waits for no other."""
+
+    def most_queued(self, is_event: bool) -> int:
+        """How many rows of one source of events, or of labels, wait for others, where most do."""
+
+    @property
     def ready(self) -> bool:
         """Whether the state is complete."""
 

@@ -130,11 +130,21 @@ class EntityStage:
         return max((queue.reached for queue in self._waiting.queues.values()), default=NO_TIME)
 
     @property
+    def oldest(self) -> int | None:
+        """Merge time of the first row that is queued, if one is."""
+        queues = self._waiting.queues.values()
+        return min((int(queue.merge_times[0]) for queue in queues if queue.items), default=None)
+
+    def most_queued(self, is_event: bool) -> int:
+        """How many rows of one source of events, or of labels, are queued, where most are."""
+        queues = self._waiting.queues.values()
+        return max((len(each.items) for each in queues if each.is_event == is_event), default=0)
+
+    @property
     def holds_history(self) -> bool:
         """Whether an event waits that is too old to go on without waiting for silent partitions."""
-        queues = self._waiting.queues.values()
-        merge_times = [int(queue.merge_times[0]) for queue in queues if queue.items]
-        return min(merge_times, default=_NEVER_LIVE) < self._now_ms() - self._live_within
+        oldest = self.oldest
+        return oldest is not None and oldest < self._now_ms() - self._live_within
 
     @property
     def position(self) -> StagePosition:

@@ -42,6 +42,15 @@ class EntityTask:
         return self._stage.waiting
 
     @property
+    def oldest(self) -> int | None:
+        """See `StageTask`."""
+        return self._stage.oldest
+
+    def most_queued(self, is_event: bool) -> int:
+        """See `StageTask`."""
+        return self._stage.most_queued(is_event)
+
+    @property
     def ready(self) -> bool:
         """See `StageTask`."""
         return self._stage.ready

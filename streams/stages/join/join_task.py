@@ -61,6 +61,15 @@ class JoinTask:
         return self._joiner.waiting
 
     @property
+    def oldest(self) -> int | None:
+        """See `StageTask`."""
+        return self._joiner.oldest
+
+    def most_queued(self, is_event: bool) -> int:
+        """See `StageTask`."""
+        return self._joiner.waiting if is_event else 0
+
+    @property
     def ready(self) -> bool:
         """See `StageTask`."""
         return self._joiner.ready

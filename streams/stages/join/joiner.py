@@ -123,6 +123,12 @@ class Joiner:
         return len(self._waiting)
 
     @property
+    def oldest(self) -> int | None:
+        """Merge time of the first event that is queued, if one is."""
+        first = self._waiting.first
+        return first.merge_time if first is not None else None
+
+    @property
     def state(self) -> FeatureState | None:
         """The windows of the key, if any feature reads them."""
         return self._state

@@ -48,6 +48,11 @@ class WaitingEvents:
         return len(self._rows)
 
     @property
+    def first(self) -> Any | None:
+        """The first event, as its router wrote it."""
+        return self._rows[0] if self._rows else None
+
+    @property
     def first_record(self) -> int | None:
         """Offset in the log of the first record with events that wait."""
         return self._records.first

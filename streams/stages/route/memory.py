@@ -97,10 +97,10 @@ class PartitionMemory:
         kept = np.flatnonzero(new)
         return replace(decoded, events=decoded.events.take(kept), positions=at[kept])
 
-    def commit(self, routed_to: int) -> None:
-        """What lies before an offset is committed."""
-        self._repeats.settle(self._partition, routed_to)
+    def commit(self, routed_to: int) -> int:
+        """What lies before an offset is committed; see `RecentIds.settle`."""
         self._settled = routed_to
+        return self._repeats.settle(self._partition, routed_to)
 
     def go_back(self, offset: int) -> None:
         """What lies behind it was not committed."""

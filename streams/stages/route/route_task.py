@@ -26,15 +26,18 @@ class RouteTask:
     """A partition of events or labels; with a memory it is a `StatefulStage` of its own.
 
     Attributes:
+        is_event: whether its source is of events.
         settled: what was committed last.
     """
 
     stage: str | None = "route"
+    oldest = None
 
     def __init__(
         self, router: EventRouter | LabelRouter, clock: Callable[[], float] = monotonic
     ) -> None:
         self._router = router
+        self.is_event = isinstance(router, EventRouter)
         self._memory = router.memory if isinstance(router, EventRouter) else None
         self._clock = clock
         self.begin(None)
@@ -52,6 +55,7 @@ class RouteTask:
         self._last: list[Message] = []
         self._end: int | None = None
         self._held_until = self._word_at = 0.0
+        self._held = False
 
     @property
     def stateful(self) -> StatefulStage | None:
@@ -108,6 +112,10 @@ class RouteTask:
         """See `StageTask`."""
         return len(self._read)
 
+    def most_queued(self, is_event: bool) -> int:
+        """See `StageTask`: what it has to route waits for nothing else."""
+        return 0
+
     @property
     def states(self) -> list[FeatureState]:
         """See `StageTask`: it keeps no windows."""
@@ -125,12 +133,24 @@ class RouteTask:
                 self._end = None
         self._remember()
 
+    def hold(self, oldest: int | None) -> None:
+        """Route nothing for now if that lies behind this merge time; None: go on.
+
+        Until then, word is given from time to time, so that nobody takes the source for silent.
+        """
+        held = oldest is not None and self._router.reached > oldest
+        if held and not self._held:
+            self._word_at = 0.0
+        self._held = held
+
     def take(self, limit: int) -> Step | None:
         """See `StageTask`; at the partition's end, word of it is given from time to time."""
         self._remember()
         if not self.ready:
             return None
         now = self._clock()
+        if self._held and self._read:
+            return self._word(now)
         at_end = self._end is not None and now >= self._word_at
         if now < self._held_until or not (self._read or at_end):
             return None
@@ -146,6 +166,16 @@ class RouteTask:
                 messages, end = messages[: error.position], None
         del self._read[: len(messages)]
         self._last = messages
+        self._taking = step.position if step is not None else self.settled
+        self._word_at = now + MARK_EVERY_MS / 1_000
+        return step
+
+    def _word(self, now: float) -> Step | None:
+        if now < self._word_at:
+            return None
+        self._router.tell_all_again()
+        step = self._router.route([])
+        self._last = []
         self._taking = step.position if step is not None else self.settled
         self._word_at = now + MARK_EVERY_MS / 1_000
         return step

@@ -39,6 +39,7 @@ class EventRouter(Router):
         targets: how many partitions the topic of each entity has, by entity.
         decoder: decodes events, where they are not plain JSON.
         count_repeats: told how many repeats were left out, once that is visible.
+        count_forgotten: told how many ids were forgotten for want of room, once that is visible.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class EventRouter(Router):
         count: CountRouted = count_nothing,
         decoder: Decoder | None = None,
         count_repeats: Callable[[int], None] = lambda _: None,
+        count_forgotten: Callable[[int], None] = lambda _: None,
     ) -> None:
         contract = plan.whole.contract
         repeats = RepeatFilter.of(contract)
         self.memory = PartitionMemory(repeats, partition) if repeats is not None else None
         self._count_repeats = count_repeats
+        self._count_forgotten = count_forgotten
         places = [
             (topics.by_entity(part.entity), target)
             for part in plan.parts
@@ -99,7 +102,7 @@ class EventRouter(Router):
     def commit(self) -> None:
         """See `Router`."""
         if self.memory is not None:
-            self.memory.commit(self._next)
+            self._count_forgotten(self.memory.commit(self._next))
 
     def rollback(self) -> None:
         """See `Router`."""

@@ -131,6 +131,10 @@ class Router:
         self._remember()
         return Step([], self._position())
 
+    def tell_all_again(self) -> None:
+        """The next step says to every place how far this partition has come."""
+        self._told = {}
+
     @property
     def next_offset(self) -> int:
         """Where reading goes on."""

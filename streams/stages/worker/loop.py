@@ -171,6 +171,8 @@ class StagedLoop(LoopFrame):
         self._feed(messages)  # before any task is made anew: these were read for those of before
         self._startup.begin()
         self._take_up_newcomers()
+        self._tasks.hold_sources(self._settings.max_queued)
+        self._member.hold_back_long_queues(self._tasks.queued)
         self._member.note_lag(self._tasks.next_offsets())
         self._stages.lap("upkeep")
         if self._transactor.busy:

@@ -46,7 +46,7 @@ class StageNetwork:
         decoder: decodes events.
         answer, check: see `JoinTask`.
         count: see `Router`.
-        count_repeats: told how many events were left out as repeats.
+        count_repeats, count_forgotten: see `EventRouter`.
         now_ms: the wall clock, UTC milliseconds.
         erasures: see `FeatureState`.
         tolerant: see `streams.stages.worker.stage_topics.ensure_stage_topics`.
@@ -70,6 +70,7 @@ class StageNetwork:
         count: CountRouted,
         now_ms: Callable[[], int],
         count_repeats: Callable[[int], None] = lambda _: None,
+        count_forgotten: Callable[[int], None] = lambda _: None,
         tolerant: bool = False,
         erasures: Erasures | None = None,
     ) -> None:
@@ -85,6 +86,7 @@ class StageNetwork:
         self._count = count
         self._now_ms = now_ms
         self._count_repeats = count_repeats
+        self._count_forgotten = count_forgotten
         self._parts = {stages.by_entity(part.entity): part for part in plan.parts}
         self._tolerant = tolerant
         self._erasures = erasures
@@ -143,6 +145,7 @@ class StageNetwork:
                     self._count,
                     self._decoder,
                     self._count_repeats,
+                    self._count_forgotten,
                 )
             )
         if topic == self._topics.labels:

@@ -12,6 +12,7 @@ from streams.loop.stage_clock import StageClock
 from streams.stages.common.messages import MessageError
 from streams.stages.common.step import StagePosition, Step
 from streams.stages.common.task import StageTask
+from streams.stages.route.route_task import RouteTask
 from streams.stages.worker.passed_batches import PassedBatches
 from streams.stages.worker.stage_restorer import Restoring
 
@@ -38,12 +39,46 @@ class OwnTasks:
         self._passed = passed
         self._stages = stages
         self._positions: dict[PartitionId, StagePosition | None] = {}
+        self._holding = {True: False, False: False}
         self.by_place: dict[PartitionId, StageTask] = {}
 
     @property
     def waiting(self) -> int:
         """How many records are queued."""
         return sum(task.waiting for task in self.by_place.values())
+
+    @property
+    def queued(self) -> Mapping[PartitionId, int]:
+        """How many records are queued of each partition of a source.
+
+        No other may be held back: what its rows wait for stands behind them.
+        """
+        return {
+            place: task.waiting
+            for place, task in self.by_place.items()
+            if isinstance(task, RouteTask)
+        }
+
+    def hold_sources(self, limit: int) -> None:
+        """Route no more while so many rows of a source wait in a stage of ours, down to half.
+
+        Events wait for events, and labels for labels, that there are not too many of.
+
+        Nobody waits for ever. Of all rows anywhere that wait, the first waits for none but sources
+        that have come no further. Each that is held has come further than the first of our rows,
+        which is no earlier than that, and has told every place so.
+        """
+        tasks = self.by_place.values()
+        for is_event, held in self._holding.items():
+            most = max((task.most_queued(is_event) for task in tasks), default=0)
+            self._holding[is_event] = most > limit // 2 if held else most >= limit
+        first = None
+        if any(self._holding.values()):
+            queued = [task.oldest for task in tasks]
+            first = min((each for each in queued if each is not None), default=None)
+        for task in tasks:
+            if isinstance(task, RouteTask):
+                task.hold(first if self._holding[task.is_event] else None)
 
     def next_offsets(self) -> Mapping[PartitionId, int]:
         """Of the first record of each partition that was not fed."""

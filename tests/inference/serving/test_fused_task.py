@@ -305,7 +305,7 @@ def test_warming_up_leaves_no_trace(desk: Desk) -> None:
 
 def test_ids_are_part_of_the_state(model: ModelPackage) -> None:
     """What is written down with them is refused without them, and the other way round."""
-    repeats = RepeatFilter(60_000, texts=True)
+    repeats = RepeatFilter(60_000, 1_000_000, texts=True)
     desk, plain = Desk(model, repeats=repeats), Desk(model)
     work = work_of(20)
     at = np.flatnonzero(work.partitions == 0)
@@ -319,7 +319,7 @@ def test_ids_are_part_of_the_state(model: ModelPackage) -> None:
     desk.scorer.commit()
     dumped, without = ([bytes(each) for each in d.scorer.dump()] for d in (desk, plain))
 
-    other = RepeatFilter(60_000, texts=True)
+    other = RepeatFilter(60_000, 1_000_000, texts=True)
     restored = Desk(model, repeats=other)
     restored.scorer.load(dumped)
     assert len(other) == 1  # events are a minute apart
@@ -331,10 +331,33 @@ def test_ids_are_part_of_the_state(model: ModelPackage) -> None:
     with pytest.raises(StateMismatchError, match=r"deduplicate off, wanted 1m"):
         restored.scorer.load(without)
     assert len(other) == 0
-    longer = Desk(model, repeats=RepeatFilter(400 * 86_400_000, texts=True)).scorer
+    longer = Desk(model, repeats=RepeatFilter(400 * 86_400_000, 1_000_000, texts=True)).scorer
     assert longer.memory_ms == 400 * 86_400_000
     with pytest.raises(StateMismatchError, match=r"deduplicate 1m, wanted 400d"):
         longer.load(dumped)
+
+
+def test_ids_that_had_no_room_are_counted_once_that_is_committed(model: ModelPackage) -> None:
+    repeats = RepeatFilter(86_400_000, 5, texts=True)
+    desk, work = Desk(model, repeats=repeats), work_of(20)
+
+    def take() -> float:
+        desk.scorer.savepoint()
+        at = np.flatnonzero(work.partitions == 0)
+        ids = [work.events.ids[i] for i in at]
+        assert repeats.take_in(0, ids, work.events.times[at], work.offsets[at]).all()
+        repeats.note_taken(0, int(work.offsets[at[-1]]) + 1)
+        desk.scorer.savepoint()
+        desk.process(work)
+        return desk.samples()["weir_forgotten_event_ids_total", ()]
+
+    assert take() == 0
+    desk.scorer.rollback()
+    repeats.go_back(0, 0)
+    assert take() == 0
+    desk.scorer.commit()
+    desk.scorer.commit()
+    assert desk.samples()["weir_forgotten_event_ids_total", ()] == 3  # of 8
 
 
 def test_repeats_are_counted_once_they_are_committed(desk: Desk) -> None:

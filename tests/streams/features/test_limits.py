@@ -205,13 +205,14 @@ def test_what_can_have_been_forgotten_is_said_to_be_late() -> None:
     assert late(Event(6, 119, "d"), Event(7, 141, "e")) == [True, False]
 
 
-def test_a_flood_of_old_strangers_pushes_nobody_out() -> None:
+def test_a_flood_of_old_strangers_pushes_nobody_out(caplog: pytest.LogCaptureFixture) -> None:
     state = FeatureState(make_plan({**COUNT, "window": "1h"}), limits(50))
     now = 10**7
     feed(state, [Event(n, now + n, f"card {n}") for n in range(50)])
     feed(state, [Event(n, now - 1, f"stranger {n}") for n in range(3_000)], cuts=range(0, 3000, 70))
     assert feed(state, [Event(n, now + 100, f"card {n}") for n in range(50)]).tolist() == [[2]] * 50
     assert state.ousted_entities == {"card": 3_000}
+    assert "more than windows.max_entities (50): 70 of card so far" in caplog.text
 
 
 def test_strangers_take_no_more_memory_than_the_limits_say() -> None:
@@ -280,12 +281,12 @@ def test_the_log_says_so_once_in_a_while(caplog: pytest.LogCaptureFixture) -> No
 
     def look(count: int) -> int:
         caplog.clear()
-        warnings.look("max_entities", 5, "entities", {"card": count, "shop": 0})
+        warnings.look("some.limit", 5, "entities", {"card": count, "shop": 0}, "Counts are small")
         return len(caplog.records)
 
     assert [look(0), look(3), look(4)] == [0, 1, 0]
     now[0] = 700.0
     assert [look(3), look(9)] == [0, 1]
-    assert "windows.max_entities (5): 9 of card so far" in caplog.text
+    assert "some.limit (5): 9 of card so far. Counts are small. Set it" in caplog.text
     now[0] = 1_400.0
     assert look(9) == 0

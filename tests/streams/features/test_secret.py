@@ -91,7 +91,7 @@ def steps_of_entities(ids: list[int]) -> float:
 
 
 def steps_of_repeats(ids: list[int]) -> float:
-    recent = RecentIds(1_000, SECRET, texts=False)
+    recent = RecentIds(1_000, 1_000_000, SECRET, texts=False)
     assert recent.take_in(ids, np.zeros(N, np.int64), np.arange(N)).all()
     places = np.flatnonzero(recent._table).tolist()
     keys = recent._ring[0][recent._table[places].astype(np.int64) - 1, 0]
@@ -142,8 +142,8 @@ def test_each_state_has_a_secret_of_its_own_and_keeps_it_in_what_it_writes_down(
     assert state._secret.key != FeatureState(plan)._secret.key
     loaded = FeatureState.load(plan, None, state.dump())
     assert loaded._secret.key == state._secret.key
-    repeats = RepeatFilter(1_000, texts=True)
-    other = RepeatFilter(1_000, texts=True)
+    repeats = RepeatFilter(1_000, 1_000_000, texts=True)
+    other = RepeatFilter(1_000, 1_000_000, texts=True)
     assert other._secret.key != repeats._secret.key
     other.load(repeats.dump())
     assert other._secret.key == repeats._secret.key
@@ -180,7 +180,7 @@ def test_texts_that_were_searched_for_do_not_meet() -> None:
     events = [Event(mine, 0, country=mine), Event("other", 1, country=strange)]
     matrix = feed(state, events, [(1, strange, 1.0)])
     assert matrix[-1].tolist() == [2, 0]
-    repeats = RepeatFilter(1_000, texts=True)
+    repeats = RepeatFilter(1_000, 1_000_000, texts=True)
     assert repeats.take_in(0, list(COLLIDING), np.zeros(2, np.int64), np.arange(2)).all()
 
 
@@ -206,7 +206,7 @@ def test_what_was_written_before_there_were_secrets_is_refused_and_so_rebuilt() 
     older = msgspec.msgpack.encode(header | {"layout": 1})
     with pytest.raises(DumpMismatchError, match="layout version 1, this program reads version 2"):
         FeatureState.load(plan, None, [older])
-    repeats = RepeatFilter(1_000, texts=False)
+    repeats = RepeatFilter(1_000, 1_000_000, texts=False)
     header = msgspec.msgpack.decode(repeats.dump()[0])
     del header["secret"]
     older = msgspec.msgpack.encode(header | {"repeats_layout": 1})

@@ -497,7 +497,7 @@ def _answered(runs: list[list[Message]], condemned: set[tuple[tuple[str, int], i
 
 def test_repeats_are_as_if_they_had_not_been_sent() -> None:
     """Neither queued nor let into the order of time; they are passed once all before them is."""
-    once = RepeatFilter(1_000, texts=False)
+    once = RepeatFilter(1_000, 1_000_000, texts=False)
     intake = Intake(CONTRACT, EVENTS, None, AlignmentSettings(), lambda: NOW, repeats=once)
     intake.assign([Position(EVENTS, 0, 0), Position(EVENTS, 1, 0)])
     feed(

@@ -21,7 +21,7 @@ class SumOfOnes(RunningSum):
 
     def __init__(self, answers_topic: str, within_ms: int = 3_600 * SECOND_MS) -> None:
         super().__init__(answers_topic)
-        self.repeats = RepeatFilter(within_ms, texts=False)
+        self.repeats = RepeatFilter(within_ms, 1_000_000, texts=False)
         self.memory_ms = within_ms
         self.left_out = 0
 

@@ -66,6 +66,7 @@ def new_task(
     clock: list[float],
     contract: EventContract = CONTRACT,
     count_repeats: Callable[[int], None] = lambda _: None,
+    count_forgotten: Callable[[int], None] = lambda _: None,
 ) -> RouteTask:
     plan = split_plan(plan_of(TABLES, contract), "customer")
     targets = {part.entity: 1 for part in plan.parts}
@@ -78,6 +79,7 @@ def new_task(
         lambda: START,
         decoder=registry,
         count_repeats=count_repeats,
+        count_forgotten=count_forgotten,
     )
     return RouteTask(router, lambda: clock[0])
 
@@ -185,6 +187,29 @@ def test_a_repeat_goes_no_further_and_is_counted_once_it_is_committed(
     assert step is not None
     assert step.position.offset == 5  # all of it, though there is nothing to be routed
     assert [out.topic for out in step.outgoing] == []
+
+
+def test_ids_that_had_no_room_are_counted_once_that_is_committed(
+    registry: Registry, clock: list[float]
+) -> None:
+    counted: list[int] = []
+    few = ONCE.model_copy(update={"max_remembered_ids": 2})
+    task = new_task(registry, clock, few, count_forgotten=counted.append)
+    task.feed([record(0), record(1), record(2), again(3, 1), again(4, 0)])
+    task.take(10)
+    task.rollback()
+    assert counted == []
+    step = task.take(10)
+    assert step is not None
+    assert offsets_routed(step) == [0, 1, 2, 4]
+    task.commit()
+    assert counted == [2]
+    task.begin(step.position)  # what is read again was counted
+    task.feed([record(0), record(1), record(2), again(3, 1), again(4, 0), again(5, 2)])
+    assert task.ready
+    task.take(10)
+    task.commit()
+    assert counted == [2, 0]
 
 
 @pytest.mark.parametrize("dumped_at", [None, 3, 6])

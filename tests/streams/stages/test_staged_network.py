@@ -204,8 +204,13 @@ REMEMBERED_MS = 200
 ONCE = CONTRACT.model_copy(update={"deduplicate": REMEMBERED_MS})
 
 
-def with_repeats(sources: Sources, rng: np.random.Generator) -> tuple[Sources, Sources, int]:
+def with_repeats(
+    sources: Sources, rng: np.random.Generator, most: int
+) -> tuple[Sources, Sources, int]:
     """Sources with events that come again, soon or late; the same without the repeats among them.
+
+    Args:
+        most: how many ids are remembered.
 
     Returns:
         these, and how many events came again when they were forgotten.
@@ -225,9 +230,10 @@ def with_repeats(sources: Sources, rng: np.random.Generator) -> tuple[Sources, S
                 if place[0] == EVENTS and b"time" in (each.raw or b""):
                     event = json.loads(each.raw or b"")
                     now = max(clock, event["time"])
-                    if now - seen.get(event["id"], -REMEMBERED_MS) <= REMEMBERED_MS:
+                    remembered = dict(list(seen.items())[-most:])
+                    if now - remembered.get(event["id"], -REMEMBERED_MS) <= REMEMBERED_MS:
                         continue
-                    again += event["id"] in seen
+                    again += seen.pop(event["id"], None) is not None
                     clock = seen[event["id"]] = now
                 clean[place].append(repeated[place][-1])
     return repeated, clean, again
@@ -238,18 +244,20 @@ def with_repeats(sources: Sources, rng: np.random.Generator) -> tuple[Sources, S
     seed=st.integers(0, 2**32 - 1),
     crashes=st.sampled_from([0.0, 0.1, 0.4]),
     snapshots=st.sampled_from([0.0, 0.2]),
+    most=st.sampled_from([1, 4, 1_000]),
 )
-def test_repeats_change_nothing(seed: int, crashes: float, snapshots: float) -> None:
+def test_repeats_change_nothing(seed: int, crashes: float, snapshots: float, most: int) -> None:
     """Neither in one process nor in stages, of which some crash, with snapshots or without."""
     rng = np.random.default_rng(seed)
-    sources, clean, _ = with_repeats(random_sources(rng, late_ms=80), rng)
+    sources, clean, _ = with_repeats(random_sources(rng, late_ms=80), rng, most)
     windows = WindowSettings(allowed_lateness="1s")
-    plan = plan_of(TABLES, ONCE)
+    once = ONCE.model_copy(update={"max_remembered_ids": most})
+    plan = plan_of(TABLES, once)
     expected, bad = fused(plan, windows, CONTRACT, clean)
     world = World(plan, windows, sources, int(rng.integers(1, 4)), rng, snapshots=snapshots)
     world.run(crashes)
     assert len(world.logs.get((DEAD, 0), [])) == bad
-    for found in (world.answers(), fused(plan, windows, ONCE, sources)[0]):
+    for found in (world.answers(), fused(plan, windows, once, sources)[0]):
         assert found.keys() == expected.keys()
         for partition, (offsets, rows) in expected.items():
             assert found[partition][0] == offsets
@@ -257,12 +265,15 @@ def test_repeats_change_nothing(seed: int, crashes: float, snapshots: float) -> 
                 np.testing.assert_array_equal(ours, theirs)
 
 
-def test_the_repeats_of_these_tests_come_in_and_out_of_time() -> None:
-    rng = np.random.default_rng(1)
-    drawn = [with_repeats(random_sources(rng, late_ms=80), rng) for _ in range(25)]
-    left_out = sum(len(a[p]) - len(b[p]) for a, b, _ in drawn for p in a)
-    assert left_out > 500
-    assert sum(again for _, _, again in drawn) > 100
+def test_the_repeats_of_these_tests_come_in_and_out_of_time_and_room() -> None:
+    forgotten = []
+    for most in (1_000, 4):
+        rng = np.random.default_rng(1)
+        drawn = [with_repeats(random_sources(rng, late_ms=80), rng, most) for _ in range(25)]
+        left_out = sum(len(a[p]) - len(b[p]) for a, b, _ in drawn for p in a)
+        assert left_out > 200
+        forgotten.append(sum(again for _, _, again in drawn))
+    assert 100 < forgotten[0] < forgotten[1] // 2
 
 
 def succeeded(world: World, prefix: str, plan: FeaturePlan) -> dict[PartitionId, StagePosition]:
