@@ -92,6 +92,14 @@ class ScoredEvents:
     propensity: NDArray[np.float32]
     context: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
+    def part(self, start: int, stop: int) -> "ScoredEvents":
+        """The events from one position to another."""
+        columns = {
+            name: column[start:stop] for name, column in vars(self).items() if name != "context"
+        }
+        context = {name: column[start:stop] for name, column in self.context.items()}
+        return ScoredEvents(**columns, context=context)
+
 
 class FeatureLogWriter:
     """Encodes scored events; the schema is built once.

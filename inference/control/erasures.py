@@ -1,7 +1,7 @@
 """Erasures on the control topic: whose windows the scorers are to forget."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from secrets import token_hex
 from typing import Annotated
 
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from inference.control.commands import Author, CommandError, ControlEntry, OneLine, read_command
 from inference.control.signatures import CommandKeys, UntrustedCommandError
+from streams.events.contract import FieldType
 from streams.features.erasures import Erasures
 from streams.kafka.records.control_topic import ControlReader, ControlRecord
 
@@ -19,6 +20,11 @@ ERASE = "erase"
 
 _AHEAD_MS = 5 * 60_000
 _MOST = 100_000
+
+_FITS: Mapping[str, Callable[[int | str], bool]] = {
+    "int": lambda value: isinstance(value, int) and -(2**63) <= value < 2**63,
+    "string": lambda value: isinstance(value, str),
+}
 
 Value = int | Annotated[str, Field(max_length=10_000)]
 
@@ -57,6 +63,7 @@ class ErasureBook:
 
     Args:
         keys: whose count.
+        fields: of the events, with their types.
         erasures: what the windows go by.
         now_ms: the wall clock, UTC milliseconds.
         count: told what became of each: ``in force``, ``expired`` or ``refused``.
@@ -65,11 +72,13 @@ class ErasureBook:
     def __init__(
         self,
         keys: CommandKeys,
+        fields: Mapping[str, FieldType],
         erasures: Erasures,
         now_ms: Callable[[], int],
         count: Callable[[str], None] = lambda outcome: None,
     ) -> None:
         self._keys = keys
+        self._fields = fields
         self._erasures = erasures
         self._now_ms = now_ms
         self._count = count
@@ -103,6 +112,12 @@ class ErasureBook:
         if author is not None and said.by != author:
             raise UntrustedCommandError(
                 f"{where} says that it is by {said.by!r}, and {author!r} signed it"
+            )
+        kind = self._fields.get(said.field)
+        if kind is None or kind not in _FITS or not _FITS[kind](said.value):
+            raise CommandError(
+                f"{where} is of {said.field!r}, which is {kind or 'no field'} here, and its value "
+                "is of another kind: give it again with the settings of this scorer"
             )
         if said.at > self._now_ms() + _AHEAD_MS or said.before > said.at + _AHEAD_MS:
             raise CommandError(

@@ -12,7 +12,7 @@ from streams.transactions.outcome import Outgoing
 FEATURE_LOG_BYTES = 900_000
 """As for dead letters, below what a topic takes that others have made."""
 _FIELD_BYTES = 64
-"""About what a field that goes along takes; many long texts take four times as much at most."""
+"""About what a field that goes along takes."""
 
 
 def feature_log_records(
@@ -30,7 +30,8 @@ def feature_log_records(
     work, features, outputs = answered.work, answered.features, answered.outputs
     row_bytes = features.itemsize * features.shape[1] + 128 + _FIELD_BYTES * len(include)
     at_once = max(1, FEATURE_LOG_BYTES // row_bytes)
-    values, partitions = [], []
+    values: list[bytes] = []
+    partitions: list[int] = []
     for partition in np.unique(work.partitions).tolist():
         all_rows = np.flatnonzero(work.partitions == partition)
         for first in range(0, all_rows.size, at_once):
@@ -54,6 +55,17 @@ def feature_log_records(
                 propensity=np.ones(rows.size, np.float32),
                 context={name: part.values(name) for name in include},
             )
-            values.append(writer.encode(scored))
-            partitions.append(partition)
+            encoded = _split(writer, scored)
+            values += encoded
+            partitions += [partition] * len(encoded)
     return Outgoing(topic, values, [None] * len(values), partitions)
+
+
+def _split(writer: FeatureLogWriter, scored: ScoredEvents) -> list[bytes]:
+    """One record, or several where texts that go along make it too large."""
+    encoded = writer.encode(scored)
+    count = len(scored.ids)
+    if len(encoded) <= FEATURE_LOG_BYTES or count == 1:
+        return [encoded]
+    halves = scored.part(0, count // 2), scored.part(count // 2, count)
+    return [each for half in halves for each in _split(writer, half)]

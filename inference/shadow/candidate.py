@@ -18,7 +18,7 @@ from inference.packages.package import ModelPackage
 from inference.policy.policy import Policy
 from inference.shadow.settings import ShadowSettings
 from streams.base.apart.resident import Resident, ResidentError
-from streams.base.apart.starter import Bounds, NotStartedError
+from streams.base.apart.starter import Bounds
 from streams.base.bounded_calls import in_thread
 from streams.base.closing import ClosedAtEnd
 
@@ -104,10 +104,11 @@ class Candidate(ClosedAtEnd):
                 return
         except RegistryAwayError as error:
             self._pause(str(error), _AWAY_S)
-        except (ResidentError, NotStartedError) as error:
+        except (ResidentError, OSError) as error:
             self._fail(f"its process can't start: {error}")
         except Exception as error:
             # Whatever a package that nobody promoted leads to: it is refused, and the others go on.
+            self._end()
             self.state, self.reason = State.REFUSED, str(error) or type(error).__name__
             logger.error("candidate %s is refused: %s", self.name, self.reason)
         else:
@@ -115,30 +116,25 @@ class Candidate(ClosedAtEnd):
             self._answering_since = monotonic()
             logger.info("candidate %s answers: model %s", self.name, self.opened.package.short_id)
 
-    def ask(self, matrix: NDArray[np.float32]) -> None:
-        """Begin to ask for the rows of a matrix (n, width); `answer` waits for what it says."""
+    def ask(self, matrix: NDArray[np.float32]) -> Resident:
+        """Begin to ask for the rows of a matrix (n, width); who answers, for `take`."""
         assert self._resident is not None
         self._rows = len(matrix)
         self._resident.ask(np.ascontiguousarray(matrix, np.float32).tobytes())
+        return self._resident
 
-    def answer(self, until: float) -> Outputs:
-        """What it says to the rows that were asked for.
-
-        Args:
-            until: seconds of `monotonic`.
+    def take(self, said: bytes | Exception) -> Outputs:
+        """Its answers to the rows that it was asked for.
 
         Raises:
-            CandidateError: it does not; it is paused.
+            CandidateError: there are none; it is paused.
         """
-        assert self._resident is not None
-        try:
-            said = np.frombuffer(self._resident.answer(until), np.float32)
-            if said.size != 3 * self._rows:
-                raise ResidentError("it answers other rows than it was asked for")
-        except (ResidentError, NotStartedError, ValueError) as error:
-            self._fail(str(error))
-            raise CandidateError(str(error)) from error
-        return Outputs(*said.reshape(3, self._rows))
+        if isinstance(said, bytes) and len(said) != 3 * 4 * self._rows:
+            said = ResidentError("it answers other rows than it was asked for")
+        if isinstance(said, Exception):
+            self._fail(str(said))
+            raise CandidateError(str(said)) from said
+        return Outputs(*np.frombuffer(said, np.float32).reshape(3, self._rows))
 
     def close(self) -> None:
         """End its process."""
@@ -161,7 +157,8 @@ class Candidate(ClosedAtEnd):
 
     def _fail(self, reason: str) -> None:
         self.failures += 1
-        if monotonic() - self._answering_since > _HEALTHY_S:
+        was_well = self.state is State.ANSWERING
+        if was_well and monotonic() - self._answering_since > _HEALTHY_S:
             self._pause_s = _FIRST_PAUSE_S
         self._pause(reason, self._pause_s)
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)

@@ -13,6 +13,7 @@ from inference.control.commands import ModelVersion
 from inference.engine.protocol import Outputs
 from inference.shadow.candidate import Candidate, CandidateError, OpenCandidate, State
 from inference.shadow.settings import ShadowSettings
+from streams.base.apart.resident import answers
 from streams.base.closing import ClosedAtEnd
 
 logger = logging.getLogger(__name__)
@@ -91,19 +92,18 @@ class Candidates(ClosedAtEnd):
     def infer(self, matrix: NDArray[np.float32]) -> dict[str, CandidateAnswers]:
         """What those that are answering say of the rows of a matrix (n, width), all at once."""
         with self._lock:
-            asked = [each for _, each in self._all.values() if each.state is State.ANSWERING]
+            ready = [each for _, each in self._all.values() if each.state is State.ANSWERING]
             start = monotonic()
-            for candidate in asked:
-                candidate.ask(matrix)
-            until = start + self._settings.timeout / 1_000
+            asked = [candidate.ask(matrix) for candidate in ready]
+            heard = answers(asked, start + self._settings.timeout / 1_000)
             said = {}
-            for candidate in asked:
+            for candidate, answer in zip(ready, heard, strict=True):
                 outputs: Outputs | str
                 try:
-                    outputs = candidate.answer(until)
+                    outputs = candidate.take(answer.said)
                 except CandidateError as error:
                     outputs = str(error)
-                took_s = monotonic() - start
+                took_s = answer.at - start
                 said[candidate.name] = CandidateAnswers(candidate.opened, outputs, took_s)
             return said
 

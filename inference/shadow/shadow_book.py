@@ -88,6 +88,11 @@ class ShadowBook:
             name: said for name, said in self._stands.items() if isinstance(said, ShadowCommand)
         }
 
+    def stands_since(self, name: str) -> int:
+        """When what stands of a name was said, that it leaves included; 0 for nothing."""
+        said = self._stands.get(name)
+        return 0 if said is None else said.at
+
     def hear(self, record: ControlRecord) -> bool:
         """Take note of a record, if it is of a candidate; whether it is, and counts."""
         kind, _, name = record.key.partition("/")

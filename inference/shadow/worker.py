@@ -95,10 +95,12 @@ class ShadowWorker:
         commands = ControlReader(self._kafka, self._control)
         commands.read_to_end(self._book.hear)
         failures: list[Exception] = []
+        over = Event()
 
         def follow() -> None:
+            # Candidates end with this thread: it stays until the last batch is through.
             try:
-                while not stop.is_set():
+                while not over.is_set():
                     self._follow(commands)
             except Exception as error:
                 failures.append(error)
@@ -111,7 +113,7 @@ class ShadowWorker:
         try:
             self._loop.run(stop)
         finally:
-            stop.set()
+            over.set()
             follower.join()
             self._candidates.close()
         if failures:

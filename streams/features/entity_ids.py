@@ -102,7 +102,7 @@ class _TextSlots(dict[str | None, int], Slots):
     def find(self, values: list[Any]) -> NDArray[np.int64]:
         return np.fromiter(map(self.__getitem__, values), np.int64, len(values))
 
-    def known(self, value: str) -> int:
+    def known(self, value: Any) -> int:
         return self.get(value, -1)
 
     def forget(self, slots: Sequence[int]) -> list[Any]:
@@ -183,7 +183,9 @@ class _IntSlots(Slots):
         refill(entries, table, self._secret)
         self._table = table
 
-    def known(self, value: int) -> int:
+    def known(self, value: Any) -> int:
+        if not isinstance(value, int) or not -(2**63) <= value < 2**63:
+            return -1
         slots = np.empty(1, np.int64)
         look_up(self._table, self._secret, np.array([value], np.int64), slots)
         return int(slots[0])

@@ -18,9 +18,9 @@ from streams.features.entity_ids import new_slots
 from streams.features.erasures import Cuts, without_erased
 from streams.features.feature_rows import FeatureRows
 from streams.features.hashing import Secret
-from streams.features.kernels.blocks import LENGTH, OFFSET, START, TILE_ROW, free_blocks, new_blocks
+from streams.features.kernels.blocks import LENGTH, TILE_ROW, free_blocks, new_blocks
 from streams.features.kernels.enums import Counter, Group, Stat
-from streams.features.kernels.eviction import find_idle, forget_blocks, oust
+from streams.features.kernels.eviction import erase_before, find_idle, forget_blocks
 from streams.features.kernels.id_index import NEVER, count_kept, new_index, rebuild
 from streams.features.kernels.journal import forgotten_words, ousted_words, undo
 from streams.features.kernels.update import NO_LABEL_ORDER, NO_ORDER, NO_TILES, update_entity
@@ -31,6 +31,7 @@ from streams.features.undo_log import Recording, Recordings
 from streams.features.window_settings import WindowSettings
 
 _SIZE_CLASSES = 40
+_FLOOR_WORDS = 4
 _EVENTS_PER_LOOK, _LOOKS_PER_NEW = 16, 2
 """How many entities a batch looks at for idle ones: a sixteenth of its events, and two for each
 new entity, so that there are never much more than twice as many as are needed."""
@@ -170,37 +171,31 @@ class EntityState:
         self._evict(len(batch) // _EVENTS_PER_LOOK + new * _LOOKS_PER_NEW)
 
     def erase(self, cuts: Cuts) -> None:
-        """Forget the values that are erased, but for those that have events from the cut on.
-
-        Of such a one all that was before the cut has been left out already.
-        """
+        """Forget what erased values have of before their cuts, as if it had never been."""
         for value, cut in cuts.items():
             slot = self.slots.known(value)
-            if slot >= 0 and self.blocks[slot, LENGTH] > 0 and self._last_time(slot) < cut:
-                self._oust(slot)
+            if slot < 0 or not self.blocks[slot, LENGTH]:
+                continue
+            words = ousted_words(int(self.blocks[slot, LENGTH]), self.arena[1]) + _FLOOR_WORDS
+            self._recordings.reserve(words)
+            _, entries = self._erase_before(slot, cut)
+            self.indexed -= entries
+            if not self.blocks[slot, LENGTH]:
+                self.counters[Counter.LIVE] -= 1
                 self._forget_names(np.array([slot]))
+            self._cold.forget()
 
-    def _last_time(self, slot: int) -> int:
-        offset, start, length = (int(self.blocks[slot, each]) for each in (OFFSET, START, LENGTH))
-        return int(self.arena[0][offset + start + length - 1])
-
-    def _oust(self, slot: int) -> None:
-        """Forget all events of a slot, as if they had never been: no counter tells of it."""
-        words = ousted_words(int(self.blocks[slot, LENGTH]), self.arena[1])
-        self._recordings.reserve(words)
-        counters = self.counters.copy()
-        self.indexed -= oust(
+    def _erase_before(self, slot: int, cut: int) -> tuple[int, int]:
+        events, entries = erase_before(
             self._recordings.journal,
             self.arena,
             self.blocks,
             self.index,
             self.secret.words,
-            counters,
             slot,
-            NEVER,
+            cut,
         )
-        self.counters[Counter.LIVE] = counters[Counter.LIVE]
-        self._cold.forget()
+        return int(events), int(entries)
 
     def warm_up(self) -> None:
         """Compile what an empty batch has no use for."""
@@ -214,16 +209,7 @@ class EntityState:
         cold.order_entities(0, times, self.blocks, 0)
         cold.order_labels(0, self.index)
         count_kept(self.index, 0, 0)
-        oust(
-            self._recordings.journal,
-            self.arena,
-            self.blocks,
-            self.index,
-            self.secret.words,
-            self.counters.copy(),
-            0,
-            NEVER,
-        )
+        self._erase_before(0, 0)
         rebuild(self.index, new_index(len(self.index)), self.secret.words, 0, 0)
 
     def savepoint(self) -> None:

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 _COMMITTED_S = 2.0
 _AGAIN_S = 0.5
 _NOTICE_S = 10.0
+_SPARE_S = 10.0
 _IN_USE = {
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.ILLEGAL_GENERATION,
@@ -80,6 +81,7 @@ class PositionCheck:
         self._remedy = remedy
         self._refuse_expired = refuse_expired
         self._alone = alone
+        self._longest_transaction_s = longest_transaction_s
         self._reader = PositionReader(kafka, log_topic, group, longest_transaction_s)
         self._logged: dict[PartitionId, LoggedPosition] = {}
         self._must = False  # put something back before the group is joined
@@ -96,7 +98,8 @@ class PositionCheck:
             PositionLostError: a position is lost, and we are not tolerant.
             KafkaException: the cluster failed, or others stay in a group that has lost offsets.
         """
-        deadline = monotonic() + patience_s
+        # One that is open hides where the group was last, and has to come to its end.
+        deadline = monotonic() + max(patience_s, self._longest_transaction_s + _SPARE_S)
         notice_at = 0.0
         while not stop.is_set():
             try:
@@ -138,8 +141,10 @@ class PositionCheck:
         place = (committed.topic, committed.partition)
         try:
             logged = self._reader.read(since).get(place)
-        except ValueError:  # there is no log: what watches the topics says so
-            return committed
+        except ValueError as error:  # without a log nothing can be committed either
+            raise KafkaException(
+                KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, str(error))
+            ) from error
         if logged is None or logged.topic_id != self.states[place[0]].topic_id:
             return committed
         if committed.offset >= logged.offset:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from threading import Lock
 from time import monotonic
+from typing import NamedTuple
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -20,6 +21,16 @@ _DECODER = msgspec.json.Decoder(LoggedPosition)
 _BATCH = 10_000
 _POLL_S = 0.1
 _WAIT_S = 2.0
+_FORGOTTEN_S = 30.0
+"""Who has not asked for so long does not know that it is the same transaction still."""
+
+
+class _Hidden(NamedTuple):
+    """Where reading has stuck, since when, and when that was seen last."""
+
+    at: dict[int, int]
+    since: float
+    seen: float
 
 
 class PositionReader:
@@ -44,7 +55,8 @@ class PositionReader:
         self._found: dict[PartitionId, LoggedPosition] = {}
         self._next: dict[int, int] = {}
         self._complete_at = 0.0
-        self._hidden_since: float | None = None
+        self._failed: tuple[float, KafkaException] | None = None
+        self._hidden: _Hidden | None = None
 
     def read(self, since: float) -> Mapping[PartitionId, LoggedPosition]:
         """All that was committed by `since`, seconds of `monotonic`. Other records are passed over.
@@ -54,17 +66,24 @@ class PositionReader:
             AuthorizationError: we may not read it.
             KafkaException: the cluster failed, or a transaction is open; asking again helps.
         """
+        asked = monotonic()
         with self._lock:
+            if self._failed is not None and self._failed[0] >= asked:
+                raise self._failed[1]  # of who asked before us: we would wait as long in vain
             if since >= self._complete_at:
                 began = monotonic()
-                self._advance()
+                try:
+                    self._advance()
+                except KafkaException as error:
+                    self._failed = monotonic(), error
+                    raise
                 self._complete_at = began
             return self._found
 
     def _advance(self) -> None:
         unread = self._unread()
         if not unread:
-            self._hidden_since = None
+            self._hidden = None
             return
         consumer = PassingConsumer(self._kafka.consumer_config(group_id="weir-reader"))
         try:
@@ -83,7 +102,7 @@ class PositionReader:
                     return
         finally:
             consumer.close()
-        self._hidden_since = None
+        self._hidden = None
 
     def _unread(self) -> dict[int, int]:
         """Where partitions end that have more than was read, open transactions included."""
@@ -119,8 +138,12 @@ class PositionReader:
 
     def _check_patience(self) -> None:
         """Complain of an open transaction; not for ever."""
-        self._hidden_since = self._hidden_since or monotonic()
-        if monotonic() - self._hidden_since < self._longest_s:
+        now = monotonic()
+        before = self._hidden
+        same = before is not None and before.at == self._next and now - before.seen < _FORGOTTEN_S
+        since = before.since if before is not None and same else now
+        self._hidden = _Hidden(dict(self._next), since, now)
+        if now - since < self._longest_s:
             reason = f"a transaction is open in {self._topic}, and hides what others committed"
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, reason))
         logger.warning(

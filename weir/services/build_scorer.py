@@ -97,7 +97,11 @@ def build_scorer(
     note("reading the control topic")
     erasures = Erasures()
     book = ErasureBook(
-        keys, erasures, now_ms, lambda outcome: metrics.erasures.labels(outcome).inc()
+        keys,
+        {name: field.type for name, field in settings.event.fields.items()},
+        erasures,
+        now_ms,
+        lambda outcome: metrics.erasures.labels(outcome).inc(),
     )
     commands = ErasureListener(ControlReader(kafka, settings.topics.control), book)
     serving = hot_swap.begin(

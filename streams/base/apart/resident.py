@@ -4,6 +4,7 @@ import os
 import selectors
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from types import MappingProxyType
@@ -17,6 +18,43 @@ _READ = 1 << 16
 
 class ResidentError(Exception):
     """It did not answer: it ended, took too long, or answered more than it may."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one says, or why not; and when that was there, seconds of `monotonic`."""
+
+    said: bytes | Exception
+    at: float
+
+
+def answers(asked: "Sequence[Resident]", until: float) -> list[Answer]:
+    """What each of those that were asked says, all heard at once: none waits for another.
+
+    Args:
+        until: seconds of `monotonic`; who has not answered by then never did.
+    """
+    found: dict[int, Answer] = {}
+    while True:
+        for place, resident in enumerate(asked):
+            if place not in found:
+                try:
+                    said = resident.answer_now()
+                except (ResidentError, OSError) as error:
+                    found[place] = Answer(error, monotonic())
+                else:
+                    if said is not None:
+                        found[place] = Answer(said, monotonic())
+        left = until - monotonic()
+        if len(found) == len(asked) or left <= 0:
+            break
+        with selectors.DefaultSelector() as ready:
+            for place, resident in enumerate(asked):
+                if place not in found:
+                    resident.register(ready)
+            ready.select(left)
+    late = Answer(ResidentError("it did not answer in time"), monotonic())
+    return [found.get(place, late) for place in range(len(asked))]
 
 
 class Resident(ClosedAtEnd):
@@ -72,39 +110,29 @@ class Resident(ClosedAtEnd):
         self._apart.close()
 
     def ask(self, question: bytes) -> None:
-        """Begin to ask; `answer` waits for what it says."""
+        """Begin to ask; `answers` waits for what it says."""
         self._unsent = framed(question)
         self._send()
 
-    def answer(self, until: float) -> bytes:
-        """What it says to the question that was asked.
+    def answer_now(self) -> bytes | None:
+        """What it says to the question that was asked; None where it has not said all of it yet.
 
         After an error it is of no more use: close it.
-
-        Args:
-            until: seconds of `monotonic`.
 
         Raises:
             ResidentError: it does not answer.
             NotStartedError: it could not be bounded, and has run nothing.
         """
-        while (answer := self.answer_now(until - monotonic())) is None:
-            if monotonic() > until:
-                raise ResidentError("it did not answer in time")
-        return answer
-
-    def answer_now(self, within_s: float = 0.0) -> bytes | None:
-        """As `answer`, or None where more has to come first."""
-        with selectors.DefaultSelector() as ready:
-            ready.register(self._from, selectors.EVENT_READ)
-            if self._unsent:
-                ready.register(self._to, selectors.EVENT_WRITE)
-            came = {key.fileobj for key, _ in ready.select(max(within_s, 0.0))}
-        if self._to in came:
+        if self._unsent:
             self._send()
-        if self._from in came:
-            self._receive()
+        self._receive()
         return self._whole()
+
+    def register(self, ready: selectors.BaseSelector) -> None:
+        """Have a selector wait for what lets `answer_now` go on."""
+        ready.register(self._from, selectors.EVENT_READ)
+        if self._unsent:
+            ready.register(self._to, selectors.EVENT_WRITE)
 
     def _send(self) -> None:
         try:
@@ -115,14 +143,16 @@ class Resident(ClosedAtEnd):
             self._unsent = b""  # it has ended; reading says so
 
     def _receive(self) -> None:
-        try:
-            part = os.read(self._from.fileno(), _READ)
-        except BlockingIOError:
-            return
-        if not part:
-            end_whole(self._process)
-            raise ResidentError(f"it {self._apart.ended(self._process, overstayed=False)}")
-        self._come += part
+        """Take all that has come, of an answer that is not too long."""
+        while len(self._come) <= self._most + HEADER.size:
+            try:
+                part = os.read(self._from.fileno(), _READ)
+            except BlockingIOError:
+                return
+            if not part:
+                end_whole(self._process)
+                raise ResidentError(f"it {self._apart.ended(self._process, overstayed=False)}")
+            self._come += part
 
     def _whole(self) -> bytes | None:
         if len(self._come) < HEADER.size:

@@ -78,6 +78,8 @@ def bounds_of(consumer: Consumer, topic: str, who: str) -> dict[int, tuple[int, 
     if metadata.error is not None:
         if is_denial(metadata.error):
             raise AuthorizationError([f"Read on topic {topic!r}"], who)
+        if metadata.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise KafkaException(metadata.error)
         raise ValueError(f"there is no topic {topic!r}: make it with `weir topics`")
     return {
         partition: watermarks(consumer, TopicPartition(topic, partition))

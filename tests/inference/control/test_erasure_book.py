@@ -32,6 +32,7 @@ class Desk:
         self.erasures, self.outcomes = Erasures(), Counter[str]()
         self.book = ErasureBook(
             CommandKeys(TOPIC, trusted=self.trusted if named else {}),
+            {"card": "int", "name": "string", "amount": "float"},
             self.erasures,
             lambda: NOW,
             lambda outcome: self.outcomes.update([outcome]),
@@ -70,6 +71,15 @@ def test_what_is_said_is_obeyed_and_the_later_cut_counts(desk: Desk) -> None:
     assert desk.erasures.of("card") == {7: NOW + MINUTE}
     assert desk.erasures.of("name") == {"ada": NOW + MINUTE}
     assert len(desk.erasures) == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("card", "7"), ("card", 2**63), ("name", 7), ("amount", 7), ("nothing", 7)]
+)
+def test_what_no_event_can_hold_is_refused(desk: Desk, field: str, value: Any) -> None:
+    """It would be looked for in each batch, among values of another kind."""
+    assert desk.hear(desk.record(field=field, value=value)) == "refused"
+    assert len(desk.erasures) == 0
 
 
 def test_what_has_nothing_left_to_do_is_passed(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from copy_task import Copy
 from counting import PARTITIONS, CountingWorld, MakeTopics
@@ -17,6 +17,7 @@ from loop_world import World, running, wait
 from test_lost_positions_shared import send_to
 
 from streams.kafka.client import KafkaSettings
+from streams.kafka.cluster_watch import passes
 from streams.kafka.records.consuming import read_to_end
 from streams.loop.position_check import PositionCheck
 from streams.loop.settings import LoopSettings
@@ -52,6 +53,25 @@ def set_offsets(kafka: str, group: str, topic: str, partitions: int, offset: int
     with closing(Consumer({"bootstrap.servers": kafka, "group.id": group})) as consumer:
         places = [TopicPartition(topic, each, offset) for each in range(partitions)]
         consumer.commit(offsets=places, asynchronous=False)
+
+
+def test_an_offset_is_not_believed_while_the_log_is_away() -> None:
+    """Just after a broker's start its topics may have no leader, and offsets be lost."""
+    check = PositionCheck(
+        KafkaSettings(bootstrap_servers="127.0.0.1:1"),
+        group="g",
+        topics=["events"],
+        log_topic="positions",
+        tolerant=False,
+    )
+
+    def away(since: float) -> None:
+        raise ValueError("there is no topic 'positions'")
+
+    check._reader.read = away  # type: ignore[method-assign, assignment]
+    with pytest.raises(KafkaException, match="no topic 'positions'") as error:
+        check.believed(TopicPartition("events", 0, 5), 0.0)
+    assert passes(error.value)
 
 
 @pytest.mark.parametrize("when", ["before the start", "after the check"])

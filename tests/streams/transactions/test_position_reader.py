@@ -125,6 +125,22 @@ def test_a_transaction_that_hangs_is_not_waited_for(
     assert offset_by(reader) == 7
 
 
+def test_patience_with_one_transaction_is_not_used_up_by_another(
+    kafka: str, log: str, reader: PositionReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(position_reader, "_WAIT_S", 0.3)
+    reader._longest_s = 0.2
+    with transaction(kafka, f"{log}-b", 900_000) as first:
+        write(first, log, 7)
+        with pytest.raises(KafkaException):
+            reader.read(monotonic())
+    with transaction(kafka, f"{log}-b", 900_000) as second:
+        write(second, log, 9)
+        with pytest.raises(KafkaException):
+            reader.read(monotonic())
+    assert offset_by(reader) == 9
+
+
 def test_a_log_that_was_made_anew_is_read_from_its_beginning(
     kafka: str, log: str, reader: PositionReader
 ) -> None:

@@ -18,7 +18,7 @@ from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
 from weir.commands.models.promote import ByOption, NoteOption
 from weir.commands.models.rooms import author_who_may, said
-from weir.commands.services.shadow_compare import candidates_of, compare
+from weir.commands.services.shadow_compare import book_of, compare
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
 from weir.services.build_shadow import build_shadow, ensure_shadow_topics
@@ -89,7 +89,9 @@ def add(
     chosen = name or f"v{model.version}"
     keys = command_keys(settings, signing=True)
     author = author_who_may(keys, by, SHADOW)
-    command = said(ShadowCommand, model=named, by=author, note=note, at=now_ms())
+    # Later than what stands, whatever the clocks say: an earlier one would not count.
+    at = max(now_ms(), book_of(settings).stands_since(chosen) + 1)
+    command = said(ShadowCommand, model=named, by=author, note=note, at=at)
     _give(settings, chosen, command)
     if as_json:
         print_json({"name": chosen, "model": named.model_dump(mode="json"), "by": author})
@@ -107,14 +109,15 @@ def remove(
 ) -> None:
     """Let a candidate be tried no more. What it has said stays on the topic."""
     settings = load_settings(config)
-    if name not in (there := candidates_of(settings)):
+    book = book_of(settings)
+    if name not in (there := book.commands):
         raise SettingsError(
             f"there is no candidate {name!r}: `weir shadow status` lists them "
             f"({', '.join(sorted(there)) or 'none now'})"
         )
     keys = command_keys(settings, signing=True)
     author = author_who_may(keys, by, SHADOW)
-    at = max(now_ms(), there[name].at + 1)
+    at = max(now_ms(), book.stands_since(name) + 1)
     _give(settings, name, said(Withdrawal, by=author, note=note, at=at))
     if as_json:
         print_json({"name": name, "removed": True, "by": author})
@@ -125,7 +128,7 @@ def remove(
 @shadow.command()
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show which candidates are tried, since when, and who said so."""
-    commands = candidates_of(load_settings(config))
+    commands = book_of(load_settings(config)).commands
     if as_json:
         print_json({name: each.model_dump(mode="json") for name, each in sorted(commands.items())})
         return

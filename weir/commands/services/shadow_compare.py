@@ -1,6 +1,5 @@
 """`weir shadow compare`: a candidate beside the champion, as it stands now."""
 
-from collections.abc import Mapping
 from contextlib import closing
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from inference.shadow.comparison.comparison import compare as compare_pairs
 from inference.shadow.comparison.maturity import read_labels
 from inference.shadow.comparison.pairs import read_pairs
 from inference.shadow.comparison.report import as_dict
-from inference.shadow.shadow_book import ShadowBook, ShadowCommand
+from inference.shadow.shadow_book import ShadowBook
 from streams.base.section import format_duration
 from streams.kafka.records.control_topic import ControlReader
 from streams.kafka.rights.acls import Process, acls_of
@@ -55,8 +54,8 @@ def compare(
     _print(name, compared, settings)
 
 
-def candidates_of(settings: Settings) -> Mapping[str, ShadowCommand]:
-    """The candidates that stand on the control topic.
+def book_of(settings: Settings) -> ShadowBook:
+    """What the control topic says of candidates.
 
     Raises:
         AuthorizationError, KafkaException: the cluster does not let us look, or failed.
@@ -69,11 +68,11 @@ def candidates_of(settings: Settings) -> Mapping[str, ShadowCommand]:
         closing(ControlReader(kafka, settings.topics.control)) as reader,
     ):
         reader.read_to_end(book.hear)
-    return book.commands
+    return book
 
 
 def _compared(settings: Settings, name: str, *, show: bool) -> Comparison:
-    commands = candidates_of(settings)
+    commands = book_of(settings).commands
     if name not in commands:
         raise SettingsError(
             f"there is no candidate {name!r}: `weir shadow status` lists them "

@@ -5,7 +5,7 @@ from time import monotonic
 import psutil
 import pytest
 
-from streams.base.apart.resident import Resident, ResidentError
+from streams.base.apart.resident import Resident, ResidentError, answers
 from streams.base.apart.starter import Bounds
 
 BOUNDS = Bounds(cpu_s=1_000, wall_s=1, memory_mb=1_000, file_mb=1)
@@ -20,7 +20,10 @@ def resident(code: str, bounds: Bounds = BOUNDS, most: int = 1 << 20) -> Residen
 
 def said(apart: Resident, question: bytes, within_s: float = 30.0) -> bytes:
     apart.ask(question)
-    return apart.answer(monotonic() + within_s)
+    (answer,) = answers([apart], monotonic() + within_s)
+    if isinstance(answer.said, Exception):
+        raise answer.said
+    return answer.said
 
 
 def test_it_answers_one_question_after_another() -> None:
@@ -57,6 +60,20 @@ def test_whoever_does_not_answer_is_told_of(code: str, why: str) -> None:
         with pytest.raises(ResidentError, match=why):
             said(apart, b"x", within_s=1.5 if "time" in why else 30.0)
         assert monotonic() - start < 40
+
+
+def test_one_that_hangs_keeps_nobody_waiting() -> None:
+    """However large question and answer: more than a pipe holds."""
+    echo, slow = "serve(lambda question: question)", "import time\ntime.sleep(60)"
+    question = bytes(500_000)
+    with resident(slow) as hangs, resident(echo) as first, resident(echo) as second:
+        for apart in (hangs, first, second):
+            apart.ask(question)
+        start = monotonic()
+        late, *good = answers([hangs, first, second], start + 3.0)
+        assert "in time" in str(late.said)
+        assert [each.said for each in good] == [question, question]
+        assert all(each.at < start + 3.0 for each in good)
 
 
 def test_it_is_gone_when_it_is_closed() -> None:
