@@ -262,3 +262,20 @@ def feature_matrix(table: pa.Table) -> NDArray[np.float32]:
     width = table.schema.field("features").type.list_size
     matrix: NDArray[np.float32] = column.flatten().to_numpy().reshape(len(table), width)
     return matrix
+
+
+def feature_columns(table: pa.Table, names: Sequence[str]) -> NDArray[np.float32]:
+    """The feature vectors of a table of the feature log, in the order of these names.
+
+    Raises:
+        ValueError: one of them is not among the features of the table.
+    """
+    given, matrix = feature_names(table), feature_matrix(table)
+    if given == list(names):
+        return matrix
+    if missing := [name for name in names if name not in given]:
+        raise ValueError(
+            f"feature {missing[0]!r} is not in the record, which has {', '.join(given)}: it was "
+            "written by a scorer with other [[features]]"
+        )
+    return matrix[:, [given.index(name) for name in names]]

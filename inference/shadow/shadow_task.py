@@ -1,6 +1,5 @@
 """From records of the feature log to shadow scores."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, Protocol
@@ -17,7 +16,7 @@ from inference.shadow.candidates import CandidateAnswers
 from inference.shadow.metrics import ShadowMetrics
 from inference.shadow.shadow_record import CandidateScore, ShadowScore
 from streams.events.rejection import Reason, Rejected
-from streams.feature_log import feature_matrix, feature_names, read_feature_log
+from streams.feature_log import feature_columns, read_feature_log
 from streams.loop.stateless.loop import Processed
 from streams.transactions.outcome import Outgoing
 
@@ -91,7 +90,7 @@ class ShadowTask:
         self, message: Message, kept: float, counts: list[Callable[[], None]]
     ) -> list[ShadowScore]:
         table = read_feature_log(message.value() or b"")
-        matrix = _columns_of(table, self._names)
+        matrix = feature_columns(table, self._names)
         if kept < 1.0:
             wanted = np.array([_place_of(each) < kept for each in table["event_id"].to_pylist()])
             shed = int(wanted.size - wanted.sum())
@@ -127,23 +126,6 @@ class ShadowTask:
                 asked,
             )
         )
-
-
-def _columns_of(table: pa.Table, names: Sequence[str]) -> NDArray[np.float32]:
-    """The feature vectors, in the order of these names.
-
-    Raises:
-        ValueError: one is not among the features of the record.
-    """
-    given, matrix = feature_names(table), feature_matrix(table)
-    if given == list(names):
-        return matrix
-    if missing := [name for name in names if name not in given]:
-        raise ValueError(
-            f"feature {missing[0]!r} is not in the record, which has {json.dumps(given)}: it was "
-            "written by a scorer with other [[features]]"
-        )
-    return matrix[:, [given.index(name) for name in names]]
 
 
 def _place_of(event_id: int | str) -> float:

@@ -32,6 +32,7 @@ from weir.services.wiring import open_registry
 Progress = Callable[[str, float], None]
 """Called with what is going on, and the share of it that is done, 0 to 1."""
 
+_ROUTED_S = 60.0
 _STUCK_S = 180.0
 _OBEYED_S = 120.0
 
@@ -250,6 +251,11 @@ def _wait_for_the_rest(stage: Stage, monitor: Monitor, found: Violations) -> Non
         if not feeder.is_alive() and monitor.reached(
             feeder.last_offset_before_closing, feeder.answerable
         ):
+            if stage.staged:
+                # Who routes does not wait for what the closing events let go, nor for their labels.
+                stage.until(
+                    lambda: monitor.reached(feeder.last_offset, feeder.answerable), _ROUTED_S
+                )
             return
         if feeder.failure is not None:
             return

@@ -38,6 +38,7 @@ class Process(StrEnum):
     AUDITOR = "auditor"
     SHADOW = "shadow"
     COMPARISON = "comparison"
+    REPLAY = "shadow-replay"
     FIDELITY = "fidelity"
     LABELLER = "labeller"
 
@@ -58,6 +59,7 @@ COMMANDS: dict[Process, list[str]] = {
     Process.VIEWER: ["weir models serving", "weir policy show", "weir shadow status"],
     Process.SHADOW: ["weir shadow"],
     Process.COMPARISON: ["weir shadow compare"],
+    Process.REPLAY: ["weir shadow replay"],
     Process.EXPLAINER: ["weir explainer"],
     Process.SINK: ["weir sink"],
     Process.AUDITOR: ["weir audit verify"],
@@ -346,6 +348,14 @@ def _comparison(usage: Usage) -> list[Acl]:
     ]
 
 
+def _replay(usage: Usage) -> list[Acl]:
+    topics = usage.topics
+    return [
+        Acl("Read", "topic", topics.feature_log, why="what was seen and answered"),
+        Acl("Read", "topic", topics.labels, why="what events turned out to be"),
+    ]
+
+
 def _labeller(usage: Usage) -> list[Acl]:
     return [Acl("Write", "topic", usage.topics.labels, why="what events turned out to be")]
 
@@ -368,4 +378,5 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.LABELLER: _labeller,
     Process.SHADOW: _shadow,
     Process.COMPARISON: _comparison,
+    Process.REPLAY: _replay,
 }

@@ -102,6 +102,15 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     stdout.print(table)
 
 
+def read_policy(file: Path) -> PolicySettings:
+    """The policy of a file.
+
+    Raises:
+        SettingsError: it holds none; names the key.
+    """
+    return _changed(PolicySettings(), _read(file), [], None)
+
+
 def _read(file: Path | None) -> dict[str, Any] | None:
     if file is None:
         return None

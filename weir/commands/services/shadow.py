@@ -18,7 +18,7 @@ from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
 from weir.commands.models.promote import ByOption, NoteOption
 from weir.commands.models.rooms import author_who_may, said
-from weir.commands.services.shadow_compare import book_of, compare
+from weir.commands.services.shadow_compare import book_of, compare, replay
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
 from weir.services.build_shadow import build_shadow, ensure_shadow_topics
@@ -29,6 +29,7 @@ from weir.services.wiring import admitted, command_keys, open_registry, rights_o
 shadow = typer.Typer(invoke_without_command=True)
 
 shadow.command()(compare)
+shadow.command()(replay)
 
 NameArgument = Annotated[str, typer.Argument(help="The candidate's name.", show_default=False)]
 

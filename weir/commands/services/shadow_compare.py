@@ -1,16 +1,20 @@
-"""`weir shadow compare`: a candidate beside the champion, as it stands now."""
+"""`weir shadow compare` and `replay`: a model beside the champion, now and in the past."""
 
 from contextlib import closing
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from rich.table import Table
 
+from inference.control.commands import version_of
+from inference.policy.policy import Policy
 from inference.shadow.comparison.comparison import Comparison, CostVerdict, Verdict
 from inference.shadow.comparison.comparison import compare as compare_pairs
 from inference.shadow.comparison.maturity import read_labels
 from inference.shadow.comparison.pairs import read_pairs
+from inference.shadow.comparison.past import past_pairs
 from inference.shadow.comparison.report import as_dict
 from inference.shadow.shadow_book import ShadowBook
 from streams.base.section import format_duration
@@ -18,10 +22,12 @@ from streams.kafka.records.control_topic import ControlReader
 from streams.kafka.rights.acls import Process, acls_of
 from streams.kafka.rights.permission_check import named_denials
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
-from weir.cli.dates import moment
+from weir.cli.dates import FromOption, ToOption, moment, time_range_ms
+from weir.commands.models.policy import read_policy
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
-from weir.services.wiring import admitted, command_keys, usage
+from weir.services.scorer_model import open_model, package_trials
+from weir.services.wiring import admitted, command_keys, open_registry, usage
 
 _SEED = 14
 _WORDS = {
@@ -52,6 +58,71 @@ def compare(
         print_json({"candidate": name, **as_dict(compared)})
         return
     _print(name, compared, settings)
+
+
+def replay(
+    version: Annotated[
+        str,
+        typer.Argument(
+            help="Version or alias of a model in the registry, or the first digits of its id.",
+            show_default=False,
+        ),
+    ],
+    start: FromOption = None,
+    stop: ToOption = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="TOML file with a [policy] section, in place of the settings' one."),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    no_progress: QuietOption = False,
+) -> None:
+    """Compare what a model, or a policy, would have said of the past with what was said.
+
+    Asks the model about the very vectors that were scored, out of the feature log, as far back as
+    that is kept; the report is that of `weir shadow compare`.
+    """
+    settings = load_settings(config)
+    first_ms, end_ms = time_range_ms(start, stop)
+    show = not (as_json or no_progress)
+    said = settings.policy if policy is None else read_policy(policy)
+    rights = acls_of(Process.REPLAY, usage(settings))
+    kafka, _ = admitted(settings, lambda _: rights)
+    registry = open_registry(settings)
+    model = open_model(
+        settings, registry, version_of(registry.get(version)), package_trials(settings)
+    )
+    topics, costs = settings.topics, settings.comparison.costs
+    with model.engine, named_denials(kafka, rights):
+        model.engine.warm_up()
+        with progress_bar("asking about the past", show) as step:
+            read = past_pairs(
+                kafka,
+                topics.feature_log,
+                infer=model.engine.infer,
+                names=settings.plan().names,
+                model=model.package.short_id,
+                policy=Policy(said, model.package.thresholds),
+                amount=costs.amount if costs is not None else None,
+                first_ms=first_ms,
+                end_ms=end_ms,
+                progress=step,
+            )
+        with progress_bar("reading labels", show) as step:
+            labels = read_labels(kafka, topics.labels, step)
+    compared = compare_pairs(
+        read,
+        labels,
+        settings.comparison,
+        maturity_ms=_maturity(settings),
+        place=1,
+        generator=np.random.default_rng(_SEED),
+    )
+    if as_json:
+        print_json({"candidate": version, **as_dict(compared)})
+        return
+    _print(version, compared, settings)
 
 
 def book_of(settings: Settings) -> ShadowBook:

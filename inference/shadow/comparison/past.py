@@ -1,0 +1,123 @@
+"""What another model, or another policy, would have said of the past: from the feature log."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from inference.engine.protocol import Outputs
+from inference.policy.policy import DECISIONS, Policy
+from inference.shadow.comparison.pairs import Between, NothingToCompareError, Pairs, ReadPairs
+from streams.feature_log import feature_columns, read_feature_log
+from streams.kafka.client import KafkaSettings
+from streams.kafka.records.consuming import read_to_end
+
+Progress = Callable[[int, int], None]
+_CODES = {name: code for code, name in enumerate(DECISIONS)}
+
+
+def past_pairs(
+    kafka: KafkaSettings,
+    topic: str,
+    *,
+    infer: Callable[[NDArray[np.float32]], Outputs],
+    names: Sequence[str],
+    model: str,
+    policy: Policy,
+    amount: str | None,
+    first_ms: int | None = None,
+    end_ms: int | None = None,
+    progress: Progress = lambda done, total: None,
+) -> ReadPairs:
+    """Ask a model about all that stands in the feature log, on the vectors that were scored then.
+
+    Args:
+        infer: the model's answers to rows of these names.
+        model: its name in scores.
+        amount: the field that says what is at stake.
+        first_ms, end_ms: event times; the end is left out.
+
+    Raises:
+        NothingToCompareError: nothing stands there of that time.
+        ValueError: there is no such topic.
+        KafkaException: the cluster failed.
+    """
+    left_out: Counter[str] = Counter()
+    parts: list[dict[str, Any]] = []
+    for batch in read_to_end(kafka, topic, progress):
+        for message in batch:
+            try:
+                table = read_feature_log(message.value() or b"")
+                wanted = _within(table, first_ms, end_ms)
+                table = table.filter(pa.array(wanted))
+                matrix = feature_columns(table, names)
+            except (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
+                left_out["unreadable"] += 1
+                continue
+            if table.num_rows:
+                outputs = infer(matrix)
+                partition = message.partition() or 0
+                parts.append(_columns(table, partition, outputs, policy, amount))
+    if not parts:
+        raise NothingToCompareError(f"nothing of that time stands on {topic!r}")
+    whole = {
+        name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "ids"
+    }
+    ids = [each for part in parts for each in part["ids"]]
+    order = np.lexsort((whole["offsets"], whole["partitions"], whole["times"]))
+    champion = str(whole["models"][order[-1]])
+    chosen = order[(whole["models"][order] == champion) & ~whole["fallback"][order]]
+    left_out["earlier"] = int((whole["models"] != champion).sum())
+    left_out["fallback"] = int((whole["fallback"] & (whole["models"] == champion)).sum())
+    pairs = Pairs(
+        [ids[row] for row in chosen.tolist()],
+        *(
+            whole[name][chosen]
+            for name in (
+                *("times", "partitions", "champion", "candidate"),
+                *("champion_probability", "candidate_probability", "amounts"),
+            )
+        ),
+    )
+    between = Between(champion, model, policy.version)
+    return ReadPairs(between, pairs, {why: n for why, n in left_out.items() if n}, 0.0)
+
+
+def _within(table: pa.Table, first_ms: int | None, end_ms: int | None) -> NDArray[np.bool_]:
+    times = _times(table)
+    wanted = np.ones(times.size, np.bool_)
+    if first_ms is not None:
+        wanted &= times >= first_ms
+    if end_ms is not None:
+        wanted &= times < end_ms
+    return wanted
+
+
+def _times(table: pa.Table) -> NDArray[np.int64]:
+    times: NDArray[np.int64] = table["event_time"].cast(pa.int64()).to_numpy()
+    return times
+
+
+def _columns(
+    table: pa.Table, partition: int, outputs: Outputs, policy: Policy, amount: str | None
+) -> dict[str, Any]:
+    count = table.num_rows
+    stakes = [(each or {}).get(amount or "") for each in table["context"].to_pylist()]
+    return {
+        "ids": table["event_id"].to_pylist(),
+        "times": _times(table),
+        "offsets": table["offset"].to_numpy(),
+        "partitions": np.full(count, partition, np.int64),
+        "models": np.array(table["model"].to_pylist(), np.str_),
+        "fallback": table["fallback"].to_numpy(),
+        "champion": np.array([_CODES[each] for each in table["decision"].to_pylist()], np.int8),
+        "candidate": policy.decide(outputs),
+        "champion_probability": table["probability"].to_numpy().astype(np.float64),
+        "candidate_probability": outputs.probability.astype(np.float64),
+        "amounts": np.array(
+            [each if isinstance(each, int | float) else np.nan for each in stakes], np.float64
+        ),
+    }
