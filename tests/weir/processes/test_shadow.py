@@ -50,6 +50,7 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
     path = config(
         shadow={"group": f"shadow-{os.urandom(4).hex()}", "session_timeout": "6s"},
         feature_log={"include": ["amount"]},
+        alignment={"max_idle": "2s"},
         comparison={"costs": {"cap": 500, "friction": 20, "review": 5}},
     )
     settings = load_settings(path)
@@ -66,12 +67,11 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
     shadow.process.send_signal(how)
     shadow.process.wait()
     shadow = start(path, command="shadow")
-    scorer.wait_for(lambda: scorer.metrics()["weir_events_total"] > 0.99 * COUNT, 120)
-    answered = int(scorer.metrics()["weir_events_total"])
-    shadow.wait_for(lambda: len(shadow_scores(settings)) >= answered, 120)
+    scorer.wait_for(lambda: scorer.metrics()["weir_events_total"] == COUNT, 120)
+    shadow.wait_for(lambda: len(shadow_scores(settings)) >= COUNT, 120)
 
     scores = shadow_scores(settings)
-    assert len({each["event_id"] for each in scores}) == len(scores) == answered
+    assert len({each["event_id"] for each in scores}) == len(scores) == COUNT
     labels = {
         (message.partition(), message.key())
         for batch in read_to_end(settings.kafka, settings.topics.labels)
@@ -97,6 +97,26 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
     assert told["flips"]["review"] == {"champion_only": 0, "candidate_only": 0}
     shown = weir("shadow", "compare", "same", "-c", path).stdout
     assert "verdict: inconclusive: that is no pass" in shown
+
+    past = json.loads(weir("shadow", "replay", "champion", "--json", "-c", path).stdout)
+    assert past["events"] == COUNT
+    off_diagonal = [
+        count
+        for first, row in past["decisions"].items()
+        for second, count in row.items()
+        if first != second
+    ]
+    assert sum(off_diagonal) == 0, "the same model says the same of the same vectors"
+    policy = path.with_name("policy.toml")
+    policy.write_text('[policy]\nversion = "strict"\nreview_alert_rate = 0.2\n', encoding="utf-8")
+    strict = json.loads(
+        weir("shadow", "replay", "champion", "--policy", policy, "--json", "-c", path).stdout
+    )
+    assert strict["policy"] == "strict"
+    assert strict["flips"]["review"]["candidate_only"] > 0
+    nothing = weir("shadow", "replay", "champion", "--to", "2001-01-01", "-c", path)
+    assert nothing.returncode == 1
+    assert "nothing of that time stands on" in nothing.stderr
 
     removed = weir("shadow", "remove", "same", "--by", "ada", "-c", path)
     assert removed.returncode == 0, removed.stderr
