@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -42,6 +42,7 @@ class Pairs:
         champion, candidate: decision codes, int8, (n,).
         champion_probability, candidate_probability: ``NaN`` where one gave no number, (n,).
         amounts: ``NaN`` where unknown, (n,).
+        context: n values of each field that went along.
     """
 
     ids: list[Any]
@@ -52,6 +53,7 @@ class Pairs:
     champion_probability: NDArray[np.float64]
     candidate_probability: NDArray[np.float64]
     amounts: NDArray[np.float64]
+    context: dict[str, list[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -136,7 +138,16 @@ def _columns(scores: list[tuple[ShadowScore, CandidateScore]], amount: str | Non
         champion_probability=_probabilities([score.probability for score, _ in scores]),
         candidate_probability=_probabilities([said.probability for _, said in scores]),
         amounts=np.array([_number(score.context.get(amount or "")) for score, _ in scores]),
+        context={
+            name: [_plain(score.context.get(name)) for score, _ in scores]
+            for name in sorted({name for score, _ in scores for name in score.context})
+        },
     )
+
+
+def _plain(value: Any) -> Any:
+    """What an event can hold; whoever else wrote it."""
+    return value if isinstance(value, str | int | float | bool) else None
 
 
 def _probabilities(values: list[float | None]) -> NDArray[np.float64]:

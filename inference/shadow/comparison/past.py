@@ -63,24 +63,29 @@ def past_pairs(
                 parts.append(_columns(table, partition, outputs, policy, amount))
     if not parts:
         raise NothingToCompareError(f"nothing of that time stands on {topic!r}")
-    whole = {
-        name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "ids"
-    }
+    columns = parts[0].keys() - {"ids", "context"}
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in columns}
     ids = [each for part in parts for each in part["ids"]]
+    rows = [each for part in parts for each in part["context"]]
     order = np.lexsort((whole["offsets"], whole["partitions"], whole["times"]))
     champion = str(whole["models"][order[-1]])
     chosen = order[(whole["models"][order] == champion) & ~whole["fallback"][order]]
     left_out["earlier"] = int((whole["models"] != champion).sum())
     left_out["fallback"] = int((whole["fallback"] & (whole["models"] == champion)).sum())
+    column = {name: whole[name][chosen] for name in columns}
     pairs = Pairs(
-        [ids[row] for row in chosen.tolist()],
-        *(
-            whole[name][chosen]
-            for name in (
-                *("times", "partitions", "champion", "candidate"),
-                *("champion_probability", "candidate_probability", "amounts"),
-            )
-        ),
+        ids=[ids[row] for row in chosen.tolist()],
+        times=column["times"],
+        partitions=column["partitions"],
+        champion=column["champion"],
+        candidate=column["candidate"],
+        champion_probability=column["champion_probability"],
+        candidate_probability=column["candidate_probability"],
+        amounts=column["amounts"],
+        context={
+            name: [rows[row].get(name) for row in chosen.tolist()]
+            for name in sorted({name for row in rows for name in row})
+        },
     )
     between = Between(champion, model, policy.version)
     return ReadPairs(between, pairs, {why: n for why, n in left_out.items() if n}, 0.0)
@@ -105,9 +110,11 @@ def _columns(
     table: pa.Table, partition: int, outputs: Outputs, policy: Policy, amount: str | None
 ) -> dict[str, Any]:
     count = table.num_rows
-    stakes = [(each or {}).get(amount or "") for each in table["context"].to_pylist()]
+    context = [each or {} for each in table["context"].to_pylist()]
+    stakes = [each.get(amount or "") for each in context]
     return {
         "ids": table["event_id"].to_pylist(),
+        "context": context,
         "times": _times(table),
         "offsets": table["offset"].to_numpy(),
         "partitions": np.full(count, partition, np.int64),

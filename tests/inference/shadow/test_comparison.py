@@ -1,6 +1,7 @@
 """A candidate beside the champion: what counts, and what is said of it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from inference.shadow.comparison.pairs import (
 )
 from inference.shadow.comparison.report import as_dict
 from inference.shadow.comparison.settings import ComparisonSettings, CostSettings
+from inference.shadow.comparison.slices import slices
 from streams.events.labels import progress_header
 from streams.kafka.client import KafkaSettings
 
@@ -120,7 +122,7 @@ def test_the_order_of_events_changes_no_bit() -> None:
     order = np.random.default_rng(2).permutation(len(pairs))
     shuffled = Pairs(
         [pairs.ids[row] for row in order.tolist()],
-        *(getattr(pairs, name)[order] for name in list(Pairs.__dataclass_fields__)[1:]),
+        *(getattr(pairs, name)[order] for name in list(Pairs.__dataclass_fields__)[1:-1]),
     )
     one, other = compared(pairs, labels).cost, compared(shuffled, labels).cost
     assert one is not None
@@ -135,6 +137,37 @@ def test_the_order_of_events_changes_no_bit() -> None:
 def test_without_costs_there_is_no_verdict() -> None:
     pairs, labels = stream(2_000, 0.9)
     assert compared(pairs, labels, ComparisonSettings()).verdict is Verdict.NO_COSTS
+
+
+def test_slices_add_up_and_the_worst_is_first() -> None:
+    pairs, labels = stream(3_000, 0.5)
+    rng = np.random.default_rng(4)
+    shops = rng.choice(["good", "bad", ""], len(pairs)).tolist()
+    fraud = np.isin(np.arange(len(pairs)), list(labels.by_id))
+    worse = np.where(fraud, 0, 2)
+    candidate = np.where(np.array(shops) == "bad", worse, pairs.champion).astype(np.int8)
+    named = replace(pairs, candidate=candidate, context={"shop": [each or None for each in shops]})
+    found = compared(named, labels)
+    first, *rest = slices(named, found.mature, "shop", COSTS)
+    assert first.value == "bad"
+    assert first.saved is not None
+    assert first.saved < 0
+    assert {each.value for each in rest} == {"good", None}
+    assert all(each.flips == each.saved == 0 for each in rest)
+    assert found.cost is not None
+    assert first.saved == pytest.approx(found.cost.mean * len(named))
+    for name in ("events", "mature", "frauds", "flips"):
+        total = sum(getattr(each, name) for each in (first, *rest))
+        assert (
+            total
+            == {
+                "events": 3_000,
+                "mature": 3_000,
+                "frauds": fraud.sum(),
+                "flips": (candidate != pairs.champion).sum(),
+            }[name]
+        )
+    assert slices(named, found.mature, "shop", None)[0].value == "bad"
 
 
 def test_an_event_counts_at_its_age_with_what_was_known_then() -> None:

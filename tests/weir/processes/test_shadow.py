@@ -90,7 +90,10 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
         for name in ("score", "probability"):
             assert np.float32(same[name]) == np.float32(each[name])
 
-    told = json.loads(weir("shadow", "compare", "same", "--json", "-c", path).stdout)
+    told = json.loads(
+        weir("shadow", "compare", "same", "--by", "amount", "--json", "-c", path).stdout
+    )
+    assert sum(each["events"] for each in told["slices"]) == len(asked)
     assert told["events"] == len(asked)
     assert told["mature"] > 500
     assert (told["cost"]["log_better"], told["cost"]["log_worse"]) == (0.0, 0.0)

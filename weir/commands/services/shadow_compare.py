@@ -16,6 +16,7 @@ from inference.shadow.comparison.maturity import read_labels
 from inference.shadow.comparison.pairs import read_pairs
 from inference.shadow.comparison.past import past_pairs
 from inference.shadow.comparison.report import as_dict
+from inference.shadow.comparison.slices import Slice, slices
 from inference.shadow.shadow_book import ShadowBook
 from streams.base.section import format_duration
 from streams.kafka.records.control_topic import ControlReader
@@ -30,6 +31,7 @@ from weir.services.scorer_model import open_model, package_trials
 from weir.services.wiring import admitted, command_keys, open_registry, usage
 
 _SEED = 14
+_SHOWN = 10
 _WORDS = {
     Verdict.BETTER: "the candidate costs less",
     Verdict.WORSE: "the candidate costs more",
@@ -39,8 +41,19 @@ _WORDS = {
 }
 
 
+ByOption = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="FIELD",
+        help="Show slices by this field of feature_log.include, the worst ones first.",
+    ),
+]
+
+
 def compare(
     name: Annotated[str, typer.Argument(help="The candidate's name.", show_default=False)],
+    by: ByOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
     no_progress: QuietOption = False,
@@ -54,10 +67,7 @@ def compare(
     """
     settings = load_settings(config)
     compared = _compared(settings, name, show=not (as_json or no_progress))
-    if as_json:
-        print_json({"candidate": name, **as_dict(compared)})
-        return
-    _print(name, compared, settings)
+    _tell(name, compared, settings, by, as_json=as_json)
 
 
 def replay(
@@ -74,6 +84,7 @@ def replay(
         Path | None,
         typer.Option(help="TOML file with a [policy] section, in place of the settings' one."),
     ] = None,
+    by: ByOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
     no_progress: QuietOption = False,
@@ -119,10 +130,7 @@ def replay(
         place=1,
         generator=np.random.default_rng(_SEED),
     )
-    if as_json:
-        print_json({"candidate": version, **as_dict(compared)})
-        return
-    _print(version, compared, settings)
+    _tell(version, compared, settings, by, as_json=as_json)
 
 
 def book_of(settings: Settings) -> ShadowBook:
@@ -172,6 +180,38 @@ def _compared(settings: Settings, name: str, *, show: bool) -> Comparison:
 def _maturity(settings: Settings) -> int:
     said = settings.comparison.maturity
     return settings.labels.delay if said is None else said
+
+
+def _tell(
+    name: str, compared: Comparison, settings: Settings, by: str | None, *, as_json: bool
+) -> None:
+    """Print a comparison, by a field if one is named."""
+    pairs = compared.read.pairs
+    if by is not None and by not in pairs.context:
+        known = ", ".join(pairs.context) or "none"
+        raise SettingsError(f"--by: {by!r} did not go along: feature_log.include named {known}")
+    found = [] if by is None else slices(pairs, compared.mature, by, settings.comparison.costs)
+    if as_json:
+        told = {"candidate": name, **as_dict(compared)}
+        print_json(told if by is None else told | {"slices": [each.as_dict() for each in found]})
+        return
+    _print(name, compared, settings)
+    if by is not None:
+        stdout.print(_slices(by, found[:_SHOWN]))
+
+
+def _slices(by: str, found: list[Slice]) -> Table:
+    heads = ("events", "alerts", "candidate's", "flips", "mature", "frauds", "saved")
+    table = Table(by, *heads, title="slices: they describe, and decide nothing")
+    for each in found:
+        counts = (each.events, each.champion_alerts, each.candidate_alerts, each.flips)
+        saved = "-" if each.saved is None else f"{each.saved:,.2f}"
+        table.add_row(
+            "-" if each.value is None else str(each.value),
+            *(f"{count:,}" for count in (*counts, each.mature, each.frauds)),
+            saved,
+        )
+    return table
 
 
 def _print(name: str, compared: Comparison, settings: Settings) -> None:
