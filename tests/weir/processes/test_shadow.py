@@ -91,7 +91,7 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
             assert np.float32(same[name]) == np.float32(each[name])
 
     told = json.loads(
-        weir("shadow", "compare", "same", "--by", "amount", "--json", "-c", path).stdout
+        weir("shadow", "compare", "same", "--slices", "amount", "--json", "-c", path).stdout
     )
     assert sum(each["events"] for each in told["slices"]) == len(asked)
     assert told["events"] == len(asked)

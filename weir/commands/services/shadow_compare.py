@@ -41,10 +41,10 @@ _WORDS = {
 }
 
 
-ByOption = Annotated[
+SlicesOption = Annotated[
     str | None,
     typer.Option(
-        "--by",
+        "--slices",
         metavar="FIELD",
         help="Show slices by this field of feature_log.include, the worst ones first.",
     ),
@@ -53,7 +53,7 @@ ByOption = Annotated[
 
 def compare(
     name: Annotated[str, typer.Argument(help="The candidate's name.", show_default=False)],
-    by: ByOption = None,
+    slices_by: SlicesOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
     no_progress: QuietOption = False,
@@ -67,7 +67,7 @@ def compare(
     """
     settings = load_settings(config)
     compared = _compared(settings, name, show=not (as_json or no_progress))
-    _tell(name, compared, settings, by, as_json=as_json)
+    _tell(name, compared, settings, slices_by, as_json=as_json)
 
 
 def replay(
@@ -84,7 +84,7 @@ def replay(
         Path | None,
         typer.Option(help="TOML file with a [policy] section, in place of the settings' one."),
     ] = None,
-    by: ByOption = None,
+    slices_by: SlicesOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
     no_progress: QuietOption = False,
@@ -130,7 +130,7 @@ def replay(
         place=1,
         generator=np.random.default_rng(_SEED),
     )
-    _tell(version, compared, settings, by, as_json=as_json)
+    _tell(version, compared, settings, slices_by, as_json=as_json)
 
 
 def book_of(settings: Settings) -> ShadowBook:
@@ -189,7 +189,7 @@ def _tell(
     pairs = compared.read.pairs
     if by is not None and by not in pairs.context:
         known = ", ".join(pairs.context) or "none"
-        raise SettingsError(f"--by: {by!r} did not go along: feature_log.include named {known}")
+        raise SettingsError(f"--slices: {by!r} did not go along: feature_log.include named {known}")
     found = [] if by is None else slices(pairs, compared.mature, by, settings.comparison.costs)
     if as_json:
         told = {"candidate": name, **as_dict(compared)}
