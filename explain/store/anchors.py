@@ -110,6 +110,19 @@ def export_line(signed: SignedAnchor) -> bytes:
     return msgspec.json.encode(line) + b"\n"
 
 
+def parse_line(line: bytes) -> SignedAnchor:
+    """The anchor in such a line.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        read = _decode_line(line)
+        return parse_anchor(canonical(read.anchor), bytes.fromhex(read.signature))
+    except (*UNREADABLE, OverflowError) as error:  # a number of more than 64 bits can't be written
+        raise ValueError(str(error)) from error
+
+
 def read_copy(path: Path) -> Iterator[SignedAnchor]:
     """The anchors of an exported file, in its order.
 
@@ -124,9 +137,8 @@ def read_copy(path: Path) -> Iterator[SignedAnchor]:
                     continue
                 empty = False
                 try:
-                    read = _decode_line(line)
-                    yield parse_anchor(canonical(read.anchor), bytes.fromhex(read.signature))
-                except (*UNREADABLE, ValueError) as error:
+                    yield parse_line(line)
+                except ValueError as error:
                     raise StoreError(
                         f"{path}:{number}: no anchor: {error}; write the file with "
                         "`weir audit anchors --out FILE`"

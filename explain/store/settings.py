@@ -3,7 +3,7 @@
 import ssl
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -85,6 +85,7 @@ class StoreSettings(Section):
             `TrustedKeyEntry`, which says for how long, and of whom else.
         group: consumer group of the sink.
         max_batch: records in one transaction of the sink.
+        witness_topic: the sink writes each signed anchor there, too; empty for none.
     """
 
     url: SecretStr | None = None
@@ -96,6 +97,7 @@ class StoreSettings(Section):
     trusted_keys: tuple[Path | TrustedKeyEntry, ...] = ()
     group: Name = "weir-sink"
     max_batch: int = Field(default=500, ge=1, le=10_000)
+    witness_topic: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]*$", max_length=249)] = ""
 
     @model_validator(mode="after")
     def _url_is_one(self) -> "StoreSettings":

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import msgspec
 from sqlalchemy import Connection, select
 
-from explain.store.anchors import Anchor, ChainPlace, canonical, last_anchor
+from explain.store.anchors import Anchor, ChainPlace, SignedAnchor, canonical, last_anchor
 from explain.store.chain import Chain, Head
 from explain.store.faults import Fault, Kind
 from explain.store.tables import CHAINED, anchors, as_stored
@@ -50,6 +50,12 @@ def witness_of(store: str, last: Anchor | None, ends: Mapping[Chain, Head]) -> W
         ChainPlace.of(ends["records"]),
         ChainPlace.of(ends["acts"]),
     )
+
+
+def witness_by(signed: SignedAnchor) -> Witness:
+    """The witness that an anchor is of the store that it was signed in."""
+    anchor, hashed = signed.anchor, hashlib.sha256(signed.body).hexdigest()
+    return Witness(_SCHEMA, anchor.store, anchor.number, hashed, anchor.records, anchor.acts)
 
 
 def read_witness(text: str) -> Witness | None:

@@ -1,4 +1,7 @@
-"""Kafka as a witness: how far the store was stands beside the offsets that the sink commits."""
+"""Kafka as a witness: how far the store was stands beside the offsets that the sink commits.
+
+If the settings name a topic for it, the anchors stand there, too: see `WitnessTopic`.
+"""
 
 import logging
 from collections.abc import Iterable
@@ -9,6 +12,8 @@ from confluent_kafka import KafkaException, TopicPartition
 from explain.store.appending import Appender
 from explain.store.errors import StoreUnavailableError, TamperedError
 from explain.store.witness import Witness, read_witness
+from explain.workers.witness_topic import WitnessTopic
+from streams.base.bounded_calls import StoppedError
 from streams.kafka.client import KafkaSettings
 from streams.kafka.cluster_watch import passes
 from streams.kafka.group_notes import group_notes, note_again
@@ -28,6 +33,7 @@ class KafkaWitness:
         topic: of the explanations.
         accepted_by: who goes on over a store that is behind what was noted of it; the store keeps
             the name. Without one, such a store is refused.
+        anchors: where the anchors are written besides; None for nowhere.
     """
 
     def __init__(
@@ -38,12 +44,14 @@ class KafkaWitness:
         topic: str,
         appender: Appender,
         accepted_by: str = "",
+        anchors: WitnessTopic | None = None,
     ) -> None:
         self._kafka = kafka
         self._group = group
         self._topic = topic
         self._appender = appender
         self._accepted_by = accepted_by
+        self._anchors = anchors
         self._noted: dict[PartitionId, str] = {}
 
     def hear(self, stop: Event) -> None:
@@ -52,11 +60,16 @@ class KafkaWitness:
         Raises:
             TamperedError: the store is behind, and nobody accepts that.
             StoreError: it can't be written to.
-            KafkaException: the cluster refuses us, or the group has members, and somebody accepts.
+            TopicError: the topic of anchors is not there.
+            AuthorizationError, KafkaException: the cluster refuses us, or the group has members,
+                and somebody accepts.
         """
         while not stop.is_set():
             try:
-                self._compare()
+                self._compare(stop)
+                self.pass_on()
+            except StoppedError:
+                return
             except StoreUnavailableError as error:
                 logger.warning("%s; trying again, records wait in Kafka", error)
             except KafkaException as error:
@@ -67,9 +80,13 @@ class KafkaWitness:
                 return
             stop.wait(_AGAIN_S)
 
-    def _compare(self) -> None:
+    def _compare(self, stop: Event) -> None:
         notes = group_notes(self._kafka, self._group, self._topic, _KAFKA_S)
         witnesses = witnesses_in(notes.values())
+        if self._anchors is not None:
+            told = self._anchors.hear(stop)
+            logger.info("%s", told)
+            witnesses += told.witnesses
         faults = {each: fault for each in witnesses if (fault := self._appender.behind(each))}
         if not faults:
             return
@@ -77,16 +94,31 @@ class KafkaWitness:
         fault = faults[furthest]
         if not self._accepted_by:
             raise TamperedError(
-                f"the store is behind what the group {self._group!r} has noted of it in Kafka, so "
-                f"nothing is written over it: {fault}. If nobody knows why, it is evidence: keep "
-                "it, and see `weir audit verify`. If you restored a backup, start once with `weir "
-                "sink --accept-store`, which writes down in the store who did; to have stored "
-                "again what Kafka still has, set the group's offsets back before"
+                "the store is behind what the sinks of group "
+                f"{self._group!r} have noted of it in Kafka, so nothing is written over it: "
+                f"{fault}. If nobody knows why, it is evidence: keep it, and see `weir audit "
+                "verify`. If you restored a backup, start once with `weir sink --accept-store`, "
+                "which writes down in the store who did; to have stored again what Kafka still "
+                "has, set the group's offsets back before"
             )
         logger.warning("going on over a store that is behind, for %s: %s", self._accepted_by, fault)
         self._appender.accept(self._accepted_by, furthest)
         now = self._appender.witness().text()
         note_again(self._kafka, self._group, self._topic, now, _KAFKA_S)
+
+    def pass_on(self) -> None:
+        """Write the anchors that came since to their topic, if there is one.
+
+        Raises:
+            StoreUnavailableError, TamperedError, StoreError: see `WitnessTopic.pass_on`.
+        """
+        if self._anchors is not None:
+            self._anchors.pass_on()
+
+    def close(self) -> None:
+        """Let go of the cluster."""
+        if self._anchors is not None:
+            self._anchors.close()
 
     def due(self, reader: GroupReader, witness: Witness) -> list[TopicPartition]:
         """Where the group has another note than this yet, in partitions that are ours."""

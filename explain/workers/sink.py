@@ -14,6 +14,7 @@ from explain.store.appending import Appended, Appender, Refused
 from explain.store.errors import StoreUnavailableError
 from explain.store.witness import Witness
 from explain.workers.kafka_witness import KafkaWitness
+from explain.workers.witness_topic import WitnessTopic
 from streams.base.bounded_calls import StoppedError
 from streams.base.clock import now_ms
 from streams.dead_letters.writer import dead_letters_of
@@ -75,7 +76,7 @@ class ExplanationSink:
         topic: of the explanations.
         max_batch: records in one transaction.
         tolerant: see `PositionCheck`.
-        accepted_by: see `KafkaWitness`.
+        accepted_by, anchors: see `KafkaWitness`.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class ExplanationSink:
         metrics: SinkMetrics,
         tolerant: bool = False,
         accepted_by: str = "",
+        anchors: WitnessTopic | None = None,
     ) -> None:
         self._kafka = kafka
         self._tolerant = tolerant
@@ -100,7 +102,12 @@ class ExplanationSink:
         self._appender = appender
         self._metrics = metrics
         self._witness = KafkaWitness(
-            kafka, group=group, topic=topic, appender=appender, accepted_by=accepted_by
+            kafka,
+            group=group,
+            topic=topic,
+            appender=appender,
+            accepted_by=accepted_by,
+            anchors=anchors,
         )
         self._came: list[Message] = []
         self._looked_at = 0.0
@@ -136,8 +143,8 @@ class ExplanationSink:
             tolerant=self._tolerant,
         )
         check.run(stop, _LEAVING_S)
-        self._witness.hear(stop)
         try:
+            self._witness.hear(stop)
             with (
                 GroupReader(
                     kafka=self._kafka,
@@ -151,6 +158,7 @@ class ExplanationSink:
                 self._run(self._reader, letters, stop)
         finally:
             self._reader = None
+            self._witness.close()
 
     def _run(self, reader: GroupReader, letters: Publisher, stop: Event) -> None:
         while not stop.is_set():
@@ -261,12 +269,14 @@ class ExplanationSink:
         witness = self._insist(self._appender.witness, reader, stop)
         if witness is not None:
             self._note_witness(reader, witness)
+        self._insist(self._witness.pass_on, reader, stop)
         self._metrics.lag = reader.lag
 
     def _sign_all(self, reader: GroupReader) -> None:
         try:
             self._note_anchor(self._appender.anchor(now=True))
             self._note_witness(reader, self._appender.witness())
+            self._witness.pass_on()
         except StoreUnavailableError as error:
             raise StoppedError(f"{error}; the next start signs for the last records") from error
 

@@ -57,6 +57,11 @@ class World:
             },
             "snapshots": {"every_events": 200},
             "metrics": {"port": 0},
+            "store": {
+                "url": f"sqlite:///{self._folder / 'store.db'}",
+                "key_file": str(self._folder / "audit-key.pem"),
+                "witness_topic": f"witness-{self._run}",
+            },
         } | sections
         return write_settings(self._folder / f"{user}-{uuid.uuid4().hex[:6]}.toml", **sections)
 

@@ -161,6 +161,11 @@ class Settings(BaseSettings):
                 f"stages.prefix = {self.stages.prefix!r} gives a topic between stages the name of "
                 f"another, {min(taken)!r}: choose another prefix"
             )
+        if self.store.witness_topic in {*map(self.topics.name, ROLES), *self.stage_topics()}:
+            raise ValueError(
+                f"store.witness_topic = {self.store.witness_topic!r} is the name of another topic: "
+                "give it one of its own"
+            )
         return self
 
     def plan(self) -> FeaturePlan:

@@ -47,6 +47,7 @@ def usage(settings: Settings) -> Usage:
         explainer_group=settings.explain.group,
         shadow_group=settings.shadow.group,
         sink_group=settings.store.group,
+        witness_topic=settings.store.witness_topic,
     )
 
 

@@ -138,6 +138,7 @@ class Usage:
         explains_inline: whether the scorer writes explanations.
         explainer_group, sink_group, shadow_group: consumer groups of those who explain, keep that,
             and try candidates.
+        witness_topic: where the sink writes the store's anchors; empty for nowhere.
     """
 
     topics: TopicSettings
@@ -149,6 +150,7 @@ class Usage:
     explainer_group: str = "weir-explainer"
     shadow_group: str = "weir-shadow"
     sink_group: str = "weir-sink"
+    witness_topic: str = ""
 
 
 def acls_of(process: Process, usage: Usage) -> list[Acl]:
@@ -158,6 +160,7 @@ def acls_of(process: Process, usage: Usage) -> list[Acl]:
 
 def _topics(usage: Usage) -> list[Acl]:
     names = [*(usage.topics.name(role) for role in ROLES), *usage.stages]
+    names += [usage.witness_topic] if usage.witness_topic else []
     # The last stage topic is the one of the join, which has as many as the events.
     following = [*(usage.topics.name(role) for role in FOLLOWING), *usage.stages[-1:]]
     return [
@@ -312,11 +315,19 @@ def _sink(usage: Usage) -> list[Acl]:
         Acl("Read", "topic", usage.topics.explanations, why="explanations to store"),
         Acl("Write", "topic", usage.topics.dead_letters, why="what is no explanation"),
         Acl("Read", "group", usage.sink_group, why="membership and committed offsets"),
+        *_witness(usage),
+        *(Acl("Write", "topic", each.name, why="the store's anchors") for each in _witness(usage)),
     ]
+
+
+def _witness(usage: Usage) -> list[Acl]:
+    topic, why = usage.witness_topic, "which anchors the store had"
+    return [Acl("Read", "topic", topic, why=why)] if topic else []
 
 
 def _auditor(usage: Usage) -> list[Acl]:
     return [
+        *_witness(usage),
         Acl("Describe", "topic", usage.topics.explanations, why="which partitions it has"),
         Acl("Describe", "group", usage.sink_group, why="what sinks noted beside their offsets"),
     ]

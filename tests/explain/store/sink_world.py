@@ -16,6 +16,7 @@ from explain.store.appending import Appender
 from explain.store.database import Database
 from explain.store.tables import records
 from explain.workers.sink import ExplanationSink, SinkMetrics
+from explain.workers.witness_topic import WitnessTopic
 from streams.dead_letters.reader import DeadLetterReader, StoredDeadLetter
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.publisher import Publisher
@@ -38,7 +39,9 @@ class World:
                 publisher.send(self.topic, value, "token")
             publisher.flush()
 
-    def sink(self, database: Database, accepted_by: str = "") -> ExplanationSink:
+    def sink(
+        self, database: Database, accepted_by: str = "", anchors: WitnessTopic | None = None
+    ) -> ExplanationSink:
         appender = Appender(database, SIGNER, anchor_every=1_000, anchor_after_ms=10**13)
         return ExplanationSink(
             self.kafka,
@@ -49,6 +52,7 @@ class World:
             appender=appender,
             metrics=self.metrics,
             accepted_by=accepted_by,
+            anchors=anchors,
         )
 
     @contextmanager

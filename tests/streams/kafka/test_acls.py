@@ -75,6 +75,25 @@ def test_a_staged_scorer_has_its_stages_and_an_id_for_each_worker() -> None:
     assert own.binding("User:x").resource_pattern_type.name == "PREFIXED"
 
 
+def test_a_topic_of_anchors_is_written_by_the_sink_and_read_by_the_auditor() -> None:
+    usage = Usage(TOPICS, "g", witness_topic="w")
+    among = {
+        (process, acl.operation)
+        for process in Process
+        for acl in acls_of(process, usage)
+        if acl.name == "w"
+    }
+    assert among == {
+        (Process.SINK, "Read"),
+        (Process.SINK, "Write"),
+        (Process.AUDITOR, "Read"),
+        (Process.TOPICS, "Create"),
+        (Process.TOPICS, "Describe"),
+    }
+    # Without one, nobody gets a right to a topic that has no name.
+    assert all(acl.name for process in Process for acl in acls_of(process, USAGE))
+
+
 def test_who_labels_writes_labels_and_nothing_else() -> None:
     assert acls_of(Process.LABELLER, USAGE) == [Acl("Write", "topic", "l")]
 

@@ -18,6 +18,7 @@ from front_door import environment, write_settings
 from explain.store.appending import Appender
 from explain.store.people.queries import Reader
 from streams.kafka.client import KafkaSettings
+from streams.kafka.records.consuming import read_to_end
 from streams.kafka.records.publisher import Publisher
 from weir.config.settings import load_settings
 
@@ -297,3 +298,81 @@ def test_the_sink_stores_and_stops(
         assert again.wait(60) == expected
     assert "accept acts=0 anchor=" in run("audit", "log", "-c", config)[1]
     assert run("audit", "verify", "-c", config, "--witness")[0] == 0
+
+
+def test_a_sink_that_was_killed_writes_its_anchors_to_their_topic_at_the_next_start(
+    run: Run, kafka: str, make_topics: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    explanations, letters = make_topics("explanations", "letters")
+    witness = f"witness-{uuid.uuid4().hex}"
+
+    def write(group: str) -> Path:
+        return write_settings(
+            tmp_path / "weir.toml",
+            kafka={"bootstrap_servers": kafka},
+            topics={"explanations": explanations, "dead_letters": letters},
+            store={"group": group, "witness_topic": witness, "anchor_every": 1, "max_batch": 1},
+        )
+
+    config = write(f"sink-{uuid.uuid4().hex}")
+    kafka_settings = KafkaSettings(bootstrap_servers=kafka)
+    with Publisher(kafka_settings) as publisher:
+        for number in range(200):
+            publisher.send(explanations, record(number), "token")
+        publisher.flush()
+
+    def exported() -> list[str]:
+        return run("audit", "anchors", "-c", config)[1].splitlines()
+
+    def written() -> list[str]:
+        batches = read_to_end(kafka_settings, witness)
+        return [(message.value() or b"").decode() for batch in batches for message in batch]
+
+    def until(condition: Callable[[], bool], end: int) -> int:
+        """Run a sink until then."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "weir", "sink", "-c", str(config), "--metrics-port", "0"],
+            stderr=subprocess.DEVNULL,
+            env=environment(PYTHONPATH=str(Path(__file__).parents[3])),
+        )
+        try:
+            deadline = monotonic() + 60
+            while not condition():
+                assert monotonic() < deadline
+                assert process.poll() is None
+                sleep(0.02)
+            process.send_signal(end)
+            return process.wait(60)
+        finally:
+            process.kill()
+
+    database = tmp_path / "data" / "explanations.db"
+    assert until(lambda: count_records(database) >= 150, signal.SIGKILL) == -signal.SIGKILL
+    assert len(exported()) >= 150
+    # Before it joins the group, in which the one that was killed is a member for a while yet.
+    assert until(lambda: set(exported()) == set(written()), signal.SIGTERM) == 0
+    lines = written()
+    assert list(dict.fromkeys(lines)) == exported()
+    write("another")  # of which there are no notes, as where somebody has deleted them
+    last = len(exported())
+    code, out, _ = run("audit", "verify", "-c", config, "--witness")
+    assert (code, f"topic '{witness}' witnesses anchor {last}" in out) == (0, True)
+    tamper(config, "DELETE FROM weir_records WHERE sequence > 100")
+    tamper(config, "DELETE FROM weir_anchors WHERE sequence > 100")
+    code, out, _ = run("audit", "verify", "-c", config, "--json")
+    said = json.loads(out)
+    assert (code, said["witness"]["heard"]) == (1, True)
+    assert [each["part"] for each in said["faults"]] == ["witness"]
+    assert run("audit", "verify", "-c", config, "--no-witness")[0] == 0
+
+
+def count_records(path: Path) -> int:
+    """How many a store has that may just be being made."""
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(path)) as raw:
+        try:
+            (count,) = raw.execute("SELECT count(*) FROM weir_records").fetchone()
+        except sqlite3.OperationalError:  # no such table yet
+            return 0
+    return int(count)

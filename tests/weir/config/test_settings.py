@@ -117,6 +117,8 @@ def test_the_example_is_right_and_frozen(file: Path) -> None:
         ("topics.scores", "my scores", "topics.scores", "a-zA-Z0-9"),
         ("topics.events", "weir.enriched", "stages.prefix", "choose another prefix"),
         ("stages.prefix", "", "stages.prefix", "a-zA-Z0-9"),
+        ("store.witness_topic", "weir.explanations", "store.witness_topic", "one of its own"),
+        ("store.witness_topic", "my anchors", "store.witness_topic", "a-zA-Z0-9"),
         ("loop.group", "", "loop.group", "at least 1"),
     ],
 )

@@ -1,5 +1,6 @@
 """`weir topics`: make the topics."""
 
+from explain.workers.witness_topic import ensure_witness_topic
 from streams.kafka.client import connect
 from streams.kafka.topics.topic_partitions import partitions_of
 from streams.kafka.topics.weir_topics import ROLES
@@ -12,7 +13,8 @@ def topics(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Make the topics that are missing, and list them all.
 
     The other commands do so too; this one is for a cluster where only you may make topics. With
-    loop.topology = "staged", the topics between the stages are among them.
+    loop.topology = "staged", the topics between the stages are among them, and that of
+    store.witness_topic if it is set.
     """
     settings = load_settings(config)
     admin = connect(kafka_settings(settings))
@@ -20,6 +22,9 @@ def topics(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     names = [(str(role), settings.topics.name(role)) for role in ROLES]
     if settings.loop.topology == "staged":
         names += [("stage", name) for name in settings.stage_topics()]
+    if witness := settings.store.witness_topic:
+        made += ensure_witness_topic(admin, witness, settings.topics.replication_factor)
+        names.append(("witness", witness))
     counts = partitions_of(admin, [name for _, name in names])
     rows = [
         {"role": role, "topic": name, "partitions": counts[name], "made": name in made}

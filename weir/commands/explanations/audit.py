@@ -94,13 +94,12 @@ def verify(
     line says so.
     """
     settings = load_settings(config)
-    heard = hear(settings, witness)  # before the store is looked at, which has all that was noted
     trusted = settings.store.trusted(settings.data_dir, *(public_key or ()))
-    with (
-        settings.store.open_database(settings.data_dir, make=False) as database,
-        progress_bar("verifying", not (as_json or no_progress)) as step,
-    ):
-        report = verify_store(database, trusted, anchors, step, witnesses=heard.witnesses)
+    with settings.store.open_database(settings.data_dir, make=False) as database:
+        # Before the store is looked at, which has all that was noted.
+        heard = hear(settings, witness, database, trusted)
+        with progress_bar("verifying", not (as_json or no_progress)) as step:
+            report = verify_store(database, trusted, anchors, step, witnesses=heard.witnesses)
     if as_json:
         said = {"heard": bool(heard.witnesses), "said": heard.said}
         print_json({"whole": report.whole, **asdict(report), "witness": said})

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from explain.store.appending import Appender
 from explain.store.checking.anchor_check import refuse_retired
 from explain.workers.sink import ExplanationSink, SinkMetrics
+from explain.workers.witness_topic import WitnessTopic, ensure_witness_topic
 from streams.base.clock import now_ms
 from streams.kafka.rights.acls import Process
 from streams.kafka.topics.topic_partitions import partitions_of
@@ -58,6 +59,8 @@ def _make_topics(admin: AdminClient, settings: Settings) -> None:
     counts = partitions_of(admin, [topics.feature_log])
     partitions = counts.get(topics.feature_log, topics.partitions)
     ensure_roles(admin, topics, ("explanations", "dead_letters"), partitions)
+    if settings.store.witness_topic:
+        ensure_witness_topic(admin, settings.store.witness_topic, topics.replication_factor)
 
 
 def _build(accepted_by: str, start: Start) -> Work:
@@ -65,8 +68,12 @@ def _build(accepted_by: str, start: Start) -> Work:
     signer = store.open_signer(data_dir)
     start.note("opening the database")
     database = start.resources.enter_context(store.open_database(data_dir))
+    trusted = store.trusted(data_dir)
     with database.reading() as connection:
-        refuse_retired(connection, store.trusted(data_dir), signer, now_ms())
+        refuse_retired(connection, trusted, signer, now_ms())
+    anchors = None
+    if store.witness_topic:
+        anchors = WitnessTopic(start.kafka, store.witness_topic, database, trusted)
     appender = Appender(
         database, signer, anchor_every=store.anchor_every, anchor_after_ms=store.anchor_after
     )
@@ -80,6 +87,7 @@ def _build(accepted_by: str, start: Start) -> Work:
         metrics=SinkMetrics(start.metrics),
         tolerant=start.settings.snapshots.tolerant,
         accepted_by=accepted_by,
+        anchors=anchors,
     )
 
     def run(stop: Event) -> str:
