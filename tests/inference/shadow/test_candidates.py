@@ -23,6 +23,7 @@ from inference.shadow import candidate as candidate_module
 from inference.shadow.candidate import OpenCandidate, State
 from inference.shadow.candidates import Candidates
 from inference.shadow.settings import ShadowSettings
+from tests.apart_children import children_apart
 
 ROWS = np.random.default_rng(1).normal(size=(700, len(PLAN.names))).astype(np.float32)
 SETTINGS = ShadowSettings(timeout="1s", start_timeout="20s")
@@ -70,7 +71,7 @@ def shadow() -> Iterator[Shadow]:
     made = Shadow()
     yield made
     made.candidates.close()
-    assert not psutil.Process().children()
+    assert not children_apart()
 
 
 def all_answer(states: dict[str, State]) -> bool:
@@ -100,7 +101,7 @@ def test_a_candidate_answers_with_the_bits_of_a_champion(
 def test_they_come_and_go_while_the_others_answer(shadow: Shadow, model: ModelPackage) -> None:
     shadow.follow(a=model)
     shadow.wait(all_answer)
-    (first,) = psutil.Process().children()
+    (first,) = children_apart()
     shadow.follow(a=model, b=model)
     assert shadow.candidates.infer(ROWS[:3]).keys() == {"a"}
     shadow.wait(all_answer)
@@ -115,7 +116,7 @@ def test_one_that_hangs_or_dies_fails_alone_and_is_started_again(
 ) -> None:
     shadow.follow(bad=model)
     shadow.wait(all_answer)
-    (bad,) = psutil.Process().children()
+    (bad,) = children_apart()
     shadow.follow(bad=model, good=model)
     shadow.wait(all_answer)
     os.kill(bad.pid, how)

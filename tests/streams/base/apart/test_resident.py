@@ -7,6 +7,7 @@ import pytest
 
 from streams.base.apart.resident import Resident, ResidentError, answers
 from streams.base.apart.starter import Bounds
+from tests.apart_children import children_apart
 
 BOUNDS = Bounds(cpu_s=1_000, wall_s=1, memory_mb=1_000, file_mb=1)
 SERVE = "from streams.base.apart.frames import answer_questions as serve\n"
@@ -78,6 +79,6 @@ def test_one_that_hangs_keeps_nobody_waiting() -> None:
 
 def test_it_is_gone_when_it_is_closed() -> None:
     with resident("import time\ntime.sleep(60)") as apart:
-        (child,) = psutil.Process().children()
+        (child,) = children_apart()
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
     assert not apart._apart.folder.exists()
