@@ -62,8 +62,14 @@ def demo(
     if not logging.getLogger().isEnabledFor(logging.DEBUG):
         # What matters ends the demo; a client that tries again only disturbs the picture.
         logging.getLogger("streams").setLevel(logging.ERROR)
-    signal.signal(signal.SIGTERM, _interrupt)
     options = DemoOptions(folder, seconds, rate, data, config, not no_progress)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        options.stopped.set()
+        raise KeyboardInterrupt
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, interrupt)
     try:
         summary = run_demo(options)
     except KeyboardInterrupt:
@@ -80,7 +86,3 @@ def demo(
             stdout.print(line, soft_wrap=True)
     if summary["lost"] or summary["duplicated"]:
         raise typer.Exit(FAILED)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

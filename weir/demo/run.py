@@ -3,8 +3,9 @@
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import psutil
@@ -35,7 +36,12 @@ _REFRESH_PER_S = 8
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What the command line says."""
+    """What the command line says.
+
+    Attributes:
+        stopped: set when the demo is to end. It is told by an exception, too, wherever it is at;
+            which a library may swallow.
+    """
 
     folder: Path
     seconds: float
@@ -43,6 +49,16 @@ class DemoOptions:
     data: Path | None
     config: Path | None
     show_progress: bool
+    stopped: Event = field(default_factory=Event)
+
+    def check(self) -> None:
+        """Go on, unless the demo is to end.
+
+        Raises:
+            KeyboardInterrupt: it is.
+        """
+        if self.stopped.is_set():
+            raise KeyboardInterrupt
 
 
 def run_demo(options: DemoOptions) -> dict[str, Any]:
@@ -57,11 +73,13 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
     config, settings = prepare_folder(folder, options.config)
     live_wanted = max(1, round(options.rate * options.seconds))
     scenario = _scenario(folder, settings, options, live_wanted)
+    options.check()
     with ExitStack() as stack:
-        broker = stack.enter_context(_running_broker(settings, options.show_progress))
+        broker = stack.enter_context(_running_broker(settings, options))
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         ensure_topics(connect(kafka), settings.topics)
-        broker_runs = _broker_check(broker)
+        broker_runs = _broker_check(broker, options)
+        options.check()
         model = _champion(settings, scenario, options.show_progress)
         watcher = Watcher(kafka, settings.topics.scores, settings.topics.dead_letters)
         stack.callback(watcher.close)
@@ -111,7 +129,7 @@ def _scenario(folder: Path, settings: Settings, options: DemoOptions, live: int)
 
 
 @contextmanager
-def _running_broker(settings: Settings, show: bool) -> Iterator[LocalBroker]:
+def _running_broker(settings: Settings, options: DemoOptions) -> Iterator[LocalBroker]:
     """A broker of the demo's own, with empty topics."""
     broker = LocalBroker(settings.broker)
     if broker.status().running:
@@ -121,9 +139,10 @@ def _running_broker(settings: Settings, show: bool) -> Iterator[LocalBroker]:
             "or choose another folder with --dir"
         )
     shutil.rmtree(settings.broker.data_dir, ignore_errors=True)
-    with steps_bar(show) as bar:
+    with steps_bar(options.show_progress) as bar:
 
         def told(step: str, done: int = 0, total: int = 0) -> None:
+            options.check()
             bar(f"Apache Kafka: {step}", done / total if total else 0.0)
 
         broker.start(told, die_with_parent=True)
@@ -133,12 +152,16 @@ def _running_broker(settings: Settings, show: bool) -> Iterator[LocalBroker]:
         broker.stop()
 
 
-def _broker_check(broker: LocalBroker) -> Callable[[], None]:
-    """A function that raises `DemoError` once the broker has ended; clients would go on trying."""
+def _broker_check(broker: LocalBroker, options: DemoOptions) -> Callable[[], None]:
+    """A function that raises `DemoError` once the broker has ended; clients would go on trying.
+
+    And it looks whether the demo is to end.
+    """
     process = psutil.Process(broker.status().pid)
     log = broker.settings.data_dir / "server.log"
 
     def check() -> None:
+        options.check()
         if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
             raise DemoError(f"the broker ended; its log is {log}")
 
