@@ -201,11 +201,11 @@ def _tell(
 
 
 def _slices(by: str, found: list[Slice]) -> Table:
-    heads = ("events", "alerts", "candidate's", "flips", "mature", "frauds", "saved")
+    heads = ("events", "alerts", "its alerts", "flips", "mature", "frauds", "saved")
     table = Table(by, *heads, title="slices: they describe, and decide nothing")
     for each in found:
         counts = (each.events, each.champion_alerts, each.candidate_alerts, each.flips)
-        saved = "-" if each.saved is None else f"{each.saved:,.2f}"
+        saved = "-" if each.saved is None else f"{each.saved:,.0f}"
         table.add_row(
             "-" if each.value is None else str(each.value),
             *(f"{count:,}" for count in (*counts, each.mature, each.frauds)),
@@ -267,7 +267,7 @@ def _figures(told: dict[str, Any]) -> Table:
 
 def _costs(cost: CostVerdict) -> Table:
     table = Table("cost", "", title=f"per event, a missed fraud at most {cost.costs.cap:,.0f}")
-    table.add_row("saved by the candidate", f"{cost.mean:.4f}, {_interval(cost.interval, 4)}")
+    table.add_row("saved per event", f"{cost.mean:.4f} ({_interval(cost.interval, 4)})")
     table.add_row("events with other decisions", f"{cost.discordant:,} of {cost.events:,}")
     bound = np.log(1 / cost.alpha)
     for label, found in (("costs less", cost.log_better), ("costs more", cost.log_worse)):
