@@ -82,7 +82,7 @@ class Shadow:
             self._process.kill()
             self._process.wait()
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """Send a signal to the shadow itself."""
         self._process.send_signal(number)
 
@@ -119,9 +119,9 @@ def unwell(shadow: Shadow, how: str, stop: threading.Event) -> None:
     if how == "it takes a processor":
         spin(stop)
     elif how == "the shadow is stopped":
-        shadow.signal(signal.SIGSTOP)
+        shadow.send(signal.SIGSTOP)
         stop.wait()
-        shadow.signal(signal.SIGCONT)
+        shadow.send(signal.SIGCONT)
     elif how != "it answers":
         number = signal.SIGSTOP if how == "it never answers" else signal.SIGKILL
         while not stop.wait(1.0):
@@ -166,6 +166,7 @@ def main() -> None:
                 step_s = 2.0 if args.quick else 4.0
                 largest, sent = largest_rate(replay, watched, scorer, sent, step_s)
                 rate = SHARE * largest
+                seconds = min(seconds, (count - sent) / (2.2 * pairs) / rate)
 
                 def span(label: str) -> Phase:
                     nonlocal sent
