@@ -34,7 +34,11 @@ def make_topic(servers: str, topic: str) -> None:
 
 def send(servers: str, topic: str, value: bytes, count: int, codec: str) -> None:
     """Send a batch."""
-    producer = Producer({"bootstrap.servers": servers, "compression.type": codec, "linger.ms": 200})
+    producer = Producer(
+        {"bootstrap.servers": servers, "compression.type": codec, "linger.ms": 5_000}
+    )
+    # What waits for this first may have waited for long enough, and goes one by one.
+    assert producer.list_topics(topic, 30).topics[topic].partitions
     for _ in range(count):
         producer.produce(topic, value)
     assert producer.flush(30) == 0
