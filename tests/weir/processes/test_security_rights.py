@@ -118,13 +118,14 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def ended_for_want_of(acl: Acl, scorer: "subprocess.Popen[str]", log: Path) -> None:
-    """Soon, after a few attempts at most."""
+    """Mostly at once. Where the right went while a transaction was being written, Kafka's client
+    says only that messages failed, until it asks anew which topics there are, half a minute later.
+    """
     assert scorer.wait(LONGEST_S) == 3, log.read_text()
     words = " ".join(log.read_text().split())
     assert "Traceback" not in words
     assert "Kafka denies " in words
     assert f": {acl}." in words
-    assert words.count("transaction aborted") < 5
 
 
 def test_a_stream_is_scored_by_users_with_just_their_rights(
