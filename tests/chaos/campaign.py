@@ -117,7 +117,8 @@ def run(order: Order, progress: Progress) -> Report:
         given = _disturb(order, cluster, values, (models, damaged), report, found, progress)
         _check(order, cluster.bootstrap_servers, given, report, found, progress)
         progress("losing the events topic", 1.0)
-        Finale(order.folder, cluster.bootstrap_servers, given.world, values, found).run()
+        lose = cluster.lose_the_end
+        Finale(order.folder, cluster.bootstrap_servers, given.world, values, found, lose).run()
         keep = bool(found) or order.keep
     finally:
         cluster.close(keep=keep)

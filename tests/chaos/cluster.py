@@ -7,16 +7,19 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from time import sleep
 
 import psutil
 
 from tests.chaos.configuration import SESSION_S
 from tests.chaos.disk import Disk
+from tests.chaos.offsets_damage import cut_logs
 from tests.chaos.proxy import HOST
 from weir.broker import BrokerError, BrokerSettings, LocalBroker
 
 _ATTEMPTS = 3
 _START_S = 120.0
+_LOST = 0.5
 
 
 class Cluster:
@@ -74,6 +77,14 @@ class Cluster:
             except BrokerError:
                 if attempt == _ATTEMPTS:
                     raise
+
+    def lose_the_end(self, topic: str) -> None:
+        """Kill the broker, cut the end off the logs of a topic, and start it again."""
+        self.signal(signal.SIGKILL)
+        while self.pid is not None:
+            sleep(0.1)
+        cut_logs(self.disk.folder, _LOST, topic)
+        self.start()
 
     def stop(self) -> None:
         """Stop the broker in good order."""

@@ -1,15 +1,15 @@
 """What comes last, because nothing can be compared afterwards: the events topic is lost.
 
 Its records expire unanswered; it is deleted and made anew, while nobody reads it and under a
-running scorer. Each time a scorer has to end, with the exit code of missing history and words that
-name place and choice, and to answer nothing. With what it names, each event of the new topic has
-one answer.
+running scorer; its logs lose their end. Each time a scorer has to end, with the exit code of
+missing history and words that name place and choice, and to answer nothing. With what it names,
+each event of the new topic has one answer.
 """
 
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,7 @@ class Finale:
     Args:
         world: whose events go on.
         values: of the settings file of the campaign.
+        lose_the_end: of the logs of a topic, as a broker does that was killed.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class Finale:
     world: World
     values: dict[str, Any]
     found: Violations
+    lose_the_end: Callable[[str], object]
 
     def run(self) -> None:
         """Play them."""
@@ -71,6 +73,8 @@ class Finale:
         config, options = self._choice(2)
         with self._scorer(config, *options) as scorer:
             self._answered(ids, scorer)
+        self.lose_the_end(TOPICS["events"])
+        self._refused("logs that lost their end", config, "the partition was truncated")
 
     def _choice(self, number: int) -> tuple[Path, list[str]]:
         """Settings and options by which a scorer goes on."""

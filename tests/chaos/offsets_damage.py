@@ -1,4 +1,4 @@
-"""What Kafka holds of groups, as a disk would have it that lost the last writes."""
+"""Logs of Kafka, as a disk would have them that lost the last writes."""
 
 import struct
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ class _Batch(NamedTuple):
     producer: int
 
 
-def cut_group_offsets(broker: Path, share: float) -> int:
-    """Cut about this share off the end of each log of group offsets; returns the bytes.
+def cut_logs(broker: Path, share: float, topic: str = "__consumer_offsets") -> int:
+    """Cut about this share off the end of each log of a topic; returns the bytes.
 
     The broker must not run. It is cut where no transaction is open: offsets of one whose marker is
     gone would be unstable for ever.
     """
     cut = 0
-    for folder in sorted(broker.rglob("__consumer_offsets-*")):
+    for folder in sorted(broker.rglob(f"{topic}-*")):
         log = max(folder.glob("*.log"))
         data = log.read_bytes()
         end = max((each for each in _quiet(data) if each <= len(data) * (1 - share)), default=None)
@@ -38,6 +38,7 @@ def cut_group_offsets(broker: Path, share: float) -> int:
 def _quiet(data: bytes) -> Iterator[int]:
     """Where batches end behind which no transaction is open."""
     open_ones: set[int] = set()
+    yield 0
     for batch in _batches(data):
         if batch.attributes & _CONTROL:
             open_ones.discard(batch.producer)

@@ -8,7 +8,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicP
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from tests.chaos.configuration import GROUP, MOST_PARTITIONS, SESSION_S, TOPICS
-from tests.chaos.offsets_damage import cut_group_offsets
+from tests.chaos.offsets_damage import cut_logs
 from tests.chaos.stage import LIVELY_S, NotNowError, Stage
 
 _ENDED_S = 40.0
@@ -34,7 +34,7 @@ def forgetful_coordinator(stage: Stage) -> None:
     cluster.signal(signal.SIGKILL)
     if not stage.until(lambda: cluster.pid is None, _ENDED_S):
         raise NotNowError
-    cut_group_offsets(cluster.disk.folder, share)
+    cut_logs(cluster.disk.folder, share)
     cluster.start()
     if not stage.answers_again():
         stage.found.add("stuck", f"a broker forgot offsets: nothing answered for {LIVELY_S:.0f} s")
