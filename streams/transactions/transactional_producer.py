@@ -66,6 +66,7 @@ class TransactionalProducer:
         self._calls = calls
         self._successor = successor
         self._refused: KafkaError | None = None
+        self._denied: KafkaError | None = None
         self._config = kafka.producer_config(
             transactional_id=transactional_id,
             transaction_timeout_ms=timeout_ms,
@@ -74,13 +75,16 @@ class TransactionalProducer:
             # default would then sleep 100 ms; this grows to a second where it is an outage.
             retry_backoff_ms=2,
             delivery_report_only_error=True,
-        ) | {"on_delivery": self._note_refusal, "error_cb": watch.note_error}
+        ) | {"on_delivery": self._note_undelivered, "error_cb": watch.note_error}
         self.position_log: PositionLog | None = None
         self.client: Any = Producer(self._config)
 
-    def _note_refusal(self, error: KafkaError | None, message: object) -> None:
+    def _note_undelivered(self, error: KafkaError | None, message: object) -> None:
+        # The transaction itself may say only how many records were not delivered.
         if error is not None and error.code() in _REFUSED_RECORDS:
             self._refused = error
+        elif error is not None and is_denial(error):
+            self._denied = error
 
     def start(self, within_s: float) -> None:
         """End what a predecessor left open, and fence it off.
@@ -104,7 +108,7 @@ class TransactionalProducer:
             KafkaException: it failed in a way that a new attempt can't fix.
         """
         start = perf_counter()
-        self._refused = None
+        self._refused = self._denied = None
         try:
             client.begin_transaction()
             for out in answers:
@@ -161,6 +165,8 @@ class TransactionalProducer:
                 fenced = failed.args[0]
                 if not fenced.fatal():
                     raise
+        if self._denied is not None:
+            raise KafkaException(self._denied)
         if client is self.client:  # else it was given up before
             self.replace(fenced)
         return Aborted((self._refused or cause).str(), self._refused is not None)

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Event
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, KafkaException, Producer
 from front_door import Trained
 from secured import Secured
 from security_world import World
@@ -23,6 +24,8 @@ from security_world import World
 from streams.kafka.client import KafkaSettings
 from streams.kafka.rights.acls import Acl, Process
 from streams.kafka.topics.weir_topics import ROLES
+from streams.transactions.outcome import Outgoing
+from streams.transactions.transactor import Transactor
 from weir.main import main
 
 COUNT, MORE = 1_200, 100
@@ -118,14 +121,13 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def ended_for_want_of(acl: Acl, scorer: "subprocess.Popen[str]", log: Path) -> None:
-    """Mostly at once. Where the right went while a transaction was being written, Kafka's client
-    says only that messages failed, until it asks anew which topics there are, half a minute later.
-    """
+    """Soon, after a few attempts at most."""
     assert scorer.wait(LONGEST_S) == 3, log.read_text()
     words = " ".join(log.read_text().split())
     assert "Traceback" not in words
     assert "Kafka denies " in words
     assert f": {acl}." in words
+    assert words.count("transaction aborted") < 5
 
 
 def test_a_stream_is_scored_by_users_with_just_their_rights(
@@ -217,6 +219,29 @@ def test_staged_workers_score_with_just_their_rights(
         assert said.code == 3, said.err
         assert "weir acls" in said.err
         assert f"Kafka denies user 'scorer': {acl}." in said.err
+
+
+def test_a_transaction_whose_records_are_denied_says_so_at_once(world: World, run: Run) -> None:
+    assert run("admin", "topics").code == 0
+    acls = world.needs(Process.SCORER)
+    feature_log, own = acls[3], acls[-1]
+    world.grant("scorer", acls)
+    world.take_away("scorer", feature_log)
+    password = world.secured.passwords["scorer"]
+    kafka = KafkaSettings.model_validate(
+        world.secured.with_password("scorer", sasl_password=password)
+    )
+    transactor = Transactor(kafka, own.name, 10_000, Event())
+    try:
+        transactor.start()
+        group = Consumer(kafka.consumer_config(group_id=world.settings.loop.group))
+        log = Outgoing(feature_log.name, [b"record"], [None], [0])
+        transactor.submit([log], [], group.consumer_group_metadata())
+        with pytest.raises(KafkaException, match="Topic authorization failed"):
+            transactor.settle(wait=True)
+    finally:
+        transactor.close()
+        world.grant("scorer", [feature_log])
 
 
 @pytest.mark.parametrize("number", range(13))
