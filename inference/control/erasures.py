@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from inference.control.commands import Author, CommandError, ControlEntry, OneLine, read_command
-from inference.control.signatures import CommandKeys, UntrustedCommandError
+from inference.control.signatures import CommandKeys, UntrustedCommandError, check_author
 from streams.events.contract import FieldType
 from streams.features.erasures import Erasures
 from streams.kafka.records.control_topic import ControlReader, ControlRecord
@@ -109,10 +109,7 @@ class ErasureBook:
         if said is None:
             raise CommandError(f"control record {record.key!r} ({record.place}) says nothing")
         where = f"the erasure at {record.place}"
-        if author is not None and said.by != author:
-            raise UntrustedCommandError(
-                f"{where} says that it is by {said.by!r}, and {author!r} signed it"
-            )
+        check_author(where, author, said.by)
         kind = self._fields.get(said.field)
         if kind is None or kind not in _FITS or not _FITS[kind](said.value):
             raise CommandError(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from inference.control.commands import RefusedCommandError
+from inference.control.commands import ModelVersion, PolicyVersion, RefusedCommandError
 from streams.base.signing import Signer, TrustedKey, owner_of
 from streams.kafka.records.control_topic import ControlRecord
 
@@ -79,3 +79,37 @@ class CommandKeys:
 
     def _body(self, key: str, value: bytes) -> bytes:
         return b"\0".join((_DOMAIN, self.topic.encode(), key.encode(), value))
+
+
+Named = ModelVersion | PolicyVersion | None
+"""What a command asks for, if it is a model or a policy."""
+
+
+def check_author(where: str, author: str | None, by: str, named: Named = None) -> None:
+    """Refuse what says that it is by another than who signed it.
+
+    Args:
+        where: the record, in words.
+        author: see `CommandKeys.author`.
+
+    Raises:
+        UntrustedCommandError: it does.
+    """
+    if author is not None and by != author:
+        raise UntrustedCommandError(
+            f"{where} says that it is by {by!r}, and {author!r} signed it", named
+        )
+
+
+def check_later(
+    where: str, author: str | None, at: int, stands_since: int, named: Named = None
+) -> None:
+    """Refuse what is signed, and no later than what stands: who has no key could say it again.
+
+    Raises:
+        UntrustedCommandError: it is.
+    """
+    if author is not None and at <= stands_since:
+        raise UntrustedCommandError(
+            f"{where} is not later than what stands: somebody wrote an old command once more", named
+        )

@@ -12,7 +12,12 @@ from inference.control.commands import (
     RefusedCommandError,
     command_of,
 )
-from inference.control.signatures import CommandKeys, UntrustedCommandError
+from inference.control.signatures import (
+    CommandKeys,
+    UntrustedCommandError,
+    check_author,
+    check_later,
+)
 from streams.kafka.records.control_topic import ControlRecord
 
 logger = logging.getLogger(__name__)
@@ -88,18 +93,10 @@ class Standing:
         if command is None:
             self._stands[key] = _Stands(record.value, None, stands.at if stands else 0)
             return
-        if author is not None and command.by != author:
-            raise UntrustedCommandError(
-                f"{key} {command.named}: the record at {record.place} says that it is by "
-                f"{command.by!r}, and {author!r} signed it",
-                command.named,
-            )
-        if stands is not None and author is not None and command.at <= stands.at:
-            raise UntrustedCommandError(
-                f"{key} {command.named}: the record at {record.place} is not later than what "
-                "stands: somebody wrote an old command once more",
-                command.named,
-            )
+        where = f"{key} {command.named}: the record at {record.place}"
+        check_author(where, author, command.by, command.named)
+        if stands is not None:
+            check_later(where, author, command.at, stands.at, command.named)
         if stands is not None and command.expects not in ("any", stands.named):
             raise OvertakenError(
                 f"{key} {command.named} was meant to replace {command.expects or 'none'}, "

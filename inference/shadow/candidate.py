@@ -74,7 +74,6 @@ class Candidate(ClosedAtEnd):
         self.name = name
         self.state = State.STARTING
         self.reason = ""
-        self.failures = 0
         self._open_it = open_it
         self._names = list(names)
         self._settings = settings
@@ -108,7 +107,7 @@ class Candidate(ClosedAtEnd):
             self._fail(f"its process can't start: {error}")
         except Exception as error:
             # Whatever a package that nobody promoted leads to: it is refused, and the others go on.
-            self._end()
+            self.close()
             self.state, self.reason = State.REFUSED, str(error) or type(error).__name__
             logger.error("candidate %s is refused: %s", self.name, self.reason)
         else:
@@ -137,8 +136,10 @@ class Candidate(ClosedAtEnd):
         return Outputs(*np.frombuffer(said, np.float32).reshape(3, self._rows))
 
     def close(self) -> None:
-        """End its process."""
-        self._end()
+        """End its process, if there is one; a start makes another."""
+        resident, self._resident = self._resident, None
+        if resident is not None:
+            resident.close()
 
     def _is_up(self) -> bool:
         """Whether a start has come to its end: the package is opened, then the engine warm."""
@@ -156,7 +157,6 @@ class Candidate(ClosedAtEnd):
         return False
 
     def _fail(self, reason: str) -> None:
-        self.failures += 1
         was_well = self.state is State.ANSWERING
         if was_well and monotonic() - self._answering_since > _HEALTHY_S:
             self._pause_s = _FIRST_PAUSE_S
@@ -164,7 +164,7 @@ class Candidate(ClosedAtEnd):
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
     def _pause(self, reason: str, pause_s: float) -> None:
-        self._end()
+        self.close()
         self.state, self.reason = State.PAUSED, reason
         self._again_at = monotonic() + pause_s
         logger.warning(
@@ -173,11 +173,6 @@ class Candidate(ClosedAtEnd):
             reason,
             pause_s,
         )
-
-    def _end(self) -> None:
-        resident, self._resident = self._resident, None
-        if resident is not None:
-            resident.close()
 
     def _start(self, package: ModelPackage) -> Resident:
         settings = self._settings

@@ -13,7 +13,12 @@ from inference.control.commands import (
     Withdrawal,
     read_entry,
 )
-from inference.control.signatures import CommandKeys, UntrustedCommandError
+from inference.control.signatures import (
+    CommandKeys,
+    UntrustedCommandError,
+    check_author,
+    check_later,
+)
 from streams.kafka.records.control_topic import ControlRecord
 
 logger = logging.getLogger(__name__)
@@ -75,11 +80,7 @@ class ShadowBook:
     @property
     def wanted(self) -> Mapping[str, ModelVersion]:
         """The candidates, by name."""
-        return {
-            name: said.model
-            for name, said in self._stands.items()
-            if isinstance(said, ShadowCommand)
-        }
+        return {name: said.model for name, said in self.commands.items()}
 
     @property
     def commands(self) -> Mapping[str, ShadowCommand]:
@@ -116,14 +117,8 @@ class ShadowBook:
         if said is None:
             return None
         stands = self._stands.get(name)
-        if author is not None and said.by != author:
-            raise UntrustedCommandError(
-                f"{record.key}: the record at {record.place} says that it is by {said.by!r}, and "
-                f"{author!r} signed it"
-            )
-        if author is not None and stands is not None and said.at <= stands.at and said != stands:
-            raise UntrustedCommandError(
-                f"{record.key}: the record at {record.place} is not later than what stands: "
-                "somebody wrote an old command once more"
-            )
+        where = f"{record.key}: the record at {record.place}"
+        check_author(where, author, said.by)
+        if stands is not None and said != stands:
+            check_later(where, author, said.at, stands.at)
         return said
