@@ -1,5 +1,6 @@
 """The policy: from a model's answers to approve, review or decline."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
@@ -15,6 +16,8 @@ APPROVE, REVIEW, DECLINE = 0, 1, 2
 Decision = Literal["approve", "review", "decline"]
 DECISIONS: tuple[Decision, ...] = ("approve", "review", "decline")
 """Names of the decisions, by their code."""
+CODES: Mapping[str, int] = {name: code for code, name in enumerate(DECISIONS)}
+"""And the codes by the names."""
 
 PolicyName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\P{C}*$")]
 """A policy's version. It stands in each score and in lines of the log: short, on one line."""

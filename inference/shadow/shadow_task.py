@@ -1,6 +1,6 @@
 """From records of the feature log to shadow scores."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any, Protocol
 from zlib import crc32
@@ -139,13 +139,12 @@ def _scores(said: CandidateAnswers, count: int) -> list[CandidateScore]:
         return [CandidateScore(model, policy.version, error=said.outputs[:_LONGEST_ERROR])] * count
     decided = policy.decide(said.outputs)
     columns: list[list[Any]] = [column.tolist() for column in said.outputs]
-    decisions: Mapping[int, str] = dict(enumerate(DECISIONS))
     return list(
         map(
             CandidateScore,
             repeat(model),
             repeat(policy.version),
             *columns,
-            map(decisions.__getitem__, decided.tolist()),
+            map(DECISIONS.__getitem__, decided.tolist()),
         )
     )

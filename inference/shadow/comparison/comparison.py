@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.shadow.comparison.evidence import ClassEvidence, CostEvidence
+from inference.shadow.comparison.evidence import ClassEvidence, CostEvidence, cost_differences
 from inference.shadow.comparison.maturity import KnownLabels, Mature, mature_events
 from inference.shadow.comparison.pairs import Pairs, ReadPairs
 from inference.shadow.comparison.settings import ComparisonSettings, CostSettings
 from inference.shadow.statistics import asymptotic, curves
 from inference.shadow.statistics.betting import log_factors
-from inference.shadow.statistics.costs import Costs, loss_differences
 from inference.shadow.statistics.forecast import Forecast, labels_still_needed
 from inference.shadow.statistics.several import alpha_of_candidate
 from inference.shadow.statistics.similarity import Similarity
@@ -122,9 +121,7 @@ def compare(
     alpha = alpha_of_candidate(place, settings.alpha)
     cost = None
     if settings.costs is not None:
-        cost = _cost_verdict(
-            champion, candidate, fraud, pairs.amounts[rows], settings.costs, alpha, generator
-        )
+        cost = _cost_verdict(pairs, mature, settings.costs, alpha, generator)
     return Comparison(
         read,
         similarity,
@@ -138,19 +135,14 @@ def compare(
 
 
 def _cost_verdict(
-    champion: NDArray[np.int8],
-    candidate: NDArray[np.int8],
-    frauds: NDArray[np.bool_],
-    amounts: NDArray[np.float64],
-    said: CostSettings,
-    alpha: float,
-    generator: np.random.Generator,
+    pairs: Pairs, mature: Mature, said: CostSettings, alpha: float, generator: np.random.Generator
 ) -> CostVerdict:
-    costs = Costs(said.cap, said.friction, said.review)
-    found = CostEvidence.of(champion, candidate, frauds, amounts, costs, said.margin)
-    known = ~np.isnan(amounts)
-    discordant = known & (champion != candidate)
-    enough = asymptotic.burnt_in(int(discordant.sum()), int((frauds & known).sum()))
+    costs = said.costs()
+    differences = cost_differences(pairs, mature, costs)
+    discordant = pairs.champion[mature.rows] != pairs.candidate[mature.rows]
+    found = CostEvidence.of(differences, discordant, costs.worst_difference, said.margin)
+    known = ~np.isnan(differences)
+    enough = asymptotic.burnt_in(found.discordant, int((mature.frauds & known).sum()))
     bound = math.log(1 / alpha)
     if found.worse.log_e >= bound:
         verdict = Verdict.WORSE
@@ -160,10 +152,6 @@ def _cost_verdict(
         verdict = Verdict.NO_WORSE
     else:
         verdict = Verdict.INCONCLUSIVE
-    differences = np.zeros(champion.size)
-    differences[discordant] = loss_differences(
-        champion[discordant], candidate[discordant], frauds[discordant], amounts[discordant], costs
-    )
     return CostVerdict(
         verdict=verdict,
         alpha=alpha,
@@ -174,7 +162,7 @@ def _cost_verdict(
         mean=found.differences.mean,
         interval=asymptotic.interval(found.differences, alpha, _T_OPT_EVENTS) if enough else None,
         events=found.differences.count,
-        discordant=int(discordant.sum()),
+        discordant=found.discordant,
         without_amount=found.without_amount,
         needed=_needed(differences[known], costs.worst_difference, alpha, generator),
     )

@@ -1,4 +1,4 @@
-"""Who is right, on mature events: counts and capital that add up over partitions and spans."""
+"""Who is right, on mature events, and what it costs not to be."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.policy.policy import APPROVE
+from inference.shadow.comparison.maturity import Mature
+from inference.shadow.comparison.pairs import Pairs
 from inference.shadow.statistics.betting import Capital, harm, non_inferiority, superiority
 from inference.shadow.statistics.costs import Costs, loss_differences
 from inference.shadow.statistics.moments import Moments
@@ -17,7 +19,8 @@ class CostEvidence:
 
     Attributes:
         better, no_worse, worse: that the candidate costs less, no more than the margin more, more.
-        differences: the champion's loss minus the candidate's, of each event.
+        differences: see `cost_differences`.
+        discordant: mature events with other decisions, of those that count.
         without_amount: mature events that are left out, since nobody knows what was at stake.
     """
 
@@ -25,46 +28,52 @@ class CostEvidence:
     no_worse: Capital
     worse: Capital
     differences: Moments
+    discordant: int
     without_amount: int
 
     @classmethod
     def of(
         cls,
-        champion: NDArray[np.int8],
-        candidate: NDArray[np.int8],
-        frauds: NDArray[np.bool_],
-        amounts: NDArray[np.float64],
-        costs: Costs,
+        differences: NDArray[np.float64],
+        discordant: NDArray[np.bool_],
+        worst: float,
         margin: float,
     ) -> "CostEvidence":
-        """Take in n events: decision codes, the truth, amounts, (n,) each."""
-        known = ~np.isnan(amounts)
-        discordant = known & (champion != candidate)
-        differences = loss_differences(
-            champion[discordant],
-            candidate[discordant],
-            frauds[discordant],
-            amounts[discordant],
-            costs,
-        )
-        worst = costs.worst_difference
-        same = int(known.sum() - discordant.sum())
+        """Take in n mature events.
+
+        Args:
+            differences: see `cost_differences`, (n,).
+            discordant: whether the models decided otherwise, (n,).
+            worst: the most that a difference can be.
+            margin: by how much more a candidate may cost and still be no worse.
+        """
+        known = ~np.isnan(differences)
+        other = differences[known & discordant]
+        same = int(known.sum()) - other.size
         return cls(
-            superiority(differences, worst),
-            non_inferiority(differences, worst, margin, same) if margin else Capital(),
-            harm(differences, worst),
-            Moments.of(differences, same),
+            superiority(other, worst),
+            non_inferiority(other, worst, margin, same) if margin else Capital(),
+            harm(other, worst),
+            Moments.of(other, same),
+            other.size,
             int((~known).sum()),
         )
 
-    def __add__(self, other: "CostEvidence") -> "CostEvidence":
-        return CostEvidence(
-            self.better + other.better,
-            self.no_worse + other.no_worse,
-            self.worse + other.worse,
-            self.differences + other.differences,
-            self.without_amount + other.without_amount,
-        )
+
+def cost_differences(pairs: Pairs, mature: Mature, costs: Costs) -> NDArray[np.float64]:
+    """The champion's loss minus the candidate's of each mature event, (m,).
+
+    ``NaN`` where nobody knows what was at stake.
+    """
+    rows, amounts = mature.rows, pairs.amounts[mature.rows]
+    champion, candidate = pairs.champion[rows], pairs.candidate[rows]
+    known = ~np.isnan(amounts)
+    other = known & (champion != candidate)
+    found = np.where(known, 0.0, np.nan)
+    found[other] = loss_differences(
+        champion[other], candidate[other], mature.frauds[other], amounts[other], costs
+    )
+    return found
 
 
 @dataclass(frozen=True)
@@ -92,13 +101,4 @@ class ClassEvidence:
             int(second.sum()),
             int((first & ~second).sum()),
             int((second & ~first).sum()),
-        )
-
-    def __add__(self, other: "ClassEvidence") -> "ClassEvidence":
-        return ClassEvidence(
-            self.events + other.events,
-            self.champion_right + other.champion_right,
-            self.candidate_right + other.candidate_right,
-            self.only_champion + other.only_champion,
-            self.only_candidate + other.only_candidate,
         )

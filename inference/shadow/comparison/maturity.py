@@ -6,7 +6,6 @@ are none (docs/statistics.md). So an event counts at a fixed age, by what was kn
 """
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +13,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.shadow.comparison.pairs import Pairs
+from inference.shadow.comparison.pairs import Pairs, Progress
 from streams.events.labels import Label, read_progress
 from streams.kafka.client import KafkaSettings
 from streams.kafka.message import headers_of
 from streams.kafka.records.consuming import read_to_end
 
-Progress = Callable[[int, int], None]
 _UNKNOWN = -1
 
 

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InferenceError
-from inference.policy.policy import DECISIONS
+from inference.policy.policy import CODES
 from inference.shadow.shadow_record import CandidateScore, ShadowScore
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import read_to_end
 
 Progress = Callable[[int, int], None]
-_CODES: dict[str, int] = {name: code for code, name in enumerate(DECISIONS)}
 
 
 class NothingToCompareError(InferenceError):
@@ -121,7 +120,7 @@ def read_pairs(
             left_out["earlier"] += 1
         elif score.fallback:
             left_out["fallback"] += 1
-        elif said.decision is None or score.decision not in _CODES or said.decision not in _CODES:
+        elif said.decision is None or score.decision not in CODES or said.decision not in CODES:
             left_out["error"] += 1
         else:
             chosen.append((score, said))
@@ -133,11 +132,11 @@ def _columns(scores: list[tuple[ShadowScore, CandidateScore]], amount: str | Non
         ids=[score.event_id for score, _ in scores],
         times=np.array([score.event_time for score, _ in scores], np.int64),
         partitions=np.array([score.partition for score, _ in scores], np.int64),
-        champion=np.array([_CODES[score.decision] for score, _ in scores], np.int8),
-        candidate=np.array([_CODES[said.decision or ""] for _, said in scores], np.int8),
+        champion=np.array([CODES[score.decision] for score, _ in scores], np.int8),
+        candidate=np.array([CODES[said.decision or ""] for _, said in scores], np.int8),
         champion_probability=_probabilities([score.probability for score, _ in scores]),
         candidate_probability=_probabilities([said.probability for _, said in scores]),
-        amounts=np.array([_number(score.context.get(amount or "")) for score, _ in scores]),
+        amounts=np.array([amount_of(score.context.get(amount or "")) for score, _ in scores]),
         context={
             name: [_plain(score.context.get(name)) for score, _ in scores]
             for name in sorted({name for score, _ in scores for name in score.context})
@@ -157,7 +156,8 @@ def _probabilities(values: list[float | None]) -> NDArray[np.float64]:
     return found
 
 
-def _number(value: Any) -> float:
+def amount_of(value: Any) -> float:
+    """The number in what an event holds; ``NaN`` where that is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return float("nan")
     return float(value) if np.isfinite(value) else float("nan")

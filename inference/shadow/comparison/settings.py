@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from inference.shadow.statistics.costs import Costs
 from streams.base.section import Duration, Name, Section
 
 
@@ -25,6 +26,10 @@ class CostSettings(Section):
     friction: float = Field(gt=0, allow_inf_nan=False)
     review: float = Field(gt=0, allow_inf_nan=False)
     margin: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+    def costs(self) -> Costs:
+        """Of the decisions, as statistics take them."""
+        return Costs(self.cap, self.friction, self.review)
 
 
 class ComparisonSettings(Section):

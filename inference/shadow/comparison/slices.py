@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from inference.policy.policy import APPROVE
+from inference.shadow.comparison.evidence import cost_differences
 from inference.shadow.comparison.maturity import Mature
 from inference.shadow.comparison.pairs import Pairs
 from inference.shadow.comparison.settings import CostSettings
-from inference.shadow.statistics.costs import Costs, loss_differences
 
 _MOST = 10_000
 _REST = "(other values)"
@@ -63,15 +63,8 @@ def slices(pairs: Pairs, mature: Mature, field: str, costs: CostSettings | None)
     rows = mature.rows
     saved = None
     if costs is not None:
-        known = ~np.isnan(pairs.amounts[rows]) & flips[rows]
-        differences = loss_differences(
-            pairs.champion[rows][known],
-            pairs.candidate[rows][known],
-            mature.frauds[known],
-            pairs.amounts[rows][known],
-            Costs(costs.cap, costs.friction, costs.review),
-        )
-        saved = np.bincount(codes[rows][known], differences, total)
+        differences = cost_differences(pairs, mature, costs.costs())
+        saved = np.bincount(codes[rows], np.nan_to_num(differences), total)
 
     def counted(chosen: Any) -> list[int]:
         return [int(each) for each in np.bincount(codes[chosen], minlength=total)]
