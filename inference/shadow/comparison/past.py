@@ -9,14 +9,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from inference.engine.protocol import Outputs
-from inference.policy.policy import DECISIONS, Policy
-from inference.shadow.comparison.pairs import Between, NothingToCompareError, Pairs, ReadPairs
+from inference.policy.policy import CODES, Policy
+from inference.shadow.comparison.pairs import (
+    Between,
+    NothingToCompareError,
+    Pairs,
+    Progress,
+    ReadPairs,
+    amount_of,
+)
 from streams.feature_log import feature_columns, read_feature_log
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import read_to_end
-
-Progress = Callable[[int, int], None]
-_CODES = {name: code for code, name in enumerate(DECISIONS)}
 
 
 def past_pairs(
@@ -54,13 +58,15 @@ def past_pairs(
                 wanted = _within(table, first_ms, end_ms)
                 table = table.filter(pa.array(wanted))
                 matrix = feature_columns(table, names)
+                part = _columns(table, message.partition() or 0, amount)
             except (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
                 left_out["unreadable"] += 1
                 continue
             if table.num_rows:
                 outputs = infer(matrix)
-                partition = message.partition() or 0
-                parts.append(_columns(table, partition, outputs, policy, amount))
+                part["candidate"] = policy.decide(outputs)
+                part["candidate_probability"] = outputs.probability.astype(np.float64)
+                parts.append(part)
     if not parts:
         raise NothingToCompareError(f"nothing of that time stands on {topic!r}")
     columns = parts[0].keys() - {"ids", "context"}
@@ -106,12 +112,10 @@ def _times(table: pa.Table) -> NDArray[np.int64]:
     return times
 
 
-def _columns(
-    table: pa.Table, partition: int, outputs: Outputs, policy: Policy, amount: str | None
-) -> dict[str, Any]:
+def _columns(table: pa.Table, partition: int, amount: str | None) -> dict[str, Any]:
+    """What the champion said, and when and where."""
     count = table.num_rows
     context = [each or {} for each in table["context"].to_pylist()]
-    stakes = [each.get(amount or "") for each in context]
     return {
         "ids": table["event_id"].to_pylist(),
         "context": context,
@@ -120,11 +124,7 @@ def _columns(
         "partitions": np.full(count, partition, np.int64),
         "models": np.array(table["model"].to_pylist(), np.str_),
         "fallback": table["fallback"].to_numpy(),
-        "champion": np.array([_CODES[each] for each in table["decision"].to_pylist()], np.int8),
-        "candidate": policy.decide(outputs),
+        "champion": np.array([CODES[each] for each in table["decision"].to_pylist()], np.int8),
         "champion_probability": table["probability"].to_numpy().astype(np.float64),
-        "candidate_probability": outputs.probability.astype(np.float64),
-        "amounts": np.array(
-            [each if isinstance(each, int | float) else np.nan for each in stakes], np.float64
-        ),
+        "amounts": np.array([amount_of(each.get(amount or "")) for each in context]),
     }
