@@ -89,6 +89,15 @@ class ShadowBook:
             name: said for name, said in self._stands.items() if isinstance(said, ShadowCommand)
         }
 
+    def place(self, name: str) -> int:
+        """Which candidate this is, from 1 on, by when it was named.
+
+        Raises:
+            ValueError: it is none.
+        """
+        commands = self.commands
+        return sorted(commands, key=lambda each: (commands[each].at, each)).index(name) + 1
+
     def stands_since(self, name: str) -> int:
         """When what stands of a name was said, that it leaves included; 0 for nothing."""
         said = self._stands.get(name)

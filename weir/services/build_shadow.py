@@ -7,10 +7,8 @@ from prometheus_client import CollectorRegistry
 
 from inference.backends.tensorrt.errors import BuildCancelledError
 from inference.control.commands import ModelVersion
-from inference.packages.package import PackageError
 from inference.packages.registry import Registry
 from inference.policy.policy import Policy
-from inference.serving.feature_compatibility import check_feature_compatibility
 from inference.shadow.candidate import OpenCandidate
 from inference.shadow.candidates import Candidates
 from inference.shadow.metrics import ShadowMetrics
@@ -20,7 +18,7 @@ from streams.base.bounded_calls import StoppedError
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics.weir_topics import TopicSettings, ensure_beside
 from weir.config.settings import Settings
-from weir.services.scorer_model import package_trials
+from weir.services.scorer_model import fetch_package, package_trials
 from weir.services.wiring import command_keys
 
 
@@ -53,15 +51,8 @@ def build_shadow(
     tried = package_trials(settings)
 
     def open_candidate(version: ModelVersion) -> OpenCandidate:
-        package = registry.resolve(version.version, version.package)
-        if package.id != version.package:
-            raise PackageError(
-                f"version {version.version} in the registry is package {package.short_id}, not "
-                f"{version.package[:12]}, which was to be tried: add it again"
-            )
-        check_feature_compatibility(plan, package)
         try:
-            tried(package, stop.is_set)
+            package = fetch_package(settings, registry, version, tried, stop.is_set)
         except BuildCancelledError as error:
             raise StoppedError(f"stopped while model {version} was tried") from error
         return OpenCandidate(package, Policy(settings.policy, package.thresholds))

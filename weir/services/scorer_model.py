@@ -46,6 +46,33 @@ def check_model(
         check_golden(model.engine, model.package, settings.plan().names)
 
 
+def fetch_package(
+    settings: Settings,
+    registry: Registry,
+    version: ModelVersion,
+    tried: PackageTrials,
+    cancelled: Cancelled = lambda: False,
+    note: Note = lambda _: None,
+) -> ModelPackage:
+    """Fetch the package of a model, and try it apart, before anything of it is loaded here.
+
+    Raises:
+        InferenceError: there is no such model, or it does not work with these settings.
+        BuildCancelledError: the trial was given up.
+    """
+    note(f"fetching model {version}")
+    package = registry.resolve(version.version, version.package)
+    if package.id != version.package:
+        raise PackageError(
+            f"version {version.version} in the registry is package {package.short_id}, not "
+            f"{version.package[:12]}, which was promoted or named a candidate: do that again"
+        )
+    check_feature_compatibility(settings.plan(), package)
+    note(f"trying model {version}")
+    tried(package, cancelled)
+    return package
+
+
 def open_model(
     settings: Settings,
     registry: Registry,
@@ -65,23 +92,13 @@ def open_model(
         InferenceError: there is no such model, or it does not work with these settings.
         BuildCancelledError: the build was given up.
     """
-    plan = settings.plan()
-    note(f"fetching model {version}")
-    package = registry.resolve(version.version, version.package)
-    if package.id != version.package:
-        raise PackageError(
-            f"version {version.version} in the registry is package {package.short_id}, not "
-            f"{version.package[:12]}, which was promoted: promote it again"
-        )
-    check_feature_compatibility(plan, package)
-    note(f"trying model {version}")
-    tried(package, cancelled)
+    package = fetch_package(settings, registry, version, tried, cancelled, note)
     note(f"building the engine of model {version}")
     switch = RunSwitch()
     engine = open_engine(
         settings.engine,
         package,
-        plan.names,
+        settings.plan().names,
         data_dir=settings.data_dir,
         progress=_log_build(package),
         cancelled=cancelled,

@@ -316,8 +316,8 @@ def test_who_only_looks_can_not_command(world: World, run: Run) -> None:
     acls = world.needs(Process.VIEWER)
     world.grant("nobody", acls)
     try:
-        for look in (("models", "serving"), ("policy", "show")):
-            assert done(run("nobody", *look, "--json"))
+        for look in (("models", "serving"), ("policy", "show"), ("shadow", "status")):
+            assert isinstance(done(run("nobody", *look, "--json")), dict)
         said = run("nobody", "policy", "set", "--by", "ada", "--wait", 0, "--version", "2")
         assert said.code == 3
         assert "Write on topic 'control" in said.err
@@ -432,3 +432,20 @@ def test_a_right_that_is_taken_away_ends_the_scorer(
         world.take_away("scorer", acl)
         replay_more(run, trained, sent)
         ended_for_want_of(acl, scorer, log)
+
+
+def test_who_compares_candidates_needs_no_more_than_that(world: World, run: Run) -> None:
+    assert run("admin", "topics").code == 0
+    acls = world.needs(Process.COMPARISON)
+    world.grant("nobody", acls)
+    try:
+        for acl in acls:
+            world.take_away("nobody", acl)
+            said = run("nobody", "shadow", "compare", "none")
+            assert f"Kafka denies user 'nobody': {acl}." in said.err
+            world.grant("nobody", [acl])
+        said = run("nobody", "shadow", "compare", "none")
+        assert (said.code, "there is no candidate 'none'" in said.err) == (2, True)
+    finally:
+        for acl in acls:
+            world.take_away("nobody", acl)

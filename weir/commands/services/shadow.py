@@ -7,9 +7,10 @@ from confluent_kafka.admin import AdminClient
 from rich.table import Table
 
 from inference.control.commands import ControlEntry, Withdrawal, encode, version_of
+from inference.control.signatures import CommandKeys
 from inference.policy.policy import Policy
 from inference.serving.feature_compatibility import check_feature_compatibility
-from inference.shadow.shadow_book import SHADOW, ShadowCommand, shadow_key
+from inference.shadow.shadow_book import SHADOW, ShadowBook, ShadowCommand, shadow_key
 from streams.base.clock import now_ms
 from streams.kafka.rights.acls import Process, acls_of
 from streams.kafka.rights.permission_check import named_denials
@@ -18,8 +19,7 @@ from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
 from weir.commands.models.promote import ByOption, NoteOption
 from weir.commands.models.rooms import author_who_may, said
-from weir.commands.services.shadow_compare import book_of, compare, replay
-from weir.config.errors import SettingsError
+from weir.commands.services.shadow_compare import candidate_of, compare, read_book, replay
 from weir.config.settings import Settings, load_settings
 from weir.services.build_shadow import build_shadow, ensure_shadow_topics
 from weir.services.processes import process_named
@@ -91,9 +91,9 @@ def add(
     keys = command_keys(settings, signing=True)
     author = author_who_may(keys, by, SHADOW)
     # Later than what stands, whatever the clocks say: an earlier one would not count.
-    at = max(now_ms(), book_of(settings).stands_since(chosen) + 1)
+    at = max(now_ms(), _book_of(settings).stands_since(chosen) + 1)
     command = said(ShadowCommand, model=named, by=author, note=note, at=at)
-    _give(settings, chosen, command)
+    _give(settings, keys, chosen, command)
     if as_json:
         print_json({"name": chosen, "model": named.model_dump(mode="json"), "by": author})
     else:
@@ -110,16 +110,12 @@ def remove(
 ) -> None:
     """Let a candidate be tried no more. What it has said stays on the topic."""
     settings = load_settings(config)
-    book = book_of(settings)
-    if name not in (there := book.commands):
-        raise SettingsError(
-            f"there is no candidate {name!r}: `weir shadow status` lists them "
-            f"({', '.join(sorted(there)) or 'none now'})"
-        )
+    book = _book_of(settings)
+    candidate_of(book, name)
     keys = command_keys(settings, signing=True)
     author = author_who_may(keys, by, SHADOW)
     at = max(now_ms(), book.stands_since(name) + 1)
-    _give(settings, name, said(Withdrawal, by=author, note=note, at=at))
+    _give(settings, keys, name, said(Withdrawal, by=author, note=note, at=at))
     if as_json:
         print_json({"name": name, "removed": True, "by": author})
     else:
@@ -129,7 +125,7 @@ def remove(
 @shadow.command()
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show which candidates are tried, since when, and who said so."""
-    commands = book_of(load_settings(config)).commands
+    commands = _book_of(load_settings(config)).commands
     if as_json:
         print_json({name: each.model_dump(mode="json") for name, each in sorted(commands.items())})
         return
@@ -139,11 +135,17 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     stdout.print(table if commands else "no candidate is tried: `weir shadow add` names one")
 
 
-def _give(settings: Settings, name: str, command: ControlEntry) -> None:
+def _book_of(settings: Settings) -> ShadowBook:
+    rights = acls_of(Process.VIEWER, usage(settings))
+    kafka, _ = admitted(settings, lambda _: rights)
+    with named_denials(kafka, rights):
+        return read_book(settings, kafka)
+
+
+def _give(settings: Settings, keys: CommandKeys, name: str, command: ControlEntry) -> None:
     rights = acls_of(Process.CONTROL, usage(settings))
     kafka, _ = admitted(settings, lambda _: rights)
     key, value = shadow_key(name), encode(command)
-    keys = command_keys(settings, signing=True)
     with named_denials(kafka, rights), ControlWriter(kafka, settings.topics.control) as writer:
         writer.write(key, value, keys.headers(key, value))
 

@@ -13,12 +13,13 @@ from inference.policy.policy import Policy
 from inference.shadow.comparison.comparison import Comparison, CostVerdict, Verdict
 from inference.shadow.comparison.comparison import compare as compare_pairs
 from inference.shadow.comparison.maturity import read_labels
-from inference.shadow.comparison.pairs import read_pairs
+from inference.shadow.comparison.pairs import ReadPairs, read_pairs
 from inference.shadow.comparison.past import past_pairs
 from inference.shadow.comparison.report import as_dict
 from inference.shadow.comparison.slices import Slice, slices
-from inference.shadow.shadow_book import ShadowBook
+from inference.shadow.shadow_book import ShadowBook, ShadowCommand
 from streams.base.section import format_duration
+from streams.kafka.client import KafkaSettings
 from streams.kafka.records.control_topic import ControlReader
 from streams.kafka.rights.acls import Process, acls_of
 from streams.kafka.rights.permission_check import named_denials
@@ -66,7 +67,15 @@ def compare(
     called better, or worse, and is not.
     """
     settings = load_settings(config)
-    compared = _compared(settings, name, show=not (as_json or no_progress))
+    show = not (as_json or no_progress)
+    rights = acls_of(Process.COMPARISON, usage(settings))
+    kafka, _ = admitted(settings, lambda _: rights)
+    with named_denials(kafka, rights):
+        book = read_book(settings, kafka)
+        candidate_of(book, name)
+        with progress_bar("reading shadow scores", show) as step:
+            read = read_pairs(kafka, settings.topics.shadow_scores, name, _amount(settings), step)
+        compared = _with_labels(settings, kafka, read, place=book.place(name), show=show)
     _tell(name, compared, settings, slices_by, as_json=as_json)
 
 
@@ -104,77 +113,66 @@ def replay(
     model = open_model(
         settings, registry, version_of(registry.get(version)), package_trials(settings)
     )
-    topics, costs = settings.topics, settings.comparison.costs
     with model.engine, named_denials(kafka, rights):
         model.engine.warm_up()
         with progress_bar("asking about the past", show) as step:
             read = past_pairs(
                 kafka,
-                topics.feature_log,
+                settings.topics.feature_log,
                 infer=model.engine.infer,
                 names=settings.plan().names,
                 model=model.package.short_id,
                 policy=Policy(said, model.package.thresholds),
-                amount=costs.amount if costs is not None else None,
+                amount=_amount(settings),
                 first_ms=first_ms,
                 end_ms=end_ms,
                 progress=step,
             )
-        with progress_bar("reading labels", show) as step:
-            labels = read_labels(kafka, topics.labels, step)
-    compared = compare_pairs(
-        read,
-        labels,
-        settings.comparison,
-        maturity_ms=_maturity(settings),
-        place=1,
-        generator=np.random.default_rng(_SEED),
-    )
+        compared = _with_labels(settings, kafka, read, place=1, show=show)
     _tell(version, compared, settings, slices_by, as_json=as_json)
 
 
-def book_of(settings: Settings) -> ShadowBook:
-    """What the control topic says of candidates.
-
-    Raises:
-        AuthorizationError, KafkaException: the cluster does not let us look, or failed.
-    """
-    rights = acls_of(Process.VIEWER, usage(settings))
-    kafka, _ = admitted(settings, lambda _: rights)
+def read_book(settings: Settings, kafka: KafkaSettings) -> ShadowBook:
+    """What the control topic says of candidates."""
     book = ShadowBook(command_keys(settings))
-    with (
-        named_denials(kafka, rights),
-        closing(ControlReader(kafka, settings.topics.control)) as reader,
-    ):
+    with closing(ControlReader(kafka, settings.topics.control)) as reader:
         reader.read_to_end(book.hear)
     return book
 
 
-def _compared(settings: Settings, name: str, *, show: bool) -> Comparison:
-    commands = book_of(settings).commands
-    if name not in commands:
+def candidate_of(book: ShadowBook, name: str) -> ShadowCommand:
+    """What was said of a candidate.
+
+    Raises:
+        SettingsError: there is none of this name.
+    """
+    found = book.commands.get(name)
+    if found is None:
         raise SettingsError(
             f"there is no candidate {name!r}: `weir shadow status` lists them "
-            f"({', '.join(sorted(commands)) or 'none now'})"
+            f"({', '.join(sorted(book.commands)) or 'none now'})"
         )
-    rights = acls_of(Process.COMPARISON, usage(settings))
-    kafka, _ = admitted(settings, lambda _: rights)
-    topics, costs = settings.topics, settings.comparison.costs
-    with named_denials(kafka, rights):
-        with progress_bar("reading shadow scores", show) as step:
-            amount = costs.amount if costs is not None else None
-            read = read_pairs(kafka, topics.shadow_scores, name, amount, step)
-        with progress_bar("reading labels", show) as step:
-            labels = read_labels(kafka, topics.labels, step)
-    order = sorted(commands, key=lambda each: (commands[each].at, each))
+    return found
+
+
+def _with_labels(
+    settings: Settings, kafka: KafkaSettings, read: ReadPairs, *, place: int, show: bool
+) -> Comparison:
+    with progress_bar("reading labels", show) as step:
+        labels = read_labels(kafka, settings.topics.labels, step)
     return compare_pairs(
         read,
         labels,
         settings.comparison,
         maturity_ms=_maturity(settings),
-        place=order.index(name) + 1,
+        place=place,
         generator=np.random.default_rng(_SEED),
     )
+
+
+def _amount(settings: Settings) -> str | None:
+    costs = settings.comparison.costs
+    return None if costs is None else costs.amount
 
 
 def _maturity(settings: Settings) -> int:
