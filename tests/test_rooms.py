@@ -47,11 +47,13 @@ FLOORS = {
         inference/backends
         inference/policy
         inference/control
+        inference/shadow/statistics
+        inference/routing
         inference/serving
         inference/evaluation
-        inference/shadow/statistics
         inference/shadow
         inference/shadow/comparison
+        inference/canary
         inference/training
         inference/importing/static
         inference/importing/sandbox

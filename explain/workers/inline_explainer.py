@@ -20,14 +20,14 @@ from explain.writing.record_writer import RecordWriter
 from inference.errors import InferenceError
 from inference.packages.package import ModelPackage
 from inference.policy.policy import DECISIONS
+from inference.routing.served_model import ServedModel
 from inference.serving.explanation_seam import ScoredBatch, ScoreExplanation
-from inference.serving.served_model import ServedModel
 from streams.transactions.outcome import Outgoing
 
 logger = logging.getLogger(__name__)
 
-_KEPT = 3
-"""Models beside the latest: who rolls back finds the one before ready."""
+_KEPT = 6
+"""Models beside the latest: those of all arms, and who rolls back finds the one before ready."""
 
 
 class _Reasons(msgspec.Struct):
@@ -98,17 +98,33 @@ class BudgetedExplainer:
         # Replaced as a whole: the loop reads it meanwhile.
         self._writers = dict([*others[-_KEPT:], (model, writer)])
 
-    def explain(
-        self, serving: ServedModel, answered: ScoredBatch
+    def explain(self, answered: ScoredBatch) -> tuple[dict[int, ScoreExplanation], list[Outgoing]]:
+        """See `InlineExplainer`; ``failed`` where `prepare` could make nothing of a model."""
+        verdicts = answered.verdicts
+        flagged = np.isin(verdicts.decisions, self._codes) & ~verdicts.fallback
+        if not flagged.any():
+            return {}, []
+        deadline = perf_counter() + self._settings.budget / 1e3
+        attached: dict[int, ScoreExplanation] = {}
+        written: list[Outgoing] = []
+        for _, serving, rows in verdicts.answered_by():
+            found, out = self._of_model(serving, answered, rows[flagged[rows]], deadline)
+            attached |= found
+            written += out
+        return attached, written
+
+    def _of_model(
+        self,
+        serving: ServedModel,
+        answered: ScoredBatch,
+        flagged: NDArray[np.intp],
+        deadline: float,
     ) -> tuple[dict[int, ScoreExplanation], list[Outgoing]]:
-        """See `InlineExplainer`; ``failed`` where `prepare` could make nothing of this model."""
-        flagged = np.flatnonzero(np.isin(answered.decisions, self._codes) & ~answered.fallback)
         if not flagged.size:
             return {}, []
         writer = self._writers.get(serving.model)
         if writer is None:
             return self._all(flagged, "failed"), []
-        deadline = perf_counter() + self._settings.budget / 1e3
         attached: dict[int, ScoreExplanation] = {}
         written: list[tuple[str | None, bytes]] = []
         partitions: list[int] = []
@@ -150,13 +166,13 @@ class BudgetedExplainer:
             )
 
     def _all(
-        self, flagged: NDArray[np.int64], status: Literal["pending", "failed"]
+        self, flagged: NDArray[np.intp], status: Literal["pending", "failed"]
     ) -> dict[int, ScoreExplanation]:
         self._count.labels(status).inc(len(flagged))
         return dict.fromkeys(flagged.tolist(), ScoreExplanation(status))
 
     def _event(self, serving: ServedModel, answered: ScoredBatch, i: int) -> FlaggedEvents:
-        work, outputs = answered.work, answered.outputs
+        work, outputs = answered.work, answered.verdicts.outputs
         row = slice(i, i + 1)
         info, policy = serving.engine.info, serving.policy
         return FlaggedEvents(
@@ -176,7 +192,7 @@ class BudgetedExplainer:
             anomaly=outputs.anomaly[row],
             decisions=[
                 DecisionPart(
-                    outcome=DECISIONS[answered.decisions[i]],
+                    outcome=DECISIONS[answered.verdicts.decisions[i]],
                     policy=policy.version,
                     fallback=None,
                     thresholds=thresholds_part(

@@ -51,13 +51,13 @@ class RefusedCommandError(InferenceError):
         self.named = named
 
 
-class _Lenient(Section):
+class Lenient(Section):
     """A part of a record, perhaps of a newer Weir: keys that we don't know are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
 
-class ControlEntry(_Lenient):
+class ControlEntry(Lenient):
     """What every record of the control topic begins with; those before it had none mean format 1.
 
     Attributes:
@@ -67,7 +67,7 @@ class ControlEntry(_Lenient):
     format: int = FORMAT
 
 
-class ModelVersion(_Lenient):
+class ModelVersion(Lenient):
     """A model in the registry: its version there, and its package's id."""
 
     version: int = Field(ge=1)
@@ -77,7 +77,7 @@ class ModelVersion(_Lenient):
         return f"{self.package[:12]} (version {self.version})"
 
 
-class PolicyVersion(_Lenient):
+class PolicyVersion(Lenient):
     """A policy by its version."""
 
     version: str
@@ -228,5 +228,5 @@ def _check_format(value: dict[str, Any], record: ControlRecord) -> None:
         )
 
 
-class _FormatOnly(_Lenient):
+class _FormatOnly(Lenient):
     format: int = FORMAT

@@ -11,7 +11,7 @@ from inference.control.commands import Author, CommandError, ControlEntry, OneLi
 from inference.control.signatures import CommandKeys, UntrustedCommandError, check_author
 from streams.events.contract import FieldType
 from streams.features.erasures import Erasures
-from streams.kafka.records.control_topic import ControlReader, ControlRecord
+from streams.kafka.records.control_topic import ControlRecord
 
 logger = logging.getLogger(__name__)
 
@@ -124,31 +124,3 @@ class ErasureBook:
         if len(self._erasures) >= _MOST and said.value not in self._erasures.of(said.field):
             raise CommandError(f"{where} is one more than {_MOST:,}: no more are obeyed")
         return said
-
-
-class ErasureListener:
-    """A reader of the control topic of which a book hears first. As `ControlReader`."""
-
-    def __init__(self, reader: ControlReader, book: ErasureBook) -> None:
-        self._reader = reader
-        self._book = book
-
-    def read(self, timeout_s: float) -> list[ControlRecord]:
-        """See `ControlReader`."""
-        records = self._reader.read(timeout_s)
-        for record in records:
-            self._book.hear(record)
-        return records
-
-    def read_to_end(self, counts: Callable[[ControlRecord], bool]) -> dict[str, ControlRecord]:
-        """See `ControlReader`."""
-
-        def heard(record: ControlRecord) -> bool:
-            self._book.hear(record)
-            return counts(record)
-
-        return self._reader.read_to_end(heard)
-
-    def close(self) -> None:
-        """See `ControlReader`."""
-        self._reader.close()

@@ -7,9 +7,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engine.protocol import Outputs
 from inference.packages.package import ModelPackage
-from inference.serving.served_model import ServedModel
+from inference.routing.verdicts import Verdicts
 from streams.intake.input_batch import InputBatch
 from streams.transactions.outcome import Outgoing
 
@@ -37,15 +36,11 @@ class ScoredBatch:
 
     Attributes:
         features: float32 (n, width), in the order of the plan's names.
-        decisions: codes into `inference.policy.policy.DECISIONS`, (n,).
-        fallback: the policy's fallback answered, (n,).
     """
 
     work: InputBatch
     features: NDArray[np.float32]
-    outputs: Outputs
-    decisions: NDArray[np.int8]
-    fallback: NDArray[np.bool_]
+    verdicts: Verdicts
 
 
 class InlineExplainer(Protocol):
@@ -58,7 +53,5 @@ class InlineExplainer(Protocol):
             number: its version in the registry, which need not be there.
         """
 
-    def explain(
-        self, serving: ServedModel, answered: ScoredBatch
-    ) -> tuple[dict[int, ScoreExplanation], list[Outgoing]]:
+    def explain(self, answered: ScoredBatch) -> tuple[dict[int, ScoreExplanation], list[Outgoing]]:
         """What to attach to which of the events, and records that go with their scores."""

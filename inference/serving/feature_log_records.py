@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inference.serving.explanation_seam import ScoredBatch
 from streams.feature_log import FeatureLogWriter, ScoredEvents
@@ -21,38 +22,43 @@ def feature_log_records(
     answered: ScoredBatch,
     flags: FeatureRows,
     include: Collection[str],
+    rows: NDArray[np.intp],
 ) -> Outgoing:
     """Return one record per partition, or several where one would be too large.
 
     Args:
         include: fields of the events that go along.
+        rows: places of the events that one model answered, whose name and bounds `writer` writes.
     """
-    work, features, outputs = answered.work, answered.features, answered.outputs
+    work, features, outputs = answered.work, answered.features, answered.verdicts.outputs
     row_bytes = features.itemsize * features.shape[1] + 128 + _FIELD_BYTES * len(include)
     at_once = max(1, FEATURE_LOG_BYTES // row_bytes)
     values: list[bytes] = []
     partitions: list[int] = []
-    for partition in np.unique(work.partitions).tolist():
-        all_rows = np.flatnonzero(work.partitions == partition)
+    partition_of = work.partitions[rows]
+    shares = answered.verdicts.routes.shares
+    for partition in np.unique(partition_of).tolist():
+        all_rows = rows[partition_of == partition]
         for first in range(0, all_rows.size, at_once):
-            rows = all_rows[first : first + at_once]
-            part = work.events.take(rows)
+            some = all_rows[first : first + at_once]
+            part = work.events.take(some)
+            share = shares[answered.verdicts.arm[some]]
             scored = ScoredEvents(
                 ids=part.ids,
                 keys=part.keys,
                 times=part.times,
-                offsets=work.offsets[rows],
-                features=features[rows],
-                score=outputs.score[rows],
-                probability=outputs.probability[rows],
-                anomaly=outputs.anomaly[rows],
-                decision=answered.decisions[rows],
-                late=flags.late[rows],
-                approximate=flags.approximate[rows],
-                fallback=answered.fallback[rows],
-                arm=np.zeros(rows.size, np.int8),
-                share=np.ones(rows.size, np.float32),
-                propensity=np.ones(rows.size, np.float32),
+                offsets=work.offsets[some],
+                features=features[some],
+                score=outputs.score[some],
+                probability=outputs.probability[some],
+                anomaly=outputs.anomaly[some],
+                decision=answered.verdicts.decisions[some],
+                late=flags.late[some],
+                approximate=flags.approximate[some],
+                fallback=answered.verdicts.fallback[some],
+                arm=answered.verdicts.arm[some],
+                share=share,
+                propensity=share,
                 context={name: part.values(name) for name in include},
             )
             encoded = _split(writer, scored)

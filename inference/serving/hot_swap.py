@@ -31,11 +31,11 @@ from inference.errors import InferenceError
 from inference.packages.mlflow_connection import RegistryAwayError
 from inference.policy.floor import BoundedPolicies
 from inference.policy.policy import PolicyError, PolicySettings
+from inference.routing.served_model import ServedModel
 from inference.serving.explanation_seam import InlineExplainer
 from inference.serving.following import Commands, follow, in_turn
 from inference.serving.metrics import ScorerMetrics
 from inference.serving.open_model import OpenModel
-from inference.serving.served_model import ServedModel
 from inference.serving.status_reporter import StatusReporter
 from streams.kafka.records.control_topic import ControlRecord
 

@@ -10,6 +10,7 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from inference.serving.arm_metrics import ArmMetrics
 from inference.serving.state_metrics import StateMetrics
 from streams.events.rejection import Rejected
 from streams.features.state import FeatureState
@@ -155,6 +156,7 @@ class ScorerMetrics:
             registry=registry,
         )
         self.state = StateMetrics(registry)
+        self.arms = ArmMetrics(registry)
         self.model = Gauge(
             "weir_model_info",
             "The model and policy that answer",

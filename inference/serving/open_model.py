@@ -16,8 +16,8 @@ from inference.engine.protocol import Engine, EngineError
 from inference.packages.package import ModelPackage
 from inference.packages.thresholds import Thresholds
 from inference.policy.policy import Policy, PolicyError, PolicySettings
+from inference.routing.served_model import ServedModel
 from inference.serving.explanation_seam import InlineExplainer
-from inference.serving.served_model import ServedModel
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,8 @@ class Score(msgspec.Struct, gc=False):
     ``arrived`` is the event's Kafka timestamp; ``late`` and ``approximate`` say that its windows
     may not be whole, see `streams.features.FeatureRows`. Where ``fallback`` gives a reason, the
     policy's fallback answered, and there is no score. ``explanation`` is there where decisions are
-    explained inline.
+    explained inline. ``arm`` is the one that the key belongs to, with its ``share`` of the keys;
+    where ``stood_in`` says why that one gave no answer, the champion's model answered.
     """
 
     event_id: int | str
@@ -38,5 +39,8 @@ class Score(msgspec.Struct, gc=False):
     timings: Timings
     late: bool = False
     approximate: bool = False
+    arm: str = "champion"
+    share: float = 1.0
     fallback: str | msgspec.UnsetType = msgspec.UNSET
     explanation: ScoreExplanation | msgspec.UnsetType = msgspec.UNSET
+    stood_in: str | msgspec.UnsetType = msgspec.UNSET

@@ -6,7 +6,7 @@ from time import monotonic
 
 from inference.control.commands import ModelVersion
 from inference.control.reports import ALIVE_EVERY_S, Outcome, ScorerReport
-from inference.serving.served_model import ServedModel
+from inference.routing.served_model import ServedModel
 from streams.base.clock import now_ms
 from streams.base.safe_text import safe_text
 

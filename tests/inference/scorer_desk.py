@@ -11,10 +11,10 @@ from test_metrics import samples
 from inference.backends.cpu import CpuEngine
 from inference.packages.package import ModelPackage
 from inference.policy.policy import Policy, PolicySettings
+from inference.routing.served_model import ServedModel
 from inference.serving.answerer import Answerer
 from inference.serving.fused_task import Scorer
 from inference.serving.metrics import ScorerMetrics
-from inference.serving.served_model import ServedModel
 from streams.events.contract import EventContract, Field
 from streams.events.json_decoder import Decoder
 from streams.events.rejection import Reason, Rejected

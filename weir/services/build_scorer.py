@@ -2,19 +2,24 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from threading import Event
 
 from prometheus_client import CollectorRegistry
 
-from inference.control.commands import encode, version_of
-from inference.control.erasures import ErasureBook, ErasureListener
-from inference.control.reports import ScorerReport, report_key
+from inference.control.arm_reports import ArmsReport, arms_key
+from inference.control.canary import CanaryBook
+from inference.control.commands import CommandError, ControlEntry, encode, read_command, version_of
+from inference.control.erasures import ErasureBook
+from inference.control.listener import ControlListener
+from inference.control.reports import report_key
 from inference.control.standing import Standing
 from inference.packages.mlflow_connection import import_quietly
 from inference.packages.registry import CHAMPION_ALIAS, Registry
 from inference.policy.floor import BoundedPolicies
 from inference.serving.answerer import Answerer
+from inference.serving.arm_swap import ArmSwap
 from inference.serving.hot_swap import HotSwap
 from inference.serving.metrics import ScorerMetrics
 from streams.base.clock import now_ms
@@ -65,7 +70,11 @@ def build_scorer(
     plan = settings.plan()
     prometheus = prometheus or CollectorRegistry()
     metrics = ScorerMetrics(prometheus)
-    report = _reporter(settings, kafka)
+    say = _reporter(settings, kafka)
+    worker = settings.loop.transactional_id()
+    report = partial(say, report_key(worker))
+    tried = package_trials(settings)
+    policies = BoundedPolicies(settings.policy, settings.policy_floor)
     keys = command_keys(settings)
     standing = Standing(keys)
     if not keys.trusted:
@@ -82,12 +91,12 @@ def build_scorer(
             open_model,
             settings,
             registry,
-            tried=package_trials(settings),
+            tried=tried,
             cancelled=lambda: stop.is_set() or superseded.is_set(),
             note=note,
         ),
         superseded=superseded,
-        policies=BoundedPolicies(settings.policy, settings.policy_floor),
+        policies=policies,
         report=report,
         metrics=metrics,
         pinned=pinned is not None,
@@ -103,7 +112,10 @@ def build_scorer(
         now_ms,
         lambda outcome: metrics.erasures.labels(outcome).inc(),
     )
-    commands = ErasureListener(ControlReader(kafka, settings.topics.control), book)
+    canary = CanaryBook(keys)
+    commands = ControlListener(
+        ControlReader(kafka, settings.topics.control), book.hear, canary.hear
+    )
     serving = hot_swap.begin(
         commands.read_to_end(standing.counts),
         lambda: version_of(registry.get(pinned or CHAMPION_ALIAS)),
@@ -122,19 +134,44 @@ def build_scorer(
     new_loop = fused_loop if settings.loop.topology == "fused" else staged_loop
     loop = new_loop(settings, kafka, answerer, metrics, erasures)
     metrics.watch_lag(loop.lag)
-    return ScorerProcess(loop, prometheus, metrics, answerer, hot_swap, commands, report)
+    arms = None
+    if pinned is None:
+        arms = ArmSwap(
+            plan.names,
+            open_model=lambda version, unwanted: open_model(
+                settings, registry, version, tried, lambda: stop.is_set() or unwanted()
+            ),
+            policies=policies,
+            book=canary,
+            report=partial(say, arms_key(worker)),
+            last=_last_arms(settings, kafka, worker),
+            explains=explains,
+        )
+    return ScorerProcess(loop, prometheus, metrics, answerer, hot_swap, commands, report, arms)
 
 
-def _reporter(settings: Settings, kafka: KafkaSettings) -> Callable[[ScorerReport | None], None]:
-    key = report_key(settings.loop.transactional_id())
+def _last_arms(settings: Settings, kafka: KafkaSettings, worker: str) -> ArmsReport | None:
+    """What this scorer said of arms before it started."""
+    with closing(ControlReader(kafka, settings.topics.reports)) as reader:
+        said = reader.read_to_end().get(arms_key(worker))
+    try:
+        return None if said is None else read_command(ArmsReport, said)
+    except CommandError as error:
+        logger.warning("%s", error)
+        return None
 
-    def report(what: ScorerReport | None) -> None:
+
+def _reporter(
+    settings: Settings, kafka: KafkaSettings
+) -> Callable[[str, ControlEntry | None], None]:
+    def report(key: str, what: ControlEntry | None) -> None:
         try:
             value = None if what is None else encode(what)
             write_control(kafka, settings.topics.reports, key, value, _REPORT_S)
         except PublishError as error:
             logger.warning(
-                "can't write this scorer's report of model and policy to topic %r: %s",
+                "can't write this scorer's report (%s) to topic %r: %s",
+                key,
                 settings.topics.reports,
                 error,
             )

@@ -1,4 +1,4 @@
-"""The scorer's process: its loop, and beside it the thread that carries out commands."""
+"""The scorer's process: its loop, and beside it the threads that carry out commands."""
 
 import logging
 from collections.abc import Callable
@@ -8,9 +8,10 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
-from inference.control.erasures import ErasureListener
+from inference.control.listener import ControlListener
 from inference.control.reports import ScorerReport
 from inference.serving.answerer import Answerer
+from inference.serving.arm_swap import ArmSwap
 from inference.serving.hot_swap import HotSwap
 from inference.serving.metrics import ScorerMetrics
 from streams.base.bounded_calls import StoppedError
@@ -39,6 +40,7 @@ class ScorerProcess:
     """The scorer's parts, ready to run.
 
     Attributes:
+        arms: opens what is tried beside the champion; None where one model answers for good.
         report: how it says on the topic of reports what became of a command; None takes its last
             word back.
     """
@@ -48,8 +50,9 @@ class ScorerProcess:
     metrics: ScorerMetrics
     answerer: Answerer
     hot_swap: HotSwap
-    commands: ErasureListener
+    commands: ControlListener
     report: Callable[[ScorerReport | None], None]
+    arms: ArmSwap | None = None
 
     def waits_for(self) -> list[str]:
         """Why no events are answered now, in words; nothing where they are. Any thread may ask."""
@@ -74,8 +77,20 @@ class ScorerProcess:
             finally:
                 self.commands.close()  # by nobody else: the client does not survive it in a read
 
+        def swap_arms(arms: ArmSwap) -> None:
+            give_way()
+            try:
+                arms.run(self.answerer, stop)
+            except Exception as error:
+                failures.append(error)
+                stop.set()
+
         follower = Thread(target=follow, name="hot-swap", daemon=True)
-        follower.start()
+        beside = [follower]
+        if self.arms is not None:
+            beside.append(Thread(target=swap_arms, args=(self.arms,), name="arm-swap", daemon=True))
+        for thread in beside:
+            thread.start()
         stopped: StoppedError | None = None
         try:
             self.loop.run(stop)
@@ -83,7 +98,8 @@ class ScorerProcess:
             stopped = error
         finally:
             stop.set()
-            follower.join(_FOLLOWER_ENDS_S)
+            for thread in beside:
+                thread.join(_FOLLOWER_ENDS_S)
         if follower.is_alive():
             logger.warning(
                 "giving up a change of model or policy that is not finished: the next start "

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from inference.errors import InferenceError
 from inference.policy.policy import CODES
 from inference.shadow.shadow_record import CandidateScore, ShadowScore
+from streams.feature_log import CHAMPION_ARM
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import read_to_end
 
@@ -64,8 +65,8 @@ class ReadPairs:
 
     Attributes:
         left_out: events that are no pair, by why: ``earlier`` (of another champion, model or
-            policy), ``fallback`` (the champion had no time), ``error`` (the candidate gave no
-            answer), ``unreadable``.
+            policy), ``arm`` (of keys that another arm than the champion answers for), ``fallback``
+            (the champion had no time), ``error`` (the candidate gave no answer), ``unreadable``.
         shed: events that nobody was asked about stand behind these, by their shares: an estimate.
     """
 
@@ -104,9 +105,13 @@ def read_pairs(
                 left_out["unreadable"] += 1
                 continue
             said = score.candidates.get(name)
-            if said is not None:
-                scores.append((score, said))
-                shed += 1 / score.kept - 1
+            if said is None:
+                continue
+            if score.arm != CHAMPION_ARM:
+                left_out["arm"] += 1
+                continue
+            scores.append((score, said))
+            shed += 1 / score.kept - 1
     if not scores:
         raise NothingToCompareError(
             f"candidate {name!r} has said nothing yet on {topic!r}: is `weir shadow` running, and "

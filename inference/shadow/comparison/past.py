@@ -18,7 +18,7 @@ from inference.shadow.comparison.pairs import (
     ReadPairs,
     amount_of,
 )
-from streams.feature_log import feature_columns, read_feature_log
+from streams.feature_log import CHAMPION_ARM, feature_columns, read_feature_log
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import read_to_end
 
@@ -55,13 +55,15 @@ def past_pairs(
         for message in batch:
             try:
                 table = read_feature_log(message.value() or b"")
-                wanted = _within(table, first_ms, end_ms)
-                table = table.filter(pa.array(wanted))
+                table = table.filter(pa.array(_within(table, first_ms, end_ms)))
+                others = int((~(own := _of_champion(table))).sum())
+                table = table.filter(pa.array(own))
                 matrix = feature_columns(table, names)
                 part = _columns(table, message.partition() or 0, amount)
             except (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
                 left_out["unreadable"] += 1
                 continue
+            left_out["arm"] += others
             if table.num_rows:
                 outputs = infer(matrix)
                 part["candidate"] = policy.decide(outputs)
@@ -105,6 +107,11 @@ def _within(table: pa.Table, first_ms: int | None, end_ms: int | None) -> NDArra
     if end_ms is not None:
         wanted &= times < end_ms
     return wanted
+
+
+def _of_champion(table: pa.Table) -> NDArray[np.bool_]:
+    own: NDArray[np.bool_] = np.array(table["arm"].to_pylist(), np.str_) == CHAMPION_ARM
+    return own
 
 
 def _times(table: pa.Table) -> NDArray[np.int64]:

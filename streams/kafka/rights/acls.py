@@ -38,6 +38,7 @@ class Process(StrEnum):
     AUDITOR = "auditor"
     SHADOW = "shadow"
     COMPARISON = "comparison"
+    CANARY = "canary"
     REPLAY = "shadow-replay"
     FIDELITY = "fidelity"
     LABELLER = "labeller"
@@ -58,6 +59,7 @@ COMMANDS: dict[Process, list[str]] = {
     ],
     Process.VIEWER: ["weir models serving", "weir policy show", "weir shadow status"],
     Process.SHADOW: ["weir shadow"],
+    Process.CANARY: ["weir canary run"],
     Process.COMPARISON: ["weir shadow compare"],
     Process.REPLAY: ["weir shadow replay"],
     Process.EXPLAINER: ["weir explainer"],
@@ -136,8 +138,8 @@ class Usage:
         snapshots: whether state is written down.
         stages: topics between the stages of a staged topology; none where it is fused.
         explains_inline: whether the scorer writes explanations.
-        explainer_group, sink_group, shadow_group: consumer groups of those who explain, keep that,
-            and try candidates.
+        explainer_group, sink_group, shadow_group, canary_group: consumer groups of those who
+            explain, keep that, try candidates, and step a canary.
         witness_topic: where the sink writes the store's anchors; empty for nowhere.
     """
 
@@ -149,6 +151,7 @@ class Usage:
     explains_inline: bool = False
     explainer_group: str = "weir-explainer"
     shadow_group: str = "weir-shadow"
+    canary_group: str = "weir-canary"
     sink_group: str = "weir-sink"
     witness_topic: str = ""
 
@@ -190,7 +193,8 @@ def _scorer(usage: Usage) -> list[Acl]:
         Acl("Write", "topic", topics.dead_letters, why="rejected records"),
         *_positions(topics),
         Acl("Read", "topic", topics.control, why="which model and policy shall answer"),
-        Acl("Write", "topic", topics.reports, why="says what became of that"),
+        Acl("Read", "topic", topics.reports, why="which arms it had stopped, at a start"),
+        Acl("Write", "topic", topics.reports, why="says what became of commands and arms"),
     ]
     if usage.explains_inline:
         acls.append(Acl("Write", "topic", topics.explanations, why="why events were flagged"))
@@ -359,6 +363,16 @@ def _comparison(usage: Usage) -> list[Acl]:
     ]
 
 
+def _canary(usage: Usage) -> list[Acl]:
+    topics = usage.topics
+    return [
+        *_control(usage),
+        Acl("Read", "topic", topics.feature_log, why="how the arms fare"),
+        Acl("Write", "topic", topics.comparisons, why="what was found, and done"),
+        Acl("Read", "group", usage.canary_group, why="one keeper of several is at work"),
+    ]
+
+
 def _replay(usage: Usage) -> list[Acl]:
     topics = usage.topics
     return [
@@ -389,5 +403,6 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.LABELLER: _labeller,
     Process.SHADOW: _shadow,
     Process.COMPARISON: _comparison,
+    Process.CANARY: _canary,
     Process.REPLAY: _replay,
 }

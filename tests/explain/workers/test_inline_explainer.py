@@ -143,18 +143,18 @@ def test_a_model_that_serves_again_is_made_ready_once(world: World) -> None:
 
 
 def test_only_the_latest_models_are_kept_ready(world: World) -> None:
-    models = [replace(world.model, id=f"{digit}" * 64) for digit in range(6)]
+    models = [replace(world.model, id=f"{digit}" * 64) for digit in range(9)]
     asked = []
     world.explain_by(lambda package, number: asked.append(package.id[0]) or world.writer)
     for model in models:
         world.inline.prepare(model, 1)
     asked.clear()
-    for digit in (3, 5, 4):  # back and forth
+    for digit in (6, 8, 7):  # back and forth
         world.inline.prepare(models[digit], 1)
     assert asked == []
     world.inline.prepare(models[0], 1)
     assert asked == ["0"]
-    world.inline.prepare(models[4], 1)  # used lately
+    world.inline.prepare(models[7], 1)  # used lately
     assert asked == ["0"]
 
 

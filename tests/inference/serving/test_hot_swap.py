@@ -33,12 +33,12 @@ from inference.packages.mlflow_connection import RegistryAwayError, RegistryErro
 from inference.packages.package import ModelPackage, PackageError
 from inference.policy.floor import BoundedPolicies, PolicyFloor
 from inference.policy.policy import PolicyError, PolicySettings
+from inference.routing.served_model import ServedModel
 from inference.serving import open_model
 from inference.serving.explanation_seam import InlineExplainer
 from inference.serving.hot_swap import HotSwap
 from inference.serving.metrics import ScorerMetrics
 from inference.serving.open_model import OpenModel
-from inference.serving.served_model import ServedModel
 from inference.training.train import train
 from streams.base.section import Section
 from streams.kafka.records.control_topic import ControlRecord

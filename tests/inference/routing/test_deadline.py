@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inference.serving.deadline import Deadlines, LatencyModel
+from inference.routing.deadline import Deadlines, LatencyModel
 
 BUCKETS = (1, 8, 32, 128)
 NOW = 1_750_000_000_000
@@ -86,7 +86,7 @@ def test_history_is_the_models() -> None:
 
 def test_an_engine_that_was_slow_gets_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr("inference.serving.deadline.monotonic", lambda: clock[0])
+    monkeypatch.setattr("inference.routing.deadline.monotonic", lambda: clock[0])
     deadlines, slow = Deadlines(60_000), engine(5.0)
     assert deadlines.missed(arrived(1, 2), 100, NOW, slow).all()
     clock[0] += 1.0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from inference.engine.protocol import Engine, Outputs
 from inference.policy.policy import Policy
-from inference.serving.deadline import LatencyModel
+from inference.routing.deadline import LatencyModel
 
 _TIMED_ROUNDS = 3
 _TIMED_S = 0.008

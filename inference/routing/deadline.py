@@ -78,11 +78,12 @@ class Deadlines:
             answer, so it gets the model's.
 
     Attributes:
+        live_within_ms: as given.
         rest: what is needed after the model has answered, until others see it.
     """
 
     def __init__(self, live_within_ms: int) -> None:
-        self._live_within_ms = live_within_ms
+        self.live_within_ms = live_within_ms
         self.rest = LatencyModel([1, 8, 64, 512, 4096])
         self._probed = monotonic()
 
@@ -100,7 +101,7 @@ class Deadlines:
         """
         needed_ms = 1e3 * (inference.predict(arrived.size) + self.rest.predict(arrived.size))
         missed = arrived + deadline_ms < now_ms + needed_ms
-        missed &= arrived >= now_ms - self._live_within_ms
+        missed &= arrived >= now_ms - self.live_within_ms
         if arrived.size and missed.all() and monotonic() - self._probed >= _PROBE_EVERY_S:
             self._probed = monotonic()
             inference.doubt()
