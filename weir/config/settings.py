@@ -19,6 +19,7 @@ from explain.lime.settings import ExplainSettings
 from explain.record.reason_settings import ReasonSettings
 from explain.reports.customer_letter_settings import CustomerLetterSettings
 from explain.store.settings import StoreSettings
+from inference.canary.settings import CanarySettings
 from inference.engine.settings import EngineSettings
 from inference.packages.registry import RegistrySettings
 from inference.policy.floor import PolicyFloor
@@ -101,6 +102,7 @@ class Settings(BaseSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     shadow: ShadowSettings = ShadowSettings()
     comparison: ComparisonSettings = ComparisonSettings()
+    canary: CanarySettings = CanarySettings()
     explain: ExplainSettings = ExplainSettings()
     reasons: ReasonSettings = ReasonSettings()
     letters: CustomerLetterSettings = CustomerLetterSettings()

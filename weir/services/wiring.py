@@ -46,6 +46,7 @@ def usage(settings: Settings) -> Usage:
         explains_inline=settings.explain.mode == "inline",
         explainer_group=settings.explain.group,
         shadow_group=settings.shadow.group,
+        canary_group=settings.canary.group,
         sink_group=settings.store.group,
         witness_topic=settings.store.witness_topic,
     )

@@ -28,12 +28,14 @@ Role = Literal[
     "snapshots",
     "explanations",
     "shadow_scores",
+    "comparisons",
     "control",
     "reports",
     "positions",
 ]
 ROLES: tuple[Role, ...] = get_args(Role)
-SCORER_ROLES = tuple(role for role in ROLES if role not in ("explanations", "shadow_scores"))
+_OF_OTHERS = ("explanations", "shadow_scores", "comparisons")
+SCORER_ROLES = tuple(role for role in ROLES if role not in _OF_OTHERS)
 """Of the topics that a scorer reads and writes; those who read what it writes have their own."""
 FOLLOWING: tuple[Role, ...] = ("scores", "feature_log", "explanations", "shadow_scores")
 """What is written there goes to the partition of the record that it is about; of shadow scores, to
@@ -69,9 +71,9 @@ _INPUT_CONFIG = {
 }
 _RETAINED: tuple[Role, ...] = (
     *_STRANGERS,
-    *("scores", "feature_log", "dead_letters", "explanations", "shadow_scores"),
+    *("scores", "feature_log", "dead_letters", "explanations", "shadow_scores", "comparisons"),
 )
-_ONE_PARTITION: tuple[Role, ...] = ("control", "reports", "positions")
+_ONE_PARTITION: tuple[Role, ...] = ("control", "reports", "positions", "comparisons")
 """Of what is said there, the order counts; or there is little of it."""
 
 
@@ -96,6 +98,7 @@ class TopicSettings(Section):
     reports: Name = "weir.reports"
     explanations: Name = "weir.explanations"
     shadow_scores: Name = "weir.shadow-scores"
+    comparisons: Name = "weir.comparisons"
     positions: Name = "weir.positions"
     partitions: int = Field(default=4, ge=1)
     replication_factor: int = -1

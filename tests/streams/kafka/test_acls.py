@@ -48,7 +48,7 @@ def test_only_who_makes_topics_may_make_them() -> None:
 
 
 def test_a_scorer_that_is_fused() -> None:
-    assert names("Read", Process.SCORER) == {"e", "l", "n", "c", "p", "group:g"}
+    assert names("Read", Process.SCORER) == {"e", "l", "n", "c", "r", "p", "group:g"}
     assert names("Write", Process.SCORER) == {
         *("s", "f", "d", "n", "r", "p"),
         "transactional-id:g-fused",
@@ -58,7 +58,7 @@ def test_a_scorer_that_is_fused() -> None:
 
 def test_a_scorer_without_labels_and_snapshots_reads_neither() -> None:
     usage = Usage(TOPICS, "g", reads_labels=False, snapshots=False)
-    assert names("Read", Process.SCORER, usage) == {"e", "c", "p", "group:g"}
+    assert names("Read", Process.SCORER, usage) == {"e", "c", "r", "p", "group:g"}
     assert "n" not in names("Write", Process.SCORER, usage)
     assert names("Describe", Process.SCORER, usage) == {"l", "n"}
 

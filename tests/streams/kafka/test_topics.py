@@ -18,7 +18,7 @@ from streams.kafka.topics.weir_topics import (
     partition_counts,
 )
 
-SINGLE = {"control": 1, "reports": 1, "positions": 1}
+SINGLE = {"control": 1, "reports": 1, "positions": 1, "comparisons": 1}
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from inference.control.commands import ControlEntry
 from inference.control.control_room import ControlRoom
 from inference.control.signatures import CommandKeys
+from streams.base.section import Section
 from streams.kafka.rights.acls import Process, acls_of
 from streams.kafka.rights.permission_check import named_denials
 from weir.cli.login import login_or
@@ -16,7 +16,7 @@ from weir.config.errors import SettingsError
 from weir.config.settings import Settings
 from weir.services.wiring import admitted, command_keys, usage
 
-C = TypeVar("C", bound=ControlEntry)
+C = TypeVar("C", bound=Section)
 
 
 @contextmanager

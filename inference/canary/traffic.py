@@ -1,0 +1,106 @@
+"""How the arms' keys fare in a step, from the feature log: exposure, alerts, the split."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from inference.control.canary import CanaryCommand
+from inference.policy.policy import DECISIONS
+from inference.routing.assignment import Assignment
+from streams.feature_log import CHAMPION_ARM
+
+_APPROVED = DECISIONS[0]
+
+
+@dataclass
+class Traffic:
+    """What was read of one step of an experiment.
+
+    An event counts for the arm that its key belongs to, whoever answered it. Of a key, only its
+    first event of the step tells of alerts: events of a key go together.
+
+    Args:
+        said: the experiment, and its shares now. Events of other shares are of other steps.
+
+    Attributes:
+        events: of each arm, the champion first, (arms,).
+        answered: events that an arm's own model answered, (arms,).
+        keys: first seen in this step, (arms,).
+        alerts: of these keys' first events, reviewed or declined, (arms,).
+        misplaced: events whose arm is not that of their key.
+        watermark: event time that all partitions have come to, ms; None before the first event.
+        opened: the same when the step's first event was read.
+    """
+
+    said: CanaryCommand
+    events: NDArray[np.int64] = field(init=False)
+    answered: NDArray[np.int64] = field(init=False)
+    keys: NDArray[np.int64] = field(init=False)
+    alerts: NDArray[np.int64] = field(init=False)
+    misplaced: int = 0
+    opened: int | None = None
+    _latest: dict[int, int] = field(default_factory=dict)
+    _seen: set[float] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        arms = self.said.arms
+        shares = [arm.share for arm in arms]
+        self.names = (CHAMPION_ARM, *(arm.name for arm in arms))
+        self.shares = np.array([max(0.0, 1.0 - sum(shares)), *shares])
+        self._models = [self.said.champion[:12], *(arm.model.package[:12] for arm in arms)]
+        self._assignment = Assignment(self.said.experiment, shares)
+        for name in ("events", "answered", "keys", "alerts"):
+            setattr(self, name, np.zeros(len(self.names), np.int64))
+
+    @property
+    def watermark(self) -> int | None:
+        """See above."""
+        return min(self._latest.values()) if self._latest else None
+
+    @property
+    def lasted(self) -> int:
+        """How much event time the step has lasted, ms."""
+        watermark = self.watermark
+        if watermark is None or self.opened is None:
+            return 0
+        return max(0, watermark - self.opened)
+
+    def take(self, partition: int, table: pa.Table) -> None:
+        """Take in a record of the feature log, of one partition."""
+        arms = _codes(table["arm"].to_pylist(), self.names)
+        share = table["share"].to_numpy()
+        known = arms >= 0
+        of_step = known & (share == self.shares.astype(np.float32)[arms])
+        times = table["event_time"].cast(pa.int64()).to_numpy()
+        if not of_step.any():
+            return
+        rows = np.flatnonzero(of_step)
+        first = int(times[rows[0]])
+        latest = max(self._latest.get(partition, first), int(times[rows].max()))
+        if self.opened is None:
+            self.opened = first
+        self._latest[partition] = latest
+        arms = arms[rows]
+        models = np.array(table["model"].to_pylist(), np.str_)[rows]
+        points = self._assignment.points([table["key"][row].as_py() for row in rows.tolist()])
+        alerted = np.array(table["decision"].to_pylist(), np.str_)[rows] != _APPROVED
+        self.misplaced += int((self._assignment.arms_of(points) != arms).sum())
+        own = models == np.array(self._models, np.str_)[arms]
+        self.events += np.bincount(arms, minlength=len(self.names))
+        self.answered += np.bincount(arms[own], minlength=len(self.names))
+        new = np.array([self._is_new(point) for point in points.tolist()], np.bool_)
+        self.keys += np.bincount(arms[new], minlength=len(self.names))
+        self.alerts += np.bincount(arms[new & alerted], minlength=len(self.names))
+
+    def _is_new(self, point: float) -> bool:
+        if point in self._seen:
+            return False
+        self._seen.add(point)
+        return True
+
+
+def _codes(names: list[str], known: tuple[str, ...]) -> NDArray[np.int64]:
+    places = {name: place for place, name in enumerate(known)}
+    return np.array([places.get(name, -1) for name in names], np.int64)

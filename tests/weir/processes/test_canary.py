@@ -1,0 +1,145 @@
+"""`weir canary`: arms on the stream of a real scorer, stepped up by their keeper."""
+
+import json
+import shutil
+import signal
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from front_door import QUICK_TRAINING, weir, write_events, write_settings
+from running_scorer import Scorer, replay
+
+from inference.routing.assignment import Assignment
+from streams.feature_log import read_feature_log
+from streams.files.event_file import open_events
+from streams.kafka.records.consuming import read_to_end
+from streams.kafka.topics.weir_topics import ROLES
+from weir.config.settings import Settings, load_settings
+from weir.services.training import train_and_register
+
+COUNT = 1_500
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A folder with a registry of two models, the first of them champion, and their events."""
+    folder = tmp_path_factory.mktemp("models")
+    events = write_events(folder / "events.parquet")
+    for seed in (1, 2):
+        training = QUICK_TRAINING | {"seed": seed}
+        settings = load_settings(write_settings(folder / "weir.toml", training=training))
+        file = open_events(events, settings.event, settings.labels.field)
+        train_and_register(settings, file, None, None)
+    return folder, events
+
+
+@pytest.fixture
+def config(kafka: str, world: tuple[Path, Path], tmp_path: Path) -> Path:
+    run = uuid.uuid4().hex[:8]
+    shutil.copytree(world[0] / "data", tmp_path / "data")
+    return write_settings(
+        tmp_path / "weir.toml",
+        kafka={"bootstrap_servers": kafka},
+        topics={"partitions": 2} | {role: f"{role}-{run}" for role in ROLES},
+        loop={"group": f"scorer-{run}", "session_timeout": "6s"},
+        canary={
+            "group": f"canary-{run}",
+            "steps": [0.3, 0.6, 1.0],
+            "hold": "0s",
+            "min_events": 100,
+            "every": "200ms",
+        },
+        metrics={"port": 0},
+    )
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Scorer]]:
+    running: list[Scorer] = []
+
+    def start(config: Path, *options: str, command: str = "score") -> Scorer:
+        running.append(Scorer(config, *options, command=command))
+        return running[-1]
+
+    yield start
+    for each in running:
+        if each.process.poll() is None:
+            each.end(signal.SIGKILL)
+
+
+def said(config: Path, *arguments: object) -> Any:
+    done = weir("canary", *arguments, "--json", "-c", config)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def records(settings: Settings, topic: str) -> list[bytes]:
+    return [
+        message.value() or b"" for batch in read_to_end(settings.kafka, topic) for message in batch
+    ]
+
+
+def scores(settings: Settings) -> list[dict[str, Any]]:
+    return [json.loads(value) for value in records(settings, settings.topics.scores)]
+
+
+def test_keys_have_the_arm_that_the_hash_gives_until_the_last_step(
+    config: Path, world: tuple[Path, Path], start: Callable[..., Scorer]
+) -> None:
+    settings = load_settings(config)
+    scorer = start(config)
+    scorer.wait_for(lambda: scorer.readiness()[0] == 200, 120)
+    begun = said(config, "start", "2", "--by", "ada")["experiment"]
+    assert (begun["arms"][0]["share"], begun["by"]) == (0.3, "ada")
+    again = weir("canary", "start", "2", "-c", config)
+    assert again.returncode == 2
+    assert "weir canary abort" in again.stderr
+    scorer.wait_for(lambda: "arm canary answers" in scorer.log, 120)
+    replay(config, world[1], COUNT)
+    scorer.wait_for(lambda: scorer.metrics()["weir_events_total"] == COUNT, 120)
+
+    canary = begun["arms"][0]["model"]["package"][:12]
+    assignment = Assignment(begun["experiment"], [0.3])
+    found = scores(settings)
+    assert len(found) == COUNT
+    arms = assignment.arms([each["key"] for each in found]).tolist()
+    assert 0.1 * COUNT < sum(arms) < 0.6 * COUNT
+    for each, arm in zip(found, arms, strict=True):
+        assert each["arm"] == ("champion", "canary")[arm]
+        assert each["share"] == pytest.approx((0.7, 0.3)[arm])
+        assert each["model"] == (begun["champion"][:12], canary)[arm]
+        assert "stood_in" not in each
+    logged = {}
+    for value in records(settings, settings.topics.feature_log):
+        table = read_feature_log(value)
+        for row in table.select(["event_id", "arm", "model", "share"]).to_pylist():
+            logged[row["event_id"]] = row
+        assert set(table["model"].to_pylist()) == {table.schema.metadata[b"weir.model"].decode()}
+    assert {event: (row["arm"], row["model"]) for event, row in logged.items()} == {
+        each["event_id"]: (each["arm"], each["model"]) for each in found
+    }
+
+    keepers = [start(config, command="canary") for _ in range(2)]
+    keepers[0].wait_for(lambda: said(config, "status")["experiment"]["arms"][0]["share"] == 0.6, 90)
+    replay(config, world[1], COUNT)
+    keepers[0].wait_for(lambda: said(config, "status")["experiment"]["arms"][0]["share"] == 1.0, 90)
+    replay(config, world[1], COUNT)
+    at_work = [each.metrics()["weir_canary_keeper_at_work"] for each in keepers]
+    assert sorted(at_work) == [0, 1]
+    # The one at work is killed, and the other goes on.
+    keepers.pop(at_work.index(1)).end(signal.SIGKILL)
+
+    def over() -> bool:
+        last = [json.loads(each) for each in records(settings, settings.topics.comparisons)]
+        return bool(last) and last[-1]["deed"] == "done"
+
+    keepers[0].wait_for(
+        lambda: over() and keepers[0].metrics()["weir_canary_keeper_at_work"] == 1, 90
+    )
+    assert {each["arm"] for each in scores(settings)[-200:]} == {"canary"}
+    assert said(config, "abort", "--note", "enough")["ended"]
+    status = said(config, "status")
+    assert (status["ended"]["note"], status["ended"]["by"]) == ("enough", status["ended"]["by"])

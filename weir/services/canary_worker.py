@@ -1,0 +1,162 @@
+"""The process that keeps the canary: one of several that may run is at work."""
+
+import logging
+from collections.abc import Callable
+from threading import Event
+from time import monotonic
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from inference.canary.gate_record import GateRecord
+from inference.canary.keeper import Judgement, Keeper
+from inference.canary.settings import CanarySettings
+from inference.control.canary import CanaryCommand
+from streams.kafka.authorization import is_denial
+from streams.kafka.client import KafkaSettings
+from streams.kafka.records.consuming import note_errors
+from streams.kafka.records.publisher import PublishError
+
+logger = logging.getLogger(__name__)
+
+_POLL_S = 0.2
+_AGAIN_S = 60.0
+
+
+class CanaryMetrics:
+    """What the keeper says of itself and of the canary."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.at_work = Gauge(
+            "weir_canary_keeper_at_work",
+            "1 where this keeper is the one that steps the canary",
+            registry=registry,
+        )
+        self.share = Gauge("weir_canary_share", "The canary's share of the keys", registry=registry)
+        self.evidence = Gauge(
+            "weir_canary_log_evidence",
+            "ln of the evidence against the canary, by guardrail",
+            ["guardrail"],
+            registry=registry,
+        )
+        self.alarm_from = Gauge(
+            "weir_canary_log_alarm",
+            "ln of the evidence from which it is rolled back, or its split is void",
+            ["guardrail"],
+            registry=registry,
+        )
+        self.deeds = Counter(
+            "weir_canary_deeds", "What the keeper has done", ["deed"], registry=registry
+        )
+
+
+class Election:
+    """Whether this process is the one of its group that works.
+
+    The members of a group share the partitions of a topic that has one: who has that one is at
+    work. Another takes over when it leaves, or keeps silent.
+
+    Args:
+        topic: with one partition.
+    """
+
+    def __init__(self, kafka: KafkaSettings, group: str, topic: str) -> None:
+        self.elected = False
+        self._consumer = Consumer(
+            kafka.consumer_config(
+                group_id=group, enable_auto_commit=False, session_timeout_ms=10_000
+            )
+        )
+        self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._gone)
+
+    def look(self, timeout_s: float) -> bool:
+        """Keep membership alive; whether we are at work."""
+        note_errors(self._consumer.consume(100, timeout_s))
+        return self.elected
+
+    def close(self) -> None:
+        """Leave the group, so that another takes over at once."""
+        self._consumer.close()
+
+    def _assigned(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self.elected = any(place.partition == 0 for place in places)
+        consumer.pause(places)  # nothing of it is read: membership is all that is wanted
+
+    def _gone(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self.elected = False
+
+
+class CanaryWorker:
+    """Runs a keeper while this process is elected.
+
+    Args:
+        new_keeper: makes one, given what it tells of each look.
+        write: puts a record on the topic of comparisons: key and value.
+    """
+
+    def __init__(
+        self,
+        settings: CanarySettings,
+        *,
+        election: Election,
+        new_keeper: Callable[[Callable[[CanaryCommand, Judgement, dict[str, Any]], None]], Keeper],
+        write: Callable[[str, bytes], None],
+        metrics: CanaryMetrics,
+    ) -> None:
+        self._settings = settings
+        self._election = election
+        self._keeper = new_keeper(self._tell)
+        self._write = write
+        self._metrics = metrics
+        self._told: tuple[object, ...] = ()
+        self._tell_at = 0.0
+
+    def run(self, stop: Event) -> str:
+        """Keep the canary until `stop` is set; what is true then."""
+        look_at, before = 0.0, None
+        try:
+            while not stop.is_set():
+                elected = self._election.look(_POLL_S)
+                if elected != before:
+                    logger.info("this keeper %s", "is at work" if elected else "stands by")
+                    before = elected
+                self._metrics.at_work.set(elected)
+                if not elected:
+                    self._keeper.rest()
+                elif monotonic() >= look_at:
+                    look_at = monotonic() + self._settings.every / 1e3
+                    self._look()
+        finally:
+            self._keeper.rest()
+            self._election.close()
+        return "the canary stays as it is"
+
+    def waits_for(self) -> list[str]:
+        """Nothing: one that stands by is ready."""
+        return []
+
+    def _look(self) -> None:
+        try:
+            if self._keeper.look(_POLL_S) is None:
+                self._metrics.share.set(0)
+        except (PublishError, KafkaException) as error:
+            if isinstance(error, KafkaException) and is_denial(error.args[0]):
+                raise
+            logger.warning("the cluster did not answer as it should, looking again: %s", error)
+            self._keeper.rest()
+
+    def _tell(self, said: CanaryCommand, judgement: Judgement, evidence: dict[str, Any]) -> None:
+        metrics = self._metrics
+        metrics.share.set(said.canary.share)
+        for name, each in evidence["guardrails"].items():
+            metrics.evidence.labels(name).set(each["log_evidence"] or 0.0)
+            metrics.alarm_from.labels(name).set(each["alarm_from"])
+        if judgement.deed not in ("wait", "done"):
+            metrics.deeds.labels(judgement.deed.replace(" ", "_")).inc()
+        told = (said.experiment, said.stepped, said.state, judgement.deed)
+        if told == self._told and monotonic() < self._tell_at:
+            return
+        self._told, self._tell_at = told, monotonic() + _AGAIN_S
+        record = GateRecord.of(said, judgement, evidence)
+        self._write(said.experiment, record.model_dump_json().encode())
