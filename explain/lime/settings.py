@@ -44,7 +44,8 @@ class ExplainSettings(Section):
             empty for the machine's name and the process's number.
         session_timeout: after this the group takes a silent member's partitions away.
         transaction_timeout: after this the cluster aborts a transaction that is still open.
-        key_ring: file with the keys of tokens; None leaves keys of events out of records.
+        key_ring: file with the keys of tokens; None leaves keys of events out of records, and says
+            openly where the events are.
         groups: features that are kept or replaced together, by name; every other feature is a
             group of its own.
         lime: parameters of the method ``lime``, which has no use for `samples`, `kernel_width`,

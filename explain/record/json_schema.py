@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 
+from explain.record.parts import LimeExplainerPart
 from explain.record.record import SCHEMAS, Record, Schema
 
 _REF = "#/$defs/{name}"
+_OPEN, _SEALED = ("partition", "offset"), ("place",)
 _LOG_ODDS, _PROBABILITY = "in log-odds of fraud", "in probability of fraud"
 
 
@@ -23,15 +25,15 @@ def record_schema(schema: Schema) -> dict[str, Any]:
     generated = msgspec.json.schema(Record)
     parts = {name: _first_sentence(part) for name, part in sorted(generated["$defs"].items())}
     record = parts.pop("Record")
-    (explainer,) = (part.__name__ for part, own in SCHEMAS.items() if own == schema)
-    for part in SCHEMAS:
-        if part.__name__ != explainer:
-            del parts[part.__name__]
+    ((explainer, sealed),) = (key for key, own in SCHEMAS.items() if own == schema)
+    for other in {part for part, _ in SCHEMAS} - {explainer}:
+        del parts[other.__name__]
     record["properties"] |= {
         "schema": {"enum": [schema]},
-        "explainer": {"$ref": _REF.format(name=explainer)},
+        "explainer": {"$ref": _REF.format(name=explainer.__name__)},
     }
-    if schema == "weir.explanation/2":
+    parts["EventPart"] = _placed(parts["EventPart"], sealed)
+    if explainer is LimeExplainerPart:
         for name in ("AttributionPart", "ExplanationPart", "Reason"):
             parts[name] = _in_probability(parts[name])
     return {
@@ -46,6 +48,17 @@ def record_schema(schema: Schema) -> dict[str, Any]:
 def schema_text(schema: Schema) -> str:
     """The content of `schema_file`."""
     return json.dumps(record_schema(schema), indent=2, ensure_ascii=False) + "\n"
+
+
+def _placed(event: dict[str, Any], sealed: bool) -> dict[str, Any]:
+    """The event's part with a sealed place and a key, or with an open place."""
+    properties = dict(event["properties"])
+    there, absent = (_SEALED, _OPEN) if sealed else (_OPEN, _SEALED)
+    for name in absent:
+        del properties[name]
+    for name in (*there, "key") if sealed else there:
+        properties[name] = properties[name]["anyOf"][0]  # the other is null
+    return event | {"properties": properties, "required": list(properties)}
 
 
 def _in_probability(part: dict[str, Any]) -> dict[str, Any]:

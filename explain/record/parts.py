@@ -11,6 +11,13 @@ from inference.policy.policy import Decision
 
 Time = Annotated[int, Meta(description="UTC, milliseconds since the epoch")]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, hexadecimal")]
+SealedPlace = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9a-f]{56}$",
+        description="partition and offset, encrypted under the key of the event's subject",
+    ),
+]
 Count = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Above = Annotated[float, Meta(gt=0)]
@@ -21,11 +28,16 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of a record; a number that is not finite is written as null."""
 
 
-class EventPart(Part, frozen=True, kw_only=True):
+class EventPart(Part, frozen=True, kw_only=True, omit_defaults=True):
     """Which event was decided on.
+
+    Its place in `topic` is sealed where a key ring is kept, and is open otherwise and in records
+    of before; what the other way has is None, and is not written.
 
     Attributes:
         key: token of its key (`explain.writing.key_ring`); None where no key ring is kept.
+        partition, offset: the open place.
+        place: the sealed one (`explain.writing.subject`).
         time: when it happened, by itself.
         arrived: when the scorer had it; None where that is not known any more.
         explained: when this record was made; None where that is left out.
@@ -34,8 +46,9 @@ class EventPart(Part, frozen=True, kw_only=True):
     id: int | str
     key: str | None
     topic: str
-    partition: Count
-    offset: Count
+    partition: Count | None = None
+    offset: Count | None = None
+    place: SealedPlace | None = None
     time: Time
     arrived: Time | None
     explained: Time | None

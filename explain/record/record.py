@@ -27,13 +27,18 @@ from explain.record.reason import Reason
 from explain.record.reason_settings import MOST_REASONS
 from streams.events.json_diagnosis import UNREADABLE
 
-Schema = Literal["weir.explanation/1", "weir.explanation/2"]
-SCHEMAS: Final[dict[type[ExplainerPart | LimeExplainerPart], Schema]] = {
-    ExplainerPart: "weir.explanation/1",
-    LimeExplainerPart: "weir.explanation/2",
+Schema = Literal[
+    "weir.explanation/1", "weir.explanation/2", "weir.explanation/3", "weir.explanation/4"
+]
+SCHEMAS: Final[dict[tuple[type[ExplainerPart | LimeExplainerPart], bool], Schema]] = {
+    (ExplainerPart, False): "weir.explanation/1",
+    (LimeExplainerPart, False): "weir.explanation/2",
+    (ExplainerPart, True): "weir.explanation/3",
+    (LimeExplainerPart, True): "weir.explanation/4",
 }
-"""By what explained: 1 is in log-odds of fraud, 2 in probability. A number is raised with every
-change of what a record holds; each has a file of its own in ``explain/record/schemas``."""
+"""By what explained, in log-odds of fraud or in probability, and by whether the event's place is
+sealed. A number is raised with every change of what a record holds; each has a file of its own in
+``explain/record/schemas``."""
 
 
 class RecordError(ExplainError):
@@ -70,14 +75,15 @@ _decode = msgspec.json.Decoder(Record).decode
 _decode_name = msgspec.json.Decoder(_Named).decode
 
 
-def record_id(topic: str, partition: int, offset: int, package: str) -> str:
+def record_id(event: EventPart, package: str) -> str:
     """The id of the record of one event and package, 32 hex digits.
 
     The same event explained with the same package has the same id, so that doing it twice leaves
-    one record.
+    one record. Where the place is sealed, nobody computes the id from the event without the key
+    that seals it.
     """
-    text = f"{topic}\n{partition}\n{offset}\n{package}"
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    place = event.place or f"{event.topic}\n{event.partition}\n{event.offset}"
+    return hashlib.sha256(f"{place}\n{package}".encode()).hexdigest()[:32]
 
 
 def build_record(
@@ -94,8 +100,8 @@ def build_record(
 ) -> Record:
     """Put a record together from its parts (`explain.writing.part_builders` makes some of them)."""
     return Record(
-        schema=SCHEMAS[type(explainer)],
-        id=record_id(event.topic, event.partition, event.offset, model.package),
+        schema=_schema_of(event, explainer),
+        id=record_id(event, model.package),
         event=event,
         decision=decision,
         answers=answers,
@@ -137,7 +143,7 @@ def read(data: bytes) -> Record:
     try:
         schema = _decode_name(data).schema
         if schema not in SCHEMAS.values():
-            known = " and ".join(map(repr, SCHEMAS.values()))
+            known = ", ".join(map(repr, SCHEMAS.values()))
             raise RecordError(f"a record of schema {schema!r}; this version of Weir reads {known}")
         record = _decode(data)
     except (*UNREADABLE, TypeError) as error:
@@ -149,6 +155,10 @@ def read(data: bytes) -> Record:
             "number is written in another way; it was changed, or not written by Weir"
         )
     return record
+
+
+def _schema_of(event: EventPart, explainer: ExplainerPart | LimeExplainerPart) -> Schema:
+    return SCHEMAS[type(explainer), event.place is not None]
 
 
 def _json(record: Record) -> bytes:
@@ -176,11 +186,20 @@ def _check_together(record: Record) -> None:
 
 def _contradictions(record: Record) -> Iterator[str]:
     event, groups = record.event, record.explainer.groups
-    expected = record_id(event.topic, event.partition, event.offset, record.model.package)
+    is_open = event.place is None
+    if (event.partition is not None, event.offset is not None) != (is_open, is_open):
+        yield "event: it has either partition and offset, or a sealed place"
+    if event.key is None and not is_open:
+        yield "event.key: there is none, and the place is sealed under the key of its subject"
+    expected = record_id(event, record.model.package)
     if record.id != expected:
         yield f"id: event and package make it {expected}, not {record.id}"
-    if record.schema != SCHEMAS[type(record.explainer)]:
-        yield f"explainer.method: {method_of(record.explainer)!r} is none of {record.schema}"
+    if record.schema != _schema_of(event, record.explainer):
+        place = "an open" if is_open else "a sealed"
+        yield (
+            f"schema: {record.schema} has no record by the method {method_of(record.explainer)!r} "
+            f"with {place} place"
+        )
     names = [group.name for group in groups]
     attributed = {each.group: each.value for each in record.explanation.attributions}
     if [each.group for each in record.explanation.attributions] != names:

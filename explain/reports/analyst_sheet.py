@@ -156,11 +156,15 @@ def percent(value: float | None, language: str) -> str:
 
 def _event(record: Record, words: dict[str, str]) -> tuple[Fact, ...]:
     event = record.event
+    if event.offset is None:
+        place = f"{event.topic}, {words['sealed']}"
+    else:
+        place = f"{event.topic}/{event.partition}/{event.offset}"
     return (
         Fact(words["id"], str(event.id)),
         Fact(words["time"], utc(event.time, "s")),
         Fact(words["key"], event.key or UNKNOWN),
-        Fact(words["place"], f"{event.topic}/{event.partition}/{event.offset}"),
+        Fact(words["place"], place),
         Fact(words["record"], record.id),
     )
 

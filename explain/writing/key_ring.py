@@ -1,9 +1,8 @@
-"""Tokens in place of personal identifiers, and erasure by the destruction of a key.
+"""The keys of all subjects, and erasure by the destruction of a key.
 
-Each subject (a card, a device, an address) has a random data key of its own, and its token is the
-HMAC of its identifier under that key. Without the key nobody can tell which identifier a token
-belongs to, or compute it anew: a subject is erased by the destruction of its key, wherever its
-tokens stand.
+Each subject (a card, a device, an address) has a random data key of its own, with which is made
+what stands for it in records (`explain.writing.subject`). A subject is erased by the destruction of
+its key, wherever its records stand.
 
 The ring is one flat file, so that a key lies in one place and can be overwritten there: 64 bytes
 of header, then 64 for each subject, a locator (the HMAC of the identifier under the ring's own
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Self
 
 from explain.errors import ExplainError
+from explain.writing.subject import Subject, open_place
 from streams.base.atomic_file import write_atomic
 from streams.base.closing import ClosedAtEnd
 from streams.base.file_lock import hold_lock
@@ -33,7 +33,7 @@ _ERASED = bytes(_SLOT)
 _OTHERS = 0o077
 _SLOTS_AT_ONCE = 4096
 
-_LOCATOR, _TOKEN = b"weir.locator\0", b"weir.token\0"
+_LOCATOR = b"weir.locator\0"
 
 
 class KeyRingError(ExplainError):
@@ -94,10 +94,11 @@ class KeyRing(ClosedAtEnd):
             raise KeyRingError(f"{path}: can't be written: {error.strerror}") from error
         return cls(path)
 
-    def token(self, field: str, value: int | str) -> str:
-        """The token of a subject, 64 hex digits; a subject that is new gets a key.
+    def subject(self, field: str, value: int | str) -> Subject:
+        """A subject with its key; one that is new gets a key.
 
-        It is the same in every process and at every time, until the subject is erased.
+        It is the same in every process and at every time, until the subject is erased. Whoever
+        keeps it keeps the key: let go of it once the record is made.
 
         Args:
             field: which identifier it is, such as ``card_id``.
@@ -106,32 +107,50 @@ class KeyRing(ClosedAtEnd):
         Raises:
             KeyRingError: the ring can't be written.
         """
-        subject = _subject(field, value)
-        locator = _hmac(self._ring_key, _LOCATOR + subject)
+        name = _name(field, value)
+        locator = self._locator(name)
         with self._locked(shared=True):
             key = self._find(locator)
         if key is None:
             with self._locked(shared=False):
                 key = self._find(locator) or self._append(locator)
-        return _hmac(key, _TOKEN + subject).hex()
+        return Subject(name, key)
 
     def known(self, field: str, value: int | str) -> str | None:
         """The token of a subject that has one; None for one that is new, or was erased."""
-        subject = _subject(field, value)
+        name = _name(field, value)
         with self._locked(shared=True):
-            key = self._find(_hmac(self._ring_key, _LOCATOR + subject))
-        return None if key is None else _hmac(key, _TOKEN + subject).hex()
+            key = self._find(self._locator(name))
+        return None if key is None else Subject(name, key).token
+
+    def open_place(self, topic: str, place: str) -> tuple[int, int] | None:
+        """Partition and offset of a sealed place in a topic; None if no key here has sealed it.
+
+        Whose it is nobody has to know: all keys are tried, at some 7 µs each.
+        """
+        at = _SLOT
+        while True:
+            with self._locked(shared=True):
+                slots = self._slots(at)
+            if not slots:
+                return None
+            for slot in slots:
+                opened = None if slot == _ERASED else open_place(slot[_KEY:], topic, place)
+                if opened is not None:
+                    return opened
+            at += _SLOT * len(slots)
 
     def erase(self, field: str, value: int | str) -> bool:
         """Destroy the key of a subject; False if it had none.
 
-        Its token can't be computed any more, nor be told to be its own. Should the subject come
-        back, it gets another token. Copies of the ring, such as backups, are not reached.
+        Its token can't be computed any more, nor be told to be its own, and nothing opens the
+        places of its events. Should the subject come back, it gets another token. Copies of the
+        ring, such as backups, are not reached.
 
         Raises:
             KeyRingError: the ring can't be written.
         """
-        locator = _hmac(self._ring_key, _LOCATOR + _subject(field, value))
+        locator = self._locator(_name(field, value))
         with self._locked(shared=False):
             if self._find(locator) is None:
                 return False
@@ -162,6 +181,9 @@ class KeyRing(ClosedAtEnd):
             raise KeyRingError(f"{self.path} is no key ring of this version: name another file")
         return header[_KEY:]
 
+    def _locator(self, name: bytes) -> bytes:
+        return hmac.digest(self._ring_key, _LOCATOR + name, hashlib.sha256)
+
     def _find(self, locator: bytes) -> bytes | None:
         """The data key at a locator; the file is locked."""
         key = self._look_up(locator)
@@ -182,10 +204,15 @@ class KeyRing(ClosedAtEnd):
 
     def _read_on(self) -> None:
         """Take in what other processes have appended."""
-        while len(slots := os.pread(self._file, _SLOT * _SLOTS_AT_ONCE, self._read)) >= _SLOT:
-            for at in range(0, len(slots) - _SLOT + 1, _SLOT):
-                self._places[slots[at : at + _KEY]] = self._read + at
-            self._read += len(slots) // _SLOT * _SLOT
+        while slots := self._slots(self._read):
+            for slot in slots:
+                self._places[slot[:_KEY]] = self._read
+                self._read += _SLOT
+
+    def _slots(self, place: int) -> list[bytes]:
+        """Those from a place in the file on, a few thousand at most; not what is half written."""
+        read = os.pread(self._file, _SLOT * _SLOTS_AT_ONCE, place)
+        return [read[at : at + _SLOT] for at in range(0, len(read) - _SLOT + 1, _SLOT)]
 
     def _append(self, locator: bytes) -> bytes:
         """Give a locator a key; the file is locked and all of it was read."""
@@ -210,11 +237,7 @@ class KeyRing(ClosedAtEnd):
             yield
 
 
-def _subject(field: str, value: int | str) -> bytes:
+def _name(field: str, value: int | str) -> bytes:
     """A field and a value as bytes that no other pair has."""
     name = field.encode()
     return len(name).to_bytes(4, "big") + name + str(value).encode()
-
-
-def _hmac(key: bytes, message: bytes) -> bytes:
-    return hmac.digest(key, message, hashlib.sha256)

@@ -1,14 +1,13 @@
 """From flagged events to the bytes of their explanation records."""
 
-from collections.abc import Callable
-
 from explain.lime.settings import ExplainSettings
 from explain.reasons.background_stats import background_stats_of
 from explain.reasons.catalogue import Catalogue
 from explain.reasons.reason_writer import ReasonWriter
-from explain.record.parts import AnswersPart, EventPart
+from explain.record.parts import AnswersPart
 from explain.record.reason_settings import ReasonSettings
 from explain.record.record import build_record, canonical, record_id
+from explain.writing.event_parts import EventParts
 from explain.writing.feature_facts import facts_of, units_of
 from explain.writing.flagged import FlaggedEvents
 from explain.writing.methods import method_for
@@ -29,7 +28,7 @@ class RecordWriter:
     Args:
         package: the model.
         number: its version in the registry, if known.
-        token_of: makes the token of an event's key; None leaves it out.
+        event_of: says which event a record is of.
 
     Raises:
         ExplainError: settings, catalogue and package do not fit each other.
@@ -43,7 +42,7 @@ class RecordWriter:
         explain: ExplainSettings,
         reasons: ReasonSettings,
         catalogue: Catalogue,
-        token_of: Callable[[int | str], str | None],
+        event_of: EventParts,
     ) -> None:
         self._package, self._number = package, number
         self._method = method_for(package, explain, reasons)
@@ -61,7 +60,7 @@ class RecordWriter:
             settings=reasons,
         )
         self._catalogue = catalogue_part(catalogue)
-        self._token_of = token_of
+        self._event_of = event_of
 
     def warm_up(self) -> None:
         """Make ready what is slow the first time."""
@@ -73,18 +72,17 @@ class RecordWriter:
         Raises:
             EngineError: the model reads a feature that was not computed.
             ExplainError: the method has no explanation for an event.
+            KeyRingError: the key ring can't be written.
         """
         features = FeatureSelection(self._names, events.names)(events.features)
         model = model_part(self._package, self._number, events.backend, events.precision)
-        ids = [
-            record_id(events.topic, events.partition, int(offset), self._package.id)
-            for offset in events.offsets
-        ]
+        named = [self._event_of(events, i) for i in range(len(events))]
+        ids = [record_id(event, self._package.id) for event in named]
         explanations = self._method.explain(features, ids)
         written = []
         for i, explanation in enumerate(explanations):
             record = build_record(
-                event=self._event(events, i),
+                event=named[i],
                 decision=events.decisions[i],
                 answers=AnswersPart(
                     score=finite(events.score[i]),
@@ -101,15 +99,3 @@ class RecordWriter:
             )
             written.append((record.event.key, canonical(record)))
         return written
-
-    def _event(self, events: FlaggedEvents, i: int) -> EventPart:
-        return EventPart(
-            id=events.ids[i],
-            key=self._token_of(events.keys[i]),
-            topic=events.topic,
-            partition=events.partition,
-            offset=int(events.offsets[i]),
-            time=int(events.times[i]),
-            arrived=None,
-            explained=None,
-        )

@@ -83,7 +83,7 @@ def reproduce(
     answers are taken from it where the engine's lie within its tolerance, since another processor
     may add in another order; those that do not, and a decision that does not follow from them, are
     differences. When and where the event was, and its key's token, no model can say: they are taken
-    as they are.
+    as they are, and a sealed place stays sealed.
 
     Args:
         data: the record's bytes.
@@ -107,7 +107,7 @@ def reproduce(
         explain=_explain_settings(record),
         reasons=_reason_settings(record, catalogue),
         catalogue=catalogue,
-        token_of=lambda _: record.event.key,
+        event_of=lambda *_: record.event,
     )
     ((_, again),) = writer.write(_event_of(record, answers, package))
     recorded, recomputed = (msgspec.to_builtins(each) for each in (record, read(again)))
@@ -187,7 +187,7 @@ def _answers(record: Record, package: ModelPackage) -> tuple[Answer, ...]:
 
 
 def _event_of(record: Record, answers: Sequence[Answer], package: ModelPackage) -> FlaggedEvents:
-    event = record.event
+    """What was answered; which event it was, the record alone says."""
     outputs = Outputs(
         *(
             np.array([each.recorded if each.agrees else each.recomputed], dtype=np.float32)
@@ -195,23 +195,17 @@ def _event_of(record: Record, answers: Sequence[Answer], package: ModelPackage) 
         )
     )
     outcome = DECISIONS[_policy_of(record, package).decide(outputs)[0]]
-    try:
-        times, offsets = (np.array([each], np.int64) for each in (event.time, event.offset))
-    except OverflowError as error:
-        raise ReproductionError(
-            f"record {record.id}: event: no time or offset is so large"
-        ) from error
     return FlaggedEvents(
-        topic=event.topic,
-        partition=event.partition,
+        topic=record.event.topic,
+        partition=0,
         model=record.model.package[:12],
         backend=record.model.backend,
         precision=record.model.precision,
         names=[each.name for each in record.features],
-        ids=[event.id],
+        ids=[record.event.id],
         keys=[""],
-        times=times,
-        offsets=offsets,
+        times=np.zeros(1, np.int64),
+        offsets=np.zeros(1, np.int64),
         features=_vector(record),
         score=outputs.score,
         probability=outputs.probability,

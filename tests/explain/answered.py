@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from scorer_desk import TOPICS, Desk, work_of
+from scorer_desk import CONTRACT, TOPICS, Desk, work_of
 
 from explain.lime.settings import ExplainSettings
 from explain.record.reason_settings import ReasonSettings
+from explain.writing.event_parts import event_parts
 from explain.writing.flagged import FlaggedEvents, read_flagged
+from explain.writing.key_ring import KeyRing
 from explain.writing.record_writer import RecordWriter
 from inference.packages.package import ModelPackage
 from inference.policy.policy import DECISIONS
@@ -21,9 +23,12 @@ def answered(model: ModelPackage, count: int, **policy: Any) -> list[FlaggedEven
 
 
 def writer_of(
-    model: ModelPackage, explain: ExplainSettings, reasons: ReasonSettings | None = None
+    model: ModelPackage,
+    explain: ExplainSettings,
+    reasons: ReasonSettings | None = None,
+    ring: KeyRing | None = None,
 ) -> RecordWriter:
-    """What explains version 7; its records name no keys."""
+    """What explains version 7."""
     reasons = reasons or ReasonSettings()
     return RecordWriter(
         model,
@@ -31,5 +36,5 @@ def writer_of(
         explain=explain,
         reasons=reasons,
         catalogue=open_catalogue(reasons),
-        token_of=lambda _: None,
+        event_of=event_parts(ring, CONTRACT.key),
     )

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from explain.errors import ExplainError
 from explain.workers.inline_explainer import BudgetedExplainer
 from explain.workers.stream_explainer import ExplainerMetrics, StreamExplainer
+from explain.writing.event_parts import event_parts
 from explain.writing.key_ring import KeyRing
 from explain.writing.record_writer import RecordWriter
 from inference.backends.tensorrt.errors import BuildCancelledError
@@ -53,7 +54,8 @@ class WriterMaker:
         self._settings = settings
         self._catalogue = open_catalogue(settings.reasons)
         path = settings.explain.key_ring
-        self._ring = None if path is None else KeyRing(path)
+        ring = None if path is None else KeyRing(path)
+        self._event_of = event_parts(ring, settings.event.key)
 
     def __call__(self, package: ModelPackage, number: int) -> RecordWriter:
         """Return what explains a package's answers; `number` is its version in the registry.
@@ -68,7 +70,7 @@ class WriterMaker:
             explain=explain,
             reasons=self._settings.reasons,
             catalogue=self._catalogue,
-            token_of=self._token,
+            event_of=self._event_of,
         )
         lime = explain.method == "lime"
         samples = explain.lime.num_samples if lime else explain.samples
@@ -80,9 +82,6 @@ class WriterMaker:
             samples,
         )
         return writer
-
-    def _token(self, key: int | str) -> str | None:
-        return None if self._ring is None else self._ring.token(self._settings.event.key, key)
 
 
 class RecordWriters:

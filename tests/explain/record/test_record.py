@@ -24,6 +24,7 @@ VALIDATORS = {
     )
     for schema in SCHEMAS.values()
 }
+SEALED = msgspec.structs.replace(EVENT, partition=None, offset=None, place="0f" * 28)
 VALIDATOR = VALIDATORS["weir.explanation/1"]
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -231,10 +232,12 @@ def test_anything_else_is_no_record(data: bytes) -> None:
 
 
 def test_a_record_of_another_version_is_said_to_be_one() -> None:
-    with pytest.raises(RecordError, match=r"'weir.explanation/3'; .* '.*/1' and '.*/2'"):
-        read(written(changed("schema", "weir.explanation/3")))
-    with pytest.raises(RecordError, match=r"explainer.method: 'lime' is none of .*/2"):
-        read(written(changed("schema", "weir.explanation/2")))
+    with pytest.raises(RecordError, match=r"'weir.explanation/5'; .* '.*/1', .*, '.*/4'"):
+        read(written(changed("schema", "weir.explanation/5")))
+    for number in (2, 3, 4):
+        says = rf"/{number} has no record by the method 'lime' with an open place"
+        with pytest.raises(RecordError, match=says):
+            read(written(changed("schema", f"weir.explanation/{number}")))
 
 
 # Parts that contradict each other
@@ -264,16 +267,63 @@ def test_parts_must_fit_each_other(path: str, value: Any, says: str) -> None:
 
 
 def test_the_id_is_of_place_and_package() -> None:
+    replaced = msgspec.structs.replace
     package = "c6" * 32
-    assert record_id("weir.events", 3, 29_311, package) == a_record().id
-    assert a_record().id == "f94643435aacd697df08431196154bc4"
+    assert record_id(EVENT, package) == a_record().id == "f94643435aacd697df08431196154bc4"
+    assert a_record(event=SEALED).id == "41e293548be0c8afac33e358d6fd9a4d"
     ids = {
-        record_id("weir.events", 3, 29_311, "aa" * 32),
-        record_id("weir.events", 3, 29_312, package),
-        record_id("weir.events", 32, 9_311, package),
-        record_id("weir.event", 3, 29_311, package),
+        record_id(EVENT, "aa" * 32),
+        record_id(replaced(EVENT, offset=29_312), package),
+        record_id(replaced(EVENT, partition=32, offset=9_311), package),
+        record_id(replaced(EVENT, topic="weir.event"), package),
+        record_id(SEALED, package),
+        record_id(SEALED, "aa" * 32),
+        record_id(replaced(SEALED, place="0e" * 28), package),
     }
-    assert len(ids | {a_record().id}) == 5
+    assert len(ids | {a_record().id}) == 8
+
+
+# A sealed place
+
+
+@pytest.mark.parametrize("explainer", [a_record().explainer, LIME])
+def test_a_record_with_a_sealed_place_is_written_and_read(explainer: Any) -> None:
+    record = a_record(event=SEALED, explainer=explainer)
+    data = canonical(record)
+    assert read(data) == record
+    assert record.schema == ("weir.explanation/4" if explainer is LIME else "weir.explanation/3")
+    values = json.loads(data)
+    assert values["event"].keys() == as_values(a_record())["event"].keys() - {
+        "partition",
+        "offset",
+    } | {"place"}
+    fitting = [schema for schema, each in VALIDATORS.items() if each.is_valid(values)]
+    assert fitting == [record.schema]
+
+
+@pytest.mark.parametrize(
+    ("event", "says"),
+    [
+        (dict.fromkeys(("partition", "offset")), "either partition and offset, or a sealed"),
+        ({"offset": None}, "either partition and offset, or a sealed"),
+        ({"place": "0f" * 28}, "either partition and offset, or a sealed"),
+        ({"place": "0f" * 28, "partition": None}, "either partition and offset, or a sealed"),
+        ({"place": "0f" * 28, "partition": None, "offset": None, "key": None}, "event.key"),
+        ({"place": "0f" * 27, "partition": None, "offset": None}, "event.place"),
+    ],
+)
+def test_a_place_is_either_open_or_sealed(event: dict[str, Any], says: str) -> None:
+    values = as_values(a_record(event=msgspec.structs.replace(EVENT, **event)))
+    with pytest.raises(RecordError, match=says):
+        read(written(values))
+    assert not any(each.is_valid(values) for each in VALIDATORS.values())
+
+
+def test_what_is_not_there_is_left_out_and_not_null() -> None:
+    values = as_values(a_record())
+    values["event"]["place"] = None
+    with pytest.raises(RecordError, match="no canonical record"):
+        read(written(values))
 
 
 # The schema file

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from time import perf_counter
 
 import msgspec
@@ -17,6 +18,7 @@ from explain.lime.settings import ExplainSettings
 from explain.record.record import read
 from explain.workers.inline_explainer import BudgetedExplainer
 from explain.writing.flagged import FlaggedEvents, read_flagged
+from explain.writing.key_ring import KeyRing
 from explain.writing.record_writer import RecordWriter
 from inference.engine.protocol import EngineError
 from inference.packages.package import ModelPackage
@@ -33,6 +35,7 @@ SETTINGS = ExplainSettings(mode="inline", samples=128, decisions=DECISIONS, budg
 class World:
     model: ModelPackage
     desk: Desk
+    ring: KeyRing
     writer: RecordWriter
     sent: dict[str, Outgoing] = field(default_factory=dict)
 
@@ -59,11 +62,12 @@ class World:
 
 
 @pytest.fixture
-def world(model: ModelPackage) -> World:
-    writer = writer_of(model, SETTINGS)
-    world = World(model, Desk(model), writer)
-    world.explain_by(lambda package, number: writer)
-    return world
+def world(model: ModelPackage, tmp_path: Path) -> Iterator[World]:
+    with KeyRing.make(tmp_path / "ring") as ring:
+        writer = writer_of(model, SETTINGS, ring=ring)
+        world = World(model, Desk(model), ring, writer)
+        world.explain_by(lambda package, number: writer)
+        yield world
 
 
 def test_scores_carry_the_reasons_and_the_record_is_the_explainers(world: World) -> None:
@@ -83,11 +87,13 @@ def test_scores_carry_the_reasons_and_the_record_is_the_explainers(world: World)
         assert attached.confident == record["explanation"]["confident"]
     assert not by_id
     again = []
+    explainers = writer_of(world.model, SETTINGS, ring=KeyRing(world.ring.path))
     log = world.sent[TOPICS.feature_log]
     for partition, value in zip(log.partitions, sent[TOPICS.feature_log], strict=True):
         events = read_flagged(value, partition, DECISIONS)
-        again += [data for _, data in world.writer.write(events)]
+        again += [data for _, data in explainers.write(events)]
     assert sorted(again) == sorted(records)
+    assert {read(record).schema for record in records} == {"weir.explanation/3"}
     assert world.counted("attached") == 30
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from explain.record.record import Record, read
 from explain.reports.analyst_sheet import sheet_of
 from explain.workers.inline_explainer import BudgetedExplainer
 from explain.writing.flagged import FlaggedEvents
+from explain.writing.key_ring import KeyRing
 from explain.writing.reproduce import reproduce
 from inference.backends.cpu import CpuEngine
 from inference.packages.package import ModelPackage
@@ -125,14 +127,17 @@ def test_a_record_says_what_the_lime_package_says(
     "lime", [{}, {"discretizer": "none", "categorical_features": ["count_1d"], "num_samples": 200}]
 )
 def test_it_is_made_again_by_the_method_that_it_names(
-    model: ModelPackage, lime: dict[str, Any]
+    model: ModelPackage, lime: dict[str, Any], tmp_path: Path
 ) -> None:
-    writer = writer_of(model, settings_of(seed=5, **lime))
-    for events in answered(model, 12):
-        for _, data in writer.write(events):
-            again = reproduce(data, model, 7, CATALOGUE)
-            assert again.differences == ()
-            assert again.identical
+    with KeyRing.make(tmp_path / "ring") as ring:
+        for number, kept in (("2", None), ("4", ring)):
+            writer = writer_of(model, settings_of(seed=5, **lime), ring=kept)
+            for events in answered(model, 12):
+                for _, data in writer.write(events):
+                    assert read(data).schema == f"weir.explanation/{number}"
+                    again = reproduce(data, model, 7, CATALOGUE)
+                    assert again.differences == ()
+                    assert again.identical
 
 
 def test_neither_company_nor_order_changes_a_record(model: ModelPackage) -> None:

@@ -34,7 +34,7 @@ def settings(kafka: str, tmp_path: Path, run: Run) -> Settings:
     assert run("topics", "-c", config)[0] == 0
     settings = load_settings(config)
     with KeyRing.make(tmp_path / "ring") as ring:
-        ring.token("customer_id", 373)
+        ring.subject("customer_id", 373)
     producer = Producer({"bootstrap.servers": kafka})
     values = (b'{"customer_id": 373}', b'{"customer_id": 373, ', b'{"customer_id": 4}', b"\xff\xfe")
     for offset, value in enumerate(values):
@@ -88,7 +88,7 @@ def record(number: int, token: str) -> bytes:
 def stored(settings: Settings, tmp_path: Path) -> Settings:
     """A store besides, with two records of somebody whom no other thing tells of, and one other."""
     with KeyRing(tmp_path / "ring") as ring:
-        tokens = [ring.token("customer_id", 374)] * 2 + [ring.token("customer_id", 4)]
+        tokens = [ring.subject("customer_id", number).token for number in (374, 374, 4)]
     with settings.store.open_database(settings.data_dir) as database:
         signer = settings.store.open_signer(settings.data_dir)
         appender = Appender(database, signer, anchor_every=1, anchor_after_ms=0)

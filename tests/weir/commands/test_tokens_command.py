@@ -37,7 +37,7 @@ def test_a_ring_is_made_once(run, config, ring):
 def test_a_token_is_looked_up_and_erased(run, config, ring, monkeypatch):
     run("tokens", "make", "-c", config)
     with KeyRing(ring) as opened:
-        token = opened.token("customer_id", 373)
+        token = opened.subject("customer_id", 373).token
     assert run("tokens", "show", "373", "-c", config) == (0, f"{token}\n", "")
     assert run("tokens", "show", "0373", "-c", config)[1] == f"{token}\n"
     assert json.loads(run("tokens", "show", "373", "-c", config, "--json")[1])["token"] == token
@@ -59,7 +59,7 @@ def test_a_token_is_looked_up_and_erased(run, config, ring, monkeypatch):
 def test_the_store_keeps_who_erased_and_not_whom(run, config, ring):
     run("tokens", "make", "-c", config)
     with KeyRing(ring) as opened:
-        tokens = [opened.token("customer_id", number) for number in (373, 374)]
+        tokens = [opened.subject("customer_id", number).token for number in (373, 374)]
     assert run("tokens", "erase", "373", "--yes", "-c", config)[0] == 0
     assert list(config.parent.rglob("*.db")) == []  # there is no store, and none is made for it
     run("audit", "key", "-c", config)
@@ -76,7 +76,7 @@ def test_the_store_keeps_who_erased_and_not_whom(run, config, ring):
 def test_a_string_is_taken_as_it_is(run, config, ring):
     run("tokens", "make", "-c", config)
     with KeyRing(ring) as opened:
-        token = opened.token("merchant_category", "0373")
+        token = opened.subject("merchant_category", "0373").token
     ask = ("tokens", "show", "0373", "--field", "merchant_category", "-c", config)
     assert run(*ask)[1] == f"{token}\n"
 

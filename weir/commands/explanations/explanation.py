@@ -1,9 +1,14 @@
 """`weir explanation`: why decisions were made, for those who have to answer for them."""
 
+from contextlib import nullcontext
+from typing import Annotated
+
 import msgspec
 import typer
 
 from explain.reports.analyst_sheet import language_of, sheet_of
+from explain.writing.event_parts import opened
+from explain.writing.key_ring import KeyRing
 from explain.writing.reproduce import ReproductionError
 from explain.writing.reproduce import reproduce as reproduce_record
 from weir.cli.console import FAILED, ConfigOption, JsonOption, print_json, stdout
@@ -12,6 +17,7 @@ from weir.cli.explanation_view import say_reproduced, show_sheet
 from weir.commands.explanations.audit_hold import ByOption, NoteOption
 from weir.commands.explanations.explanation_export import export
 from weir.commands.explanations.explanation_find import find
+from weir.commands.explanations.tokens import ring_file
 from weir.config.settings import load_settings
 from weir.reasons import open_catalogue
 from weir.services.scorer_model import package_trials
@@ -32,6 +38,9 @@ app.command()(export)
 def show(
     name: IdArgument,
     language: LanguageOption = None,
+    place: Annotated[
+        bool, typer.Option("--place", help="Open the sealed place of the event with the key ring.")
+    ] = False,
     by: ByOption = None,
     note: NoteOption = "",
     config: ConfigOption = None,
@@ -39,10 +48,14 @@ def show(
 ) -> None:
     """Show all of one explanation as a page: decision, reasons, bars, values, how far it is true.
 
-    --json prints the record itself.
+    --json prints the record itself, and with --place the event's partition and offset in it.
     """
-    with open_reader(load_settings(config), by, note, "show") as reader:
-        _, record = look_up(reader, name)
+    settings = load_settings(config)
+    with KeyRing(ring_file(settings)) if place else nullcontext() as ring:
+        with open_reader(settings, by, note, "show" if ring is None else "show --place") as reader:
+            _, record = look_up(reader, name)
+        if ring is not None:
+            record = opened(record, ring)
     if as_json:
         print_json(msgspec.to_builtins(record))
         return

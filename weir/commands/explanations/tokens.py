@@ -83,9 +83,10 @@ def erase(
 ) -> None:
     """Destroy the key of an identifier: nobody can link its token to it any more.
 
-    The explanation records stay as they are, and nobody finds them by the identifier any more:
-    `weir erase` empties them before. Erase it from copies of the key ring, too. That it was done,
-    and by whom, is written down in the store, if there is one; not of whom it was the key.
+    Nor can anybody open the places of its events. The explanation records stay as they are, and
+    nobody finds them by the identifier any more: `weir erase` empties them before. Erase it from
+    copies of the key ring, too. That it was done, and by whom, is written down in the store, if
+    there is one; not of whom it was the key.
     """
     settings = load_settings(config)
     field = field or settings.event.key
