@@ -415,7 +415,9 @@ def test_topics_are_made_once_and_listed(kafka, run, tmp_path, monkeypatch):
             {
                 "role": role,
                 "topic": topics[role],
-                "partitions": 1 if role in ("control", "reports", "positions", "comparisons") else 3,
+                "partitions": 1
+                if role in ("control", "reports", "positions", "comparisons")
+                else 3,
                 "made": made,
             }
             for role in ROLES
