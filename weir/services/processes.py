@@ -31,9 +31,7 @@ PROCESSES: tuple[ServiceProcess, ...] = (
     ServiceProcess("explainer", 9465, "Explain flagged decisions, until SIGTERM or Ctrl-C."),
     ServiceProcess("sink", 9466, "Store explanations for good, until SIGTERM or Ctrl-C."),
     ServiceProcess("shadow", 9467, "Try candidates on live traffic, until SIGTERM or Ctrl-C."),
-    ServiceProcess(
-        "canary", 9468, "Let models answer for a share of the keys, beside the champion."
-    ),
+    ServiceProcess("canary", 9468, "Let models answer for a share of the keys, until SIGTERM."),
 )
 
 

@@ -26,6 +26,8 @@ from weir import __version__
 from weir.config.settings import EXAMPLE_FILE, load_settings
 from weir.main import Commands
 
+SINGLE = ("control", "reports", "positions", "comparisons")
+"""Roles of topics with one partition."""
 NAMES = [name for name, _, _ in Commands.lazy]
 
 

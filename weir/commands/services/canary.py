@@ -35,7 +35,7 @@ canary = typer.Typer(invoke_without_command=True)
 def keep(
     context: typer.Context, config: ConfigOption = None, metrics_port: MetricsPortOption = None
 ) -> None:
-    """Let models answer for a share of the keys, beside the champion.
+    """Let models answer for a share of the keys, until SIGTERM.
 
     Which keys is told by a salted hash: a key stays with its arm, in every worker, for as long as
     the experiment lasts. Where an arm fails, is late or answers with no number, the champion
