@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tests.chaos import checker, configuration, faults, model, served, transcript
+from tests.chaos.arms import ArmsOfKeys
 from tests.chaos.clock import Clock
 from tests.chaos.cluster import Cluster
 from tests.chaos.commander import Commander
@@ -34,6 +35,7 @@ Progress = Callable[[str, float], None]
 
 _ROUTED_S = 60.0
 _STUCK_S = 180.0
+_ARMS_GO_S = 3.0
 _OBEYED_S = 120.0
 
 
@@ -235,11 +237,13 @@ def _give_the_last_commands(stage: Stage) -> None:
     """Change model and policy once more; when all scorers obey, the last events may come."""
     feeder, commander = stage.feeder, stage.commander
     stage.until(lambda: feeder.waiting.is_set() or not feeder.is_alive(), _STUCK_S)
+    commander.end_canary()
     commander.promote()
     commander.decide()
     if not stage.until(lambda: len(commander.served_by()) >= stage.workers, _OBEYED_S):
         detail = f"within {_OBEYED_S:.0f} s only by {sorted(commander.served_by())}"
         stage.found.add("last command not obeyed", detail)
+    stage.pause(_ARMS_GO_S)
     feeder.may_end.set()
 
 
@@ -309,7 +313,11 @@ def _check(
         each.name: served.Registered.load(order.folder / model.PACKAGES / each.name)
         for each in commander.models
     }
-    report.served = served.check_served(log, registered, commander.policies, commander.given, found)
+    keys = ArmsOfKeys(list(inputs.cards))
+    report.served = served.check_served(
+        log, registered, commander.policies, commander.given, commander.experiments, keys, found
+    )
+    report.served.stood_in = sum(sum(part.stood_in) for part in scores)
     report.commands = commander.count
     last = commander.champion.name, commander.policy
     report.by_the_last = served.check_last(log, given.first_of_last, *last, found)

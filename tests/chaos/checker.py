@@ -68,17 +68,21 @@ def check_offsets_in_log(inputs: Inputs, log: Sequence[Answers], found: Violatio
             found.add("invented", f"{place}: offset {offset} is no event to be answered")
         for offset, count in zip(values[counts > 1].tolist(), counts[counts > 1], strict=True):
             found.add("duplicated", f"{place}: offset {offset} stands there {count} times")
-        back = np.flatnonzero(np.diff(actual) < 0)
-        if back.size:
-            detail = f"{place}: offset {actual[back[0] + 1]} comes after {actual[back[0]]}"
-            found.add("order", detail, back.size)
+        # Answers of another model, an arm's, stand in a record of their own.
+        models = np.array([model for model, _ in log[partition].served], np.str_)
+        for model in np.unique(models).tolist():
+            of_model = actual[models == model]
+            back = np.flatnonzero(np.diff(of_model) < 0)
+            if back.size:
+                detail = f"{place}: offset {of_model[back[0] + 1]} comes after {of_model[back[0]]}"
+                found.add("order", detail, back.size)
 
 
 def check_scores(scores: Sequence[Answers], log: Sequence[Answers], found: Violations) -> None:
-    """Score topic and feature log say the same of each event, model and policy among it."""
-    known: dict[tuple[str, str], int] = {}
+    """Score topic and feature log say the same of each event; model, policy and arm, too."""
+    known: dict[tuple[str, str | float], int] = {}
 
-    def codes_of(pairs: Sequence[tuple[str, str]]) -> list[int]:
+    def codes_of(pairs: Sequence[tuple[str, str | float]]) -> list[int]:
         return [known.setdefault(pair, len(known)) for pair in pairs]
 
     for partition in range(len(scores)):
@@ -91,6 +95,7 @@ def check_scores(scores: Sequence[Answers], log: Sequence[Answers], found: Viola
                     *map(_bits, _outputs(part)),
                     part.decisions,
                     codes_of(part.served),
+                    codes_of(part.arms),
                     part.late,
                     part.approximate,
                 )

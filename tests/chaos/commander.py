@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from confluent_kafka import Producer
 
+from tests.chaos.arms import Experiment
 from tests.chaos.configuration import TOPICS
 from tests.chaos.model import Model
 from tests.chaos.transcript import read_topic
 
-CHAMPION, POLICY = "champion", "policy"
+CHAMPION, POLICY, CANARY = "champion", "policy", "canary"
 FIRST_POLICY = "1"
 """That of the settings, which name none."""
 _REMEMBERED = 20
@@ -66,6 +67,8 @@ class Commander:
         models: as given.
         given: commands by kind, in the order of the topic, and before them what holds at first.
         policies: what each version said.
+        experiments: what each command of the canary said, by a name of its own.
+        canary: the one that holds; empty for none.
     """
 
     def __init__(
@@ -80,7 +83,11 @@ class Commander:
         self.given: dict[str, list[Command]] = {
             CHAMPION: [Command(frozenset([models[0].name]), 0, 0, -1)],
             POLICY: [Command(frozenset([FIRST_POLICY]), 0, 0, -1)],
+            CANARY: [Command(frozenset([""]), 0, 0, -1)],
         }
+        self.experiments: dict[str, Experiment] = {}
+        self.canary = ""
+        self._canary_model = models[0]
         self.policies: dict[str, dict[str, Any]] = {FIRST_POLICY: {}}
         self.champion = models[0]
         self.policy = FIRST_POLICY
@@ -157,6 +164,54 @@ class Commander:
             policy = {"version": "bad", **_BAD_POLICIES[kind]}
             self._say(POLICY, {"policy": policy, **self._by()}, right)
 
+    def begin_canary(self) -> None:
+        """A model answers for a share of the keys; now and then one that can't be opened."""
+        if self._rng.random() < 0.15:
+            self._canary_model, name = self._damaged, ""
+        else:
+            self._canary_model = self.models[int(self._rng.integers(len(self.models)))]
+            name = self._canary_model.name
+        self._say_canary(f"experiment-{len(self.experiments)}", name)
+
+    def step_canary(self) -> None:
+        """The canary has another share of the keys; where there is none, one begins."""
+        if not self.canary:
+            self.begin_canary()
+            return
+        running = self.experiments[self.canary]
+        self._say_canary(running.name, running.model)
+
+    def end_canary(self) -> None:
+        """There are no arms any more: by a withdrawal, or a record without a value."""
+        self.canary = ""
+        if self._rng.random() < 0.3:
+            self._write(CANARY, None, {""})
+        else:
+            self._say(CANARY, {"withdrawn": True, **self._by()}, {""})
+
+    def spoil_canary(self) -> None:
+        """A record that says nothing: what holds goes on."""
+        garbage = _GARBAGE[int(self._rng.integers(len(_GARBAGE)))]
+        self._write(CANARY, garbage, {self.canary})
+
+    def _say_canary(self, experiment: str, model: str) -> None:
+        taken = {each.share for each in self.experiments.values()}
+        share = round(float(self._rng.uniform(0.02, 0.48)), 5)
+        while share in taken:
+            share = round(share + 1e-5, 5)
+        self.canary = f"{experiment}/{share}"
+        self.experiments[self.canary] = Experiment(experiment, share, model)
+        now = round(time() * 1_000)
+        arm = {"name": "canary", "model": _encoded([self._canary_model])[0], "share": share}
+        command = {
+            "experiment": experiment,
+            "champion": self.champion.package,
+            "arms": [arm],
+            "begun": now,
+            "stepped": now,
+        }
+        self._say(CANARY, command | self._by(), {self.canary})
+
     def write_noise(self) -> None:
         """Records under keys that are nobody's business."""
         for key in (b"\xff\xfe", b"Champion", b"scorer/", b""):
@@ -164,7 +219,7 @@ class Commander:
 
     def served_by(self) -> set[str]:
         """The scorers that have said, since the last command of each kind, that they obey it."""
-        latest = {kind: commands[-1].offset for kind, commands in self.given.items()}
+        latest = {kind: self.given[kind][-1].offset for kind in (CHAMPION, POLICY)}
         scorers = set()
         for message in read_topic(self._bootstrap, TOPICS["reports"]):
             key = (message.key() or b"").decode(errors="replace")

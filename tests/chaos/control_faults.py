@@ -27,6 +27,26 @@ def policy_change(stage: Stage) -> None:
         stage.commander.decide()
 
 
+def canary(stage: Stage) -> None:
+    """A canary begins, has another share of the keys, goes, or a record of it says nothing."""
+    commander = stage.commander
+    kinds = [
+        commander.begin_canary,
+        commander.step_canary,
+        commander.step_canary,
+        commander.end_canary,
+        commander.spoil_canary,
+    ]
+    kinds[int(stage.rng.integers(len(kinds)))]()
+
+
+def canary_and_kill(stage: Stage) -> None:
+    """SIGKILL for a scorer whose arms are changing."""
+    stage.commander.step_canary()
+    stage.pause(float(stage.rng.uniform(0.0, 1.5)))
+    stage.someone().send(signal.SIGKILL)
+
+
 def bad_model(stage: Stage) -> None:
     """A champion that is not there, is damaged, or can't be read: the old one goes on."""
     stage.commander.promote_badly()
@@ -48,6 +68,9 @@ def burst(stage: Stage) -> None:
         commander.decide,
         commander.promote_badly,
         commander.decide_badly,
+        commander.begin_canary,
+        commander.step_canary,
+        commander.end_canary,
     ]
     for _ in range(_BURST):
         kinds[int(stage.rng.integers(len(kinds)))]()

@@ -104,6 +104,8 @@ def show(report: Report, console: Console) -> None:
         f"{report.features:,} values; {report.late:,} flagged as late\n"
         f"{report.commands} commands; {report.served.recomputed:,} answers computed again by "
         f"{len(report.served.models)} models and {len(report.served.policies)} policies; "
+        f"{report.served.by_canary:,} are a canary's, {report.served.stood_in:,} the champion's in "
+        "its place; "
         f"{report.served.changes} changes in the partitions' answers, {report.served.went_back} "
         f"back by a scorer that was behind; obeyed after {report.served.lag_ms / 1e3:.1f} s at "
         f"most; {report.by_the_last} events after the last\n"

@@ -16,7 +16,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from tests.chaos.commander import CHAMPION, POLICY, Command
+from tests.chaos import arms
+from tests.chaos.arms import ArmsOfKeys, Experiment
+from tests.chaos.commander import CANARY, CHAMPION, POLICY, Command
 from tests.chaos.configuration import TOPICS
 from tests.chaos.transcript import DECISIONS, Answers
 from tests.chaos.violations import Violations
@@ -97,6 +99,8 @@ class Served:
         went_back: times at which it went back to what had been right before; only another scorer
             that had not learned of the change may do so.
         lag_ms: the longest time after which something was still used that was right no more.
+        by_canary: answers of a canary.
+        stood_in: answers of the champion for keys of a canary.
     """
 
     recomputed: int = 0
@@ -105,6 +109,8 @@ class Served:
     changes: int = 0
     went_back: int = 0
     lag_ms: int = 0
+    by_canary: int = 0
+    stood_in: int = 0
 
 
 def check_served(
@@ -112,6 +118,8 @@ def check_served(
     models: Mapping[str, Registered],
     policies: Mapping[str, Mapping[str, Any]],
     given: Mapping[str, Sequence[Command]],
+    experiments: Mapping[str, Experiment],
+    keys: ArmsOfKeys,
     found: Violations,
     lag_ms: int = LAG_MS,
 ) -> Served:
@@ -121,11 +129,13 @@ def check_served(
         models: by the name that answers give them.
         policies: what each version said.
         given: commands by kind, in the order of the control topic.
+        experiments: what commands of the canary said.
     """
-    served = Served()
+    served, of_share = Served(), arms.of_share(experiments)
     for partition, part in enumerate(log):
         known = 0
         turns = {kind: _Turns(kind, commands, lag_ms) for kind, commands in given.items()}
+        policy_of_canary = _Turns(POLICY, given[POLICY], lag_ms)
         for names, matrix in part.features:
             rows = slice(known, known + len(matrix))
             known += len(matrix)
@@ -134,8 +144,23 @@ def check_served(
             place = f"{TOPICS['events']}[{partition}]@{part.offsets[rows.start]}"
             served.models[model] += len(matrix)
             served.policies[policy] += len(matrix)
-            for kind, name in ((CHAMPION, model), (POLICY, policy)):
-                turn = turns[kind]
+            by_canary = False
+            for name in dict.fromkeys(of_share.get(arm, arms.UNKNOWN) for arm in part.arms[rows]):
+                # A record may hold answers from before and after a step.
+                if problem := turns[CANARY].take(name, part.written[rows.start]):
+                    found.add(problem[0], f"{place}: {problem[1]}", len(matrix))
+                by_canary = name in experiments and experiments[name].model == model
+            by_canary &= all(arm == arms.CANARY_ARM for arm, _ in part.arms[rows])
+            for row in range(rows.start, rows.stop):
+                name = of_share.get(part.arms[row], "")
+                right = keys.arm(name, experiments.get(name), part.keys[row])
+                if part.arms[row][0] != right:
+                    found.add("wrong arm", f"{place}: {part.arms[row]}, and its key is {right}'s")
+            answerers = [(turns[CHAMPION], model), (turns[POLICY], policy)]
+            if by_canary:
+                served.by_canary += len(matrix)
+                answerers = [(policy_of_canary, policy)]
+            for turn, name in answerers:
                 if problem := turn.take(name, part.written[rows.start]):
                     found.add(problem[0], f"{place}: {problem[1]}", len(matrix))
             if model not in models or policy not in policies:
@@ -197,7 +222,7 @@ class _Turns:
 
     def take(self, name: str, time: int) -> tuple[str, str] | None:
         """The next answer is by `name`, and was written at `time`; what is wrong with that."""
-        what = "model" if self._kind == CHAMPION else "policy"
+        what = {CHAMPION: "model", POLICY: "policy", CANARY: "arm"}[self._kind]
         self.changes += name != self._name and self._name != ""
         self._name = name
         until = bisect_right(self._said, time)  # those that had been given by then

@@ -53,6 +53,7 @@ def log(inputs: Inputs) -> list[Answers]:
         part.scores = array("f", [0.5] * n)
         part.probabilities = part.anomalies = array("f", [0.25] * n)
         part.decisions, part.served = array("b", [1] * n), [("a", "1")] * n
+        part.arms = [("champion", 1.0)] * n
         part.written = array("q", [START_MS] * n)
         part.late = part.approximate = array("b", [0] * n)
         part.features = [(NAMES, np.array([[2.25, count] for count in counts], np.float32))]
@@ -138,6 +139,8 @@ def test_a_score_that_differs_from_the_log_is_found(inputs, log) -> None:
         ("decisions", array("b", [1, 2])),
         ("served", [("a", "1"), ("b", "1")]),
         ("served", [("a", "2"), ("a", "1")]),
+        ("arms", [("champion", 1.0), ("canary", 1.0)]),
+        ("arms", [("champion", 1.0), ("champion", 0.5)]),
     ],
 )
 def test_whatever_else_differs_from_the_log_is_found(inputs, log, column, other) -> None:

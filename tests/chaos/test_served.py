@@ -1,6 +1,7 @@
 """The checker finds answers that are not their model's, or not its to give."""
 
 import json
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from tests.chaos import served
-from tests.chaos.commander import CHAMPION, POLICY, Command
+from tests.chaos import arms, served
+from tests.chaos.arms import ArmsOfKeys, Experiment, siphash13
+from tests.chaos.commander import CANARY, CHAMPION, POLICY, Command
 from tests.chaos.configuration import PARTITIONS
 from tests.chaos.served import Registered
 from tests.chaos.transcript import DECISIONS, Answers
@@ -56,11 +58,19 @@ def command(name: str, said: int, *others: str, taken: int | None = None) -> Com
 
 
 @pytest.fixture
+def tried(given: dict[str, list[Command]]) -> dict[str, list[Command]]:
+    """And a canary from second 120 on."""
+    given[CANARY].append(command("half", 120_000))
+    return given
+
+
+@pytest.fixture
 def given() -> dict[str, list[Command]]:
     """Model b from second 100 on, a again from second 200; policy p1 from second 150 on."""
     return {
         CHAMPION: [command("a", 0), command("b", 100_000), command("a", 200_000)],
         POLICY: [command("1", 0), command("p1", 150_000)],
+        CANARY: [command("", 0)],
     }
 
 
@@ -78,18 +88,23 @@ def answers(*records: tuple[int, str, str]) -> list[Answers]:
         for column in (part.scores, part.probabilities, part.anomalies):
             column.extend(given.tolist())
         part.decisions.extend(decisions)
+        part.keys.extend([0] * rows)
+        part.arms.extend([(arms.CHAMPION_ARM, 1.0)] * rows)
         part.served.extend([(model, policy)] * rows)
         part.written.extend([second * 1_000] * rows)
         part.features.append((NAMES, np.stack([np.full(rows, np.nan, np.float32), amounts], 1)))
     return log
 
 
+EXPERIMENTS = {"half": Experiment("e", 0.5, "b")}
+ARM = EXPERIMENTS["half"].arm_of("card-0")
 HONEST = ((50, "a", "1"), (101, "b", "1"), (160, "b", "p1"), (205, "a", "p1"))
 
 
 def check(log, models, given, **options) -> tuple[set[str], served.Served]:
     found = Violations()
-    result = served.check_served(log, models, POLICIES, given, found, **options)
+    keys = ArmsOfKeys(["card-0", "card-1"])
+    result = served.check_served(log, models, POLICIES, given, EXPERIMENTS, keys, found, **options)
     return set(found.counts), result
 
 
@@ -100,6 +115,41 @@ def test_an_honest_scorer_passes(models, given) -> None:
     assert result.models == {"a": 6, "b": 6}
     assert result.policies == {"1": 6, "p1": 6}
     assert (result.changes, result.went_back, result.lag_ms) == (3, 0, 0)
+
+
+def with_arm(log: list[Answers], arm: str, share: float, key: int = 0) -> list[Answers]:
+    log[1].arms = [(arm, share)] * len(log[1].ids)
+    log[1].keys = array("q", [key] * len(log[1].ids))
+    return log
+
+
+def test_a_canary_answers_for_its_keys_and_the_champion_in_its_place(models, tried) -> None:
+    key = 0 if arms.CANARY_ARM == ARM else 1
+    assert EXPERIMENTS["half"].arm_of(f"card-{key}") == arms.CANARY_ARM, "another name is needed"
+    kinds, result = check(with_arm(answers((205, "b", "p1")), "canary", 0.5, key), models, tried)
+    assert (kinds, result.by_canary) == (set(), 3)
+    kinds, result = check(with_arm(answers((205, "a", "p1")), "canary", 0.5, key), models, tried)
+    assert (kinds, result.by_canary) == (set(), 0)
+
+
+def test_an_arm_that_is_not_its_key_s_and_a_model_that_is_not_its_arm_s_are_found(
+    models, tried
+) -> None:
+    key = 1 if arms.CANARY_ARM == ARM else 0
+    log = with_arm(answers((205, "b", "p1")), "canary", 0.5, key)
+    assert check(log, models, tried)[0] == {"wrong arm"}
+    log = with_arm(answers((265, "b", "p1")), "champion", 0.5, key)
+    assert check(log, models, tried)[0] == {"outdated model"}
+    log = with_arm(answers((119, "b", "1")), "champion", 0.5, key)
+    assert check(log, models, tried)[0] == {"wrong arm"}, "nobody had said so yet"
+    log = with_arm(answers((205, "a", "p1")), "champion", 0.25, key)
+    assert check(log, models, tried)[0] == {"wrong arm"}, "no command names this share"
+
+
+def test_siphash_is_as_its_authors_have_it() -> None:
+    # The vector of SipHash-1-3 with the key 00..0f and no text, of the reference implementation.
+    first, second = 0x0706050403020100, 0x0F0E0D0C0B0A0908
+    assert siphash13(first, second, b"") == 0xABAC0158050FC4DC
 
 
 @pytest.mark.parametrize("column", ["scores", "probabilities", "anomalies"])

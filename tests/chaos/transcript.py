@@ -91,6 +91,10 @@ class Answers:
     """Places in `DECISIONS`."""
     served: list[tuple[str, str]] = field(default_factory=list)
     """Model and policy."""
+    arms: list[tuple[str, float]] = field(default_factory=list)
+    """Arm and its share."""
+    stood_in: Ints = field(default_factory=_flags)
+    """The champion answered in an arm's place; of the scores alone."""
     written: Ints = field(default_factory=_ints)
     """When the record was written, by the clock of Kafka's client, UTC milliseconds."""
     late: Ints = field(default_factory=_flags)
@@ -191,6 +195,8 @@ def read_scores(bootstrap_servers: str, cards: dict[str, int]) -> list[Answers]:
         part.anomalies.append(body["anomaly"])
         part.decisions.append(DECISIONS.index(body["decision"]))
         part.served.append((body["model"], body["policy"]))
+        part.arms.append((body["arm"], body["share"]))
+        part.stood_in.append("stood_in" in body)
         part.written.append(message.timestamp()[1])
         part.late.append(body["late"])
         part.approximate.append(body["approximate"])
@@ -213,6 +219,7 @@ def read_feature_log(bootstrap_servers: str, cards: dict[str, int]) -> list[Answ
         part.anomalies.extend(table["anomaly"].to_pylist())
         part.decisions.extend(map(DECISIONS.index, table["decision"].to_pylist()))
         part.served.extend([(metadata["weir.model"], metadata["weir.policy"])] * len(table))
+        part.arms.extend(zip(table["arm"].to_pylist(), table["share"].to_pylist(), strict=True))
         part.written.extend([message.timestamp()[1]] * len(table))
         part.late.extend(table["late"].to_pylist())
         part.approximate.extend(table["approximate"].to_pylist())
