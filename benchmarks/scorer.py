@@ -11,6 +11,10 @@ instead how much CPU time an event takes here, as a share of what it takes there
 
     git worktree add ../before COMMIT
     python benchmarks/scorer.py --handbook transactions.parquet --before ../before
+
+With `--arm 0.05` it says what an arm beside the champion costs that answers for this share of the
+keys: CPU time per event with the champion alone, as a share of that with the arm, in turns. The arm
+is another engine of the same model, so that nothing but the routing differs.
 """
 
 import argparse
@@ -32,6 +36,9 @@ import tomli_w
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import arguments, report
 from benchmarks.scorer_versions import Moment, Run, command, compare, stage_table
+from inference.control.commands import version_of
+from inference.packages.registry import CHAMPION_ALIAS
+from inference.routing.arm import Arm
 from inference.serving.metrics import STAGES
 from streams.files.event_file import EventFile, open_events
 from streams.intake.input_batch import InputBatch
@@ -44,6 +51,7 @@ from streams.transactions.outcome import Committed, Outgoing
 from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import Settings, load_settings
 from weir.services.build_scorer import build_scorer
+from weir.services.scorer_model import open_model, package_trials
 from weir.services.scorer_process import ScorerProcess
 from weir.services.training import train_and_register
 from weir.services.wiring import open_registry
@@ -52,6 +60,7 @@ from weir.simulator import SimulatorSettings, simulate
 ROOT = Path(__file__).parents[1]
 TARGET = 0.25
 BEFORE_TARGET = 0.8
+ARM_TARGET = 0.9
 QUICK_EVENTS = 100_000
 CORES = sorted(os.sched_getaffinity(0))
 
@@ -117,10 +126,15 @@ def prepare(folder: Path, args: argparse.Namespace) -> tuple[Path, Path]:
     return config, events
 
 
-def run_scorer(settings: Settings, kafka: KafkaSettings, events: int) -> Recorder:
-    """Score everything that stands in the topic, in this process."""
+def run_scorer(
+    settings: Settings, kafka: KafkaSettings, events: int, share: float = 0.0
+) -> Recorder:
+    """Score all that stands in the topic, in this process; an arm has a share of the keys."""
     done = threading.Event()
     process: ScorerProcess = build_scorer(settings, kafka, open_registry(settings), done)
+    if share:
+        process.arms = None
+        process.answerer.route("benchmark", [("canary", open_arm(settings))], [share])
 
     def now(seen: int) -> Moment:
         value = process.prometheus.get_sample_value
@@ -215,6 +229,53 @@ def against_bare(args: argparse.Namespace, folder: Path) -> None:
     )
 
 
+def open_arm(settings: Settings) -> Arm:
+    """The champion's model once more, on an engine of its own."""
+    registry = open_registry(settings)
+    version = version_of(registry.get(CHAMPION_ALIAS))
+    model = open_model(settings, registry, version, package_trials(settings))
+    serving = model.made_ready(settings.plan().names, [settings.policy], None)
+    return Arm("canary", serving, model.switch.off)
+
+
+def against_one_arm(args: argparse.Namespace, folder: Path) -> None:
+    """Measure the scorer with the champion alone, and with an arm beside it, and report."""
+    config, events = prepare(folder, args)
+    settings = load_settings(config)
+    file = open_events(events, settings.event, settings.labels.field)
+    train_and_register(settings, file, None, None)
+    runs: dict[str, list[Run]] = {"one arm": [], "two arms": []}
+    with broker_apart(folder) as kafka:
+        publish(file, kafka, settings)
+        os.sched_setaffinity(0, {CORES[0]})
+        for turn in range(args.pairs + 1):
+            for name, share in (("one arm", 0.0), ("two arms", args.arm)):
+                loop = settings.loop.model_copy(update={"group": f"{name[:3]}-{turn}"})
+                own = settings.model_copy(update={"loop": loop})
+                run = run_scorer(own, kafka, len(file), share).run
+                assert run is not None
+                print(f"{name} {turn}: {run.cpu:.2f} us of CPU per event", file=sys.stderr)
+                if turn:  # the first ones compile and warm up
+                    runs[name].append(run)
+    pairs = list(zip(*runs.values(), strict=True))
+    ratio = median(one.cpu / two.cpu for one, two in pairs)
+    report(
+        args,
+        name="scorer-arm",
+        figure=round(ratio, 3),
+        unit="of the rate per CPU second with the champion alone",
+        target=ARM_TARGET,
+        met=ratio >= ARM_TARGET,
+        details={
+            "events": len(file),
+            "share": args.arm,
+            "ratios": [round(one.cpu / two.cpu, 3) for one, two in pairs],
+            "us_per_event": {name: [run.as_dict() for run in each] for name, each in runs.items()},
+        },
+        text="\n".join(stage_table(runs)),
+    )
+
+
 def against_before(args: argparse.Namespace, folder: Path) -> None:
     """Measure the scorers of both checkouts, and report."""
     config, events = prepare(folder, args)
@@ -268,10 +329,12 @@ def main() -> None:
         events={"type": int, "default": 400_000},
         handbook={"type": Path, "help": "the Handbook's transactions, instead of simulated ones"},
         before={"type": Path, "help": "another checkout to measure in the same run"},
+        arm={"type": float, "default": 0.0, "help": "an arm's share of the keys, such as 0.05"},
         pairs={"type": int, "default": 3, "help": "how often to measure both (default: 3)"},
     )
     with tempfile.TemporaryDirectory(prefix="weir-scorer-") as name:
         measure = against_bare if args.before is None else against_before
+        measure = against_one_arm if args.arm else measure
         measure(args, Path(name))
 
 
