@@ -54,6 +54,7 @@ FLOORS = {
         inference/shadow
         inference/shadow/comparison
         inference/canary
+        inference/gates
         inference/training
         inference/importing/static
         inference/importing/sandbox

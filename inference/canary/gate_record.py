@@ -23,7 +23,7 @@ class GateRecord(ControlEntry):
 
     experiment: str
     champion: PackageId
-    arms: tuple[ArmShare, ...]
+    arms: tuple[ArmShare, ...] = Field(min_length=1)
     state: str
     deed: Deed
     why: str

@@ -96,6 +96,7 @@ class ChampionCommand(ControlEntry):
 
     Attributes:
         before: those that were champion before, the latest last.
+        waived: which gates were not passed, and by whose word it was promoted all the same.
         expects: the champion that its author saw, None for none. Where another one stands before
             this record, it counts for nothing; with ``any`` it counts whatever stands.
         by, note: who said so, and why.
@@ -107,6 +108,7 @@ class ChampionCommand(ControlEntry):
     expects: ModelVersion | Literal["any"] | None = "any"
     by: Author
     note: Remark = ""
+    waived: Remark = ""
     at: int
 
     @property

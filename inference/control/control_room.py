@@ -92,6 +92,10 @@ class ControlRoom:
         """The policy that holds."""
         return self.policy.policy if self.policy is not None else otherwise
 
+    def record(self, key: str) -> ControlRecord | None:
+        """The latest record under another key than those of commands; nobody has looked at it."""
+        return self._latest.get(key)
+
     @property
     def reports(self) -> dict[str, ScorerReport | None]:
         """What each scorer said last; None where that can't be read."""

@@ -12,7 +12,7 @@ from streams.base.section import Section
 if TYPE_CHECKING:
     from streams.base.signing import Signer, TrustedKey
 
-Deed = Literal["champion", "policy", "package", "erase", "shadow", "canary"]
+Deed = Literal["champion", "policy", "package", "erase", "shadow", "canary", "waiver"]
 _ALL: tuple[Deed, ...] = get_args(Deed)
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$"
 

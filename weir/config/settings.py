@@ -21,6 +21,7 @@ from explain.reports.customer_letter_settings import CustomerLetterSettings
 from explain.store.settings import StoreSettings
 from inference.canary.settings import CanarySettings
 from inference.engine.settings import EngineSettings
+from inference.gates.settings import GateSettings
 from inference.packages.registry import RegistrySettings
 from inference.policy.floor import PolicyFloor
 from inference.policy.policy import PolicySettings
@@ -103,6 +104,7 @@ class Settings(BaseSettings):
     shadow: ShadowSettings = ShadowSettings()
     comparison: ComparisonSettings = ComparisonSettings()
     canary: CanarySettings = CanarySettings()
+    gates: GateSettings = GateSettings()
     explain: ExplainSettings = ExplainSettings()
     reasons: ReasonSettings = ReasonSettings()
     letters: CustomerLetterSettings = CustomerLetterSettings()

@@ -32,6 +32,7 @@ PROCESSES: tuple[ServiceProcess, ...] = (
     ServiceProcess("sink", 9466, "Store explanations for good, until SIGTERM or Ctrl-C."),
     ServiceProcess("shadow", 9467, "Try candidates on live traffic, until SIGTERM or Ctrl-C."),
     ServiceProcess("canary", 9468, "Let models answer for a share of the keys, until SIGTERM."),
+    ServiceProcess("judge", 9469, "Compare candidates now and then, and write it down."),
 )
 
 

@@ -39,6 +39,7 @@ class Process(StrEnum):
     SHADOW = "shadow"
     COMPARISON = "comparison"
     CANARY = "canary"
+    JUDGE = "judge"
     REPLAY = "shadow-replay"
     FIDELITY = "fidelity"
     LABELLER = "labeller"
@@ -60,6 +61,7 @@ COMMANDS: dict[Process, list[str]] = {
     Process.VIEWER: ["weir models serving", "weir policy show", "weir shadow status"],
     Process.SHADOW: ["weir shadow"],
     Process.CANARY: ["weir canary run"],
+    Process.JUDGE: ["weir judge"],
     Process.COMPARISON: ["weir shadow compare"],
     Process.REPLAY: ["weir shadow replay"],
     Process.EXPLAINER: ["weir explainer"],
@@ -299,6 +301,7 @@ def _viewer(usage: Usage) -> list[Acl]:
     return [
         Acl("Read", "topic", usage.topics.control, why="what shall hold"),
         Acl("Read", "topic", usage.topics.reports, why="who answers by it"),
+        Acl("Read", "topic", usage.topics.comparisons, why="what was found of a model"),
     ]
 
 
@@ -363,6 +366,11 @@ def _comparison(usage: Usage) -> list[Acl]:
     ]
 
 
+def _judge(usage: Usage) -> list[Acl]:
+    found = Acl("Write", "topic", usage.topics.comparisons, why="what was found")
+    return [*_comparison(usage), found]
+
+
 def _canary(usage: Usage) -> list[Acl]:
     topics = usage.topics
     return [
@@ -404,5 +412,6 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.SHADOW: _shadow,
     Process.COMPARISON: _comparison,
     Process.CANARY: _canary,
+    Process.JUDGE: _judge,
     Process.REPLAY: _replay,
 }

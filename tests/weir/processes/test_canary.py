@@ -52,6 +52,7 @@ def config(kafka: str, world: tuple[Path, Path], tmp_path: Path) -> Path:
             "min_events": 100,
             "every": "200ms",
         },
+        gates={"enforce": True, "second_person": True},
         metrics={"port": 0},
     )
 
@@ -84,6 +85,29 @@ def records(settings: Settings, topic: str) -> list[bytes]:
 
 def scores(settings: Settings) -> list[dict[str, Any]]:
     return [json.loads(value) for value in records(settings, settings.topics.scores)]
+
+
+def promoted_after_a_waiver(config: Path, canary: str) -> None:
+    """Nothing was found in the shadow: so the gates ask for a second person."""
+    shown = weir("models", "gates", "2", "--json", "-c", config)
+    assert shown.returncode == 1, shown.stderr
+    states = {gate["name"]: gate["state"] for gate in json.loads(shown.stdout)["gates"]}
+    assert states.pop("guardrails") == "passed"
+    assert set(states.values()) == {"open"}
+    promote = ("models", "promote", "2", "--by", "ada", "-c", config, "--json")
+    for more in ((), ("--waive", "because")):
+        refused = weir(*promote, *more)
+        assert refused.returncode == 1
+        assert "weir models waive 2" in refused.stderr
+    waived = weir("models", "waive", "2", "--note", "the board", "--by", "ada", "-c", config)
+    assert waived.returncode == 0, waived.stderr
+    assert weir(*promote).returncode == 1, "it is her own word"
+    done = weir(*(each if each != "ada" else "eve" for each in promote))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["gates"]["superiority"] == "open"
+    champion = json.loads(weir("models", "serving", "--json", "-c", config).stdout)["champion"]
+    assert champion["model"]["package"].startswith(canary)
+    assert champion["waived"] == "waived by ada: the board"
 
 
 def test_keys_have_the_arm_that_the_hash_gives_until_the_last_step(
@@ -140,6 +164,7 @@ def test_keys_have_the_arm_that_the_hash_gives_until_the_last_step(
         lambda: over() and keepers[0].metrics()["weir_canary_keeper_at_work"] == 1, 90
     )
     assert {each["arm"] for each in scores(settings)[-200:]} == {"canary"}
+    promoted_after_a_waiver(config, canary)
     assert said(config, "abort", "--note", "enough")["ended"]
     status = said(config, "status")
     assert (status["ended"]["note"], status["ended"]["by"]) == ("enough", status["ended"]["by"])

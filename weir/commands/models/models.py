@@ -26,6 +26,16 @@ class Commands(LazyGroup):
             "weir.commands.models.models_import:import_",
             "Check an exported ONNX model, and register it with all its yardsticks.",
         ),
+        (
+            "gates",
+            "weir.commands.models.gates:gates",
+            "Show which gates a model has passed, and what the others wait for; changes nothing.",
+        ),
+        (
+            "waive",
+            "weir.commands.models.gates:waive",
+            "Say that a model may become champion, though a gate is not passed.",
+        ),
     )
 
 

@@ -16,7 +16,7 @@ from weir.cli.login import LONGEST_BY, LONGEST_NOTE, at_most
 from weir.commands.models.outcome import Outcome, make_champion, reports_table, show_outcome
 from weir.commands.models.rooms import commanding_room, said, viewing_room
 from weir.config.settings import Settings, load_settings
-from weir.services.wiring import open_registry
+from weir.services.wiring import command_keys, kafka_settings, open_registry
 
 ByOption = Annotated[
     str | None,
@@ -40,6 +40,12 @@ def promote(
     by: ByOption = None,
     note: NoteOption = "",
     wait: WaitOption = 30.0,
+    waive: Annotated[
+        str,
+        typer.Option(
+            help="Why it may be, though a gate is not passed.", callback=at_most(LONGEST_NOTE)
+        ),
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Make a model champion: running scorers change to it between two batches.
@@ -47,13 +53,21 @@ def promote(
     The model is tried here first, as a scorer would: package, features, golden batch, policy. Then
     a record on the control topic names it, and the registry's alias follows. A scorer that can't
     take it up goes on with what it has, and says so. Where all of them do, the champion before is
-    restored. Exit code 1 if one refuses, or if somebody else promotes a model meanwhile.
+    restored. Exit code 1 if one refuses, if somebody else promotes a model meanwhile, or, where
+    gates.enforce says so, while a gate is not passed (`weir models gates`).
     """
-    show_outcome(promoted(load_settings(config), name, by, note, wait, as_json), as_json)
+    settings = load_settings(config)
+    show_outcome(promoted(settings, name, by, note, wait, as_json, waive), as_json)
 
 
 def promoted(
-    settings: Settings, name: str | int, by: str | None, note: str, wait: float, quiet: bool
+    settings: Settings,
+    name: str | int,
+    by: str | None,
+    note: str,
+    wait: float,
+    quiet: bool,
+    waive: str = "",
 ) -> Outcome:
     """Make a model champion; see `promote`.
 
@@ -69,6 +83,7 @@ def promoted(
             registry.set_alias(CHAMPION_ALIAS, version.version)  # which may have failed back then
             told = {"champion": {"model": version.model_dump()}, "changed": False, "scorers": {}}
             return Outcome(told, [f"{version} is champion already"], failed=False)
+        gates, waived = _admitted(settings, room, registry, version, author, waive)
         _try(settings, registry, version, room)
         if champion is not None:
             before = (*champion.before, champion.model)[-MOST_BEFORE:]
@@ -81,9 +96,16 @@ def promoted(
             expects=None if champion is None else champion.model,
             by=author,
             note=note,
+            waived=waived,
             at=now_ms(),
         )
-        return make_champion(room, registry, command, wait, quiet)
+        outcome = make_champion(room, registry, command, wait, quiet)
+    outcome.said["gates"] = {name: state for name, state, _ in gates}
+    open_ones = ", ".join(name for name, state, _ in gates if state != "passed")
+    if open_ones:
+        why = waived or "gates.enforce is false"
+        outcome.shown.append(f"gates not passed: {open_ones} ({why})")
+    return outcome
 
 
 def rollback(
@@ -147,6 +169,28 @@ def serving(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     version = policy.policy.version if policy else f"{settings.policy.version} (of the settings)"
     stdout.print(f"policy: {version}")
     stdout.print(reports_table(reports) if reports else "no scorer has reported")
+
+
+def _admitted(
+    settings: Settings,
+    room: ControlRoom,
+    registry: Registry,
+    version: ModelVersion,
+    author: str,
+    waive: str,
+) -> tuple[list[tuple[str, str, str]], str]:
+    """The gates, as (name, state, why), and why the model is promoted though one is not passed.
+
+    Raises:
+        InferenceError: it may not be.
+    """
+    # Imported here: the other commands about models must not pay for statistics.
+    from weir.services.promotion_gates import gates_before
+
+    kafka, keys = kafka_settings(settings), command_keys(settings)
+    found = gates_before(settings, kafka, room, registry, version.package, keys)
+    waived = found.admit(version.version, author, waive)
+    return [(gate.name, gate.state, gate.why) for gate in found.gates], waived
 
 
 def _registered(registry: Registry, version: ModelVersion) -> tuple[ModelVersion, ...]:

@@ -11,9 +11,7 @@ from rich.table import Table
 from inference.control.commands import version_of
 from inference.policy.policy import Policy
 from inference.shadow.comparison.comparison import Comparison, CostVerdict, Verdict
-from inference.shadow.comparison.comparison import compare as compare_pairs
-from inference.shadow.comparison.maturity import read_labels
-from inference.shadow.comparison.pairs import ReadPairs, read_pairs
+from inference.shadow.comparison.pairs import read_pairs
 from inference.shadow.comparison.past import past_pairs
 from inference.shadow.comparison.report import as_dict
 from inference.shadow.comparison.slices import Slice, slices
@@ -28,10 +26,10 @@ from weir.cli.dates import FromOption, ToOption, moment, time_range_ms
 from weir.commands.models.policy import read_policy
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
+from weir.services.compared import amount, maturity, with_labels
 from weir.services.scorer_model import open_model, package_trials
 from weir.services.wiring import admitted, command_keys, open_registry, usage
 
-_SEED = 14
 _SHOWN = 10
 _WORDS = {
     Verdict.BETTER: "the candidate costs less",
@@ -74,8 +72,9 @@ def compare(
         book = read_book(settings, kafka)
         candidate_of(book, name)
         with progress_bar("reading shadow scores", show) as step:
-            read = read_pairs(kafka, settings.topics.shadow_scores, name, _amount(settings), step)
-        compared = _with_labels(settings, kafka, read, place=book.place(name), show=show)
+            read = read_pairs(kafka, settings.topics.shadow_scores, name, amount(settings), step)
+        with progress_bar("reading labels", show) as step:
+            compared = with_labels(settings, kafka, read, book.place(name), step)
     _tell(name, compared, settings, slices_by, as_json=as_json)
 
 
@@ -123,12 +122,13 @@ def replay(
                 names=settings.plan().names,
                 model=model.package.short_id,
                 policy=Policy(said, model.package.thresholds),
-                amount=_amount(settings),
+                amount=amount(settings),
                 first_ms=first_ms,
                 end_ms=end_ms,
                 progress=step,
             )
-        compared = _with_labels(settings, kafka, read, place=1, show=show)
+        with progress_bar("reading labels", show) as step:
+            compared = with_labels(settings, kafka, read, 1, step)
     _tell(version, compared, settings, slices_by, as_json=as_json)
 
 
@@ -153,31 +153,6 @@ def candidate_of(book: ShadowBook, name: str) -> ShadowCommand:
             f"({', '.join(sorted(book.commands)) or 'none now'})"
         )
     return found
-
-
-def _with_labels(
-    settings: Settings, kafka: KafkaSettings, read: ReadPairs, *, place: int, show: bool
-) -> Comparison:
-    with progress_bar("reading labels", show) as step:
-        labels = read_labels(kafka, settings.topics.labels, step)
-    return compare_pairs(
-        read,
-        labels,
-        settings.comparison,
-        maturity_ms=_maturity(settings),
-        place=place,
-        generator=np.random.default_rng(_SEED),
-    )
-
-
-def _amount(settings: Settings) -> str | None:
-    costs = settings.comparison.costs
-    return None if costs is None else costs.amount
-
-
-def _maturity(settings: Settings) -> int:
-    said = settings.comparison.maturity
-    return settings.labels.delay if said is None else said
 
 
 def _tell(
@@ -223,7 +198,7 @@ def _print(name: str, compared: Comparison, settings: Settings) -> None:
     reached = "none" if mature.watermark is None else moment(mature.watermark, "s")
     stdout.print(
         f"{told['events']:,} events{f' ({left_out} left out)' if left_out else ''}; "
-        f"{told['mature']:,} are {format_duration(_maturity(settings))} old or more by event time "
+        f"{told['mature']:,} are {format_duration(maturity(settings))} old or more by event time "
         f"{reached} UTC, {told['unlabelled']:,} of these without a label; {told['waiting']:,} wait",
         soft_wrap=True,
     )

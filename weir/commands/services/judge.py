@@ -1,0 +1,120 @@
+"""`weir judge`: compares candidates with the champion, again and again, and writes it down."""
+
+import logging
+from contextlib import closing
+from threading import Event
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from prometheus_client import CollectorRegistry, Gauge
+
+from inference.gates.record import ComparisonRecord, comparison_key
+from inference.shadow.comparison.pairs import NothingToCompareError
+from inference.shadow.shadow_book import ShadowBook
+from streams.kafka.authorization import is_denial
+from streams.kafka.client import KafkaSettings
+from streams.kafka.records.control_topic import ControlReader, write_control
+from streams.kafka.records.publisher import PublishError
+from streams.kafka.rights.acls import Process
+from streams.kafka.topics.weir_topics import ensure_beside
+from weir.cli.console import ConfigOption
+from weir.config.settings import Settings
+from weir.services.compared import compared_now
+from weir.services.processes import process_named
+from weir.services.service import MetricsPortOption, Service, Start, Work, run_service
+from weir.services.wiring import command_keys, rights_of
+
+logger = logging.getLogger(__name__)
+
+_WRITE_S = 10.0
+
+
+def judge(config: ConfigOption = None, metrics_port: MetricsPortOption = None) -> None:
+    """Compare candidates now and then, and write it down.
+
+    Every gates.every it compares each candidate of the shadow with the champion, as `weir shadow
+    compare` does, and writes what it found to the topic of comparisons, until SIGTERM or Ctrl-C.
+    The gates before `weir models promote` go by that. One is enough; a second one says the same.
+    """
+    service = Service(
+        process=process_named("judge"),
+        rights=rights_of(Process.JUDGE),
+        make_topics=_make_topics,
+        build=_build,
+    )
+    run_service(service, config, metrics_port)
+
+
+class JudgeMetrics:
+    """What was found at the last look."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.verdict = Gauge(
+            "weir_comparison_verdict",
+            "1 for the verdict on a candidate's costs",
+            ["candidate", "verdict"],
+            registry=registry,
+        )
+        self.mature = Gauge(
+            "weir_comparison_mature_events",
+            "Events that are old enough to count",
+            ["candidate"],
+            registry=registry,
+        )
+        self.time = Gauge(
+            "weir_comparison_time_seconds", "When it was last looked, UTC", registry=registry
+        )
+
+
+class Judge:
+    """Looks, and writes down what it found."""
+
+    def __init__(self, settings: Settings, kafka: KafkaSettings, metrics: JudgeMetrics) -> None:
+        self._settings = settings
+        self._kafka = kafka
+        self._metrics = metrics
+
+    def run(self, stop: Event) -> str:
+        """Look every `gates.every` until `stop` is set; what is true then."""
+        while not stop.is_set():
+            try:
+                self._look(stop)
+            except (PublishError, KafkaException) as error:
+                if isinstance(error, KafkaException) and is_denial(error.args[0]):
+                    raise
+                logger.warning("the cluster did not answer as it should, looking again: %s", error)
+            stop.wait(self._settings.gates.every / 1e3)
+        return "what was found stands on the topic of comparisons"
+
+    def _look(self, stop: Event) -> None:
+        topics, metrics = self._settings.topics, self._metrics
+        book = ShadowBook(command_keys(self._settings))
+        with closing(ControlReader(self._kafka, topics.control)) as reader:
+            reader.read_to_end(book.hear)
+        metrics.verdict.clear()
+        metrics.mature.clear()
+        for name, command in sorted(book.commands.items()):
+            if stop.is_set():
+                return
+            try:
+                compared = compared_now(self._settings, self._kafka, book, name)
+            except NothingToCompareError as error:
+                logger.info("%s", error)
+                continue
+            record = ComparisonRecord.of(name, command.model, compared)
+            metrics.verdict.labels(name, record.verdict.value).set(1)
+            metrics.mature.labels(name).set(len(compared.mature.rows))
+            logger.info("candidate %s: %s", name, record.verdict.value)
+            value = record.model_dump_json().encode()
+            write_control(self._kafka, topics.comparisons, comparison_key(name), value, _WRITE_S)
+        metrics.time.set_to_current_time()
+
+
+def _make_topics(admin: AdminClient, settings: Settings) -> None:
+    ensure_beside(admin, settings.topics, "feature_log", ("control", "labels", "comparisons"))
+    ensure_beside(admin, settings.topics, "labels", ("shadow_scores",))
+
+
+def _build(begun: Start) -> Work:
+    worker = Judge(begun.settings, begun.kafka, JudgeMetrics(begun.metrics))
+    return Work(does="comparing candidates", run=worker.run, waits_for=list)
