@@ -25,7 +25,7 @@ from streams.transactions.transactor import Transactor
 
 COUNT, MORE = 1_200, 100
 
-LOST = (0, 1, 2, 3, 6, 7, 11, 12)
+LOST = (0, 1, 2, 3, 6, 7, 12, 13)
 """Of a scorer's rights those that it uses all the time."""
 
 
@@ -179,10 +179,10 @@ def test_a_transaction_whose_records_are_denied_says_so_at_once(world: World, ru
         world.grant("scorer", [feature_log])
 
 
-@pytest.mark.parametrize("number", range(13))
+@pytest.mark.parametrize("number", range(14))
 def test_a_scorer_without_a_right_says_which(world: World, run: Run, number: int) -> None:
     acls = world.needs(Process.SCORER)
-    assert len(acls) == 13
+    assert len(acls) == 14
     assert run("admin", "topics").code == 0
     world.grant("scorer", acls)
     acl = acls[number]
