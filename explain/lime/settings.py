@@ -1,15 +1,13 @@
 """The ``[explain]`` section."""
 
-import os
 from pathlib import Path
-from socket import gethostname
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from explain.exact.settings import LimeSettings
 from inference.policy.policy import Decision
-from streams.base.section import Duration, Name, Section, WorkerName
+from streams.base.section import Duration, Name, Section, WorkerSection
 
 
 class ConfidenceSettings(Section):
@@ -25,7 +23,7 @@ class ConfidenceSettings(Section):
     )
 
 
-class ExplainSettings(Section):
+class ExplainSettings(WorkerSection):
     """The ``[explain]`` section: how flagged decisions are explained.
 
     Attributes:
@@ -40,8 +38,6 @@ class ExplainSettings(Section):
         top: so many attributions count when stability is judged.
         budget: inline, the time for one batch's explanations; what does not fit is ``pending``.
         group: consumer group of the explainer; also the base of its transactional ids.
-        worker: names this one of several explainers for as long as it lives, such as a pod's name;
-            empty for the machine's name and the process's number.
         session_timeout: after this the group takes a silent member's partitions away.
         transaction_timeout: after this the cluster aborts a transaction that is still open.
         key_ring: file with the keys of tokens; None leaves keys of events out of records, and says
@@ -62,7 +58,6 @@ class ExplainSettings(Section):
     budget: Duration = Field(default=20, gt=0)
     confidence: ConfidenceSettings = ConfidenceSettings()
     group: Name = "weir-explainer"
-    worker: WorkerName = ""
     session_timeout: Duration = Field(default=10_000, gt=0)
     transaction_timeout: Duration = Field(default=30_000, gt=0)
     key_ring: Path | None = None
@@ -99,8 +94,3 @@ class ExplainSettings(Section):
                 'out, or set explain.method = "operator"'
             )
         return self
-
-    @property
-    def worker_name(self) -> str:
-        """Who we are among several."""
-        return self.worker or f"{gethostname()}-{os.getpid()}"

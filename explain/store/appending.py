@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert
 
 from explain.record.record import RecordError
 from explain.store.act_book import ActBook
@@ -13,13 +13,11 @@ from explain.store.database import Database
 from explain.store.errors import TamperedError
 from explain.store.faults import Fault
 from explain.store.records import Keys, keys_of
-from explain.store.tables import records
+from explain.store.tables import records, rows_with
 from explain.store.witness import Witness, compare, witness_of
 from streams.base.clock import now_ms
 from streams.base.signing import Signer
 
-_ASKED = 500
-"""Ids in one question; a statement can't have any number of parameters."""
 _ERASED = b""
 """The bytes of a record that was redacted."""
 
@@ -218,9 +216,5 @@ def _insert(connection: Connection, head: Head, fresh: Sequence[tuple[Keys, byte
 
 def _stored_of(connection: Connection, ids: Sequence[str]) -> dict[str, bytes]:
     """The records that are stored under some ids."""
-    found: dict[str, bytes] = {}
-    for first in range(0, len(ids), _ASKED):
-        some = ids[first : first + _ASKED]
-        asked = select(records.c.id, records.c.body).where(records.c.id.in_(some))
-        found.update((row.id, row.body) for row in connection.execute(asked))
-    return found
+    rows = rows_with(connection, records.c.id, ids, (records.c.id, records.c.body))
+    return {row.id: row.body for row in rows}

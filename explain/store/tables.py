@@ -1,5 +1,6 @@
 """The tables, the same in SQLite and PostgreSQL."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Row,
     Table,
     Text,
     select,
@@ -27,6 +29,8 @@ LAYOUT = 1
 metadata = MetaData()
 
 _LAST_NUMBER = 2**63 - 1
+_ASKED = 500
+"""Values in one question; a statement can't have any number of parameters."""
 # SQLite numbers rows itself only by an INTEGER, which is 64 bits wide there.
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
@@ -92,6 +96,18 @@ def as_stored(table: Table) -> list[ColumnElement[Any]]:
     A forged row of SQLite may hold anything in any column, such as a number where bytes belong.
     """
     return [type_coerce(column, NullType()).label(column.name) for column in table.columns]
+
+
+def rows_with(
+    connection: Connection,
+    column: ColumnElement[Any],
+    values: Sequence[Any],
+    columns: Sequence[ColumnElement[Any]],
+) -> Iterator[Row[Any]]:
+    """These columns of the rows that have one of some values, however many, in another column."""
+    for first in range(0, len(values), _ASKED):
+        some = column.in_(values[first : first + _ASKED])
+        yield from connection.execute(select(*columns).where(some))
 
 
 def head_of(connection: Connection, chain: Chain, start: Head) -> Head:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter as Counted
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from threading import Event
 from time import perf_counter
 
@@ -18,9 +18,8 @@ from explain.writing.record_writer import RecordWriter
 from inference.errors import InferenceError
 from streams.events.rejection import Reason, Rejected
 from streams.kafka.client import KafkaSettings
-from streams.kafka.lag_metric import LagCollector
-from streams.kafka.partition import PartitionId
 from streams.loop.stateless.loop import Processed, StatelessLoop
+from streams.loop.stateless.metrics import LoopMetrics
 from streams.transactions.outcome import Outgoing
 
 logger = logging.getLogger(__name__)
@@ -29,22 +28,15 @@ _RECORDS = 16
 """Of the feature log in one transaction; each holds the events of one of the scorer's."""
 
 
-class ExplainerMetrics:
+class ExplainerMetrics(LoopMetrics):
     """All that the explainer says of itself."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry, "Records not explained yet")
         self.explanations = Counter(
             "weir_explanations", "Explanations by decision", ["decision"], registry=registry
         )
-        self.dead_letters = Counter(
-            "weir_dead_letters", "Records rejected, by reason", ["reason"], registry=registry
-        )
-        self.transactions = Counter(
-            "weir_transactions", "Transactions by outcome", ["outcome"], registry=registry
-        )
         self.seconds = explain_seconds(registry)
-        self.lag: Callable[[], Mapping[PartitionId, int]] = dict
-        registry.register(LagCollector("Records not explained yet", lambda: self.lag()))
 
 
 class StreamExplainer:
@@ -92,9 +84,9 @@ class StreamExplainer:
             position_log=position_log,
             tolerant=tolerant,
             widen=widen,
-            committed=metrics.transactions.labels("committed").inc,
-            aborted=lambda _: metrics.transactions.labels("aborted").inc(),
-            rejected=lambda reason: metrics.dead_letters.labels(reason.value).inc(),
+            committed=metrics.count_committed,
+            aborted=metrics.count_aborted,
+            rejected=metrics.count_rejected,
         )
         metrics.lag = lambda: self._loop.lag
 

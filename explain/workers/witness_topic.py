@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select
 from explain.store.anchors import SignedAnchor, export_line, parse_line, stored_anchors
 from explain.store.database import Database
 from explain.store.keys import Trusted
-from explain.store.tables import acts, anchors, as_stored
+from explain.store.tables import acts, anchors, as_stored, rows_with
 from explain.store.witness import Witness, witness_by
 from streams.base.bounded_calls import StoppedError
 from streams.kafka.client import KafkaSettings
@@ -36,8 +36,6 @@ _SILENT_S = 30.0
 _FLUSH_S = 10.0
 """Whoever waits for a signature waits for this, too."""
 _SENT = 1_000
-_ASKED = 500
-"""Numbers in one question; a statement can't have any number of parameters."""
 
 
 @dataclass(frozen=True)
@@ -262,9 +260,5 @@ def _bodies(connection: Connection, numbers: Sequence[int]) -> dict[int, object]
     """The bytes of the store's anchors of these numbers."""
     last = connection.execute(select(func.max(anchors.c.number))).scalar() or 0
     ours = sorted({each for each in numbers if 0 < each <= last})
-    found: dict[int, object] = {}
-    for first in range(0, len(ours), _ASKED):
-        some = anchors.c.number.in_(ours[first : first + _ASKED])
-        chosen = select(*as_stored(anchors)).where(some)
-        found.update((row.number, row.body) for row in connection.execute(chosen))
-    return found
+    rows = rows_with(connection, anchors.c.number, ours, as_stored(anchors))
+    return {row.number: row.body for row in rows}

@@ -1,22 +1,22 @@
 """All that a shadow says of itself."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from inference.shadow.candidate import State
 from inference.shadow.candidates import CandidateAnswers
-from streams.kafka.lag_metric import LagCollector
-from streams.kafka.partition import PartitionId
+from streams.loop.stateless.metrics import LoopMetrics
 
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 
-class ShadowMetrics:
+class ShadowMetrics(LoopMetrics):
     """The shadow's metrics; each candidate by its name."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry, "Records not scored yet")
         self._scores = Counter(
             "weir_shadow_scores",
             "Events that a candidate was asked about, by what came of it: answered, not_a_number, "
@@ -42,14 +42,6 @@ class ShadowMetrics:
             ["candidate"],
             registry=registry,
         )
-        self.dead_letters = Counter(
-            "weir_dead_letters", "Records rejected, by reason", ["reason"], registry=registry
-        )
-        self.transactions = Counter(
-            "weir_transactions", "Transactions by outcome", ["outcome"], registry=registry
-        )
-        self.lag: Callable[[], Mapping[PartitionId, int]] = dict
-        registry.register(LagCollector("Records not scored yet", lambda: self.lag()))
 
     def count(self, answers: Mapping[str, CandidateAnswers], rows: int) -> None:
         """Note what each candidate said of a batch of rows."""

@@ -1,20 +1,15 @@
 """The ``[shadow]`` section."""
 
-import os
-from socket import gethostname
-
 from pydantic import Field
 
-from streams.base.section import Duration, Name, Section, WorkerName
+from streams.base.section import Duration, Name, WorkerSection
 
 
-class ShadowSettings(Section):
+class ShadowSettings(WorkerSection):
     """The ``[shadow]`` section: `weir shadow`, which scores what candidates would have said.
 
     Attributes:
         group: consumer group of the shadow's workers; also the base of their transactional ids.
-        worker: names this one of several workers for as long as it lives, such as a pod's name;
-            empty for the machine's name and the process's number.
         max_candidates: at a time; of more, the first ones by name.
         timeout: for the answers to one batch; a candidate that takes longer is ended, and started
             again after a pause that grows.
@@ -27,7 +22,6 @@ class ShadowSettings(Section):
     """
 
     group: Name = "weir-shadow"
-    worker: WorkerName = ""
     max_candidates: int = Field(default=8, ge=1, le=64)
     timeout: Duration = Field(default=2_000, gt=0)
     start_timeout: Duration = Field(default=120_000, gt=0)
@@ -35,8 +29,3 @@ class ShadowSettings(Section):
     max_lag: int = Field(default=2_000, ge=1)
     session_timeout: Duration = Field(default=10_000, gt=0)
     transaction_timeout: Duration = Field(default=30_000, gt=0)
-
-    @property
-    def worker_name(self) -> str:
-        """Who we are among several."""
-        return self.worker or f"{gethostname()}-{os.getpid()}"

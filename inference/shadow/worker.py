@@ -71,9 +71,9 @@ class ShadowWorker:
             position_log=topics.positions,
             tolerant=tolerant,
             widen=widen,
-            committed=metrics.transactions.labels("committed").inc,
-            aborted=lambda _: metrics.transactions.labels("aborted").inc(),
-            rejected=lambda reason: metrics.dead_letters.labels(reason.value).inc(),
+            committed=metrics.count_committed,
+            aborted=metrics.count_aborted,
+            rejected=metrics.count_rejected,
         )
         metrics.lag = lambda: self._loop.lag
 

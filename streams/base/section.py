@@ -1,6 +1,8 @@
 """The base of every settings section, and durations such as ``"7d"``."""
 
+import os
 import re
+from socket import gethostname
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -65,9 +67,6 @@ LONGEST_NAME = 249
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 """What people call a thing."""
 
-WorkerName = Annotated[str, Field(max_length=100)]
-"""Of one among several processes; empty for the machine's name and the process's number."""
-
 
 class Section(BaseModel):
     """A frozen part of the settings; a key that it does not know is an error."""
@@ -85,3 +84,19 @@ class Section(BaseModel):
         """From here on nothing shows what was given for a secret, be it right or wrong."""
         remember_secrets(cls, values)
         return values
+
+
+class WorkerSection(Section):
+    """A section of a process that is one of several.
+
+    Attributes:
+        worker: names this one of them for as long as it lives, such as a pod's name; empty for the
+            machine's name and the process's number.
+    """
+
+    worker: str = Field(default="", max_length=100)
+
+    @property
+    def worker_name(self) -> str:
+        """Who we are among several."""
+        return self.worker or f"{gethostname()}-{os.getpid()}"

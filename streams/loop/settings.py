@@ -1,25 +1,22 @@
 """How the exactly-once loop joins its group and cuts its work."""
 
-import os
-from socket import gethostname
 from typing import Literal
 
 from pydantic import Field
 
-from streams.base.section import Duration, Name, Section, WorkerName
+from streams.base.section import Duration, Name, WorkerSection
 
 _MAX_HEARTBEAT_MS = 3_000
 _SPARE_MS = 10_000
 
 
-class LoopSettings(Section):
+class LoopSettings(WorkerSection):
     """The ``[loop]`` section.
 
     Attributes:
         topology: ``fused``, or ``staged``; see docs/topology.md.
         group: consumer group; also the base of the transactional id.
-        worker: names this one of several staged scorers for as long as it lives, such as a pod's
-            name; empty for the machine's name and the process's number.
+        worker: staged scorers may be several at a time.
         group_protocol: ``classic``, or ``consumer`` for the protocol of KIP-848, which brokers
             speak from Kafka 4.0; there the group's own settings on the broker take the place of
             `session_timeout`.
@@ -35,7 +32,6 @@ class LoopSettings(Section):
 
     topology: Literal["fused", "staged"] = "fused"
     group: Name = "weir-scorer"
-    worker: WorkerName = ""
     group_protocol: Literal["classic", "consumer"] = "classic"
     max_batch: int = Field(default=10_000, ge=1)
     max_wait: Duration = 0
@@ -68,8 +64,3 @@ class LoopSettings(Section):
         if self.topology == "fused":
             return f"{self.group}-fused"
         return f"{self.group}-staged-{self.worker_name}"
-
-    @property
-    def worker_name(self) -> str:
-        """Who we are among several."""
-        return self.worker or f"{gethostname()}-{os.getpid()}"

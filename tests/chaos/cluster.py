@@ -13,7 +13,7 @@ import psutil
 
 from tests.chaos.configuration import SESSION_S
 from tests.chaos.disk import Disk
-from tests.chaos.offsets_damage import cut_logs
+from tests.chaos.log_damage import cut_logs
 from tests.chaos.proxy import HOST
 from weir.broker import BrokerError, BrokerSettings, LocalBroker
 

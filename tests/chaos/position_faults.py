@@ -8,7 +8,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicP
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from tests.chaos.configuration import GROUP, MOST_PARTITIONS, SESSION_S, TOPICS
-from tests.chaos.offsets_damage import cut_logs
+from tests.chaos.log_damage import cut_logs
 from tests.chaos.stage import LIVELY_S, NotNowError, Stage
 
 _ENDED_S = 40.0

@@ -1,11 +1,16 @@
 """A small task for the loop of a staged worker: it says what it reads."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from confluent_kafka import Message
+from quiet_loop import staged_loop
 
 from streams.features.state import FeatureState
+from streams.kafka.client import KafkaSettings
+from streams.loop.settings import LoopSettings
 from streams.stages.common.step import StagePosition, Step
+from streams.stages.worker.loop import StagedLoop
 from streams.transactions.outcome import Outgoing
 
 
@@ -55,3 +60,10 @@ class Copy:
 
     def rollback(self) -> None:
         raise AssertionError("nothing was aborted")
+
+
+def copying(
+    kafka: KafkaSettings, loop: LoopSettings, source: str, target: str, **more: Any
+) -> StagedLoop:
+    """The loop of a staged worker that copies a topic to another one."""
+    return staged_loop(kafka, loop, [source], lambda _, partition: Copy(target, partition), **more)

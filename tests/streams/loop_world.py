@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, Protocol
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from running_sum import RunningSum, make_loop
@@ -83,10 +83,19 @@ class World:
             consumer.close()
 
 
+class Loop(Protocol):
+    """One of `FusedLoop`, `StatelessLoop` and `StagedLoop`."""
+
+    @property
+    def ready(self) -> bool: ...
+
+    def run(self, stop: threading.Event) -> None: ...
+
+
 class Running:
     """A loop in a thread."""
 
-    def __init__(self, loop: FusedLoop) -> None:
+    def __init__(self, loop: Loop) -> None:
         self.loop = loop
         self.error: Exception | None = None
         self._stop = threading.Event()
@@ -110,7 +119,7 @@ class Running:
 
 
 @contextmanager
-def running(loop: FusedLoop) -> Iterator[Running]:
+def running(loop: Loop) -> Iterator[Running]:
     """Run a loop for the length of the block; it must not fail."""
     runner = Running(loop)
     try:

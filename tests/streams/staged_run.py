@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from pydantic import TypeAdapter
+from quiet_loop import staged_loop
 
 from streams.events.contract import EventContract
 from streams.events.json_decoder import Decoder
@@ -92,15 +93,11 @@ class StagedRun:
             count=count,
             now_ms=lambda: round(time() * 1_000),
         )
-        return StagedLoop(
+        return staged_loop(
             self.settings,
             LoopSettings(group=self.group, topology="staged", session_timeout="6s"),
-            topics=network.topics,
-            new_task=network.new_task,
-            committed=lambda committed: None,
-            aborted=lambda reason: None,
-            observe=lambda states: None,
-            claim=lambda stop: None,
+            network.topics,
+            network.new_task,
             dead_letters=self.dead,
             rejected=count,
         )

@@ -1,16 +1,19 @@
 """A scorer as a process, for tests to watch and to end."""
 
+import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import tomli_w
 from front_door import environment
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -83,8 +86,27 @@ class Scorer:
         return code
 
 
-def replay(config: Path, events: Path, limit: int) -> None:
+def answered(scorer: Scorer) -> float:
+    """How many events a scorer has answered."""
+    return scorer.metrics().get("weir_events_total", 0.0)
+
+
+def replay(config: Path, events: Path, limit: int | None = None, **span: int | None) -> None:
+    """Send the file's events, or so many of them, labels included; `span` is of `Replayer`."""
     settings = load_settings(config)
     file = open_events(events, settings.event, settings.labels.field)
-    replayer = Replayer(file, settings.kafka, settings.topics, settings.labels, Pace(), limit=limit)
-    assert replayer.run(threading.Event()).events == limit
+    topics, labels = settings.topics, settings.labels
+    replayer = Replayer(file, settings.kafka, topics, labels, Pace(), limit=limit, **span)
+    sent = replayer.run(threading.Event()).events
+    assert sent == (limit or sent)
+
+
+def begun_anew(config: Path, name: str) -> Path:
+    """Settings for a fused scorer that answers the same events once more, to other topics."""
+    values = tomllib.loads(config.read_text(encoding="utf-8"))
+    for role in ("scores", "feature_log", "dead_letters", "snapshots"):
+        values["topics"][role] += f"-{name}"
+    values["loop"] |= {"topology": "fused", "group": f"{name}-{os.urandom(4).hex()}"}
+    path = config.with_name(f"{name}.toml")
+    path.write_text(tomli_w.dumps(values), encoding="utf-8")
+    return path

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, select
+from sqlalchemy import Connection, Select, select
 
 from explain.store.act_book import PATIENCE_S, ActBook
 from explain.store.acts import Act, check_name, parse_act
 from explain.store.database import Database
 from explain.store.errors import StoreError
-from explain.store.records import index_text
+from explain.store.people.matching import matching
 from explain.store.redactions import redacting_acts
 from explain.store.roles.functions import answer, ask, rights_of
 from explain.store.tables import acts, records
@@ -38,19 +38,6 @@ class Query:
     to_ms: int | None = None
     outcome: str | None = None
     package: str | None = None
-
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """The same for the database."""
-        found = []
-        for name in ("id", "event_id", "event_key", "outcome", "package"):
-            value = getattr(self, name)
-            if value is not None:
-                found.append(records.c[name] == index_text(value))
-        if self.from_ms is not None:
-            found.append(records.c.event_time >= self.from_ms)
-        if self.to_ms is not None:
-            found.append(records.c.event_time < self.to_ms)
-        return found
 
     def asked(self) -> dict[str, str | int]:
         """The conditions that are given, by name."""
@@ -127,7 +114,7 @@ class Reader:
         asked = {**query.asked(), "limit": limit}
         newest = (records.c.event_time.desc(), records.c.sequence.desc())
         columns = (records.c.sequence, records.c.id, records.c.body)
-        chosen = select(*columns).where(*query.conditions()).order_by(*newest).limit(limit)
+        chosen = select(*columns).where(matching(query.asked())).order_by(*newest).limit(limit)
         with self._database.reading() as connection:
             rights = rights_of(connection)
             by_functions = rights.functions and not (rights.reads and rights.acts)

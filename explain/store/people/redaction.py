@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, not_, or_, select, update
 
 from explain.store.act_book import PATIENCE_S, ActBook
 from explain.store.anchors import add_anchor
@@ -15,8 +15,9 @@ from explain.store.checking.verification import Step, silent, verify
 from explain.store.database import Database
 from explain.store.errors import StoreError, TamperedError
 from explain.store.keys import Trusted
+from explain.store.people.matching import count, matching
 from explain.store.people.retention import active_holds
-from explain.store.records import Keys, index_text, keys_of
+from explain.store.records import Keys, keys_of
 from explain.store.redactions import EMPTIED, Redaction, seal_of
 from explain.store.roles.functions import may_redact, rights_of
 from explain.store.tables import records
@@ -159,16 +160,11 @@ def _plan(connection: Connection, token: str) -> RedactionPlan:
     holding = {
         each.number: condition
         for each in active_holds(connection)
-        if _count(connection, condition := and_(_of(token), each.hold.condition()))
+        if count(connection, condition := and_(_of(token), each.hold.condition()))
     }
-    held = _count(connection, or_(False, *holding.values()))
-    return RedactionPlan(_count(connection, _of(token)) - held, held, tuple(holding))
+    held = count(connection, or_(False, *holding.values()))
+    return RedactionPlan(count(connection, _of(token)) - held, held, tuple(holding))
 
 
 def _of(token: str) -> ColumnElement[bool]:
-    return records.c.event_key == index_text(token)
-
-
-def _count(connection: Connection, condition: ColumnElement[bool]) -> int:
-    counted = select(func.count()).select_from(records).where(condition)
-    return connection.execute(counted).scalar_one()
+    return matching({"event_key": token})

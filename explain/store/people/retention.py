@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select
 
 from explain.store.act_book import PATIENCE_S, ActBook
 from explain.store.acts import parse_act
@@ -14,7 +14,7 @@ from explain.store.checking.verification import Step, silent, verify
 from explain.store.database import Database
 from explain.store.errors import TamperedError
 from explain.store.keys import Trusted
-from explain.store.records import index_text
+from explain.store.people.matching import count, matching
 from explain.store.tables import acts, anchors, records
 from streams.base.clock import now_ms
 from streams.base.signing import Signer
@@ -34,16 +34,7 @@ class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     def condition(self) -> ColumnElement[bool]:
         """The same for the database: all that is given has to be so."""
-        parts = []
-        if self.event_id is not None:
-            parts.append(records.c.event_id == index_text(self.event_id))
-        if self.event_key is not None:
-            parts.append(records.c.event_key == index_text(self.event_key))
-        if self.from_ms is not None:
-            parts.append(records.c.event_time >= self.from_ms)
-        if self.to_ms is not None:
-            parts.append(records.c.event_time < self.to_ms)
-        return and_(*parts)
+        return matching(msgspec.to_builtins(self))
 
 
 @dataclass(frozen=True)
@@ -120,11 +111,11 @@ class Retention:
         if None not in (hold.from_ms, hold.to_ms) and hold.from_ms >= hold.to_ms:  # type: ignore[operator]
             raise ValueError("the span is empty: it has to begin before it ends")
         with self._database.writing() as connection:
-            count = _count(connection, hold.condition())
+            held = count(connection, hold.condition())
             what = msgspec.to_builtins(hold)
-            number = self._book.write(connection, "hold", what, count, note)
+            number = self._book.write(connection, "hold", what, held, note)
         self._book.settle(number)
-        return number, count
+        return number, held
 
     def release(self, number: int, note: str) -> None:
         """End a hold.
@@ -221,11 +212,6 @@ def _plan(connection: Connection, before_ms: int) -> PurgePlan:
         under = under.where(anchors.c.sequence < first_kept)
     through = connection.execute(under).scalar() or 0
 
-    holding = tuple(each.number for each in holds if _count(connection, old, each.hold.condition()))
-    removed = _count(connection, records.c.sequence <= through)
-    return PurgePlan(through if removed else 0, removed, _count(connection, old), holding)
-
-
-def _count(connection: Connection, *conditions: ColumnElement[bool]) -> int:
-    counted = select(func.count()).select_from(records).where(*conditions)
-    return connection.execute(counted).scalar_one()
+    holding = tuple(each.number for each in holds if count(connection, old, each.hold.condition()))
+    removed = count(connection, records.c.sequence <= through)
+    return PurgePlan(through if removed else 0, removed, count(connection, old), holding)

@@ -1,11 +1,12 @@
 """Candidates in processes of their own: they answer as a champion would, and fail alone."""
 
+import errno
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
 
 import numpy as np
 import psutil
@@ -64,6 +65,9 @@ class Shadow:
 
     def reason(self, name: str) -> str:
         return self.candidates.states()[name][2]
+
+    def close(self) -> None:
+        self.candidates.close()
 
 
 @pytest.fixture
@@ -132,20 +136,70 @@ def test_one_that_hangs_or_dies_fails_alone_and_is_started_again(
     assert not isinstance(shadow.candidates.infer(ROWS)["bad"].outputs, str)
 
 
-@pytest.mark.parametrize("graph", [endless_graph, hungry_graph])
-def test_a_package_that_hangs_or_eats_memory_never_answers(
-    model: ModelPackage, tmp_path: Path, graph: Callable[[ModelPackage], Any]
+def test_a_package_that_eats_memory_never_answers(
+    shadow: Shadow, model: ModelPackage, tmp_path: Path
 ) -> None:
-    bad = forged(model, tmp_path, graph(model))
-    shadow = Shadow(SETTINGS.model_copy(update={"start_timeout": 8_000}))
-    try:
-        shadow.follow(bad=bad, good=model)
-        shadow.wait(lambda states: states["bad"] is State.PAUSED)
-        shadow.wait(lambda states: states["good"] is State.ANSWERING)
-        assert "its process can't start" in shadow.reason("bad")
-        assert shadow.candidates.infer(ROWS).keys() == {"good"}
-    finally:
-        shadow.candidates.close()
+    bad = forged(model, tmp_path, hungry_graph(model))
+    shadow.follow(bad=bad, good=model)
+    shadow.wait(lambda states: states["bad"] is State.PAUSED)
+    shadow.wait(lambda states: states["good"] is State.ANSWERING)
+    assert "its process can't start" in shadow.reason("bad")
+    assert shadow.candidates.infer(ROWS).keys() == {"good"}
+
+
+def test_one_that_hangs_at_its_start_is_given_up_at_its_deadline(
+    model: ModelPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = [0.0]
+    monkeypatch.setattr(candidate_module, "monotonic", lambda: monotonic() + late[0])
+    hangs = forged(model, tmp_path, endless_graph(model))
+    with closing(Shadow(SETTINGS.model_copy(update={"start_timeout": 3_600_000}))) as shadow:
+        shadow.follow(good=model)
+        shadow.wait(all_answer)
+        shadow.follow(good=model, hangs=hangs)
+        shadow.wait(lambda _: len(children_apart()) == 2)
+        for late[0] in (0.0, 3_000.0):
+            shadow.candidates.follow(shadow.wanted)
+            assert shadow.states() == {"good": State.ANSWERING, "hangs": State.STARTING}
+            assert shadow.candidates.infer(ROWS).keys() == {"good"}
+        late[0] = 3_601.0
+        shadow.candidates.follow(shadow.wanted)
+        assert shadow.states() == {"good": State.ANSWERING, "hangs": State.PAUSED}
+        assert "shadow.start_timeout" in shadow.reason("hangs")
+        assert len(children_apart()) == 1
+        assert not isinstance(shadow.candidates.infer(ROWS)["good"].outputs, str)
+
+
+def test_a_pipe_that_breaks_is_the_failure_of_one_alone(
+    shadow: Shadow, model: ModelPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(file: int, size: int) -> bytes:
+        if file == pipe:
+            raise OSError(errno.EIO, "the pipe is broken")
+        return read(file, size)
+
+    shadow.follow(bad=model, good=model)
+    shadow.wait(all_answer)
+    read, pipe = os.read, shadow.candidates._all["bad"][1]._resident._from.fileno()
+    monkeypatch.setattr(os, "read", broken)
+    said = shadow.candidates.infer(ROWS)
+    monkeypatch.undo()
+    assert "the pipe is broken" in said["bad"].outputs
+    assert not isinstance(said["good"].outputs, str)
+    assert shadow.states() == {"bad": State.PAUSED, "good": State.ANSWERING}
+    shadow.wait(all_answer)
+
+
+def test_a_machine_that_starts_no_process_is_asked_again(
+    shadow: Shadow, model: ModelPackage
+) -> None:
+    """A package that is refused is tried no more: none is to blame for a full disk."""
+    full = OSError(errno.ENOSPC, "the disk is full")
+    shadow.follow(good=model, other=full)
+    shadow.wait(lambda states: states == {"good": State.ANSWERING, "other": State.PAUSED})
+    assert "the disk is full" in shadow.reason("other")
+    shadow.packages[shadow.packages.index(full)] = model
+    shadow.wait(all_answer)
 
 
 def test_a_registry_that_is_away_is_asked_again_and_a_bad_package_is_not(

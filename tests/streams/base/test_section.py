@@ -1,8 +1,12 @@
-"""Durations are written as they are read."""
+"""Durations are written as they are read; a worker has a name."""
+
+import os
+from socket import gethostname
 
 import pytest
+from pydantic import ValidationError
 
-from streams.base.section import format_duration, parse_duration
+from streams.base.section import WorkerSection, format_duration, parse_duration
 
 
 @pytest.mark.parametrize("text", ["0d", "14d", "36h", "90m", "61s", "1500ms"])
@@ -20,3 +24,10 @@ def test_what_no_clock_could_count_is_no_duration(text: str) -> None:
     assert parse_duration("36500d") == 36_500 * 86_400_000
     with pytest.raises(ValueError, match="longer than a hundred years"):
         parse_duration(text)
+
+
+def test_a_worker_is_named_by_the_settings_or_else_by_where_it_runs() -> None:
+    assert WorkerSection(worker=" pod-7 ").worker_name == "pod-7"
+    assert WorkerSection().worker_name == f"{gethostname()}-{os.getpid()}"
+    with pytest.raises(ValidationError, match="100 characters"):
+        WorkerSection(worker="x" * 101)

@@ -87,13 +87,13 @@ def test_staged_workers_pass_it_in_all_their_topics(kafka: str, make_topics: Mak
     run = StagedRun(kafka, make_topics)
     topics = [run.events, run.labels, *run.between]
     run.send(0)
-    with running(run.loop()):  # type: ignore[arg-type]
+    with running(run.loop()):
         wait(lambda: len(run.answered()) == 10 and run.at_rest())
         for topic in topics:
             produce_unreadable(kafka, topic, 1)
         run.send(10)
         wait(lambda: len(run.answered()) == 20 and run.at_rest())
-    with running(run.loop()):  # type: ignore[arg-type]
+    with running(run.loop()):
         run.send(20)
         wait(lambda: run.answered() == list(range(30)) and run.at_rest())
     letters = places(letters_in(kafka, run.dead))

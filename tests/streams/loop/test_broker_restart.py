@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
-from copy_task import Copy
+from copy_task import copying
 from loop_world import PARTITIONS, World, running, wait
 
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import read_to_end
 from streams.loop.settings import LoopSettings
-from streams.stages.worker.loop import StagedLoop
 from tests.restarts.group_lag import lag_of_group
 from weir.broker import BrokerSettings, LocalBroker
 
@@ -29,16 +28,11 @@ def test_loops_live_through_a_restart_of_the_broker(tmp_path: Path) -> None:
 
         world = World(servers, make_topics)
         make_topics("copies", partitions=PARTITIONS)
-        copying = StagedLoop(
+        staged = copying(
             settings,
             LoopSettings(group="copying", topology="staged", session_timeout="6s"),
-            topics=[world.events],
-            new_task=lambda _, partition: Copy("copies", partition),  # type: ignore[arg-type, return-value]
-            committed=lambda committed: None,
-            aborted=lambda reason: None,
-            observe=lambda states: None,
-            claim=lambda stop: None,
-            dead_letters="",
+            world.events,
+            "copies",
         )
 
         def done() -> bool:
@@ -46,16 +40,16 @@ def test_loops_live_through_a_restart_of_the_broker(tmp_path: Path) -> None:
             return copies >= world.sent and world.answered() >= world.sent
 
         loop = world.loop()
-        with running(loop), running(copying):  # type: ignore[arg-type]
+        with running(loop), running(staged):
             world.send(20)
             wait(done)
-            wait(lambda: loop.ready and copying.ready)
+            wait(lambda: loop.ready and staged.ready)
             broker.stop()
-            wait(lambda: not (loop.ready or copying.ready))
+            wait(lambda: not (loop.ready or staged.ready))
             broker.start(die_with_parent=True)
             world.send(20)
             wait(done)
-            wait(lambda: loop.ready and copying.ready)
+            wait(lambda: loop.ready and staged.ready)
             for group in (world.group, "copying"):
                 wait(lambda group=group: set(lag_of_group(admin, group).values()) == {0})
         world.check()

@@ -80,7 +80,7 @@ def test_all_stages_come_to_rest(kafka: str, make_topics: MakeTopics, commits: l
     run = StagedRun(kafka, make_topics)
     run.send(0)
     for sent in (20, 30):  # the second goes on where the first was at rest
-        with running(run.loop()):  # type: ignore[arg-type]
+        with running(run.loop()):
             wait(lambda: len(run.answered()) >= 10)
             run.send(sent - 10)
             wait(lambda sent=sent: run.answered() == list(range(sent)))

@@ -1,12 +1,11 @@
 """The same of workers that share partitions: staged ones, and those of the stateless loop."""
 
-import threading
 from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
-from copy_task import Copy
+from copy_task import copying
 from counting import PARTITIONS, CountingWorld, MakeTopics
 from loop_world import Running, running, wait
 
@@ -16,7 +15,6 @@ from streams.kafka.topics.topic_partitions import widen_topics
 from streams.kafka.topics.topic_watch import PositionLostError
 from streams.loop.settings import LoopSettings
 from streams.loop.stateless.loop import StatelessLoop
-from streams.stages.worker.loop import StagedLoop
 
 
 @pytest.fixture
@@ -91,33 +89,21 @@ def test_a_staged_worker_begins_its_tasks_anew_for_partitions_that_are_added(
         return sum(len(batch) for batch in read_to_end(settings, target))
 
     send_to(kafka, source, 0)
-    loop = StagedLoop(
+    loop = copying(
         settings,
         LoopSettings(group=source, topology="staged"),
-        topics=[source],
-        new_task=lambda _, partition: Copy(target, partition),  # type: ignore[arg-type, return-value]
-        committed=lambda committed: None,
-        aborted=lambda reason: None,
-        observe=lambda states: None,
-        claim=lambda stop: None,
-        dead_letters="",
+        source,
+        target,
         position_log=positions,
         widen=lambda: widen_topics(admin, [target], 2, "the source has them"),
     )
-    stop = threading.Event()
-    thread = threading.Thread(target=loop.run, args=[stop])
-    thread.start()
-    try:
+    with running(loop):
         wait(lambda: copied() == 1)
         add_partition(admin, source, 2)
         wait(lambda: not loop.ready)
         send_to(kafka, source, 1)
         wait(lambda: copied() == 2)
         wait(lambda: loop.ready)
-    finally:
-        stop.set()
-        thread.join(60)
-    assert not thread.is_alive()
 
 
 def add_partition(admin: AdminClient, topic: str, count: int) -> None:

@@ -11,7 +11,7 @@ from contextlib import closing
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
-from copy_task import Copy
+from copy_task import copying
 from counting import PARTITIONS, CountingWorld, MakeTopics
 from loop_world import World, running, wait
 from test_lost_positions_shared import send_to
@@ -21,7 +21,6 @@ from streams.kafka.cluster_watch import passes
 from streams.kafka.records.consuming import read_to_end
 from streams.loop.position_check import PositionCheck
 from streams.loop.settings import LoopSettings
-from streams.stages.worker.loop import StagedLoop
 
 AfterCheck = Callable[[Callable[[], None]], None]
 
@@ -155,30 +154,11 @@ def test_a_staged_worker_answers_nothing_twice(
     def copied() -> int:
         return sum(len(batch) for batch in read_to_end(settings, target))
 
-    def loop() -> StagedLoop:
-        return StagedLoop(
-            settings,
-            LoopSettings(group=source, topology="staged"),
-            topics=[source],
-            new_task=lambda _, partition: Copy(target, partition),  # type: ignore[arg-type, return-value]
-            committed=lambda committed: None,
-            aborted=lambda reason: None,
-            observe=lambda states: None,
-            claim=lambda stop: None,
-            dead_letters="",
-            position_log=positions,
-        )
-
     def run_until(count: int) -> None:
-        stop, worker = threading.Event(), loop()
-        thread = threading.Thread(target=worker.run, args=[stop])
-        thread.start()
-        try:
+        loop = LoopSettings(group=source, topology="staged")
+        worker = copying(settings, loop, source, target, position_log=positions)
+        with running(worker):
             wait(lambda: worker.ready and copied() >= count)
-        finally:
-            stop.set()
-            thread.join(60)
-        assert not thread.is_alive()
 
     for _ in range(5):
         send_to(kafka, source, 0)

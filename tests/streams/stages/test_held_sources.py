@@ -1,12 +1,12 @@
 """A staged worker reads its sources no further than it may while their records have to wait."""
 
-import threading
 import uuid
 from collections.abc import Callable
-from time import monotonic, sleep
 
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+from loop_world import running, wait
+from quiet_loop import staged_loop
 from staged_world import DEAD
 from test_route_task import CONTRACT, START, Registry, plan_of, record
 
@@ -20,7 +20,6 @@ from streams.stages.common.split import split_plan
 from streams.stages.common.step import Step
 from streams.stages.route.route_task import RouteTask
 from streams.stages.route.router import EventRouter
-from streams.stages.worker.loop import StagedLoop
 
 EVENTS, BATCH, QUEUED = 2_000, 50, 200
 PLAN = split_plan(plan_of([{"name": "amount", "kind": "field", "field": "amount"}]), "customer")
@@ -34,13 +33,6 @@ class Asked(RouteTask):
     def take(self, limit: int) -> Step | None:
         self.asked += 1
         return super().take(limit)
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = monotonic() + 60
-    while not what():
-        assert monotonic() < deadline
-        sleep(0.05)
 
 
 def test_a_source_is_held_back_while_a_schema_is_missing(
@@ -61,20 +53,13 @@ def test_a_source_is_held_back_while_a_schema_is_missing(
     registry = Registry(CONTRACT)
     registry.missing = record(70).value()
     task = Asked(EventRouter(PLAN, names, 0, {}, DEAD, lambda: START, decoder=registry))
-    stop = threading.Event()
-    loop = StagedLoop(
+    loop = staged_loop(
         settings,
         LoopSettings(group=names.prefix, topology="staged", max_batch=BATCH, max_queued=QUEUED),
-        topics=[source],
-        new_task=lambda topic, partition: task,
-        committed=lambda committed: None,
-        aborted=lambda reason: None,
-        observe=lambda states: None,
-        claim=lambda stop: None,
+        [source],
+        lambda topic, partition: task,
         dead_letters=DEAD,
     )
-    thread = threading.Thread(target=loop.run, args=[stop])
-    thread.start()
 
     def routed() -> list[int]:
         codec = RowCodec(CONTRACT, PLAN.fields, PLAN.digest)
@@ -82,16 +67,12 @@ def test_a_source_is_held_back_while_a_schema_is_missing(
         values = [each.value() for batch in batches for each in batch]
         return [row.offset for value in values for row in codec.decode(open_message(value)[1])[1]]
 
-    try:
-        wait_for(lambda: len(routed()) == 70 and task.waiting > QUEUED // 2)
+    with running(loop):
+        wait(lambda: len(routed()) == 70 and task.waiting > QUEUED // 2)
         rounds = task.asked
-        wait_for(lambda: task.asked >= rounds + EVENTS // BATCH)
+        wait(lambda: task.asked >= rounds + EVENTS // BATCH)
         assert QUEUED // 2 < task.waiting < QUEUED + BATCH
         assert routed() == list(range(70))
         registry.missing = None
-        wait_for(lambda: len(routed()) >= EVENTS)
+        wait(lambda: len(routed()) >= EVENTS)
         assert routed() == list(range(EVENTS))
-    finally:
-        stop.set()
-        thread.join(60)
-    assert not thread.is_alive()

@@ -1,17 +1,15 @@
 """The loop of a staged worker: partitions begin one by one."""
 
-import threading
 import uuid
 from collections.abc import Callable
-from time import monotonic, sleep
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from copy_task import Copy
+from copy_task import copying
+from loop_world import running, wait
 
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import read_to_end
 from streams.loop.settings import LoopSettings
-from streams.stages.worker.loop import StagedLoop
 
 MakeTopics = Callable[..., list[str]]
 
@@ -37,40 +35,22 @@ def test_a_dead_workers_open_transaction_keeps_its_own_partitions_only(
     dead.send_offsets_to_transaction([offset], member.consumer_group_metadata(), 30)
     member.close()
 
-    stop = threading.Event()
     told: set[str] = set()
-    loop = StagedLoop(
+    loop = copying(
         settings,
         LoopSettings(group=group, topology="staged"),
-        topics=[source],
-        new_task=lambda _, partition: Copy(target, partition),  # type: ignore[arg-type, return-value]
-        committed=lambda committed: None,
-        aborted=lambda reason: None,
-        observe=lambda states: None,
-        claim=lambda stop: None,
+        source,
+        target,
         observe_stage=lambda stage, seconds: told.add(stage),
-        dead_letters="",
     )
-    thread = threading.Thread(target=loop.run, args=[stop])
-    thread.start()
 
     def copied() -> set[bytes | None]:
         return {each.value() for batch in read_to_end(settings, target) for each in batch}
 
-    def wait_for(expected: set[bytes | None]) -> None:
-        deadline = monotonic() + 50
-        while copied() != expected and monotonic() < deadline:
-            sleep(0.1)
-        assert copied() == expected
-
-    try:
-        wait_for({b"1"})
+    with running(loop):
+        wait(lambda: copied() == {b"1"})
         assert not loop.ready
         dead.abort_transaction(30)
-        wait_for({b"0", b"1"})
+        wait(lambda: copied() == {b"0", b"1"})
         assert loop.ready
-    finally:
-        stop.set()
-        thread.join(60)
-    assert not thread.is_alive()
     assert told == {"wait", "consume", "copy", "commit_wait", "upkeep"}

@@ -2,40 +2,23 @@
 
 import json
 import os
-import tomllib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
-import tomli_w
 from front_door import Trained, weir
-from running_scorer import Scorer
+from running_scorer import Scorer, answered, begun_anew, replay
 
 from streams.feature_log import read_feature_log
 from streams.files.event_file import open_events
 from streams.kafka.records.consuming import read_to_end
-from streams.replay.pace import Pace
-from streams.replay.replay import Replayer
 from weir.config.settings import Settings, load_settings
 
 COUNT = 1_200
 HALF = COUNT // 2
-
-
-def send(settings: Settings, events: Path, start: int, stop: int) -> None:
-    file = open_events(events, settings.event, settings.labels.field)
-    first, end = int(file.times[start]), int(file.times[stop])
-    Replayer(
-        file, settings.kafka, settings.topics, settings.labels, Pace(), start_ms=first, stop_ms=end
-    ).run(Event())
-
-
-def answered(scorer: Scorer) -> float:
-    return scorer.metrics().get("weir_events_total", 0.0)
 
 
 def rows_of(settings: Settings) -> dict[int, dict[str, Any]]:
@@ -46,17 +29,6 @@ def rows_of(settings: Settings) -> dict[int, dict[str, Any]]:
         for message in batch
         for row in read_feature_log(message.value() or b"").to_pylist()
     }
-
-
-def begun_anew(config: Path) -> Path:
-    """Settings for a scorer that answers the same events once more, to other topics."""
-    values = tomllib.loads(config.read_text(encoding="utf-8"))
-    for role in ("scores", "feature_log", "dead_letters", "snapshots"):
-        values["topics"][role] += "-again"
-    values["loop"] |= {"topology": "fused", "group": f"again-{os.urandom(4).hex()}"}
-    path = config.with_name("again.toml")
-    path.write_text(tomli_w.dumps(values), encoding="utf-8")
-    return path
 
 
 @pytest.mark.parametrize(
@@ -73,7 +45,9 @@ def test_windows_are_forgotten_and_a_state_that_is_rebuilt_forgets_the_same(
     )
     settings = load_settings(path)
     assert weir("topics", "-c", path).returncode == 0
-    send(settings, trained.events, 0, HALF)
+    times = open_events(trained.events, settings.event, settings.labels.field).times
+    first, half, end = (int(times[at]) for at in (0, HALF, COUNT))
+    replay(path, trained.events, start_ms=first, stop_ms=half)
     scorer = start(path)
     scorer.wait_for(lambda: answered(scorer) > 0.9 * HALF, 120)
     keys = Counter(row["key"] for row in rows_of(settings).values())
@@ -89,7 +63,7 @@ def test_windows_are_forgotten_and_a_state_that_is_rebuilt_forgets_the_same(
     assert somebody not in [word for line in scorer.lines for word in line.split()]
 
     before = set(rows_of(settings))
-    send(settings, trained.events, HALF, COUNT)
+    replay(path, trained.events, start_ms=half, stop_ms=end)
     scorer.wait_for(lambda: answered(scorer) > 0.95 * COUNT, 120)
     assert scorer.end() == 0, scorer.log
     after = {id_: row for id_, row in rows_of(settings).items() if id_ not in before}
@@ -104,7 +78,7 @@ def test_windows_are_forgotten_and_a_state_that_is_rebuilt_forgets_the_same(
     assert ours
     assert not np.array(ours)[:, windows].any(), "events of before count as those of nobody"
 
-    scorer = start(again := begun_anew(path))
+    scorer = start(again := begun_anew(path, "again"))
     scorer.wait_for(lambda: answered(scorer) > 0.95 * COUNT, 120)
     assert scorer.end() == 0, scorer.log
     anew = rows_of(load_settings(again))

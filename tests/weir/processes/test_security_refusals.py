@@ -6,6 +6,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import psutil
 import pytest
 from authority import Authority, Certificate
 from secured import Secured
@@ -176,3 +177,17 @@ def test_a_user_who_is_added_later_is_let_in(secured: Secured) -> None:
     newcomer = admin | {"sasl.username": "newcomer", "sasl.password": "second"}
     with pytest.raises(BrokerError, match=r"let broker\.client log in as one of super\.users"):
         set_passwords(newcomer, {"admin": "mine"})
+
+
+def test_the_broker_shows_no_password(secured: Secured) -> None:
+    folder = secured.settings.data_dir
+    for password in secured.passwords.values():
+        for file in folder.rglob("*"):
+            assert not (file.is_file() and password.encode() in file.read_bytes()), file
+    pid = int((folder / "broker.pid").read_text().split()[0])
+    assert not any(
+        password in part
+        for part in psutil.Process(pid).cmdline()
+        for password in secured.passwords.values()
+    )
+    assert (folder / "server.properties").stat().st_mode & 0o077 == 0

@@ -1,30 +1,19 @@
 """A producer that sends its events twice: with event.deduplicate each has one answer."""
 
 import os
-import threading
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from front_door import Trained, weir
-from running_scorer import Scorer
+from running_scorer import Scorer, replay
 
 from inference.evaluation.topic_reading import read_scores
-from streams.files.event_file import EventFile, open_events
 from streams.kafka.records.consuming import read_to_end
-from streams.replay.pace import Pace
-from streams.replay.replay import Replayer
 from weir.config.settings import EXAMPLE_FILE, Settings, load_settings
 
 COUNT = 600
-
-
-def send(settings: Settings, file: EventFile, count: int) -> None:
-    """Send the first events of the file, perhaps again."""
-    Replayer(file, settings.kafka, settings.topics, settings.labels, Pace(), limit=count).run(
-        threading.Event()
-    )
 
 
 @pytest.mark.parametrize(
@@ -42,22 +31,21 @@ def test_each_id_has_one_answer_whenever_it_comes_again(
     )
     settings = load_settings(path)
     assert weir("topics", "-c", path).returncode == 0
-    file = open_events(trained.events, settings.event, settings.labels.field)
 
     def wait_for(scorer: Scorer, answered: int, left_out: int) -> None:
         wanted = {"weir_events_total": answered, "weir_duplicate_events_total": left_out}
         scorer.wait_for(lambda: scorer.metrics().items() >= wanted.items(), 120)
 
-    send(settings, file, COUNT)
+    replay(path, trained.events, COUNT)
     scorer = start(path)
     wait_for(scorer, COUNT, 0)
-    send(settings, file, COUNT)
+    replay(path, trained.events, COUNT)
     wait_for(scorer, COUNT, COUNT)
     scorer.wait_for(lambda: scorer.metrics()["weir_lag_records"] == 0)
     scorer.wait_for(lambda: len(manifests(settings)) >= (4 if topology == "staged" else 1))
     assert scorer.end() == 0, scorer.log
 
-    send(settings, file, COUNT + 100)
+    replay(path, trained.events, COUNT + 100)
     scorer = start(path)
     wait_for(scorer, 100, COUNT)
     assert scorer.end() == 0, scorer.log

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from front_door import Trained, weir
-from running_scorer import Scorer
+from running_scorer import Scorer, replay
 
-from streams.files.event_file import open_events
 from streams.kafka.records.consuming import read_to_end
-from streams.replay.pace import Pace
-from streams.replay.replay import Replayer
 from weir.config.settings import Settings, load_settings
 
 COUNT = 2_000
-
-
-def send(settings: Settings, events: Path, count: int) -> None:
-    file = open_events(events, settings.event, settings.labels.field)
-    Replayer(file, settings.kafka, settings.topics, settings.labels, Pace(), limit=count).run(
-        threading.Event()
-    )
 
 
 def shadow_scores(settings: Settings) -> list[dict[str, Any]]:
@@ -62,7 +51,7 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
 
     scorer, shadow = start(path), start(path, command="shadow")
     shadow.wait_for(lambda: answering(shadow, "same"), 120)
-    send(settings, trained.events, COUNT)
+    replay(path, trained.events, COUNT)
     shadow.wait_for(lambda: len(shadow_scores(settings)) > COUNT // 4, 120)
     shadow.process.send_signal(how)
     shadow.process.wait()

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import threading
-import tomllib
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -13,20 +11,17 @@ from time import sleep
 from typing import Any
 
 import numpy as np
-import tomli_w
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from front_door import Trained, weir
-from running_scorer import Scorer
+from running_scorer import Scorer, answered, begun_anew, replay
 
 from inference.evaluation.topic_reading import read_scores
 from streams.dead_letters.letter import read_dead_letter
 from streams.feature_log import read_feature_log
-from streams.files.event_file import EventFile, open_events
+from streams.files.event_file import open_events
 from streams.kafka.partition import PartitionId
 from streams.kafka.records.consuming import read_to_end
-from streams.replay.pace import Pace
-from streams.replay.replay import Replayer
 from streams.snapshots import Pointer, read_snapshot
 from streams.stages.common.step import position_of
 from streams.stages.worker.snapshot_keeper import owner_of
@@ -73,8 +68,8 @@ def test_three_workers_one_of_them_killed_answer_as_one_scorer_does(
         producer.produce(settings.topics.events, b"noise", b"k", partition, headers={"a": "b"})
     assert producer.flush(30) == 0
     file = open_events(trained.events, settings.event, settings.labels.field)
-    spans = [None, *(int(file.times[at]) for at in (COUNT // 2, COUNT * 3 // 4)), None]
-    send(settings, file, None, spans[1], None)
+    half, later = (int(file.times[at]) for at in (COUNT // 2, COUNT * 3 // 4))
+    replay(staged, trained.events, stop_ms=half)
 
     workers = [start(staged) for _ in range(3)]
     workers[0].wait_for(lambda: sum(answered(each) for each in workers) > 0.4 * COUNT, 120)
@@ -84,17 +79,17 @@ def test_three_workers_one_of_them_killed_answer_as_one_scorer_does(
     kept = [(topic, p) for topic in settings.stage_topics() for p in range(4)]
     workers[0].wait_for(lambda: {each[:-1] for each in manifests(settings)} >= owners(group, kept))
     # The group learns of a snapshot with the next answers: so some come after the last one.
-    for start_ms, stop_ms in pairwise(np.linspace(spans[1], spans[2], 5, dtype=np.int64).tolist()):
+    for start_ms, stop_ms in pairwise(np.linspace(half, later, 5, dtype=np.int64).tolist()):
         more = sum(answered(each) for each in workers) + 1
-        send(settings, file, start_ms, stop_ms, None)
+        replay(staged, trained.events, start_ms=start_ms, stop_ms=stop_ms)
         workers[0].wait_for(partial(have_answered, workers, more), 120)
         sleep(1.1)
     workers[0].wait_for(lambda: len(pointers(settings, kept)) == len(kept), 120)
     forget_what_snapshots_hold(settings, pointers(settings, kept))
     workers[1].process.send_signal(signal.SIGKILL)
     workers[1].process.wait()
-    rest = COUNT - int(np.searchsorted(file.times, spans[2]))
-    send(settings, file, spans[2], None, rest)
+    rest = COUNT - int(np.searchsorted(file.times, later))
+    replay(staged, trained.events, rest, start_ms=later)
     workers[0].wait_for(
         lambda: len(read_scores(settings.kafka, settings.topics.scores).ids) > 0.9 * COUNT, 180
     )
@@ -120,7 +115,7 @@ def test_three_workers_one_of_them_killed_answer_as_one_scorer_does(
     refused = weir("score", "-c", staged, "--topology", "fused")
     assert refused.returncode == 2
     assert "not that of a fused scorer: give this scorer another loop.group" in refused.stderr
-    fused = as_fused(staged)
+    fused = begun_anew(staged, "fused")
     scorer = start(fused)
     scorer.wait_for(lambda: scorer.metrics()["weir_events_total"] == COUNT, 120)
     assert scorer.end() == 0
@@ -139,22 +134,6 @@ def test_three_workers_one_of_them_killed_answer_as_one_scorer_does(
 
 def have_answered(workers: list[Scorer], count: int) -> bool:
     return sum(answered(each) for each in workers) >= count
-
-
-def send(
-    settings: Settings, file: EventFile, start: int | None, stop: int | None, limit: int | None
-) -> None:
-    """Send a span of the file, labels included."""
-    Replayer(
-        file,
-        settings.kafka,
-        settings.topics,
-        settings.labels,
-        Pace(),
-        start_ms=start,
-        stop_ms=stop,
-        limit=limit,
-    ).run(threading.Event())
 
 
 def owners(group: str, places: list[PartitionId]) -> set[tuple[str, ...]]:
@@ -227,19 +206,3 @@ def all_is_shared(said: dict[str, Any], workers: int) -> bool:
     }
     everything = sorted((t, p) for t, count in read.items() for p in range(count))
     return len(said["workers"]) == workers and sorted(owned) == everything
-
-
-def answered(worker: Scorer) -> float:
-    """How many events a worker has answered."""
-    return worker.metrics().get("weir_events_total", 0.0)
-
-
-def as_fused(staged: Path) -> Path:
-    """Settings for a fused scorer of the same events, with answers in other topics."""
-    values = tomllib.loads(staged.read_text(encoding="utf-8"))
-    for role in ("scores", "feature_log", "dead_letters", "snapshots"):
-        values["topics"][role] += "-fused"
-    values["loop"] |= {"topology": "fused", "group": f"fused-{os.urandom(4).hex()}"}
-    path = staged.with_name("fused.toml")
-    path.write_text(tomli_w.dumps(values), encoding="utf-8")
-    return path

@@ -49,3 +49,32 @@ def test_nobody_closes_what_is_being_read(hangs: bool, monkeypatch: pytest.Monke
     else:
         hot_swap.close.assert_called_once()
     assert reader.closed == [("hot-swap", False)]
+
+
+def test_it_ends_with_the_loop_whatever_ends_that() -> None:
+    """Else a scorer that failed would stay, and answer nothing."""
+    told: list[bool] = []
+    hot_swap, arms, loop = Mock(), Mock(), Mock()
+    hot_swap.follow = lambda commands, answering, stop: told.append(stop.wait(60))
+    arms.run = lambda answering, stop: told.append(stop.wait(60))
+    loop.run.side_effect = OSError("the loop failed")
+    process = ScorerProcess(loop, Mock(), Mock(), Mock(), hot_swap, Mock(), Mock(), arms)
+    with pytest.raises(OSError, match="the loop failed"):
+        process.run(threading.Event())
+    assert told == [True, True]
+    assert not {"hot-swap", "arm-swap"} & {each.name for each in threading.enumerate()}
+
+
+@pytest.mark.parametrize("who", ["hot swap", "arms"])
+def test_the_loop_ends_with_it(who: str) -> None:
+    """Else a scorer would go on that no command reaches any more."""
+    told: list[bool] = []
+    hot_swap, arms, loop, report = Mock(), Mock(), Mock(), Mock()
+    fails = hot_swap.follow if who == "hot swap" else arms.run
+    fails.side_effect = ValueError("the control topic is gone")
+    loop.run = lambda stop: told.append(stop.wait(60))
+    process = ScorerProcess(loop, Mock(), Mock(), Mock(), hot_swap, Mock(), report, arms)
+    with pytest.raises(ValueError, match="the control topic is gone"):
+        process.run(threading.Event())
+    assert told == [True]
+    report.assert_not_called()
