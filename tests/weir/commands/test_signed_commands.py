@@ -130,7 +130,7 @@ def test_keys_are_made_once_and_listed(tmp_path: Path, config: Path, run: Run) -
     assert (listed["own"], ada["name"], ada["may"]) == (
         None,
         "ada",
-        ["champion", "erase", "package", "policy", "shadow"],
+        ["canary", "champion", "erase", "package", "policy", "shadow", "waiver"],
     )
     (tmp_path / "ada.pem.pub").write_text("garbage")
     code, _, err = run("keys", "list", "-c", config)
