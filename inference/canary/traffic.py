@@ -22,7 +22,7 @@ class Traffic:
     first event of the step tells of alerts: events of a key go together.
 
     Args:
-        said: the experiment, and its shares now. Events of other shares are of other steps.
+        said: the experiment, and its shares now. Events of other ones are of other steps.
 
     Attributes:
         events: of each arm, the champion first, (arms,).
@@ -69,6 +69,9 @@ class Traffic:
 
     def take(self, partition: int, table: pa.Table) -> None:
         """Take in a record of the feature log, of one partition."""
+        experiment = (table.schema.metadata or {}).get(b"weir.experiment", b"")
+        if experiment != self.said.experiment.encode():
+            return
         arms = _codes(table["arm"].to_pylist(), self.names)
         share = table["share"].to_numpy()
         known = arms >= 0

@@ -34,6 +34,7 @@ class Router:
     def __init__(self, champion: ServedModel, deadlines: Deadlines) -> None:
         self.champion = champion
         self._deadlines = deadlines
+        self._experiment = ""
         self._arms: Sequence[tuple[str, Arm | None]] = ()
         self._span = LatencySpan()
         self._set([], Assignment("", []))
@@ -51,6 +52,7 @@ class Router:
         Args:
             arms: by name; None for one that is not ready, for which the champion stands in.
         """
+        self._experiment = experiment
         self._arms = tuple(arms)
         self._span = LatencySpan()
         self._set(shares, Assignment(experiment, shares))
@@ -156,6 +158,7 @@ class Router:
         self._shares, self._assignment = shares, assignment
         champion = self.champion
         self.routes = Routes(
+            self._experiment,
             (CHAMPION_ARM, *(name for name, _ in self._arms)),
             np.array([max(0.0, 1.0 - sum(shares)), *shares], np.float32),
             (champion, *(champion if arm is None else arm.serving for _, arm in self._arms)),

@@ -15,11 +15,13 @@ class Routes:
     """The arms of a moment, the champion first; other arrays hold places in these.
 
     Attributes:
+        experiment: its name; empty where there is none.
         names: of the arms.
         shares: of the keys, that each has, float32.
         served: what answers for each; the champion where an arm is not ready.
     """
 
+    experiment: str
     names: tuple[str, ...]
     shares: NDArray[np.float32]
     served: tuple[ServedModel, ...]

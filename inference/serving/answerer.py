@@ -14,7 +14,7 @@ from inference.routing.arm import Arm
 from inference.routing.deadline import Deadlines
 from inference.routing.router import Router
 from inference.routing.served_model import ServedModel
-from inference.routing.verdicts import Verdicts
+from inference.routing.verdicts import Routes, Verdicts
 from inference.serving.explanation_seam import InlineExplainer, ScoredBatch, ScoreExplanation
 from inference.serving.feature_log_records import feature_log_records
 from inference.serving.metrics import ScorerMetrics
@@ -166,12 +166,12 @@ class Answerer:
 
     def _take_up(self) -> None:
         champion, routes = self._router.champion, self._router.routes
-        self._feature_log = [self._writer(serving, routes.names) for serving in routes.served]
+        self._feature_log = [self._writer(serving, routes) for serving in routes.served]
         self._metrics.model.labels(*self._name_of(champion)).set(1)
         self._metrics.engine.labels(*_engine_of(champion)).set(1)
         self._metrics.arms.show(routes)
 
-    def _writer(self, serving: ServedModel, arms: Sequence[str]) -> FeatureLogWriter:
+    def _writer(self, serving: ServedModel, routes: Routes) -> FeatureLogWriter:
         """What writes down answers of one model, whichever arm's keys they are about."""
         contract, plan = self._contract, self._plan
         return FeatureLogWriter(
@@ -189,8 +189,9 @@ class Answerer:
                 "precision": serving.engine.info.precision,
                 "feature_schema": plan.schema_hash,
                 "events_topic": self._topics.events,
+                **({"experiment": routes.experiment} if routes.experiment else {}),
             },
-            arms=[LoggedArm(name, serving.model) for name in arms],
+            arms=[LoggedArm(name, serving.model) for name in routes.names],
             include=self._include,
         )
 

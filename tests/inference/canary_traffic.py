@@ -38,6 +38,7 @@ def record(
     share: float = 0.2,
     first_ms: int = START,
     stood_in: bool = False,
+    experiment: str = "e",
 ) -> bytes:
     """A record of the feature log: events of one partition, a second apart."""
     count = len(keys)
@@ -48,7 +49,7 @@ def record(
         pa.int64(),
         pa.int64(),
         ("approve", "review", "decline"),
-        {},
+        {"experiment": experiment},
         arms=[Arm(name, model) for name, model in zip(names, models, strict=True)],
     )
     arm = np.array(arms, np.int8)

@@ -27,6 +27,8 @@ def test_traffic_is_counted_by_the_arm_of_the_key() -> None:
     before = traffic.events.sum()
     traffic.take(0, table(keys, arms, [0] * 200, share=0.1))
     assert traffic.events.sum() == before, "they are of another step"
+    traffic.take(0, table(keys, arms, [0] * 200, experiment="f"))
+    assert traffic.events.sum() == before, "they are of another experiment"
 
 
 def test_events_that_the_champion_answered_are_no_exposure() -> None:
