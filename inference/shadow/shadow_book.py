@@ -90,13 +90,17 @@ class ShadowBook:
         }
 
     def place(self, name: str) -> int:
-        """Which candidate this is, from 1 on, by when it was named.
+        """Which candidate this is, from 1 on: those count that came before it, and all that left.
+
+        Else whoever takes away what fails would be wrong more often than was said.
 
         Raises:
             ValueError: it is none.
         """
         commands = self.commands
-        return sorted(commands, key=lambda each: (commands[each].at, each)).index(name) + 1
+        left = len(self._stands) - len(commands)
+        order = sorted(commands, key=lambda each: (commands[each].at, each))
+        return left + order.index(name) + 1
 
     def stands_since(self, name: str) -> int:
         """When what stands of a name was said, that it leaves included; 0 for nothing."""

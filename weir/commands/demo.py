@@ -2,6 +2,7 @@
 
 import logging
 import signal
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -11,6 +12,16 @@ import typer
 from weir.cli.console import FAILED, JsonFileOption, QuietOption, stdout, write_json
 
 _MOST_EVENTS = 5_000_000
+
+
+class Story(StrEnum):
+    """What `--story` can tell."""
+
+    SHADOW = "shadow"
+
+
+def _nothing(line: str) -> None:
+    pass
 
 
 def demo(
@@ -37,8 +48,21 @@ def demo(
         ),
     ] = None,
     folder: Annotated[
-        Path, typer.Option("--dir", help="Where everything lies: broker, models, events, logs.")
-    ] = Path("var/demo"),
+        Path | None,
+        typer.Option(
+            "--dir",
+            help="Where everything lies: broker, models, events, logs.",
+            show_default="var/demo, or var/story-shadow",
+        ),
+    ] = None,
+    story: Annotated[
+        Story | None,
+        typer.Option(
+            help="Tell this instead, on simulated transactions: a candidate in the shadow, as a "
+            "canary, and as champion.",
+            show_default=False,
+        ),
+    ] = None,
     json_file: JsonFileOption = None,
     no_progress: QuietOption = False,
 ) -> None:
@@ -51,6 +75,7 @@ def demo(
     """
     from weir.demo.run import DemoOptions, run_demo
     from weir.demo.screen import summary_table
+    from weir.demo.story.run import run_story
 
     if not rate * seconds <= _MOST_EVENTS:
         raise typer.BadParameter(
@@ -62,6 +87,9 @@ def demo(
     if not logging.getLogger().isEnabledFor(logging.DEBUG):
         # What matters ends the demo; a client that tries again only disturbs the picture.
         logging.getLogger("streams").setLevel(logging.ERROR)
+    if story is not None and (data is not None or config is not None):
+        raise typer.BadParameter("--story plays on simulated transactions: leave --data out")
+    folder = folder or Path("var/demo" if story is None else f"var/story-{story.value}")
     options = DemoOptions(folder, seconds, rate, data, config, not no_progress)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -71,11 +99,18 @@ def demo(
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, interrupt)
     try:
-        summary = run_demo(options)
+        if story is None:
+            summary = run_demo(options)
+        else:
+            summary = run_story(options, stdout.print if json_file is None else _nothing)
     except KeyboardInterrupt:
         raise typer.Abort from None
     if json_file is not None:
         write_json(json_file, summary)
+    if story is not None:
+        if not summary["met"]:
+            raise typer.Exit(FAILED)
+        return
     if json_file != Path("-"):
         stdout.print(summary_table(summary))
         for line in (

@@ -75,7 +75,7 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
     scenario = _scenario(folder, settings, options, live_wanted)
     options.check()
     with ExitStack() as stack:
-        broker = stack.enter_context(_running_broker(settings, options))
+        broker = stack.enter_context(running_broker(settings, options))
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         ensure_topics(connect(kafka), settings.topics)
         broker_runs = _broker_check(broker, options)
@@ -129,7 +129,7 @@ def _scenario(folder: Path, settings: Settings, options: DemoOptions, live: int)
 
 
 @contextmanager
-def _running_broker(settings: Settings, options: DemoOptions) -> Iterator[LocalBroker]:
+def running_broker(settings: Settings, options: DemoOptions) -> Iterator[LocalBroker]:
     """A broker of the demo's own, with empty topics."""
     broker = LocalBroker(settings.broker)
     if broker.status().running:

@@ -1,0 +1,1 @@
+"""Stories that the demo tells: Weir's own commands, one after the other, on a stream."""

@@ -1,0 +1,47 @@
+"""`weir demo --story`: a broker, a world, and a story told line by line."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from time import monotonic
+from typing import Any
+
+from streams.kafka.client import KafkaSettings
+from weir.demo.folder import prepare_folder
+from weir.demo.run import DemoOptions, running_broker
+from weir.demo.story.shadow import tell
+from weir.demo.story.simulated import write_plot
+from weir.demo.story.stage import Stage
+
+
+def run_story(options: DemoOptions, say: Callable[[str], None]) -> dict[str, Any]:
+    """Tell the story of a candidate; leaves no process behind, whatever happens.
+
+    Args:
+        say: told each line as it happens.
+
+    Returns:
+        The lines, and whether it ended as it has to.
+
+    Raises:
+        SettingsError: the folder is not the demo's; nothing was started.
+        DemoError, BrokerError: as their names say.
+    """
+    folder = options.folder.absolute()
+    config, settings = prepare_folder(folder, None)
+    begun, lines = monotonic(), list[str]()
+
+    def told(line: str) -> None:
+        options.check()
+        lines.append(f"{monotonic() - begun:5.0f} s  {line}")
+        say(lines[-1])
+
+    told("simulating card transactions")
+    plot = write_plot(folder, config)
+    with ExitStack() as stack:
+        broker = stack.enter_context(running_broker(settings, options))
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        topic = settings.topics.comparisons
+        stage = stack.enter_context(Stage(folder, config, kafka, topic, options.stopped))
+        told("Apache Kafka runs")
+        met = tell(stage, plot, told)
+    return {"story": "shadow", "met": met, "lines": lines}

@@ -1,0 +1,97 @@
+"""The world in which `weir demo --story` plays: settings and files of simulated transactions."""
+
+import shutil
+import tomllib
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import tomli_w
+
+from weir.broker.state import write_whole
+from weir.demo.story.shadow import Plot
+from weir.simulator import SimulatorSettings, simulate
+
+_EVENTS = 300_000
+_LEARN_DAYS = (30, 45)
+_JUDGED_DAY = 76
+_RATE = 1_000
+
+_COSTS = {"amount": "amount", "cap": 400, "friction": 10, "review": 2}
+SECTIONS: dict[str, Any] = {
+    # All of it is compared: what a shadow that lags leaves out would be missed.
+    "shadow": {"max_lag": 1_000_000},
+    "canary": {"steps": [0.05, 0.25, 1.0], "hold": "1d", "min_events": 100, "every": "1s"},
+    "gates": {"enforce": True, "every": "10s"},
+}
+"""Of any story: steps of a day, and looks that a person can wait for."""
+
+
+def story_settings(values: dict[str, Any], costs: dict[str, Any]) -> dict[str, Any]:
+    """Settings with what a story needs besides."""
+    amount = {"feature_log": {"include": [costs["amount"]]}, "comparison": {"costs": costs}}
+    return values | amount | SECTIONS
+
+
+def without_features(values: dict[str, Any], word: str) -> dict[str, Any]:
+    """Settings without the features whose names hold a word."""
+    kept = [each for each in values["features"] if word not in each["name"].lower()]
+    return values | {"features": kept}
+
+
+def wrong_amounts(table: pa.Table, column: str) -> pa.Table:
+    """The same events with amounts in hundreds."""
+    place = table.schema.get_field_index(column)
+    return table.set_column(place, column, pc.divide(table[column], 100.0))
+
+
+def between(table: pa.Table, column: str, first: datetime, end: datetime) -> pa.Table:
+    """Rows of a time; the end is left out."""
+    times = table[column]
+    low, high = (pa.scalar(moment, times.type) for moment in (first, end))
+    return table.filter(pc.and_(pc.greater_equal(times, low), pc.less(times, high)))
+
+
+def write_plot(folder: Path, config: Path) -> Plot:
+    """Write events and both settings files; `config` holds the settings of the demo.
+
+    Models of a story before are gone.
+    """
+    values = tomllib.loads(config.read_text(encoding="utf-8"))
+    data = folder / "data"
+    shutil.rmtree(data, ignore_errors=True)  # the story begins with no models
+    whole = story_settings(values | {"data_dir": str(data)}, _COSTS)
+    write_whole(config, _head(config) + tomli_w.dumps(whole))
+    blind = folder / "blind.toml"
+    write_whole(blind, tomli_w.dumps(without_features(whole, "terminal")))
+    world = SimulatorSettings.for_events(_EVENTS)
+    table = simulate(world)
+    start = datetime.combine(world.start, datetime.min.time())
+    first, end = (start + timedelta(days=days) for days in _LEARN_DAYS)
+    zoned = table["time"].type.tz is not None
+    begin = pc.min(table["time"]).as_py()
+    last = end.replace(tzinfo=begin.tzinfo) if zoned else end
+    learned = between(table, "time", begin, last)
+    files = {"learned": learned, "wrong": wrong_amounts(learned, "amount"), "stream": table}
+    for name, part in files.items():
+        pq.write_table(part, folder / f"{name}.parquet")
+    judged = start + timedelta(days=_JUDGED_DAY)
+    return Plot(
+        learned=folder / "learned.parquet",
+        wrong=folder / "wrong.parquet",
+        stream=folder / "stream.parquet",
+        blind=blind,
+        learn=("--from", f"{first:%Y-%m-%d}", "--to", f"{end:%Y-%m-%d}"),
+        begin=f"{end:%Y-%m-%d}",
+        judged=f"{judged:%Y-%m-%d}",
+        rate=_RATE,
+    )
+
+
+def _head(config: Path) -> str:
+    """The comment with which the demo's settings file begins: it says whose the folder is."""
+    first, _, _ = config.read_text(encoding="utf-8").partition("\n")
+    return first + "\n"
