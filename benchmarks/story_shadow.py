@@ -4,7 +4,7 @@ As `weir demo --story shadow` tells it of simulated events (`weir/demo/story/sha
 champion as its own candidate gets no verdict; (b) a candidate that learned amounts in hundreds of
 euros is rolled back at 1 % of the keys; (c) the champion knows nothing of terminals, a candidate
 does, labels come 7 days late: it is found better, steps up as a canary and becomes champion.
-`--quick` plays 33 days in place of 92.
+`--quick` plays 52 days in place of 92.
 """
 
 import sys
@@ -32,7 +32,7 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "handbook" / "weir.toml"
 LEARNED = ("2018-07-25", "2018-08-01")
 DAYS = ("history", "judged", "end")
 WHOLE = dict(zip(DAYS, ("2018-07-01", "2018-09-10", "2018-10-01"), strict=True))
-QUICK = dict(zip(DAYS, ("2018-07-20", "2018-08-15", "2018-08-22"), strict=True))
+QUICK = dict(zip(DAYS, ("2018-07-20", "2018-08-15", "2018-09-10"), strict=True))
 COSTS = {"amount": "TX_AMOUNT", "cap": 200, "friction": 10, "review": 2}
 CANARY = {"steps": [0.01, 0.1, 1.0], "hold": "1d", "min_events": 90, "every": "1s"}
 RATE = 1_500

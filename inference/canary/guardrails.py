@@ -21,7 +21,8 @@ from inference.shadow.statistics.guardrails import (
     log_rate_factors,
 )
 
-_FAILURES = ("late", "error", "nan")
+_FAILURES = ("error", "nan")
+"""One that is late is found by its latency: a busy machine makes all late."""
 
 
 @dataclass
@@ -124,7 +125,7 @@ class Guardrails:
     def alarms(self) -> list[str]:
         """Which alarms there are, in words."""
         words = {
-            "failures": "it gives no answer to more than canary.max_failures of its events",
+            "failures": "more than canary.max_failures of its events have an error, or no number",
             "latency": "its batches take longer than the champion's",
             "alerts_more": "it flags more than canary.max_alert_ratio times as many keys",
             "alerts_fewer": "it flags fewer keys than 1 / canary.max_alert_ratio of the champion's",

@@ -15,7 +15,9 @@ class CanarySettings(Section):
         steps: shares of the keys, one after the other.
         hold: event time that a step lasts at least.
         min_events: that the canary answered in a step.
-        max_failures: the rate of its events to which it may give no answer.
+        patience: for an arm's answer to its part of a batch, where no deadline of the policy leaves
+            less, or the champion takes half as long itself.
+        max_failures: the rate of its events to which it may answer with an error or no number.
         max_alert_ratio: how many times the champion's alerts (reviewed or declined, of keys) the
             canary's may be, or how many times fewer.
         false_alarms: time in which a canary that is right is rolled back once, in the mean.
@@ -26,6 +28,7 @@ class CanarySettings(Section):
     steps: tuple[float, ...] = (0.01, 0.05, 0.25, 1.0)
     hold: Duration = Field(default=86_400_000, ge=0)
     min_events: int = Field(default=1_000, ge=0)
+    patience: Duration = Field(default=100, gt=0)
     max_failures: float = Field(default=0.001, gt=0, lt=1)
     max_alert_ratio: float = Field(default=2.0, gt=1)
     false_alarms: Duration = Field(default=365 * 86_400_000, gt=0)

@@ -19,7 +19,7 @@ class Traffic:
     """What was read of one step of an experiment.
 
     An event counts for the arm that its key belongs to, whoever answered it. Of a key, only its
-    first event of the step tells of alerts: events of a key go together.
+    first alert in the step counts: events of a key go together.
 
     Args:
         said: the experiment, and its shares now. Events of other ones are of other steps.
@@ -28,7 +28,7 @@ class Traffic:
         events: of each arm, the champion first, (arms,).
         answered: events that an arm's own model answered, (arms,).
         keys: first seen in this step, (arms,).
-        alerts: of these keys' first events, reviewed or declined, (arms,).
+        alerts: of these, that had an event reviewed or declined, (arms,).
         misplaced: events whose arm is not that of their key.
         watermark: event time that all partitions have come to, ms; None before the first event.
         opened: the same when the step's first event was read.
@@ -43,6 +43,7 @@ class Traffic:
     opened: int | None = None
     _latest: dict[int, int] = field(default_factory=dict)
     _seen: set[float] = field(default_factory=set)
+    _alerted: set[float] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         arms = self.said.arms
@@ -93,15 +94,18 @@ class Traffic:
         own = models == np.array(self._models, np.str_)[arms]
         self.events += np.bincount(arms, minlength=len(self.names))
         self.answered += np.bincount(arms[own], minlength=len(self.names))
-        new = np.array([self._is_new(point) for point in points.tolist()], np.bool_)
-        self.keys += np.bincount(arms[new], minlength=len(self.names))
-        self.alerts += np.bincount(arms[new & alerted], minlength=len(self.names))
+        self.keys += self._new(self._seen, arms, points)
+        self.alerts += self._new(self._alerted, arms[alerted], points[alerted])
 
-    def _is_new(self, point: float) -> bool:
-        if point in self._seen:
-            return False
-        self._seen.add(point)
-        return True
+    def _new(
+        self, known: set[float], arms: NDArray[np.int64], points: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """How many keys of each arm are not known yet; then they are."""
+        found, first = np.unique(points, return_index=True)
+        new = np.array([point not in known for point in found.tolist()], np.bool_)
+        known.update(found[new].tolist())
+        counts: NDArray[np.int64] = np.bincount(arms[first[new]], minlength=len(self.names))
+        return counts
 
 
 def _codes(names: list[str], known: tuple[str, ...]) -> NDArray[np.int64]:

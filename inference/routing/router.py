@@ -16,9 +16,8 @@ from inference.routing.served_model import ServedModel
 from inference.routing.verdicts import Routes, Verdicts
 from streams.feature_log import CHAMPION_ARM
 
-_PATIENCE_S = 0.05
 _TIMES_THE_CHAMPION = 2.0
-"""An arm may take the longer one of the two: on a busy machine all are slow."""
+"""What an arm may take where that is more than the patience: on a busy machine all are slow."""
 
 
 class Router:
@@ -26,13 +25,15 @@ class Router:
 
     Args:
         deadlines: which events there is time to ask a model about.
+        patience_ms: for an arm's answer to its part of a batch.
 
     Attributes:
         routes: the arms, as verdicts name them.
     """
 
-    def __init__(self, champion: ServedModel, deadlines: Deadlines) -> None:
+    def __init__(self, champion: ServedModel, deadlines: Deadlines, patience_ms: int = 100) -> None:
         self.champion = champion
+        self._patience_s = patience_ms / 1e3
         self._deadlines = deadlines
         self._experiment = ""
         self._arms: Sequence[tuple[str, Arm | None]] = ()
@@ -55,6 +56,9 @@ class Router:
         self._experiment = experiment
         self._arms = tuple(arms)
         self._span = LatencySpan()
+        for _, arm in self._arms:
+            if arm is not None:
+                arm.take_times()  # they are of another span
         self._set(shares, Assignment(experiment, shares))
 
     def decide(
@@ -110,38 +114,45 @@ class Router:
             else:
                 _note(said, rows, question)
         start = perf_counter()
-        self._by_champion(
-            said, np.flatnonzero(asked & ((said.arm == 0) | (said.failure > 0))), features
-        )
+        own = np.flatnonzero(asked & ((said.arm == 0) | (said.failure > 0)))
+        self._by_champion(said, own, features)
         champion_s = perf_counter() - start
         if not questions:
             return
-        self._span.observe(champion_s)
-        patience = max(_PATIENCE_S, _TIMES_THE_CHAMPION * champion_s)
-        until = monotonic() + patience
+        self._span.observe(own.size, champion_s)
+        patience = max(self._patience_s, _TIMES_THE_CHAMPION * champion_s)
+        waiting = sum(rows.size for _, _, rows, _ in questions)
+        until = self._no_longer(monotonic() + patience, arrived[asked], waiting)
+        left: list[NDArray[np.intp]] = []
         for place, arm, rows, question in questions:
-            answer = arm.answer(question, rows.size, self._no_longer(until, arrived[rows]))
+            answer = arm.answer(question, rows.size, until)
             if isinstance(answer, str):
                 _note(said, rows, answer)
-                self._by_champion(said, rows, features)
+                left.append(rows)
                 continue
             broken = without_number(answer)
             if broken.any():
                 _note(said, rows[broken], "nan")
-                self._by_champion(said, rows[broken], features)
+                left.append(rows[broken])
                 rows, answer = rows[~broken], Outputs(*(column[~broken] for column in answer))
             _fill(said, rows, answer, self.routes.served[place])
             said.by[rows] = place
+        if left:
+            self._by_champion(said, np.sort(np.concatenate(left)), features)
         self._span.end_if_long([arm for _, arm in self._arms if arm is not None])
 
-    def _no_longer(self, until: float, arrived: NDArray[np.int64]) -> float:
-        """When the champion has to be asked for these instead, to be in time."""
+    def _no_longer(self, until: float, arrived: NDArray[np.int64], waiting: int) -> float:
+        """When the champion has to be asked for all that wait for arms, to be in time.
+
+        Args:
+            arrived: of all events of the batch that are asked about: they are answered together.
+        """
         deadline = self.champion.policy.deadline
         now_ms = time() * 1e3
         live = arrived >= now_ms - self._deadlines.live_within_ms
         if deadline is None or not live.any():
             return until
-        needed_s = self.champion.latency.predict(arrived.size)
+        needed_s = self.champion.latency.predict(waiting)
         needed_s += self._deadlines.rest.predict(arrived.size)
         left_s = (float(arrived[live].min()) + deadline - now_ms) / 1e3 - needed_s
         return min(until, monotonic() + left_s)

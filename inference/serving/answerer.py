@@ -44,6 +44,7 @@ class Answerer:
         live_within_ms: see `inference.routing.deadline.Deadlines`.
         explains: attaches reasons to scores; None where that is done apart, or not at all.
         include: fields of the events that go along in the feature log.
+        arm_patience_ms: see `inference.routing.router.Router`.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Answerer:
         live_within_ms: int = 60_000,
         explains: InlineExplainer | None = None,
         include: Sequence[str] = (),
+        arm_patience_ms: int = 100,
     ) -> None:
         self._include = {name: contract.fields[name].type for name in include}
         self._contract = contract
@@ -64,7 +66,7 @@ class Answerer:
         self._topics = topics
         self._metrics = metrics
         self._deadlines = Deadlines(live_within_ms)
-        self._router = Router(serving, self._deadlines)
+        self._router = Router(serving, self._deadlines, arm_patience_ms)
         self._explains = explains
         self._encode = msgspec.json.Encoder().encode
         self._lock = Lock()

@@ -129,6 +129,7 @@ def build_scorer(
         live_within_ms=settings.alignment.live_within,
         explains=explains,
         include=settings.feature_log.include,
+        arm_patience_ms=settings.canary.patience,
     )
     note("making the feature windows ready")
     new_loop = fused_loop if settings.loop.topology == "fused" else staged_loop

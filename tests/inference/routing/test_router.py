@@ -66,8 +66,10 @@ def canary() -> Iterator[Model]:
     model.going_on.set()
 
 
-def router_of(*arms: Arm, shares: Sequence[float] = (0.2,), **policy: Any) -> Router:
-    router = Router(served("c", Model(), **policy), Deadlines(60_000))
+def router_of(
+    *arms: Arm, shares: Sequence[float] = (0.2,), patience_ms: int = 5_000, **policy: Any
+) -> Router:
+    router = Router(served("c", Model(), **policy), Deadlines(60_000), patience_ms)
     router.route("test", [(arm.name, arm) for arm in arms], shares)
     return router
 
@@ -160,21 +162,37 @@ def test_one_batch_that_fails_now_and_then_stops_nothing(canary: Model) -> None:
     assert not arm.stopped
 
 
-def test_one_that_hangs_holds_nobody_up_and_is_stopped(canary: Model) -> None:
+def test_one_that_hangs_holds_nobody_up_and_is_stopped(
+    canary: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inference.routing.arm._HANGS_S", 0.5)
     canary.going_on.clear()
     interrupted = Event()
     arm = Arm("canary", served("d", canary), interrupted.set)
-    router = router_of(arm)
-    for _ in range(MOST_IN_A_ROW):
-        assert not arm.stopped
+    router = router_of(arm, patience_ms=50)
+    until = monotonic() + 30
+    while not arm.stopped:
         start = monotonic()
         stood_in(decide(router), "late")
         assert monotonic() - start < 5
-    assert "in time" in arm.stopped
+        assert monotonic() < until
+    assert "has not answered a batch" in arm.stopped
     assert interrupted.is_set()
     assert canary.calls == 1, "it is asked no second question before it has answered the first"
     canary.going_on.set()
     stood_in(decide(router), "stopped")
+
+
+def test_one_that_is_always_too_slow_is_stopped(canary: Model) -> None:
+    router = router_of(arm := arm_of(canary), patience_ms=1)
+    canary.seconds = 0.05
+    for asked in range(1, MOST_IN_A_ROW + 1):
+        assert not arm.stopped
+        stood_in(decide(router), "late")
+        assert canary.calls <= asked
+        while not (arm._asked is None or arm._asked.done()):
+            sleep(0.01)
+    assert "in time" in arm.stopped
 
 
 def test_where_there_is_a_deadline_the_champion_answers_in_time(canary: Model) -> None:
@@ -188,6 +206,34 @@ def test_where_there_is_a_deadline_the_champion_answers_in_time(canary: Model) -
     waited = monotonic() - start
     assert waited < 5
     assert arm.counts.late == of_canary().sum()
+
+
+def test_the_champion_s_own_events_are_not_late_because_of_an_arm(canary: Model) -> None:
+    canary.going_on.clear()
+    router = Router(served("c", Model(), deadline="1s"), Deadlines(60_000))
+    router.route("test", [("canary", arm_of(canary))], [0.2])
+    now = round(time() * 1e3)
+    arrived = np.where(of_canary(), now, now - 980).astype(np.int64)
+    said = decide(router, arrived)
+    assert not said.fallback.any()
+    assert time() * 1e3 < now + 20 + 15, "the patience with an arm is 50 ms, and there are 20"
+
+
+def test_all_that_wait_for_arms_are_the_champion_s_in_time(canary: Model) -> None:
+    canary.going_on.clear()
+    champion = Model()
+    router = Router(served("c", champion, deadline="1s"), Deadlines(60_000))
+    arms = [arm_of(canary, "canary"), arm_of(canary, "b")]
+    router.route("test", [(arm.name, arm) for arm in arms], [0.4, 0.4])
+    for _ in range(5):
+        champion.seconds = 0.015  # what it takes, whatever the batch
+        router.champion.infer(FEATURES)
+    now = round(time() * 1e3)
+    said = decide(router, np.full(len(KEYS), now - 930, np.int64))
+    assert not said.fallback.any()
+    assert not said.by.any()
+    assert time() * 1e3 < now + 70 + 15
+    assert champion.calls == 5 + 2, "once for its own, once for all that is left"
 
 
 def test_a_policy_decides_by_the_thresholds_of_the_model_that_answered(canary: Model) -> None:
@@ -210,6 +256,29 @@ def test_a_slow_arm_is_told_by_the_champion_s_times_of_the_same_span(
     assert arm.counts.timed >= 145
     assert arm.counts.slow == arm.counts.timed
     assert not arm.stopped
+
+
+@pytest.mark.parametrize("share", [0.9, 1.0])
+def test_an_arm_that_answers_more_events_than_the_champion_is_not_slow_by_that(
+    canary: Model, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    monkeypatch.setattr("inference.routing.latency_spans._BATCHES", 150)
+    canary.seconds = 0.001
+    router = router_of(arm := arm_of(canary), shares=[share])
+    for _ in range(160):
+        decide(router)
+    assert arm.counts.slow == 0
+
+
+def test_one_event_at_a_time_says_nothing_of_an_arm_s_speed(
+    canary: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inference.routing.latency_spans._BATCHES", 150)
+    router = router_of(arm := arm_of(canary), shares=[0.5])
+    for key in range(400):
+        router.decide([key], NOW[:1], FEATURES[:1])
+    assert arm.counts.batches > 150
+    assert arm.counts.timed == 0
 
 
 def test_no_arms_no_cost(canary: Model) -> None:
