@@ -5,6 +5,7 @@ no answer in time. One that fails again and again is asked no more.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ FAILURES: tuple[Failure, ...] = ("late", "error", "nan", "stopped", "absent")
 MOST_IN_A_ROW = 5
 """Batches without an answer in time after which an arm is asked no more."""
 _HANGS_S = 10.0
+_MOST_TIMES = 10_000
 _LOOKS_NO_LONGER_S = 0.001
 
 
@@ -38,8 +40,8 @@ class ArmCounts:
     Attributes:
         batches, events: that it was asked about.
         late, error, nan: events that it gave no answer to, by why.
-        timed, slow: batches of spans in which the champion's time was known, and those that took
-            longer than `latency_bound` of it.
+        timed, slow: batches that could be put beside the champion's, and those that took longer:
+            see `inference.routing.latency_spans`.
     """
 
     batches: int = 0
@@ -66,7 +68,6 @@ class Arm:
     Attributes:
         stopped: why it is asked no more; empty while it is.
         counts: since it was opened.
-        times: seconds of its batches since the last span ended; see `Router`.
     """
 
     def __init__(self, name: str, serving: ServedModel, interrupt: Callable[[], None]) -> None:
@@ -74,7 +75,7 @@ class Arm:
         self.serving = serving
         self.stopped = ""
         self.counts = ArmCounts()
-        self.times: list[float] = []
+        self._times: deque[tuple[int, float]] = deque(maxlen=_MOST_TIMES)
         self._interrupt = interrupt
         self._questions: SimpleQueue[tuple[NDArray[np.float32], Future[Outputs]] | None] = (
             SimpleQueue()
@@ -123,6 +124,11 @@ class Arm:
             self._in_a_row = 0
         return outputs
 
+    def take_times(self) -> list[tuple[int, float]]:
+        """Events and seconds of its batches since this was last asked, of the latest at least."""
+        times, self._times = self._times, deque(maxlen=_MOST_TIMES)
+        return list(times)
+
     def stop(self, why: str) -> None:
         """Ask it no more, and end what it was asked."""
         if not self.stopped:
@@ -159,7 +165,7 @@ class Arm:
             except BaseException as error:
                 future.set_exception(error)
             else:
-                self.times.append(perf_counter() - start)
+                self._times.append((len(features), perf_counter() - start))
                 future.set_result(outputs)
 
 

@@ -55,6 +55,9 @@ class Router:
         self._experiment = experiment
         self._arms = tuple(arms)
         self._span = LatencySpan()
+        for _, arm in self._arms:
+            if arm is not None:
+                arm.take_times()  # they are of another span
         self._set(shares, Assignment(experiment, shares))
 
     def decide(
@@ -110,13 +113,12 @@ class Router:
             else:
                 _note(said, rows, question)
         start = perf_counter()
-        self._by_champion(
-            said, np.flatnonzero(asked & ((said.arm == 0) | (said.failure > 0))), features
-        )
+        own = np.flatnonzero(asked & ((said.arm == 0) | (said.failure > 0)))
+        self._by_champion(said, own, features)
         champion_s = perf_counter() - start
         if not questions:
             return
-        self._span.observe(champion_s)
+        self._span.observe(own.size, champion_s)
         patience = max(_PATIENCE_S, _TIMES_THE_CHAMPION * champion_s)
         until = monotonic() + patience
         for place, arm, rows, question in questions:

@@ -212,6 +212,29 @@ def test_a_slow_arm_is_told_by_the_champion_s_times_of_the_same_span(
     assert not arm.stopped
 
 
+@pytest.mark.parametrize("share", [0.9, 1.0])
+def test_an_arm_that_answers_more_events_than_the_champion_is_not_slow_by_that(
+    canary: Model, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    monkeypatch.setattr("inference.routing.latency_spans._BATCHES", 150)
+    canary.seconds = 0.001
+    router = router_of(arm := arm_of(canary), shares=[share])
+    for _ in range(160):
+        decide(router)
+    assert arm.counts.slow == 0
+
+
+def test_one_event_at_a_time_says_nothing_of_an_arm_s_speed(
+    canary: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inference.routing.latency_spans._BATCHES", 150)
+    router = router_of(arm := arm_of(canary), shares=[0.5])
+    for key in range(400):
+        router.decide([key], NOW[:1], FEATURES[:1])
+    assert arm.counts.batches > 150
+    assert arm.counts.timed == 0
+
+
 def test_no_arms_no_cost(canary: Model) -> None:
     router = router_of(arm_of(canary))
     router.route("", [], [])
