@@ -120,30 +120,38 @@ class Router:
             return
         self._span.observe(own.size, champion_s)
         patience = max(_PATIENCE_S, _TIMES_THE_CHAMPION * champion_s)
-        until = monotonic() + patience
+        waiting = sum(rows.size for _, _, rows, _ in questions)
+        until = self._no_longer(monotonic() + patience, arrived[asked], waiting)
+        left: list[NDArray[np.intp]] = []
         for place, arm, rows, question in questions:
-            answer = arm.answer(question, rows.size, self._no_longer(until, arrived[rows]))
+            answer = arm.answer(question, rows.size, until)
             if isinstance(answer, str):
                 _note(said, rows, answer)
-                self._by_champion(said, rows, features)
+                left.append(rows)
                 continue
             broken = without_number(answer)
             if broken.any():
                 _note(said, rows[broken], "nan")
-                self._by_champion(said, rows[broken], features)
+                left.append(rows[broken])
                 rows, answer = rows[~broken], Outputs(*(column[~broken] for column in answer))
             _fill(said, rows, answer, self.routes.served[place])
             said.by[rows] = place
+        if left:
+            self._by_champion(said, np.sort(np.concatenate(left)), features)
         self._span.end_if_long([arm for _, arm in self._arms if arm is not None])
 
-    def _no_longer(self, until: float, arrived: NDArray[np.int64]) -> float:
-        """When the champion has to be asked for these instead, to be in time."""
+    def _no_longer(self, until: float, arrived: NDArray[np.int64], waiting: int) -> float:
+        """When the champion has to be asked for all that wait for arms, to be in time.
+
+        Args:
+            arrived: of all events of the batch that are asked about: they are answered together.
+        """
         deadline = self.champion.policy.deadline
         now_ms = time() * 1e3
         live = arrived >= now_ms - self._deadlines.live_within_ms
         if deadline is None or not live.any():
             return until
-        needed_s = self.champion.latency.predict(arrived.size)
+        needed_s = self.champion.latency.predict(waiting)
         needed_s += self._deadlines.rest.predict(arrived.size)
         left_s = (float(arrived[live].min()) + deadline - now_ms) / 1e3 - needed_s
         return min(until, monotonic() + left_s)
