@@ -1,9 +1,10 @@
 """The story of a candidate on the Fraud Detection Handbook's stream: shadow, canary, champion.
 
 As `weir demo --story shadow` tells it of simulated events (`weir/demo/story/shadow.py`): (a) the
-champion as its own candidate gets no verdict; (b) a candidate that learned amounts in hundreds of
-euros is rolled back at 1 % of the keys; (c) the champion knows nothing of terminals, a candidate
-does, labels come 7 days late: it is found better, steps up as a canary and becomes champion.
+champion as its own candidate gets no verdict; (b) a candidate whose thresholds were set for a third
+of all events is rolled back at 1 % of the keys; (c) the champion knows nothing of terminals, a
+candidate does, labels come 7 days late: it is found better, steps up as a canary and becomes
+champion.
 `--quick` plays 52 days in place of 92.
 """
 
@@ -25,7 +26,7 @@ from streams.kafka.client import KafkaSettings
 from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import load_settings
 from weir.demo.story.shadow import Plot, tell
-from weir.demo.story.simulated import between, story_settings, without_features, wrong_amounts
+from weir.demo.story.simulated import between, for_a_third, story_settings, without_features
 from weir.demo.story.stage import Stage
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "handbook" / "weir.toml"
@@ -45,26 +46,23 @@ def write_plot(folder: Path, data: Path, span: dict[str, str]) -> tuple[Path, Pl
     values = story_settings(values | {"data_dir": str(folder / "data")}, COSTS)
     values["canary"] = CANARY
     values["gates"] |= {"min_labels": 20_000}
-    config, blind = folder / "weir.toml", folder / "blind.toml"
+    config, blind, strict = (folder / f"{name}.toml" for name in ("weir", "blind", "strict"))
     config.write_text(tomli_w.dumps(values))
     blind.write_text(tomli_w.dumps(without_features(values, "terminal")))
+    strict.write_text(tomli_w.dumps(for_a_third(values)))
     whole = pq.read_table(data)
     first, learned_to, end = (
         datetime.fromisoformat(day) for day in (span["history"], LEARNED[1], span["end"])
     )
     learned = between(whole, "TX_DATETIME", datetime(2018, 6, 1), learned_to)
-    files = {
-        "learned": learned,
-        "wrong": wrong_amounts(learned, "TX_AMOUNT"),
-        "stream": between(whole, "TX_DATETIME", first, end),
-    }
+    files = {"learned": learned, "stream": between(whole, "TX_DATETIME", first, end)}
     for name, table in files.items():
         pq.write_table(table, folder / f"{name}.parquet")
     return config, Plot(
         learned=folder / "learned.parquet",
-        wrong=folder / "wrong.parquet",
         stream=folder / "stream.parquet",
         blind=blind,
+        strict=strict,
         learn=("--from", LEARNED[0], "--to", LEARNED[1]),
         begin=LEARNED[1],
         judged=span["judged"],

@@ -136,6 +136,20 @@ class Guardrails:
             if each.log_s >= self.threshold
         ]
 
+    def alerts_in_band(self) -> bool | None:
+        """Whether the rates of alerts, as they are, lie in the band; None: nothing to compare.
+
+        Not to be alarmed is no proof: an arm with few keys has little to show.
+        """
+        if self._more is None:
+            return None
+        keys, alerts = self.traffic.keys[:2], self.traffic.alerts[:2]
+        if not keys.all() or not alerts.any():
+            return None
+        champion, canary = (alerts / keys).tolist()
+        ratio = self.settings.max_alert_ratio
+        return bool(canary <= ratio * champion and champion <= ratio * canary)
+
     def split_is_broken(self) -> bool:
         """Whether keys do not fall on the arms by their shares: then nothing can be said."""
         return bool(self.traffic.misplaced) or self.split_log_e >= float(np.log(SPLIT_BROKEN))

@@ -21,10 +21,12 @@ from streams.base.section import format_duration
 
 logger = logging.getLogger(__name__)
 
+_INCONCLUSIVE_HOLDS = 3
+"""After so many times the hold a step that shows nothing certain asks for a person."""
 _CLOCKS_MS = 60_000
 """What clocks of machines may differ by."""
 
-Deed = Literal["wait", "step", "done", "roll back", "void"]
+Deed = Literal["wait", "step", "done", "roll back", "void", "ask"]
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ class Keeper:
                 f"the step has lasted {format_duration(traffic.lasted)} of "
                 f"{format_duration(settings.hold)} of event time",
             )
+        if watch.guardrails.alerts_in_band() is False:
+            return self._inconclusive(watch)
         following = settings.after(share)
         if following is None:
             return Judgement(
@@ -149,13 +153,21 @@ class Keeper:
             )
         return Judgement("step", f"all is well after {answered:,} events at {share:.2%}", following)
 
+    def _inconclusive(self, watch: _Watch) -> Judgement:
+        """It flags too much or too little, and chance may be why: no pass, and no harm shown."""
+        champion, canary = (watch.traffic.alerts[:2] / watch.traffic.keys[:2]).tolist()
+        why = f"inconclusive: it flags {canary:.1%} of its keys, the champion {champion:.1%}"
+        if watch.traffic.lasted < _INCONCLUSIVE_HOLDS * self._settings.hold:
+            return Judgement("wait", why)
+        return Judgement("ask", f"{why}; `weir canary step` or `abort` is for a person to say")
+
     def _carry_out(self, said: CanaryCommand, judgement: Judgement) -> None:
         now = now_ms()
         if judgement.deed == "roll back":
             logger.error("rolling back %s: %s", said.experiment, judgement.why)
             note = f"rolled back: {judgement.why}"[:2_000]
             self._board.give(Withdrawal(by=self._by, note=note, at=now))
-        elif judgement.deed == "void" and said.state == "running":
+        elif judgement.deed in ("void", "ask") and said.state == "running":
             logger.error("pausing %s: %s", said.experiment, judgement.why)
             new = {"state": "paused", "by": self._by, "note": judgement.why, "at": now}
             self._board.give(said.model_copy(update=new))

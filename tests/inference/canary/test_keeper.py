@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from canary_traffic import arms_of, command, record, report
+from canary_traffic import START, arms_of, command, record, report
 
 from inference.canary.board import CanaryBoard, MeanwhileError
 from inference.canary.follower import FeatureLogFollower
@@ -121,6 +121,26 @@ def test_too_short_a_step_is_waited_out_in_event_time(world: World) -> None:
         "wait",
         "the step has lasted 399s of 1h of event time",
     )
+
+
+def test_alerts_beyond_the_band_are_no_pass_even_where_chance_may_be_why(world: World) -> None:
+    keeper = world.keeper(hold="150s")
+    world.begin()
+    keys = list(range(500))
+    arms = arms_of(keys)
+    own = [place for place, arm in enumerate(arms) if arm]
+    others = [place for place, arm in enumerate(arms) if not arm]
+    flagged = {*own[:4], *others[:5]}  # 5 % and 1.6 % of the keys
+    world.send(record(keys[:300], arms[:300], [int(place in flagged) for place in range(300)]))
+    judgement = world.until(keeper, lambda each: bool(each and each.why.startswith("inconcl")))
+    assert judgement.deed == "wait"
+    later = START + 300_000
+    world.send(record(keys[300:], arms[300:], [0] * 200, first_ms=later))
+    world.until(keeper, lambda each: bool(each and each.deed == "ask"))
+    said = world.board().said
+    assert said is not None
+    assert (said.state, said.canary.share) == ("paused", 0.2)
+    assert "for a person to say" in said.note
 
 
 def test_one_that_flags_too_much_is_rolled_back_by_whoever_looks(world: World) -> None:

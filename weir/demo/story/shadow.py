@@ -1,8 +1,8 @@
 """The story of a candidate: in the shadow, as a canary, and as champion.
 
 (a) The champion is tried in the shadow as its own candidate: there must be no verdict.
-(b) A candidate that learned amounts in hundreds becomes a canary: it must be rolled back at its
-    first step.
+(b) A candidate whose thresholds were set for a third of all events becomes a canary: it must be
+    rolled back at its first step.
 (c) The champion knows nothing of some features, and a candidate does; labels come days late. It
     must be found better in the shadow, step up as a canary, pass all gates and become champion.
 """
@@ -24,9 +24,9 @@ class Plot:
     """What the story is about.
 
     Attributes:
-        learned, wrong, stream: files of events: what models learn from, the same with amounts in
-            hundreds, and what is streamed.
+        learned, stream: files of events: what models learn from, and what is streamed.
         blind: settings without the features that the champion knows nothing of.
+        strict: settings of who sets thresholds for a third of all events.
         learn: options of `weir train` that say from which time it learns.
         begin: the first time of the stream that the models did not learn from: candidates are
             tried from there on.
@@ -35,9 +35,9 @@ class Plot:
     """
 
     learned: Path
-    wrong: Path
     stream: Path
     blind: Path
+    strict: Path
     learn: tuple[str, ...]
     begin: str
     judged: str
@@ -86,8 +86,8 @@ def _train(stage: Stage, plot: Plot, told: Callable[[str], None]) -> None:
     stage.weir(*learn, str(plot.learned), config=plot.blind)
     told("version 1 is champion; it knows nothing of terminals")
     stage.weir(*learn, str(plot.learned))
-    stage.weir(*learn, str(plot.wrong))
-    told("version 2 knows terminals, too; version 3 learned amounts in hundreds")
+    stage.weir(*learn, str(plot.learned), config=plot.strict)
+    told("version 2 knows terminals, too; version 3 would have a third of all events reviewed")
     stage.weir("topics")
 
 

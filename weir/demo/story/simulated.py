@@ -42,10 +42,9 @@ def without_features(values: dict[str, Any], word: str) -> dict[str, Any]:
     return values | {"features": kept}
 
 
-def wrong_amounts(table: pa.Table, column: str) -> pa.Table:
-    """The same events with amounts in hundreds."""
-    place = table.schema.get_field_index(column)
-    return table.set_column(place, column, pc.divide(table[column], 100.0))
+def for_a_third(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings by which a model's thresholds are set for a third of all events."""
+    return values | {"training": values.get("training", {}) | {"review_alert_rate": 0.33}}
 
 
 def between(table: pa.Table, column: str, first: datetime, end: datetime) -> pa.Table:
@@ -56,7 +55,7 @@ def between(table: pa.Table, column: str, first: datetime, end: datetime) -> pa.
 
 
 def write_plot(folder: Path, config: Path) -> Plot:
-    """Write events and both settings files; `config` holds the settings of the demo.
+    """Write events and all settings files; `config` holds the settings of the demo.
 
     Models of a story before are gone.
     """
@@ -65,8 +64,9 @@ def write_plot(folder: Path, config: Path) -> Plot:
     shutil.rmtree(data, ignore_errors=True)  # the story begins with no models
     whole = story_settings(values | {"data_dir": str(data)}, _COSTS)
     write_whole(config, _head(config) + tomli_w.dumps(whole))
-    blind = folder / "blind.toml"
+    blind, strict = folder / "blind.toml", folder / "strict.toml"
     write_whole(blind, tomli_w.dumps(without_features(whole, "terminal")))
+    write_whole(strict, tomli_w.dumps(for_a_third(whole)))
     world = SimulatorSettings.for_events(_EVENTS)
     table = simulate(world)
     start = datetime.combine(world.start, datetime.min.time())
@@ -74,16 +74,15 @@ def write_plot(folder: Path, config: Path) -> Plot:
     zoned = table["time"].type.tz is not None
     begin = pc.min(table["time"]).as_py()
     last = end.replace(tzinfo=begin.tzinfo) if zoned else end
-    learned = between(table, "time", begin, last)
-    files = {"learned": learned, "wrong": wrong_amounts(learned, "amount"), "stream": table}
+    files = {"learned": between(table, "time", begin, last), "stream": table}
     for name, part in files.items():
         pq.write_table(part, folder / f"{name}.parquet")
     judged = start + timedelta(days=_JUDGED_DAY)
     return Plot(
         learned=folder / "learned.parquet",
-        wrong=folder / "wrong.parquet",
         stream=folder / "stream.parquet",
         blind=blind,
+        strict=strict,
         learn=("--from", f"{first:%Y-%m-%d}", "--to", f"{end:%Y-%m-%d}"),
         begin=f"{end:%Y-%m-%d}",
         judged=f"{judged:%Y-%m-%d}",
