@@ -142,7 +142,7 @@ class Keeper:
                 f"the step has lasted {format_duration(traffic.lasted)} of "
                 f"{format_duration(settings.hold)} of event time",
             )
-        following = settings.after(share)
+        following = settings.after(share, watch.said.most)
         if following is None:
             return Judgement(
                 "done", "its last step is over: `weir models promote` makes it champion"

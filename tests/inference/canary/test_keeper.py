@@ -112,6 +112,19 @@ def test_all_is_well_so_it_steps_up_and_at_the_end_says_so(world: World) -> None
     assert sum(evidence["events"]) == 400
 
 
+def test_it_steps_up_to_what_another_arm_leaves(world: World) -> None:
+    keeper = world.keeper(steps=[0.2, 1.0], hold="0s", min_events=0)
+    canary = command().canary
+    other = canary.model_copy(update={"name": "b", "share": 0.1})
+    world.begin(arms=(canary, other))
+    stepped = world.until(keeper, lambda each: each is not None and each.deed == "step")
+    assert stepped.share == 0.9
+    said = world.board().said
+    assert said is not None
+    assert [arm.share for arm in said.arms] == [0.9, 0.1]
+    world.until(keeper, lambda each: each is not None and each.deed == "done")
+
+
 def test_too_short_a_step_is_waited_out_in_event_time(world: World) -> None:
     keeper = world.keeper(hold="1h")
     world.begin()
