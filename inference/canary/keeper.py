@@ -17,10 +17,12 @@ from inference.canary.traffic import Traffic
 from inference.control.canary import CanaryCommand
 from inference.control.commands import Withdrawal
 from streams.base.clock import now_ms
+from streams.base.safe_text import safe_text
 from streams.base.section import format_duration
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_NOTE = 2_000
 _CLOCKS_MS = 60_000
 """What clocks of machines may differ by."""
 
@@ -153,7 +155,9 @@ class Keeper:
         now = now_ms()
         if judgement.deed == "roll back":
             logger.error("rolling back %s: %s", said.experiment, judgement.why)
-            note = f"rolled back: {judgement.why}"[:2_000]
+            # Scorers said why: whatever it is, it must not keep the command from being one.
+            why = safe_text(judgement.why).replace("\t", " ")
+            note = f"rolled back: {why}"[:_LONGEST_NOTE]
             self._board.give(Withdrawal(by=self._by, note=note, at=now))
         elif judgement.deed == "void" and said.state == "running":
             logger.error("pausing %s: %s", said.experiment, judgement.why)

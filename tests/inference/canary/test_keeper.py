@@ -162,6 +162,19 @@ def test_one_that_a_scorer_has_stopped_is_rolled_back_at_once(world: World) -> N
     world.until(keeper, lambda each: each is not None and each.deed == "wait")
 
 
+def test_what_a_scorer_gives_as_a_reason_keeps_nothing_from_being_rolled_back(world: World) -> None:
+    keeper = world.keeper()
+    world.begin()
+    said = report(state="stopped")
+    odd = said.arms[0].model_copy(update={"reason": "\tat a.cc:5\nof b\u202e" + 900 * "\x1b"})
+    said = said.model_copy(update={"arms": (odd,)})
+    write_control(world.kafka, world.reports, arms_key("scorer-1"), encode(said))
+    world.until(keeper, lambda each: each is not None and each.deed == "roll back")
+    ended = world.board().ended
+    assert ended is not None
+    assert r"at a.cc:5\nof b" in ended.note
+
+
 def test_a_pause_is_kept(world: World) -> None:
     keeper = world.keeper()
     world.begin(state="paused")
