@@ -22,6 +22,7 @@ from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.control_topic import write_control
 from streams.kafka.records.publisher import Publisher
+from streams.transactions.control_writer import ControlWriter
 
 KEYS = list(range(400))
 
@@ -209,6 +210,24 @@ def test_a_keeper_that_takes_over_finds_the_same_evidence(world: World) -> None:
     world.until(second, lambda each: each is not None and "lasted" in each.why)
     _, again = world.told[-1]
     assert again == evidence
+
+
+def test_who_is_overtaken_by_any_other_command_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = world.board()
+    write = ControlWriter.write
+
+    def another_opens(writer: ControlWriter, *arguments: Any) -> tuple[int, int]:
+        with ControlWriter(world.kafka, world.control):
+            return write(writer, *arguments)
+
+    monkeypatch.setattr(ControlWriter, "write", another_opens)
+    with pytest.raises(MeanwhileError, match="at the same time"):
+        board.give(command())
+    monkeypatch.undo()
+    assert board.said is None
+    board.give(command())
 
 
 def test_of_two_who_command_at_once_one_is_refused(world: World) -> None:
