@@ -7,6 +7,7 @@ reports and the feature log: so one that starts, or takes over, goes on where th
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Literal
 
 from inference.canary.board import CanaryBoard, MeanwhileError
@@ -22,6 +23,7 @@ from streams.base.section import format_duration
 
 logger = logging.getLogger(__name__)
 
+_READS_S = 1.0
 _LONGEST_NOTE = 2_000
 _CLOCKS_MS = 60_000
 """What clocks of machines may differ by."""
@@ -86,8 +88,7 @@ class Keeper:
             self.rest()
             return None
         watch = self._watching(said)
-        while watch.follower.read(timeout_s, watch.traffic.take):
-            timeout_s = 0.0
+        self.read_on(timeout_s)
         watch.guardrails.look(self._board.reports)
         judgement = self._judge(watch)
         self._tell(said, judgement, self._evidence(watch))
@@ -96,6 +97,14 @@ class Keeper:
         except MeanwhileError as error:
             logger.warning("%s", error)
         return judgement
+
+    def read_on(self, timeout_s: float) -> None:
+        """Read more of the feature log, for a moment: there may be days of it, and more comes."""
+        watch, until = self._watch, monotonic() + _READS_S
+        while watch is not None and watch.follower.read(timeout_s, watch.traffic.take):
+            timeout_s = 0.0
+            if monotonic() > until:
+                return
 
     def rest(self) -> None:
         """Let go of what is watched."""
@@ -133,6 +142,8 @@ class Keeper:
             )
         if watch.said.state == "paused":
             return Judgement("wait", "it is paused")
+        if not watch.follower.caught_up:
+            return Judgement("wait", "what is there of this step is still being read")
         answered = int(traffic.answered[1])
         if answered < settings.min_events:
             return Judgement(

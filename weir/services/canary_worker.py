@@ -126,7 +126,9 @@ class CanaryWorker:
                     self._keeper.rest()
                 elif monotonic() >= look_at:
                     look_at = monotonic() + self._settings.every / 1e3
-                    self._look()
+                    self._try(self._look)
+                else:
+                    self._try(lambda: self._keeper.read_on(0.0))
         finally:
             self._keeper.rest()
             self._election.close()
@@ -137,9 +139,12 @@ class CanaryWorker:
         return []
 
     def _look(self) -> None:
+        if self._keeper.look(_POLL_S) is None:
+            self._metrics.share.set(0)
+
+    def _try(self, deed: Callable[[], None]) -> None:
         try:
-            if self._keeper.look(_POLL_S) is None:
-                self._metrics.share.set(0)
+            deed()
         except (PublishError, KafkaException) as error:
             if isinstance(error, KafkaException) and is_denial(error.args[0]):
                 raise
