@@ -116,11 +116,16 @@ class ArmSwap:
         self._told: ArmsReport | None = last
         self._tell_at = 0.0
 
-    def run(self, routes: Routes, stop: Event) -> None:
-        """Follow the book until `stop` is set; then the champion answers all."""
-        while not stop.is_set():
+    def begin(self, routes: Routes) -> None:
+        """Route by what stands, before the first event: till arms are ready, they are absent."""
+        self._take_note(self._book.said)
+        self._route(routes, self._book.said)
+
+    def run(self, routes: Routes, ended: Event) -> None:
+        """Follow the book until no event is answered any more; then close the arms."""
+        while not ended.is_set():
             self.step(routes)
-            stop.wait(_LOOK_S)
+            ended.wait(_LOOK_S)
         self._close(routes)
 
     def step(self, routes: Routes) -> None:
