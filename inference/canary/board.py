@@ -16,6 +16,7 @@ from inference.control.signatures import CommandKeys
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.control_topic import ControlReader, ControlRecord
 from streams.transactions.control_writer import ControlWriter
+from streams.transactions.errors import FencedError
 
 Said = TypeVar("Said", CanaryCommand, Withdrawal)
 
@@ -106,7 +107,13 @@ class CanaryBoard:
             # Later than what stands, whatever the clocks say: an earlier one would not count.
             given = said.model_copy(update={"at": max(said.at, book.since + 1)})
             value = encode(given)
-            writer.write(CANARY, value, self._keys.headers(CANARY, value))
+            try:
+                writer.write(CANARY, value, self._keys.headers(CANARY, value))
+            except FencedError as error:
+                raise MeanwhileError(
+                    "refused: somebody else is giving a command at the same time; look at `weir "
+                    "canary status` and give yours again"
+                ) from error
         self._book = book
         self._book.stand(given)
         return given

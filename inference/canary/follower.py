@@ -9,9 +9,10 @@ from streams.feature_log import read_feature_log
 from streams.kafka.batches.bad_batch import BadBatch
 from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.client import KafkaSettings
-from streams.kafka.records.consuming import bounds_of, note_errors, read_ready
+from streams.kafka.records.consuming import bounds_of, is_end, note_errors, read_ready
 
-_BATCH = 1_000
+_BATCH = 100
+"""Records, which hold thousands of events each."""
 _ANSWER_S = 15.0
 
 
@@ -38,24 +39,32 @@ class FeatureLogFollower:
             bounds = bounds_of(self._consumer, topic, kafka.who)
             asked = [TopicPartition(topic, partition, since) for partition in bounds]
             found = self._consumer.offsets_for_times(asked, _ANSWER_S)
-            self._consumer.assign(
-                [
-                    # None was written since: whatever comes is.
-                    place
-                    if place.offset >= 0
-                    else TopicPartition(topic, place.partition, bounds[place.partition][1])
-                    for place in found
-                ]
-            )
+            # Of a partition in which none was written since, whatever comes is.
+            begins = {
+                each.partition: each.offset if each.offset >= 0 else bounds[each.partition][1]
+                for each in found
+            }
+            self._consumer.assign([TopicPartition(topic, *place) for place in begins.items()])
+            self._unread = {each: high for each, (_, high) in bounds.items() if begins[each] < high}
         except BaseException:
             self._consumer.close()
             raise
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all has been read that stood there at the beginning."""
+        return not self._unread
 
     def read(self, timeout_s: float, take: Callable[[int, pa.Table], None]) -> int:
         """Hand on what has come, as (partition, table); how many records."""
         messages = read_ready(self._consumer, _BATCH, timeout_s)
         note_errors(messages)
         for message in messages:
+            partition = message.partition()
+            # The end may be a marker that no consumer sees: then only EOF tells.
+            last = self._unread.get(partition, 0) - 1
+            if is_end(message) or (message.error() is None and message.offset() >= last):
+                self._unread.pop(partition, None)
             if message.error() is not None or isinstance(message, BadBatch):
                 continue
             try:
@@ -63,7 +72,7 @@ class FeatureLogFollower:
             except ValueError:
                 self.unreadable += 1
                 continue
-            take(message.partition(), table)
+            take(partition, table)
         return len(messages)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ reports and the feature log: so one that starts, or takes over, goes on where th
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Literal
 
 from inference.canary.board import CanaryBoard, MeanwhileError
@@ -17,10 +18,13 @@ from inference.canary.traffic import Traffic
 from inference.control.canary import CanaryCommand
 from inference.control.commands import Withdrawal
 from streams.base.clock import now_ms
+from streams.base.safe_text import safe_text
 from streams.base.section import format_duration
 
 logger = logging.getLogger(__name__)
 
+_READS_S = 1.0
+_LONGEST_NOTE = 2_000
 _INCONCLUSIVE_HOLDS = 3
 """After so many times the hold a step that shows nothing certain asks for a person."""
 _CLOCKS_MS = 60_000
@@ -86,8 +90,7 @@ class Keeper:
             self.rest()
             return None
         watch = self._watching(said)
-        while watch.follower.read(timeout_s, watch.traffic.take):
-            timeout_s = 0.0
+        self.read_on(timeout_s)
         watch.guardrails.look(self._board.reports)
         judgement = self._judge(watch)
         self._tell(said, judgement, self._evidence(watch))
@@ -96,6 +99,14 @@ class Keeper:
         except MeanwhileError as error:
             logger.warning("%s", error)
         return judgement
+
+    def read_on(self, timeout_s: float) -> None:
+        """Read more of the feature log, for a moment: there may be days of it, and more comes."""
+        watch, until = self._watch, monotonic() + _READS_S
+        while watch is not None and watch.follower.read(timeout_s, watch.traffic.take):
+            timeout_s = 0.0
+            if monotonic() > until:
+                return
 
     def rest(self) -> None:
         """Let go of what is watched."""
@@ -133,6 +144,8 @@ class Keeper:
             )
         if watch.said.state == "paused":
             return Judgement("wait", "it is paused")
+        if not watch.follower.caught_up:
+            return Judgement("wait", "what is there of this step is still being read")
         answered = int(traffic.answered[1])
         if answered < settings.min_events:
             return Judgement(
@@ -146,7 +159,7 @@ class Keeper:
             )
         if watch.guardrails.alerts_in_band() is False:
             return self._inconclusive(watch)
-        following = settings.after(share)
+        following = settings.after(share, watch.said.most)
         if following is None:
             return Judgement(
                 "done", "its last step is over: `weir models promote` makes it champion"
@@ -165,7 +178,9 @@ class Keeper:
         now = now_ms()
         if judgement.deed == "roll back":
             logger.error("rolling back %s: %s", said.experiment, judgement.why)
-            note = f"rolled back: {judgement.why}"[:2_000]
+            # Scorers said why: whatever it is, it must not keep the command from being one.
+            why = safe_text(judgement.why).replace("\t", " ")
+            note = f"rolled back: {why}"[:_LONGEST_NOTE]
             self._board.give(Withdrawal(by=self._by, note=note, at=now))
         elif judgement.deed in ("void", "ask") and said.state == "running":
             logger.error("pausing %s: %s", said.experiment, judgement.why)

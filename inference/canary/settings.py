@@ -43,6 +43,11 @@ class CanarySettings(Section):
             raise ValueError("each step is larger than the one before")
         return steps
 
-    def after(self, share: float) -> float | None:
-        """The step after a share; None after the last one."""
-        return next((step for step in self.steps if step > share + 1e-9), None)
+    def after(self, share: float, most: float = 1.0) -> float | None:
+        """The step after a share; None after the last one.
+
+        Args:
+            most: what other arms leave; a step that is larger ends there.
+        """
+        steps = (min(step, most) for step in self.steps)
+        return next((step for step in steps if step > share + 1e-9), None)

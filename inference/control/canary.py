@@ -81,6 +81,11 @@ class CanaryCommand(ControlEntry):
         """The arm that steps."""
         return self.arms[0]
 
+    @property
+    def most(self) -> float:
+        """The share that the other arms leave to the one that steps."""
+        return 1.0 - sum(arm.share for arm in self.arms[1:])
+
     def stepped_to(self, share: float, by: str, note: str, at: int) -> "CanaryCommand":
         """The command that gives the canary another share, and lets it run.
 

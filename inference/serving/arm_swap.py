@@ -17,6 +17,7 @@ from inference.backends.tensorrt.callbacks import Cancelled
 from inference.control.arm_reports import ArmReport, ArmsReport, ArmState
 from inference.control.canary import ArmShare, CanaryBook, CanaryCommand
 from inference.control.commands import ModelVersion
+from inference.control.reports import ALIVE_EVERY_S
 from inference.packages.mlflow_connection import RegistryAwayError
 from inference.policy.floor import BoundedPolicies
 from inference.policy.policy import PolicyError
@@ -114,13 +115,18 @@ class ArmSwap:
         self._begun = now_ms()
         self._routed: tuple[object, ...] = ()
         self._told: ArmsReport | None = last
-        self._tell_at = 0.0
+        self._tell_at = self._repeat_at = 0.0
 
-    def run(self, routes: Routes, stop: Event) -> None:
-        """Follow the book until `stop` is set; then the champion answers all."""
-        while not stop.is_set():
+    def begin(self, routes: Routes) -> None:
+        """Route by what stands, before the first event: till arms are ready, they are absent."""
+        self._take_note(self._book.said)
+        self._route(routes, self._book.said)
+
+    def run(self, routes: Routes, ended: Event) -> None:
+        """Follow the book until no event is answered any more; then close the arms."""
+        while not ended.is_set():
             self.step(routes)
-            stop.wait(_LOOK_S)
+            ended.wait(_LOOK_S)
         self._close(routes)
 
     def step(self, routes: Routes) -> None:
@@ -247,12 +253,14 @@ class ArmSwap:
         if same and told is not None:
             if _states(arms) == _states(told.arms) and monotonic() < self._tell_at:
                 return
-            if arms == told.arms:
+            # Word that did not arrive is said again, though nothing is new.
+            if arms == told.arms and monotonic() < self._repeat_at:
                 return
         self._told = ArmsReport(
             experiment=self._experiment, arms=arms, begun=self._begun, at=now_ms()
         )
         self._tell_at = monotonic() + _REPORT_S
+        self._repeat_at = monotonic() + ALIVE_EVERY_S
         self._report(self._told)
 
     def _close(self, routes: Routes) -> None:

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 _POLL_S = 0.2
 _AGAIN_S = 60.0
+_DONE_BEFORE = ("void", "paused")
 
 
 class CanaryMetrics:
@@ -110,6 +111,7 @@ class CanaryWorker:
         self._write = write
         self._metrics = metrics
         self._told: tuple[object, ...] = ()
+        self._unwritten: dict[str, bytes] = {}
         self._tell_at = 0.0
 
     def run(self, stop: Event) -> str:
@@ -126,7 +128,9 @@ class CanaryWorker:
                     self._keeper.rest()
                 elif monotonic() >= look_at:
                     look_at = monotonic() + self._settings.every / 1e3
-                    self._look()
+                    self._try(self._look)
+                else:
+                    self._try(lambda: self._keeper.read_on(0.0))
         finally:
             self._keeper.rest()
             self._election.close()
@@ -137,9 +141,13 @@ class CanaryWorker:
         return []
 
     def _look(self) -> None:
+        if self._keeper.look(_POLL_S) is None:
+            self._metrics.share.set(0)
+            self._write_down()
+
+    def _try(self, deed: Callable[[], None]) -> None:
         try:
-            if self._keeper.look(_POLL_S) is None:
-                self._metrics.share.set(0)
+            deed()
         except (PublishError, KafkaException) as error:
             if isinstance(error, KafkaException) and is_denial(error.args[0]):
                 raise
@@ -152,11 +160,20 @@ class CanaryWorker:
         for name, each in evidence["guardrails"].items():
             metrics.evidence.labels(name).set(each["log_evidence"] or 0.0)
             metrics.alarm_from.labels(name).set(each["alarm_from"])
-        if judgement.deed not in ("wait", "done"):
+        if judgement.deed not in ("wait", "done") and (judgement.deed, said.state) != _DONE_BEFORE:
             metrics.deeds.labels(judgement.deed.replace(" ", "_")).inc()
         told = (said.experiment, said.stepped, said.state, judgement.deed)
-        if told == self._told and monotonic() < self._tell_at:
-            return
-        self._told, self._tell_at = told, monotonic() + _AGAIN_S
-        record = GateRecord.of(said, judgement, evidence)
-        self._write(said.experiment, record.model_dump_json().encode())
+        if told != self._told or monotonic() >= self._tell_at:
+            self._told, self._tell_at = told, monotonic() + _AGAIN_S
+            record = GateRecord.of(said, judgement, evidence)
+            self._unwritten[said.experiment] = record.model_dump_json().encode()
+        self._write_down()
+
+    def _write_down(self) -> None:
+        """Write what is to be written; where that fails, later: the canary comes first."""
+        try:
+            for experiment, record in list(self._unwritten.items()):
+                self._write(experiment, record)
+                del self._unwritten[experiment]
+        except (PublishError, KafkaException) as error:
+            logger.warning("can't write down yet what was found of a canary: %s", error)

@@ -66,6 +66,7 @@ class ScorerProcess:
             Exception: see the loop's and `HotSwap.follow`.
         """
         failures: list[Exception] = []
+        ended = Event()  # not `stop`: what is answered until the end is answered by its arm
 
         def follow() -> None:
             give_way()
@@ -80,7 +81,7 @@ class ScorerProcess:
         def swap_arms(arms: ArmSwap) -> None:
             give_way()
             try:
-                arms.run(self.answerer, stop)
+                arms.run(self.answerer, ended)
             except Exception as error:
                 failures.append(error)
                 stop.set()
@@ -88,6 +89,7 @@ class ScorerProcess:
         follower = Thread(target=follow, name="hot-swap", daemon=True)
         beside = [follower]
         if self.arms is not None:
+            self.arms.begin(self.answerer)
             beside.append(Thread(target=swap_arms, args=(self.arms,), name="arm-swap", daemon=True))
         for thread in beside:
             thread.start()
@@ -98,6 +100,7 @@ class ScorerProcess:
             stopped = error
         finally:
             stop.set()
+            ended.set()
             for thread in beside:
                 thread.join(_FOLLOWER_ENDS_S)
         if follower.is_alive():

@@ -22,6 +22,7 @@ from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.control_topic import write_control
 from streams.kafka.records.publisher import Publisher
+from streams.transactions.control_writer import ControlWriter
 
 KEYS = list(range(400))
 
@@ -112,6 +113,19 @@ def test_all_is_well_so_it_steps_up_and_at_the_end_says_so(world: World) -> None
     assert sum(evidence["events"]) == 400
 
 
+def test_it_steps_up_to_what_another_arm_leaves(world: World) -> None:
+    keeper = world.keeper(steps=[0.2, 1.0], hold="0s", min_events=0)
+    canary = command().canary
+    other = canary.model_copy(update={"name": "b", "share": 0.1})
+    world.begin(arms=(canary, other))
+    stepped = world.until(keeper, lambda each: each is not None and each.deed == "step")
+    assert stepped.share == 0.9
+    said = world.board().said
+    assert said is not None
+    assert [arm.share for arm in said.arms] == [0.9, 0.1]
+    world.until(keeper, lambda each: each is not None and each.deed == "done")
+
+
 def test_too_short_a_step_is_waited_out_in_event_time(world: World) -> None:
     keeper = world.keeper(hold="1h")
     world.begin()
@@ -169,6 +183,19 @@ def test_one_that_a_scorer_has_stopped_is_rolled_back_at_once(world: World) -> N
     world.until(keeper, lambda each: each is not None and each.deed == "wait")
 
 
+def test_what_a_scorer_gives_as_a_reason_keeps_nothing_from_being_rolled_back(world: World) -> None:
+    keeper = world.keeper()
+    world.begin()
+    said = report(state="stopped")
+    odd = said.arms[0].model_copy(update={"reason": "\tat a.cc:5\nof b\u202e" + 900 * "\x1b"})
+    said = said.model_copy(update={"arms": (odd,)})
+    write_control(world.kafka, world.reports, arms_key("scorer-1"), encode(said))
+    world.until(keeper, lambda each: each is not None and each.deed == "roll back")
+    ended = world.board().ended
+    assert ended is not None
+    assert r"at a.cc:5\nof b" in ended.note
+
+
 def test_a_pause_is_kept(world: World) -> None:
     keeper = world.keeper()
     world.begin(state="paused")
@@ -203,6 +230,24 @@ def test_a_keeper_that_takes_over_finds_the_same_evidence(world: World) -> None:
     world.until(second, lambda each: each is not None and "lasted" in each.why)
     _, again = world.told[-1]
     assert again == evidence
+
+
+def test_who_is_overtaken_by_any_other_command_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = world.board()
+    write = ControlWriter.write
+
+    def another_opens(writer: ControlWriter, *arguments: Any) -> tuple[int, int]:
+        with ControlWriter(world.kafka, world.control):
+            return write(writer, *arguments)
+
+    monkeypatch.setattr(ControlWriter, "write", another_opens)
+    with pytest.raises(MeanwhileError, match="at the same time"):
+        board.give(command())
+    monkeypatch.undo()
+    assert board.said is None
+    board.give(command())
 
 
 def test_of_two_who_command_at_once_one_is_refused(world: World) -> None:

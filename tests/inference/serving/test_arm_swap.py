@@ -260,6 +260,21 @@ def test_counts_are_reported_now_and_then(
     assert len(world.reports) == said, "nothing is new"
 
 
+def test_word_that_one_was_stopped_is_said_again(
+    packages: list[ModelPackage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arm_swap, "ALIVE_EVERY_S", 0.05)
+    world = World(packages)
+    world.want(2)
+    world.until(lambda: world.ready("arm2"))
+    arm = world.routed[-1][1][0][1]
+    assert arm is not None
+    arm.stop("it is out of its mind")
+    world.until(lambda: world.told()["arm2"][0] == "stopped")
+    world.reports.clear()  # the cluster was away
+    world.until(lambda: world.told().get("arm2", ("", ""))[0] == "stopped")
+
+
 def test_a_report_is_read_as_it_was_written() -> None:
     arm = ArmReport(name="canary", model="a" * 64, state="stopped", reason="x" * 5_000)
     report = ArmsReport(experiment="e", arms=(arm,), begun=1, at=2)

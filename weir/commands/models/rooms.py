@@ -88,7 +88,8 @@ def said(kind: Callable[..., C], **values: Any) -> C:
         return kind(**values)
     except ValidationError as error:
         problem = error.errors()[0]
-        raise SettingsError(f"--{problem['loc'][-1]}: {problem['msg']}") from error
+        option = "".join(f"--{place}: " for place in problem["loc"][-1:])  # of none: of all of it
+        raise SettingsError(f"{option}{problem['msg']}") from error
 
 
 @contextmanager

@@ -127,11 +127,12 @@ def step(
     settings = load_settings(config)
     with _commanding(settings, by) as (board, author):
         running = _running(board)
-        new = settings.canary.after(running.canary.share) if share is None else share
+        now = running.canary.share
+        new = settings.canary.after(now, running.most) if share is None else share
         if new is None:
             raise SettingsError(
-                f"{running.canary.share:.0%} is the last of canary.steps: name a share, or make "
-                "it champion with `weir models promote`"
+                f"{now:.0%} is the last of canary.steps, or all that other arms leave: name a "
+                "share, or make it champion with `weir models promote`"
             )
         command = said(running.stepped_to, share=new, by=author, note=note, at=now_ms())
         _change(board, command, as_json)
