@@ -90,7 +90,8 @@ def gates_before(
         findings = read_findings(kafka, settings.topics.comparisons, package)
     except ValueError:  # there is no such topic: nobody has found anything yet
         findings = Findings()
-    gates = gates_of(findings, champion, settings.gates, now_ms())
+    policy = room.policy_or(settings.policy).version
+    gates = gates_of(findings, champion, policy, settings.gates, now_ms())
     try:
         record = room.record(waiver_key(package))
         waiver = waiver_in(record, keys, package, champion)

@@ -34,7 +34,7 @@ def canary(deed: Any = "done", **values: Any) -> GateRecord:
 
 
 def states(findings: Findings, **settings: Any) -> dict[str, str]:
-    gates = gates_of(findings, CHAMPION, GateSettings(**settings), NOW)
+    gates = gates_of(findings, CHAMPION, "1", GateSettings(**settings), NOW)
     assert all(gate.why for gate in gates)
     return {gate.name: gate.state for gate in gates}
 
@@ -67,6 +67,7 @@ def test_an_inconclusive_verdict_is_no_pass(verdict: Verdict, no_worse: str, bet
     "values",
     [
         {"champion": "c" * 12},
+        {"policy": "2"},
         {"at": NOW - 8 * DAY},
         {"model": ModelVersion(version=3, package="d" * 64)},
     ],
