@@ -77,7 +77,10 @@ def _valid(
 def _exposure(record: ComparisonRecord | None, why: str, settings: GateSettings) -> Gate:
     if record is None:
         return Gate("exposure", "open", why)
-    labels, frauds = record.found.get("mature", 0), record.found["recall"]["events"]
+    try:
+        labels, frauds = int(record.found["mature"]), int(record.found["recall"]["events"])
+    except (KeyError, TypeError, ValueError):
+        return Gate("exposure", "open", "what was found can't be read: does `weir judge` run?")
     enough = labels >= settings.min_labels and frauds >= settings.min_frauds
     told = (
         f"{labels:,} mature events of {settings.min_labels:,}, {frauds:,} frauds of "

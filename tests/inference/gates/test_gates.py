@@ -87,6 +87,14 @@ def test_exposure_asks_for_labels_and_frauds() -> None:
 
 
 @pytest.mark.parametrize(
+    "found", [{}, {"mature": None}, {"mature": 9_000}, {"mature": 9_000, "recall": []}]
+)
+def test_what_can_not_be_read_is_no_exposure(found: dict[str, Any]) -> None:
+    odd = shadow(found={"candidate": CANARY[:12]} | found)
+    assert states(Findings(odd, canary()))["exposure"] == "open"
+
+
+@pytest.mark.parametrize(
     ("deed", "state"),
     [
         ("done", "passed"),
