@@ -39,13 +39,16 @@ class Findings:
     canary: GateRecord | None = None
 
 
-def gates_of(findings: Findings, champion: str, settings: GateSettings, now_ms: int) -> list[Gate]:
+def gates_of(
+    findings: Findings, champion: str, policy: str, settings: GateSettings, now_ms: int
+) -> list[Gate]:
     """The gates in their order: exposure, guardrails, non-inferiority, superiority.
 
     Args:
         champion: the package that answers now; what was found beside another says nothing of it.
+        policy: version of the one that holds now; what decisions cost by another says nothing.
     """
-    shadow, why = _valid(findings.shadow, champion, settings, now_ms)
+    shadow, why = _valid(findings.shadow, champion, policy, settings, now_ms)
     return [
         _exposure(shadow, why, settings),
         _guardrails(findings.canary, champion, settings, now_ms),
@@ -55,7 +58,7 @@ def gates_of(findings: Findings, champion: str, settings: GateSettings, now_ms: 
 
 
 def _valid(
-    record: ComparisonRecord | None, champion: str, settings: GateSettings, now_ms: int
+    record: ComparisonRecord | None, champion: str, policy: str, settings: GateSettings, now_ms: int
 ) -> tuple[ComparisonRecord | None, str]:
     """The record, or why there is none that counts."""
     if record is None:
@@ -64,6 +67,8 @@ def _valid(
         return None, f"candidate {record.name} was another model at the last look"
     if record.champion != champion[:12]:
         return None, f"it was compared with {record.champion}, which is champion no more"
+    if record.policy != policy:
+        return None, f"it was compared by policy {record.policy}, which holds no more"
     if now_ms - record.at > settings.max_age:
         return None, "what was found is older than gates.max_age: does `weir judge` run?"
     return record, ""
@@ -72,7 +77,10 @@ def _valid(
 def _exposure(record: ComparisonRecord | None, why: str, settings: GateSettings) -> Gate:
     if record is None:
         return Gate("exposure", "open", why)
-    labels, frauds = record.found.get("mature", 0), record.found["recall"]["events"]
+    try:
+        labels, frauds = int(record.found["mature"]), int(record.found["recall"]["events"])
+    except (KeyError, TypeError, ValueError):
+        return Gate("exposure", "open", "what was found can't be read: does `weir judge` run?")
     enough = labels >= settings.min_labels and frauds >= settings.min_frauds
     told = (
         f"{labels:,} mature events of {settings.min_labels:,}, {frauds:,} frauds of "

@@ -75,6 +75,8 @@ class _Slot:
         if self.model is not None:
             self.model.switch.off()
             in_thread(self.model.engine.close)
+        elif self.opening is not None:
+            self.opening.add_done_callback(_close_opened)
         self.model = self.arm = None
 
 
@@ -191,8 +193,6 @@ class ArmSwap:
         serving = model.made_ready(
             self._feature_names, [policy], self._explains, self._policies.fit
         )
-        if slot.unwanted.is_set():
-            model.engine.close()
         return model, serving
 
     def _take_in(self, slot: _Slot, opened: "Future[tuple[OpenModel, ServedModel]]") -> None:
@@ -222,9 +222,9 @@ class ArmSwap:
         arm.serving = ServedModel(before.package, before.engine, policy, before.latency)
 
     def _route(self, routes: Routes, wanted: CanaryCommand | None) -> None:
-        arms = [(slot.name, slot.arm) for slot in self._slots.values()]
         named = {} if wanted is None else {arm.name: arm.share for arm in wanted.arms}
-        shares = [named[name] for name, _ in arms]
+        arms = [(name, self._slots[name].arm) for name in named]
+        shares = list(named.values())
         servings = [None if arm is None else arm.serving for _, arm in arms]
         routed = (self._experiment, arms, shares, servings)
         if routed != self._routed:
@@ -270,6 +270,12 @@ class ArmSwap:
             slot.close()
         if self._slots and not stopped:  # else the next start has to know
             self._report(None)
+
+
+def _close_opened(opened: "Future[tuple[OpenModel, ServedModel]]") -> None:
+    """Free the engine of an arm that was ready when nobody wanted it any more."""
+    if opened.exception() is None:
+        in_thread(opened.result()[0].engine.close)
 
 
 def _states(arms: Sequence[ArmReport]) -> list[tuple[str, str, str]]:

@@ -10,7 +10,6 @@ from inference.gates.findings import read_findings
 from inference.gates.gates import Findings, Gate, gates_of
 from inference.gates.settings import GateSettings
 from inference.gates.waiver import Waiver, waiver_in, waiver_key
-from inference.packages.mlflow_connection import RegistryError
 from inference.packages.registry import CHAMPION_ALIAS, Registry
 from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
@@ -91,7 +90,8 @@ def gates_before(
         findings = read_findings(kafka, settings.topics.comparisons, package)
     except ValueError:  # there is no such topic: nobody has found anything yet
         findings = Findings()
-    gates = gates_of(findings, champion, settings.gates, now_ms())
+    policy = room.policy_or(settings.policy).version
+    gates = gates_of(findings, champion, policy, settings.gates, now_ms())
     try:
         record = room.record(waiver_key(package))
         waiver = waiver_in(record, keys, package, champion)
@@ -101,10 +101,13 @@ def gates_before(
 
 
 def champion_of(room: ControlRoom, registry: Registry) -> str | None:
-    """The package that answers now; None where there is none."""
+    """The package that answers now; None where there is none.
+
+    Raises:
+        RegistryError: the registry does not say.
+    """
     if room.champion is not None:
         return room.champion.model.package
-    try:
-        return version_of(registry.get(CHAMPION_ALIAS)).package
-    except RegistryError:
+    if CHAMPION_ALIAS not in registry.aliases():
         return None
+    return version_of(registry.get(CHAMPION_ALIAS)).package

@@ -34,7 +34,7 @@ def canary(deed: Any = "done", **values: Any) -> GateRecord:
 
 
 def states(findings: Findings, **settings: Any) -> dict[str, str]:
-    gates = gates_of(findings, CHAMPION, GateSettings(**settings), NOW)
+    gates = gates_of(findings, CHAMPION, "1", GateSettings(**settings), NOW)
     assert all(gate.why for gate in gates)
     return {gate.name: gate.state for gate in gates}
 
@@ -67,6 +67,7 @@ def test_an_inconclusive_verdict_is_no_pass(verdict: Verdict, no_worse: str, bet
     "values",
     [
         {"champion": "c" * 12},
+        {"policy": "2"},
         {"at": NOW - 8 * DAY},
         {"model": ModelVersion(version=3, package="d" * 64)},
     ],
@@ -83,6 +84,14 @@ def test_exposure_asks_for_labels_and_frauds() -> None:
     assert states(findings, min_labels=5_000, min_frauds=80)["exposure"] == "passed"
     assert states(findings, min_labels=5_001)["exposure"] == "open"
     assert states(findings, min_frauds=81)["exposure"] == "open"
+
+
+@pytest.mark.parametrize(
+    "found", [{}, {"mature": None}, {"mature": 9_000}, {"mature": 9_000, "recall": []}]
+)
+def test_what_can_not_be_read_is_no_exposure(found: dict[str, Any]) -> None:
+    odd = shadow(found={"candidate": CANARY[:12]} | found)
+    assert states(Findings(odd, canary()))["exposure"] == "open"
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,20 @@ def test_one_that_is_not_wanted_any_more_is_not_waited_for(packages: list[ModelP
     world.until(lambda: world.ready("arm1"))
 
 
+def test_one_that_is_ready_when_nobody_wants_it_any_more_is_closed(
+    packages: list[ModelPackage],
+) -> None:
+    world = World(packages)
+    world.want(2)
+    world.swap.step(world)  # type: ignore[arg-type]
+    (slot,) = world.swap._slots.values()
+    assert slot.opening is not None
+    slot.opening.result(60)  # and the next look comes after that
+    world.want(1)
+    world.until(lambda: world.ready("arm1"))
+    world.until(lambda: world.opened[0].closed)
+
+
 def test_a_new_policy_holds_for_the_arms_too_or_stops_the_one_that_it_does_not_fit(
     packages: list[ModelPackage],
 ) -> None:

@@ -6,6 +6,7 @@ import typer
 
 from inference.control.commands import MOST_BEFORE, ChampionCommand, ModelVersion, version_of
 from inference.control.control_room import ControlRoom, as_dict
+from inference.gates.waiver import WAIVE
 from inference.packages.mlflow_connection import RegistryError
 from inference.packages.registry import CHAMPION_ALIAS as CHAMPION_ALIAS
 from inference.packages.registry import Registry
@@ -14,7 +15,7 @@ from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
 from weir.cli.login import LONGEST_BY, LONGEST_NOTE, at_most
 from weir.commands.models.outcome import Outcome, make_champion, reports_table, show_outcome
-from weir.commands.models.rooms import commanding_room, said, viewing_room
+from weir.commands.models.rooms import author_who_may, commanding_room, said, viewing_room
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import command_keys, kafka_settings, open_registry
 
@@ -76,6 +77,8 @@ def promoted(
         SettingsError: nobody is named who does it.
     """
     registry = open_registry(settings)
+    if waive:
+        author_who_may(command_keys(settings, signing=True), by, WAIVE)
     with commanding_room(settings, by) as (room, author):
         version = version_of(registry.get(name))
         champion = room.champion
