@@ -1,6 +1,7 @@
 """The canary's timeline: steps, what was done and why, and what its guardrails saw."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from streams.base.clock import utc
 from weir.dossier.blocks import Block, Cell, Line, Section, Table, Tone, count, figure, row
@@ -9,7 +10,13 @@ from weir.dossier.history import Phase
 _GUARDRAILS = ("failures", "latency", "alerts_more", "alerts_fewer", "split")
 _MOST = 100
 """Phases on a page."""
-_TONES: dict[str, Tone] = {"roll back": "bad", "void": "bad", "done": "good", "step": "good"}
+_TONES: dict[str, Tone] = {
+    "roll back": "bad",
+    "void": "bad",
+    "ask": "unsure",
+    "done": "good",
+    "step": "good",
+}
 
 
 def canary_section(phases: Sequence[Phase], version: int) -> Section:
@@ -22,12 +29,20 @@ def canary_section(phases: Sequence[Phase], version: int) -> Section:
         )
         return Section(title, (Line(text),))
     chosen = list(enumerate(phases, 1))[-_MOST:]
-    blocks: list[Block] = [_timeline(chosen), _evidence(chosen)]
+    blocks: list[Block] = []
+    for (experiment, champion), each in groupby(chosen, key=_experiment):
+        group = list(each)
+        name = Line(f"{experiment}, beside {champion[:12]}", small=True)
+        blocks += [name, _timeline(group), _evidence(group)]
     if len(phases) > len(chosen):
         left = f"{len(phases) - len(chosen):,} earlier phases are left out; --json has them."
         blocks.append(Line(left, small=True))
-    beside = phases[-1].record
-    return Section(title, tuple(blocks), f"{beside.experiment}, beside {beside.champion[:12]}")
+    return Section(title, tuple(blocks), f"last looked {utc(phases[-1].record.at, 's')}")
+
+
+def _experiment(numbered: tuple[int, Phase]) -> tuple[str, str]:
+    record = numbered[1].record
+    return record.experiment, record.champion
 
 
 def _timeline(phases: Sequence[tuple[int, Phase]]) -> Block:

@@ -113,7 +113,7 @@ def collect(
     name: str,
     by: str,
 ) -> Dossier:
-    """Put together what is known of a version, an alias, or the first digits of a package's id.
+    """Put together what is known of a version or an alias.
 
     Raises:
         RegistryError, RegistryAwayError: there is no such model, or the registry is away.
@@ -153,18 +153,17 @@ def _decision(
     promotions: Sequence[Promotion],
 ) -> Decision:
     """The gates as of now; of a model that was promoted, as of then, if nothing came since."""
-    package, now = model.package_id, now_ms()
-    champion, when, at = champion_of(room, registry), "now", now
-    made = [each for each in promotions if each.former is not None and not each.rollback]
-    if champion == package:
-        champion = None
-    if made:
-        former, command = made[-1].former, made[-1].command
-        assert former is not None
-        if champion is None or not history.is_beside(champion, command.at):
-            champion, when, at = former.package, "promotion", command.at
+    package, serving = model.package_id, champion_of(room, registry)
+    champion, at = (None if serving == package else serving), now_ms()
+    when: Literal["now", "promotion"] = "now"
+    for promotion in promotions:
+        former, then = promotion.former, promotion.command.at
+        if former is None or promotion.rollback:
+            continue
+        if serving in (None, package) or not history.is_beside(serving, then):
+            champion, when, at = former.package, "promotion", then
     if champion is None:
-        return Decision(None, None, "now", now)
+        return Decision(None, None, when, at)
     try:
         waiver = waiver_in(room.record(waiver_key(package)), keys, package, champion)
     except UntrustedCommandError:
@@ -172,7 +171,7 @@ def _decision(
     return Decision(
         champion,
         registry.find(champion),
-        "promotion" if when == "promotion" else "now",
+        when,
         at,
         tuple(gates_of(history.findings(at), champion, settings.gates, at)),
         waiver if waiver is None or waiver.at <= at else None,

@@ -118,6 +118,16 @@ def test_a_dossier_says_what_stands_and_the_store_vouches_for_the_file(
     assert told["file"]["sha256"] == acts[1].what["sha256"]
     assert run("audit", "verify", "--no-witness", "-c", config)[0] == 0
 
+    assert run("models", "rollback", "--by", "eve", "--wait", "0", "-c", config)[0] == 0
+    told = json.loads(run(*make, "--json")[1])
+    assert (told["serves"], told["gates_as_of"]["when"]) == (False, "promotion")
+    back = json.loads(run("models", "dossier", "1", "--json", "-c", config)[1])
+    assert [(each["by"], each["rollback"]) for each in back["promotions"]] == [("eve", True)]
+    assert (back["serves"], back["gates"]) == (True, [])
+    found(settings, champion, model)
+    told = json.loads(run(*make, "--json")[1])
+    assert told["gates_as_of"]["when"] == "now", "it is tried once more"
+
 
 def test_what_can_not_be_made_is_refused_before_anything_is_read(
     config: Path, run: Run, tmp_path: Path
