@@ -83,7 +83,7 @@ FLOORS = {
         weir/config
         weir/cli
         weir/services
-        weir/demo
+        weir/demo weir/dossier
         weir/commands/models weir/commands/explanations
         weir/commands/services
         weir/commands/cluster

@@ -10,7 +10,7 @@ from explain.store.errors import TamperedError
 from explain.store.tables import acts, head_of
 from streams.events.json_diagnosis import UNREADABLE
 
-Kind = Literal["read", "hold", "release", "purge", "erase", "redact", "accept"]
+Kind = Literal["read", "hold", "release", "purge", "erase", "redact", "accept", "dossier"]
 _SCHEMA = "weir.act/1"
 
 
@@ -20,7 +20,8 @@ class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     Attributes:
         who: a person, as the caller knows them; in PostgreSQL the login that they came with.
         time: UTC milliseconds.
-        what: what was asked for, held, released, purged, erased, redacted or accepted.
+        what: what was asked for, held, released, purged, erased, redacted or accepted; of a
+            dossier, its model and the file's SHA-256.
         count: how many records that gave, held, removed or redacted.
         note: why.
         by: in PostgreSQL the name that they gave, where it is not that of the login.

@@ -176,6 +176,10 @@ class StoreSettings(Section):
         """Where that file is."""
         return data_dir / _FILE
 
+    def may_hold(self, data_dir: Path) -> bool:
+        """Whether anything may have been stored: by default the store is made by who first does."""
+        return not self.is_default or self.default_file(data_dir).exists()
+
     def key_path(self, data_dir: Path) -> Path:
         """Where our private key is."""
         return self.key_file or data_dir / KEY_NAME

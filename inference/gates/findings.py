@@ -1,4 +1,6 @@
-"""What was last found of a model, read from the topic of comparisons."""
+"""What was found of a model, read from the topic of comparisons."""
+
+from collections.abc import Iterable, Iterator
 
 from pydantic import ValidationError
 
@@ -16,19 +18,45 @@ def read_findings(kafka: KafkaSettings, topic: str, package: str) -> Findings:
         ValueError: there is no such topic.
         KafkaException: the cluster failed.
     """
+    return last_findings(read_records(kafka, topic, package))
+
+
+def last_findings(records: Iterable[ComparisonRecord | GateRecord]) -> Findings:
+    """The last of each kind, of records of one package."""
     shadow: ComparisonRecord | None = None
     canary: GateRecord | None = None
+    for record in records:
+        if isinstance(record, ComparisonRecord):
+            shadow = record
+        else:
+            canary = record
+    return Findings(shadow, canary)
+
+
+def read_records(
+    kafka: KafkaSettings, topic: str, package: str
+) -> Iterator[ComparisonRecord | GateRecord]:
+    """All records of this package that can be read, as a candidate or a canary, in their order.
+
+    Raises:
+        ValueError: there is no such topic.
+        KafkaException: the cluster failed.
+    """
     for batch in read_to_end(kafka, topic):
         for message in batch:
             key = (message.key() or b"").decode(errors="replace")
-            value = message.value() or b""
-            try:
-                if is_comparison(key):
-                    found = ComparisonRecord.model_validate_json(value)
-                    shadow = found if found.model.package == package else shadow
-                else:
-                    gate = GateRecord.model_validate_json(value)
-                    canary = gate if gate.arms[0].model.package == package else canary
-            except ValidationError:
-                continue
-    return Findings(shadow, canary)
+            found = _record(key, message.value() or b"")
+            if isinstance(found, ComparisonRecord):
+                model = found.model
+            elif found is not None:
+                model = found.arms[0].model
+            if found is not None and model.package == package:
+                yield found
+
+
+def _record(key: str, value: bytes) -> ComparisonRecord | GateRecord | None:
+    kind = ComparisonRecord if is_comparison(key) else GateRecord
+    try:
+        return kind.model_validate_json(value)
+    except ValidationError:
+        return None

@@ -23,12 +23,22 @@ def html_of(letter: CustomerLetter | None, sheet: Sheet | None) -> str:
     first = letter or sheet
     language = "en" if first is None else first.language
     title = letter.subject if letter is not None else sheet.words["title"] if sheet else ""
-    style = files("explain.reports.pages").joinpath("page.css").read_text(encoding="utf-8")
+    return document(title, "\n".join(articles), language)
+
+
+def document(title: str, body: str, language: str = "en", style: str = "") -> str:
+    """A file with the style of all our pages.
+
+    Args:
+        title: plain text.
+        body: HTML of one or more articles.
+        style: CSS of one's own.
+    """
+    shared = files("explain.reports.pages").joinpath("page.css").read_text(encoding="utf-8")
     return (
         f'<!DOCTYPE html>\n<html lang="{escape(language)}">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        + "\n".join(articles)
-        + "\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{shared}{style}</style>\n</head>\n<body>\n"
+        f"{body}\n</body>\n</html>\n"
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
+from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.units import mm
 from reportlab.platypus import BaseDocTemplate, Frame, PageBreak, PageTemplate, Spacer
@@ -26,7 +27,7 @@ from explain.reports.pages.typesetting import (
     section,
 )
 
-_OUTCOMES = {"approve": "#2e6b3a", "review": "#8a5a00", "decline": "#a32121"}
+OUTCOMES = {"approve": "#2e6b3a", "review": "#8a5a00", "decline": "#a32121"}
 
 
 def pdf_of(
@@ -46,10 +47,18 @@ def pdf_of(
     if sheet is not None:
         story += _sheet(sheet, styles)
     title = letter.subject if letter is not None else sheet.words["title"] if sheet else ""
+    return file_of(story, title, settings.institution)
+
+
+def file_of(story: list[Any], title: str, author: str, foot: str = "") -> bytes:
+    """A document of what reportlab calls flowables.
+
+    Args:
+        foot: stands at the bottom of each page, with the page's number; nothing where it is empty.
+            In Helvetica: characters of Windows-1252.
+    """
     file = BytesIO()
-    document = BaseDocTemplate(
-        file, pagesize=A4, title=title, author=settings.institution, invariant=1
-    )
+    document = BaseDocTemplate(file, pagesize=A4, title=title, author=author, invariant=1)
     frame = Frame(
         LEFT,
         BOTTOM,
@@ -60,7 +69,15 @@ def pdf_of(
         topPadding=0,
         bottomPadding=0,
     )
-    document.addPageTemplates(PageTemplate(frames=[frame]))
+
+    def number(canvas: Any, _: Any) -> None:
+        if foot:
+            canvas.setFont("Helvetica", 7.5)
+            canvas.setFillColor(HexColor(GREY))
+            canvas.drawString(LEFT, 10 * mm, foot)
+            canvas.drawRightString(LEFT + WIDTH, 10 * mm, str(canvas.getPageNumber()))
+
+    document.addPageTemplates(PageTemplate(frames=[frame], onPage=number))
     document.build(story)
     return file.getvalue()
 
@@ -99,11 +116,11 @@ def _sheet(sheet: Sheet, styles: Styles) -> Iterator[Any]:
     yield plain_table(
         [
             [
-                say(sheet.decision, 11.5, _OUTCOMES[sheet.outcome], bold=True),
+                say(sheet.decision, 11.5, OUTCOMES[sheet.outcome], bold=True),
                 say(
                     words["confident"] if sheet.confident else unsure,
                     11.5,
-                    _OUTCOMES["approve" if sheet.confident else "review"],
+                    OUTCOMES["approve" if sheet.confident else "review"],
                 ),
             ]
         ],

@@ -26,6 +26,7 @@ WIDTH = A4[0] - LEFT - _RIGHT
 """Of the text, in points."""
 
 INK, GREY, BLUE, _RULE = "#1c2429", "#6b7a82", "#17465c", "#b7c3c9"
+_SHOW = "backslashreplace"
 _LEAST_SECTION = 38 * mm
 """Of a section on the page where it begins."""
 BAR = (68 * mm, 3.2 * mm)
@@ -49,6 +50,13 @@ class Styles:
                 pdfmetrics.registerFont(font)
                 faces.append(font.face.charToGlyph)
             self._has = lambda each: all(ord(each) in face for face in faces)
+
+    def fitting(self, text: str) -> str:
+        """A text with what the font lacks as ``\\uXXXX``: for what anybody may have written."""
+        return "".join(
+            each if each <= "~" or self._has(each) else each.encode("ascii", _SHOW).decode()
+            for each in text
+        )
 
     def say(
         self,

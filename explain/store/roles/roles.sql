@@ -128,8 +128,8 @@ CREATE OR REPLACE FUNCTION {schema}.weir_log(
   kind text, what jsonb, count bigint, by text, note text
 ) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF kind NOT IN ('hold', 'release', 'purge', 'accept') THEN
-    RAISE EXCEPTION 'a keeper logs hold, release, purge or accept, and not %', kind;
+  IF kind NOT IN ('hold', 'release', 'purge', 'accept', 'dossier') THEN
+    RAISE EXCEPTION 'a keeper logs hold, release, purge, accept or dossier, and not %', kind;
   END IF;
   RETURN {schema}.weir_append_act(kind, what, count, by, note);
 END $$;

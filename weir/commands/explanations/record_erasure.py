@@ -4,7 +4,6 @@ from explain.store.checking.verification import Step
 from explain.store.people.redaction import RedactionPlan, Redactor
 from explain.writing.key_ring import KeyRing
 from weir.cli.login import login_or
-from weir.commands.explanations.tokens import has_store
 from weir.config.settings import Settings
 
 
@@ -27,7 +26,7 @@ def erase_records(
         KeyRingError: the ring can't be used.
         StoreUnavailableError, StoreError, TamperedError: see `Redactor.redact`.
     """
-    if settings.explain.key_ring is None or not has_store(settings):
+    if settings.explain.key_ring is None or not settings.store.may_hold(settings.data_dir):
         return None
     with KeyRing(settings.explain.key_ring) as ring:
         token = ring.known(field, identifier)

@@ -124,16 +124,10 @@ def _log_erasure(settings: Settings, field: str, by: str | None, note: str) -> N
     Raises:
         StoreUnavailableError, StoreError: it can't be written down; nothing was destroyed.
     """
-    if not has_store(settings):
+    if not settings.store.may_hold(settings.data_dir):
         return
     with settings.store.open_database(settings.data_dir) as database:
         ActBook(database, login_or(by)).do("erase", {"field": field}, 1, note)
-
-
-def has_store(settings: Settings) -> bool:
-    """Whether anything may have been stored: by default the store is made by who first stores."""
-    store = settings.store
-    return not store.is_default or store.default_file(settings.data_dir).exists()
 
 
 def ring_file(settings: Settings) -> Path:

@@ -36,6 +36,11 @@ class Commands(LazyGroup):
             "weir.commands.models.gates:waive",
             "Say that a model may become champion, though a gate is not passed.",
         ),
+        (
+            "dossier",
+            "weir.commands.models.dossier:dossier",
+            "Write down all that is known of a model: for who decides, and for who asks later.",
+        ),
     )
 
 
