@@ -84,6 +84,7 @@ FLOORS = {
         weir/cli
         weir/services
         weir/demo weir/dossier
+        weir/demo/story
         weir/commands/models weir/commands/explanations
         weir/commands/services
         weir/commands/cluster

@@ -55,7 +55,7 @@ def look(
         amounts=amounts[:count],
     )
     labels = KnownLabels({int(row): [(START, 1)] for row in np.flatnonzero(fraud)}, None)
-    between = Between(champion.package[:12], model.package[:12], "2026-11")
+    between = Between(champion.package[:12], model.package[:12], "1")
     found = compare(
         ReadPairs(between, pairs, {"fallback": 12}, 0.0),
         labels,
@@ -149,7 +149,7 @@ def dossier(found: History | None = None, **values: Any) -> Dossier:
     """Of a model that was promoted with a waiver."""
     found = history() if found is None else found
     at = START + 80_000_000
-    gates = tuple(gates_of(found.findings(at), CHAMPION.package, GateSettings(), at))
+    gates = tuple(gates_of(found.findings(at), CHAMPION.package, "1", GateSettings(), at))
     waiver = Waiver(
         package=MODEL.package, beside=CHAMPION.package, by="ada", note="the board", at=at - HOUR
     )

@@ -168,12 +168,16 @@ def _decision(
         waiver = waiver_in(room.record(waiver_key(package)), keys, package, champion)
     except UntrustedCommandError:
         waiver = None
+    findings = history.findings(at)
+    policy = room.policy_or(settings.policy).version
+    if when == "promotion" and findings.shadow is not None:
+        policy = findings.shadow.policy  # which one held then is not kept
     return Decision(
         champion,
         registry.find(champion),
         when,
         at,
-        tuple(gates_of(history.findings(at), champion, settings.gates, at)),
+        tuple(gates_of(findings, champion, policy, settings.gates, at)),
         waiver if waiver is None or waiver.at <= at else None,
     )
 
