@@ -140,6 +140,12 @@ class Keeper:
                 "keys do not fall on the arms by their shares: nothing can be said of them; see "
                 "docs/canary.md",
             )
+        if traffic.answered[0] < traffic.events[0]:
+            return Judgement(
+                "void",
+                f"another model than {watch.said.champion[:12]} answers as champion: it was begun "
+                "beside that one, so end it with `weir canary abort`",
+            )
         if watch.said.state == "paused":
             return Judgement("wait", "it is paused")
         if not watch.follower.caught_up:
