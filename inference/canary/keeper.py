@@ -16,7 +16,7 @@ from inference.canary.guardrails import Guardrails, stopped
 from inference.canary.settings import CanarySettings
 from inference.canary.traffic import Traffic
 from inference.control.canary import CanaryCommand
-from inference.control.commands import Withdrawal
+from inference.control.commands import LONGEST_REMARK, Withdrawal
 from streams.base.clock import now_ms
 from streams.base.safe_text import safe_text
 from streams.base.section import format_duration
@@ -24,7 +24,6 @@ from streams.base.section import format_duration
 logger = logging.getLogger(__name__)
 
 _READS_S = 1.0
-_LONGEST_NOTE = 2_000
 _CLOCKS_MS = 60_000
 """What clocks of machines may differ by."""
 
@@ -174,7 +173,7 @@ class Keeper:
             logger.error("rolling back %s: %s", said.experiment, judgement.why)
             # Scorers said why: whatever it is, it must not keep the command from being one.
             why = safe_text(judgement.why).replace("\t", " ")
-            note = f"rolled back: {why}"[:_LONGEST_NOTE]
+            note = f"rolled back: {why}"[:LONGEST_REMARK]
             self._board.give(Withdrawal(by=self._by, note=note, at=now))
         elif judgement.deed == "void" and said.state == "running":
             logger.error("pausing %s: %s", said.experiment, judgement.why)
