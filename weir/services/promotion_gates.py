@@ -99,10 +99,15 @@ def gates_before(
     gates = gates_of(findings, champion, policy, settings.gates, now_ms())
     try:
         record = room.record(waiver_key(package))
-        waiver = waiver_in(record, keys, package, champion)
+        waiver = waiver_in(record, keys, package, champion, champion_since(room))
     except UntrustedCommandError:
         waiver = None
     return Gates(settings.gates, champion, findings, tuple(gates), waiver)
+
+
+def champion_since(room: ControlRoom) -> int:
+    """When a command made the champion what it is, UTC milliseconds; 0 where none did."""
+    return 0 if room.champion is None else room.champion.at
 
 
 def champion_of(room: ControlRoom, registry: Registry) -> str | None:
