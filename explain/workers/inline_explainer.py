@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from time import perf_counter
+from threading import Lock
+from time import monotonic, perf_counter
 from typing import Literal
 
 import msgspec
@@ -72,6 +73,8 @@ class BudgetedExplainer:
         self._names = tuple(names)
         self._writer_of = writer_of
         self._writers: dict[str, RecordWriter] = {}
+        self._used: dict[str, float] = {}
+        self._preparing = Lock()
         self._codes = [DECISIONS.index(decision) for decision in settings.decisions]
         self._complained: set[str] = set()
         self._read = msgspec.json.Decoder(_Reasons).decode
@@ -94,9 +97,13 @@ class BudgetedExplainer:
             except (ExplainError, InferenceError) as error:
                 self._complain(model, error)
                 return
-        others = [each for each in self._writers.items() if each[0] != model]
-        # Replaced as a whole: the loop reads it meanwhile.
-        self._writers = dict([*others[-_KEPT:], (model, writer)])
+        with self._preparing:  # a champion and an arm may become ready at once
+            self._used[model] = monotonic()
+            others = [each for each in self._writers.items() if each[0] != model]
+            # Arms come and go beside a champion that stays: which one answered last counts.
+            others.sort(key=lambda each: self._used.get(each[0], 0.0))
+            # Replaced as a whole: the loop reads it meanwhile.
+            self._writers = dict([*others[-_KEPT:], (model, writer)])
 
     def explain(self, answered: ScoredBatch) -> tuple[dict[int, ScoreExplanation], list[Outgoing]]:
         """See `InlineExplainer`; ``failed`` where `prepare` could make nothing of a model."""
@@ -123,6 +130,7 @@ class BudgetedExplainer:
         if not flagged.size:
             return {}, []
         writer = self._writers.get(serving.model)
+        self._used[serving.model] = monotonic()
         if writer is None:
             return self._all(flagged, "failed"), []
         attached: dict[int, ScoreExplanation] = {}

@@ -16,7 +16,7 @@ from inference.canary.guardrails import Guardrails, stopped
 from inference.canary.settings import CanarySettings
 from inference.canary.traffic import Traffic
 from inference.control.canary import CanaryCommand
-from inference.control.commands import Withdrawal
+from inference.control.commands import LONGEST_REMARK, Withdrawal
 from streams.base.clock import now_ms
 from streams.base.safe_text import safe_text
 from streams.base.section import format_duration
@@ -142,6 +142,12 @@ class Keeper:
                 "keys do not fall on the arms by their shares: nothing can be said of them; see "
                 "docs/canary.md",
             )
+        if traffic.answered[0] < traffic.events[0]:
+            return Judgement(
+                "void",
+                f"another model than {watch.said.champion[:12]} answers as champion: it was begun "
+                "beside that one, so end it with `weir canary abort`",
+            )
         if watch.said.state == "paused":
             return Judgement("wait", "it is paused")
         if not watch.follower.caught_up:
@@ -180,7 +186,7 @@ class Keeper:
             logger.error("rolling back %s: %s", said.experiment, judgement.why)
             # Scorers said why: whatever it is, it must not keep the command from being one.
             why = safe_text(judgement.why).replace("\t", " ")
-            note = f"rolled back: {why}"[:_LONGEST_NOTE]
+            note = f"rolled back: {why}"[:LONGEST_REMARK]
             self._board.give(Withdrawal(by=self._by, note=note, at=now))
         elif judgement.deed in ("void", "ask") and said.state == "running":
             logger.error("pausing %s: %s", said.experiment, judgement.why)

@@ -28,7 +28,8 @@ OneLine = Annotated[str, Field(pattern=r"^\P{C}*$")]
 """Text without control characters, which could drive a terminal or forge a line of a log."""
 
 Author = Annotated[OneLine, Field(min_length=1, max_length=200)]
-Remark = Annotated[OneLine, Field(max_length=2_000)]
+LONGEST_REMARK = 2_000
+Remark = Annotated[OneLine, Field(max_length=LONGEST_REMARK)]
 
 
 class CommandError(InferenceError):

@@ -36,9 +36,13 @@ def waiver_key(package: str) -> str:
 
 
 def waiver_in(
-    record: ControlRecord | None, keys: CommandKeys, package: str, champion: str
+    record: ControlRecord | None, keys: CommandKeys, package: str, champion: str, since: int
 ) -> Waiver | None:
     """The waiver in a record, if it counts for this package beside this champion.
+
+    Args:
+        since: when the champion was made so, UTC milliseconds. One that was given before has been
+            used: it is not said of a model that was promoted by it, and rolled back.
 
     Raises:
         UntrustedCommandError: its author may not give it.
@@ -50,7 +54,7 @@ def waiver_in(
         said = read_command(Waiver, record)
     except CommandError:
         return None
-    if said is None or (said.package, said.beside) != (package, champion):
+    if said is None or (said.package, said.beside) != (package, champion) or said.at <= since:
         return None
     check_author(f"{record.key}: the record at {record.place}", author, said.by)
     return said

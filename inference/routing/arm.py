@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engine.protocol import Outputs
+from inference.engine.protocol import EngineError, Outputs
 from inference.routing.served_model import ServedModel
 
 logger = logging.getLogger(__name__)
@@ -162,11 +162,23 @@ class Arm:
             start = perf_counter()
             try:
                 outputs = self.serving.infer(features)
-            except BaseException as error:
+                _check(outputs, len(features))
+            except Exception as error:
                 future.set_exception(error)
+            except BaseException as error:  # what ends a process is none of an arm's business
+                future.set_exception(EngineError(f"{type(error).__name__}: {error}"))
             else:
                 self._times.append((len(features), perf_counter() - start))
                 future.set_result(outputs)
+
+
+def _check(outputs: Outputs, rows: int) -> None:
+    """Refuse what is no answer to so many events: they would all fail by it."""
+    for name, column in zip(Outputs._fields, outputs, strict=True):
+        if column.shape != (rows,) or column.dtype.kind != "f":
+            raise EngineError(
+                f"{name} has shape {column.shape} of {column.dtype} for {rows} events"
+            )
 
 
 def without_number(outputs: Outputs) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from inference.control.commands import version_of
+from inference.control.commands import LONGEST_REMARK, version_of
 from inference.control.control_room import ControlRoom
 from inference.control.signatures import CommandKeys, UntrustedCommandError
 from inference.errors import InferenceError
@@ -56,9 +56,9 @@ class Gates:
         if self.waiver is not None and (
             not self.settings.second_person or self.waiver.by != author
         ):
-            return f"waived by {self.waiver.by}: {self.waiver.note}"
+            return _waived(self.waiver.by, self.waiver.note)
         if waive and not self.settings.second_person:
-            return f"waived by {author}: {waive}"
+            return _waived(author, waive)
         if not self.settings.enforce:
             return ""
         if self.settings.second_person:
@@ -72,6 +72,11 @@ class Gates:
             f"gates of version {version} that are not passed: {names}; `weir models gates "
             f"{version}` says why. To promote it all the same, {way}"
         )
+
+
+def _waived(by: str, why: str) -> str:
+    """As the champion's command can hold it, whose remarks have an end."""
+    return f"waived by {by}: {why}"[:LONGEST_REMARK]
 
 
 def gates_before(
@@ -94,10 +99,15 @@ def gates_before(
     gates = gates_of(findings, champion, policy, settings.gates, now_ms())
     try:
         record = room.record(waiver_key(package))
-        waiver = waiver_in(record, keys, package, champion)
+        waiver = waiver_in(record, keys, package, champion, champion_since(room))
     except UntrustedCommandError:
         waiver = None
     return Gates(settings.gates, champion, findings, tuple(gates), waiver)
+
+
+def champion_since(room: ControlRoom) -> int:
+    """When a command made the champion what it is, UTC milliseconds; 0 where none did."""
+    return 0 if room.champion is None else room.champion.at
 
 
 def champion_of(room: ControlRoom, registry: Registry) -> str | None:

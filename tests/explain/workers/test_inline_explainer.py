@@ -164,6 +164,15 @@ def test_only_the_latest_models_are_kept_ready(world: World) -> None:
     assert asked == ["0"]
 
 
+def test_the_champion_stays_ready_however_many_arms_come_and_go(world: World) -> None:
+    for digit in range(9):
+        world.answer(2)
+        world.inline.prepare(replace(world.model, id=f"{digit}" * 64), 1)
+    world.answer(2)
+    assert world.counted("failed") == 0
+    assert world.counted("attached") == 20
+
+
 def test_an_event_that_can_t_be_explained_is_answered_and_the_others_are_explained(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

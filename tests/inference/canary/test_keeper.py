@@ -220,6 +220,18 @@ def test_a_split_that_is_broken_pauses_the_experiment(world: World) -> None:
     assert world.board().said == said, "once is enough"
 
 
+def test_what_is_found_beside_another_champion_takes_it_nowhere(world: World) -> None:
+    keeper = world.keeper(hold="0s")
+    world.begin(champion="c" * 64)
+    world.send(traffic())
+    judgement = world.until(keeper, lambda each: bool(each and world.told[-1][1]["answered"][1]))
+    assert judgement.deed == "void"
+    said = world.board().said
+    assert said is not None
+    assert (said.state, said.canary.share) == ("paused", 0.2)
+    assert "another model than cccccccccccc" in said.note
+
+
 def test_a_keeper_that_takes_over_finds_the_same_evidence(world: World) -> None:
     first = world.keeper(hold="10h")
     world.begin()

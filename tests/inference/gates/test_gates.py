@@ -119,12 +119,13 @@ def test_a_waiver_counts_for_its_model_beside_its_champion() -> None:
     keys = CommandKeys("control")
     waiver = Waiver(package=CANARY, beside=CHAMPION, by="ada", note="by the board", at=1)
     record = ControlRecord(waiver_key(CANARY), encode(waiver), 0, 1)
-    assert waiver_in(record, keys, CANARY, CHAMPION) == waiver
-    assert waiver_in(record, keys, CANARY, "c" * 64) is None
-    assert waiver_in(record, keys, "c" * 64, CHAMPION) is None
-    assert waiver_in(None, keys, CANARY, CHAMPION) is None
+    assert waiver_in(record, keys, CANARY, CHAMPION, 0) == waiver
+    assert waiver_in(record, keys, CANARY, "c" * 64, 0) is None
+    assert waiver_in(record, keys, "c" * 64, CHAMPION, 0) is None
+    assert waiver_in(None, keys, CANARY, CHAMPION, 0) is None
+    assert waiver_in(record, keys, CANARY, CHAMPION, 2) is None, "it was rolled back since"
     garbage = ControlRecord(waiver_key(CANARY), b"{}", 0, 1)
-    assert waiver_in(garbage, keys, CANARY, CHAMPION) is None
+    assert waiver_in(garbage, keys, CANARY, CHAMPION, 0) is None
 
 
 def test_a_record_is_read_as_it_was_written() -> None:

@@ -33,7 +33,7 @@ class Model:
         self.shift = shift
         self.calls = 0
         self.seconds = 0.0
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.broken: NDArray[np.intp] = np.array([], np.intp)
         self.going_on = Event()
         self.going_on.set()
@@ -138,6 +138,25 @@ def test_an_error_stops_the_arm_and_the_champion_answers(canary: Model) -> None:
     canary.error = None
     stood_in(decide(router), "stopped")
     assert canary.calls == 1
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit()])
+def test_what_ends_a_process_stops_the_arm_only(canary: Model, error: BaseException) -> None:
+    canary.error = error
+    router = router_of(arm := arm_of(canary))
+    stood_in(decide(router), "error")
+    assert type(error).__name__ in arm.stopped
+
+
+@pytest.mark.parametrize("answer", [np.zeros(1, np.float32), np.zeros((40, 1), np.float32), None])
+def test_answers_of_another_shape_are_none(
+    canary: Model, monkeypatch: pytest.MonkeyPatch, answer: NDArray[np.float32] | None
+) -> None:
+    odd = np.array(["x"] * int(of_canary().sum())) if answer is None else answer
+    monkeypatch.setattr(canary, "infer", lambda matrix: Outputs(odd, odd, odd))
+    router = router_of(arm := arm_of(canary))
+    stood_in(decide(router), "error")
+    assert "score has shape" in arm.stopped
 
 
 def test_rows_without_a_number_are_the_champion_s(canary: Model) -> None:

@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
+from inference.control.commands import ChampionCommand, ModelVersion
+from inference.gates.gates import Gate
+from inference.gates.settings import GateSettings
+from inference.gates.waiver import Waiver
 from inference.packages.mlflow_connection import RegistryAwayError
-from weir.services.promotion_gates import champion_of
+from weir.services.promotion_gates import Gates, champion_of
 
 ROOM: Any = SimpleNamespace(champion=None)
 
@@ -32,3 +36,13 @@ def test_a_registry_that_does_not_say_who_is_champion_opens_no_gate() -> None:
     registry = Registry({"champion": 1}, away=True)
     with pytest.raises(RegistryAwayError):
         champion_of(ROOM, registry)
+
+
+def test_a_waiver_as_long_as_may_be_is_one() -> None:
+    model = ModelVersion(version=2, package="b" * 64)
+    waiver = Waiver(package="b" * 64, beside="a" * 64, by="a" * 200, note="x" * 2_000, at=1)
+    gate = Gate("exposure", "open", "why")
+    gates = Gates(GateSettings(enforce=True), "a" * 64, gates=(gate,), waiver=waiver)
+    waived = gates.admit(2, "eve", "")
+    command = ChampionCommand(model=model, by="eve", waived=waived, at=1)
+    assert command.waived.startswith("waived by")

@@ -16,7 +16,7 @@ from weir.commands.models.promote import ByOption
 from weir.commands.models.rooms import author_who_may, commanding_room, said, viewing_room
 from weir.config.errors import SettingsError
 from weir.config.settings import load_settings
-from weir.services.promotion_gates import Gates, champion_of, gates_before
+from weir.services.promotion_gates import Gates, champion_of, champion_since, gates_before
 from weir.services.wiring import command_keys, kafka_settings, open_registry
 
 VersionArgument = Annotated[
@@ -85,9 +85,8 @@ def waive(
         champion = champion_of(room, registry)
         if champion is None or champion == model.package:
             raise SettingsError(f"{model} has no gates: there is no other champion beside it")
-        waiver = said(
-            Waiver, package=model.package, beside=champion, by=author, note=note, at=now_ms()
-        )
+        at = max(now_ms(), champion_since(room) + 1)  # whatever the clocks say
+        waiver = said(Waiver, package=model.package, beside=champion, by=author, note=note, at=at)
         key, value = waiver_key(model.package), encode(waiver)
         with ControlWriter(kafka, settings.topics.control) as writer:
             writer.write(key, value, keys.headers(key, value))
