@@ -16,7 +16,7 @@ from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
 from weir.config.settings import Settings
 from weir.dossier.history import History, Look, Promotion, read_history, read_promotions
-from weir.services.promotion_gates import champion_of
+from weir.services.promotion_gates import champion_of, champion_since
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,8 @@ def _decision(
     if champion is None:
         return Decision(None, None, when, at)
     try:
-        waiver = waiver_in(room.record(waiver_key(package)), keys, package, champion)
+        since = champion_since(room) if when == "now" else 0
+        waiver = waiver_in(room.record(waiver_key(package)), keys, package, champion, since)
     except UntrustedCommandError:
         waiver = None
     findings = history.findings(at)

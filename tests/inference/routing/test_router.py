@@ -15,6 +15,7 @@ from inference.policy.policy import Policy, PolicySettings
 from inference.routing.arm import FAILURES, MOST_IN_A_ROW, Arm
 from inference.routing.assignment import Assignment
 from inference.routing.deadline import Deadlines
+from inference.routing.latency_spans import LatencySpan
 from inference.routing.router import Router
 from inference.routing.served_model import ServedModel
 from inference.routing.verdicts import Verdicts
@@ -268,13 +269,21 @@ def test_a_slow_arm_is_told_by_the_champion_s_times_of_the_same_span(
     canary: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inference.routing.latency_spans._BATCHES", 150)
-    canary.seconds = 0.004
     router = router_of(arm := arm_of(canary))
     for _ in range(150):
         decide(router)
     assert arm.counts.timed >= 145
-    assert arm.counts.slow == arm.counts.timed
     assert not arm.stopped
+
+    span = LatencySpan()
+    for number in range(150):
+        span.observe(rows=160, seconds=0.002 if number % 2 else 0.001)
+    times = [(40, 0.001)] * 10 + [(40, 0.0022)] * 3 + [(200, 9.0)] * 5
+    monkeypatch.setattr(arm, "take_times", lambda: times)
+    before = arm.counts.timed, arm.counts.slow
+    span.end_if_long([arm])
+    after = arm.counts.timed, arm.counts.slow
+    assert (after[0] - before[0], after[1] - before[1]) == (13, 3), "200 are more than it had"
 
 
 @pytest.mark.parametrize("share", [0.9, 1.0])

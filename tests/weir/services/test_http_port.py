@@ -89,6 +89,17 @@ def test_many_idle_connections_neither_keep_others_out_nor_stay(port: int) -> No
         each.close()
 
 
+def probe(port: int) -> int:
+    """Ask as a probe does: again, where a busy machine has not cut off the others yet."""
+    for _ in range(30):
+        try:
+            status: int = ask(port, "/hello")[0].status
+            return status
+        except OSError:
+            sleep(1)
+    return 0
+
+
 def test_hundreds_at_once_have_few_threads_and_a_probe_gets_through() -> None:
     refused: Counter[str] = Counter()
     before = threading.active_count()
@@ -100,7 +111,7 @@ def test_hundreds_at_once_have_few_threads_and_a_probe_gets_through() -> None:
             held.append(socket.create_connection(("127.0.0.1", port), timeout=30))
             if number % 20 == 0:
                 threads = max(threads, threading.active_count() - before)
-        assert ask(port, "/hello")[0].status == 200
+        assert probe(port) == 200
     # The server's own thread, and those that have been cut off and do not know it yet.
     assert threads <= 1 + 2 * Bounds().connections
     assert refused["displaced"] + refused["full"] >= 400 - Bounds().connections
