@@ -60,6 +60,7 @@ def write_plot(folder: Path, config: Path) -> Plot:
     Models of a story before are gone.
     """
     values = tomllib.loads(config.read_text(encoding="utf-8"))
+    values.pop("policy", None)  # so that each model's own thresholds hold
     data = folder / "data"
     shutil.rmtree(data, ignore_errors=True)  # the story begins with no models
     whole = story_settings(values | {"data_dir": str(data)}, _COSTS)
