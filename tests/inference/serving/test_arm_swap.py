@@ -26,6 +26,7 @@ from inference.serving import arm_swap
 from inference.serving.arm_swap import ArmSwap
 from inference.serving.open_model import OpenModel
 from inference.training.train import train
+from streams.base.bounded_calls import FOREVER
 
 Routed = tuple[str, list[tuple[str, Arm | None]], list[float]]
 
@@ -265,7 +266,7 @@ def test_a_machine_without_a_thread_to_spare_is_asked_again(
     tries, start = [], threading.Thread.start
 
     def refused(thread: threading.Thread) -> None:
-        if not thread.name.startswith("arm "):
+        if not thread.name.startswith(f"{FOREVER}arm "):
             start(thread)
             return
         tries.append(thread.name)
@@ -283,7 +284,7 @@ def test_a_machine_without_a_thread_to_spare_is_asked_again(
         sleep(0.01)
     ended.set()
     follower.join(30)
-    assert tries == ["arm arm2"] * 2
+    assert tries == [f"{FOREVER}arm arm2"] * 2
 
 
 def test_counts_are_reported_now_and_then(
