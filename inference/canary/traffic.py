@@ -31,7 +31,8 @@ class Traffic:
         alerts: of these, that had an event reviewed or declined, (arms,).
         misplaced: events whose arm is not that of their key.
         watermark: event time that all partitions have come to, ms; None before the first event.
-        opened: the same when the step's first event was read.
+        opened: the time of the step's first event that was not late: one that comes days after it
+            happened makes no step older.
     """
 
     said: CanaryCommand
@@ -81,11 +82,11 @@ class Traffic:
         if not of_step.any():
             return
         rows = np.flatnonzero(of_step)
-        first = int(times[rows[0]])
-        latest = max(self._latest.get(partition, first), int(times[rows].max()))
-        if self.opened is None:
-            self.opened = first
-        self._latest[partition] = latest
+        latest = int(times[rows].max())
+        self._latest[partition] = max(self._latest.get(partition, latest), latest)
+        in_time = rows[~np.array(table["late"].to_pylist(), np.bool_)[rows]]
+        if self.opened is None and in_time.size:
+            self.opened = int(times[in_time[0]])
         arms = arms[rows]
         models = np.array(table["model"].to_pylist(), np.str_)[rows]
         points = self._assignment.points([table["key"][row].as_py() for row in rows.tolist()])

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from inference.engine.protocol import EngineError, Outputs
 from inference.routing.served_model import ServedModel
+from streams.base.bounded_calls import FOREVER
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Arm:
         self._asked: Future[Outputs] | None = None
         self._asked_at = 0.0
         self._in_a_row = 0
-        Thread(target=self._answer, name=f"arm {name}", daemon=True).start()
+        Thread(target=self._answer, name=f"{FOREVER}arm {name}", daemon=True).start()
 
     def ask(self, features: NDArray[np.float32]) -> "Future[Outputs] | Failure":
         """Ask about rows (n, width), or say at once why there will be no answer."""

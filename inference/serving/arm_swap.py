@@ -113,6 +113,7 @@ class ArmSwap:
         self._last = last
         self._explains = explains
         self._slots: dict[str, _Slot] = {}
+        self._gone: list[_Slot] = []
         self._experiment = ""
         self._begun = now_ms()
         self._routed: tuple[object, ...] = ()
@@ -125,25 +126,33 @@ class ArmSwap:
         self._route(routes, self._book.said)
 
     def run(self, routes: Routes, ended: Event) -> None:
-        """Follow the book until no event is answered any more; then close the arms."""
+        """Follow the book until no event is answered any more; then close the arms.
+
+        Whatever goes wrong here, the scorer goes on: it answers by what was routed last.
+        """
         while not ended.is_set():
-            self.step(routes)
-            ended.wait(_LOOK_S)
+            try:
+                self.step(routes)
+                ended.wait(_LOOK_S)
+            except Exception as error:
+                what = safe_text(f"{type(error).__name__}: {error}")
+                logger.error("can't see to the arms, trying again: %s", what)
+                ended.wait(_AGAIN_S)
         self._close(routes)
 
     def step(self, routes: Routes) -> None:
         """Look once at what is wanted and how the arms fare, and do what there is to do."""
         wanted = self._book.said
-        gone = self._take_note(wanted)
+        self._take_note(wanted)
         for slot in self._slots.values():
             self._see_to(slot, routes)
         self._route(routes, wanted)
-        for slot in gone:
-            slot.close()
+        while self._gone:
+            self._gone.pop().close()
         self._tell()
 
-    def _take_note(self, wanted: CanaryCommand | None) -> list[_Slot]:
-        """Make room for arms that are new; those that are no more wanted."""
+    def _take_note(self, wanted: CanaryCommand | None) -> None:
+        """Make room for arms that are new, and note those that are no more wanted."""
         experiment = "" if wanted is None else wanted.experiment
         arms = {} if wanted is None else {arm.name: arm for arm in wanted.arms}
         other = experiment != self._experiment
@@ -156,11 +165,11 @@ class ArmSwap:
         ]
         for slot in gone:
             del self._slots[slot.name]
+            self._gone.append(slot)
             logger.info("arm %s (model %s) leaves", slot.name, slot.version)
         for name, share in arms.items():
             if name not in self._slots:
                 self._slots[name] = self._new_slot(share)
-        return gone
 
     def _new_slot(self, share: ArmShare) -> _Slot:
         slot, last = _Slot(share.name, share.model), self._last

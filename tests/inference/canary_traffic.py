@@ -39,6 +39,7 @@ def record(
     first_ms: int = START,
     stood_in: bool = False,
     experiment: str = "e",
+    late: bool = False,
 ) -> bytes:
     """A record of the feature log: events of one partition, a second apart."""
     count = len(keys)
@@ -63,7 +64,8 @@ def record(
         features=np.zeros((count, 1), np.float32),
         **dict.fromkeys(("score", "probability", "anomaly"), zeros),
         decision=np.array(decisions, np.int8),
-        **dict.fromkeys(("late", "approximate", "fallback"), no),
+        late=np.full(count, late),
+        **dict.fromkeys(("approximate", "fallback"), no),
         arm=arm,
         share=shares,
         propensity=shares,

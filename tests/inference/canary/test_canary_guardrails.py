@@ -137,3 +137,14 @@ def test_a_forged_report_that_counts_backwards_or_too_much_breaks_nothing() -> N
     guardrails.look({"a": report(events=5, nan=0)})
     guardrails.look({"a": report(events=200, nan=0)})
     assert np.isfinite(guardrails.detectors[0].log_s)
+
+
+def test_an_event_that_comes_days_late_makes_no_step_older() -> None:
+    traffic = Traffic(command())
+    late = table([1], arms_of([1]), [0], first_ms=START - 3 * 86_400_000, late=True)
+    traffic.take(0, late)
+    assert traffic.lasted == 0
+    keys = list(range(60))
+    traffic.take(0, table(keys, arms_of(keys), [0] * 60))
+    traffic.take(0, late)
+    assert traffic.lasted == 59_000

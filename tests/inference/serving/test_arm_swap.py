@@ -26,6 +26,7 @@ from inference.serving import arm_swap
 from inference.serving.arm_swap import ArmSwap
 from inference.serving.open_model import OpenModel
 from inference.training.train import train
+from streams.base.bounded_calls import FOREVER
 
 Routed = tuple[str, list[tuple[str, Arm | None]], list[float]]
 
@@ -256,6 +257,34 @@ def test_a_new_policy_holds_for_the_arms_too_or_stops_the_one_that_it_does_not_f
     world.policy = PolicySettings(version="odd", review_probability=float(own) / 2 + 0.5)
     world.until(lambda: world.told()["arm2"][0] == "stopped")
     assert "odd" in world.told()["arm2"][1]
+
+
+def test_a_machine_without_a_thread_to_spare_is_asked_again(
+    packages: list[ModelPackage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arm_swap, "_AGAIN_S", 0.05)
+    tries, start = [], threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if not thread.name.startswith(f"{FOREVER}arm "):
+            start(thread)
+            return
+        tries.append(thread.name)
+        if len(tries) < 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    world, ended = World(packages), threading.Event()
+    world.want(2)
+    follower = threading.Thread(target=world.swap.run, args=(world, ended))
+    follower.start()
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    deadline = monotonic() + 60
+    while not world.ready("arm2") and monotonic() < deadline:
+        sleep(0.01)
+    ended.set()
+    follower.join(30)
+    assert tries == [f"{FOREVER}arm arm2"] * 2
 
 
 def test_counts_are_reported_now_and_then(
