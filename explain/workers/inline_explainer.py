@@ -114,7 +114,10 @@ class BudgetedExplainer:
         deadline = perf_counter() + self._settings.budget / 1e3
         attached: dict[int, ScoreExplanation] = {}
         written: list[Outgoing] = []
-        for _, serving, rows in verdicts.answered_by():
+        for place, serving, rows in verdicts.answered_by():
+            if place:  # a model that is only tried: no event waits for its reasons
+                attached |= self._all(rows[flagged[rows]], "pending")
+                continue
             found, out = self._of_model(serving, answered, rows[flagged[rows]], deadline)
             attached |= found
             written += out

@@ -1,6 +1,7 @@
 """How the arms' keys fare in a step, from the feature log: exposure, alerts, the split."""
 
 from dataclasses import dataclass, field
+from time import monotonic
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,9 @@ from inference.routing.assignment import Assignment
 from streams.feature_log import CHAMPION_ARM
 
 _APPROVED = DECISIONS[0]
+_MOST_KEYS = 2_000_000
+"""Of which it is known that they were seen, 120 bytes each: further ones are not counted."""
+_IDLE_S = 600.0
 
 
 @dataclass
@@ -30,7 +34,8 @@ class Traffic:
         keys: first seen in this step, (arms,).
         alerts: of these, that had an event reviewed or declined, (arms,).
         misplaced: events whose arm is not that of their key.
-        watermark: event time that all partitions have come to, ms; None before the first event.
+        watermark: event time that all partitions have come to, ms, but for those of which nothing
+            was read for ten minutes; None before the first event.
         opened: the time of the step's first event that was not late: one that comes days after it
             happened makes no step older.
     """
@@ -43,6 +48,7 @@ class Traffic:
     misplaced: int = 0
     opened: int | None = None
     _latest: dict[int, int] = field(default_factory=dict)
+    _heard: dict[int, float] = field(default_factory=dict)
     _seen: set[float] = field(default_factory=set)
     _alerted: set[float] = field(default_factory=set)
 
@@ -59,7 +65,13 @@ class Traffic:
     @property
     def watermark(self) -> int | None:
         """See above."""
-        return min(self._latest.values()) if self._latest else None
+        now = monotonic()
+        of_busy = [
+            latest
+            for partition, latest in self._latest.items()
+            if now - self._heard[partition] < _IDLE_S
+        ]
+        return min(of_busy or self._latest.values()) if self._latest else None
 
     @property
     def lasted(self) -> int:
@@ -84,6 +96,7 @@ class Traffic:
         rows = np.flatnonzero(of_step)
         latest = int(times[rows].max())
         self._latest[partition] = max(self._latest.get(partition, latest), latest)
+        self._heard[partition] = monotonic()
         in_time = rows[~np.array(table["late"].to_pylist(), np.bool_)[rows]]
         if self.opened is None and in_time.size:
             self.opened = int(times[in_time[0]])
@@ -96,6 +109,7 @@ class Traffic:
         self.events += np.bincount(arms, minlength=len(self.names))
         self.answered += np.bincount(arms[own], minlength=len(self.names))
         self.keys += self._new(self._seen, arms, points)
+        alerted &= np.fromiter(map(self._seen.__contains__, points.tolist()), np.bool_, len(points))
         self.alerts += self._new(self._alerted, arms[alerted], points[alerted])
 
     def _new(
@@ -104,6 +118,7 @@ class Traffic:
         """How many keys of each arm are not known yet; then they are."""
         found, first = np.unique(points, return_index=True)
         new = np.array([point not in known for point in found.tolist()], np.bool_)
+        new[np.cumsum(new) > _MOST_KEYS - len(known)] = False  # these are enough to tell by
         known.update(found[new].tolist())
         counts: NDArray[np.int64] = np.bincount(arms[first[new]], minlength=len(self.names))
         return counts

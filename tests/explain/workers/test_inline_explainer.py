@@ -22,6 +22,7 @@ from explain.writing.key_ring import KeyRing
 from explain.writing.record_writer import RecordWriter
 from inference.engine.protocol import EngineError
 from inference.packages.package import ModelPackage
+from inference.routing.arm import Arm
 from inference.serving.score_record import Score
 from streams.transactions.outcome import Outgoing
 
@@ -95,6 +96,18 @@ def test_scores_carry_the_reasons_and_the_record_is_the_explainers(world: World)
     assert sorted(again) == sorted(records)
     assert {read(record).schema for record in records} == {"weir.explanation/3"}
     assert world.counted("attached") == 30
+
+
+def test_nobody_waits_for_the_reasons_of_an_arm_that_is_tried(world: World) -> None:
+    answerer = world.desk.scorer._answerer
+    arm = Arm("canary", answerer.serving, lambda: None)
+    answerer.route("test", [("canary", arm)], [1.0])
+    sent = world.answer(10)
+    assert [json.loads(value)["explanation"] for value in sent[TOPICS.scores]] == [
+        {"status": "pending"}
+    ] * 10
+    assert TOPICS.explanations not in sent
+    assert {json.loads(value)["arm"] for value in sent[TOPICS.scores]} == {"canary"}
 
 
 def test_what_there_is_no_time_for_is_pending(

@@ -32,6 +32,26 @@ def test_traffic_is_counted_by_the_arm_of_the_key() -> None:
     assert traffic.events.sum() == before, "they are of another experiment"
 
 
+def test_of_very_many_keys_enough_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference.canary.traffic._MOST_KEYS", 60)
+    traffic = Traffic(command())
+    for first in (0, 50, 0):
+        keys = list(range(first, first + 100))
+        traffic.take(0, table(keys, arms_of(keys), [1] * 100))
+    assert traffic.keys.sum() == 60
+    assert traffic.alerts.tolist() == traffic.keys.tolist()
+    assert traffic.events.sum() == 300
+
+
+def test_a_partition_that_has_gone_quiet_holds_no_step_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    traffic = Traffic(command())
+    traffic.take(0, table([1], arms_of([1]), [0]))
+    traffic.take(1, table(range(100), arms_of(range(100)), [0] * 100))
+    assert traffic.lasted == 0
+    traffic._heard[0] -= 3_600
+    assert traffic.lasted == 99_000
+
+
 def test_events_that_the_champion_answered_are_no_exposure() -> None:
     traffic = Traffic(command())
     arms = arms_of(range(100))
