@@ -162,4 +162,7 @@ def _good_canary(stage: Stage, over: Callable[[], bool], told: Callable[[str], N
         return over() or any(each.deed in _ENDS for each in deeds())
 
     stage.until("the canary's last step", ended)
-    return any(each.deed == "done" for each in deeds())
+    done = any(each.deed == "done" for each in deeds())
+    if not done:
+        told("(c) version 2 has not come to its last step: the stream is over, or see above")
+    return done

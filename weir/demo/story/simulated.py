@@ -17,17 +17,17 @@ from weir.simulator import SimulatorSettings, simulate
 
 _EVENTS = 300_000
 _LEARN_DAYS = (30, 45)
-_JUDGED_DAY = 76
+_JUDGED_DAY = 68
 _RATE = 800
 
 _COSTS = {"amount": "amount", "cap": 400, "friction": 10, "review": 2}
 SECTIONS: dict[str, Any] = {
     # All of it is compared: what a shadow that lags leaves out would be missed.
     "shadow": {"max_lag": 1_000_000},
-    "canary": {"steps": [0.05, 0.25, 1.0], "hold": "3d", "every": "1s", "false_alarms": "30d"},
+    "canary": {"steps": [0.05, 0.25, 1.0], "hold": "2d", "every": "1s", "false_alarms": "30d"},
     "gates": {"enforce": True, "every": "10s"},
 }
-"""Of any story: steps of three days, and looks that a person can wait for."""
+"""Of any story: steps of two days, and looks that a person can wait for."""
 
 
 def story_settings(values: dict[str, Any], costs: dict[str, Any]) -> dict[str, Any]:
