@@ -68,13 +68,17 @@ def check_offsets_in_log(inputs: Inputs, log: Sequence[Answers], found: Violatio
             found.add("invented", f"{place}: offset {offset} is no event to be answered")
         for offset, count in zip(values[counts > 1].tolist(), counts[counts > 1], strict=True):
             found.add("duplicated", f"{place}: offset {offset} stands there {count} times")
-        # Answers of another model, an arm's, stand in a record of their own.
-        models = np.array([model for model, _ in log[partition].served], np.str_)
-        for model in np.unique(models).tolist():
-            of_model = actual[models == model]
-            back = np.flatnonzero(np.diff(of_model) < 0)
+        # Answers of an arm stand in a record of their own, also where its model is the champion's.
+        part = log[partition]
+        answerers = np.array(
+            [f"{model} {arm}" for (model, _), (arm, _) in zip(part.served, part.arms, strict=True)],
+            np.str_,
+        )
+        for answerer in np.unique(answerers).tolist():
+            own = actual[answerers == answerer]
+            back = np.flatnonzero(np.diff(own) < 0)
             if back.size:
-                detail = f"{place}: offset {of_model[back[0] + 1]} comes after {of_model[back[0]]}"
+                detail = f"{place}: offset {own[back[0] + 1]} comes after {own[back[0]]}"
                 found.add("order", detail, back.size)
 
 
