@@ -15,10 +15,10 @@ from weir.broker.state import write_whole
 from weir.demo.story.shadow import Plot
 from weir.simulator import SimulatorSettings, simulate
 
-_EVENTS = 300_000
+_EVENTS = 400_000
 _LEARN_DAYS = (30, 45)
-_JUDGED_DAY = 68
-_RATE = 800
+_JUDGED_DAY = 73
+_RATE = 1_000
 
 _COSTS = {"amount": "amount", "cap": 400, "friction": 10, "review": 2}
 SECTIONS: dict[str, Any] = {
