@@ -16,7 +16,8 @@ from secured import Secured
 
 from inference.evaluation.topic_reading import LabelledScores, read_scores
 from streams.kafka.client import KafkaSettings
-from streams.kafka.rights.acls import Acl, Process, acls_of
+from streams.kafka.rights.acl import Acl
+from streams.kafka.rights.acls import Process, acls_of
 from streams.kafka.rights.permission_check import grant
 from streams.kafka.topics.weir_topics import ROLES
 from weir.config.settings import Settings, load_settings

@@ -27,7 +27,7 @@ from prometheus_client import (
 
 from streams.base.bounded_calls import StoppedError, in_thread
 from streams.kafka.client import KafkaSettings
-from streams.kafka.rights.acls import Acl
+from streams.kafka.rights.acl import Acl
 from streams.kafka.rights.permission_check import named_denials
 from weir.config.metrics_settings import MetricsSettings
 from weir.config.settings import Settings, load_settings

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AclBinding, AdminClient
 from streams.base.errors import WeirError
 from streams.kafka.authorization import AuthorizationError, denied_resource, is_denial
 from streams.kafka.client import KafkaSettings
-from streams.kafka.rights.acls import Acl
+from streams.kafka.rights.acl import Acl
 
 _TIMEOUT_S = 30.0
 _SETTLED_S = 0.5

@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 from prometheus_client import Counter
 
 from streams.base.bounded_calls import StoppedError
-from streams.kafka.rights.acls import Acl
+from streams.kafka.rights.acl import Acl
 from streams.kafka.topics.weir_topics import ensure_topics
 from weir.config.settings import Settings
 from weir.services.processes import ServiceProcess

@@ -20,7 +20,8 @@ from streams.dead_letters.reader import (
     StoredDeadLetter,
 )
 from streams.dead_letters.requeue import Requeuer
-from streams.kafka.rights.acls import Acl, Process, Usage, acls_of, requeue_acls
+from streams.kafka.rights.acl import Acl
+from streams.kafka.rights.acls import Process, Usage, acls_of, requeue_acls
 from streams.kafka.rights.permission_check import named_denials
 from weir.cli.console import (
     FAILED,

@@ -18,7 +18,8 @@ from secured import Secured
 from security_world import World
 
 from streams.kafka.client import KafkaSettings
-from streams.kafka.rights.acls import Acl, Process
+from streams.kafka.rights.acl import Acl
+from streams.kafka.rights.acls import Process
 from streams.kafka.topics.weir_topics import ROLES
 from streams.transactions.outcome import Outgoing
 from streams.transactions.transactor import Transactor
