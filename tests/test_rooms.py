@@ -82,6 +82,7 @@ FLOORS = {
         weir/broker weir/simulator weir/reasons
         weir/config
         weir/cli
+        weir/services/http
         weir/services
         weir/demo weir/dossier
         weir/demo/story

@@ -31,10 +31,10 @@ from streams.kafka.rights.acl import Acl
 from streams.kafka.rights.permission_check import named_denials
 from weir.config.metrics_settings import MetricsSettings
 from weir.config.settings import Settings, load_settings
-from weir.services.health import Health, WatchedStop
-from weir.services.http_door import door_of
-from weir.services.http_port import Bounds, answering
-from weir.services.pages import pages_of
+from weir.services.http.door import door_of
+from weir.services.http.health import Health, WatchedStop
+from weir.services.http.pages import pages_of
+from weir.services.http.port import Bounds, answering
 from weir.services.processes import ServiceProcess
 from weir.services.stopping import leave_now, stop_on_signals
 from weir.services.wiring import admitted

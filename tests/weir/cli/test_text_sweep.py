@@ -39,9 +39,9 @@ from weir.commands.cluster import topology
 from weir.commands.models import models_import, outcome
 from weir.config import logs
 from weir.main import app
-from weir.services.health import Health, WatchedStop
-from weir.services.http_port import Request
-from weir.services.pages import pages_of
+from weir.services.http.health import Health, WatchedStop
+from weir.services.http.pages import pages_of
+from weir.services.http.port import Request
 from weir.services.process_output import ProcessOutput
 
 ROOT = Path(__file__).parents[3]

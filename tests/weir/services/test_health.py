@@ -3,7 +3,7 @@
 from threading import Thread
 from time import sleep
 
-from weir.services.health import STUCK_S, Health, WatchedStop
+from weir.services.http.health import STUCK_S, Health, WatchedStop
 
 
 class Clock:

@@ -18,8 +18,8 @@ import pytest
 from tests.weir.authority import Authority
 from weir.config.errors import SettingsError
 from weir.config.metrics_settings import MetricsSettings
-from weir.services.http_door import door_of
-from weir.services.http_port import Answer, Bounds, Request, answering
+from weir.services.http.door import door_of
+from weir.services.http.port import Answer, Bounds, Request, answering
 
 LOGIN = {"username": "ada", "password": "to the sea: ö"}
 

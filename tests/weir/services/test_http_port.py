@@ -14,8 +14,8 @@ from time import monotonic, sleep
 
 import pytest
 
-from weir.services.http_door import Door
-from weir.services.http_port import Answer, Bounds, Request, answering
+from weir.services.http.door import Door
+from weir.services.http.port import Answer, Bounds, Request, answering
 
 
 def hello(request: Request) -> Answer:
@@ -212,7 +212,7 @@ WITHOUT_FILES = """
 import os, resource, socket, time
 from http import HTTPStatus
 from http.client import HTTPConnection
-from weir.services import http_port
+from weir.services.http import port as http_port
 tries = 0
 accept = http_port.ThreadingHTTPServer.get_request
 def counted(self):

@@ -22,7 +22,7 @@ from time import monotonic, sleep
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from weir.services.http_door import Door
+from weir.services.http.door import Door
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from streams.base.safe_text import json_text, safe_text
-from weir.services.health import Health
-from weir.services.http_port import Answer, Page, Request
+from weir.services.http.health import Health
+from weir.services.http.port import Answer, Page, Request
 
 
 def pages_of(process: str, health: Health, metrics: CollectorRegistry) -> Mapping[str, Page]:
