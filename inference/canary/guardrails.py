@@ -21,6 +21,7 @@ from inference.shadow.statistics.guardrails import (
     log_rate_factors,
 )
 
+_FEW_ALERTS = 5
 _FAILURES = ("error", "nan")
 """One that is late is found by its latency: a busy machine makes all late."""
 
@@ -139,16 +140,17 @@ class Guardrails:
     def alerts_in_band(self) -> bool | None:
         """Whether the rates of alerts, as they are, lie in the band; None: nothing to compare.
 
-        Not to be alarmed is no proof: an arm with few keys has little to show.
+        Not to be alarmed is no proof: an arm with few keys has little to show. Nor are a few alerts
+        too many or too few.
         """
-        if self._more is None:
-            return None
         keys, alerts = self.traffic.keys[:2], self.traffic.alerts[:2]
-        if not keys.all() or not alerts.any():
+        if self._more is None or not keys.all():
             return None
         champion, canary = (alerts / keys).tolist()
-        ratio = self.settings.max_alert_ratio
-        return bool(canary <= ratio * champion and champion <= ratio * canary)
+        ratio, expected = self.settings.max_alert_ratio, champion * float(keys[1])
+        too_many = alerts[1] >= _FEW_ALERTS and canary > ratio * champion
+        too_few = expected >= 2 * _FEW_ALERTS and champion > ratio * canary
+        return not (too_many or too_few)
 
     def split_is_broken(self) -> bool:
         """Whether keys do not fall on the arms by their shares: then nothing can be said."""

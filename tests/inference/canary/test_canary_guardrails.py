@@ -168,3 +168,23 @@ def test_an_event_that_comes_days_late_makes_no_step_older() -> None:
     traffic.take(0, table(keys, arms_of(keys), [0] * 60))
     traffic.take(0, late)
     assert traffic.lasted == 59_000
+
+
+@pytest.mark.parametrize(
+    ("keys", "alerts", "in_band"),
+    [
+        ((800, 200), (40, 10), True),
+        ((800, 200), (40, 25), False),
+        ((800, 20), (40, 4), True),  # too few to tell
+        ((800, 200), (40, 2), False),
+        ((800, 20), (40, 0), True),
+        ((800, 200), (0, 0), True),
+        ((800, 0), (40, 0), None),
+    ],
+)
+def test_whether_alerts_lie_in_the_band(
+    keys: tuple[int, int], alerts: tuple[int, int], in_band: bool | None
+) -> None:
+    guardrails = Guardrails(CanarySettings(), Traffic(command()))
+    guardrails.traffic.keys[:], guardrails.traffic.alerts[:] = keys, alerts
+    assert guardrails.alerts_in_band() is in_band

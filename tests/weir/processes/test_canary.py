@@ -50,6 +50,7 @@ def config(kafka: str, world: tuple[Path, Path], tmp_path: Path) -> Path:
             "steps": [0.3, 0.6, 1.0],
             "hold": "0s",
             "min_events": 100,
+            "max_alert_ratio": 50,
             "every": "200ms",
         },
         gates={"enforce": True, "second_person": True},

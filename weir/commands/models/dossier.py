@@ -60,7 +60,7 @@ def dossier(
         _check_format(output)
     author = login_or(by)
     registry, keys = open_registry(settings), command_keys(settings)
-    with viewing_room(settings) as room:
+    with viewing_room(settings, gates=True) as room:
         kafka = kafka_settings(settings)
         found = collect(settings, kafka, room, registry, keys, version, author)
     told = found.as_dict() | {"missing": missing(found)}

@@ -40,7 +40,7 @@ def gates(
     registry = open_registry(settings)
     model = version_of(registry.get(version))
     keys, kafka = command_keys(settings), kafka_settings(settings)
-    with viewing_room(settings) as room:
+    with viewing_room(settings, gates=True) as room:
         found = gates_before(settings, kafka, room, registry, model.package, keys)
     if as_json:
         waiver = None if found.waiver is None else found.waiver.model_dump(mode="json")

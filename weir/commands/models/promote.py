@@ -79,7 +79,7 @@ def promoted(
     registry = open_registry(settings)
     if waive:
         author_who_may(command_keys(settings, signing=True), by, WAIVE)
-    with commanding_room(settings, by) as (room, author):
+    with commanding_room(settings, by, gates=True) as (room, author):
         version = version_of(registry.get(name))
         champion = room.champion
         if champion is not None and champion.model == version:

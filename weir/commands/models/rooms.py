@@ -20,22 +20,31 @@ C = TypeVar("C", bound=Section)
 
 
 @contextmanager
-def viewing_room(settings: Settings) -> Iterator[ControlRoom]:
-    """What stands and who answers by it, with the rights to look."""
-    with _room(settings, Process.VIEWER, command_keys(settings)) as room:
+def viewing_room(settings: Settings, *, gates: bool = False) -> Iterator[ControlRoom]:
+    """What stands and who answers by it, with the rights to look.
+
+    Args:
+        gates: whether what was found of a model is looked at, too.
+    """
+    with _room(settings, Process.VIEWER, command_keys(settings), gates) as room:
         yield room
 
 
 @contextmanager
-def commanding_room(settings: Settings, by: str | None) -> Iterator[tuple[ControlRoom, str]]:
+def commanding_room(
+    settings: Settings, by: str | None, *, gates: bool = False
+) -> Iterator[tuple[ControlRoom, str]]:
     """The room to give commands from, and in whose name they are given.
+
+    Args:
+        gates: as for `viewing_room`.
 
     Raises:
         SettingsError: nobody is named who does it, or our key may not.
     """
     keys = command_keys(settings, signing=True)
     author = author_of(keys, by)
-    with _room(settings, Process.CONTROL, keys) as room:
+    with _room(settings, Process.CONTROL, keys, gates) as room:
         yield room, author
 
 
@@ -93,8 +102,12 @@ def said(kind: Callable[..., C], **values: Any) -> C:
 
 
 @contextmanager
-def _room(settings: Settings, process: Process, keys: CommandKeys) -> Iterator[ControlRoom]:
-    rights = acls_of(process, usage(settings))
+def _room(
+    settings: Settings, process: Process, keys: CommandKeys, gates: bool
+) -> Iterator[ControlRoom]:
+    found = settings.topics.comparisons
+    # A roll-back in an emergency asks for no more than it needs.
+    rights = [acl for acl in acls_of(process, usage(settings)) if gates or acl.name != found]
     kafka, _ = admitted(settings, lambda _: rights)
     with (
         named_denials(kafka, rights),
