@@ -6,6 +6,8 @@ from typing import Self, TypeVar
 from inference.control.arm_reports import ArmsReport, arms_worker
 from inference.control.canary import CANARY, CanaryBook, CanaryCommand
 from inference.control.commands import (
+    CHAMPION_KEY,
+    ChampionCommand,
     CommandError,
     RefusedCommandError,
     Withdrawal,
@@ -13,6 +15,7 @@ from inference.control.commands import (
     read_command,
 )
 from inference.control.signatures import CommandKeys
+from inference.control.standing import Standing
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.control_topic import ControlReader, ControlRecord
 from streams.transactions.control_writer import ControlWriter
@@ -32,19 +35,25 @@ class CanaryBoard:
         keys: of the control topic: whose commands count, and what signs ours.
         reports: the topic on which scorers say how arms fare.
 
+    Attributes:
+        champion: what a command names; None where none does.
+
     Raises:
         ValueError: there is no such topic.
         KafkaException: the cluster failed.
     """
 
+    champion: ChampionCommand | None = None
+
     def __init__(self, kafka: KafkaSettings, keys: CommandKeys, reports: str) -> None:
         self._kafka, self._keys = kafka, keys
         self._book = CanaryBook(keys)
+        self._standing = Standing(keys)
         self._reported: dict[str, ArmsReport] = {}
         with ExitStack() as opened:
             self._control = opened.enter_context(closing(ControlReader(kafka, keys.topic)))
             self._reports = opened.enter_context(closing(ControlReader(kafka, reports)))
-            self._control.read_to_end(self._book.hear)
+            self._control.read_to_end(self._hear_command)
             for record in self._reports.read_to_end().values():
                 self._hear(record)
             self._opened = opened.pop_all()
@@ -79,7 +88,7 @@ class CanaryBoard:
     def look(self, timeout_s: float) -> None:
         """Read what has come since; waits for reports for so long."""
         for record in self._control.read(0.0):
-            self._book.hear(record)
+            self._hear_command(record)
         for record in self._reports.read(timeout_s):
             self._hear(record)
 
@@ -117,6 +126,14 @@ class CanaryBoard:
         self._book = book
         self._book.stand(given)
         return given
+
+    def _hear_command(self, record: ControlRecord) -> bool:
+        if record.key == CHAMPION_KEY and self._standing.counts(record):
+            try:
+                self.champion = read_command(ChampionCommand, record)
+            except CommandError:
+                return False
+        return self._book.hear(record)
 
     def _hear(self, record: ControlRecord) -> None:
         worker = arms_worker(record.key)

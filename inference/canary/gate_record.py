@@ -15,7 +15,8 @@ class GateRecord(ControlEntry):
 
     Attributes:
         champion, arms, state: as the control topic says them.
-        deed: what the keeper does: ``wait``, ``step``, ``done``, ``roll back``, ``void``, ``ask``.
+        deed: what the keeper does: ``wait``, ``step``, ``done``, ``roll back``, ``void``, ``ask``,
+            ``end``.
         why: in words.
         evidence: events, keys and alerts by arm, and each guardrail's evidence.
         at: when, UTC milliseconds.

@@ -30,7 +30,7 @@ _INCONCLUSIVE_HOLDS = 3
 _CLOCKS_MS = 60_000
 """What clocks of machines may differ by."""
 
-Deed = Literal["wait", "step", "done", "roll back", "void", "ask"]
+Deed = Literal["wait", "step", "done", "roll back", "void", "ask", "end"]
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,9 @@ class Keeper:
 
     def _judge(self, watch: _Watch) -> Judgement:
         settings, traffic, share = self._settings, watch.traffic, watch.said.canary.share
+        champion = self._board.champion
+        if champion is not None and champion.model.package == watch.said.canary.model.package:
+            return Judgement("end", "it is champion now")
         if why := stopped(self._board.reports, traffic):
             return Judgement("roll back", why)
         if alarms := watch.guardrails.alarms():
@@ -188,6 +191,9 @@ class Keeper:
             why = safe_text(judgement.why).replace("\t", " ")
             note = f"rolled back: {why}"[:LONGEST_REMARK]
             self._board.give(Withdrawal(by=self._by, note=note, at=now))
+        elif judgement.deed == "end":
+            logger.info("ending %s: %s", said.experiment, judgement.why)
+            self._board.give(Withdrawal(by=self._by, note=judgement.why, at=now))
         elif judgement.deed in ("void", "ask") and said.state == "running":
             logger.error("pausing %s: %s", said.experiment, judgement.why)
             new = {"state": "paused", "by": self._by, "note": judgement.why, "at": now}

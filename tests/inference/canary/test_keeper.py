@@ -16,7 +16,7 @@ from inference.canary.keeper import Judgement, Keeper
 from inference.canary.settings import CanarySettings
 from inference.control.arm_reports import arms_key
 from inference.control.canary import CanaryCommand
-from inference.control.commands import Withdrawal, encode
+from inference.control.commands import ChampionCommand, Withdrawal, encode
 from inference.control.signatures import CommandKeys
 from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
@@ -124,6 +124,18 @@ def test_it_steps_up_to_what_another_arm_leaves(world: World) -> None:
     assert said is not None
     assert [arm.share for arm in said.arms] == [0.9, 0.1]
     world.until(keeper, lambda each: each is not None and each.deed == "done")
+
+
+def test_an_experiment_ends_when_its_canary_is_champion(world: World) -> None:
+    keeper = world.keeper()
+    said = world.begin()
+    world.until(keeper, lambda each: bool(each and each.deed == "wait"))
+    promotion = ChampionCommand(model=said.canary.model, by="ada", at=now_ms())
+    write_control(world.kafka, world.control, "champion", encode(promotion))
+    world.until(keeper, lambda each: bool(each and each.deed == "end"))
+    ended = world.board().ended
+    assert ended is not None
+    assert (ended.note, ended.by) == ("it is champion now", "keeper")
 
 
 def test_too_short_a_step_is_waited_out_in_event_time(world: World) -> None:

@@ -166,6 +166,6 @@ def test_keys_have_the_arm_that_the_hash_gives_until_the_last_step(
     )
     assert {each["arm"] for each in scores(settings)[-200:]} == {"canary"}
     promoted_after_a_waiver(config, canary)
-    assert said(config, "abort", "--note", "enough")["ended"]
-    status = said(config, "status")
-    assert (status["ended"]["note"], status["ended"]["by"]) == ("enough", status["ended"]["by"])
+    keepers[0].wait_for(lambda: "ended" in said(config, "status"), 60)
+    assert said(config, "status")["ended"]["note"] == "it is champion now"
+    assert weir("canary", "abort", "-c", config).returncode == 2
