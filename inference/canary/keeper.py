@@ -163,7 +163,7 @@ class Keeper:
         if traffic.lasted < settings.hold:
             return Judgement(
                 "wait",
-                f"the step has lasted {format_duration(traffic.lasted)} of "
+                f"the step has lasted {traffic.lasted / 3_600_000:.1f}h of "
                 f"{format_duration(settings.hold)} of event time",
             )
         if watch.guardrails.alerts_in_band() is False:

@@ -145,7 +145,7 @@ def test_too_short_a_step_is_waited_out_in_event_time(world: World) -> None:
     judgement = world.until(keeper, lambda each: each is not None and "lasted" in each.why)
     assert (judgement.deed, judgement.why) == (
         "wait",
-        "the step has lasted 399s of 1h of event time",
+        "the step has lasted 0.1h of 1h of event time",
     )
 
 
