@@ -33,7 +33,7 @@ class Endless:
 
 def test_it_looks_though_there_is_always_more_and_steps_when_it_has_read_all() -> None:
     given: list[Any] = []
-    board = SimpleNamespace(said=command(), reports={}, look=lambda timeout_s: None)
+    board = SimpleNamespace(said=command(), champion=None, reports={}, look=lambda timeout_s: None)
     board.give = given.append
     log = Endless()
     keeper = Keeper(
