@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from time import monotonic, sleep, time
 
@@ -21,6 +22,9 @@ from tests.fuzz.ledger import Ledger
 _AHEAD = 200_000  # records that may wait for the scorer: the broker's disk is small
 _STUCK_S = 180.0
 _LARGEST = "16777216"
+CODECS = ("gzip", "snappy", "lz4", "zstd")
+MOST_MEMORY_MB = 1_500
+"""What the scorer itself may have in use at any moment, with the model and the windows."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -52,6 +56,7 @@ class Report:
     ledger: Ledger
     violations: Violations
     reasons: Counter[str] = field(default_factory=Counter)
+    peak_mb: int = 0
     scoring_s: float = 0.0
     checking_s: float = 0.0
 
@@ -68,12 +73,23 @@ def run(order: Order, progress: Progress = lambda what, done, total: None) -> Re
     with running_scorer(order, report.violations) as scorer:
         _Feeder(order, report, scorer).run(progress)
         report.scoring_s = monotonic() - start
+        report.peak_mb = peak_mb(scorer.pid)
         end_scorer(scorer, report.violations)
+    if report.peak_mb > MOST_MEMORY_MB:
+        report.violations.add("memory", f"{report.peak_mb:,} MiB")
     start = monotonic()
     progress("checking", 0, 0)
     report.reasons = check(order.bootstrap_servers, order.topics, report.ledger, report.violations)
     report.checking_s = monotonic() - start
     return report
+
+
+def peak_mb(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii") as stream:
+            return next(int(line.split()[1]) >> 10 for line in stream if "VmHWM" in line)
+    except (OSError, StopIteration):
+        return 0
 
 
 @contextmanager
@@ -116,7 +132,7 @@ def make_topics(order: Order) -> None:
 
 
 class _Feeder:
-    """Sends, and waits for the scorer where it is far ahead and at the end."""
+    """Sends by all codecs in turn; waits for the scorer where it is far ahead, and at the end."""
 
     def __init__(self, order: Order, report: Report, scorer: subprocess.Popen[bytes]) -> None:
         self._order = order
@@ -126,18 +142,8 @@ class _Feeder:
         self._consumer = Consumer(
             {"bootstrap.servers": order.bootstrap_servers, "group.id": order.group}
         )
-        self._producer = Producer(
-            {
-                "bootstrap.servers": order.bootstrap_servers,
-                "enable.idempotence": True,  # keeps the order: offsets follow from it
-                "linger.ms": 20,
-                "compression.type": "lz4",
-                "message.max.bytes": int(_LARGEST),
-                "queue.buffering.max.kbytes": 65_536,
-                "delivery.report.only.error": True,
-                "on_delivery": self._note,
-            }
-        )
+        self._producers = cycle([self._producer_with(codec) for codec in CODECS])
+        self._producer = next(self._producers)
 
     def run(self, progress: Progress) -> None:
         ledger, order = self._report.ledger, self._order
@@ -154,11 +160,27 @@ class _Feeder:
                 self._check()
                 progress("sending", ledger.rejected.total(), order.records)
                 if sent % 20_000 == 0:
+                    self._producer.flush(120)  # offsets follow from the order of what is sent
+                    self._producer = next(self._producers)
                     self._wait(sent, _AHEAD, progress)
             self._producer.flush(120)
             self._wait(sent, 0, progress)
         finally:
             self._consumer.close()
+
+    def _producer_with(self, codec: str) -> Producer:
+        return Producer(
+            {
+                "bootstrap.servers": self._order.bootstrap_servers,
+                "enable.idempotence": True,  # keeps the order: offsets follow from it
+                "linger.ms": 20,
+                "compression.type": codec,
+                "message.max.bytes": int(_LARGEST),
+                "queue.buffering.max.kbytes": 65_536,
+                "delivery.report.only.error": True,
+                "on_delivery": self._note,
+            }
+        )
 
     def _produce(self, topic: str, made: object) -> None:
         while True:

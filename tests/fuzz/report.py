@@ -1,7 +1,7 @@
 """The result, as text."""
 
-from tests.fuzz.campaign import Report
-from tests.fuzz.schema_campaign import MOST_MEMORY_MB, SchemaReport
+from tests.fuzz.campaign import MOST_MEMORY_MB, Report
+from tests.fuzz.schema_campaign import SchemaReport
 
 
 def lines(report: Report, seed: int) -> list[str]:
@@ -19,6 +19,7 @@ def lines(report: Report, seed: int) -> list[str]:
         f"sent and scored in   {report.scoring_s:.0f} s "
         f"({total / report.scoring_s:,.0f} records/s), checked in {report.checking_s:.0f} s"
     )
+    out.append(f"peak memory          {report.peak_mb:,} MiB of {MOST_MEMORY_MB:,}")
     out.append(f"violations           {report.violations.counts.total():,} (seed {seed})")
     out += [f"  {count:,} × {kind}" for kind, count in report.violations.counts.most_common()]
     out += [f"  {example}" for example in report.violations.examples]

@@ -21,16 +21,22 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from streams.formats.protoc import compile_schema
 from streams.formats.registry import Schema
-from tests.fuzz.campaign import Order, Progress, end_scorer, make_topics, running_scorer
+from tests.fuzz.campaign import (
+    CODECS,
+    MOST_MEMORY_MB,
+    Order,
+    Progress,
+    end_scorer,
+    make_topics,
+    peak_mb,
+    running_scorer,
+)
 from tests.fuzz.checker import Violations, read
 from tests.fuzz.generator import PARTITIONS
 from tests.fuzz.schemas import Hostile, hostile
 from tests.registry_server import Registry
 
-MOST_MEMORY_MB = 1_500
-"""What the scorer itself may have in use at any moment, with the model and the windows."""
 KINDS = {"avro": "AVRO", "protobuf": "PROTOBUF", "json_schema": "JSON"}
-_CODECS = ("gzip", "snappy", "lz4", "zstd")
 _STUCK_S = 300.0
 _BETWEEN = 3
 _DRAWN = 50
@@ -104,7 +110,7 @@ def run_schemas(
             batch += 1
         feeder.finish()
         _await_all(order, report, scorer, progress)
-        report.peak_mb = _peak_mb(scorer.pid)
+        report.peak_mb = peak_mb(scorer.pid)
         end_scorer(scorer, report.violations)
     if report.peak_mb > MOST_MEMORY_MB:
         report.violations.add("memory", f"{report.peak_mb:,} MiB")
@@ -147,7 +153,7 @@ class _Feeder:
                     "linger.ms": 20,
                 }
             )
-            for codec in _CODECS
+            for codec in CODECS
         ]
         good = self._register(_GOOD[kind], [])
         assert good is not None, "the registry takes no good schema"
@@ -254,14 +260,6 @@ def _await_all(
             sleep(0.5)
     finally:
         consumer.close()
-
-
-def _peak_mb(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/status", encoding="ascii") as stream:
-            return next(int(line.split()[1]) >> 10 for line in stream if "VmHWM" in line)
-    except (OSError, StopIteration):
-        return 0
 
 
 def _check(order: Order, report: SchemaReport) -> None:
