@@ -16,12 +16,7 @@ from inference.control.commands import (
     Withdrawal,
     read_entry,
 )
-from inference.control.signatures import (
-    CommandKeys,
-    UntrustedCommandError,
-    check_author,
-    check_later,
-)
+from inference.control.signatures import CommandKeys, UntrustedCommandError, check_entry
 from streams.feature_log import CHAMPION_ARM
 from streams.kafka.records.control_topic import ControlRecord
 
@@ -103,7 +98,6 @@ class CanaryBook:
     Args:
         keys: whose commands count. Of signed ones, one that is no later than what stands is
             refused: whoever may write, but has no key, could say it again.
-
     """
 
     def __init__(self, keys: CommandKeys) -> None:
@@ -143,10 +137,6 @@ class CanaryBook:
     def _admitted(self, record: ControlRecord) -> CanaryCommand | Withdrawal | None:
         author = self._keys.author(record)
         said = read_entry(CanaryCommand, record)
-        if said is None:
-            return None
-        where = f"{record.key}: the record at {record.place}"
-        check_author(where, author, said.by)
-        if self._stands is not None and said != self._stands:
-            check_later(where, author, said.at, self._stands.at)
+        if said is not None:
+            check_entry(record, author, said, self._stands)
         return said

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from inference.control.commands import ModelVersion, PolicyVersion, RefusedCommandError
 from streams.base.signing import Signer, TrustedKey, owner_of
@@ -113,3 +114,29 @@ def check_later(
         raise UntrustedCommandError(
             f"{where} is not later than what stands: somebody wrote an old command once more", named
         )
+
+
+class Authored(Protocol):
+    """What is said in somebody's name, ``at`` a time in UTC milliseconds."""
+
+    by: str
+    at: int
+
+
+def check_entry(
+    record: ControlRecord, author: str | None, said: Authored, stands: Authored | None
+) -> None:
+    """Refuse what is by another than its author, or, if signed, no later than what stands.
+
+    What stands, written once more, is no other command.
+
+    Args:
+        author: see `CommandKeys.author`.
+
+    Raises:
+        UntrustedCommandError: it is.
+    """
+    where = f"{record.key}: the record at {record.place}"
+    check_author(where, author, said.by)
+    if stands is not None and said != stands:
+        check_later(where, author, said.at, stands.at)

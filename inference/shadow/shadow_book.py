@@ -13,12 +13,7 @@ from inference.control.commands import (
     Withdrawal,
     read_entry,
 )
-from inference.control.signatures import (
-    CommandKeys,
-    UntrustedCommandError,
-    check_author,
-    check_later,
-)
+from inference.control.signatures import CommandKeys, UntrustedCommandError, check_entry
 from streams.kafka.records.control_topic import ControlRecord
 
 logger = logging.getLogger(__name__)
@@ -127,11 +122,6 @@ class ShadowBook:
         check_name(name)
         author = self._keys.author(record)
         said = read_entry(ShadowCommand, record)
-        if said is None:
-            return None
-        stands = self._stands.get(name)
-        where = f"{record.key}: the record at {record.place}"
-        check_author(where, author, said.by)
-        if stands is not None and said != stands:
-            check_later(where, author, said.at, stands.at)
+        if said is not None:
+            check_entry(record, author, said, self._stands.get(name))
         return said
