@@ -15,7 +15,6 @@ def read_findings(kafka: KafkaSettings, topic: str, package: str) -> Findings:
     """The last records that are of this package; those that can't be read say nothing.
 
     Raises:
-        ValueError: there is no such topic.
         KafkaException: the cluster failed.
     """
     return last_findings(read_records(kafka, topic, package))
@@ -34,24 +33,30 @@ def last_findings(records: Iterable[ComparisonRecord | GateRecord]) -> Findings:
 
 
 def read_records(
-    kafka: KafkaSettings, topic: str, package: str
+    kafka: KafkaSettings, topic: str, package: str | None = None
 ) -> Iterator[ComparisonRecord | GateRecord]:
-    """All records of this package that can be read, as a candidate or a canary, in their order.
+    """All records that can be read, in their order; none where there is no such topic yet.
+
+    Args:
+        package: only those that are of it, as a candidate or a canary; None for all.
 
     Raises:
-        ValueError: there is no such topic.
         KafkaException: the cluster failed.
     """
-    for batch in read_to_end(kafka, topic):
-        for message in batch:
-            key = (message.key() or b"").decode(errors="replace")
-            found = _record(key, message.value() or b"")
-            if isinstance(found, ComparisonRecord):
-                model = found.model
-            elif found is not None:
-                model = found.arms[0].model
-            if found is not None and model.package == package:
-                yield found
+    try:
+        for batch in read_to_end(kafka, topic):
+            for message in batch:
+                key = (message.key() or b"").decode(errors="replace")
+                found = _record(key, message.value() or b"")
+                if found is not None and package in (None, _package(found)):
+                    yield found
+    except ValueError:  # there is no such topic: nobody has found anything yet
+        return
+
+
+def _package(record: ComparisonRecord | GateRecord) -> str:
+    model = record.model if isinstance(record, ComparisonRecord) else record.arms[0].model
+    return model.package
 
 
 def _record(key: str, value: bytes) -> ComparisonRecord | GateRecord | None:

@@ -120,10 +120,7 @@ def read_history(kafka: KafkaSettings, topic: str, package: str) -> History:
     Raises:
         KafkaException: the cluster failed.
     """
-    try:
-        return History.of(read_records(kafka, topic, package))
-    except ValueError:
-        return History()
+    return History.of(read_records(kafka, topic, package))
 
 
 def read_promotions(kafka: KafkaSettings, keys: CommandKeys, package: str) -> tuple[Promotion, ...]:

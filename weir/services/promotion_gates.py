@@ -91,10 +91,7 @@ def gates_before(
     champion = champion_of(room, registry)
     if champion is None or champion == package:
         return Gates(settings.gates, None)
-    try:
-        findings = read_findings(kafka, settings.topics.comparisons, package)
-    except ValueError:  # there is no such topic: nobody has found anything yet
-        findings = Findings()
+    findings = read_findings(kafka, settings.topics.comparisons, package)
     policy = room.policy_or(settings.policy).version
     gates = gates_of(findings, champion, policy, settings.gates, now_ms())
     try:

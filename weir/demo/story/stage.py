@@ -4,7 +4,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
@@ -14,10 +14,10 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from inference.canary.gate_record import GateRecord
-from inference.gates.record import ComparisonRecord, is_comparison
+from inference.gates.findings import read_records
+from inference.gates.record import ComparisonRecord
 from streams.base.child_process import our_module, tied_to_us
 from streams.kafka.client import KafkaSettings
-from streams.kafka.records.consuming import read_to_end
 from weir.config.errors import DemoError
 
 _PATIENCE_S = 900.0
@@ -112,13 +112,19 @@ class Stage:
 
     def found(self, name: str) -> ComparisonRecord | None:
         """What the judge last found of a candidate."""
-        of_name = [each for each in self._records() if isinstance(each, ComparisonRecord)]
-        return next((each for each in reversed(of_name) if each.name == name), None)
+        found = None
+        for each in read_records(self._kafka, self._comparisons):
+            if isinstance(each, ComparisonRecord) and each.name == name:
+                found = each
+        return found
 
     def kept(self, experiment: str) -> list[GateRecord]:
         """What the keeper found of an experiment."""
-        records = [each for each in self._records() if isinstance(each, GateRecord)]
-        return [each for each in records if each.experiment == experiment]
+        return [
+            each
+            for each in read_records(self._kafka, self._comparisons)
+            if isinstance(each, GateRecord) and each.experiment == experiment
+        ]
 
     def until(self, what: str, condition: Callable[[], Any]) -> Any:
         """Wait for something; what it is then.
@@ -136,14 +142,6 @@ class Stage:
                 raise DemoError(f"waited in vain for {what}: see the logs in {self._folder}")
             if self._stopped.wait(_LOOK_S):
                 raise KeyboardInterrupt
-        return found
-
-    def _records(self) -> Sequence[ComparisonRecord | GateRecord]:
-        found: list[ComparisonRecord | GateRecord] = []
-        for batch in read_to_end(self._kafka, self._comparisons):
-            for message in batch:
-                kind = ComparisonRecord if is_comparison(message.key().decode()) else GateRecord
-                found.append(kind.model_validate_json(message.value()))
         return found
 
     def _environment(self) -> dict[str, str]:
