@@ -24,7 +24,6 @@ from streams.base.section import format_duration
 logger = logging.getLogger(__name__)
 
 _READS_S = 1.0
-_LONGEST_NOTE = 2_000
 _INCONCLUSIVE_HOLDS = 3
 """After so many times the hold a step that shows nothing certain asks for a person."""
 _CLOCKS_MS = 60_000
@@ -93,7 +92,8 @@ class Keeper:
         self.read_on(timeout_s)
         watch.guardrails.look(self._board.reports)
         judgement = self._judge(watch)
-        self._tell(said, judgement, self._evidence(watch))
+        evidence = watch.traffic.as_dict() | {"guardrails": watch.guardrails.as_dict()}
+        self._tell(said, judgement, evidence)
         try:
             self._carry_out(said, judgement)
         except MeanwhileError as error:
@@ -206,20 +206,6 @@ class Keeper:
                 judgement.why,
             )
             self._board.give(said.stepped_to(judgement.share, self._by, judgement.why, now))
-
-    def _evidence(self, watch: _Watch) -> dict[str, Any]:
-        traffic = watch.traffic
-        return {
-            "arms": list(traffic.names),
-            "shares": traffic.shares.tolist(),
-            "events": traffic.events.tolist(),
-            "answered": traffic.answered.tolist(),
-            "keys": traffic.keys.tolist(),
-            "alerts": traffic.alerts.tolist(),
-            "lasted_ms": traffic.lasted,
-            "watermark": traffic.watermark,
-            "guardrails": watch.guardrails.as_dict(),
-        }
 
 
 def _step_of(said: CanaryCommand) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -81,29 +82,40 @@ class Traffic:
             return 0
         return max(0, watermark - self.opened)
 
+    def as_dict(self) -> dict[str, Any]:
+        """For a record: what was counted, by arm, and how long the step has lasted."""
+        return {
+            "arms": list(self.names),
+            "shares": self.shares.tolist(),
+            "events": self.events.tolist(),
+            "answered": self.answered.tolist(),
+            "keys": self.keys.tolist(),
+            "alerts": self.alerts.tolist(),
+            "lasted_ms": self.lasted,
+            "watermark": self.watermark,
+        }
+
     def take(self, partition: int, table: pa.Table) -> None:
         """Take in a record of the feature log, of one partition."""
         experiment = (table.schema.metadata or {}).get(b"weir.experiment", b"")
         if experiment != self.said.experiment.encode():
             return
         arms = _codes(table["arm"].to_pylist(), self.names)
-        share = table["share"].to_numpy()
-        known = arms >= 0
-        of_step = known & (share == self.shares.astype(np.float32)[arms])
-        times = table["event_time"].cast(pa.int64()).to_numpy()
+        shares = self.shares.astype(np.float32)[arms]
+        of_step = (arms >= 0) & (table["share"].to_numpy() == shares)
         if not of_step.any():
             return
-        rows = np.flatnonzero(of_step)
-        latest = int(times[rows].max())
+        table, arms = table.filter(pa.array(of_step)), arms[of_step]
+        times = table["event_time"].cast(pa.int64()).to_numpy()
+        latest = int(times.max())
         self._latest[partition] = max(self._latest.get(partition, latest), latest)
         self._heard[partition] = monotonic()
-        in_time = rows[~np.array(table["late"].to_pylist(), np.bool_)[rows]]
+        in_time = times[~table["late"].to_numpy()]
         if self.opened is None and in_time.size:
-            self.opened = int(times[in_time[0]])
-        arms = arms[rows]
-        models = np.array(table["model"].to_pylist(), np.str_)[rows]
-        points = self._assignment.points([table["key"][row].as_py() for row in rows.tolist()])
-        alerted = np.array(table["decision"].to_pylist(), np.str_)[rows] != _APPROVED
+            self.opened = int(in_time[0])
+        models = np.array(table["model"].to_pylist(), np.str_)
+        points = self._assignment.points(table["key"].to_pylist())
+        alerted = np.array(table["decision"].to_pylist(), np.str_) != _APPROVED
         self.misplaced += int((self._assignment.arms_of(points) != arms).sum())
         own = models == np.array(self._models, np.str_)[arms]
         self.events += np.bincount(arms, minlength=len(self.names))

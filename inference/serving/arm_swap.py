@@ -258,8 +258,7 @@ class ArmSwap:
                 self._report(None)
                 self._told = None
             return
-        same = told is not None and told.experiment == self._experiment
-        if same and told is not None:
+        if told is not None and told.experiment == self._experiment:
             if _states(arms) == _states(told.arms) and monotonic() < self._tell_at:
                 return
             # Word that did not arrive is said again, though nothing is new.

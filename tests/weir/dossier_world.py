@@ -92,17 +92,7 @@ def step(
     traffic.alerts[:] = (round(90 * (1 - share)), round(100 * share))
     guardrails = Guardrails(CanarySettings(), traffic)
     guardrails.look({})
-    evidence = {
-        "arms": list(traffic.names),
-        "shares": traffic.shares.tolist(),
-        "events": traffic.events.tolist(),
-        "answered": traffic.answered.tolist(),
-        "keys": traffic.keys.tolist(),
-        "alerts": traffic.alerts.tolist(),
-        "lasted_ms": traffic.lasted,
-        "watermark": traffic.watermark,
-        "guardrails": guardrails.as_dict(),
-    }
+    evidence = traffic.as_dict() | {"guardrails": guardrails.as_dict()}
     record = GateRecord.of(said, Judgement(deed, why), evidence)
     return record.model_copy(update={"at": at})
 
