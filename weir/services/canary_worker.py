@@ -13,10 +13,10 @@ from inference.canary.gate_record import GateRecord
 from inference.canary.keeper import Judgement, Keeper
 from inference.canary.settings import CanarySettings
 from inference.control.canary import CanaryCommand
-from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import note_errors
 from streams.kafka.records.publisher import PublishError
+from weir.services.outages import outages_survived
 
 logger = logging.getLogger(__name__)
 
@@ -128,9 +128,11 @@ class CanaryWorker:
                     self._keeper.rest()
                 elif monotonic() >= look_at:
                     look_at = monotonic() + self._settings.every / 1e3
-                    self._try(self._look)
+                    with outages_survived(self._keeper.rest):
+                        self._look()
                 else:
-                    self._try(lambda: self._keeper.read_on(0.0))
+                    with outages_survived(self._keeper.rest):
+                        self._keeper.read_on(0.0)
         finally:
             self._keeper.rest()
             self._election.close()
@@ -144,15 +146,6 @@ class CanaryWorker:
         if self._keeper.look(_POLL_S) is None:
             self._metrics.share.set(0)
             self._write_down()
-
-    def _try(self, deed: Callable[[], None]) -> None:
-        try:
-            deed()
-        except (PublishError, KafkaException) as error:
-            if isinstance(error, KafkaException) and is_denial(error.args[0]):
-                raise
-            logger.warning("the cluster did not answer as it should, looking again: %s", error)
-            self._keeper.rest()
 
     def _tell(self, said: CanaryCommand, judgement: Judgement, evidence: dict[str, Any]) -> None:
         metrics = self._metrics

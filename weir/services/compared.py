@@ -1,5 +1,7 @@
 """A candidate beside the champion, by all that stands on the topics now."""
 
+from contextlib import closing
+
 import numpy as np
 
 from inference.shadow.comparison.comparison import Comparison, compare
@@ -7,9 +9,19 @@ from inference.shadow.comparison.maturity import read_labels
 from inference.shadow.comparison.pairs import Progress, ReadPairs, read_pairs
 from inference.shadow.shadow_book import ShadowBook
 from streams.kafka.client import KafkaSettings
+from streams.kafka.records.control_topic import ControlReader
 from weir.config.settings import Settings
+from weir.services.wiring import command_keys
 
 _SEED = 14
+
+
+def read_book(settings: Settings, kafka: KafkaSettings) -> ShadowBook:
+    """What the control topic says of candidates."""
+    book = ShadowBook(command_keys(settings))
+    with closing(ControlReader(kafka, settings.topics.control)) as reader:
+        reader.read_to_end(book.hear)
+    return book
 
 
 def compared_now(

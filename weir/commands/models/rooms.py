@@ -6,8 +6,12 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from inference.control.commands import ModelVersion, version_of
 from inference.control.control_room import ControlRoom
 from inference.control.signatures import CommandKeys
+from inference.packages.registry import Registry
+from inference.policy.policy import Policy
+from inference.serving.feature_compatibility import check_feature_compatibility
 from streams.base.section import Section
 from streams.kafka.rights.acls import Process, acls_of
 from streams.kafka.rights.permission_check import named_denials
@@ -85,6 +89,19 @@ def author_who_may(keys: CommandKeys, by: str | None, deed: str) -> str:
             "word: add it there, or use another key"
         )
     return author
+
+
+def usable_model(settings: Settings, registry: Registry, version: str) -> ModelVersion:
+    """A registered model that scorers can take up: of the features that are declared, and policy.
+
+    Raises:
+        InferenceError: there is none, or it does not fit.
+    """
+    model = registry.get(version)
+    package = registry.fetch(model)
+    check_feature_compatibility(settings.plan(), package)
+    Policy(settings.policy, package.thresholds)
+    return version_of(model)
 
 
 def said(kind: Callable[..., C], **values: Any) -> C:

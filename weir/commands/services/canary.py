@@ -12,16 +12,15 @@ from inference.canary.board import CanaryBoard
 from inference.control.arm_reports import ArmsReport
 from inference.control.canary import CANARY, ArmShare, CanaryCommand
 from inference.control.commands import Withdrawal, version_of
+from inference.control.signatures import CommandKeys
 from inference.packages.registry import CHAMPION_ALIAS, Registry
-from inference.policy.policy import Policy
-from inference.serving.feature_compatibility import check_feature_compatibility
 from streams.base.clock import now_ms
 from streams.kafka.rights.acls import Process, acls_of
 from streams.kafka.rights.permission_check import named_denials
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
 from weir.commands.models.promote import ByOption, NoteOption
-from weir.commands.models.rooms import author_who_may, said, viewing_room
+from weir.commands.models.rooms import author_who_may, said, usable_model, viewing_room
 from weir.commands.services.canary_run import run
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
@@ -182,12 +181,7 @@ def abort(
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show which arms there are, and how they fare at each scorer."""
     settings = load_settings(config)
-    rights = acls_of(Process.VIEWER, usage(settings))
-    kafka, _ = admitted(settings, lambda _: rights)
-    with (
-        named_denials(kafka, rights),
-        CanaryBoard(kafka, command_keys(settings), settings.topics.reports) as board,
-    ):
+    with _board(settings, Process.VIEWER, command_keys(settings)) as board:
         if board.said is not None:
             _show(board.said, board.reports, as_json)
         elif as_json:
@@ -223,10 +217,16 @@ def _running(board: CanaryBoard) -> CanaryCommand:
 def _commanding(settings: Settings, by: str | None) -> Iterator[tuple[CanaryBoard, str]]:
     keys = command_keys(settings, signing=True)
     author = author_who_may(keys, by, CANARY)
-    rights = acls_of(Process.CONTROL, usage(settings))
+    with _board(settings, Process.CONTROL, keys) as board:
+        yield board, author
+
+
+@contextmanager
+def _board(settings: Settings, process: Process, keys: CommandKeys) -> Iterator[CanaryBoard]:
+    rights = acls_of(process, usage(settings))
     kafka, _ = admitted(settings, lambda _: rights)
     with named_denials(kafka, rights), CanaryBoard(kafka, keys, settings.topics.reports) as board:
-        yield board, author
+        yield board
 
 
 def _parsed(settings: Settings, registry: Registry, text: str) -> ArmShare:
@@ -243,11 +243,8 @@ def _parsed(settings: Settings, registry: Registry, text: str) -> ArmShare:
 
 def _arm(settings: Settings, registry: Registry, name: str, version: str, share: float) -> ArmShare:
     """An arm whose model a scorer can take up: of the features that are declared, and policy."""
-    model = registry.get(version)
-    package = registry.fetch(model)
-    check_feature_compatibility(settings.plan(), package)
-    Policy(settings.policy, package.thresholds)
-    return said(ArmShare, name=name, model=version_of(model), share=share)
+    model = usable_model(settings, registry, version)
+    return said(ArmShare, name=name, model=model, share=share)
 
 
 def _show(command: CanaryCommand, reports: dict[str, ArmsReport], as_json: bool) -> None:

@@ -1,28 +1,24 @@
 """`weir judge`: compares candidates with the champion, again and again, and writes it down."""
 
 import logging
-from contextlib import closing
 from threading import Event
 
-from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry, Gauge
 
 from inference.gates.record import ComparisonRecord, comparison_key
 from inference.shadow.comparison.pairs import NothingToCompareError
-from inference.shadow.shadow_book import ShadowBook
-from streams.kafka.authorization import is_denial
 from streams.kafka.client import KafkaSettings
-from streams.kafka.records.control_topic import ControlReader, write_control
-from streams.kafka.records.publisher import PublishError
+from streams.kafka.records.control_topic import write_control
 from streams.kafka.rights.acls import Process
 from streams.kafka.topics.weir_topics import ensure_beside
 from weir.cli.console import ConfigOption
 from weir.config.settings import Settings
-from weir.services.compared import compared_now
+from weir.services.compared import compared_now, read_book
+from weir.services.outages import outages_survived
 from weir.services.processes import process_named
 from weir.services.service import MetricsPortOption, Service, Start, Work, run_service
-from weir.services.wiring import command_keys, rights_of
+from weir.services.wiring import rights_of
 
 logger = logging.getLogger(__name__)
 
@@ -77,20 +73,14 @@ class Judge:
     def run(self, stop: Event) -> str:
         """Look every `gates.every` until `stop` is set; what is true then."""
         while not stop.is_set():
-            try:
+            with outages_survived():
                 self._look(stop)
-            except (PublishError, KafkaException) as error:
-                if isinstance(error, KafkaException) and is_denial(error.args[0]):
-                    raise
-                logger.warning("the cluster did not answer as it should, looking again: %s", error)
             stop.wait(self._settings.gates.every / 1e3)
         return "what was found stands on the topic of comparisons"
 
     def _look(self, stop: Event) -> None:
         topics, metrics = self._settings.topics, self._metrics
-        book = ShadowBook(command_keys(self._settings))
-        with closing(ControlReader(self._kafka, topics.control)) as reader:
-            reader.read_to_end(book.hear)
+        book = read_book(self._settings, self._kafka)
         metrics.verdict.clear()
         metrics.mature.clear()
         for name, command in sorted(book.commands.items()):

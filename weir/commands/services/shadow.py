@@ -6,10 +6,8 @@ import typer
 from confluent_kafka.admin import AdminClient
 from rich.table import Table
 
-from inference.control.commands import ControlEntry, Withdrawal, encode, version_of
+from inference.control.commands import ControlEntry, Withdrawal, encode
 from inference.control.signatures import CommandKeys
-from inference.policy.policy import Policy
-from inference.serving.feature_compatibility import check_feature_compatibility
 from inference.shadow.shadow_book import SHADOW, ShadowBook, ShadowCommand, shadow_key
 from streams.base.clock import now_ms
 from streams.kafka.rights.acls import Process, acls_of
@@ -18,10 +16,11 @@ from streams.transactions.control_writer import ControlWriter
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
 from weir.commands.models.promote import ByOption, NoteOption
-from weir.commands.models.rooms import author_who_may, said
-from weir.commands.services.shadow_compare import candidate_of, compare, read_book, replay
+from weir.commands.models.rooms import author_who_may, said, usable_model
+from weir.commands.services.shadow_compare import candidate_of, compare, replay
 from weir.config.settings import Settings, load_settings
 from weir.services.build_shadow import build_shadow, ensure_shadow_topics
+from weir.services.compared import read_book
 from weir.services.processes import process_named
 from weir.services.service import MetricsPortOption, Service, Start, Work, run_service
 from weir.services.wiring import admitted, command_keys, open_registry, rights_of, usage
@@ -82,12 +81,8 @@ def add(
     """
     settings = load_settings(config)
     registry = open_registry(settings)
-    model = registry.get(version)
-    package = registry.fetch(model)
-    check_feature_compatibility(settings.plan(), package)
-    Policy(settings.policy, package.thresholds)
-    named = version_of(model)
-    chosen = name or f"v{model.version}"
+    named = usable_model(settings, registry, version)
+    chosen = name or f"v{named.version}"
     keys = command_keys(settings, signing=True)
     author = author_who_may(keys, by, SHADOW)
     # Later than what stands, whatever the clocks say: an earlier one would not count.

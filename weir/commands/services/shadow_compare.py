@@ -1,6 +1,5 @@
 """`weir shadow compare` and `replay`: a model beside the champion, now and in the past."""
 
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,8 +16,6 @@ from inference.shadow.comparison.report import as_dict
 from inference.shadow.comparison.slices import Slice, slices
 from inference.shadow.shadow_book import ShadowBook, ShadowCommand
 from streams.base.section import format_duration
-from streams.kafka.client import KafkaSettings
-from streams.kafka.records.control_topic import ControlReader
 from streams.kafka.rights.acls import Process, acls_of
 from streams.kafka.rights.permission_check import named_denials
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
@@ -26,9 +23,9 @@ from weir.cli.dates import FromOption, ToOption, moment, time_range_ms
 from weir.commands.models.policy import read_policy
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
-from weir.services.compared import amount, maturity, with_labels
+from weir.services.compared import amount, maturity, read_book, with_labels
 from weir.services.scorer_model import open_model, package_trials
-from weir.services.wiring import admitted, command_keys, open_registry, usage
+from weir.services.wiring import admitted, open_registry, usage
 
 _SHOWN = 10
 _WORDS = {
@@ -130,14 +127,6 @@ def replay(
         with progress_bar("reading labels", show) as step:
             compared = with_labels(settings, kafka, read, 1, step)
     _tell(version, compared, settings, slices_by, as_json=as_json)
-
-
-def read_book(settings: Settings, kafka: KafkaSettings) -> ShadowBook:
-    """What the control topic says of candidates."""
-    book = ShadowBook(command_keys(settings))
-    with closing(ControlReader(kafka, settings.topics.control)) as reader:
-        reader.read_to_end(book.hear)
-    return book
 
 
 def candidate_of(book: ShadowBook, name: str) -> ShadowCommand:
