@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,9 @@ import psutil
 import pyarrow.parquet as pq
 import tomli_w
 
-from weir.config.settings import EXAMPLE_FILE
+from streams.files.event_file import open_events
+from weir.config.settings import EXAMPLE_FILE, load_settings
+from weir.services.training import train_and_register
 from weir.simulator import SimulatorSettings, simulate
 
 QUICK_TRAINING = {"trees": {"rounds": 10}, "autoencoder": {"epochs": 1}, "threads": 1}
@@ -29,6 +32,17 @@ def environment(**more: str) -> dict[str, str]:
     """The environment of a user who has set nothing but `more`."""
     ours = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
     return ours | {"COLUMNS": "100", "PYTHONFAULTHANDLER": ""} | more
+
+
+def registry_of(folder: Path, seeds: Sequence[int]) -> Path:
+    """Train a model for each seed in a folder, the first of them champion; their events."""
+    events = write_events(folder / "events.parquet")
+    for seed in seeds:
+        training = QUICK_TRAINING | {"seed": seed}
+        settings = load_settings(write_settings(folder / "weir.toml", training=training))
+        file = open_events(events, settings.event, settings.labels.field)
+        train_and_register(settings, file, None, None)
+    return events
 
 
 def weir(

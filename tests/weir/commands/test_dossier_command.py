@@ -9,17 +9,15 @@ from pathlib import Path
 
 import pytest
 from dossier_world import look, step
-from front_door import QUICK_TRAINING, write_events, write_settings
+from front_door import registry_of, write_settings
 
 from explain.store.people.queries import list_acts
 from inference.control.commands import ModelVersion, version_of
 from inference.gates.record import comparison_key
 from streams.base.clock import now_ms
-from streams.files.event_file import open_events
 from streams.kafka.records.control_topic import write_control
 from streams.kafka.topics.weir_topics import ROLES
 from weir.config.settings import Settings, load_settings
-from weir.services.training import train_and_register
 from weir.services.wiring import open_registry
 
 Run = Callable[..., tuple[int, str, str]]
@@ -29,12 +27,7 @@ Run = Callable[..., tuple[int, str, str]]
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder of a registry of two models, the first of them champion."""
     folder = tmp_path_factory.mktemp("models")
-    events = write_events(folder / "events.parquet")
-    for seed in (1, 2):
-        training = QUICK_TRAINING | {"seed": seed}
-        settings = load_settings(write_settings(folder / "weir.toml", training=training))
-        file = open_events(events, settings.event, settings.labels.field)
-        train_and_register(settings, file, None, None)
+    registry_of(folder, (1, 2))
     return folder / "data"
 
 

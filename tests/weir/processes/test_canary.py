@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from front_door import QUICK_TRAINING, weir, write_events, write_settings
+from front_door import registry_of, weir, write_settings
 from running_scorer import Scorer, replay
 
 from inference.routing.assignment import Assignment
 from streams.feature_log import read_feature_log
-from streams.files.event_file import open_events
 from streams.kafka.records.consuming import read_to_end
 from streams.kafka.topics.weir_topics import ROLES
 from weir.config.settings import Settings, load_settings
-from weir.services.training import train_and_register
 
 COUNT = 1_500
 
@@ -27,13 +25,7 @@ COUNT = 1_500
 def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A folder with a registry of two models, the first of them champion, and their events."""
     folder = tmp_path_factory.mktemp("models")
-    events = write_events(folder / "events.parquet")
-    for seed in (1, 2):
-        training = QUICK_TRAINING | {"seed": seed}
-        settings = load_settings(write_settings(folder / "weir.toml", training=training))
-        file = open_events(events, settings.event, settings.labels.field)
-        train_and_register(settings, file, None, None)
-    return folder, events
+    return folder, registry_of(folder, (1, 2))
 
 
 @pytest.fixture
