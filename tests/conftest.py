@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -21,6 +22,12 @@ MakeTopics = Callable[..., list[str]]
 # anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "weir", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("weir")
 
 _LONG_FIRST = ("tests/weir/processes/", "tests/weir/", "tests/streams/loop/", "tests/")
 """Whole processes take longest; a file of theirs that began last would be waited for alone."""

@@ -53,6 +53,7 @@ FLOORS = {
         inference/evaluation
         inference/shadow
         inference/shadow/comparison
+        inference/shadow/joining
         inference/canary
         inference/gates
         inference/training

@@ -36,7 +36,7 @@ class ComparisonRecord(ControlEntry):
     @classmethod
     def of(cls, name: str, model: ModelVersion, compared: Comparison) -> "ComparisonRecord":
         """The record of one look."""
-        between = compared.read.between
+        between = compared.tally.between
         return cls(
             name=name,
             model=model,

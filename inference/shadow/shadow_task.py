@@ -1,8 +1,7 @@
 """From records of the feature log to shadow scores."""
 
 from collections.abc import Callable, Sequence
-from itertools import repeat
-from typing import Any, Protocol
+from typing import Protocol
 from zlib import crc32
 
 import msgspec
@@ -11,17 +10,17 @@ import pyarrow as pa
 from confluent_kafka import Message
 from numpy.typing import NDArray
 
-from inference.policy.policy import DECISIONS
 from inference.shadow.candidates import CandidateAnswers
+from inference.shadow.event_hash import id_hashes, partitions_of_ids
 from inference.shadow.metrics import ShadowMetrics
-from inference.shadow.shadow_record import CandidateScore, ShadowScore
+from inference.shadow.shadow_record import ShadowScore
+from inference.shadow.shadow_scores import candidate_scores, policy_of, shadow_scores
 from streams.events.rejection import Reason, Rejected
 from streams.feature_log import feature_columns, read_feature_log
 from streams.loop.stateless.loop import Processed
 from streams.transactions.outcome import Outgoing
 
 _LEAST_KEPT = 1 / 64
-_LONGEST_ERROR = 200
 
 
 class Infers(Protocol):
@@ -36,7 +35,8 @@ class ShadowTask:
 
     Args:
         names: of the columns that candidates were told to expect.
-        topic: that shadow scores go to.
+        topic: that shadow scores go to, each to the partition that its event's id says.
+        partitions: how many that has, at this moment.
         max_lag: see `ShadowSettings`.
         lag: how many records there are to read.
     """
@@ -47,6 +47,7 @@ class ShadowTask:
         names: Sequence[str],
         *,
         topic: str,
+        partitions: Callable[[], int],
         max_lag: int,
         lag: Callable[[], int],
         metrics: ShadowMetrics,
@@ -54,6 +55,7 @@ class ShadowTask:
         self._candidates = candidates
         self._names = list(names)
         self._topic = topic
+        self._partitions = partitions
         self._max_lag = max_lag
         self._lag = lag
         self._metrics = metrics
@@ -62,6 +64,7 @@ class ShadowTask:
     def __call__(self, messages: Sequence[Message]) -> Processed:
         """Score the events of some records, each record at once."""
         values: list[bytes] = []
+        ids: list[int | str] = []
         keys: list[bytes] = []
         bad: list[tuple[Message, Rejected]] = []
         counts: list[Callable[[], None]] = []
@@ -74,13 +77,15 @@ class ShadowTask:
                 bad.append((message, Rejected(index, Reason.BAD_BODY, None, why)))
                 continue
             values += map(self._encode, scored)
+            ids += [each.event_id for each in scored]
             keys += [str(each.event_id).encode() for each in scored]
 
         def count() -> None:
             for each in counts:
                 each()
 
-        return Processed([Outgoing(self._topic, values, keys, [-1] * len(values))], bad, count)
+        places = partitions_of_ids(id_hashes(ids), self._partitions()).tolist()
+        return Processed([Outgoing(self._topic, values, keys, places)], bad, count)
 
     def _share_to_keep(self) -> float:
         lag = self._lag()
@@ -99,52 +104,18 @@ class ShadowTask:
         if not table.num_rows:
             return []
         answers = self._candidates.infer(matrix)
-        by_candidate = {name: _scores(said, table.num_rows) for name, said in answers.items()}
-        counts.append(lambda: self._metrics.count(answers, table.num_rows))
-        asked = [
-            dict(zip(by_candidate, row, strict=True))
-            for row in (zip(*by_candidate.values(), strict=True) if by_candidate else ())
-        ] or [{} for _ in range(table.num_rows)]
-        policy = (table.schema.metadata or {}).get(b"weir.policy", b"").decode()
-        times = table["event_time"].cast(pa.int64()).to_pylist()
-        return list(
-            map(
-                ShadowScore,
-                table["event_id"].to_pylist(),
-                table["key"].to_pylist(),
-                times,
-                repeat(message.partition() or 0),
-                table["offset"].to_pylist(),
-                table["model"].to_pylist(),
-                repeat(policy),
-                *(table[name].to_pylist() for name in ("arm", "share", "propensity")),
-                *(table[name].to_pylist() for name in ("score", "probability", "anomaly")),
-                table["decision"].to_pylist(),
-                table["fallback"].to_pylist(),
-                table["context"].to_pylist(),
-                repeat(kept),
-                asked,
+        count = table.num_rows
+        by_candidate = {
+            name: candidate_scores(
+                said.opened.package.short_id, said.opened.policy, said.outputs, count
             )
-        )
+            for name, said in answers.items()
+        }
+        counts.append(lambda: self._metrics.count(answers, count))
+        partition = message.partition() or 0
+        return shadow_scores(table, partition, by_candidate, policy=policy_of(table), kept=kept)
 
 
 def _place_of(event_id: int | str) -> float:
     """Where an event stands among all, in [0, 1): for every worker the same."""
     return crc32(str(event_id).encode()) / 2**32
-
-
-def _scores(said: CandidateAnswers, count: int) -> list[CandidateScore]:
-    model, policy = said.opened.package.short_id, said.opened.policy
-    if isinstance(said.outputs, str):
-        return [CandidateScore(model, policy.version, error=said.outputs[:_LONGEST_ERROR])] * count
-    decided = policy.decide(said.outputs)
-    columns: list[list[Any]] = [column.tolist() for column in said.outputs]
-    return list(
-        map(
-            CandidateScore,
-            repeat(model),
-            repeat(policy.version),
-            *columns,
-            map(DECISIONS.__getitem__, decided.tolist()),
-        )
-    )

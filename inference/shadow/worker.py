@@ -1,7 +1,7 @@
 """One worker of the shadow: its loop over the feature log, and beside it who follows commands."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event, Thread
 
 from inference.shadow.candidates import Candidates
@@ -10,6 +10,7 @@ from inference.shadow.settings import ShadowSettings
 from inference.shadow.shadow_book import ShadowBook
 from inference.shadow.shadow_task import ShadowTask
 from streams.kafka.client import KafkaSettings
+from streams.kafka.partition import PartitionId
 from streams.kafka.records.control_topic import ControlReader
 from streams.kafka.topics.weir_topics import TopicSettings
 from streams.loop.stateless.loop import StatelessLoop
@@ -29,6 +30,7 @@ class ShadowWorker:
 
     Args:
         names: of the features, in the order of the settings.
+        partitions: how many the topic of shadow scores has, at this moment.
         widen: see `StatelessLoop`.
     """
 
@@ -43,6 +45,7 @@ class ShadowWorker:
         candidates: Candidates,
         metrics: ShadowMetrics,
         tolerant: bool,
+        partitions: Callable[[], int],
         widen: Callable[[], None],
     ) -> None:
         self._kafka = kafka
@@ -54,6 +57,7 @@ class ShadowWorker:
             candidates,
             names,
             topic=topics.shadow_scores,
+            partitions=partitions,
             max_lag=settings.max_lag,
             lag=lambda: sum(self._loop.lag.values()),
             metrics=metrics,
@@ -75,7 +79,11 @@ class ShadowWorker:
             aborted=metrics.count_aborted,
             rejected=metrics.count_rejected,
         )
-        metrics.lag = lambda: self._loop.lag
+
+    @property
+    def lag(self) -> Mapping[PartitionId, int]:
+        """Records of each partition that were not read a moment ago; any thread may ask."""
+        return self._loop.lag
 
     def waits_for(self) -> list[str]:
         """Why nothing is scored now, in words; nothing where it is. Any thread may ask.

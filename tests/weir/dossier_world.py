@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from inference.shadow.comparison.maturity import KnownLabels
+from inference.shadow.comparison.pairs import Between, Pairs, ReadPairs
 
 from inference.canary.gate_record import GateRecord
 from inference.canary.guardrails import Guardrails
@@ -19,8 +21,6 @@ from inference.gates.waiver import Waiver
 from inference.packages.package import Card, ModelPackage, TrainingData
 from inference.packages.registry import RegisteredModel
 from inference.shadow.comparison.comparison import compare
-from inference.shadow.comparison.maturity import KnownLabels
-from inference.shadow.comparison.pairs import Between, Pairs, ReadPairs
 from inference.shadow.comparison.settings import ComparisonSettings, CostSettings
 from weir.dossier.collect import Decision, Dossier
 from weir.dossier.history import History, Promotion

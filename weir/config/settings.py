@@ -2,7 +2,8 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from inference.packages.registry import RegistrySettings
 from inference.policy.floor import PolicyFloor
 from inference.policy.policy import PolicySettings
 from inference.shadow.comparison.settings import ComparisonSettings
+from inference.shadow.comparison.terms import Terms
 from inference.shadow.settings import ShadowSettings
 from inference.training.settings import TrainingSettings
 from streams.base import compiled_code
@@ -148,6 +150,12 @@ class Settings(BaseSettings):
                     f"feature_log.include names {name!r}, which is not among event.fields "
                     f"({', '.join(self.event.fields)})"
                 )
+        for name in self.comparison.slice_by:
+            if name not in self.feature_log.include:
+                raise ValueError(
+                    f"comparison.slice_by names {name!r}, which is not among feature_log.include: "
+                    "shadow scores do not hold it; add it there"
+                )
         costs = self.comparison.costs
         if costs is not None and costs.amount not in self.feature_log.include:
             raise ValueError(
@@ -180,6 +188,11 @@ class Settings(BaseSettings):
         """The declared features, by stage."""
         key = self.event.key if self.stages.keyed else None
         return split_plan(self.plan(), key, self.feature_log.include)
+
+    def terms(self, slices: Sequence[str] | None = None) -> Terms:
+        """What mature events are judged by; with slices by other fields than the settings say."""
+        terms = Terms.of(self.comparison, self.labels.delay)
+        return terms if slices is None else replace(terms, slices=tuple(slices))
 
     def stage_topics(self) -> list[str]:
         """Names of the topics between the stages."""

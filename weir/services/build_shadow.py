@@ -1,6 +1,6 @@
 """Puts a worker of the shadow together."""
 
-from threading import Event
+from threading import Event, Thread
 
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
@@ -11,11 +11,13 @@ from inference.packages.registry import Registry
 from inference.policy.policy import Policy
 from inference.shadow.candidate import OpenCandidate
 from inference.shadow.candidates import Candidates
+from inference.shadow.joining.worker import JoinWorker
 from inference.shadow.metrics import ShadowMetrics
 from inference.shadow.shadow_book import ShadowBook
 from inference.shadow.worker import ShadowWorker
 from streams.base.bounded_calls import StoppedError
 from streams.kafka.client import KafkaSettings, connect
+from streams.kafka.topics.topic_partitions import partitions_of
 from streams.kafka.topics.weir_topics import TopicSettings, ensure_beside
 from weir.config.settings import Settings
 from weir.services.scorer_model import fetch_package, package_trials
@@ -25,14 +27,15 @@ from weir.services.wiring import command_keys
 def ensure_shadow_topics(admin: AdminClient, topics: TopicSettings) -> None:
     """Make the topics that a shadow reads and writes, where they are missing or too narrow.
 
-    Shadow scores meet labels by the event's id, so both have as many partitions.
+    Evidence is kept in the partition of its shadow scores, so both have as many.
 
     Raises:
         TopicError: there is no feature log, or one can't be made.
         AuthorizationError: we may not make one, or give it partitions.
     """
     ensure_beside(admin, topics, "feature_log", ("labels", "dead_letters", "control", "positions"))
-    ensure_beside(admin, topics, "labels", ("shadow_scores",))
+    ensure_beside(admin, topics, "feature_log", ("shadow_scores",))
+    ensure_beside(admin, topics, "shadow_scores", ("shadow_evidence",))
 
 
 def build_shadow(
@@ -41,8 +44,8 @@ def build_shadow(
     registry: Registry,
     prometheus: CollectorRegistry,
     stop: Event,
-) -> ShadowWorker:
-    """Put a worker together.
+) -> "ShadowStages":
+    """Put a worker together, of both stages.
 
     Raises:
         KeyFileError: a key of `signing` can't be read.
@@ -57,14 +60,86 @@ def build_shadow(
             raise StoppedError(f"stopped while model {version} was tried") from error
         return OpenCandidate(package, Policy(settings.policy, package.thresholds))
 
-    return ShadowWorker(
+    metrics = ShadowMetrics(prometheus)
+    scores = _Partitions(kafka, topics.shadow_scores)
+
+    def widen() -> None:
+        ensure_shadow_topics(connect(kafka), topics)
+        scores.look()
+
+    scoring = ShadowWorker(
         kafka,
         settings.shadow,
         topics=topics,
         names=list(plan.names),
         book=ShadowBook(command_keys(settings)),
         candidates=Candidates(open_candidate, plan.names, settings.shadow),
-        metrics=ShadowMetrics(prometheus),
+        metrics=metrics,
         tolerant=settings.snapshots.tolerant,
-        widen=lambda: ensure_shadow_topics(connect(kafka), topics),
+        partitions=lambda: scores.count,
+        widen=widen,
     )
+    joining = JoinWorker(
+        kafka,
+        settings.shadow,
+        topics=topics,
+        terms=settings.terms(),
+        partitions=lambda: scores.count,
+        metrics=metrics,
+        registry=prometheus,
+        tolerant=settings.snapshots.tolerant,
+        widen=widen,
+    )
+    metrics.lag = lambda: {**scoring.lag, **joining.lag}
+    return ShadowStages(scoring, joining)
+
+
+class _Partitions:
+    """How many partitions a topic had when it was last looked."""
+
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self.look()
+
+    def look(self) -> None:
+        """Look once more."""
+        self.count = partitions_of(connect(self._kafka), [self._topic])[self._topic]
+
+
+class ShadowStages:
+    """Both stages of the shadow in one process: each stops where the other fails."""
+
+    def __init__(self, scoring: ShadowWorker, joining: JoinWorker) -> None:
+        self._scoring = scoring
+        self._joining = joining
+
+    def waits_for(self) -> list[str]:
+        """Why nothing is scored, or joined, now, in words; any thread may ask."""
+        return [*self._scoring.waits_for(), *self._joining.waits_for()]
+
+    def run(self, stop: Event) -> str:
+        """Score and join what comes until `stop` is set; what is true then.
+
+        Raises:
+            Exception: what a stage raises.
+        """
+        failures: list[Exception] = []
+
+        def join() -> None:
+            try:
+                self._joining.run(stop)
+            except Exception as error:
+                failures.append(error)
+                stop.set()
+
+        thread = Thread(target=join, name="scores meet labels", daemon=True)
+        thread.start()
+        try:
+            outcome = self._scoring.run(stop)
+        finally:
+            stop.set()
+            thread.join()
+        if failures:
+            raise failures[0]
+        return outcome

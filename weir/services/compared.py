@@ -1,12 +1,14 @@
-"""A candidate beside the champion, by all that stands on the topics now."""
+"""A candidate beside the champion, by the evidence that the shadow has gathered."""
 
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 import numpy as np
 
 from inference.shadow.comparison.comparison import Comparison, compare
-from inference.shadow.comparison.maturity import read_labels
-from inference.shadow.comparison.pairs import Progress, ReadPairs, read_pairs
+from inference.shadow.comparison.gathered import Gathered
+from inference.shadow.comparison.rows import NothingToCompareError
+from inference.shadow.joining.gathering import gather, read_evidence
 from inference.shadow.shadow_book import ShadowBook
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.control_topic import ControlReader
@@ -25,47 +27,31 @@ def read_book(settings: Settings, kafka: KafkaSettings) -> ShadowBook:
 
 
 def compared_now(
-    settings: Settings, kafka: KafkaSettings, book: ShadowBook, name: str
-) -> Comparison:
-    """Compare a candidate of the book.
+    settings: Settings, kafka: KafkaSettings, book: ShadowBook, names: Iterable[str]
+) -> Iterator[tuple[str, Comparison | NothingToCompareError]]:
+    """Compare candidates of the book with the champion, or say why one can't be.
 
     Raises:
-        NothingToCompareError: it has said nothing.
+        AuthorizationError: we may not read the evidence.
         KafkaException: the cluster failed.
     """
-    read = read_pairs(kafka, settings.topics.shadow_scores, name, amount(settings))
-    return with_labels(settings, kafka, read, book.place(name))
+    parts = read_evidence(kafka, settings.topics.shadow_evidence)
+    terms = settings.terms()
+    for name in names:
+        try:
+            gathered = gather(name, parts, terms)
+        except NothingToCompareError as error:
+            yield name, error
+        else:
+            yield name, judged(settings, gathered, book.place(name))
 
 
-def with_labels(
-    settings: Settings,
-    kafka: KafkaSettings,
-    read: ReadPairs,
-    place: int,
-    progress: Progress = lambda done, total: None,
-) -> Comparison:
-    """Compare what was read, by the labels that stand there now.
-
-    Args:
-        place: see `compare`.
-    """
+def judged(settings: Settings, gathered: Gathered, place: int) -> Comparison:
+    """The comparison that evidence leads to; see `compare`."""
     return compare(
-        read,
-        read_labels(kafka, settings.topics.labels, progress),
+        gathered,
         settings.comparison,
-        maturity_ms=maturity(settings),
+        maturity_ms=settings.terms().maturity,
         place=place,
         generator=np.random.default_rng(_SEED),
     )
-
-
-def amount(settings: Settings) -> str | None:
-    """The field that says what is at stake."""
-    costs = settings.comparison.costs
-    return None if costs is None else costs.amount
-
-
-def maturity(settings: Settings) -> int:
-    """The age at which an event counts, ms."""
-    said = settings.comparison.maturity
-    return settings.labels.delay if said is None else said

@@ -1,26 +1,22 @@
 """All that is said of a candidate beside the champion, as it stands now."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from inference.shadow.comparison.evidence import ClassEvidence, CostEvidence, cost_differences
-from inference.shadow.comparison.maturity import KnownLabels, Mature, mature_events
-from inference.shadow.comparison.pairs import Pairs, ReadPairs
+from inference.shadow.comparison.gathered import Gathered
 from inference.shadow.comparison.settings import ComparisonSettings, CostSettings
+from inference.shadow.comparison.tally import Tally
 from inference.shadow.statistics import asymptotic, curves
-from inference.shadow.statistics.betting import log_factors
-from inference.shadow.statistics.forecast import Forecast, labels_still_needed
+from inference.shadow.statistics.forecast import Forecast, date_of, labels_still_needed
 from inference.shadow.statistics.several import alpha_of_candidate
-from inference.shadow.statistics.similarity import Similarity
 
 _T_OPT_EVENTS = 20_000.0
-_BLOCKS = 40
 _LEAST_FRAUDS = 50
+_CURVE_POINTS = 64
 
 
 class Verdict(StrEnum):
@@ -45,6 +41,7 @@ class CostVerdict:
         interval: of it, at all looks; None before there is enough for one.
         discordant: mature events with other decisions.
         needed: labels still needed for ``better``.
+        needed_by: when so many will be mature, UTC milliseconds of event time; None: not in sight.
     """
 
     verdict: Verdict
@@ -59,6 +56,7 @@ class CostVerdict:
     discordant: int
     without_amount: int
     needed: Forecast
+    needed_by: int | None
 
 
 @dataclass(frozen=True)
@@ -74,14 +72,15 @@ class CurveVerdict:
 class Comparison:
     """A candidate beside the champion; see docs/shadow.md."""
 
-    read: ReadPairs
-    similarity: Similarity
-    mature: Mature
-    frauds: ClassEvidence
-    legitimate: ClassEvidence
+    gathered: Gathered
     cost: CostVerdict | None
     average_precision: CurveVerdict | None
     auc: CurveVerdict | None
+
+    @property
+    def tally(self) -> Tally:
+        """The counts."""
+        return self.gathered.tally
 
     @property
     def verdict(self) -> Verdict:
@@ -90,59 +89,41 @@ class Comparison:
 
 
 def compare(
-    read: ReadPairs,
-    labels: KnownLabels,
+    gathered: Gathered,
     settings: ComparisonSettings,
     *,
     maturity_ms: int,
     place: int,
     generator: np.random.Generator,
 ) -> Comparison:
-    """Compare a candidate with the champion, by all that is known now.
+    """Compare a candidate with the champion, by all that was gathered by now.
 
     Args:
         place: of the candidate among all that were tried against this champion, from 1: each later
             one has to show more, so that all together are seldom wrong.
         generator: for the bootstrap of the forecast.
     """
-    pairs = read.pairs
-    similarity = Similarity.of(
-        pairs.champion,
-        pairs.candidate,
-        pairs.champion_probability,
-        pairs.candidate_probability,
-        pairs.amounts,
-    )
-    mature = mature_events(
-        pairs, labels, maturity_ms, unlabelled_count=settings.unlabelled == "legitimate"
-    )
-    rows, fraud = mature.rows, mature.frauds
-    champion, candidate = pairs.champion[rows], pairs.candidate[rows]
     alpha = alpha_of_candidate(place, settings.alpha)
     cost = None
     if settings.costs is not None:
-        cost = _cost_verdict(pairs, mature, settings.costs, alpha, generator)
+        cost = _cost_verdict(gathered, settings.costs, maturity_ms, alpha, generator)
     return Comparison(
-        read,
-        similarity,
-        mature,
-        ClassEvidence.of(champion[fraud], candidate[fraud], frauds=True),
-        ClassEvidence.of(champion[~fraud], candidate[~fraud], frauds=False),
+        gathered,
         cost,
-        _curve_verdict(curves.average_precision, pairs, mature, alpha),
-        _curve_verdict(curves.auc, pairs, mature, alpha),
+        _curve_verdict(curves.average_precision, gathered, alpha),
+        _curve_verdict(curves.auc, gathered, alpha),
     )
 
 
 def _cost_verdict(
-    pairs: Pairs, mature: Mature, said: CostSettings, alpha: float, generator: np.random.Generator
+    gathered: Gathered,
+    said: CostSettings,
+    maturity_ms: int,
+    alpha: float,
+    generator: np.random.Generator,
 ) -> CostVerdict:
-    costs = said.costs()
-    differences = cost_differences(pairs, mature, costs)
-    discordant = pairs.champion[mature.rows] != pairs.candidate[mature.rows]
-    found = CostEvidence.of(differences, discordant, costs.worst_difference, said.margin)
-    known = ~np.isnan(differences)
-    enough = asymptotic.burnt_in(found.discordant, int((mature.frauds & known).sum()))
+    found = gathered.tally.cost
+    enough = asymptotic.burnt_in(found.discordant, found.frauds)
     bound = math.log(1 / alpha)
     if found.worse.log_e >= bound:
         verdict = Verdict.WORSE
@@ -152,6 +133,7 @@ def _cost_verdict(
         verdict = Verdict.NO_WORSE
     else:
         verdict = Verdict.INCONCLUSIVE
+    needed = _needed(gathered.tally, alpha, generator)
     return CostVerdict(
         verdict=verdict,
         alpha=alpha,
@@ -164,32 +146,45 @@ def _cost_verdict(
         events=found.differences.count,
         discordant=found.discordant,
         without_amount=found.without_amount,
-        needed=_needed(differences[known], costs.worst_difference, alpha, generator),
+        needed=needed,
+        needed_by=_needed_by(needed.labels, gathered, maturity_ms),
     )
 
 
-def _needed(
-    differences: NDArray[np.float64], worst: float, alpha: float, generator: np.random.Generator
-) -> Forecast:
-    blocks = [each for each in np.array_split(differences, _BLOCKS) if each.size]
-    counts = [each.size for each in blocks]
-    gains = [log_factors(each[each != 0], worst).sum(axis=0) for each in blocks]
-    if not gains:
+def _needed(tally: Tally, alpha: float, generator: np.random.Generator) -> Forecast:
+    blocks = tally.growth.in_order
+    if not blocks:
         return Forecast(None, None, None)
-    return labels_still_needed(counts, np.stack(gains), alpha, generator)
+    counts = [count for count, _ in blocks]
+    gains = np.stack([capital.log_bets for _, capital in blocks])
+    return labels_still_needed(counts, gains, alpha, generator)
 
 
-def _curve_verdict(figure: Any, pairs: Pairs, mature: Mature, alpha: float) -> CurveVerdict | None:
+def _needed_by(labels: int | None, gathered: Gathered, maturity_ms: int) -> int | None:
+    """By when what waits will be mature, as far as it goes, and then at the same rate."""
+    now, count = gathered.watermark, len(gathered.waiting)
+    if now is None or not count:
+        return now if labels == 0 else None
+    at = np.unique(np.linspace(0, count - 1, min(count, _CURVE_POINTS)).astype(np.intp))
+    times = gathered.waiting[at] + maturity_ms
+    matured = np.cumsum(gathered.waiting_weights)[at]
+    later = np.append(True, np.diff(times) > 0) & (times > now)
+    if not later.any():
+        return now if labels == 0 else None
+    return date_of(labels, np.append(now, times[later]), np.append(0, matured[later]))
+
+
+def _curve_verdict(
+    figure: Callable[..., curves.Curve], gathered: Gathered, alpha: float
+) -> CurveVerdict | None:
     """None where one class is missing."""
-    first = pairs.champion_probability[mature.rows]
-    second = pairs.candidate_probability[mature.rows]
-    scored = ~np.isnan(first) & ~np.isnan(second)
-    labels = mature.frauds[scored]
+    sample = gathered.sample
+    labels = sample.frauds
     if not labels.any() or labels.all():
         return None
-    champion = figure(labels, first[scored])
-    candidate = figure(labels, second[scored])
-    found = curves.difference(champion, candidate)
+    champion = figure(labels, sample.first, sample.weights)
+    candidate = figure(labels, sample.second, sample.weights)
+    found = curves.difference(champion, candidate, sample.weights)
     interval = None
     if labels.sum() >= _LEAST_FRAUDS:
         half = float(asymptotic.radius(found.labels, found.deviation, alpha, _T_OPT_EVENTS))

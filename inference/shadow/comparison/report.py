@@ -6,26 +6,54 @@ from typing import Any
 from inference.policy.policy import DECISIONS
 from inference.shadow.comparison.comparison import Comparison, CostVerdict
 from inference.shadow.comparison.evidence import ClassEvidence
+from inference.shadow.comparison.gathered import RECENT_DAYS
+from inference.shadow.comparison.slices import worst_first
 from inference.shadow.statistics import mcnemar
-from inference.shadow.statistics.similarity import flips_at_rate, rank_correlations
+from inference.shadow.statistics.moments import STEP
+from inference.shadow.statistics.similarity import Similarity, flips_at_rate, rank_correlations
 
+_MOST_SLICES = 50
 _MATCHED_RATES = (0.001, 0.005, 0.01, 0.05)
 
 
 def as_dict(compared: Comparison) -> dict[str, Any]:
     """For programs, such as `weir shadow compare --json`."""
-    between, similarity, mature = compared.read.between, compared.similarity, compared.mature
+    gathered, tally, cost = compared.gathered, compared.tally, compared.cost
+    precision, auc = compared.average_precision, compared.auc
+    return {
+        "verdict": compared.verdict.value,
+        **tally.between._asdict(),
+        "events": tally.events,
+        "left_out": tally.left_out,
+        "shed": round(tally.shed * STEP),
+        **_alike(tally.similarity),
+        "recent": {"days": RECENT_DAYS, **_alike(gathered.recent)},
+        "mature": tally.mature,
+        "waiting": int(gathered.waiting_weights.sum()),
+        "watermark": gathered.watermark,
+        "unlabelled": tally.unlabelled,
+        "corrected": tally.corrected,
+        "recall": _class_dict(tally.frauds),
+        "friction": _class_dict(tally.legitimate),
+        "cost": None if cost is None else _cost_dict(cost),
+        "average_precision": None if precision is None else vars(precision),
+        "auc": None if auc is None else vars(auc),
+        "slices": {
+            name: [
+                each.as_dict(with_costs=cost is not None)
+                for each in worst_first(found, with_costs=cost is not None)[:_MOST_SLICES]
+            ]
+            for name, found in sorted(tally.slices.items())
+        },
+    }
+
+
+def _alike(similarity: Similarity) -> dict[str, Any]:
     scores = similarity.score_counts
     scored = int(scores.sum())
     spearman, kendall = rank_correlations(scores) if scored else (math.nan, math.nan)
     both = (("review", similarity.flips(1)), ("decline", similarity.flips(2)))
-    precision, auc = compared.average_precision, compared.auc
     return {
-        "verdict": compared.verdict.value,
-        **between._asdict(),
-        "events": len(compared.read.pairs),
-        "left_out": compared.read.left_out,
-        "shed": round(compared.read.shed),
         "decisions": _table(similarity.decision_counts.tolist()),
         "amounts": _table(similarity.decision_amounts.tolist()),
         "flips": {
@@ -36,16 +64,6 @@ def as_dict(compared: Comparison) -> dict[str, Any]:
         "not_scored": similarity.not_scored,
         "spearman": spearman,
         "kendall": kendall,
-        "mature": len(mature.rows),
-        "waiting": mature.waiting,
-        "watermark": mature.watermark,
-        "unlabelled": mature.unlabelled,
-        "corrected": mature.corrected,
-        "recall": _class_dict(compared.frauds),
-        "friction": _class_dict(compared.legitimate),
-        "cost": None if compared.cost is None else _cost_dict(compared.cost),
-        "average_precision": None if precision is None else vars(precision),
-        "auc": None if auc is None else vars(auc),
     }
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from inference.shadow.comparison.rows import MOST_SLICED
 from inference.shadow.statistics.costs import Costs
 from streams.base.section import Duration, Name, Section
 
@@ -42,9 +43,16 @@ class ComparisonSettings(Section):
             frauds are reported, or ``left_out``, where both are.
         alpha: the share of false verdicts, over all looks and all candidates together.
         costs: what the verdict is about; None for none.
+        slice_by: fields of `feature_log.include`, three at most, by whose values figures are kept
+            apart, too. The values are written down: name no field that names a person.
+        max_waiting: pairs of one candidate that are kept in each partition until they are mature,
+            at 47 bytes each; where more would wait, of those with equal decisions only a share is
+            kept, chosen by a hash, which then stands for the others.
     """
 
     maturity: Duration | None = None
     unlabelled: Literal["legitimate", "left_out"] = "legitimate"
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     costs: CostSettings | None = None
+    slice_by: list[Name] = Field(default_factory=list, max_length=MOST_SLICED)
+    max_waiting: int = Field(default=1_000_000, ge=1_000)

@@ -2,19 +2,24 @@
 nothing: among many slices some look bad by chance.
 """
 
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inference.policy.policy import APPROVE
-from inference.shadow.comparison.evidence import cost_differences
-from inference.shadow.comparison.maturity import Mature
-from inference.shadow.comparison.pairs import Pairs
-from inference.shadow.comparison.settings import CostSettings
+from inference.shadow.statistics.moments import STEP, in_steps
 
-_MOST = 10_000
-_REST = "(other values)"
+MOST_VALUES = 1_000
+REST = 1
+"""Code of all values beyond the first 1,000 of a field."""
+_LONGEST = 64
+
+Value = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
@@ -26,66 +31,112 @@ class Slice:
         champion_alerts, candidate_alerts: events that are not approved.
         flips: events with other decisions.
         mature, frauds: of the events that count.
-        saved: the champion's loss minus the candidate's over all mature events; None without costs.
+        saved: the champion's loss minus the candidate's over all mature events, in steps of 2^-24;
+            0 without costs.
     """
 
-    value: Any
-    events: int
-    champion_alerts: int
-    candidate_alerts: int
-    flips: int
-    mature: int
-    frauds: int
-    saved: float | None
+    value: Value
+    events: int = 0
+    champion_alerts: int = 0
+    candidate_alerts: int = 0
+    flips: int = 0
+    mature: int = 0
+    frauds: int = 0
+    saved: int = 0
 
-    def as_dict(self) -> dict[str, Any]:
-        """For programs."""
-        return asdict(self)
-
-
-def slices(pairs: Pairs, mature: Mature, field: str, costs: CostSettings | None) -> list[Slice]:
-    """Slices by a field that went along, the one where the candidate saves least first.
-
-    Without costs, the one with most flips is first. Values beyond the 10,000 most frequent are one.
-
-    Raises:
-        KeyError: the field did not go along.
-    """
-    named = pairs.context[field]
-    counts: dict[Any, int] = {}
-    for value in named:
-        counts[value] = counts.get(value, 0) + 1
-    kept = sorted(counts, key=lambda value: (-counts[value], str(value)))[:_MOST]
-    numbers = {value: number for number, value in enumerate(kept)}
-    codes = np.array([numbers.get(value, len(kept)) for value in named], np.int64)
-    total = len(kept) + 1
-    flips = pairs.champion != pairs.candidate
-    rows = mature.rows
-    saved = None
-    if costs is not None:
-        differences = cost_differences(pairs, mature, costs.costs())
-        saved = np.bincount(codes[rows], np.nan_to_num(differences), total)
-
-    def counted(chosen: Any) -> list[int]:
-        return [int(each) for each in np.bincount(codes[chosen], minlength=total)]
-
-    events = counted(slice(None))
-    first, second = counted(pairs.champion != APPROVE), counted(pairs.candidate != APPROVE)
-    flipped, old, frauds = counted(flips), counted(rows), counted(rows[mature.frauds])
-    found = [
-        Slice(
-            value=value,
-            events=events[at],
-            champion_alerts=first[at],
-            candidate_alerts=second[at],
-            flips=flipped[at],
-            mature=old[at],
-            frauds=frauds[at],
-            saved=None if saved is None else float(saved[at]),
+    def __add__(self, other: "Slice") -> "Slice":
+        return Slice(
+            self.value,
+            self.events + other.events,
+            self.champion_alerts + other.champion_alerts,
+            self.candidate_alerts + other.candidate_alerts,
+            self.flips + other.flips,
+            self.mature + other.mature,
+            self.frauds + other.frauds,
+            self.saved + other.saved,
         )
-        for at, value in enumerate([*kept, _REST])
-        if events[at]
-    ]
-    if saved is None:
-        return sorted(found, key=lambda each: (-each.flips, str(each.value)))
-    return sorted(found, key=lambda each: (each.saved, str(each.value)))
+
+    def as_dict(self, *, with_costs: bool) -> dict[str, Any]:
+        """For programs; `saved` in the currency of amounts."""
+        return vars(self) | {"saved": self.saved * STEP if with_costs else None}
+
+
+Slices = dict[int, Slice]
+"""Of one field, by the code of the value."""
+
+
+def code_of(value: Any) -> tuple[int, Value]:
+    """The code of a value, in 32 bits, and what is shown of it."""
+    if isinstance(value, str):
+        value = value[:_LONGEST]
+    elif not isinstance(value, int | float | bool):
+        return 0, None
+    return max(crc32(json.dumps(value).encode()), REST + 1), value
+
+
+def coded(known: Slices, values: Sequence[Any]) -> tuple[NDArray[np.uint32], Slices]:
+    """Codes of n values, (n,), and the slices of those that are new; no more than 1,000 in all."""
+    codes, new = np.zeros(len(values), np.uint32), dict[int, Slice]()
+    by_value: dict[Any, int] = {}
+    for place, value in enumerate(values):
+        code = by_value.get((type(value), value)) if isinstance(value, str) else None
+        if code is None:
+            code, shown = code_of(value)
+            if code not in known and code not in new:
+                if len(known) + len(new) >= MOST_VALUES and code:
+                    code, shown = REST, "(other values)"
+                if code not in known:
+                    new[code] = Slice(shown)
+            if isinstance(value, str):
+                by_value[type(value), value] = code
+        codes[place] = code
+    return codes, new
+
+
+def arrived(known: Slices, codes: NDArray[np.uint32], rows: NDArray[np.void]) -> Slices:
+    """The slices with n further events of these codes."""
+    alerts = [rows[name] != APPROVE for name in ("champion", "candidate")]
+    flips = rows["champion"] != rows["candidate"]
+    return known | {
+        code: known[code]
+        + Slice(None, *(int(each[own].sum()) for each in (np.ones_like(own), *alerts, flips)))
+        for code, own in _each(codes)
+    }
+
+
+def matured(
+    known: Slices,
+    codes: NDArray[np.uint32],
+    frauds: NDArray[np.bool_],
+    weights: NDArray[np.int64],
+    differences: NDArray[np.float64] | None,
+) -> Slices:
+    """The slices with n events that have become mature; see `cost_differences`."""
+    found = dict(known)
+    for code, own in _each(codes):
+        saved = 0
+        if differences is not None:
+            saved = sum(in_steps(np.nan_to_num(differences[own])))
+        count, fraud = int(weights[own].sum()), int(weights[own & frauds].sum())
+        before = found.get(code, Slice(None))
+        found[code] = before + Slice(None, mature=count, frauds=fraud, saved=saved)
+    return found
+
+
+def merged(first: Slices, second: Slices) -> Slices:
+    """Both together."""
+    found = dict(first)
+    for code, each in second.items():
+        found[code] = found[code] + each if code in found else each
+    return found
+
+
+def worst_first(found: Slices, *, with_costs: bool) -> list[Slice]:
+    """The one where the candidate saves least first; without costs, the one with most flips."""
+    if with_costs:
+        return sorted(found.values(), key=lambda each: (each.saved, str(each.value)))
+    return sorted(found.values(), key=lambda each: (-each.flips, str(each.value)))
+
+
+def _each(codes: NDArray[np.uint32]) -> list[tuple[int, NDArray[np.bool_]]]:
+    return [(code, codes == code) for code in np.unique(codes).tolist()]

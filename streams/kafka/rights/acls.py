@@ -281,9 +281,14 @@ def _shadow(usage: Usage) -> list[Acl]:
         Acl("Read", "topic", topics.feature_log, why="what the champion saw and answered"),
         Acl("Read", "topic", topics.control, why="which candidates are tried"),
         Acl("Write", "topic", topics.shadow_scores, why="what candidates would have said"),
-        Acl("Write", "topic", topics.dead_letters, why="what is no record of the feature log"),
+        Acl("Read", "topic", topics.shadow_scores, why="which wait for labels"),
+        Acl("Read", "topic", topics.labels, why="what events turned out to be"),
+        Acl("Write", "topic", topics.shadow_evidence, why="what is found of candidates"),
+        Acl("Read", "topic", topics.shadow_evidence, why="what was found, at a start"),
+        Acl("Write", "topic", topics.dead_letters, why="what is no record of these topics"),
         *_positions(topics),
         Acl("Read", "group", group, why="membership and committed offsets"),
+        Acl("Read", "group", f"{group}-join", why="the same, where scores meet labels"),
         Acl("Write", "transactional-id", f"{group}-", "prefixed", "exactly once"),
     ]
 
@@ -292,8 +297,7 @@ def _comparison(usage: Usage) -> list[Acl]:
     topics = usage.topics
     return [
         Acl("Read", "topic", topics.control, why="which candidates are tried"),
-        Acl("Read", "topic", topics.shadow_scores, why="what champion and candidates said"),
-        Acl("Read", "topic", topics.labels, why="what events turned out to be"),
+        Acl("Read", "topic", topics.shadow_evidence, why="what was found of them"),
     ]
 
 

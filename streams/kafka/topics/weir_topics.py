@@ -28,18 +28,21 @@ Role = Literal[
     "snapshots",
     "explanations",
     "shadow_scores",
+    "shadow_evidence",
     "comparisons",
     "control",
     "reports",
     "positions",
 ]
 ROLES: tuple[Role, ...] = get_args(Role)
-_OF_OTHERS = ("explanations", "shadow_scores", "comparisons")
+_OF_OTHERS = ("explanations", "shadow_scores", "shadow_evidence", "comparisons")
 SCORER_ROLES = tuple(role for role in ROLES if role not in _OF_OTHERS)
 """Of the topics that a scorer reads and writes; those who read what it writes have their own."""
-FOLLOWING: tuple[Role, ...] = ("scores", "feature_log", "explanations", "shadow_scores")
-"""What is written there goes to the partition of the record that it is about; of shadow scores, to
-that of the event's label."""
+FOLLOWING: tuple[Role, ...] = (
+    *("scores", "feature_log", "explanations", "shadow_scores", "shadow_evidence"),
+)
+"""What is written there goes to the partition of the record that it is about; shadow scores go to
+the one that the event's id says, and evidence to that of its shadow scores."""
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
 """What Kafka takes as the name of a topic."""
@@ -54,6 +57,12 @@ _SNAPSHOT_CONFIG = {
     "segment.bytes": "67108864",
     "min.cleanable.dirty.ratio": "0.1",
     "delete.retention.ms": "3600000",
+}
+_EVIDENCE_CONFIG = {
+    "cleanup.policy": "compact",
+    # Of each candidate and partition a few keys are written again and again.
+    "segment.bytes": "67108864",
+    "min.cleanable.dirty.ratio": "0.1",
 }
 _CONTROL_CONFIG = {"cleanup.policy": "compact", "max.message.bytes": "131072"}
 _POSITIONS_CONFIG = {
@@ -98,6 +107,7 @@ class TopicSettings(Section):
     reports: Name = "weir.reports"
     explanations: Name = "weir.explanations"
     shadow_scores: Name = "weir.shadow-scores"
+    shadow_evidence: Name = "weir.shadow-evidence"
     comparisons: Name = "weir.comparisons"
     positions: Name = "weir.positions"
     partitions: int = Field(default=4, ge=1)
@@ -231,6 +241,8 @@ def _make(
         if role in _RETAINED:
             config = {"retention.ms": str(topics.retention)}
             config |= _INPUT_CONFIG if role in _STRANGERS else {}
+        elif role == "shadow_evidence":
+            config = _EVIDENCE_CONFIG
         elif role == "snapshots":
             config = _SNAPSHOT_CONFIG
         elif role in ("control", "reports"):

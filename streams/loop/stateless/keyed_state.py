@@ -18,9 +18,13 @@ class PartitionState:
     """What is kept of one partition: bytes by key.
 
     Changes can be taken back until they are committed.
+
+    Attributes:
+        taken_back: how often that was done; a view of the entries that was made before is void.
     """
 
     def __init__(self, entries: dict[bytes, bytes]) -> None:
+        self.taken_back = 0
         self._entries = entries
         self._before: dict[bytes, bytes | None] = {}
 
@@ -50,6 +54,7 @@ class PartitionState:
 
     def rollback(self) -> None:
         """Take the changes back."""
+        self.taken_back += bool(self._before)
         for key, value in self._before.items():
             self._set(key, value)
         self._before.clear()
@@ -88,6 +93,11 @@ class KeyedState:
             raise LookupError(f"the state of {self._source}[{partition}] is with another worker")
         return part
 
+    @property
+    def partitions(self) -> list[int]:
+        """Those of the source that are ours."""
+        return sorted(self._parts)
+
     def read(self, place: PartitionId, cancelled: Event) -> dict[bytes, bytes]:
         """What was committed of a partition's state; any thread. Nothing for other topics.
 
@@ -109,6 +119,11 @@ class KeyedState:
         """A partition is ours no more."""
         if place[0] == self._source:
             self._parts.pop(place[1], None)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything has to be written down."""
+        return any(part.changes() for part in self._parts.values())
 
     def changes(self) -> list[Outgoing]:
         """What has to be written down."""

@@ -72,7 +72,10 @@ class StatelessLoop:
         transaction_timeout: ms; after this the cluster aborts a transaction that is still open.
         machine_errors: of `process`, for which no record is to blame: they end `run`. So do those
             of Kafka and of the operating system, and `StoppedError`.
-        state: what the task keeps by key, if it does. It must be changed by `process` alone.
+        state: what the task keeps by key, if it does. It must be changed by `process` and
+            `at_rest` alone.
+        at_rest: asked once a second, while no records come, for what the task has to say of its own
+            accord, and may change of its state. Where it can't be committed, it is asked again.
         position_log, tolerant: see `PositionCheck`.
         widen: called when a topic has got partitions: gives those that are written to as many.
         committed, aborted: told of each transaction's end; the latter with the reason.
@@ -93,6 +96,7 @@ class StatelessLoop:
         transaction_timeout: int = 30_000,
         machine_errors: tuple[type[Exception], ...] = (),
         state: KeyedState | None = None,
+        at_rest: Callable[[], Processed] = Processed,
         position_log: str = "",
         tolerant: bool = False,
         widen: Callable[[], None] = _nothing,
@@ -111,6 +115,7 @@ class StatelessLoop:
         self._transaction_timeout = transaction_timeout
         self._machine_errors = _NO_RECORD_TO_BLAME + machine_errors
         self._state = state
+        self._at_rest = at_rest
         self._position_log = position_log
         self._tolerant = tolerant
         self._widen = widen
@@ -195,7 +200,7 @@ class StatelessLoop:
             if messages:
                 self._answer(reader, messages)
             elif monotonic() - self._last_transaction > _AT_REST_S:
-                self._commit_drained(reader)
+                self._rest(reader)
         self._commit_drained(reader)
 
     def _answer(self, reader: GroupReader, messages: Sequence[Message]) -> None:
@@ -250,6 +255,23 @@ class StatelessLoop:
                 f"offset {message.offset()} ({reason}) nor a dead letter in its place ({fault}): "
                 f"see max.message.bytes of the topic {self._dead_letters!r}"
             )
+
+    def _rest(self, reader: GroupReader) -> None:
+        """Commit what the task does of its own accord, with where the group is.
+
+        Without a position the cluster would not ask whether we are still a member of the group.
+        """
+        processed = self._at_rest()
+        changed = self._state is not None and self._state.changed
+        if not (changed or processed.outgoing):
+            self._commit_drained(reader)
+            return
+        positions = {(each.topic, each.partition): each for each in reader.committed()}
+        positions |= {(each.topic, each.partition): each for each in reader.drained()}
+        if positions:
+            self._commit(reader, processed, list(positions.values()), ())
+        elif self._state is not None:
+            self._state.rollback()
 
     def _commit_drained(self, reader: GroupReader) -> None:
         """Let the group know of what is read to its end: behind the last record stands a marker."""

@@ -4,17 +4,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from confluent_kafka import Producer
+from joined import SETTINGS, START, terms_of
 from numpy.typing import NDArray
 
 from inference.engine.protocol import Outputs
 from inference.packages.thresholds import ThresholdRow, Thresholds
 from inference.policy.policy import DECISIONS, Policy, PolicySettings
-from inference.shadow.comparison.past import past_pairs
+from inference.shadow.comparison.rows import Between, NothingToCompareError
+from inference.shadow.joining.past import Past
 from streams.feature_log import Arm, FeatureLogWriter, ScoredEvents
 from streams.kafka.client import KafkaSettings
 
-START = 1_700_000_000_000
 EVENTS = 3
 THRESHOLDS = Thresholds(
     rows=10,
@@ -64,22 +66,23 @@ def infer(matrix: NDArray[np.float32]) -> Outputs:
 def test_what_is_no_record_is_counted_and_no_number_is_no_amount(
     kafka: str, make_topics: Any
 ) -> None:
-    (topic,) = make_topics("feature-log")
+    topic, empty = make_topics("feature-log", "labels")
     producer = Producer({"bootstrap.servers": kafka})
     known = record(DECISIONS, [12.5, None, float("inf")], "float")
     for value in (b"noise", record(("perhaps",), [1.0] * EVENTS, "float"), known):
         producer.produce(topic, value)
     producer.produce(topic, record(DECISIONS, [True] * EVENTS, "bool"))
     assert producer.flush(30) == 0
-    found = past_pairs(
-        KafkaSettings(bootstrap_servers=kafka),
-        topic,
-        infer=infer,
-        names=["f"],
-        model="b",
-        policy=Policy(PolicySettings(review_probability=0.8), THRESHOLDS),
-        amount="amount",
-    )
-    assert found.left_out == {"unreadable": 2}
-    assert found.pairs.candidate.tolist() == [1] * 2 * EVENTS
-    assert np.isnan(found.pairs.amounts).tolist() == [False, *[True] * (2 * EVENTS - 1)]
+    settings = KafkaSettings(bootstrap_servers=kafka)
+    policy = Policy(PolicySettings(review_probability=0.8), THRESHOLDS)
+    past = Past(terms_of(SETTINGS), infer=infer, names=["f"], model="b", policy=policy)
+    past.ask(settings, topic)
+    found = past.judge(settings, empty).tally
+    assert found.between == Between("a", "b", "1")
+    assert found.left_out == {"unreadable": 1, "error": EVENTS}
+    assert found.similarity.decision_counts.tolist() == [[0, 2 * EVENTS, 0], [0] * 3, [0] * 3]
+    assert found.similarity.without_amount == 2 * EVENTS - 1
+    with pytest.raises(NothingToCompareError, match="nothing of that time stands on"):
+        Past(terms_of(SETTINGS), infer=infer, names=["f"], model="b", policy=policy).ask(
+            settings, topic, end_ms=START
+        )

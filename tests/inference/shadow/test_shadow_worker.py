@@ -29,6 +29,7 @@ class Desk:
             candidates=self.candidates,
             metrics=Mock(),
             tolerant=False,
+            partitions=lambda: 1,
             widen=lambda: None,
         )
 

@@ -7,7 +7,7 @@ from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry, Gauge
 
 from inference.gates.record import ComparisonRecord, comparison_key
-from inference.shadow.comparison.pairs import NothingToCompareError
+from inference.shadow.comparison.rows import NothingToCompareError
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.control_topic import write_control
 from streams.kafka.rights.acls import Process
@@ -83,17 +83,17 @@ class Judge:
         book = read_book(self._settings, self._kafka)
         metrics.verdict.clear()
         metrics.mature.clear()
-        for name, command in sorted(book.commands.items()):
+        names = sorted(book.commands)
+        for name, compared in compared_now(self._settings, self._kafka, book, names):
             if stop.is_set():
                 return
-            try:
-                compared = compared_now(self._settings, self._kafka, book, name)
-            except NothingToCompareError as error:
-                logger.info("%s", error)
+            if isinstance(compared, NothingToCompareError):
+                logger.info("%s", compared)
                 continue
+            command = book.commands[name]
             record = ComparisonRecord.of(name, command.model, compared)
             metrics.verdict.labels(name, record.verdict.value).set(1)
-            metrics.mature.labels(name).set(len(compared.mature.rows))
+            metrics.mature.labels(name).set(compared.tally.mature)
             logger.info("candidate %s: %s", name, record.verdict.value)
             value = record.model_dump_json().encode()
             write_control(self._kafka, topics.comparisons, comparison_key(name), value, _WRITE_S)
@@ -101,8 +101,7 @@ class Judge:
 
 
 def _make_topics(admin: AdminClient, settings: Settings) -> None:
-    ensure_beside(admin, settings.topics, "feature_log", ("control", "labels", "comparisons"))
-    ensure_beside(admin, settings.topics, "labels", ("shadow_scores",))
+    ensure_beside(admin, settings.topics, "feature_log", ("control", "comparisons"))
 
 
 def _build(begun: Start) -> Work:

@@ -10,10 +10,9 @@ from rich.table import Table
 from inference.control.commands import version_of
 from inference.policy.policy import Policy
 from inference.shadow.comparison.comparison import Comparison, CostVerdict, Verdict
-from inference.shadow.comparison.pairs import read_pairs
-from inference.shadow.comparison.past import past_pairs
 from inference.shadow.comparison.report import as_dict
-from inference.shadow.comparison.slices import Slice, slices
+from inference.shadow.comparison.rows import NothingToCompareError
+from inference.shadow.joining.past import Past
 from inference.shadow.shadow_book import ShadowBook, ShadowCommand
 from streams.base.section import format_duration
 from streams.kafka.rights.acls import Process, acls_of
@@ -23,11 +22,12 @@ from weir.cli.dates import FromOption, ToOption, moment, time_range_ms
 from weir.commands.models.policy import read_policy
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
-from weir.services.compared import amount, maturity, read_book, with_labels
+from weir.services.compared import compared_now, judged, read_book
 from weir.services.scorer_model import open_model, package_trials
 from weir.services.wiring import admitted, open_registry, usage
 
 _SHOWN = 10
+_COUNTS = ("events", "champion_alerts", "candidate_alerts", "flips", "mature", "frauds")
 _WORDS = {
     Verdict.BETTER: "the candidate costs less",
     Verdict.WORSE: "the candidate costs more",
@@ -52,26 +52,28 @@ def compare(
     slices_by: SlicesOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
-    no_progress: QuietOption = False,
 ) -> None:
     """Compare a candidate with the champion: how alike they are, who is right, what it costs.
 
-    Reads all that both have said, and the labels. An event counts once it is as old as
+    Reads the evidence that `weir shadow` has gathered. An event counts once it is as old as
     comparison.maturity, by the label that was known then. What is said holds however often one
     looks: of all candidates tried against a champion, the share of comparison.alpha at most is
     called better, or worse, and is not.
     """
     settings = load_settings(config)
-    show = not (as_json or no_progress)
+    if slices_by is not None and slices_by not in settings.comparison.slice_by:
+        raise SettingsError(
+            f"--slices: figures are not kept apart by {slices_by!r}: name it in "
+            "comparison.slice_by, and start `weir shadow` anew"
+        )
     rights = acls_of(Process.COMPARISON, usage(settings))
     kafka, _ = admitted(settings, lambda _: rights)
     with named_denials(kafka, rights):
         book = read_book(settings, kafka)
         candidate_of(book, name)
-        with progress_bar("reading shadow scores", show) as step:
-            read = read_pairs(kafka, settings.topics.shadow_scores, name, amount(settings), step)
-        with progress_bar("reading labels", show) as step:
-            compared = with_labels(settings, kafka, read, book.place(name), step)
+        _, compared = next(compared_now(settings, kafka, book, [name]))
+    if isinstance(compared, NothingToCompareError):
+        raise compared
     _tell(name, compared, settings, slices_by, as_json=as_json)
 
 
@@ -100,6 +102,10 @@ def replay(
     that is kept; the report is that of `weir shadow compare`.
     """
     settings = load_settings(config)
+    if slices_by is not None and slices_by not in settings.feature_log.include:
+        known = ", ".join(settings.feature_log.include) or "none"
+        raise SettingsError(f"--slices: {slices_by!r} is not in feature_log.include ({known})")
+    terms = settings.terms([] if slices_by is None else [slices_by])
     first_ms, end_ms = time_range_ms(start, stop)
     show = not (as_json or no_progress)
     said = settings.policy if policy is None else read_policy(policy)
@@ -111,21 +117,18 @@ def replay(
     )
     with model.engine, named_denials(kafka, rights):
         model.engine.warm_up()
+        past = Past(
+            terms,
+            infer=model.engine.infer,
+            names=settings.plan().names,
+            model=model.package.short_id,
+            policy=Policy(said, model.package.thresholds),
+        )
+        topics = settings.topics
         with progress_bar("asking about the past", show) as step:
-            read = past_pairs(
-                kafka,
-                settings.topics.feature_log,
-                infer=model.engine.infer,
-                names=settings.plan().names,
-                model=model.package.short_id,
-                policy=Policy(said, model.package.thresholds),
-                amount=amount(settings),
-                first_ms=first_ms,
-                end_ms=end_ms,
-                progress=step,
-            )
+            past.ask(kafka, topics.feature_log, first_ms=first_ms, end_ms=end_ms, progress=step)
         with progress_bar("reading labels", show) as step:
-            compared = with_labels(settings, kafka, read, 1, step)
+            compared = judged(settings, past.judge(kafka, topics.labels, step), 1)
     _tell(version, compared, settings, slices_by, as_json=as_json)
 
 
@@ -148,46 +151,38 @@ def _tell(
     name: str, compared: Comparison, settings: Settings, by: str | None, *, as_json: bool
 ) -> None:
     """Print a comparison, by a field if one is named."""
-    pairs = compared.read.pairs
-    if by is not None and by not in pairs.context:
-        known = ", ".join(pairs.context) or "none"
-        raise SettingsError(f"--slices: {by!r} did not go along: feature_log.include named {known}")
-    found = [] if by is None else slices(pairs, compared.mature, by, settings.comparison.costs)
+    told = {"candidate": name, **as_dict(compared)}
     if as_json:
-        told = {"candidate": name, **as_dict(compared)}
-        print_json(told if by is None else told | {"slices": [each.as_dict() for each in found]})
+        print_json(told)
         return
-    _print(name, compared, settings)
+    _print(name, told, compared, settings)
     if by is not None:
-        stdout.print(_slices(by, found[:_SHOWN]))
+        stdout.print(_slices(by, told["slices"][by][:_SHOWN]))
 
 
-def _slices(by: str, found: list[Slice]) -> Table:
+def _slices(by: str, found: list[dict[str, Any]]) -> Table:
     heads = ("events", "alerts", "its alerts", "flips", "mature", "frauds", "saved")
     table = Table(by, *heads, title="slices: they describe, and decide nothing")
     for each in found:
-        counts = (each.events, each.champion_alerts, each.candidate_alerts, each.flips)
-        saved = "-" if each.saved is None else f"{each.saved:,.0f}"
-        table.add_row(
-            "-" if each.value is None else str(each.value),
-            *(f"{count:,}" for count in (*counts, each.mature, each.frauds)),
-            saved,
-        )
+        saved = "-" if each["saved"] is None else f"{each['saved']:,.0f}"
+        value = "-" if each["value"] is None else str(each["value"])
+        table.add_row(value, *(f"{each[count]:,}" for count in _COUNTS), saved)
     return table
 
 
-def _print(name: str, compared: Comparison, settings: Settings) -> None:
-    told, mature = as_dict(compared), compared.mature
+def _print(name: str, told: dict[str, Any], compared: Comparison, settings: Settings) -> None:
+    watermark = compared.gathered.watermark
+    age = format_duration(settings.terms().maturity)
     stdout.print(
         f"candidate {name}: model {told['candidate']} beside champion {told['champion']}, policy "
         f"{told['policy']}",
         soft_wrap=True,
     )
     left_out = ", ".join(f"{count:,} {why}" for why, count in told["left_out"].items())
-    reached = "none" if mature.watermark is None else moment(mature.watermark, "s")
+    reached = "none" if watermark is None else moment(watermark, "s")
     stdout.print(
         f"{told['events']:,} events{f' ({left_out} left out)' if left_out else ''}; "
-        f"{told['mature']:,} are {format_duration(maturity(settings))} old or more by event time "
+        f"{told['mature']:,} are {age} old or more by event time "
         f"{reached} UTC, {told['unlabelled']:,} of these without a label; {told['waiting']:,} wait",
         soft_wrap=True,
     )
@@ -234,9 +229,15 @@ def _costs(cost: CostVerdict) -> Table:
     bound = np.log(1 / cost.alpha)
     for label, found in (("costs less", cost.log_better), ("costs more", cost.log_worse)):
         table.add_row(f"evidence that it {label}", f"{found:.2f}, enough from {bound:.2f} on")
-    needed = cost.needed.labels
-    table.add_row("labels still needed", "not in sight" if needed is None else f"about {needed:,}")
+    table.add_row("labels still needed", _needed(cost))
     return table
+
+
+def _needed(cost: CostVerdict) -> str:
+    labels, by = cost.needed.labels, cost.needed_by
+    if labels is None:
+        return "not in sight"
+    return f"about {labels:,}" + ("" if by is None else f", by {moment(by, 's')} UTC")
 
 
 def _interval(found: tuple[float, float] | None, digits: int) -> str:

@@ -1,0 +1,55 @@
+"""Pairs of decisions as columns: what champion and candidate said of an event, until it counts."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.errors import InferenceError
+
+MOST_SLICED = 3
+"""Fields by which figures are kept apart."""
+
+ROW = np.dtype(
+    [
+        ("hash", "<u8"),
+        ("time", "<i8"),
+        ("amount", "<f8"),
+        ("first", "<f4"),
+        ("second", "<f4"),
+        ("champion", "i1"),
+        ("candidate", "i1"),
+        ("doublings", "u1"),
+        ("slices", "<u4", (MOST_SLICED,)),
+    ]
+)
+"""A pair, in 47 bytes: hash of the event's id, its time (ms), its amount and both probabilities
+(``NaN`` where unknown), both decisions (codes), how often it has to be doubled to stand for those
+that were left out, and codes of the values that it is sliced by."""
+
+
+class NothingToCompareError(InferenceError):
+    """The candidate has said nothing yet."""
+
+
+class Between(NamedTuple):
+    """Whom a comparison is between; evidence begins anew where one of them changes."""
+
+    champion: str
+    candidate: str
+    policy: str
+
+
+def probabilities(values: Sequence[float | None]) -> NDArray[np.float64]:
+    """What a model that is out of its mind says is no probability, but ``NaN``, (n,)."""
+    found = np.array(values, np.float64)
+    found[~((found >= 0) & (found <= 1))] = np.nan
+    return found
+
+
+def amount_of(value: Any) -> float:
+    """The number in what an event holds; ``NaN`` where that is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return float("nan")
+    return float(value) if np.isfinite(value) else float("nan")

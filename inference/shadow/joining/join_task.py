@@ -1,0 +1,91 @@
+"""From shadow scores, and the labels beside them, to evidence: the task of a `StatelessLoop`."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import msgspec
+from confluent_kafka import Message
+
+from inference.shadow.comparison.terms import Terms
+from inference.shadow.joining.label_feed import LabelFeed
+from inference.shadow.joining.metrics import JoinMetrics
+from inference.shadow.joining.partition_join import PartitionJoin
+from inference.shadow.shadow_record import ShadowScore
+from streams.events.rejection import Reason, Rejected
+from streams.loop.stateless.keyed_state import KeyedState, PartitionState
+from streams.loop.stateless.loop import Processed
+
+
+class JoinTask:
+    """Changes the state of partitions of ours, and writes nothing else.
+
+    Args:
+        partitions: how many the topic of shadow scores has, at this moment.
+    """
+
+    def __init__(
+        self,
+        state: KeyedState,
+        labels: LabelFeed,
+        terms: Terms,
+        *,
+        partitions: Callable[[], int],
+        metrics: JoinMetrics,
+    ) -> None:
+        self._state = state
+        self._labels = labels
+        self._terms = terms
+        self._partitions = partitions
+        self._metrics = metrics
+        self._decode = msgspec.json.Decoder(ShadowScore).decode
+        self._joins: dict[int, tuple[PartitionState, int, int, PartitionJoin]] = {}
+
+    def __call__(self, messages: Sequence[Message]) -> Processed:
+        """Take in some shadow scores, and judge what is mature by now."""
+        scores: dict[int, list[ShadowScore]] = defaultdict(list)
+        bad: list[tuple[Message, Rejected]] = []
+        for index, message in enumerate(messages):
+            try:
+                score = self._decode(message.value() or b"")
+                if not 0 < score.kept <= 1:
+                    raise ValueError(f"kept = {score.kept} is no share")
+            except (ValueError, UnicodeDecodeError) as error:
+                why = f"no shadow score as Weir writes it: {error}"
+                bad.append((message, Rejected(index, Reason.BAD_BODY, None, why)))
+            else:
+                scores[message.partition() or 0].append(score)
+        joins = self._of_ours()
+        for partition, each in scores.items():
+            joins[partition].arrive(each)
+        return self._judged(joins, bad)
+
+    def at_rest(self) -> Processed:
+        """Judge what is mature by now: labels may be complete further on."""
+        joins = {
+            partition: join
+            for partition, join in self._of_ours().items()
+            if join.progress.watermark is not None
+        }
+        return self._judged(joins, [])
+
+    def _judged(
+        self, joins: dict[int, PartitionJoin], bad: list[tuple[Message, Rejected]]
+    ) -> Processed:
+        if joins and self._labels.hear(joins):
+            for each in joins.values():
+                each.mature()
+        return Processed([], bad, lambda: self._metrics.show(joins.values()))
+
+    def _of_ours(self) -> dict[int, PartitionJoin]:
+        """What is ours now; made of its state again where that was taken back."""
+        partitions = self._partitions()
+        joins = {}
+        for number in self._state.partitions:
+            state = self._state.of(number)
+            known = self._joins.get(number)
+            if known is None or known[:3] != (state, state.taken_back, partitions):
+                join = PartitionJoin(state, number, partitions, self._terms)
+                known = state, state.taken_back, partitions, join
+            joins[number] = known
+        self._joins = joins
+        return {number: join for number, (*_, join) in joins.items()}

@@ -1,0 +1,73 @@
+"""What became known of events, by the hash of their ids."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.shadow.joining.row_chunks import RowChunks
+from streams.loop.stateless.keyed_state import PartitionState
+
+LABEL = np.dtype([("hash", "<u8"), ("time", "<i8"), ("label", "u1")])
+"""One label, in 17 bytes: hash of its event's id, when it became known (ms), and 0 or 1."""
+
+LABELS = b"l/"
+_UNKNOWN = -1
+_SORT = 4_096
+
+
+class KnownLabels:
+    """The labels that may still meet an event, in a partition's state."""
+
+    def __init__(self, state: PartitionState) -> None:
+        self._chunks = RowChunks(state, LABELS, LABEL)
+        self._sorted = np.sort(self._chunks.rows, order="hash")
+        self._new: list[NDArray[np.void]] = []
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def add(self, labels: NDArray[np.void]) -> None:
+        """Keep further ones."""
+        if len(labels):
+            self._chunks.append(labels)
+            self._new.append(np.sort(labels, order="hash"))
+            if sum(map(len, self._new)) > max(_SORT, len(self._sorted) // 8):
+                self._sort()
+
+    def forget(self, until: int) -> None:
+        """Those up to this time, in ms, meet no event any more."""
+        if self._chunks.drop(until):
+            self._sort()
+
+    def of(
+        self, hashes: NDArray[np.uint64], due: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+        """What was known of n events when they were due, ms: 0, 1, or -1 for nothing, (n,).
+
+        And whether a label that came later says otherwise, (n,).
+        """
+        known = np.full(len(hashes), _UNKNOWN, np.int8)
+        later = known.copy()
+        events, labels = self._meeting(hashes)
+        # Each event's labels in the order of time; of two at one time, fraud wins.
+        order = np.lexsort((labels["label"], labels["time"], events))
+        events, labels = events[order], labels[order]
+        by_then = labels["time"] <= due[events]
+        known[events[by_then]] = labels["label"][by_then]  # the last one stays
+        later[events[~by_then]] = labels["label"][~by_then]
+        return known, (later != _UNKNOWN) & (later != np.maximum(known, 0))
+
+    def _sort(self) -> None:
+        self._sorted = np.sort(self._chunks.rows, order="hash")
+        self._new = []
+
+    def _meeting(self, hashes: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.void]]:
+        """Pairs of an event's place and a label of it."""
+        events, labels = [np.empty(0, np.intp)], [np.empty(0, LABEL)]
+        for part in (self._sorted, *self._new):
+            begin = np.searchsorted(part["hash"], hashes, "left")
+            counts = np.searchsorted(part["hash"], hashes, "right") - begin
+            # 0, 1, … of each event's labels, behind where these begin.
+            within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+            events.append(np.repeat(np.arange(len(hashes)), counts))
+            labels.append(part[np.repeat(begin, counts) + within])
+        return np.concatenate(events), np.concatenate(labels)

@@ -1,0 +1,154 @@
+"""One partition of the topic of shadow scores: its pairs, and the labels of its events."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from inference.shadow.comparison.terms import Terms
+from inference.shadow.event_hash import id_hashes, partitions_of_ids
+from inference.shadow.joining.candidate_join import DAY, CandidateJoin, Said
+from inference.shadow.joining.known_labels import KnownLabels
+from inference.shadow.shadow_record import ShadowScore
+from streams.feature_log import CHAMPION_ARM
+from streams.loop.stateless.keyed_state import PartitionState
+
+PROGRESS = b"p"
+_TALLIES = b"t/"
+_SLACK = DAY
+"""Clocks of who labels and of who sends events may differ by so much, ms."""
+_SILENT = 90 * DAY
+"""Of a candidate that has said nothing for so long, evidence is forgotten."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a partition is.
+
+    Attributes:
+        partitions: of the topic of shadow scores; where it gets more, events are spread anew.
+        reached: latest event time of each partition of the events, ms.
+        labels: of each partition of the labels, the next offset to be read.
+        complete: up to which time all labels of a partition have been sent, where it says so, ms.
+    """
+
+    partitions: int
+    reached: dict[int, int] = field(default_factory=dict)
+    labels: dict[int, int] = field(default_factory=dict)
+    complete: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def watermark(self) -> int | None:
+        """The event time that all partitions have reached, ms; None before there are events."""
+        if not self.reached:
+            return None
+        return min([*self.reached.values(), *self.complete.values()])
+
+
+_PROGRESS = TypeAdapter(Progress)
+
+
+def read_progress(data: bytes) -> Progress:
+    """How far a partition is, of what is kept of it.
+
+    Raises:
+        ValidationError: it is none.
+    """
+    return _PROGRESS.validate_json(data)
+
+
+class PartitionJoin:
+    """Changes of a partition's state, which is all that it keeps.
+
+    Args:
+        partition: its number, of `partitions` of the topic.
+    """
+
+    def __init__(
+        self, state: PartitionState, partition: int, partitions: int, terms: Terms
+    ) -> None:
+        self._state = state
+        self._partition = partition
+        self._terms = terms
+        stored = state.get(PROGRESS)
+        self.progress = Progress(partitions) if stored is None else read_progress(stored)
+        if self.progress.partitions != partitions:
+            for key, _ in list(state.items()):
+                state.put(key, None)
+            self.progress = Progress(partitions)
+        self.labels = KnownLabels(state)
+        names = [key[len(_TALLIES) :].decode() for key, _ in state.items() if key[:2] == _TALLIES]
+        self.candidates = {name: CandidateJoin(state, name, terms) for name in names}
+
+    def arrive(self, scores: Sequence[ShadowScore]) -> None:
+        """Take in further shadow scores, in their order."""
+        reached = dict(self.progress.reached)
+        said: dict[str, list[Said]] = defaultdict(list)
+        left_out: dict[str, Counter[str]] = defaultdict(Counter)
+        ours = partitions_of_ids(
+            id_hashes([score.event_id for score in scores]), self.progress.partitions
+        )
+        for score, place in zip(scores, ours.tolist(), strict=True):
+            before = reached.get(score.partition, score.event_time)
+            reached[score.partition] = max(before, score.event_time)
+            for name, own in score.candidates.items():
+                if score.arm != CHAMPION_ARM:
+                    left_out[name]["arm"] += 1
+                elif place != self._partition:
+                    left_out[name]["elsewhere"] += 1
+                else:
+                    said[name].append((score, own))
+        self._note(replace(self.progress, reached=reached))
+        for name, pairs in said.items():
+            join = self.candidates.get(name)
+            if join is None:
+                join = self.candidates[name] = CandidateJoin(self._state, name, self._terms)
+            join.arrive(pairs)
+        for name, counts in left_out.items():
+            if name in self.candidates:
+                self.candidates[name].leave_out(counts)
+
+    def hear(
+        self, labels: NDArray[np.void], offsets: Mapping[int, int], complete: Mapping[int, int]
+    ) -> None:
+        """Take in labels of any events, (n,).
+
+        Args:
+            labels: of `LABEL`.
+            offsets: of each partition that they come from, the next one.
+            complete: see `Progress`.
+        """
+        progress = self.progress
+        places = partitions_of_ids(labels["hash"], progress.partitions)
+        own = labels[places == self._partition]
+        for each in self.candidates.values():
+            each.hear(own)
+        self.labels.add(own)
+        self._note(
+            replace(
+                progress,
+                labels=progress.labels | dict(offsets),
+                complete=progress.complete | dict(complete),
+            )
+        )
+
+    def mature(self) -> None:
+        """Judge what is old enough; all labels up to now must have been heard."""
+        watermark = self.progress.watermark
+        if watermark is None:
+            return
+        for name, each in list(self.candidates.items()):
+            each.mature(watermark, self.labels)
+            if each.tally is not None and each.tally.latest < watermark - _SILENT:
+                each.forget()
+                del self.candidates[name]
+        # Older labels are of events that were judged.
+        self.labels.forget(watermark - self._terms.maturity - _SLACK)
+
+    def _note(self, progress: Progress) -> None:
+        if progress != self.progress or self._state.get(PROGRESS) is None:
+            self.progress = progress
+            self._state.put(PROGRESS, _PROGRESS.dump_json(progress))
