@@ -6,6 +6,7 @@ from pydantic import Field
 
 from inference.control.commands import ControlEntry, ModelVersion
 from inference.shadow.comparison.comparison import Comparison, Verdict
+from inference.shadow.comparison.pictures import pictures
 from inference.shadow.comparison.report import as_dict
 from streams.base.clock import now_ms
 
@@ -21,7 +22,8 @@ class ComparisonRecord(ControlEntry):
         champion: the first 12 digits of the package that it was compared with.
         policy: version of the policy by which the champion decided.
         verdict: on costs.
-        found: the whole comparison, as `weir shadow compare --json` says it.
+        found: the whole comparison, as `weir shadow compare --json` says it, and what `pictures`
+            are drawn from.
         at: when, UTC milliseconds.
     """
 
@@ -43,7 +45,7 @@ class ComparisonRecord(ControlEntry):
             champion=between.champion,
             policy=between.policy,
             verdict=compared.verdict,
-            found=_plain(as_dict(compared)),
+            found=_plain(as_dict(compared) | pictures(compared)),
             at=now_ms(),
         )
 

@@ -53,6 +53,11 @@ def look(
         champion_probability=scores[0, :count],
         candidate_probability=scores[1, :count],
         amounts=amounts[:count],
+        context={
+            "category": [("shop", "travel", "groß & <b>")[each % 3] for each in range(count)],
+            "header:app-version": [(None, "4.1")[each % 5 > 1] for each in range(count)],
+            "terminal": list(range(count)),
+        },
     )
     labels = KnownLabels({int(row): [(START, 1)] for row in np.flatnonzero(fraud)}, None)
     between = Between(champion.package[:12], model.package[:12], "1")
