@@ -38,7 +38,7 @@ class FeatureLogSettings(Section):
     Attributes:
         include: fields of the event that go along, beside the features that the model reads: what
             an amount at stake, a slice or a segment is told by. Of a text, the first 256
-            characters.
+            characters. ``header:NAME`` is a header of the event's Kafka record.
     """
 
     include: tuple[str, ...] = ()

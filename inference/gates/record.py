@@ -7,6 +7,7 @@ from pydantic import Field
 from inference.control.commands import ControlEntry, ModelVersion
 from inference.shadow.comparison.comparison import Comparison, Verdict
 from inference.shadow.comparison.report import as_dict
+from inference.shadow.comparison.score_cells import score_cells
 from streams.base.clock import now_ms
 
 _SHADOW = "shadow/"
@@ -21,7 +22,8 @@ class ComparisonRecord(ControlEntry):
         champion: the first 12 digits of the package that it was compared with.
         policy: version of the policy by which the champion decided.
         verdict: on costs.
-        found: the whole comparison, as `weir shadow compare --json` says it.
+        found: the whole comparison, as `weir shadow compare --json` says it, and how many events
+            have which scores of both.
         at: when, UTC milliseconds.
     """
 
@@ -43,7 +45,9 @@ class ComparisonRecord(ControlEntry):
             champion=between.champion,
             policy=between.policy,
             verdict=compared.verdict,
-            found=_plain(as_dict(compared)),
+            found=_plain(
+                as_dict(compared) | {"score_cells": score_cells(compared.tally.similarity)}
+            ),
             at=now_ms(),
         )
 

@@ -23,6 +23,7 @@ from streams.base.clock import now_ms
 from streams.base.safe_text import safe_text
 from streams.dead_letters.writer import dead_letters_of
 from streams.events.contract import EventContract
+from streams.events.record_headers import type_of
 from streams.feature_log import Arm as LoggedArm
 from streams.feature_log import FeatureLogWriter
 from streams.features.feature_rows import FeatureRows
@@ -43,7 +44,8 @@ class Answerer:
             of `plan.names`.
         live_within_ms: see `inference.routing.deadline.Deadlines`.
         explains: attaches reasons to scores; None where that is done apart, or not at all.
-        include: fields of the events that go along in the feature log.
+        include: fields of the events, and headers of their records, that go along in the feature
+            log.
         arm_patience_ms: see `inference.routing.router.Router`.
     """
 
@@ -60,7 +62,7 @@ class Answerer:
         include: Sequence[str] = (),
         arm_patience_ms: int = 100,
     ) -> None:
-        self._include = {name: contract.fields[name].type for name in include}
+        self._include = {name: type_of(contract, name) for name in include}
         self._contract = contract
         self._plan = plan
         self._topics = topics

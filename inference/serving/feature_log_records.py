@@ -27,7 +27,7 @@ def feature_log_records(
     """Return one record per partition, or several where one would be too large.
 
     Args:
-        include: fields of the events that go along.
+        include: fields of the events, and headers of their records, that go along.
         rows: places of the events that one model answered, whose name and bounds `writer` writes.
     """
     work, features, outputs = answered.work, answered.features, answered.verdicts.outputs

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import numpy as np
 from msgspec import Meta
+from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from streams.base import clock
@@ -82,18 +83,45 @@ class Decoder:
     Args:
         contract: what a record must hold.
         now_ms: the clock, UTC milliseconds; read once per batch that comes without times.
+        headers: names, as `headers_among`, of headers that whoever has the Kafka records is to
+            bring `with_headers`.
+
+    Attributes:
+        headers: these.
     """
 
-    def __init__(self, contract: EventContract, now_ms: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        contract: EventContract,
+        now_ms: Callable[[], int] | None = None,
+        *,
+        headers: Sequence[str] = (),
+    ) -> None:
+        self.headers = headers
         self._contract = contract
         self._now_ms = now_ms or clock.now_ms
-        self._attributes = attributes(contract)
+        brought = {name: f"h{index}" for index, name in enumerate(headers)}
+        self._attributes = attributes(contract) | brought
+        # A type of its own: of the parsed one, a record could name every field.
+        self._with_headers = msgspec.defstruct(
+            "EventWithHeaders", ["time", *self._attributes.values()], gc=False
+        )
         self._type = record_type(contract)
         self._decode_one = msgspec.json.Decoder(self._type).decode
 
     def batch(self, records: Sequence[Any], times: NDArray[np.int64]) -> RecordBatch:
         """Return records that this decoder made, from one batch or many, as a batch."""
         return RecordBatch(self._contract, records, times, self._attributes)
+
+    def with_headers(
+        self, events: RecordBatch, texts: Iterable[Sequence[str | None]]
+    ) -> RecordBatch:
+        """Return n events as a batch that has `headers`, too, given the text of each for each."""
+        new = self._with_headers
+        records = [
+            new(*astuple(record), *row) for record, row in zip(events.records, texts, strict=True)
+        ]
+        return self.batch(records, events.times)
 
     def getter(self, field: str) -> Callable[[Any], Any]:
         """Return a function that reads a field from a record that this decoder made."""

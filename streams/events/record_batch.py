@@ -47,7 +47,7 @@ class RecordBatch:
         records: one object per event.
         times: event times, UTC milliseconds, shape (n,).
         attributes: the attribute that holds each field, where it is not named as the field
-            (a JSON name need not be a Python identifier).
+            (a JSON name need not be a Python identifier), or is none of the contract's.
     """
 
     __slots__ = ("_attributes", "_columns", "_contract", "_numbers", "records", "times")
@@ -87,10 +87,10 @@ class RecordBatch:
         """
         column = self._columns.get(field)
         if column is None:
-            if field not in self._contract.fields:
-                raise KeyError(f"{field!r} is not among event.fields")
             attribute = self._attributes.get(field)
             if attribute is None:
+                if field not in self._contract.fields:
+                    raise KeyError(f"{field!r} is not among event.fields")
                 column = [getattr(record, field) for record in self.records]
             else:
                 column = list(map(attrgetter(attribute), self.records))

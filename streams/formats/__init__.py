@@ -1,6 +1,6 @@
 """Formats whose schemas are in a registry: Avro, Protobuf and JSON Schema."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from streams.base.errors import WeirError
 from streams.events.contract import EventContract
@@ -18,18 +18,20 @@ def event_decoder(
     contract: EventContract,
     settings: SchemaRegistrySettings,
     observe: Callable[[bool], None] = lambda available: None,
+    headers: Sequence[str] = (),
 ) -> Decoder:
     """Return the decoder for the contract's format.
 
     Args:
         observe: told after each request whether the registry answered.
+        headers: see `Decoder`.
 
     Raises:
         MissingFormatError: its libraries are not installed; says how to.
         ValueError: the registry's settings are of no use.
     """
     if contract.format == "json":
-        return Decoder(contract)
+        return Decoder(contract, headers=headers)
     try:
         # Here, because these need libraries that plain JSON does not.
         from streams.formats.framed import FramedDecoder
@@ -40,6 +42,7 @@ def event_decoder(
             SchemaRegistry(settings, observe),
             validate_json=settings.validate_json,
             max_bytes=settings.max_bytes,
+            headers=headers,
         )
     except ImportError as error:
         raise MissingFormatError(

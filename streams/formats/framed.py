@@ -39,6 +39,7 @@ class FramedDecoder(Decoder):
         now_ms: as for `Decoder`.
         validate_json: whether bodies are held against their JSON Schema.
         max_bytes: of the largest schema.
+        headers: as for `Decoder`.
     """
 
     def __init__(
@@ -49,8 +50,9 @@ class FramedDecoder(Decoder):
         *,
         validate_json: bool = True,
         max_bytes: int = SchemaRegistrySettings().max_bytes,
+        headers: Sequence[str] = (),
     ) -> None:
-        super().__init__(contract, now_ms)
+        super().__init__(contract, now_ms, headers=headers)
         kind, new_schema = _format(contract.format, validate_json)
         self._schemas = SchemaShelf(
             registry,

@@ -4,8 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from inference.shadow.comparison.maturity import KnownLabels
-from inference.shadow.comparison.pairs import Between, Pairs, ReadPairs
 
 from inference.canary.gate_record import GateRecord
 from inference.canary.guardrails import Guardrails
@@ -20,8 +18,10 @@ from inference.gates.settings import GateSettings
 from inference.gates.waiver import Waiver
 from inference.packages.package import Card, ModelPackage, TrainingData
 from inference.packages.registry import RegisteredModel
-from inference.shadow.comparison.comparison import compare
+from inference.policy.policy import DECISIONS
 from inference.shadow.comparison.settings import ComparisonSettings, CostSettings
+from inference.shadow.shadow_record import CandidateScore
+from tests.inference.shadow.joined import Joined, score
 from weir.dossier.collect import Decision, Dossier
 from weir.dossier.history import History, Promotion
 
@@ -29,7 +29,10 @@ CHAMPION = ModelVersion(version=1, package="9ad5ea64b2ac" + "0" * 52)
 MODEL = ModelVersion(version=2, package="26e3bd5f5c5d" + "0" * 52)
 START = 1_790_000_000_000
 HOUR = 3_600_000
-SETTINGS = ComparisonSettings(costs=CostSettings(cap=500, friction=20, review=5, margin=0.01))
+SETTINGS = ComparisonSettings(
+    costs=CostSettings(cap=500, friction=20, review=5, margin=0.01),
+    slice_by=["category", "header:app-version"],
+)
 
 
 def look(
@@ -44,26 +47,36 @@ def look(
     other = np.where(rng.random(20_000) < 0.5, 1, 2 - first)
     one, two = np.where(differ & right, other, first), np.where(differ & ~right, other, first)
     scores = np.where(fraud, 0.1 + scores, scores)
-    pairs = Pairs(
-        ids=list(range(count)),
-        times=START + 1_000 * np.arange(count, dtype=np.int64),
-        partitions=np.zeros(count, np.int64),
-        champion=one[:count].astype(np.int8),
-        candidate=two[:count].astype(np.int8),
-        champion_probability=scores[0, :count],
-        candidate_probability=scores[1, :count],
-        amounts=amounts[:count],
-    )
-    labels = KnownLabels({int(row): [(START, 1)] for row in np.flatnonzero(fraud)}, None)
-    between = Between(champion.package[:12], model.package[:12], "1")
-    found = compare(
-        ReadPairs(between, pairs, {"fallback": 12}, 0.0),
-        labels,
-        SETTINGS,
-        maturity_ms=0,
-        place=1,
-        generator=np.random.default_rng(1),
-    )
+    context = [
+        {
+            "amount": amounts[each],
+            "category": ("shop", "travel", "groß & <b>")[each % 3],
+            "header:app-version": (None, "4.1")[each % 5 > 1],
+        }
+        for each in range(count)
+    ]
+    pairs = [
+        score(
+            each,
+            event_time=START + 1_000 * each,
+            model=champion.package[:12],
+            probability=scores[0, each],
+            decision=DECISIONS[one[each]],
+            context=context[each],
+            candidates={
+                "v2": CandidateScore(
+                    model.package[:12], "1", 0.5, scores[1, each], 0.1, DECISIONS[two[each]]
+                )
+            },
+        )
+        for each in range(count)
+    ]
+    late = [score(each, model=champion.package[:12], fallback=True) for each in range(12)]
+    for each in late:
+        each.candidates = pairs[0].candidates
+    labels = {int(row): [(START, 1)] for row in np.flatnonzero(fraud)}
+    joined = Joined(SETTINGS).take([pairs[0], *late, *pairs[1:]], labels)
+    found = joined.compared(name="v2")
     record = ComparisonRecord.of("v2", model, found)
     return record.model_copy(update={"at": START + count * 1_000} | values)
 

@@ -38,6 +38,7 @@ from streams.base.section import Section, format_duration
 from streams.base.signing_settings import SigningSettings
 from streams.events.contract import EventContract
 from streams.events.labels import LabelSettings
+from streams.events.record_headers import check_names
 from streams.feature_log import FeatureLogSettings
 from streams.features import FeatureDeclaration, FeaturePlan
 from streams.features.plan import check_label_delays
@@ -144,12 +145,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"event.format = {self.event.format!r} needs a registry: set schema_registry.url"
             )
-        for name in self.feature_log.include:
-            if name not in self.event.fields:
-                raise ValueError(
-                    f"feature_log.include names {name!r}, which is not among event.fields "
-                    f"({', '.join(self.event.fields)})"
-                )
+        try:
+            check_names(self.event, self.feature_log.include)
+        except ValueError as error:
+            raise ValueError(f"feature_log.include names {error}") from error
         for name in self.comparison.slice_by:
             if name not in self.feature_log.include:
                 raise ValueError(

@@ -94,7 +94,48 @@ class Plot:
     lines: tuple[PlotLine, ...]
 
 
-Block = Line | Facts | Table | Plot
+@dataclass(frozen=True)
+class Cells:
+    """How many events have one score here and another one there, both by equally wide bins.
+
+    Attributes:
+        about: as of a `Plot`.
+        edges: the lowest logit of each bin, and the highest one of the last, (bins + 1,).
+        counts: events by the bins of x and of y.
+    """
+
+    about: str
+    x_name: str
+    y_name: str
+    edges: tuple[float, ...]
+    counts: dict[tuple[int, int], int]
+
+
+class Bar(NamedTuple):
+    """One bar: its label, its length, and what stands behind it."""
+
+    label: str
+    value: float
+    note: str
+    tone: Tone = ""
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Bars below each other, of one scale.
+
+    Attributes:
+        about: as of a `Plot`.
+        y_name: what they show.
+    """
+
+    about: str
+    y_name: str
+    bars: tuple[Bar, ...]
+
+
+Drawn = Plot | Cells | Bars
+Block = Line | Facts | Table | Drawn
 
 
 @dataclass(frozen=True)

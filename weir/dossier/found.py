@@ -9,11 +9,13 @@ from typing import Annotated
 from pydantic import Field
 
 from inference.control.commands import Lenient
+from inference.shadow.comparison.score_cells import SCORE_BINS
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e18, le=1e18)]
 Figure = Number | None
 """None where there was no such figure, or an infinite one."""
+Bin = Annotated[int, Field(ge=0, lt=SCORE_BINS)]
 Interval = tuple[Figure, Figure] | None
 Arms = Annotated[tuple[Number, ...], Field(min_length=2, max_length=8)]
 """A figure of each arm, the champion's first and the canary's second."""
@@ -85,6 +87,15 @@ class MatchedFlips(Lenient):
     candidate_only: Count
 
 
+class SliceFigures(Lenient):
+    """Events of one value of a field."""
+
+    value: str | bool | int | float | None
+    events: Count
+    flips: Count
+    saved: Figure = None
+
+
 class Found(Lenient):
     """A whole comparison, as `weir shadow compare --json` says it."""
 
@@ -108,6 +119,10 @@ class Found(Lenient):
     cost: CostFigures | None
     average_precision: Curve | None
     auc: Curve | None
+    score_cells: tuple[tuple[Bin, Bin, Count], ...] = Field(default=(), max_length=SCORE_BINS**2)
+    slices: dict[str, Annotated[tuple[SliceFigures, ...], Field(max_length=50)]] = Field(
+        default_factory=dict, max_length=50
+    )
 
 
 class GuardrailFigures(Lenient):

@@ -4,7 +4,20 @@ from html import escape
 from importlib.resources import files
 
 from explain.reports.pages.html import document
-from weir.dossier.blocks import Block, Facts, Line, Page, Plot, Section, Table, shown, shown_cell
+from weir.dossier.blocks import (
+    Bars,
+    Block,
+    Cells,
+    Drawn,
+    Facts,
+    Line,
+    Page,
+    Plot,
+    Section,
+    Table,
+    shown,
+    shown_cell,
+)
 
 _TONES = {"good": "approve", "unsure": "review", "bad": "decline"}
 """The classes of page.css that have these colours."""
@@ -46,7 +59,7 @@ def _block(block: Block) -> str:
             return f'<table class="facts">{rows}</table>'
         case Table():
             return _table(block)
-        case Plot():
+        case Plot() | Cells() | Bars():
             return _plot(block)
 
 
@@ -78,9 +91,9 @@ def _classes(place: int, table: Table, tone: str) -> str:
     return f"{number} {_TONES.get(tone, '')}".strip()
 
 
-def _plot(plot: Plot) -> str:
+def _plot(plot: Drawn) -> str:
     try:
-        from weir.dossier.plots import image_of
+        from weir.dossier.drawing import image_of
     except ModuleNotFoundError as error:  # reportlab is an extra, and all else can be read without
         return f'<p class="internal">{_text(NO_PLOT.format(error.name))}</p>'
     about = escape(shown(plot.about), quote=True)

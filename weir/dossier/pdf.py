@@ -18,8 +18,19 @@ from explain.reports.pages.typesetting import (
     plain_table,
     section,
 )
-from weir.dossier.blocks import Block, Facts, Line, Page, Plot, Table, shown, shown_cell
-from weir.dossier.plots import drawing_of
+from weir.dossier.blocks import (
+    Bars,
+    Block,
+    Cells,
+    Facts,
+    Line,
+    Page,
+    Plot,
+    Table,
+    shown,
+    shown_cell,
+)
+from weir.dossier.drawing import drawing_of
 
 _TONES = {"good": OUTCOMES["approve"], "unsure": OUTCOMES["review"], "bad": OUTCOMES["decline"]}
 _HEAD_RULE = "#dfe5e8"
@@ -72,7 +83,7 @@ def _block(block: Block, styles: Styles) -> Iterator[Any]:
             yield fact_table([Fact(fact.name, fit(fact.text)) for fact in block.facts], styles)
         case Table():
             yield _table(block, styles)
-        case Plot():
+        case Plot() | Cells() | Bars():
             yield styles.say(fit(block.y_name), 7.5, GREY)
             yield drawing_of(block)
     yield Spacer(0, 6)

@@ -1,8 +1,5 @@
-"""Plots by reportlab: drawn once, as vectors for PDF and as SVG for HTML."""
+"""Lines over axes, by reportlab."""
 
-from base64 import b64encode
-
-from reportlab.graphics import renderSVG
 from reportlab.graphics.charts.lineplots import LinePlot
 from reportlab.graphics.shapes import Drawing, Line, String
 from reportlab.lib.colors import HexColor
@@ -13,7 +10,7 @@ from weir.dossier.blocks import Plot, PlotLine
 _HEIGHT = 168.0
 _LEFT, _BOTTOM, _TOP, _RIGHT = 34.0, 30.0, 24.0, 18.0
 """Points around the plot: labels stand there."""
-_FONT = 7.5
+FONT = 7.5
 _STROKES: dict[str, tuple[str, float, tuple[int, ...] | None]] = {
     "better": ("#2e6b3a", 1.3, None),
     "no worse": ("#3d6f8f", 1.3, None),
@@ -25,7 +22,7 @@ _STROKES: dict[str, tuple[str, float, tuple[int, ...] | None]] = {
 _GRID = "#e3e8eb"
 
 
-def drawing_of(plot: Plot) -> Drawing:
+def lines_drawing(plot: Plot) -> Drawing:
     """A plot as wide as the text of a page."""
     drawing = Drawing(WIDTH, _HEIGHT)
     chart = LinePlot()
@@ -46,7 +43,7 @@ def drawing_of(plot: Plot) -> Drawing:
     chart.xValueAxis.valueMax = max(point.x for line in lines for point in line.points) or 1
     for axis, digits in ((chart.xValueAxis, 0), (chart.yValueAxis, 1)):
         axis.maximumTicks = 8
-        axis.labels.fontSize = _FONT
+        axis.labels.fontSize = FONT
         axis.labels.fillColor = HexColor(GREY)
         axis.strokeColor = HexColor(GREY)
         axis.strokeWidth = 0.5
@@ -56,15 +53,8 @@ def drawing_of(plot: Plot) -> Drawing:
     chart.yValueAxis.gridStrokeWidth = 0.5
     drawing.add(chart)
     _legend(drawing, lines)
-    _text(drawing, WIDTH - _RIGHT, 4, plot.x_name, GREY, "end")
+    text(drawing, WIDTH - _RIGHT, 4, plot.x_name, GREY, "end")
     return drawing
-
-
-def image_of(plot: Plot) -> str:
-    """A plot as a data URL of SVG, in which nothing can run or be loaded."""
-    svg: str = renderSVG.drawToString(drawing_of(plot))
-    svg = svg.replace("fill: None", "fill: none")  # not all readers pass over the capital
-    return "data:image/svg+xml;base64," + b64encode(svg.encode()).decode()
 
 
 def _at_least_two(line: PlotLine) -> tuple[tuple[float, float], ...]:
@@ -88,17 +78,18 @@ def _legend(drawing: Drawing, lines: tuple[PlotLine, ...]) -> None:
         if dashes:
             stroke.strokeDashArray = dashes
         drawing.add(stroke)
-        _text(drawing, x + 20, y, line.label, INK, "start")
+        text(drawing, x + 20, y, line.label, INK, "start")
         x += 34 + 3.9 * len(line.label)
 
 
-def _text(drawing: Drawing, x: float, y: float, text: str, colour: str, anchor: str) -> None:
+def text(drawing: Drawing, x: float, y: float, said: str, colour: str, anchor: str) -> None:
+    """A text whose `anchor` (``start``, ``middle`` or ``end``) is at this point."""
     drawing.add(
         String(
             x,
             y,
-            text,
-            fontSize=_FONT,
+            said,
+            fontSize=FONT,
             fontName="Helvetica",
             fillColor=HexColor(colour),
             textAnchor=anchor,

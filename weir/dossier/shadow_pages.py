@@ -5,10 +5,14 @@ from itertools import groupby
 
 from inference.policy.policy import DECISIONS
 from inference.shadow.comparison.comparison import Verdict
+from inference.shadow.comparison.score_cells import score_edges
 from streams.base.clock import utc
 from weir.dossier.blocks import (
+    Bar,
+    Bars,
     Block,
     Cell,
+    Cells,
     Line,
     Plot,
     PlotLine,
@@ -24,12 +28,14 @@ from weir.dossier.blocks import (
     row,
     share,
 )
-from weir.dossier.found import CostFigures, Found, Needed, Right
+from weir.dossier.found import CostFigures, Found, Needed, Right, SliceFigures
 from weir.dossier.history import Look
 
 _MOST_POINTS = 400
 """Of one line: more than a page can show."""
 _MOST_RATES = 10
+_WORST = 8
+"""Slices of a field."""
 
 _SERIES: tuple[tuple[str, str, Role], ...] = (
     ("log_better", "costs less", "better"),
@@ -73,7 +79,36 @@ def shadow_section(look: Look | None, version: int) -> Section:
     blocks += [_figures(found), _decisions(found)]
     if found.flips_at_rate:
         blocks.append(_flips(found))
+    blocks += [*_scores(found), *_slices(found)]
     return Section(title, tuple(blocks), f"last compared {utc(record.at, 's')}")
+
+
+def _scores(found: Found) -> Iterator[Block]:
+    about = (
+        "Probability of fraud by the champion and by the candidate, both as logits: the darker, "
+        "the more events"
+    )
+    counts = {(i, j): events for i, j, events in found.score_cells if events}
+    if counts:
+        names = ("champion's probability", "candidate's probability")
+        yield Cells(about, *names, score_edges(), counts)
+
+
+def _slices(found: Found) -> Iterator[Block]:
+    for field, slices in found.slices.items():
+        bars = tuple(_bar(each) for each in slices[:_WORST] if each.events)
+        if bars:
+            about = f"Share of events with other decisions by {field}, the worst slices first"
+            yield Bars(about, f"events with other decisions, by {field}: the worst slices", bars)
+
+
+def _bar(each: SliceFigures) -> Bar:
+    note = f"{each.flips:,} of {each.events:,}"
+    if each.saved is not None:
+        note += f", saved {each.saved:+,.0f}"
+    label = "–" if each.value is None else str(each.value)
+    tone: Tone = "bad" if each.saved is not None and each.saved < 0 else ""
+    return Bar(label, each.flips / each.events, note, tone)
 
 
 def evidence_section(looks: Sequence[Look]) -> tuple[Section, ...]:

@@ -7,6 +7,7 @@ from inference.serving.fused_task import Scorer
 from inference.serving.metrics import ScorerMetrics
 from streams.base.clock import now_ms
 from streams.events.json_decoder import Decoder
+from streams.events.record_headers import headers_among
 from streams.features.erasures import Erasures
 from streams.features.repeat_filter import RepeatFilter
 from streams.features.state import FeatureState
@@ -156,4 +157,9 @@ def _written(settings: Settings) -> list[str]:
 
 
 def _event_decoder(settings: Settings, metrics: ScorerMetrics) -> Decoder:
-    return event_decoder(settings.event, settings.schema_registry, metrics.observe_schema_registry)
+    return event_decoder(
+        settings.event,
+        settings.schema_registry,
+        metrics.observe_schema_registry,
+        headers_among(settings.feature_log.include),
+    )

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from inference.shadow.statistics.moments import STEP, in_steps
 
 BINS = 256
-_REACH = 12.0
+REACH = 12.0
+"""Logits beyond it, on either side, are in the outermost bins."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Similarity:
 
 def bin_edges() -> NDArray[np.float64]:
     """The lowest probability of each bin, (`BINS`,), 0 for the first."""
-    edges = np.linspace(-_REACH, _REACH, BINS + 1)[:-1]
+    edges = np.linspace(-REACH, REACH, BINS + 1)[:-1]
     return np.append(0.0, 1 / (1 + np.exp(-edges[1:])))
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from streams.base.errors import WRONG_USE, WeirError
 from streams.events.contract import EventContract
+from streams.events.record_headers import type_of
 from streams.features.feature_rows import FeatureRows
 
 VERSION = 1
@@ -88,7 +89,7 @@ class Features(msgspec.Struct, array_like=True):
 
 
 class RowCodec:
-    """Writes and reads events that carry certain fields.
+    """Writes and reads events that carry certain fields, and headers of their records.
 
     Rows are objects with the attributes ``offset``, ``time``, ``arrived``, ``merge_time``, ``tie``
     and one per field; see `attributes`. ``merge_time`` is the time by which the row queues; ``tie``
@@ -108,7 +109,7 @@ class RowCodec:
                 ("merge_time", _Int64),
                 ("tie", id_type | None),
                 *(
-                    (self.attributes[name], _PYTHON[contract.fields[name].type] | None)
+                    (self.attributes[name], _PYTHON[type_of(contract, name)] | None)
                     for name in fields
                 ),
             ],

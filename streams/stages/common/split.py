@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.events.record_headers import type_of
 from streams.features.declarations import CalendarFeature, FeatureDeclaration, FieldFeature
 from streams.features.plan import FeaturePlan
 
@@ -58,7 +59,8 @@ def split_plan(plan: FeaturePlan, key: str | None, carried: Sequence[str] = ()) 
         key: the field that partitions events: all events of a value are in one partition, so its
             windows need no stage of their own, unless they read labels, which are elsewhere. None
             if events are partitioned by nothing that is declared.
-        carried: fields that go along to the scorer, beside those that features read there.
+        carried: fields, and headers of records, that go along to the scorer, beside those that
+            features read there.
     """
     with_labels = {entity.entity for entity in plan.entities if entity.label_column >= 0}
     local: list[int] = []
@@ -105,5 +107,5 @@ def _fields(declarations: list[FeatureDeclaration], always: tuple[str, ...]) -> 
 
 
 def _digest(plan: FeaturePlan, fields: tuple[str, ...]) -> str:
-    types = [(name, plan.contract.fields[name].type) for name in fields]
+    types = [(name, type_of(plan.contract, name)) for name in fields]
     return hashlib.sha256(f"{plan.schema_hash}{types}".encode()).hexdigest()[:16]

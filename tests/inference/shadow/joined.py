@@ -124,9 +124,9 @@ class Joined:
     def gathered(self, name: str = "new") -> Gathered:
         return gather(name, [self.state.items()], self.terms)
 
-    def compared(self, place: int = 1) -> Comparison:
+    def compared(self, place: int = 1, name: str = "new") -> Comparison:
         return compare(
-            self.gathered(),
+            self.gathered(name),
             self.settings,
             maturity_ms=self.terms.maturity,
             place=place,

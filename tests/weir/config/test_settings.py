@@ -108,6 +108,8 @@ def test_the_example_is_right_and_frozen(file: Path) -> None:
         ("kafka.ssl_ca_location", "/no/such.pem", "ssl_ca_location", "no file '/no/such.pem'"),
         ("comparison", {"costs": {"cap": 9, "friction": 1, "review": 1}}, "costs.amount", "add it"),
         ("feature_log", {"include": ["amuont"]}, "feature_log.include", "among event.fields"),
+        ("feature_log", {"include": ["header:"]}, "feature_log.include", "write 'header:NAME'"),
+        ("feature_log", {"include": ["app-version"]}, "feature_log.include", "'header:NAME'"),
         ("alignment.max_idle", "1", "alignment.max_idle", "a unit of ms"),
         ("event.format", "avro", "event.format = 'avro'", "set schema_registry.url"),
         ("event.format", "xml", "event.format", "'json_schema'"),

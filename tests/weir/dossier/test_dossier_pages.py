@@ -2,6 +2,8 @@
 
 import re
 import sys
+import zlib
+from base64 import a85decode, b64decode
 from html.parser import HTMLParser
 from typing import Any
 
@@ -83,9 +85,65 @@ def test_all_of_it_stands_on_the_page() -> None:
     ):
         assert text in said
     assert read.found.isdisjoint({"script", "link", "iframe", "object"})
-    assert re.findall(r'src="(.{0,26})', page) == ["data:image/svg+xml;base64,"]
+    assert re.findall(r'src="(.{0,26})', page) == ["data:image/svg+xml;base64,"] * 4
     assert not re.search(r"https?:|url[(]|@import", page)
     assert missing(dossier()) == []
+
+
+def drawings(page: str) -> list[str]:
+    """The pictures of a page."""
+    found = re.findall(r'src="data:image/svg.xml;base64,([^"]+)"', page)
+    return [b64decode(image).decode() for image in found]
+
+
+def content_of(pdf: bytes) -> bytes:
+    """What is drawn on the pages of a PDF; texts in the reader's own fonts can be read in it."""
+    streams = re.findall(rb"(?s)/ASCII85Decode /FlateDecode.*?stream\r?\n(.*?)endstream", pdf)
+    return b"".join(zlib.decompress(a85decode(b"<~" + each, adobe=True)) for each in streams)
+
+
+def test_scores_and_slices_are_drawn_as_they_were_compared() -> None:
+    found = look(20_000).found
+    cells = found["score_cells"]
+    assert sum(cell[2] for cell in cells) == found["events"] == 20_000
+    assert list(found["slices"]) == ["category", "header:app-version"], "no ids of events"
+    worst = found["slices"]["category"]
+    flips = [
+        row[second] for first, row in found["decisions"].items() for second in row.keys() - {first}
+    ]
+    assert sum(each["flips"] for each in worst) == sum(flips)
+    assert [each["saved"] for each in worst] == sorted(each["saved"] for each in worst)
+    pdf = content_of(pdf_of(paged(dossier()), LETTERS))
+    assert f"({max(cell[2] for cell in cells):,} events)".encode() in pdf
+    assert pdf.count(b" re ") > len(cells)
+    scores, *slices, _ = drawings(html_of(paged(dossier())))
+    shapes = len(re.findall(r"<rect", scores))
+    assert len(cells) < shapes <= len(cells) + 40, "a frame and a legend beside the cells"
+    assert f"{max(cell[2] for cell in cells):,} events" in scores
+    assert len(slices) == 2
+    for each in worst:
+        note = f"{each['flips']:,} of {each['events']:,}, saved {each['saved']:+,.0f}"
+        assert note in slices[0]
+        assert f"({note})".encode() in pdf
+    assert "groß &amp; &lt;b&gt;" in slices[0]
+
+
+def test_pictures_of_what_anybody_wrote_are_drawn_or_left_out() -> None:
+    whole = look(600)
+    hostile = {"value": HOSTILE, "events": 1, "flips": 9, "saved": None}
+    forged = [
+        {"score_cells": [], "slices": {}},
+        {"score_cells": [[0, 31, 0]], "slices": {"f": [{"value": 1, "events": 0, "flips": 0}]}},
+        {"score_cells": [[31, 31, 2**62]], "slices": {HOSTILE: [hostile]}},
+    ]
+    for more in forged:
+        record = whole.model_copy(update={"found": whole.found | more})
+        page = paged(dossier(History.of([record])))
+        assert "script" not in Reader(html_of(page)).found
+        assert pages_of(pdf_of(page, LETTERS)) > 0
+    for wrong in ({"score_cells": [[32, 0, 1]]}, {"slices": {"f": [{"value": [], "events": 1}]}}):
+        record = whole.model_copy(update={"found": whole.found | wrong})
+        assert History.of([record]).unreadable == 1
 
 
 def test_pdf_is_the_same_each_time() -> None:
@@ -160,7 +218,7 @@ def test_how_it_stands_is_said_first(values: dict[str, Any], status: str) -> Non
 
 def test_a_page_is_made_without_what_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "reportlab.graphics", None)
-    for name in ("weir.dossier.plots", "explain.reports.pages.typesetting"):
+    for name in ("weir.dossier.drawing", "weir.dossier.plots", "explain.reports.pages.typesetting"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     read = Reader(html_of(paged(dossier(history()))))
     assert "img" not in read.found

@@ -46,6 +46,8 @@ def config(kafka: str, world: tuple[Path, Path], tmp_path: Path) -> Path:
             "every": "200ms",
         },
         gates={"enforce": True, "second_person": True},
+        feature_log={"include": ["amount"]},
+        comparison={"costs": {"cap": 500, "friction": 20, "review": 5}},
         metrics={"port": 0},
     )
 
@@ -103,13 +105,47 @@ def promoted_after_a_waiver(config: Path, canary: str) -> None:
     assert champion["waived"] == "waived by ada: the board"
 
 
+def check_radius(config: Path, found: list[dict[str, Any]], now: Assignment) -> None:
+    """What the step from 0.3 to 0.6 will touch, beside what was scored and a replay of the past."""
+    status = said(config, "status", "--blast-radius")
+    told, experiment = status["blast_radius"], status["experiment"]["experiment"]
+    keys = {each["key"] for each in found}
+    after = Assignment(experiment, [0.6])
+    touched = [each for each in found if after.arms([each["key"]])[0]]
+    times = [each["event_time"] for each in found]
+    daily = 86_400_000 / (max(times) - min(times))
+    assert (told["share"], told["former"], told["looked_at"]) == (0.6, 0.3, COUNT)
+    assert (told["since"], told["until"]) == (min(times), max(times))
+    assert told["keys"] == after.arms(list(keys)).sum()
+    assert told["new_keys"] == told["keys"] - now.arms(list(keys)).sum() > 0
+    assert told["all_keys"] == len(keys)
+    assert told["events"] == pytest.approx(len(touched) * daily)
+    assert told["amounts"] > told["events"]
+    assert told["asked"] == sum(each["arm"] == "champion" for each in found)
+    past = json.loads(weir("shadow", "replay", "2", "--json", "-c", config).stdout)
+    scale = len(touched) * daily / past["events"]
+    flips = 0
+    for first, row in told["flips"].items():
+        for second, count in row.items():
+            assert count == pytest.approx(past["decisions"][first][second] * scale)
+            amounts = past["amounts"][first][second]
+            assert told["flip_amounts"][first][second] == pytest.approx(amounts * scale, rel=1e-6)
+            flips += count
+    assert flips > 0, "two models that never differ would show nothing"
+    shown = weir("canary", "status", "--blast-radius", "-c", config).stdout
+    assert "blast radius at 60.00% of the keys, from 30.00%" in shown
+    assert "flips a day" in shown
+
+
 def test_keys_have_the_arm_that_the_hash_gives_until_the_last_step(
     config: Path, world: tuple[Path, Path], start: Callable[..., Scorer]
 ) -> None:
     settings = load_settings(config)
     scorer = start(config)
     scorer.wait_for(lambda: scorer.readiness()[0] == 200, 120)
-    begun = said(config, "start", "2", "--by", "ada")["experiment"]
+    started = said(config, "start", "2", "--by", "ada")
+    begun = started["experiment"]
+    assert "nothing that can be read stands on" in started["blast_radius"]["unknown"]
     assert (begun["arms"][0]["share"], begun["by"]) == (0.3, "ada")
     again = weir("canary", "start", "2", "-c", config)
     assert again.returncode == 2
@@ -139,6 +175,7 @@ def test_keys_have_the_arm_that_the_hash_gives_until_the_last_step(
         each["event_id"]: (each["arm"], each["model"]) for each in found
     }
 
+    check_radius(config, found, assignment)
     keepers = [start(config, command="canary") for _ in range(2)]
     keepers[0].wait_for(lambda: said(config, "status")["experiment"]["arms"][0]["share"] == 0.6, 90)
     replay(config, world[1], COUNT)

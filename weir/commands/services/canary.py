@@ -6,10 +6,8 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from inference.canary.board import CanaryBoard
-from inference.control.arm_reports import ArmsReport
 from inference.control.canary import CANARY, ArmShare, CanaryCommand
 from inference.control.commands import Withdrawal, version_of
 from inference.control.signatures import CommandKeys
@@ -17,11 +15,13 @@ from inference.packages.registry import CHAMPION_ALIAS, Registry
 from streams.base.clock import now_ms
 from streams.kafka.rights.acls import Process, acls_of
 from streams.kafka.rights.permission_check import named_denials
-from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
+from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, stdout
 from weir.cli.dates import moment
 from weir.commands.models.promote import ByOption, NoteOption
 from weir.commands.models.rooms import author_who_may, said, usable_model, viewing_room
+from weir.commands.services.canary_radius import RadiusOption, tell_radius
 from weir.commands.services.canary_run import run
+from weir.commands.services.canary_shown import show
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
 from weir.services.service import MetricsPortOption
@@ -74,6 +74,8 @@ def start(
     by: ByOption = None,
     note: NoteOption = "",
     as_json: JsonOption = False,
+    blast_radius: RadiusOption = True,
+    no_progress: QuietOption = False,
 ) -> None:
     """Begin an experiment: this model answers for a share of the keys, from the next batch on.
 
@@ -106,7 +108,10 @@ def start(
             note=note,
             at=now,
         )
-        _show(board.give(command), {}, as_json)
+        radius = tell_radius(settings, command, 0.0, blast_radius, as_json, no_progress)
+        at = now_ms()  # it took a while
+        command = command.model_copy(update={"begun": at, "stepped": at, "at": at})
+        show(board.give(command), {}, as_json, radius)
 
 
 @canary.command()
@@ -121,6 +126,8 @@ def step(
     by: ByOption = None,
     note: NoteOption = "",
     as_json: JsonOption = False,
+    blast_radius: RadiusOption = True,
+    no_progress: QuietOption = False,
 ) -> None:
     """Give the canary another share of the keys now; who has it already keeps it."""
     settings = load_settings(config)
@@ -134,7 +141,10 @@ def step(
                 "share, or make it champion with `weir models promote`"
             )
         command = said(running.stepped_to, share=new, by=author, note=note, at=now_ms())
-        _change(board, command, as_json)
+        radius = tell_radius(settings, command, now, blast_radius, as_json, no_progress)
+        at = now_ms()  # it took a while
+        command = command.model_copy(update={"stepped": at, "at": at})
+        show(board.give(command), board.reports, as_json, radius)
 
 
 @canary.command()
@@ -178,12 +188,24 @@ def abort(
 
 
 @canary.command()
-def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show which arms there are, and how they fare at each scorer."""
+def status(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    blast_radius: RadiusOption = False,
+    no_progress: QuietOption = False,
+) -> None:
+    """Show which arms there are, and how they fare at each scorer.
+
+    With --blast-radius, also what the next step will touch; after the last one, what this one does.
+    """
     settings = load_settings(config)
     with _board(settings, Process.VIEWER, command_keys(settings)) as board:
-        if board.said is not None:
-            _show(board.said, board.reports, as_json)
+        if (running := board.said) is not None:
+            now = running.canary.share
+            new = settings.canary.after(now, running.most)
+            after = running if new is None else running.stepped_to(new, running.by, "", now_ms())
+            radius = tell_radius(settings, after, now, blast_radius, as_json, no_progress)
+            show(running, board.reports, as_json, radius)
         elif as_json:
             ended = board.ended
             print_json({"ended": None if ended is None else ended.model_dump(mode="json")})
@@ -200,11 +222,8 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 def _say_state(settings: Settings, state: str, by: str | None, note: str, as_json: bool) -> None:
     with _commanding(settings, by) as (board, author):
         new = {"state": state, "by": author, "note": note, "at": now_ms()}
-        _change(board, said(CanaryCommand, **_running(board).model_dump() | new), as_json)
-
-
-def _change(board: CanaryBoard, command: CanaryCommand, as_json: bool) -> None:
-    _show(board.give(command), board.reports, as_json)
+        command = said(CanaryCommand, **_running(board).model_dump() | new)
+        show(board.give(command), board.reports, as_json)
 
 
 def _running(board: CanaryBoard) -> CanaryCommand:
@@ -245,31 +264,3 @@ def _arm(settings: Settings, registry: Registry, name: str, version: str, share:
     """An arm whose model a scorer can take up: of the features that are declared, and policy."""
     model = usable_model(settings, registry, version)
     return said(ArmShare, name=name, model=model, share=share)
-
-
-def _show(command: CanaryCommand, reports: dict[str, ArmsReport], as_json: bool) -> None:
-    if as_json:
-        told = {worker: each.model_dump(mode="json") for worker, each in reports.items()}
-        print_json({"experiment": command.model_dump(mode="json"), "scorers": told})
-        return
-    stdout.print(
-        f"experiment {command.experiment}, {command.state} since {moment(command.at, 's')}, by "
-        f"{command.by}{f': {command.note}' if command.note else ''}",
-        soft_wrap=True,
-    )
-    shares = Table("arm", "model", "share of keys")
-    rest = 1 - sum(arm.share for arm in command.arms)
-    shares.add_row("champion", command.champion[:12], f"{max(rest, 0.0):.2%}")
-    for arm in command.arms:
-        shares.add_row(arm.name, str(arm.model), f"{arm.share:.2%}")
-    stdout.print(shares)
-    if not reports:
-        stdout.print("no scorer has reported of it yet")
-        return
-    table = Table("scorer", "arm", "state", "events", "no answer", "why")
-    for worker, report in reports.items():
-        for each in report.arms:
-            failed = sum(each.counts.get(why, 0) for why in ("late", "error", "nan"))
-            asked = each.counts.get("events", 0)
-            table.add_row(worker, each.name, each.state, f"{asked:,}", f"{failed:,}", each.reason)
-    stdout.print(table)
