@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 from confluent_kafka import Message
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from inference.policy.policy import DECISIONS
@@ -16,7 +17,7 @@ from inference.shadow.candidates import CandidateAnswers
 from inference.shadow.metrics import ShadowMetrics
 from inference.shadow.shadow_record import CandidateScore, ShadowScore
 from streams.events.rejection import Reason, Rejected
-from streams.feature_log import feature_columns, read_feature_log
+from streams.feature_log import approve_through_of, feature_columns, read_feature_log
 from streams.loop.stateless.loop import Processed
 from streams.transactions.outcome import Outgoing
 
@@ -124,6 +125,7 @@ class ShadowTask:
                 table["context"].to_pylist(),
                 repeat(kept),
                 asked,
+                (UNSET if each is None else each for each in approve_through_of(table)),
             )
         )
 
