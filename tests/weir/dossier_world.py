@@ -53,8 +53,10 @@ def look(
         champion_probability=scores[0, :count],
         candidate_probability=scores[1, :count],
         amounts=amounts[:count],
+        approve_through=np.zeros(count),
+        let_through=np.zeros(count, np.bool_),
     )
-    labels = KnownLabels({int(row): [(START, 1)] for row in np.flatnonzero(fraud)}, None)
+    labels = KnownLabels({row: [(START, int(fraud[row]))] for row in range(count)}, None)
     between = Between(champion.package[:12], model.package[:12], "1")
     found = compare(
         ReadPairs(between, pairs, {"fallback": 12}, 0.0),

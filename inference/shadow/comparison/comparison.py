@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.shadow.comparison.evidence import ClassEvidence, CostEvidence, cost_differences
+from inference.shadow.comparison.censored import Censored, Judged, judge
+from inference.shadow.comparison.evidence import ClassEvidence, CostEvidence
 from inference.shadow.comparison.maturity import KnownLabels, Mature, mature_events
 from inference.shadow.comparison.pairs import Pairs, ReadPairs
 from inference.shadow.comparison.settings import ComparisonSettings, CostSettings
@@ -41,10 +42,11 @@ class CostVerdict:
         alpha: the share of false verdicts of this kind that is put up with, over all looks.
         log_better, log_no_worse, log_worse: evidence; a verdict from ``ln(1 / alpha)`` on.
         mean: the champion's loss minus the candidate's, per event; positive: the candidate costs
-            less.
+            less. Where declines hide the truth, the middle of what it can be.
         interval: of it, at all looks; None before there is enough for one.
         discordant: mature events with other decisions.
         needed: labels still needed for ``better``.
+        censored: what declines hide; None where they hide nothing.
     """
 
     verdict: Verdict
@@ -59,6 +61,7 @@ class CostVerdict:
     discordant: int
     without_amount: int
     needed: Forecast
+    censored: Censored | None = None
 
 
 @dataclass(frozen=True)
@@ -138,11 +141,12 @@ def _cost_verdict(
     pairs: Pairs, mature: Mature, said: CostSettings, alpha: float, generator: np.random.Generator
 ) -> CostVerdict:
     costs = said.costs()
-    differences = cost_differences(pairs, mature, costs)
-    discordant = pairs.champion[mature.rows] != pairs.candidate[mature.rows]
-    found = CostEvidence.of(differences, discordant, costs.worst_difference, said.margin)
-    known = ~np.isnan(differences)
-    enough = asymptotic.burnt_in(found.discordant, int((mature.frauds & known).sum()))
+    judged = judge(pairs, mature, costs)
+    found = CostEvidence.of(
+        judged.least, judged.most, judged.discordant, costs.worst_difference, said.margin
+    )
+    known = ~np.isnan(judged.least)
+    enough = asymptotic.burnt_in(found.discordant, int((judged.frauds & known).sum()))
     bound = math.log(1 / alpha)
     if found.worse.log_e >= bound:
         verdict = Verdict.WORSE
@@ -159,13 +163,19 @@ def _cost_verdict(
         log_better=found.better.log_e,
         log_no_worse=found.no_worse.log_e,
         log_worse=found.worse.log_e,
-        mean=found.differences.mean,
-        interval=asymptotic.interval(found.differences, alpha, _T_OPT_EVENTS) if enough else None,
-        events=found.differences.count,
+        mean=sum(each.mean for each in judged.estimate) / 2,
+        interval=_interval(judged, alpha) if enough else None,
+        events=found.events,
         discordant=found.discordant,
         without_amount=found.without_amount,
-        needed=_needed(differences[known], costs.worst_difference, alpha, generator),
+        needed=_needed(judged.least[known], costs.worst_difference, alpha, generator),
+        censored=judged.censored,
     )
+
+
+def _interval(judged: Judged, alpha: float) -> tuple[float, float]:
+    low, high = (asymptotic.interval(each, alpha, _T_OPT_EVENTS) for each in judged.estimate)
+    return low[0], high[1]
 
 
 def _needed(

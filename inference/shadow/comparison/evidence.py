@@ -10,7 +10,6 @@ from inference.shadow.comparison.maturity import Mature
 from inference.shadow.comparison.pairs import Pairs
 from inference.shadow.statistics.betting import Capital, harm, non_inferiority, superiority
 from inference.shadow.statistics.costs import Costs, loss_differences
-from inference.shadow.statistics.moments import Moments
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class CostEvidence:
 
     Attributes:
         better, no_worse, worse: that the candidate costs less, no more than the margin more, more.
-        differences: see `cost_differences`.
+        events: mature events that count.
         discordant: mature events with other decisions, of those that count.
         without_amount: mature events that are left out, since nobody knows what was at stake.
     """
@@ -27,14 +26,15 @@ class CostEvidence:
     better: Capital
     no_worse: Capital
     worse: Capital
-    differences: Moments
+    events: int
     discordant: int
     without_amount: int
 
     @classmethod
     def of(
         cls,
-        differences: NDArray[np.float64],
+        least: NDArray[np.float64],
+        most: NDArray[np.float64],
         discordant: NDArray[np.bool_],
         worst: float,
         margin: float,
@@ -42,19 +42,21 @@ class CostEvidence:
         """Take in n mature events.
 
         Args:
-            differences: see `cost_differences`, (n,).
+            least, most: differences, for what speaks for the candidate, and against it, (n,); of
+                the same events ``NaN`` in both. See `inference.shadow.comparison.censored.Judged`.
             discordant: whether the models decided otherwise, (n,).
-            worst: the most that a difference can be.
+            worst: no value of `least` is below it negated, and none of `most` above it.
             margin: by how much more a candidate may cost and still be no worse.
         """
-        known = ~np.isnan(differences)
-        other = differences[known & discordant]
-        same = int(known.sum()) - other.size
+        known = ~np.isnan(least)
+        other = least[known & discordant]
+        events = int(known.sum())
+        same = events - other.size
         return cls(
             superiority(other, worst),
             non_inferiority(other, worst, margin, same) if margin else Capital(),
-            harm(other, worst),
-            Moments.of(other, same),
+            harm(most[known & discordant], worst),
+            events,
             other.size,
             int((~known).sum()),
         )

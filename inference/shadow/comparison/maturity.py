@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.policy.policy import DECLINE
 from inference.shadow.comparison.pairs import Pairs, Progress
 from streams.events.labels import Label, read_progress
 from streams.kafka.client import KafkaSettings
@@ -41,6 +42,9 @@ class Mature:
     Attributes:
         rows: their positions, (m,).
         frauds: what they were, bool (m,).
+        hidden: positions of old events whose truth nobody knows, since the champion declined them,
+            and on which the candidate decided otherwise. Where events without a label count, they
+            are among `rows`, as legitimate ones.
         watermark: the event time, ms, that all partitions have reached; None without events.
         unlabelled: mature events without a label by then.
         corrected: mature events whose label changed later: counted, and not taken in again.
@@ -49,6 +53,7 @@ class Mature:
 
     rows: NDArray[np.intp]
     frauds: NDArray[np.bool_]
+    hidden: NDArray[np.intp]
     watermark: int | None
     unlabelled: int
     corrected: int
@@ -94,7 +99,7 @@ def mature_events(
     """
     if not len(pairs):
         nothing = np.empty(0, np.intp)
-        return Mature(nothing, np.empty(0, np.bool_), None, 0, 0, 0)
+        return Mature(nothing, np.empty(0, np.bool_), nothing, None, 0, 0, 0)
     reached = [
         int(pairs.times[pairs.partitions == each].max()) for each in np.unique(pairs.partitions)
     ]
@@ -115,7 +120,11 @@ def mature_events(
         after = [each for each in known if each[0] > due[row]]
         corrected += bool(after) and max(after)[1] != max(int(values[place]), 0)
     unlabelled = int((values == _UNKNOWN).sum())
+    stopped = (pairs.champion == DECLINE) & (pairs.candidate != DECLINE)
+    if unlabelled_count:  # else one that was let through has to have a label, as any other
+        stopped &= ~pairs.let_through
+    hidden = old[(values == _UNKNOWN) & stopped[old]]
     if not unlabelled_count:
         old, values = old[values != _UNKNOWN], values[values != _UNKNOWN]
     waiting = int((due > watermark).sum())
-    return Mature(old, values == 1, watermark, unlabelled, corrected, waiting)
+    return Mature(old, values == 1, hidden, watermark, unlabelled, corrected, waiting)

@@ -1,16 +1,18 @@
 """What champion and candidate said of the same events, read from the topic of shadow scores."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
+from inference.approve_through.settings import LEAST_SHARE
 from inference.errors import InferenceError
-from inference.policy.policy import CODES
+from inference.policy.policy import APPROVE, CODES, DECLINE
 from inference.shadow.shadow_record import CandidateScore, ShadowScore
 from streams.feature_log import CHAMPION_ARM
 from streams.kafka.client import KafkaSettings
@@ -39,9 +41,13 @@ class Pairs:
         ids: of the events.
         times: event times, ms, (n,).
         partitions: of the events, (n,).
-        champion, candidate: decision codes, int8, (n,).
+        champion, candidate: decision codes, int8, (n,). What the champion would have declined is
+            declined here, also where it was approved on purpose.
         champion_probability, candidate_probability: ``NaN`` where one gave no number, (n,).
         amounts: ``NaN`` where unknown, (n,).
+        approve_through: the chance with which a would-be decline of the champion was approved, so
+            that its truth be told; 0 where it had none, and elsewhere, (n,).
+        let_through: whether it was, (n,).
         context: n values of each field that went along.
     """
 
@@ -53,6 +59,8 @@ class Pairs:
     champion_probability: NDArray[np.float64]
     candidate_probability: NDArray[np.float64]
     amounts: NDArray[np.float64]
+    approve_through: NDArray[np.float64]
+    let_through: NDArray[np.bool_]
     context: dict[str, list[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -133,20 +141,48 @@ def read_pairs(
 
 
 def _columns(scores: list[tuple[ShadowScore, CandidateScore]], amount: str | None) -> Pairs:
+    decided = would_be(
+        np.array([CODES[score.decision] for score, _ in scores], np.int8),
+        [None if score.approve_through is UNSET else score.approve_through for score, _ in scores],
+    )
     return Pairs(
         ids=[score.event_id for score, _ in scores],
         times=np.array([score.event_time for score, _ in scores], np.int64),
         partitions=np.array([score.partition for score, _ in scores], np.int64),
-        champion=np.array([CODES[score.decision] for score, _ in scores], np.int8),
+        champion=decided.champion,
         candidate=np.array([CODES[said.decision or ""] for _, said in scores], np.int8),
         champion_probability=_probabilities([score.probability for score, _ in scores]),
         candidate_probability=_probabilities([said.probability for _, said in scores]),
         amounts=np.array([amount_of(score.context.get(amount or "")) for score, _ in scores]),
+        approve_through=decided.approve_through,
+        let_through=decided.let_through,
         context={
             name: [_plain(score.context.get(name)) for score, _ in scores]
             for name in sorted({name for score, _ in scores for name in score.context})
         },
     )
+
+
+class WouldBe(NamedTuple):
+    """Columns of `Pairs`."""
+
+    champion: NDArray[np.int8]
+    approve_through: NDArray[np.float64]
+    let_through: NDArray[np.bool_]
+
+
+def would_be(decisions: NDArray[np.int8], chances: Sequence[float | None]) -> WouldBe:
+    """What the champion would have decided, and which of it was approved on purpose.
+
+    Args:
+        decisions: what became of the events, (n,).
+        chances: to be approved, of would-be declines; None elsewhere. One that can be none is 0.
+    """
+    chance = np.array(chances, np.float64)
+    declined = ~np.isnan(chance)
+    chance[~((chance >= LEAST_SHARE) & (chance < 1))] = 0.0
+    through = declined & (decisions == APPROVE)
+    return WouldBe(np.where(declined, DECLINE, decisions).astype(np.int8), chance, through)
 
 
 def _plain(value: Any) -> Any:

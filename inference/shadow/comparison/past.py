@@ -17,8 +17,9 @@ from inference.shadow.comparison.pairs import (
     Progress,
     ReadPairs,
     amount_of,
+    would_be,
 )
-from streams.feature_log import CHAMPION_ARM, feature_columns, read_feature_log
+from streams.feature_log import CHAMPION_ARM, approve_through_of, feature_columns, read_feature_log
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import read_to_end
 
@@ -90,6 +91,8 @@ def past_pairs(
         champion_probability=column["champion_probability"],
         candidate_probability=column["candidate_probability"],
         amounts=column["amounts"],
+        approve_through=column["approve_through"],
+        let_through=column["let_through"],
         context={
             name: [rows[row].get(name) for row in chosen.tolist()]
             for name in sorted({name for row in rows for name in row})
@@ -123,6 +126,7 @@ def _columns(table: pa.Table, partition: int, amount: str | None) -> dict[str, A
     """What the champion said, and when and where."""
     count = table.num_rows
     context = [each or {} for each in table["context"].to_pylist()]
+    decisions = np.array([CODES[each] for each in table["decision"].to_pylist()], np.int8)
     return {
         "ids": table["event_id"].to_pylist(),
         "context": context,
@@ -131,7 +135,7 @@ def _columns(table: pa.Table, partition: int, amount: str | None) -> dict[str, A
         "partitions": np.full(count, partition, np.int64),
         "models": np.array(table["model"].to_pylist(), np.str_),
         "fallback": table["fallback"].to_numpy(),
-        "champion": np.array([CODES[each] for each in table["decision"].to_pylist()], np.int8),
+        **would_be(decisions, approve_through_of(table))._asdict(),
         "champion_probability": table["probability"].to_numpy().astype(np.float64),
         "amounts": np.array([amount_of(each.get(amount or "")) for each in context]),
     }

@@ -48,6 +48,8 @@ def pairs_of(
         champion_probability=scores,
         candidate_probability=scores,
         amounts=np.full(count, 100.0),
+        approve_through=np.zeros(count),
+        let_through=np.zeros(count, np.bool_),
     )
 
 
@@ -60,14 +62,14 @@ def compared(
 
 
 def stream(count: int, better: float, seed: int = 1) -> tuple[Pairs, KnownLabels]:
-    """Events of which a tenth are frauds; where both differ, one of them is right so often."""
+    """Events, all labelled, a tenth of them frauds; where both differ, one is right so often."""
     rng = np.random.default_rng(seed)
     fraud = rng.random(count) < 0.1
     differ, right = rng.random(count) < 0.3, rng.random(count) < better
     first = np.where(fraud, 2, 0)
     champion = np.where(differ & right, 2 - first, first)
     candidate = np.where(differ & ~right, 2 - first, first)
-    labels = KnownLabels({int(row): [(START, 1)] for row in np.flatnonzero(fraud)}, None)
+    labels = KnownLabels({row: [(START, int(fraud[row]))] for row in range(count)}, None)
     return pairs_of(champion, candidate), labels
 
 
@@ -143,7 +145,7 @@ def test_slices_add_up_and_the_worst_is_first() -> None:
     pairs, labels = stream(3_000, 0.5)
     rng = np.random.default_rng(4)
     shops = rng.choice(["good", "bad", ""], len(pairs)).tolist()
-    fraud = np.isin(np.arange(len(pairs)), list(labels.by_id))
+    fraud = np.array([labels.by_id[row][0][1] == 1 for row in range(len(pairs))])
     worse = np.where(fraud, 0, 2)
     candidate = np.where(np.array(shops) == "bad", worse, pairs.champion).astype(np.int8)
     named = replace(pairs, candidate=candidate, context={"shop": [each or None for each in shops]})
