@@ -78,7 +78,8 @@ class ApproveThrough:
 
     def decide(self, work: InputBatch, said: Verdicts) -> Decided:
         """Approve those would-be declines whose turn it is."""
-        for partition, first, end in _stretches(work):
+        stretches = _stretches(work)
+        for partition, first, end in stretches:
             self._take_up(partition, first, end)
         declined = np.flatnonzero((said.decisions == DECLINE) & (said.arm == 0) & ~said.fallback)
         chances = np.full(len(said.decisions), np.nan)
@@ -105,7 +106,7 @@ class ApproveThrough:
                     decisions[row] = APPROVE
         notes = {
             partition: encode_note(Note(known.first, known.spending))
-            for partition, first, _ in _stretches(work)
+            for partition, _, _ in stretches
             if (known := self._known.get(partition)) is not None
         }
         left = sum(

@@ -257,6 +257,8 @@ def test_what_is_no_pair_is_counted_by_why(kafka: str, make_topics: Any) -> None
             record(6, candidates={}),
             record(7, decision="nonsense"),
             record(8),
+            record(9, approve_through=0.2),
+            record(10, approve_through=0.2, decision="decline"),
         )
     ]
     for value in (*sent, b"", b"{", b"\xff", b"[]", b'{"event_id": 9}'):
@@ -269,9 +271,12 @@ def test_what_is_no_pair_is_counted_by_why(kafka: str, make_topics: Any) -> None
     found = read_pairs(settings, scores, "new", "amount")
     assert found.between == Between("a", "b", "1")
     assert found.left_out == {"unreadable": 5, "earlier": 2, "fallback": 1, "error": 2}
-    assert found.pairs.ids == [5, 8]
-    assert np.isnan(found.pairs.amounts).tolist() == [True, False]
-    assert np.isnan(found.pairs.champion_probability).tolist() == [True, False]
+    assert found.pairs.ids == [5, 8, 9, 10]
+    assert found.pairs.champion.tolist() == [0, 0, 2, 2], "what it would have decided"
+    assert found.pairs.let_through.tolist() == [False, False, True, False]
+    assert found.pairs.approve_through.tolist() == [0, 0, 0.2, 0.2]
+    assert np.isnan(found.pairs.amounts).tolist() == [True, False, False, False]
+    assert np.isnan(found.pairs.champion_probability).tolist() == [True, False, False, False]
     assert found.shed == pytest.approx(3.0)
     known = read_labels(settings, labels)
     assert known == KnownLabels({8: [(5, 1)]}, START)
