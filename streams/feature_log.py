@@ -23,6 +23,9 @@ FORMAT_VERSION = "4"
 ``model``, ``arm``, ``share``, ``propensity`` and ``context``."""
 _BEFORE_ARMS = "3"
 CHAMPION_ARM = "champion"
+APPROVE_THROUGH = "approve_through"
+"""A column that is there where would-be declines may be approved; null where the event is none."""
+NO_NOTES: Mapping[str, str] = MappingProxyType({})
 _LONGEST_TEXT = 256
 _CONTEXT_TYPES = {
     "int": pa.int64(),
@@ -72,6 +75,8 @@ class ScoredEvents:
         share: of the keys that this arm had then, float32, shape (n,).
         propensity: chance of what was done with the event, where chance had a part in it, float32,
             shape (n,); 1 elsewhere.
+        approve_through: where the champion would decline, the chance with which that is approved
+            nevertheless, ``NaN`` elsewhere, float64, shape (n,); None where nothing ever is.
         context: n values of each field that goes along, None where it is missing.
     """
 
@@ -90,12 +95,15 @@ class ScoredEvents:
     arm: NDArray[np.int8]
     share: NDArray[np.float32]
     propensity: NDArray[np.float32]
+    approve_through: NDArray[np.float64] | None = None
     context: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def part(self, start: int, stop: int) -> "ScoredEvents":
         """The events from one position to another."""
-        columns = {
-            name: column[start:stop] for name, column in vars(self).items() if name != "context"
+        columns: dict[str, Any] = {
+            name: None if column is None else column[start:stop]
+            for name, column in vars(self).items()
+            if name != "context"
         }
         context = {name: column[start:stop] for name, column in self.context.items()}
         return ScoredEvents(**columns, context=context)
@@ -111,6 +119,7 @@ class FeatureLogWriter:
         metadata: what holds for all events: model, policy, feature schema hash ...; text to text.
         arms: what the arm codes stand for.
         include: fields that go along, to their types as the event contract says.
+        approve_through: whether the column of this name is written.
     """
 
     def __init__(
@@ -123,6 +132,7 @@ class FeatureLogWriter:
         *,
         arms: Sequence[Arm],
         include: Mapping[str, FieldType] = MappingProxyType({}),
+        approve_through: bool = False,
     ) -> None:
         self._width = len(feature_names)
         self._decisions = pa.array(decisions, pa.string())
@@ -154,14 +164,23 @@ class FeatureLogWriter:
                 pa.field("share", pa.float32(), nullable=False),
                 pa.field("propensity", pa.float32(), nullable=False),
                 pa.field("context", self._context, nullable=False),
+                *([pa.field(APPROVE_THROUGH, pa.float64())] if approve_through else []),
             ],
             metadata=texts,
         )
 
-    def encode(self, events: ScoredEvents) -> bytes:
-        """One self-contained Arrow IPC stream of one record batch."""
+    def encode(self, events: ScoredEvents, notes: Mapping[str, str] = NO_NOTES) -> bytes:
+        """One self-contained Arrow IPC stream of one record batch.
+
+        Args:
+            notes: metadata of this record alone, as that of the writer.
+        """
         flat = np.ascontiguousarray(events.features, np.float32).reshape(-1)
         schema, arm = self._schema, pa.array(events.arm)
+        if notes:
+            more = {f"weir.{name}": value for name, value in notes.items()}
+            schema = schema.with_metadata({**schema.metadata, **more})
+        chances = events.approve_through
         batch = pa.record_batch(
             [
                 pa.array(events.ids, schema.field("event_id").type),
@@ -181,6 +200,7 @@ class FeatureLogWriter:
                 pa.array(events.share),
                 pa.array(events.propensity),
                 self._context_of(events),
+                *([] if chances is None else [pa.array(chances, from_pandas=True)]),
             ],
             schema=schema,
         )
@@ -246,6 +266,14 @@ def _with_arms(table: pa.Table) -> pa.Table:
     for name, column in columns.items():
         table = table.append_column(pa.field(name, column.type, nullable=False), column)
     return table
+
+
+def approve_through_of(table: pa.Table) -> list[float | None]:
+    """Chances to be approved of would-be declines, None elsewhere, of a table's n events."""
+    if APPROVE_THROUGH not in table.column_names:
+        return [None] * table.num_rows
+    chances: list[float | None] = table[APPROVE_THROUGH].to_pylist()
+    return chances
 
 
 def feature_names(table: pa.Table) -> list[str]:

@@ -49,6 +49,7 @@ FLOORS = {
         inference/control
         inference/shadow/statistics
         inference/routing
+        inference/approve_through
         inference/serving
         inference/evaluation
         inference/shadow

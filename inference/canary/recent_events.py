@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from inference.policy.policy import CODES
-from inference.shadow.comparison.rows import NothingToCompareError, amount_of
-from streams.feature_log import CHAMPION_ARM, feature_columns, read_feature_log
+from inference.shadow.comparison.rows import NothingToCompareError, amount_of, would_be
+from streams.feature_log import CHAMPION_ARM, approve_through_of, feature_columns, read_feature_log
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.newest import read_newest_first
 
@@ -124,13 +124,14 @@ def _columns(
 ) -> RecentEvents:
     context = [each or {} for each in table["context"].to_pylist()]
     own = np.array(table["arm"].to_pylist(), np.str_) == CHAMPION_ARM
+    decisions = np.array([CODES[each] for each in table["decision"].to_pylist()], np.int8)
     own &= np.array(table["model"].to_pylist(), np.str_) == champion
     return RecentEvents(
         table["key"].to_pylist(),
         table["event_time"].cast(pa.int64()).to_numpy(),
         np.array([amount_of(each.get(amount or "")) for each in context], np.float64),
         own & ~table["fallback"].to_numpy(),
-        np.array([CODES[each] for each in table["decision"].to_pylist()], np.int8),
+        would_be(decisions, approve_through_of(table)).champion,
         feature_columns(table, names),
         0,
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from inference.control.canary import CanaryCommand
 from inference.policy.policy import DECISIONS
 from inference.routing.assignment import Assignment
-from streams.feature_log import CHAMPION_ARM
+from streams.feature_log import CHAMPION_ARM, approve_through_of
 
 _APPROVED = DECISIONS[0]
 _MOST_KEYS = 2_000_000
@@ -116,6 +116,8 @@ class Traffic:
         models = np.array(table["model"].to_pylist(), np.str_)
         points = self._assignment.points(table["key"].to_pylist())
         alerted = np.array(table["decision"].to_pylist(), np.str_) != _APPROVED
+        # The champion's alerts, also where one was let through: an arm's never are.
+        alerted |= np.array([each is not None for each in approve_through_of(table)], np.bool_)
         self.misplaced += int((self._assignment.arms_of(points) != arms).sum())
         own = models == np.array(self._models, np.str_)[arms]
         self.events += np.bincount(arms, minlength=len(self.names))

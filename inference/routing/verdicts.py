@@ -40,6 +40,8 @@ class Verdicts:
         by: which arm answered, int8 (n,): the champion's 0, or `arm`.
         failure: why the arm did not, where the champion stood in for it: 1 more than the place in
             `inference.routing.arm.FAILURES`; 0 elsewhere; int8 (n,).
+        approve_through: where the champion would decline, the chance with which that is approved
+            nevertheless, ``NaN`` elsewhere, float64 (n,); None where nothing ever is.
     """
 
     outputs: Outputs
@@ -49,6 +51,7 @@ class Verdicts:
     arm: NDArray[np.int8]
     by: NDArray[np.int8]
     failure: NDArray[np.int8]
+    approve_through: NDArray[np.float64] | None = None
 
     def answered_by(self) -> Iterator[tuple[int, ServedModel, NDArray[np.intp]]]:
         """Each arm that answered events, what served for it, and the rows of these."""

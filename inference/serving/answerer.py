@@ -1,6 +1,6 @@
 """Answers: from events and their features to scores, the feature log and dead letters."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Lock
 from time import perf_counter, time
@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from inference.approve_through.approve_through import ApproveThrough
+from inference.approve_through.spending import NOTE
 from inference.policy.policy import DECISIONS
 from inference.routing.arm import Arm
 from inference.routing.deadline import Deadlines
@@ -47,6 +49,7 @@ class Answerer:
         include: fields of the events, and headers of their records, that go along in the feature
             log.
         arm_patience_ms: see `inference.routing.router.Router`.
+        approve_through: approves some would-be declines; None for none.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Answerer:
         explains: InlineExplainer | None = None,
         include: Sequence[str] = (),
         arm_patience_ms: int = 100,
+        approve_through: ApproveThrough | None = None,
     ) -> None:
         self._include = {name: type_of(contract, name) for name in include}
         self._contract = contract
@@ -70,6 +74,7 @@ class Answerer:
         self._deadlines = Deadlines(live_within_ms)
         self._router = Router(serving, self._deadlines, arm_patience_ms)
         self._explains = explains
+        self._approve_through = approve_through
         self._encode = msgspec.json.Encoder().encode
         self._lock = Lock()
         self._take_up()
@@ -102,6 +107,15 @@ class Answerer:
             self._router.route(experiment, arms, shares)
             self._take_up()
 
+    def forget(self, partition: int | None = None) -> None:
+        """Note that a partition of events, or all, may have been another's meanwhile.
+
+        Any thread may call.
+        """
+        if self._approve_through is not None:
+            with self._lock:
+                self._approve_through.forget(partition)
+
     def check(self) -> None:
         """Answer the feature vector of nothing.
 
@@ -127,6 +141,12 @@ class Answerer:
         features = rows.matrix.astype(np.float32)
         verdicts = self._router.decide(work.events.keys, work.arrived, features)
         inferred = perf_counter()
+        notes: dict[int, dict[str, str]] = {}
+        counts: Callable[[], None] = _nothing
+        if self._approve_through is not None:
+            decided = self._approve_through.decide(work, verdicts)
+            verdicts, counts = decided.verdicts, decided.count
+            notes = {partition: {NOTE: note} for partition, note in decided.notes.items()}
         stages = {"decode": work.decode_s, "features": features_s, "inference": inferred - start}
         answered = ScoredBatch(work, features, verdicts)
         attached: dict[int, ScoreExplanation] = {}
@@ -157,6 +177,7 @@ class Answerer:
                     rows,
                     self._include,
                     answered_rows,
+                    notes,
                 )
             )
         outgoing += explained
@@ -166,7 +187,7 @@ class Answerer:
         self._metrics.queue.observe("events", np.maximum(queued_ms / 1e3, 0.0))
         flags = (rows.late, rows.approximate, verdicts.fallback)
         flagged = tuple(int(flag.sum()) for flag in flags)
-        return Answers(outgoing, partial(self._count, work, verdicts, flagged, stages))
+        return Answers(outgoing, partial(self._count, work, verdicts, flagged, stages, counts))
 
     def _take_up(self) -> None:
         champion, routes = self._router.champion, self._router.routes
@@ -197,6 +218,7 @@ class Answerer:
             },
             arms=[LoggedArm(name, serving.model) for name in routes.names],
             include=self._include,
+            approve_through=self._approve_through is not None,
         )
 
     def _name_of(self, serving: ServedModel) -> tuple[str, str, str]:
@@ -208,9 +230,11 @@ class Answerer:
         verdicts: Verdicts,
         flagged: tuple[int, ...],
         stages: dict[str, float],
+        more: Callable[[], None],
         committed: Committed,
     ) -> None:
         """Count what is now visible to consumers."""
+        more()
         metrics = self._metrics
         metrics.count_records(len(work.events), len(work.labels))
         metrics.duplicates.inc(work.repeats)
@@ -227,6 +251,10 @@ class Answerer:
         for stage, seconds in stages.items():
             metrics.stage.observe(stage, seconds)
         metrics.latency.observe("end_to_end", np.maximum(time() - work.arrived / 1e3, 0.0))
+
+
+def _nothing() -> None:
+    """There is nothing more to count."""
 
 
 def _engine_of(serving: ServedModel) -> tuple[str, str, str, str]:

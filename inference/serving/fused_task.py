@@ -61,7 +61,8 @@ class Scorer:
         return windows if self._repeats is None else max(windows, self._repeats.within_ms)
 
     def reset(self) -> None:
-        """Forget all windows and ids."""
+        """Forget all windows and ids, and what was let through: others may have been at work."""
+        self._answerer.forget()
         self._state = self._new_state()
         if self._repeats is not None:
             self._repeats.reset()

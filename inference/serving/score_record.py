@@ -22,7 +22,9 @@ class Score(msgspec.Struct, gc=False):
     may not be whole, see `streams.features.FeatureRows`. Where ``fallback`` gives a reason, the
     policy's fallback answered, and there is no score. ``explanation`` is there where decisions are
     explained inline. ``arm`` is the one that the key belongs to, with its ``share`` of the keys;
-    where ``stood_in`` says why that one gave no answer, the champion's model answered.
+    where ``stood_in`` says why that one gave no answer, the champion's model answered. What the
+    champion would decline has ``approve_through`` where that is on: the chance with which it is
+    approved nevertheless. So ``approve`` beside it was let through on purpose.
     """
 
     event_id: int | str
@@ -44,3 +46,4 @@ class Score(msgspec.Struct, gc=False):
     fallback: str | msgspec.UnsetType = msgspec.UNSET
     explanation: ScoreExplanation | msgspec.UnsetType = msgspec.UNSET
     stood_in: str | msgspec.UnsetType = msgspec.UNSET
+    approve_through: float | msgspec.UnsetType = msgspec.UNSET

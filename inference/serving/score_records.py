@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
 from typing import Any
 
-import msgspec
+import numpy as np
+from msgspec import UNSET
 
 from inference.policy.policy import DECISIONS
 from inference.routing.arm import FAILURES
@@ -17,8 +18,8 @@ from streams.intake.input_batch import InputBatch
 from streams.transactions.outcome import Outgoing
 
 DEADLINE = "deadline"
-_FALLBACK = (msgspec.UNSET, DEADLINE)
-_STOOD_IN = (msgspec.UNSET, *FAILURES)
+_FALLBACK = (UNSET, DEADLINE)
+_STOOD_IN = (UNSET, *FAILURES)
 
 
 def score_records(
@@ -92,12 +93,15 @@ def _seldom(
     verdicts: Verdicts, attached: Mapping[int, ScoreExplanation], count: int
 ) -> list[Iterable[Any]]:
     """The last columns, as many as are needed."""
-    failed = verdicts.failure.any()
-    if not (failed or attached or verdicts.fallback.any()):
+    failed, chances = verdicts.failure.any(), verdicts.approve_through
+    held = chances is not None and not np.isnan(chances).all()
+    if not (held or failed or attached or verdicts.fallback.any()):
         return []
     columns: list[Iterable[Any]] = [map(_FALLBACK.__getitem__, verdicts.fallback.tolist())]
-    if failed or attached:
-        columns.append(attached.get(i, msgspec.UNSET) for i in range(count))
-    if failed:
+    if held or failed or attached:
+        columns.append(attached.get(i, UNSET) for i in range(count))
+    if held or failed:
         columns.append(map(_STOOD_IN.__getitem__, verdicts.failure.tolist()))
+    if held and chances is not None:
+        columns.append(UNSET if each != each else each for each in chances.tolist())
     return columns

@@ -31,6 +31,8 @@ class ShadowScore(msgspec.Struct, gc=False):
         context: the fields of the event that go along.
         kept: the share of events that were scored then; below 1 while the shadow lags.
         candidates: by name; only those that were asked.
+        approve_through: the chance with which a would-be decline of the champion is approved, as
+            the feature log has it; it is one only where this is set, whatever `decision` says.
     """
 
     event_id: int | str
@@ -51,3 +53,4 @@ class ShadowScore(msgspec.Struct, gc=False):
     context: dict[str, Any]
     kept: float
     candidates: dict[str, CandidateScore]
+    approve_through: float | msgspec.UnsetType = msgspec.UNSET

@@ -5,10 +5,12 @@ from itertools import repeat
 from typing import Any
 
 import pyarrow as pa
+from msgspec import UNSET
 
 from inference.engine.protocol import Outputs
 from inference.policy.policy import DECISIONS, Policy
 from inference.shadow.shadow_record import CandidateScore, ShadowScore
+from streams.feature_log import approve_through_of
 
 _LONGEST_ERROR = 200
 
@@ -70,6 +72,7 @@ def shadow_scores(
             table["context"].to_pylist(),
             repeat(kept),
             asked,
+            (UNSET if each is None else each for each in approve_through_of(table)),
         )
     )
 

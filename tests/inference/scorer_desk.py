@@ -1,6 +1,7 @@
 """A scorer with its metrics, and work for it, which several tests share."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import TypeAdapter
 from test_metrics import samples
 
+from inference.approve_through.approve_through import ApproveThrough
 from inference.backends.cpu import CpuEngine
 from inference.packages.package import ModelPackage
 from inference.policy.policy import Policy, PolicySettings
@@ -72,6 +74,7 @@ class Desk:
         model: ModelPackage,
         windows: WindowSettings | None = None,
         repeats: RepeatFilter | None = None,
+        approve_through: ApproveThrough | None = None,
         **policy: Any,
     ) -> None:
         self.registry = CollectorRegistry()
@@ -79,7 +82,15 @@ class Desk:
         self.policy = Policy(PolicySettings(version="7", **policy), model.thresholds)
         self.metrics = metrics = ScorerMetrics(self.registry)
         serving = ServedModel.of(model.id, self.engine, self.policy)
-        answerer = Answerer(CONTRACT, PLAN, serving=serving, topics=TOPICS, metrics=metrics)
+        answerer = Answerer(
+            CONTRACT,
+            PLAN,
+            serving=serving,
+            topics=TOPICS,
+            metrics=metrics,
+            include=["amount"] if approve_through else [],
+            approve_through=approve_through,
+        )
         self.scorer = Scorer(
             PLAN, windows or WindowSettings(), answerer=answerer, metrics=metrics, repeats=repeats
         )
@@ -95,13 +106,18 @@ class Desk:
 
 
 def work_of(
-    count: int, first: int = 0, labels: LabelBatch | None = None, bad: int = 0, partitions: int = 3
+    count: int,
+    first: int = 0,
+    labels: LabelBatch | None = None,
+    bad: int = 0,
+    partitions: int = 3,
+    amount: Callable[[int], float] = lambda i: 10.5 * i,
 ) -> InputBatch:
     """Events of 5 cards, a minute apart; card c is in partition c % partitions."""
     rows = range(first, first + count)
     values = [
         {"id": f"e{i}", "card": i % 5, "at": START + 60_000 * i}
-        | ({} if i % 7 == 0 else {"amount": 10.5 * i})
+        | ({} if i % 7 == 0 else {"amount": amount(i)})
         for i in rows
     ]
     events = Decoder(CONTRACT).decode([json.dumps(value).encode() for value in values]).events

@@ -74,7 +74,7 @@ def look(
     late = [score(each, model=champion.package[:12], fallback=True) for each in range(12)]
     for each in late:
         each.candidates = pairs[0].candidates
-    labels = {int(row): [(START, 1)] for row in np.flatnonzero(fraud)}
+    labels = {row: [(START, int(fraud[row]))] for row in range(count)}
     joined = Joined(SETTINGS).take([pairs[0], *late, *pairs[1:]], labels)
     found = joined.compared(name="v2")
     record = ComparisonRecord.of("v2", model, found)

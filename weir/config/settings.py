@@ -20,6 +20,7 @@ from explain.lime.settings import ExplainSettings
 from explain.record.reason_settings import ReasonSettings
 from explain.reports.customer_letter_settings import CustomerLetterSettings
 from explain.store.settings import StoreSettings
+from inference.approve_through.settings import ApproveThroughSettings
 from inference.canary.settings import CanarySettings
 from inference.engine.settings import EngineSettings
 from inference.gates.settings import GateSettings
@@ -106,6 +107,7 @@ class Settings(BaseSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     shadow: ShadowSettings = ShadowSettings()
     comparison: ComparisonSettings = ComparisonSettings()
+    approve_through: ApproveThroughSettings | None = None
     canary: CanarySettings = CanarySettings()
     gates: GateSettings = GateSettings()
     explain: ExplainSettings = ExplainSettings()
@@ -161,6 +163,18 @@ class Settings(BaseSettings):
                 f"comparison.costs.amount = {costs.amount!r} is not among feature_log.include, so "
                 "shadow scores do not hold it: add it there"
             )
+        if self.approve_through is not None:
+            amount = self.approve_through.amount
+            if amount not in self.feature_log.include:
+                raise ValueError(
+                    f"approve_through.amount = {amount!r} is not among feature_log.include, so "
+                    "nobody could tell later what was at stake: add it there"
+                )
+            if self.event.fields[amount].type not in ("int", "float"):
+                raise ValueError(
+                    f"approve_through.amount = {amount!r} is no number: name a field of "
+                    'event.fields whose type is "int" or "float"'
+                )
         if self.labels.field in self.event.fields:
             raise ValueError(
                 f"labels.field {self.labels.field!r} is among event.fields: an event must not "

@@ -49,6 +49,15 @@ class Needed(Lenient):
     high: Count | None = None
 
 
+class Hidden(Lenient):
+    """What declines hide; see `inference.shadow.comparison.censored.Censored`."""
+
+    events: Count
+    let_through: Count
+    only_bounded: Count
+    bounds: Interval
+
+
 class CostFigures(Lenient):
     """The evidence on costs; see `inference.shadow.comparison.comparison.CostVerdict`."""
 
@@ -63,6 +72,7 @@ class CostFigures(Lenient):
     discordant: Count
     without_amount: Count = 0
     labels_needed: Needed
+    censored: Hidden | None = None
 
     @property
     def bound(self) -> float:

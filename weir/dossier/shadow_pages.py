@@ -187,9 +187,21 @@ def _costs(cost: CostFigures) -> Block:
         ("margin", f"{said.margin:,.10g} per event"),
         ("saved per event", f"{figure(cost.mean, signed=True)} ({interval(cost.interval)})"),
         ("other decisions", f"{cost.discordant:,} of {cost.events:,} events"),
+        *_hidden(cost),
         ("without an amount", f"{cost.without_amount:,}" if cost.without_amount else ""),
         ("labels still needed", _needed(cost.labels_needed)),
     )
+
+
+def _hidden(cost: CostFigures) -> list[tuple[str, str]]:
+    told = cost.censored
+    if told is None:
+        return []
+    events = f"{told.events:,}, of which {told.let_through:,} were let through"
+    return [
+        ("declined alone", f"{events}; of {told.only_bounded:,} nobody knows the truth"),
+        ("saved, whatever these were", interval(told.bounds)),
+    ]
 
 
 def _needed(needed: Needed) -> str:

@@ -8,6 +8,9 @@ from threading import Event
 
 from prometheus_client import CollectorRegistry
 
+from inference.approve_through.approve_through import ApproveThrough
+from inference.approve_through.metrics import ApproveThroughMetrics
+from inference.approve_through.note_reader import last_note
 from inference.control.arm_reports import ArmsReport, arms_key
 from inference.control.canary import CanaryBook
 from inference.control.commands import CommandError, ControlEntry, encode, read_command, version_of
@@ -130,6 +133,7 @@ def build_scorer(
         explains=explains,
         include=settings.feature_log.include,
         arm_patience_ms=settings.canary.patience,
+        approve_through=_approve_through(settings, kafka, prometheus),
     )
     note("making the feature windows ready")
     new_loop = fused_loop if settings.loop.topology == "fused" else staged_loop
@@ -149,6 +153,19 @@ def build_scorer(
             explains=explains,
         )
     return ScorerProcess(loop, prometheus, metrics, answerer, hot_swap, commands, report, arms)
+
+
+def _approve_through(
+    settings: Settings, kafka: KafkaSettings, prometheus: CollectorRegistry
+) -> ApproveThrough | None:
+    """What approves would-be declines; None where that is off."""
+    if settings.approve_through is None:
+        return None
+    return ApproveThrough(
+        settings.approve_through,
+        partial(last_note, kafka, settings.topics.feature_log),
+        ApproveThroughMetrics(prometheus),
+    )
 
 
 def _last_arms(settings: Settings, kafka: KafkaSettings, worker: str) -> ArmsReport | None:

@@ -15,6 +15,7 @@ from streams.formats import event_decoder
 from streams.intake.intake import Intake
 from streams.kafka.client import KafkaSettings, connect
 from streams.loop.fused.loop import FusedLoop
+from streams.stages.common.task import StageTask
 from streams.stages.worker.loop import StagedLoop
 from streams.stages.worker.migration import Migration
 from streams.stages.worker.network import StageNetwork
@@ -110,6 +111,11 @@ def staged_loop(
         _widen(settings, kafka)
         network.count_partitions()
 
+    def new_task(topic: str, partition: int) -> StageTask:
+        if topic == settings.stages.enriched:
+            answerer.forget(partition)
+        return network.new_task(topic, partition)
+
     migration = Migration(
         kafka,
         loop=loop,
@@ -128,7 +134,7 @@ def staged_loop(
         kafka,
         settings.loop,
         topics=network.topics,
-        new_task=network.new_task,
+        new_task=new_task,
         committed=metrics.count_transaction,
         aborted=lambda reason: metrics.transactions.labels("aborted").inc(),
         observe=metrics.observe_state,

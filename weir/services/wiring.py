@@ -45,6 +45,7 @@ def usage(settings: Settings) -> Usage:
         snapshots=settings.snapshots.enabled,
         stages=settings.stage_topics() if staged else (),
         explains_inline=settings.explain.mode == "inline",
+        approves_through=settings.approve_through is not None,
         explainer_group=settings.explain.group,
         shadow_group=settings.shadow.group,
         canary_group=settings.canary.group,

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from inference.shadow.comparison.evidence import CostEvidence, Range
 from inference.shadow.comparison.gathered import Gathered
 from inference.shadow.comparison.settings import ComparisonSettings, CostSettings
 from inference.shadow.comparison.tally import Tally
@@ -30,6 +31,24 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
+class CensoredCosts:
+    """What the verdict can say of events that the champion alone would decline.
+
+    Attributes:
+        events, let_through, only_bounded: see `Censored`.
+        estimate: of the difference per event, doubly robust; its ends are apart where events are
+            only bounded: these are at their least, and at their most.
+        bounds: the same, without the chances: by what is known, and whatever is not.
+    """
+
+    events: int
+    let_through: int
+    only_bounded: int
+    estimate: tuple[float, float]
+    bounds: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class CostVerdict:
     """The verdict on costs, and what it rests on.
 
@@ -37,11 +56,12 @@ class CostVerdict:
         alpha: the share of false verdicts of this kind that is put up with, over all looks.
         log_better, log_no_worse, log_worse: evidence; a verdict from ``ln(1 / alpha)`` on.
         mean: the champion's loss minus the candidate's, per event; positive: the candidate costs
-            less.
+            less. Where declines hide the truth, the middle of what it can be.
         interval: of it, at all looks; None before there is enough for one.
         discordant: mature events with other decisions.
         needed: labels still needed for ``better``.
         needed_by: when so many will be mature, UTC milliseconds of event time; None: not in sight.
+        censored: what declines hide; None where they hide nothing.
     """
 
     verdict: Verdict
@@ -57,6 +77,7 @@ class CostVerdict:
     without_amount: int
     needed: Forecast
     needed_by: int | None
+    censored: CensoredCosts | None
 
 
 @dataclass(frozen=True)
@@ -141,14 +162,34 @@ def _cost_verdict(
         log_better=found.better.log_e,
         log_no_worse=found.no_worse.log_e,
         log_worse=found.worse.log_e,
-        mean=found.differences.mean,
-        interval=asymptotic.interval(found.differences, alpha, _T_OPT_EVENTS) if enough else None,
-        events=found.differences.count,
+        mean=sum(_means(found.estimate)) / 2,
+        interval=_interval(found.estimate, alpha) if enough else None,
+        events=found.events,
         discordant=found.discordant,
         without_amount=found.without_amount,
         needed=needed,
         needed_by=_needed_by(needed.labels, gathered, maturity_ms),
+        censored=_censored(found),
     )
+
+
+def _censored(found: CostEvidence) -> CensoredCosts | None:
+    if not found.censored.events:
+        return None
+    return CensoredCosts(
+        **vars(found.censored), estimate=_means(found.estimate), bounds=_means(found.bounds)
+    )
+
+
+def _means(found: Range) -> tuple[float, float]:
+    return found.least.mean, found.most.mean
+
+
+def _interval(found: Range, alpha: float) -> tuple[float, float]:
+    low, high = (
+        asymptotic.interval(each, alpha, _T_OPT_EVENTS) for each in (found.least, found.most)
+    )
+    return low[0], high[1]
 
 
 def _needed(tally: Tally, alpha: float, generator: np.random.Generator) -> Forecast:

@@ -6,9 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.policy.policy import APPROVE
+from inference.shadow.comparison.censored import Censored, Ends, Judged
 from inference.shadow.statistics.betting import Capital, harm, non_inferiority, superiority
-from inference.shadow.statistics.costs import Costs, loss_differences
 from inference.shadow.statistics.moments import Moments
+
+
+@dataclass(frozen=True)
+class Range:
+    """Moments of differences at their least, and at their most."""
+
+    least: Moments = field(default_factory=Moments)
+    most: Moments = field(default_factory=Moments)
+
+    def __add__(self, other: "Range") -> "Range":
+        return Range(self.least + other.least, self.most + other.most)
 
 
 @dataclass(frozen=True)
@@ -17,24 +28,27 @@ class CostEvidence:
 
     Attributes:
         better, no_worse, worse: that the candidate costs less, no more than the margin more, more.
-        differences: see `cost_differences`.
+        estimate, bounds: see `Judged`.
         discordant: mature events with other decisions, of those that count.
         frauds: of those that count.
         without_amount: mature events that are left out, since nobody knows what was at stake.
+        censored: of those that count.
     """
 
     better: Capital = field(default_factory=Capital)
     no_worse: Capital = field(default_factory=Capital)
     worse: Capital = field(default_factory=Capital)
-    differences: Moments = field(default_factory=Moments)
+    estimate: Range = field(default_factory=Range)
+    bounds: Range = field(default_factory=Range)
     discordant: int = 0
     frauds: int = 0
     without_amount: int = 0
+    censored: Censored = field(default_factory=Censored)
 
     @classmethod
     def of(
         cls,
-        differences: NDArray[np.float64],
+        judged: Judged,
         discordant: NDArray[np.bool_],
         frauds: NDArray[np.bool_],
         weights: NDArray[np.int64],
@@ -45,7 +59,6 @@ class CostEvidence:
         """Take in n mature events.
 
         Args:
-            differences: see `cost_differences`, (n,).
             discordant: whether the models decided otherwise, (n,).
             frauds: (n,).
             weights: events that each stands for, (n,). Only of those with equal decisions some may
@@ -54,46 +67,44 @@ class CostEvidence:
             worst: the most that a difference can be.
             margin: by how much more a candidate may cost and still be no worse.
         """
-        known = ~np.isnan(differences)
-        other = differences[known & discordant]
-        same = known & ~discordant
+        certain = judged.certain
+        known = ~np.isnan(certain.least)
+        same, other = known & ~discordant, known & discordant
+        equal = int(weights[same].sum())
+
+        def moments(ends: Ends) -> Range:
+            return Range(*(Moments.of(each[other], equal) for each in ends))
+
+        least, most = certain.least[other], certain.most[other]
         return cls(
-            superiority(other, worst),
-            non_inferiority(other, worst, margin, int(same.sum())) if margin else Capital(),
-            harm(other, worst),
-            Moments.of(other, int(weights[same].sum())),
-            other.size,
+            superiority(least, worst),
+            non_inferiority(least, worst, margin, int(same.sum())) if margin else Capital(),
+            harm(most, worst),
+            moments(judged.estimate),
+            moments(judged.bounds),
+            int(other.sum()),
             int(weights[known & frauds].sum()),
             int(weights[~known].sum()),
+            judged.censored,
         )
+
+    @property
+    def events(self) -> int:
+        """Mature events that count."""
+        return self.estimate.least.count
 
     def __add__(self, other: "CostEvidence") -> "CostEvidence":
         return CostEvidence(
             self.better + other.better,
             self.no_worse + other.no_worse,
             self.worse + other.worse,
-            self.differences + other.differences,
+            self.estimate + other.estimate,
+            self.bounds + other.bounds,
             self.discordant + other.discordant,
             self.frauds + other.frauds,
             self.without_amount + other.without_amount,
+            self.censored + other.censored,
         )
-
-
-def cost_differences(
-    rows: NDArray[np.void], frauds: NDArray[np.bool_], costs: Costs
-) -> NDArray[np.float64]:
-    """The champion's loss minus the candidate's of each mature event, (n,).
-
-    ``NaN`` where nobody knows what was at stake.
-    """
-    amounts, champion, candidate = rows["amount"], rows["champion"], rows["candidate"]
-    known = ~np.isnan(amounts)
-    other = known & (champion != candidate)
-    found = np.where(known, 0.0, np.nan)
-    found[other] = loss_differences(
-        champion[other], candidate[other], frauds[other], amounts[other], costs
-    )
-    return found
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from inference.shadow.statistics.similarity import Similarity, flips_at_rate, ra
 
 _MOST_SLICES = 50
 _MATCHED_RATES = (0.001, 0.005, 0.01, 0.05)
+_PARTS = ("costs", "needed", "censored")
 
 
 def as_dict(compared: Comparison) -> dict[str, Any]:
@@ -91,8 +92,9 @@ def _class_dict(found: ClassEvidence) -> dict[str, Any]:
 
 def _cost_dict(found: CostVerdict) -> dict[str, Any]:
     return {
-        **{name: value for name, value in vars(found).items() if name not in ("costs", "needed")},
+        **{name: value for name, value in vars(found).items() if name not in _PARTS},
         "verdict": found.verdict.value,
         "costs": found.costs.model_dump(mode="json"),
         "labels_needed": vars(found.needed),
+        "censored": None if found.censored is None else vars(found.censored),
     }

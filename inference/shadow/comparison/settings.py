@@ -46,7 +46,7 @@ class ComparisonSettings(Section):
         slice_by: fields of `feature_log.include`, three at most, by whose values figures are kept
             apart, too. The values are written down: name no field that names a person.
         max_waiting: pairs of one candidate that are kept in each partition until they are mature,
-            at 47 bytes each; where more would wait, of those with equal decisions only a share is
+            at 56 bytes each; where more would wait, of those with equal decisions only a share is
             kept, chosen by a hash, which then stands for the others.
     """
 

@@ -11,12 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from inference.shadow.comparison.evidence import ClassEvidence, CostEvidence, cost_differences
+from inference.policy.policy import DECLINE
+from inference.shadow.comparison.censored import cost_differences, judge
+from inference.shadow.comparison.evidence import ClassEvidence, CostEvidence
 from inference.shadow.comparison.growth import Growth
 from inference.shadow.comparison.rows import Between
 from inference.shadow.comparison.slices import Slices, arrived, coded, matured, merged
 from inference.shadow.comparison.terms import Terms
+from inference.shadow.statistics.costs import Costs
 from inference.shadow.statistics.similarity import Similarity
+
+UNKNOWN = -1
+"""What is known of an event without a label."""
 
 
 @dataclass(frozen=True)
@@ -111,36 +117,39 @@ class Tally:
             slices=self.slices | slices,
         )
 
-    def with_mature(
-        self, rows: NDArray[np.void], frauds: NDArray[np.bool_], unlabelled: int, terms: Terms
-    ) -> "Tally":
-        """The tally with n events that have become mature, (n,).
+    def with_mature(self, rows: NDArray[np.void], known: NDArray[np.int8], terms: Terms) -> "Tally":
+        """The tally with n events that have become mature.
 
         Args:
-            unlabelled: how many events without a label became mature, whether they are among these.
+            rows: of `ROW`, (n,).
+            known: what was known of them then: 0, 1, or `UNKNOWN`, (n,).
         """
-        weights = weights_of(rows)
-        cost, growth, differences = self.cost, self.growth, None
+        all_weights = weights_of(rows)
+        unlabelled = int(all_weights[known == UNKNOWN].sum())
+        stopped = (rows["champion"] == DECLINE) & (rows["candidate"] != DECLINE)
+        if terms.unlabelled_count:  # else what was let through has to have a label, as any other
+            stopped &= ~rows["let_through"]
+        hidden = stopped & (known == UNKNOWN)
+        counts = (known >= 0) | terms.unlabelled_count
+        cost, growth = self.cost, self.growth
         if terms.costs is not None:
-            differences = cost_differences(rows, frauds, terms.costs)
-            discordant = rows["champion"] != rows["candidate"]
-            worst = terms.costs.worst_difference
-            cost += CostEvidence.of(
-                differences, discordant, frauds, weights, worst=worst, margin=terms.margin
-            )
-            known = ~np.isnan(differences)
-            growth += Growth.of(rows["time"][known], differences[known], weights[known], worst)
-        champion, candidate = rows["champion"], rows["candidate"]
+            own = counts | hidden
+            more, grown = _of_costs(rows[own], known[own] == 1, hidden[own], terms, terms.costs)
+            cost, growth = cost + more, growth + grown
 
-        def right(own: NDArray[np.bool_], *, frauds: bool) -> ClassEvidence:
-            return ClassEvidence.of(champion[own], candidate[own], weights[own], frauds=frauds)
-
+        rows, frauds, weights = rows[counts], known[counts] == 1, all_weights[counts]
+        differences = None if terms.costs is None else cost_differences(rows, frauds, terms.costs)
         slices = {
             name: matured(
                 self.slices.get(name, {}), rows["slices"][:, place], frauds, weights, differences
             )
             for place, name in enumerate(terms.slices)
         }
+
+        def right(own: NDArray[np.bool_], *, frauds: bool) -> ClassEvidence:
+            decisions = rows["champion"][own], rows["candidate"][own]
+            return ClassEvidence.of(*decisions, weights[own], frauds=frauds)
+
         return replace(
             self,
             mature=self.mature + int(weights.sum()),
@@ -151,6 +160,22 @@ class Tally:
             growth=growth,
             slices=self.slices | slices,
         )
+
+
+def _of_costs(
+    rows: NDArray[np.void],
+    frauds: NDArray[np.bool_],
+    hidden: NDArray[np.bool_],
+    terms: Terms,
+    costs: Costs,
+) -> tuple[CostEvidence, Growth]:
+    judged, weights = judge(rows, frauds, hidden, costs), weights_of(rows)
+    worst, least = costs.worst_difference, judged.certain.least
+    discordant, known = rows["champion"] != rows["candidate"], ~np.isnan(least)
+    evidence = CostEvidence.of(
+        judged, discordant, frauds, weights, worst=worst, margin=terms.margin
+    )
+    return evidence, Growth.of(rows["time"][known], least[known], weights[known], worst)
 
 
 def weights_of(rows: NDArray[np.void]) -> NDArray[np.int64]:

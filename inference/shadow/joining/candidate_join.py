@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from inference.policy.policy import CODES
 from inference.shadow.comparison.gathered import RECENT_DAYS
-from inference.shadow.comparison.rows import ROW, Between, amount_of, probabilities
+from inference.shadow.comparison.rows import ROW, Between, amount_of, probabilities, would_be
 from inference.shadow.comparison.sample import SAMPLED
-from inference.shadow.comparison.tally import Tally, read_tally, tally_bytes, weights_of
+from inference.shadow.comparison.tally import UNKNOWN, Tally, read_tally, tally_bytes, weights_of
 from inference.shadow.comparison.terms import Terms
 from inference.shadow.event_hash import id_hashes
 from inference.shadow.joining.known_labels import KnownLabels
@@ -115,15 +116,10 @@ class CandidateJoin:
         if tally is None or not len(rows):
             return
         known, otherwise = labels.of(rows["hash"], rows["time"] + self._terms.maturity)
-        weights = weights_of(rows)
-        unlabelled = int(weights[known < 0].sum())
-        corrected = tally.corrected + int(weights[otherwise].sum())
-        if not self._terms.unlabelled_count:
-            rows, known = rows[known >= 0], known[known >= 0]
-        frauds = known == 1
-        tally = replace(tally, corrected=corrected)
-        tally = tally.with_mature(rows, frauds, unlabelled, self._terms)
-        self._keep(self._sampled(tally, rows, frauds))
+        corrected = tally.corrected + int(weights_of(rows)[otherwise].sum())
+        tally = replace(tally, corrected=corrected).with_mature(rows, known, self._terms)
+        counts = known >= (UNKNOWN if self._terms.unlabelled_count else 0)
+        self._keep(self._sampled(tally, rows[counts], known[counts] == 1))
 
     def hear(self, labels: NDArray[np.void]) -> None:
         """Count labels of mature events that say otherwise than what these were taken for."""
@@ -255,6 +251,11 @@ def _rows(
     rows["time"] = [score.event_time for score, _ in pairs]
     rows["amount"] = [amount_of(score.context.get(terms.amount or "")) for score, _ in pairs]
     rows["first"], rows["second"] = first, second
-    rows["champion"] = [CODES[score.decision] for score, _ in pairs]
+    decided = would_be(
+        np.array([CODES[score.decision] for score, _ in pairs], np.int8),
+        [None if score.approve_through is UNSET else score.approve_through for score, _ in pairs],
+    )
+    for column, values in decided._asdict().items():
+        rows[column] = values
     rows["candidate"] = [CODES[own.decision or ""] for _, own in pairs]
     return rows, (first, second)

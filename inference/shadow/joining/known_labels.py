@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.shadow.comparison.tally import UNKNOWN
 from inference.shadow.joining.row_chunks import RowChunks
 from streams.loop.stateless.keyed_state import PartitionState
 
@@ -10,7 +11,6 @@ LABEL = np.dtype([("hash", "<u8"), ("time", "<i8"), ("label", "u1")])
 """One label, in 17 bytes: hash of its event's id, when it became known (ms), and 0 or 1."""
 
 LABELS = b"l/"
-_UNKNOWN = -1
 _SORT = 4_096
 
 
@@ -45,7 +45,7 @@ class KnownLabels:
 
         And whether a label that came later says otherwise, (n,).
         """
-        known = np.full(len(hashes), _UNKNOWN, np.int8)
+        known = np.full(len(hashes), UNKNOWN, np.int8)
         later = known.copy()
         events, labels = self._meeting(hashes)
         # Each event's labels in the order of time; of two at one time, fraud wins.
@@ -54,7 +54,7 @@ class KnownLabels:
         by_then = labels["time"] <= due[events]
         known[events[by_then]] = labels["label"][by_then]  # the last one stays
         later[events[~by_then]] = labels["label"][~by_then]
-        return known, (later != _UNKNOWN) & (later != np.maximum(known, 0))
+        return known, (later != UNKNOWN) & (later != np.maximum(known, 0))
 
     def _sort(self) -> None:
         self._sorted = np.sort(self._chunks.rows, order="hash")

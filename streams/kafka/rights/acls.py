@@ -73,6 +73,7 @@ class Usage:
         explains_inline: whether the scorer writes explanations.
         explainer_group, sink_group, shadow_group, canary_group: consumer groups of those who
             explain, keep that, try candidates, and step a canary.
+        approves_through: whether the scorer approves would-be declines within a budget.
         witness_topic: where the sink writes the store's anchors; empty for nowhere.
     """
 
@@ -82,6 +83,7 @@ class Usage:
     snapshots: bool = True
     stages: Sequence[str] = ()
     explains_inline: bool = False
+    approves_through: bool = False
     explainer_group: str = "weir-explainer"
     shadow_group: str = "weir-shadow"
     canary_group: str = "weir-canary"
@@ -131,6 +133,8 @@ def _scorer(usage: Usage) -> list[Acl]:
     ]
     if usage.explains_inline:
         acls.append(Acl("Write", "topic", topics.explanations, why="why events were flagged"))
+    if usage.approves_through:
+        acls.append(Acl("Read", "topic", topics.feature_log, why="what was let through so far"))
     if usage.snapshots:
         acls += [
             Acl("Read", "topic", topics.snapshots, why="state, at a start"),

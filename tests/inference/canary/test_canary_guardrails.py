@@ -1,6 +1,7 @@
 """Guardrails of a canary: harm is found, and a canary that is right is left alone."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from canary_traffic import START, arms_of, command, report, table
 
@@ -30,6 +31,14 @@ def test_traffic_is_counted_by_the_arm_of_the_key() -> None:
     assert traffic.events.sum() == before, "they are of another step"
     traffic.take(0, table(keys, arms, [0] * 200, experiment="f"))
     assert traffic.events.sum() == before, "they are of another experiment"
+
+
+def test_a_decline_that_was_let_through_is_an_alert_still() -> None:
+    keys = list(range(50))
+    found, said = Traffic(command()), table(keys, arms_of(keys), [0] * 50)
+    chances = pa.array([0.2 if arm == 0 else None for arm in arms_of(keys)], pa.float64())
+    found.take(0, said.append_column("approve_through", chances))
+    assert found.alerts.tolist() == [arms_of(keys).count(0), 0]
 
 
 def test_of_very_many_keys_enough_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,14 @@ import numpy as np
 import pyarrow as pa
 
 from inference.serving.feature_log_records import FEATURE_LOG_BYTES, _split
-from streams.feature_log import CHAMPION_ARM, Arm, FeatureLogWriter, ScoredEvents, read_feature_log
+from streams.feature_log import (
+    CHAMPION_ARM,
+    NO_NOTES,
+    Arm,
+    FeatureLogWriter,
+    ScoredEvents,
+    read_feature_log,
+)
 
 
 def test_texts_that_go_along_make_more_records_and_none_too_large() -> None:
@@ -31,7 +38,7 @@ def test_texts_that_go_along_make_more_records_and_none_too_large() -> None:
         arms=[Arm(CHAMPION_ARM, "m")],
         include=dict.fromkeys(fields, "string"),
     )
-    records = _split(writer, events)
+    records = _split(writer, events, NO_NOTES)
     assert len(records) > 3
     assert max(map(len, records)) <= FEATURE_LOG_BYTES
     ids = [each for record in records for each in read_feature_log(record)["event_id"].to_pylist()]

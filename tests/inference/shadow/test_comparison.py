@@ -17,14 +17,15 @@ from inference.shadow.comparison.settings import ComparisonSettings
 def stream(
     count: int, better: float, seed: int = 1
 ) -> tuple[NDArray[Any], NDArray[Any], Labels, NDArray[Any]]:
-    """Decisions on events of which a tenth are frauds; where both differ, so often one is right."""
+    """Events, all labelled, a tenth of them frauds; where both differ, so often one is right."""
     rng = np.random.default_rng(seed)
     fraud = rng.random(count) < 0.1
     differ, right = rng.random(count) < 0.3, rng.random(count) < better
     first = np.where(fraud, 2, 0)
     champion = np.where(differ & right, 2 - first, first)
     candidate = np.where(differ & ~right, 2 - first, first)
-    return champion, candidate, {int(row): [(START, 1)] for row in np.flatnonzero(fraud)}, fraud
+    labels = {row: [(START, int(each))] for row, each in enumerate(fraud.tolist())}
+    return champion, candidate, labels, fraud
 
 
 def test_the_champion_as_its_own_candidate_gives_no_evidence_at_all() -> None:
@@ -82,7 +83,7 @@ def test_without_costs_there_is_no_verdict() -> None:
 def test_how_many_labels_it_still_takes_and_until_when() -> None:
     champion, candidate, labels, _ = stream(4_000, 0.545, seed=3)
     times = [START + each * DAY // 100 for each in range(4_000)]
-    late = {row: [(times[row] + DAY, 1)] for row in labels}
+    late = {row: [(times[row] + DAY, said[0][1])] for row, said in labels.items()}
     found = Joined(maturity=7 * DAY).take(scores_of(champion, candidate, times), late).compared()
     cost, watermark = found.cost, found.gathered.watermark
     assert cost is not None

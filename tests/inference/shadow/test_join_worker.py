@@ -137,8 +137,8 @@ def running(worker: JoinWorker) -> Iterator[None]:
 
 
 def stream_of_events() -> tuple[list[ShadowScore], Labels]:
-    champion, candidate, frauds, _ = stream(COUNT, 0.6)
-    labels = {row: [(TIMES[row] + DAY, 1)] for row in frauds}
+    champion, candidate, all_labels, _ = stream(COUNT, 0.6)
+    labels = {row: [(TIMES[row] + DAY, said[0][1])] for row, said in all_labels.items()}
     return scores_of(champion, candidate, TIMES), labels
 
 

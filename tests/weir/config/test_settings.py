@@ -301,6 +301,25 @@ def test_a_secret_is_not_in_a_complaint_about_the_section(
         chain = chain.__cause__
 
 
+def test_what_is_let_through_has_an_amount_that_goes_along(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEIR_APPROVE_THROUGH__SALT", "sixteen letters!")
+    through = {"daily_budget": 10, "bands": [{"share": 0.1}]}
+    change(file, "approve_through", through)
+    assert "approve_through.amount = 'amount' is not among feature_log.include" in complaint(file)
+    change(file, "feature_log", {"include": ["amount", "merchant_category"]})
+    settings = load_settings(file)
+    assert settings.approve_through is not None
+    assert "sixteen" not in str(settings)
+    change(file, "approve_through", through | {"amount": "merchant_category"})
+    assert "approve_through.amount = 'merchant_category' is no number" in complaint(file)
+    change(file, "approve_through", through | {"salt": "short"})
+    monkeypatch.delenv("WEIR_APPROVE_THROUGH__SALT")
+    assert "approve_through.salt" in (said := complaint(file))
+    assert "short'" not in said
+
+
 def test_the_page_lists_every_section_and_no_other() -> None:
     table = OPERATIONS.split("| section | what it says |")[1].split("\n\n")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]

@@ -31,6 +31,7 @@ from weir.simulator import SimulatorSettings, simulate
 EVENTS = int(os.environ.get("WEIR_RESTART_EVENTS", "20000"))
 RESTARTS = int(os.environ.get("WEIR_RESTARTS", "3"))
 PATIENCE_S = 120.0
+SHARE, OF_PARTITION = 0.4, 150.0
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,13 @@ def config(kafka: str, models: Path, tmp_path: Path) -> Path:
         # Small batches, so that a stop falls between many of them.
         loop={"group": f"scorer-{run}", "max_batch": 500, "session_timeout": "6s"},
         metrics={"port": 0},
+        policy={"review_alert_rate": 0.1, "decline_alert_rate": 0.05},
+        feature_log={"include": ["amount"]},
+        approve_through={
+            "bands": [{"share": SHARE}],
+            "daily_budget": 4 * OF_PARTITION,
+            "salt": "sixteen letters and more",
+        },
     )
 
 
@@ -115,6 +123,7 @@ def test_every_event_is_answered_exactly_once_with_exact_features(
     assert not watcher.seen.duplicated
     check_answers(settings, {int(event) for event in file.events.ids})
     check_features(settings, config, events)
+    check_approve_through(settings)
 
 
 def check_answers(settings: Settings, wanted: set[int]) -> None:
@@ -145,6 +154,43 @@ def check_features(settings: Settings, config: Path, events: Path) -> None:
         np.testing.assert_array_equal(matrix, expected[rows])
         seen += len(rows)
     assert seen == len(table)
+
+
+def check_approve_through(settings: Settings) -> None:
+    """Each partition spends its part of each day's budget in the order of its offsets, and no more.
+
+    So what the log says of one event follows from what it says of those before it.
+    """
+    rows = sorted(
+        (
+            (message.partition() or 0, row["offset"], row)
+            for batch in read_to_end(settings.kafka, settings.topics.feature_log)
+            for message in batch
+            for row in read_feature_log(message.value() or b"").to_pylist()
+        ),
+        key=lambda each: each[:2],
+    )
+    days: dict[int, int] = {}
+    spent: dict[int, float] = {}
+    drawn: list[bool] = []
+    for partition, _, row in rows:
+        if row["approve_through"] is None:
+            assert row["decision"] != "decline"
+            continue
+        day, amount = row["event_time"].toordinal(), row["context"]["amount"]
+        if day > days.get(partition, 0):
+            # Of the first day nobody knows what went before.
+            spent[partition] = 0.0 if partition in days else float("inf")
+            days[partition] = day
+        may = day == days[partition] and spent[partition] + amount <= OF_PARTITION
+        assert row["approve_through"] == (SHARE if may else 0)
+        if row["decision"] == "approve":
+            assert may
+            spent[partition] += amount
+        if may:
+            drawn.append(row["decision"] == "approve")
+    assert 100 < len(drawn) < sum(row["approve_through"] is not None for _, _, row in rows)
+    assert abs(np.mean(drawn) - SHARE) < 4 * (SHARE * (1 - SHARE) / len(drawn)) ** 0.5
 
 
 def read_log(kafka: KafkaSettings, topic: str):

@@ -40,6 +40,8 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
         shadow={"group": f"shadow-{os.urandom(4).hex()}", "session_timeout": "6s"},
         feature_log={"include": ["amount"]},
         alignment={"max_idle": "2s"},
+        policy={"review_alert_rate": 0.2, "decline_alert_rate": 0.1},
+        approve_through={"bands": [{"share": 0.4}], "daily_budget": 4_000, "salt": "s" * 16},
         comparison={"costs": {"cap": 500, "friction": 20, "review": 5}, "slice_by": ["amount"]},
     )
     settings = load_settings(path)
@@ -61,13 +63,18 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
 
     scores = shadow_scores(settings)
     assert len({each["event_id"] for each in scores}) == len(scores) == COUNT
+    assert {each["decision"] for each in scores if "approve_through" in each} == {
+        "approve",
+        "decline",
+    }
     assert all(each["context"]["amount"] > 0 for each in scores)
     asked = [each for each in scores if each["candidates"]]
     assert len(asked) > COUNT // 4
     for each in asked:
         same = each["candidates"]["same"]
         assert same["model"] == each["model"]
-        assert same["decision"] == each["decision"]
+        let_through = each.get("approve_through") and each["decision"] == "approve"
+        assert same["decision"] == ("decline" if let_through else each["decision"])
         for name in ("score", "probability"):
             assert np.float32(same[name]) == np.float32(each[name])
 
@@ -97,12 +104,19 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
     ]
     assert sum(off_diagonal) == 0, "the same model says the same of the same vectors"
     policy = path.with_name("policy.toml")
-    policy.write_text('[policy]\nversion = "strict"\nreview_alert_rate = 0.2\n', encoding="utf-8")
+    policy.write_text('[policy]\nversion = "strict"\nreview_alert_rate = 0.4\n', encoding="utf-8")
     strict = json.loads(
         weir("shadow", "replay", "champion", "--policy", policy, "--json", "-c", path).stdout
     )
     assert strict["policy"] == "strict"
     assert strict["flips"]["review"]["candidate_only"] > 0
+    policy.write_text("[policy]\nreview_alert_rate = 0\ndecline_alert_rate = 0\n", encoding="utf-8")
+    lenient = json.loads(
+        weir("shadow", "replay", "champion", "--policy", policy, "--json", "-c", path).stdout
+    )
+    censored = lenient["cost"]["censored"]
+    assert lenient["decisions"]["decline"]["decline"] == 0
+    assert censored["events"] > censored["let_through"] > 0
     nothing = weir("shadow", "replay", "champion", "--to", "2001-01-01", "-c", path)
     assert nothing.returncode == 1
     assert "nothing of that time stands on" in nothing.stderr

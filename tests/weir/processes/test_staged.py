@@ -31,7 +31,7 @@ Config = Callable[..., Path]
 COUNT = 3_000
 COMPARED = (
     *("event_id", "key", "event_time", "score", "decision", "late", "approximate"),
-    *("model", "arm", "share", "propensity", "context"),
+    *("model", "arm", "share", "propensity", "context", "approve_through"),
 )
 
 
@@ -59,6 +59,12 @@ def test_three_workers_one_of_them_killed_answer_as_one_scorer_does(
         "stages": {"prefix": prefix},
         "snapshots": {"every": "1s"},
         "feature_log": {"include": ["merchant_category", "amount"]},
+        "policy": {"review_alert_rate": 0.2, "decline_alert_rate": 0.1},
+        "approve_through": {
+            "bands": [{"share": 0.4}],
+            "daily_budget": 600,
+            "salt": "sixteen letters and more",
+        },
     }
     staged = config(alignment={"max_idle": "3m", "max_hold": "3m"}, **sections)
     settings = load_settings(staged)
@@ -128,6 +134,8 @@ def test_three_workers_one_of_them_killed_answer_as_one_scorer_does(
             assert row[name] == theirs[place][name], (place, name)
         assert row["context"]["merchant_category"]
         np.testing.assert_array_equal(row["features"], theirs[place]["features"], str(place))
+    let = [row for row in ours.values() if row["approve_through"] and row["decision"] == "approve"]
+    assert len(let) > 10
     scores = read_scores(settings.kafka, settings.topics.scores)
     assert (len(scores.ids), scores.duplicates) == (COUNT, 0)
 

@@ -226,6 +226,13 @@ def _costs(cost: CostVerdict) -> Table:
     table = Table("cost", "", title=f"per event, a missed fraud at most {cost.costs.cap:,.0f}")
     table.add_row("saved per event", f"{cost.mean:.4f} ({_interval(cost.interval, 4)})")
     table.add_row("events with other decisions", f"{cost.discordant:,} of {cost.events:,}")
+    if cost.censored is not None:
+        told = cost.censored
+        table.add_row(
+            "declined by the champion alone",
+            f"{told.events:,}: {told.let_through:,} let through, {told.only_bounded:,} unknown",
+        )
+        table.add_row("saved, whatever these were", _interval(told.bounds, 4))
     bound = np.log(1 / cost.alpha)
     for label, found in (("costs less", cost.log_better), ("costs more", cost.log_worse)):
         table.add_row(f"evidence that it {label}", f"{found:.2f}, enough from {bound:.2f} on")
