@@ -1,6 +1,7 @@
 """A model and what was found of it: comparisons that were computed, steps of a canary, a waiver."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from inference.gates.waiver import Waiver
 from inference.packages.package import Card, ModelPackage, TrainingData
 from inference.packages.registry import RegisteredModel
 from inference.policy.policy import DECISIONS
+from inference.shadow.comparison.comparison import Comparison
 from inference.shadow.comparison.settings import ComparisonSettings, CostSettings
 from inference.shadow.shadow_record import CandidateScore
 from tests.inference.shadow.joined import Joined, score
@@ -39,6 +41,13 @@ def look(
     count: int, champion: ModelVersion = CHAMPION, model: ModelVersion = MODEL, **values: Any
 ) -> ComparisonRecord:
     """What was found of the first events of a stream, on which it is right a little more often."""
+    found = _compared(count, champion.package[:12], model.package[:12])
+    record = ComparisonRecord.of("v2", model, found)
+    return record.model_copy(update={"at": START + count * 1_000} | values)
+
+
+@cache
+def _compared(count: int, champion: str, model: str) -> Comparison:
     rng = np.random.default_rng(1)
     fraud, differ = rng.random(20_000) < 0.05, rng.random(20_000) < 0.05
     right, scores = rng.random(20_000) < 0.62, rng.random((2, 20_000)) * 0.9
@@ -59,26 +68,22 @@ def look(
         score(
             each,
             event_time=START + 1_000 * each,
-            model=champion.package[:12],
+            model=champion,
             probability=scores[0, each],
             decision=DECISIONS[one[each]],
             context=context[each],
             candidates={
-                "v2": CandidateScore(
-                    model.package[:12], "1", 0.5, scores[1, each], 0.1, DECISIONS[two[each]]
-                )
+                "v2": CandidateScore(model, "1", 0.5, scores[1, each], 0.1, DECISIONS[two[each]])
             },
         )
         for each in range(count)
     ]
-    late = [score(each, model=champion.package[:12], fallback=True) for each in range(12)]
+    late = [score(each, model=champion, fallback=True) for each in range(12)]
     for each in late:
         each.candidates = pairs[0].candidates
     labels = {row: [(START, int(fraud[row]))] for row in range(count)}
     joined = Joined(SETTINGS).take([pairs[0], *late, *pairs[1:]], labels)
-    found = joined.compared(name="v2")
-    record = ComparisonRecord.of("v2", model, found)
-    return record.model_copy(update={"at": START + count * 1_000} | values)
+    return joined.compared(name="v2")
 
 
 def step(

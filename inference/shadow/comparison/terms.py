@@ -1,6 +1,7 @@
 """What mature events are judged by: where it changes, evidence begins anew."""
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from hashlib import sha256
 from json import dumps
 
@@ -43,7 +44,7 @@ class Terms:
             said.max_waiting,
         )
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of what evidence depends on; not of `most_waiting`, which only makes it less."""
         said = asdict(self)

@@ -133,7 +133,7 @@ def test_by_hand() -> None:
 
 
 def test_the_naive_mean_is_wrong_and_the_estimate_is_right() -> None:
-    worlds = [World(seed, fraud_rate=0.3) for seed in range(40)]
+    worlds = [World(seed, fraud_rate=0.3, count=3_000) for seed in range(20)]
     errors, naive, missed = [], [], 0
     for world in worlds:
         truth, found = world.truth, of_costs(world.scores(), world.labels)
@@ -148,7 +148,7 @@ def test_the_naive_mean_is_wrong_and_the_estimate_is_right() -> None:
     spread = float(np.std(errors)) / math.sqrt(len(errors))
     assert abs(np.mean(errors)) < 4 * spread
     assert np.mean(naive) > 20 * spread, "who takes the hidden for legitimate thinks it saves"
-    assert missed <= 2
+    assert missed <= 1
 
 
 @pytest.mark.parametrize("holdout", [True, False])
