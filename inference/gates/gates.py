@@ -119,5 +119,5 @@ _WORDS = {
     Verdict.BETTER: "it costs less than the champion",
     Verdict.NO_WORSE: "it costs no more than the margin more",
     Verdict.INCONCLUSIVE: "inconclusive",
-    Verdict.NO_COSTS: "comparison.costs says nothing of what decisions cost",
+    Verdict.NO_COSTS: "policy.costs says nothing of what decisions cost",
 }

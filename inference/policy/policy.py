@@ -10,6 +10,7 @@ from pydantic import Field, field_serializer, model_validator
 from inference.engine.protocol import Outputs
 from inference.errors import InferenceError
 from inference.packages.thresholds import ThresholdError, Thresholds
+from inference.policy.costs import CostSettings
 from streams.base.section import Duration, Section
 
 APPROVE, REVIEW, DECLINE = 0, 1, 2
@@ -46,6 +47,8 @@ class PolicySettings(Section):
     """An event has to be answered within this time of its Kafka timestamp: `fallback` answers those
     that the model would answer too late. None: the model answers all."""
     fallback: Decision = "review"
+    costs: CostSettings | None = None
+    """What candidates are judged by; None for nothing."""
 
     @field_serializer("deadline")
     def _with_its_unit(self, deadline: int | None) -> str | None:

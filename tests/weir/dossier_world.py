@@ -19,11 +19,12 @@ from inference.gates.settings import GateSettings
 from inference.gates.waiver import Waiver
 from inference.packages.package import Card, ModelPackage, TrainingData
 from inference.packages.registry import RegisteredModel
+from inference.policy.costs import CostSettings
 from inference.policy.policy import DECISIONS
 from inference.shadow.comparison.comparison import Comparison
-from inference.shadow.comparison.settings import ComparisonSettings, CostSettings
+from inference.shadow.comparison.settings import ComparisonSettings
 from inference.shadow.shadow_record import CandidateScore
-from tests.inference.shadow.joined import Joined, score
+from tests.inference.shadow.joined import Joined, Setup, score
 from weir.dossier.collect import Decision, Dossier
 from weir.dossier.history import History, Promotion
 
@@ -31,9 +32,9 @@ CHAMPION = ModelVersion(version=1, package="9ad5ea64b2ac" + "0" * 52)
 MODEL = ModelVersion(version=2, package="26e3bd5f5c5d" + "0" * 52)
 START = 1_790_000_000_000
 HOUR = 3_600_000
-SETTINGS = ComparisonSettings(
-    costs=CostSettings(cap=500, friction=20, review=5, margin=0.01),
-    slice_by=["category", "header:app-version"],
+SETTINGS = Setup(
+    ComparisonSettings(slice_by=["category", "header:app-version"]),
+    CostSettings(cap=500, friction=20, review=5, margin=0.01),
 )
 
 

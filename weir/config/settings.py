@@ -157,10 +157,10 @@ class Settings(BaseSettings):
                     f"comparison.slice_by names {name!r}, which is not among feature_log.include: "
                     "shadow scores do not hold it; add it there"
                 )
-        costs = self.comparison.costs
+        costs = self.policy.costs
         if costs is not None and costs.amount not in self.feature_log.include:
             raise ValueError(
-                f"comparison.costs.amount = {costs.amount!r} is not among feature_log.include, so "
+                f"policy.costs.amount = {costs.amount!r} is not among feature_log.include, so "
                 "shadow scores do not hold it: add it there"
             )
         if self.approve_through is not None:
@@ -204,7 +204,7 @@ class Settings(BaseSettings):
 
     def terms(self, slices: Sequence[str] | None = None) -> Terms:
         """What mature events are judged by; with slices by other fields than the settings say."""
-        terms = Terms.of(self.comparison, self.labels.delay)
+        terms = Terms.of(self.comparison, self.policy.costs, self.labels.delay)
         return terms if slices is None else replace(terms, slices=tuple(slices))
 
     def stage_topics(self) -> list[str]:

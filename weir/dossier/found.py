@@ -32,7 +32,7 @@ class Right(Lenient):
 
 
 class Costs(Lenient):
-    """What decisions cost, as `[comparison.costs]` said it then."""
+    """What decisions cost, as `[policy.costs]` said it then."""
 
     amount: str
     cap: Number

@@ -49,7 +49,7 @@ _VERDICTS: dict[Verdict, Cell] = {
     Verdict.NO_WORSE: Cell("no worse: it costs no more than the margin more", "good"),
     Verdict.WORSE: Cell("worse: it costs more than the champion", "bad"),
     Verdict.INCONCLUSIVE: Cell("inconclusive, which is no pass", "unsure"),
-    Verdict.NO_COSTS: Cell("none: comparison.costs says nothing of what decisions cost", "unsure"),
+    Verdict.NO_COSTS: Cell("none: policy.costs says nothing of what decisions cost", "unsure"),
 }
 
 

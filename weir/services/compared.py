@@ -50,7 +50,8 @@ def judged(settings: Settings, gathered: Gathered, place: int) -> Comparison:
     """The comparison that evidence leads to; see `compare`."""
     return compare(
         gathered,
-        settings.comparison,
+        settings.policy.costs,
+        overall_alpha=settings.comparison.alpha,
         maturity_ms=settings.terms().maturity,
         place=place,
         generator=np.random.default_rng(_SEED),

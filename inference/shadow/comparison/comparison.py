@@ -7,9 +7,9 @@ from enum import StrEnum
 
 import numpy as np
 
+from inference.policy.costs import CostSettings
 from inference.shadow.comparison.evidence import CostEvidence, Range
 from inference.shadow.comparison.gathered import Gathered
-from inference.shadow.comparison.settings import ComparisonSettings, CostSettings
 from inference.shadow.comparison.tally import Tally
 from inference.shadow.statistics import asymptotic, curves
 from inference.shadow.statistics.forecast import Forecast, date_of, labels_still_needed
@@ -111,8 +111,9 @@ class Comparison:
 
 def compare(
     gathered: Gathered,
-    settings: ComparisonSettings,
+    costs: CostSettings | None,
     *,
+    overall_alpha: float,
     maturity_ms: int,
     place: int,
     generator: np.random.Generator,
@@ -120,14 +121,16 @@ def compare(
     """Compare a candidate with the champion, by all that was gathered by now.
 
     Args:
+        costs: what the verdict is about; None for none.
+        overall_alpha: the share of false verdicts, over all looks and candidates together.
         place: of the candidate among all that were tried against this champion, from 1: each later
             one has to show more, so that all together are seldom wrong.
         generator: for the bootstrap of the forecast.
     """
-    alpha = alpha_of_candidate(place, settings.alpha)
+    alpha = alpha_of_candidate(place, overall_alpha)
     cost = None
-    if settings.costs is not None:
-        cost = _cost_verdict(gathered, settings.costs, maturity_ms, alpha, generator)
+    if costs is not None:
+        cost = _cost_verdict(gathered, costs, maturity_ms, alpha, generator)
     return Comparison(
         gathered,
         cost,

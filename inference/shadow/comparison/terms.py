@@ -5,6 +5,7 @@ from functools import cached_property
 from hashlib import sha256
 from json import dumps
 
+from inference.policy.costs import CostSettings
 from inference.shadow.comparison.settings import ComparisonSettings
 from inference.shadow.statistics.costs import Costs
 
@@ -32,14 +33,14 @@ class Terms:
     most_waiting: int
 
     @classmethod
-    def of(cls, said: ComparisonSettings, label_delay: int) -> "Terms":
+    def of(cls, said: ComparisonSettings, costs: CostSettings | None, label_delay: int) -> "Terms":
         """The terms that settings say; `label_delay`, in ms, is the maturity where none is said."""
         return cls(
             label_delay if said.maturity is None else said.maturity,
             said.unlabelled == "legitimate",
-            None if said.costs is None else said.costs.amount,
-            None if said.costs is None else said.costs.costs(),
-            0.0 if said.costs is None else said.costs.margin,
+            None if costs is None else costs.amount,
+            None if costs is None else Costs(costs.cap, costs.friction, costs.review),
+            0.0 if costs is None else costs.margin,
             tuple(said.slice_by),
             said.max_waiting,
         )

@@ -1,15 +1,16 @@
 """Pairs and labels, put through the second stage of the shadow in memory."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.policy.costs import CostSettings
 from inference.policy.policy import DECISIONS
 from inference.shadow.comparison.comparison import Comparison, compare
 from inference.shadow.comparison.gathered import Gathered
-from inference.shadow.comparison.settings import ComparisonSettings, CostSettings
+from inference.shadow.comparison.settings import ComparisonSettings
 from inference.shadow.comparison.terms import Terms
 from inference.shadow.event_hash import id_hashes
 from inference.shadow.joining.gathering import gather
@@ -21,14 +22,27 @@ from streams.loop.stateless.keyed_state import PartitionState
 DAY = 86_400_000
 START = 1_700_000_000_000
 COSTS = CostSettings(cap=500, friction=20, review=5)
-SETTINGS = ComparisonSettings(costs=COSTS)
+
+
+class Setup(NamedTuple):
+    """What settings say of a comparison."""
+
+    comparison: ComparisonSettings
+    costs: CostSettings | None
+
+    def but(self, **values: Any) -> "Setup":
+        """The same, with other values of `[comparison]`."""
+        return self._replace(comparison=self.comparison.model_copy(update=values))
+
+
+SETTINGS = Setup(ComparisonSettings(), COSTS)
 
 Labels = Mapping[int, Sequence[tuple[int, int]]]
 """By event id: when it became known, and 0 or 1."""
 
 
-def terms_of(settings: ComparisonSettings, maturity: int = 0) -> Terms:
-    return Terms.of(settings, maturity)
+def terms_of(settings: Setup, maturity: int = 0) -> Terms:
+    return Terms.of(*settings, maturity)
 
 
 def score(event_id: int | str, **more: Any) -> ShadowScore:
@@ -97,7 +111,7 @@ def label_rows(labels: Labels) -> NDArray[np.void]:
 class Joined:
     """One partition of one, in memory."""
 
-    def __init__(self, settings: ComparisonSettings = SETTINGS, maturity: int = 0) -> None:
+    def __init__(self, settings: Setup = SETTINGS, maturity: int = 0) -> None:
         self.settings, self.terms = settings, terms_of(settings, maturity)
         self.state = PartitionState({})
         self.join = PartitionJoin(self.state, 0, 1, self.terms)
@@ -127,7 +141,8 @@ class Joined:
     def compared(self, place: int = 1, name: str = "new") -> Comparison:
         return compare(
             self.gathered(name),
-            self.settings,
+            self.settings.costs,
+            overall_alpha=self.settings.comparison.alpha,
             maturity_ms=self.terms.maturity,
             place=place,
             generator=np.random.default_rng(1),
@@ -135,10 +150,7 @@ class Joined:
 
 
 def compared(
-    scores: Sequence[ShadowScore],
-    labels: Labels,
-    settings: ComparisonSettings = SETTINGS,
-    place: int = 1,
+    scores: Sequence[ShadowScore], labels: Labels, settings: Setup = SETTINGS, place: int = 1
 ) -> Comparison:
     """Of events that count at once."""
     return Joined(settings).take(scores, labels).compared(place)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from joined import COSTS, SETTINGS, START, Joined, Labels, compared, score
+from joined import SETTINGS, START, Joined, Labels, Setup, compared, score
 from msgspec import UNSET
 from numpy.typing import NDArray
 
@@ -15,10 +15,9 @@ from inference.shadow.comparison.censored import judge
 from inference.shadow.comparison.comparison import CensoredCosts, CostVerdict, Verdict
 from inference.shadow.comparison.report import as_dict
 from inference.shadow.comparison.rows import would_be
-from inference.shadow.comparison.settings import ComparisonSettings
 from inference.shadow.shadow_record import CandidateScore, ShadowScore
 
-LEFT_OUT = SETTINGS.model_copy(update={"unlabelled": "left_out"})
+LEFT_OUT = SETTINGS.but(unlabelled="left_out")
 
 
 class World:
@@ -94,7 +93,7 @@ def decided(
 
 
 def of_costs(
-    scores: Sequence[ShadowScore], labels: Labels, settings: ComparisonSettings = SETTINGS
+    scores: Sequence[ShadowScore], labels: Labels, settings: Setup = SETTINGS
 ) -> CostVerdict:
     found = compared(scores, labels, settings).cost
     assert found is not None
@@ -116,7 +115,8 @@ def test_by_hand() -> None:
     rows = joined.join.candidates["new"].waiting.rows
     assert rows["champion"].tolist() == [DECLINE] * 4 + [APPROVE]
     frauds, hidden = np.array([1, 0, 1, 0, 0], np.bool_), np.array([0, 0, 0, 1, 0], np.bool_)
-    found = judge(rows, frauds, hidden, COSTS.costs()).certain
+    assert joined.terms.costs is not None
+    found = judge(rows, frauds, hidden, joined.terms.costs).certain
     # At fraud -100, legitimate +20. The first was reported though it was declined: that is no luck
     # of the draw, and counts for nothing.
     assert found.least.tolist() == [-100, -100 + 120 / 0.5, -100, -100, 0]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from inference.shadow.comparison.comparison import Verdict
 from inference.shadow.comparison.report import as_dict
-from inference.shadow.comparison.settings import ComparisonSettings
 
 
 def stream(
@@ -76,7 +75,7 @@ def test_a_later_candidate_has_to_show_more() -> None:
 
 def test_without_costs_there_is_no_verdict() -> None:
     champion, candidate, labels, _ = stream(2_000, 0.9)
-    found = compared(scores_of(champion, candidate), labels, ComparisonSettings())
+    found = compared(scores_of(champion, candidate), labels, SETTINGS._replace(costs=None))
     assert found.verdict is Verdict.NO_COSTS
 
 
@@ -104,7 +103,7 @@ def test_slices_add_up_and_the_worst_is_first() -> None:
     shops = rng.choice(["good", "bad", ""], len(champion)).tolist()
     candidate = np.where(np.array(shops) == "bad", np.where(fraud, 0, 2), champion)
     context = [{"shop": each or None} for each in shops]
-    settings = SETTINGS.model_copy(update={"slice_by": ["shop"]})
+    settings = SETTINGS.but(slice_by=["shop"])
     found = compared(scores_of(champion, candidate, context=context), labels, settings)
     first, *rest = as_dict(found)["slices"]["shop"]
     assert first["value"] == "bad"
@@ -121,14 +120,14 @@ def test_slices_add_up_and_the_worst_is_first() -> None:
     }
     for name, total in totals.items():
         assert sum(each[name] for each in (first, *rest)) == total
-    without = settings.model_copy(update={"costs": None})
+    without = settings._replace(costs=None)
     told = as_dict(compared(scores_of(champion, candidate, context=context), labels, without))
     assert told["slices"]["shop"][0]["value"] == "bad"
     assert told["slices"]["shop"][0]["saved"] is None
 
 
 def test_of_many_values_of_a_field_some_are_one_slice() -> None:
-    settings = SETTINGS.model_copy(update={"slice_by": ["shop"]})
+    settings = SETTINGS.but(slice_by=["shop"])
     context: list[dict[str, Any]] = [{"shop": each % 1_500} for each in range(3_000)]
     found = as_dict(compared(scores_of([0] * 3_000, [1] * 3_000, context=context), {}, settings))
     assert len(found["slices"]["shop"]) == 50, "of those that are told"
@@ -156,6 +155,6 @@ def test_an_amount_that_is_none_leaves_the_event_out_of_costs_alone() -> None:
 
 
 def test_costs_that_change_make_other_terms() -> None:
-    dearer = SETTINGS.model_copy(update={"costs": COSTS.model_copy(update={"cap": 501.0})})
+    dearer = SETTINGS._replace(costs=COSTS.model_copy(update={"cap": 501.0}))
     kept = replace(Joined(SETTINGS).terms, most_waiting=5_000)
     assert Joined(dearer).terms.digest != Joined(SETTINGS).terms.digest == kept.digest

@@ -9,7 +9,6 @@ from test_comparison import stream
 
 from inference.shadow.comparison.report import as_dict
 from inference.shadow.comparison.rows import Between, NothingToCompareError
-from inference.shadow.comparison.settings import ComparisonSettings
 from inference.shadow.event_hash import id_hashes, partitions_of_ids
 from inference.shadow.joining.gathering import gather
 from inference.shadow.joining.partition_join import PartitionJoin
@@ -34,7 +33,7 @@ def test_an_event_counts_at_its_age_with_what_was_known_then() -> None:
     assert (tally.mature, tally.frauds.events, tally.legitimate.events) == (3, 2, 1)
     assert (tally.unlabelled, tally.corrected) == (1, 2)
     assert found.waiting.tolist() == times[3:]
-    left_out = SETTINGS.model_copy(update={"unlabelled": "left_out"})
+    left_out = SETTINGS.but(unlabelled="left_out")
     left = Joined(left_out, 7 * DAY).take(scores, labels).gathered().tally
     assert (left.mature, left.unlabelled, left.legitimate.events) == (2, 1, 0)
     behind = Joined(maturity=7 * DAY).take(scores, labels, START + 8 * DAY).gathered()
@@ -67,7 +66,7 @@ def test_neither_order_nor_batches_nor_restarts_change_a_bit(seed: int) -> None:
     scores = scores_of(champion, candidate, times)
     for each in scores[::7]:  # some of what would be declined was let through
         each.approve_through = 0.2
-    settings = SETTINGS.model_copy(update={"slice_by": ["amount"]})
+    settings = SETTINGS.but(slice_by=["amount"])
     whole = Joined(settings, 7 * DAY).take(scores, labels)
     rng = np.random.default_rng(seed)
     parts = Joined(settings, 7 * DAY)
@@ -170,7 +169,7 @@ def test_evidence_begins_anew_with_another_champion_or_policy(other: dict[str, A
 
 def test_evidence_begins_anew_under_other_terms() -> None:
     joined = Joined().take([score(each) for each in range(50)])
-    dearer = Joined(ComparisonSettings(), 0)
+    dearer = Joined(SETTINGS._replace(costs=None))
     with pytest.raises(NothingToCompareError, match=r"judged by other settings of \[comparison\]"):
         gather("new", [joined.state.items()], dearer.terms)
     dearer.state = joined.state
@@ -195,7 +194,7 @@ def test_events_of_another_count_of_partitions_are_left_out() -> None:
 
 
 def test_where_too_much_waits_equal_pairs_stand_for_others() -> None:
-    settings = SETTINGS.model_copy(update={"max_waiting": 1_000})
+    settings = SETTINGS.but(max_waiting=1_000)
     count = 6_000
     champion = np.zeros(count, np.int64)
     candidate = np.where(np.arange(count) % 20 == 0, 2, 0)

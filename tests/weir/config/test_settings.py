@@ -106,7 +106,7 @@ def test_the_example_is_right_and_frozen(file: Path) -> None:
         ("policy.review_probability", 0.5, "policy", "not both"),
         ("kafka.security_protocol", "TLS", "kafka.security_protocol", "'SASL_SSL'"),
         ("kafka.ssl_ca_location", "/no/such.pem", "ssl_ca_location", "no file '/no/such.pem'"),
-        ("comparison", {"costs": {"cap": 9, "friction": 1, "review": 1}}, "costs.amount", "add it"),
+        ("policy", {"costs": {"cap": 9, "friction": 1, "review": 1}}, "costs.amount", "add it"),
         ("feature_log", {"include": ["amuont"]}, "feature_log.include", "among event.fields"),
         ("feature_log", {"include": ["header:"]}, "feature_log.include", "write 'header:NAME'"),
         ("feature_log", {"include": ["app-version"]}, "feature_log.include", "'header:NAME'"),

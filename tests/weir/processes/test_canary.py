@@ -47,7 +47,7 @@ def config(kafka: str, world: tuple[Path, Path], tmp_path: Path) -> Path:
         },
         gates={"enforce": True, "second_person": True},
         feature_log={"include": ["amount"]},
-        comparison={"costs": {"cap": 500, "friction": 20, "review": 5}},
+        policy={"costs": {"cap": 500, "friction": 20, "review": 5}},
         metrics={"port": 0},
     )
 

@@ -40,9 +40,13 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
         shadow={"group": f"shadow-{os.urandom(4).hex()}", "session_timeout": "6s"},
         feature_log={"include": ["amount"]},
         alignment={"max_idle": "2s"},
-        policy={"review_alert_rate": 0.2, "decline_alert_rate": 0.1},
+        policy={
+            "review_alert_rate": 0.2,
+            "decline_alert_rate": 0.1,
+            "costs": {"cap": 500, "friction": 20, "review": 5},
+        },
         approve_through={"bands": [{"share": 0.4}], "daily_budget": 4_000, "salt": "s" * 16},
-        comparison={"costs": {"cap": 500, "friction": 20, "review": 5}, "slice_by": ["amount"]},
+        comparison={"slice_by": ["amount"]},
     )
     settings = load_settings(path)
     assert weir("topics", "-c", path).returncode == 0

@@ -77,7 +77,7 @@ def _print(radius: Radius) -> None:
         "keys", f"{radius.keys:,} of {radius.all_keys:,} seen, {radius.new_keys:,} of them new"
     )
     table.add_row("events a day", _number(radius.events, "unknown: all are of one moment"))
-    no_amounts = "unknown: comparison.costs.amount names no field that went along"
+    no_amounts = "unknown: policy.costs.amount names no field that went along"
     table.add_row("amounts a day", _number(radius.amounts, no_amounts))
     if radius.flips is None:
         table.add_row("flips a day", f"unknown: {radius.no_flips or 'all are of one moment'}")

@@ -33,7 +33,7 @@ _WORDS = {
     Verdict.WORSE: "the candidate costs more",
     Verdict.NO_WORSE: "the candidate costs no more than the margin more",
     Verdict.INCONCLUSIVE: "inconclusive: that is no pass",
-    Verdict.NO_COSTS: "none: [comparison.costs] says nothing of what decisions cost",
+    Verdict.NO_COSTS: "none: [policy.costs] says nothing of what decisions cost",
 }
 
 

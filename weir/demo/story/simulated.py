@@ -32,7 +32,7 @@ SECTIONS: dict[str, Any] = {
 
 def story_settings(values: dict[str, Any], costs: dict[str, Any]) -> dict[str, Any]:
     """Settings with what a story needs besides."""
-    amount = {"feature_log": {"include": [costs["amount"]]}, "comparison": {"costs": costs}}
+    amount = {"feature_log": {"include": [costs["amount"]]}, "policy": {"costs": costs}}
     return values | amount | SECTIONS
 
 
