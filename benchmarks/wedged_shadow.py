@@ -9,7 +9,7 @@ median of its pairs' ratios of p99.
 Afterwards every event is looked for, and every score computed again by plain ONNX Runtime. And the
 same events are answered once more by a scorer beside which there never was a shadow: all scores
 have to be the same to the last byte, but for `arrived` and `timings`; and for the anomaly, which
-ONNX Runtime rounds by how many rows a batch has, it has to be within 1e-6.
+ONNX Runtime rounds by where in its batch a row stands: it has to be within 1e-6.
 """
 
 import json

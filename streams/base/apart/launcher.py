@@ -11,7 +11,6 @@ import runpy
 import signal
 import sys
 from threading import Thread
-from time import sleep
 from typing import Any
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
@@ -19,7 +18,6 @@ NOT_BOUNDED = 120
 """The exit code where a bound that was asked for can't be had: then nothing has been run."""
 _FIRST_TO_GO = "1000"
 _MORE_THREADS = 64
-_TRIES, _AGAIN_S = 20, 0.1
 
 
 def main() -> None:
@@ -51,7 +49,6 @@ def _bound(order: dict[str, Any]) -> None:
             pass
     if os.getppid() != order["parent"]:  # it ended before the kernel knew
         sys.exit(NOT_BOUNDED)
-    _stand_back(order["nice"])
     cpu = order["cpu_s"]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
@@ -59,31 +56,14 @@ def _bound(order: dict[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, 2 * (order["files"],))
     resource.setrlimit(resource.RLIMIT_AS, 2 * (order["memory_mb"] << 20,))
     _bound_processes(resource)
-    from streams.base.apart import landlock, system_calls
+    from streams.base.apart import landlock, priority, system_calls
+
+    priority.stand_back(order["nice"])
 
     if "landlock" in order["guards"]:
         landlock.restrict(order["readable"], order["listable"], order["writable"])
     if "seccomp" in order["guards"]:
         system_calls.restrict()
-
-
-def _stand_back(nice: int) -> None:
-    """Leave the processors to others first.
-
-    Linux may share them out by session before it looks at processes (autogroup). We have a session
-    of our own: beside others then our own niceness counts for nothing, and that of the group does.
-    """
-    os.nice(nice)
-    for _ in range(_TRIES):
-        try:
-            with open("/proc/self/autogroup", "w", encoding="ascii") as stream:
-                stream.write(str(nice))
-        except BlockingIOError:  # the kernel takes ten of these a second, of all processes
-            sleep(_AGAIN_S)
-        except OSError:
-            return
-        else:
-            return
 
 
 def _bound_processes(resource: Any) -> None:

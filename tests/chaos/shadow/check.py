@@ -195,7 +195,7 @@ class _Partition:
         self._note("shadow: wrong decision", name, model, rows, wrong)
         own = np.array([self._log.served[row][0] == model for row in rows.tolist()], bool)
         wrong = np.zeros(rows.size, bool)
-        # Not the anomaly: ONNX Runtime rounds it by how many rows a batch has, to some 1e-7.
+        # Not the anomaly: ONNX Runtime rounds it by where in its batch a row stands, by 1e-7.
         for mine, column in zip(outputs[:2], _outputs(self._log)[:2], strict=True):
             wrong |= own & (mine.view(np.int32) != column[rows])
         self._note("shadow: other bits than the champion", name, model, rows, wrong)
