@@ -49,6 +49,7 @@ def _bound(order: dict[str, Any]) -> None:
             pass
     if os.getppid() != order["parent"]:  # it ended before the kernel knew
         sys.exit(NOT_BOUNDED)
+    os.nice(order["nice"])
     cpu = order["cpu_s"]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
@@ -56,9 +57,7 @@ def _bound(order: dict[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, 2 * (order["files"],))
     resource.setrlimit(resource.RLIMIT_AS, 2 * (order["memory_mb"] << 20,))
     _bound_processes(resource)
-    from streams.base.apart import landlock, priority, system_calls
-
-    priority.stand_back(order["nice"])
+    from streams.base.apart import landlock, system_calls
 
     if "landlock" in order["guards"]:
         landlock.restrict(order["readable"], order["listable"], order["writable"])

@@ -1,30 +1,38 @@
-"""How far this process stands back for others who want the processors."""
+"""How far processes stand back for others who want the processors.
+
+Linux may share these out by session before it looks at processes (autogroup). Between sessions a
+process's niceness then counts for nothing, and that of its session does.
+"""
 
 import os
-from contextlib import suppress
 from time import sleep
 
-_LEAST = 19
-_TRIES, _AGAIN_S = 20, 0.1
+_TRIES, _AGAIN_S = 3, 0.1
 
 
 def stand_back(nice: int) -> None:
-    """Be nicer by so much, also as a session where we have one of our own.
+    """Be nicer by so much; also as a session, where we lead one.
 
-    Linux may share the processors out by session before it looks at processes (autogroup). Between
-    sessions a process's niceness then counts for nothing, and that of the session does. For a
-    process without threads: what counts beside it is each thread's own.
+    For a process without threads: each of them has a niceness of its own.
     """
     niceness = os.nice(nice)
     if os.getsid(0) == os.getpid():
-        with suppress(OSError):  # this kernel looks at processes alone
-            _as_session(min(niceness, _LEAST))
+        stand_back_as_session(os.getpid(), niceness)
 
 
-def _as_session(niceness: int) -> None:
+def stand_back_as_session(leader: int, niceness: int) -> None:
+    """Give a session this niceness; nothing happens on a kernel that looks at processes alone.
+
+    Args:
+        leader: process id.
+    """
     for _ in range(_TRIES):
-        with suppress(BlockingIOError):  # the kernel takes ten of these a second, of all processes
-            with open("/proc/self/autogroup", "w", encoding="ascii") as stream:
+        try:
+            with open(f"/proc/{leader}/autogroup", "w", encoding="ascii") as stream:
                 stream.write(str(niceness))
+        except BlockingIOError:  # the kernel takes ten of these a second, of all processes
+            sleep(_AGAIN_S)
+        except OSError:
             return
-        sleep(_AGAIN_S)
+        else:
+            return
