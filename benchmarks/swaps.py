@@ -121,8 +121,10 @@ class Swapper:
         room.close()
 
 
-def prepare(folder: Path, events: int, servers: str) -> tuple[Path, EventFile, list[ModelVersion]]:
-    """Settings, events, and registered models, the first of them champion."""
+def prepare(
+    folder: Path, events: int, servers: str, count: int = _MODELS
+) -> tuple[Path, EventFile, list[ModelVersion]]:
+    """Settings, events, and `count` registered models, the first of them champion."""
     import tomllib
 
     values = tomllib.loads(EXAMPLE_FILE.read_text(encoding="utf-8"))
@@ -142,7 +144,7 @@ def prepare(folder: Path, events: int, servers: str) -> tuple[Path, EventFile, l
     rows = training_set(settings, file, None, stop, silent)
     registry = open_registry(settings)
     models = []
-    for seed in range(1, _MODELS + 1):
+    for seed in range(1, count + 1):
         # Its quality is of no interest here, its size is: only the autoencoder learns for a moment.
         autoencoder = settings.training.autoencoder.model_copy(update={"epochs": 1})
         training = settings.training.model_copy(update={"seed": seed, "autoencoder": autoencoder})

@@ -151,6 +151,7 @@ class Candidate(ClosedAtEnd):
             self._resident = self._start(self._opened.package)
         assert self._resident is not None
         if self._resident.answer_now() is not None:
+            self._resident.stand_back(_NICE)
             return True
         if monotonic() > self._ready_by:
             raise ResidentError("it was not ready within shadow.start_timeout")

@@ -4,7 +4,6 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,30 +12,31 @@ from typing import Any
 
 import numpy as np
 
-from tests.chaos import checker, configuration, faults, model, served, transcript
-from tests.chaos.arms import ArmsOfKeys
+from tests.chaos import configuration, faults, model
 from tests.chaos.clock import Clock
 from tests.chaos.cluster import Cluster
 from tests.chaos.commander import Commander
 from tests.chaos.feeder import Feeder
 from tests.chaos.finale import Finale
+from tests.chaos.inspection import Given, Progress, inspect
 from tests.chaos.monitor import Monitor
 from tests.chaos.repeats import REMEMBERED
 from tests.chaos.report import Report
 from tests.chaos.scorers import Scorers
+from tests.chaos.shadow.candidates import Candidates
+from tests.chaos.shadow.transcript import records_behind
 from tests.chaos.stage import Stage
 from tests.chaos.violations import Violations
 from tests.chaos.world import Habits, World
 from weir.config.settings import load_settings
 from weir.services.wiring import open_registry
 
-Progress = Callable[[str, float], None]
-"""Called with what is going on, and the share of it that is done, 0 to 1."""
-
 _ROUTED_S = 60.0
 _STUCK_S = 180.0
 _ARMS_GO_S = 3.0
 _OBEYED_S = 120.0
+_SHADOWS = 2
+_LOOK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,11 @@ def run(order: Order, progress: Progress) -> Report:
         progress("training the models", 0.0)
         models, damaged = model.train(config, order.folder, order.seed)
         given = _disturb(order, cluster, values, (models, damaged), report, found, progress)
-        _check(order, cluster.bootstrap_servers, given, report, found, progress)
+        servers, repeats = cluster.bootstrap_servers, bool(order.repeats)
+        inspect(order.folder, servers, given, report, found, progress, repeats=repeats)
         progress("losing the events topic", 1.0)
         lose = cluster.lose_the_end
-        Finale(order.folder, cluster.bootstrap_servers, given.world, values, found, lose).run()
+        Finale(order.folder, servers, given.world, values, found, lose).run()
         keep = bool(found) or order.keep
     finally:
         cluster.close(keep=keep)
@@ -131,19 +132,6 @@ def run(order: Order, progress: Progress) -> Report:
     return report
 
 
-@dataclass(frozen=True)
-class _Given:
-    """What the checker must know of a campaign.
-
-    Attributes:
-        first_of_last: id of the first event that was sent when all obeyed the last commands.
-    """
-
-    commander: Commander
-    first_of_last: int
-    world: World
-
-
 def _disturb(
     order: Order,
     cluster: Cluster,
@@ -152,7 +140,7 @@ def _disturb(
     report: Report,
     found: Violations,
     progress: Progress,
-) -> _Given:
+) -> Given:
     seconds = order.minutes * 60
     staged = order.topology == "staged"
     monitor = Monitor(cluster.bootstrap_servers)
@@ -160,6 +148,9 @@ def _disturb(
     feeder = Feeder(cluster.bootstrap_servers, world, order.events, seconds, usual)
     clock = Clock(order.folder / "clock")
     scorers = Scorers(order.folder / "weir.toml", order.folder, clock.environment, shared=staged)
+    shadows = Scorers(
+        order.folder / "weir.toml", order.folder, clock.environment, command="shadow", shared=True
+    )
     injected: Counter[str] = report.plan
     doing = ["no fault yet"]
 
@@ -179,13 +170,16 @@ def _disturb(
         until=lambda done, limit: stage.until(done, limit),
         rng=np.random.default_rng([order.seed, 5]),
     )
+    candidates = Candidates(commander, np.random.default_rng([order.seed, 6]))
     stage = Stage(
         order.folder,
         values,
         cluster,
         scorers,
+        shadows,
         feeder,
         commander,
+        candidates,
         clock,
         order.workers,
         staged,
@@ -200,8 +194,9 @@ def _disturb(
     planned = faults.plan(np.random.default_rng([order.seed, 4]), order.faults, seconds, kinds)
     monitor.start()
     feeder.start()
-    scorers.wanted = order.workers
+    scorers.wanted, shadows.wanted = order.workers, _SHADOWS
     begun = monotonic()
+    candidates.begin()
     stage.until(lambda: monitor.answers.total() > 0, 120.0)
     begun = monotonic()
     try:
@@ -216,21 +211,26 @@ def _disturb(
         cluster.start()
         _give_the_last_commands(stage)
         _wait_for_the_rest(stage, monitor, found)
+        scorers.stop_all()
+        doing[0] = "calm, until the shadow has read all"
+        _wait_for_the_shadow(stage)
     finally:
         feeder.stop()
         scorers.stop_all()
+        shadows.stop_all()
         feeder.join(60.0)
         monitor.close()
     commander.close()
     report.exits, report.started = scorers.exits, scorers.started
     report.restored, report.last_words = scorers.restored, dict(scorers.last_words)
     report.aborted_inputs, report.resent_transactions = feeder.aborted, feeder.resent
-    for detail in scorers.broken:
+    report.shadow_exits, report.shadows_started = shadows.exits, shadows.started
+    for detail in scorers.broken + shadows.broken:
         found.add("scorer's end", detail)
     if feeder.failure is not None or feeder.is_alive():
         raise RuntimeError(feeder.failure or "the feeder does not end")
     report.delivered = dict(feeder.delivered)
-    return _Given(commander, feeder.first_of_last, world)
+    return Given(commander, feeder.first_of_last, world)
 
 
 def _give_the_last_commands(stage: Stage) -> None:
@@ -276,56 +276,18 @@ def _wait_for_the_rest(stage: Stage, monitor: Monitor, found: Violations) -> Non
             return
 
 
-def _check(
-    order: Order,
-    bootstrap: str,
-    given: _Given,
-    report: Report,
-    found: Violations,
-    progress: Progress,
-) -> None:
-    progress("reading what was asked", 0.0)
-    for topic, partition, begins, end in transcript.read_open(bootstrap):
-        found.add("transaction left open", f"{topic}[{partition}]: from {begins}, ends at {end}")
-    inputs = transcript.read_inputs(bootstrap, bool(order.repeats))
-    progress("reading the scores", 0.2)
-    scores = transcript.read_scores(bootstrap, inputs.cards)
-    progress("reading the feature log", 0.4)
-    log = transcript.read_feature_log(bootstrap, inputs.cards)
-    letters = list(transcript.read_topic(bootstrap, configuration.TOPICS["dead_letters"]))
-    progress("comparing answers", 0.6)
-    checker.check_inputs(inputs, report.delivered, found)
-    checker.check_set_and_order(inputs, scores, "scores", found)
-    checker.check_set_and_order(inputs, log, "feature log", found)
-    checker.check_offsets_in_log(inputs, log, found)
-    checker.check_scores(scores, log, found)
-    checker.check_dead_letters(inputs, letters, found)
-    committed = transcript.read_committed(bootstrap)
-    if order.topology == "fused":
-        checker.check_committed(inputs, committed, found)
-    else:
-        checker.check_all_committed(committed, transcript.read_ends(bootstrap), found)
-    progress("computing every feature by brute force", 0.7)
-    report.compared, report.late = checker.check_features(inputs, log, found)
-    progress("asking every model again", 0.9)
-    commander = given.commander
-    registered = {
-        each.name: served.Registered.load(order.folder / model.PACKAGES / each.name)
-        for each in commander.models
-    }
-    keys = ArmsOfKeys(list(inputs.cards))
-    report.served = served.check_served(
-        log, registered, commander.policies, commander.given, commander.experiments, keys, found
-    )
-    report.served.stood_in = sum(sum(part.stood_in) for part in scores)
-    report.commands = commander.count
-    last = commander.champion.name, commander.policy
-    report.by_the_last = served.check_last(log, given.first_of_last, *last, found)
-    report.features = sum(matrix.size for part in log for _, matrix in part.features)
-    report.events = sum(checker.without_closing(inputs))
-    report.answers = sum(len(part.ids) for part in scores)
-    report.rejected, report.repeats = len(inputs.bad), inputs.repeats
-    report.labels = sum(map(len, inputs.labels))
+def _wait_for_the_shadow(stage: Stage) -> None:
+    """Until its group has committed the end of the feature log, or stands still for long."""
+    servers = stage.cluster.bootstrap_servers
+    seen, since = -1, monotonic()
+    while (behind := records_behind(servers)) > 0:
+        if behind != seen:
+            seen, since = behind, monotonic()
+        if monotonic() - since > _STUCK_S:
+            detail = f"{behind} records of the feature log unread for {_STUCK_S:.0f} s"
+            stage.found.add("shadow: stuck", detail)
+            return
+        stage.pause(_LOOK_S)
 
 
 def _weir(*arguments: str) -> None:

@@ -24,7 +24,7 @@ FIRST_POLICY = "1"
 _REMEMBERED = 20
 _REPORT = "scorer/chaos"
 _ABSENT = "0" * 64
-_GARBAGE = (b"\x00garbage", b"{}", b"[]", b"", b'{"model": {"version": 1}}')
+GARBAGE = (b"\x00garbage", b"{}", b"[]", b"", b'{"model": {"version": 1}}')
 _BAD_POLICIES: tuple[dict[str, Any], ...] = (
     {"review_probability": 0.9, "decline_probability": 0.1},
     {"review_alert_rate": 1e-9},
@@ -64,8 +64,8 @@ class Commander:
         until: lets time pass until something holds; see `tests.chaos.stage.Stage.until`.
 
     Attributes:
-        models: as given.
-        given: commands by kind, in the order of the topic, and before them what holds at first.
+        models, damaged: as given.
+        given: commands by key, in the order of the topic, and before them what holds at first.
         policies: what each version said.
         experiments: what each command of the canary said, by a name of its own.
         canary: the one that holds; empty for none.
@@ -81,9 +81,9 @@ class Commander:
         rng: np.random.Generator,
     ) -> None:
         self.given: dict[str, list[Command]] = {
-            CHAMPION: [Command(frozenset([models[0].name]), 0, 0, -1)],
-            POLICY: [Command(frozenset([FIRST_POLICY]), 0, 0, -1)],
-            CANARY: [Command(frozenset([""]), 0, 0, -1)],
+            CHAMPION: [_first(models[0].name)],
+            POLICY: [_first(FIRST_POLICY)],
+            CANARY: [_first("")],
         }
         self.experiments: dict[str, Experiment] = {}
         self.canary = ""
@@ -93,7 +93,7 @@ class Commander:
         self.policy = FIRST_POLICY
         self._before: list[Model] = []
         self._bootstrap = bootstrap_servers
-        self.models, self._damaged = list(models), damaged
+        self.models, self.damaged = list(models), damaged
         self._set_alias, self._until, self._rng = set_alias, until, rng
         self._waiting = 0
         self._producer: Any = Producer(
@@ -131,43 +131,43 @@ class Commander:
         self.policy = f"p{len(self.policies)}"
         self.policies[self.policy] = self._draw_policy()
         policy = {"version": self.policy, **self.policies[self.policy]}
-        self._say(POLICY, {"policy": policy, **self._by()}, {self.policy})
+        self.say(POLICY, {"policy": policy}, {self.policy})
 
     def take_policy_back(self) -> None:
         """A record without a value: the settings' policy holds."""
         self.policy = FIRST_POLICY
-        self._write(POLICY, None, {FIRST_POLICY})
+        self.write(POLICY, None, {FIRST_POLICY})
 
     def promote_badly(self) -> None:
         """A champion that can't be opened, or a record that says nothing: the old one stays."""
         bad: dict[str, Any] = {
             "absent version": {"version": 999, "package": _ABSENT},
             "another package": {"version": self.champion.version, "package": _ABSENT},
-            "damaged": {"version": self._damaged.version, "package": self._damaged.package},
+            "damaged": {"version": self.damaged.version, "package": self.damaged.package},
         }
         kind = int(self._rng.integers(len(bad) + 2))
         if kind < len(bad):
             before = [*self._before, self.champion][-_REMEMBERED:]
-            command = {"model": list(bad.values())[kind], "before": _encoded(before)}
-            self._say(CHAMPION, command | self._by(), {self.champion.name})
+            command = {"model": list(bad.values())[kind], "before": encoded(before)}
+            self.say(CHAMPION, command, {self.champion.name})
             return
-        garbage = None if kind == len(bad) else _GARBAGE[int(self._rng.integers(len(_GARBAGE)))]
-        self._write(CHAMPION, garbage, {self.champion.name})
+        garbage = None if kind == len(bad) else GARBAGE[int(self._rng.integers(len(GARBAGE)))]
+        self.write(CHAMPION, garbage, {self.champion.name})
 
     def decide_badly(self) -> None:
         """A policy that contradicts itself or the model, or garbage: the old one stays."""
         right = {self.policy, FIRST_POLICY}
         kind = int(self._rng.integers(len(_BAD_POLICIES) + 1))
         if kind == len(_BAD_POLICIES):
-            self._write(POLICY, _GARBAGE[int(self._rng.integers(len(_GARBAGE)))], right)
+            self.write(POLICY, GARBAGE[int(self._rng.integers(len(GARBAGE)))], right)
         else:
             policy = {"version": "bad", **_BAD_POLICIES[kind]}
-            self._say(POLICY, {"policy": policy, **self._by()}, right)
+            self.say(POLICY, {"policy": policy}, right)
 
     def begin_canary(self) -> None:
         """A model answers for a share of the keys; now and then one that can't be opened."""
         if self._rng.random() < 0.15:
-            self._canary_model, name = self._damaged, ""
+            self._canary_model, name = self.damaged, ""
         else:
             self._canary_model = self.models[int(self._rng.integers(len(self.models)))]
             name = self._canary_model.name
@@ -185,14 +185,14 @@ class Commander:
         """There are no arms any more: by a withdrawal, or a record without a value."""
         self.canary = ""
         if self._rng.random() < 0.3:
-            self._write(CANARY, None, {""})
+            self.write(CANARY, None, {""})
         else:
-            self._say(CANARY, {"withdrawn": True, **self._by()}, {""})
+            self.say(CANARY, {"withdrawn": True}, {""})
 
     def spoil_canary(self) -> None:
         """A record that says nothing: what holds goes on."""
-        garbage = _GARBAGE[int(self._rng.integers(len(_GARBAGE)))]
-        self._write(CANARY, garbage, {self.canary})
+        garbage = GARBAGE[int(self._rng.integers(len(GARBAGE)))]
+        self.write(CANARY, garbage, {self.canary})
 
     def _say_canary(self, experiment: str, model: str) -> None:
         taken = {each.share for each in self.experiments.values()}
@@ -202,7 +202,7 @@ class Commander:
         self.canary = f"{experiment}/{share}"
         self.experiments[self.canary] = Experiment(experiment, share, model)
         now = round(time() * 1_000)
-        arm = {"name": "canary", "model": _encoded([self._canary_model])[0], "share": share}
+        arm = {"name": "canary", "model": encoded([self._canary_model])[0], "share": share}
         command = {
             "experiment": experiment,
             "champion": self.champion.package,
@@ -210,7 +210,7 @@ class Commander:
             "begun": now,
             "stepped": now,
         }
-        self._say(CANARY, command | self._by(), {self.canary})
+        self.say(CANARY, command, {self.canary})
 
     def write_noise(self) -> None:
         """Records under keys that are nobody's business."""
@@ -241,8 +241,8 @@ class Commander:
             raise RuntimeError("the cluster did not take a record of the control topic")
 
     def _name_champion(self) -> None:
-        command = {"model": _encoded([self.champion])[0], "before": _encoded(self._before)}
-        self._say(CHAMPION, command | self._by(), {self.champion.name})
+        command = {"model": encoded([self.champion])[0], "before": encoded(self._before)}
+        self.say(CHAMPION, command, {self.champion.name})
         self._set_alias(self.champion.version)
 
     def _draw_policy(self) -> dict[str, Any]:
@@ -258,10 +258,12 @@ class Commander:
     def _by(self) -> dict[str, Any]:
         return {"by": "chaos", "note": "a fault", "at": round(time() * 1_000)}
 
-    def _say(self, key: str, body: dict[str, Any], right: set[str]) -> None:
-        self._write(key, json.dumps(body).encode(), right)
+    def say(self, key: str, body: dict[str, Any], right: set[str]) -> None:
+        """Write a command, with who gives it and why."""
+        self.write(key, json.dumps(body | self._by()).encode(), right)
 
-    def _write(self, key: str, value: bytes | None, right: set[str]) -> None:
+    def write(self, key: str, value: bytes | None, right: set[str]) -> None:
+        """Write a record; `right`: see `Command`."""
         self._waiting += 1
 
         def note(error: Any, message: Any) -> None:
@@ -269,7 +271,8 @@ class Commander:
                 raise RuntimeError(f"the control topic refused a record: {error.str()}")
             _, said = message.timestamp()
             taken = round(time() * 1_000)
-            self.given[key].append(Command(frozenset(right), said, taken, message.offset()))
+            command = Command(frozenset(right), said, taken, message.offset())
+            self.given.setdefault(key, [_first("")]).append(command)
             self._waiting -= 1
 
         self._producer.produce(TOPICS["control"], value, key, on_delivery=note)
@@ -280,5 +283,11 @@ class Commander:
         return self._waiting == 0
 
 
-def _encoded(models: Sequence[Model]) -> list[dict[str, Any]]:
+def _first(right: str) -> Command:
+    """What holds before anything was said."""
+    return Command(frozenset([right]), 0, 0, -1)
+
+
+def encoded(models: Sequence[Model]) -> list[dict[str, Any]]:
+    """Models as commands name them."""
     return [{"version": each.version, "package": each.package} for each in models]

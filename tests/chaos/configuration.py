@@ -9,6 +9,7 @@ PARTITIONS = 4
 MOST_PARTITIONS = 6
 """Of events and labels, when faults have added some."""
 GROUP = "chaos"
+SHADOW_GROUP = "chaos-shadow"
 TOPICS = {
     role: f"chaos.{role.replace('_', '-')}"
     for role in (
@@ -21,6 +22,7 @@ TOPICS = {
         "control",
         "reports",
         "positions",
+        "shadow_scores",
     )
 }
 
@@ -32,6 +34,8 @@ MAX_BYTES = 20_000
 MAX_CARD = 40
 SESSION_S = 4.0
 TRANSACTION_S = 15.0
+MAX_LAG = 1_000
+"""Records of the feature log from which on a shadow sheds load: so it does, now and then."""
 
 _CARD = {"kind": "window", "entity": "card"}
 _TERMINAL = {"kind": "window", "entity": "terminal"}
@@ -141,6 +145,12 @@ def settings(
             "transaction_timeout": f"{TRANSACTION_S:.0f}s",
         },
         "stages": {"keyed": keyed},
+        "shadow": {
+            "group": SHADOW_GROUP,
+            "max_lag": MAX_LAG,
+            "session_timeout": f"{SESSION_S:.0f}s",
+            "transaction_timeout": f"{TRANSACTION_S:.0f}s",
+        },
         "snapshots": {"every_events": 20_000, "every": "10s"},
         "metrics": {"port": 0},
         "training": {

@@ -61,6 +61,14 @@ from tests.chaos.scorer_faults import (
     zombie,
     zombie_replaced,
 )
+from tests.chaos.shadow.faults import (
+    candidate,
+    candidate_and_kill,
+    hit_candidate,
+    kill_shadow,
+    restart_shadow,
+    suspend_shadow,
+)
 from tests.chaos.stage import NotNowError, Stage
 
 
@@ -121,6 +129,12 @@ FAULTS: dict[str, tuple[int, Callable[[Stage], None]]] = {
     "policy change": (2, policy_change),
     "canary": (4, canary),
     "canary and kill": (1, canary_and_kill),
+    "kill shadow": (3, kill_shadow),
+    "suspend shadow": (2, suspend_shadow),
+    "restart shadow": (2, restart_shadow),
+    "hit candidate": (2, hit_candidate),
+    "candidate": (4, candidate),
+    "candidate and kill": (1, candidate_and_kill),
     "bad model": (2, bad_model),
     "bad policy": (1, bad_policy),
     "burst of commands": (1, burst),

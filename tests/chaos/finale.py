@@ -31,7 +31,7 @@ from tests.chaos.world import Habits, Record, World
 
 _EVENTS = 300
 _ENDS_S = 90.0
-_ANSWERS_S = 90.0
+_ANSWERS_S = 240.0
 _PLAIN = Habits(late=0.0, too_late=0.0, twice=0.0, malformed=0.0, bad_labels=0.0)
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.served import Served
+from tests.chaos.shadow.check import ShadowReport
 
 
 @dataclass
@@ -24,6 +25,8 @@ class Report:
         repeats: records that were left out, as repeats of events.
         commands: records on the control topic that change a model or a policy, or should not.
         served: what is known of who answered.
+        shadow: what is known of the shadow.
+        shadow_exits: as `exits`, of the shadow's workers.
         by_the_last: events that were sent when the last commands were obeyed.
         delivered: input records that the broker acknowledged, by topic and partition.
         restored: how their state came back, and how often each way.
@@ -49,6 +52,9 @@ class Report:
     started: int = 0
     commands: int = 0
     served: Served = field(default_factory=Served)
+    shadow: ShadowReport = field(default_factory=ShadowReport)
+    shadows_started: int = 0
+    shadow_exits: Counter[int] = field(default_factory=Counter)
     by_the_last: int = 0
     restored: Counter[str] = field(default_factory=Counter)
     exits: Counter[int] = field(default_factory=Counter)
@@ -70,14 +76,15 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """All of it, ready for JSON."""
         values = asdict(self)
-        exits = {str(code): count for code, count in sorted(self.exits.items())}
         return values | {
             "faults": self.faults,
-            "exits": exits,
+            "exits": _by_code(self.exits),
+            "shadow_exits": _by_code(self.shadow_exits),
             "plan": dict(self.plan),
             "restored": dict(self.restored),
             "skipped": dict(self.skipped),
             "served": vars(self.served),
+            "shadow": vars(self.shadow),
             "delivered": sum(self.delivered.values()),
         }
 
@@ -93,12 +100,12 @@ def show(report: Report, console: Console) -> None:
     if report.skipped:
         kinds = ", ".join(f"{count} × {kind}" for kind, count in sorted(report.skipped.items()))
         console.print(f"came when there was nothing to hit, not counted: {kinds}")
-    exits = ", ".join(f"{count} × {code}" for code, count in sorted(report.exits.items()))
     restored = ", ".join(f"{count} × {how}" for how, count in sorted(report.restored.items()))
     console.print(
         f"{report.events:,} events, {report.answers:,} answers, {report.rejected:,} malformed, "
         f"{report.repeats:,} repeats left out, "
-        f"{report.labels:,} labels; {report.started} scorers started, exit codes: {exits}\n"
+        f"{report.labels:,} labels; {report.started} scorers started, exit codes: "
+        f"{_listed(report.exits)}\n"
         f"state restored: {restored or 'never'}\n"
         f"features of {report.compared:,} events compared with brute force, "
         f"{report.features:,} values; {report.late:,} flagged as late\n"
@@ -112,6 +119,7 @@ def show(report: Report, console: Console) -> None:
         f"{report.aborted_inputs} transactions of events aborted, {report.resent_transactions} "
         f"sent again; {report.seconds:.0f} s in all"
     )
+    console.print(_of_the_shadow(report), markup=False)
     for kind, count in report.violations.items():
         console.print(f"[bold red]{count:,} × {kind}[/]")
         for example in report.examples.get(kind, []):
@@ -120,5 +128,27 @@ def show(report: Report, console: Console) -> None:
         console.print(f"kept in {report.folder}; again with: {report.replay}", markup=False)
     else:
         console.print(
-            "[bold green]0 lost, 0 duplicated, 0 wrong features, 0 answers of another model[/]"
+            "[bold green]0 lost, 0 duplicated, 0 wrong features, 0 answers of another model, "
+            "the same of the shadow[/]"
         )
+
+
+def _of_the_shadow(report: Report) -> str:
+    shadow = report.shadow
+    return (
+        f"shadow: {shadow.scored:,} of {shadow.events:,} events of the feature log scored, "
+        f"{shadow.shed:,} shed, {shadow.dead_lettered:,} dead letters; {shadow.asked_nobody:,} "
+        f"while no candidate was ready\n"
+        f"{shadow.answers.total():,} answers of {len(shadow.answers)} candidates computed again, "
+        f"{shadow.same:,} of the answering model itself, to the bit; {shadow.errors:,} without an "
+        f"answer; {report.shadows_started} workers started, exit codes: "
+        f"{_listed(report.shadow_exits)}"
+    )
+
+
+def _listed(exits: Counter[int]) -> str:
+    return ", ".join(f"{count} × {code}" for code, count in sorted(exits.items()))
+
+
+def _by_code(exits: Counter[int]) -> dict[str, int]:
+    return {str(code): count for code, count in sorted(exits.items())}

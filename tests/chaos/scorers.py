@@ -1,4 +1,4 @@
-"""Scorers as processes, and the supervisor that starts another where one ended."""
+"""Scorers and shadows as processes, and the supervisor that starts another where one ended."""
 
 import os
 import re
@@ -23,7 +23,7 @@ _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 @dataclass
 class Scorer:
-    """One `weir score`.
+    """One `weir score`, or `weir shadow`.
 
     Attributes:
         stopped: suspended by SIGSTOP.
@@ -53,9 +53,10 @@ class Scorer:
 
 
 class Scorers:
-    """As many scorers as are wanted; `step` is to be called often.
+    """As many scorers as are wanted, or shadows; `step` is to be called often.
 
     Args:
+        command: ``score`` or ``shadow``.
         shared: whether they share the work, so that those beyond the wanted number must be told to
             end; else the last to start makes the others end.
 
@@ -70,7 +71,13 @@ class Scorers:
     """
 
     def __init__(
-        self, config: Path, folder: Path, environment: Mapping[str, str], *, shared: bool = False
+        self,
+        config: Path,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        command: str = "score",
+        shared: bool = False,
     ) -> None:
         self.config = config
         self.wanted = 0
@@ -82,14 +89,15 @@ class Scorers:
         self.broken: list[str] = []
         self._folder = folder
         self._environment = {**os.environ, **_ENVIRONMENT, **environment}
+        self._command = command
         self._shared = shared
         self._not_before = 0.0
 
     def start(self, config: Path | None = None) -> Scorer:
         """Start one now, beside those that run."""
         self.started += 1
-        log = self._folder / f"scorer-{self.started}.log"
-        command = [sys.executable, "-m", "weir", "score", "-c", str(config or self.config)]
+        log = self._folder / f"{self._command}-{self.started}.log"
+        command = [sys.executable, "-m", "weir", self._command, "-c", str(config or self.config)]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 tied_to_us([*command, "--metrics-port", "0"]),

@@ -7,13 +7,13 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tests.chaos import campaign
+from tests.chaos.inspection import Progress as OnProgress
 
 _EVERY_S = 15.0
 
 
 @contextmanager
-def progress_on(console: Console, title: str) -> Iterator[campaign.Progress]:
+def progress_on(console: Console, title: str) -> Iterator[OnProgress]:
     """Show what a campaign does, for the length of a ``with`` block."""
     if not console.is_terminal:
         yield _Lines(console)

@@ -28,6 +28,7 @@ LAG_MS = 60_000
 it is suspended for up to half of that, and the broker is away for some of it."""
 
 TOLERANCE = 1e-5
+_WHAT = {CHAMPION: "model", POLICY: "policy", CANARY: "arm"}
 _OUTPUTS = ("score", "probability", "anomaly")
 
 
@@ -128,13 +129,13 @@ def check_served(
     Args:
         models: by the name that answers give them.
         policies: what each version said.
-        given: commands by kind, in the order of the control topic.
+        given: commands by key, in the order of the control topic.
         experiments: what commands of the canary said.
     """
     served, of_share = Served(), arms.of_share(experiments)
     for partition, part in enumerate(log):
         known = 0
-        turns = {kind: _Turns(kind, commands, lag_ms) for kind, commands in given.items()}
+        turns = {kind: _Turns(kind, given[kind], lag_ms) for kind in _WHAT}
         policy_of_canary = _Turns(POLICY, given[POLICY], lag_ms)
         for names, matrix in part.features:
             rows = slice(known, known + len(matrix))
@@ -222,7 +223,7 @@ class _Turns:
 
     def take(self, name: str, time: int) -> tuple[str, str] | None:
         """The next answer is by `name`, and was written at `time`; what is wrong with that."""
-        what = {CHAMPION: "model", POLICY: "policy", CANARY: "arm"}[self._kind]
+        what = _WHAT[self._kind]
         self.changes += name != self._name and self._name != ""
         self._name = name
         until = bisect_right(self._said, time)  # those that had been given by then

@@ -1,4 +1,4 @@
-"""What faults are done to: the cluster, the scorers and the feeder of one campaign."""
+"""What faults are done to: the cluster, the scorers, shadows and feeder of one campaign."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.commander import Commander
 from tests.chaos.feeder import Feeder
 from tests.chaos.scorers import Scorer, Scorers
+from tests.chaos.shadow.candidates import Candidates
 from tests.chaos.violations import Violations
 
 _STEP_S = 0.05
@@ -44,8 +45,10 @@ class Stage:
     settings: dict[str, Any]
     cluster: Cluster
     scorers: Scorers
+    shadows: Scorers
     feeder: Feeder
     commander: Commander
+    candidates: Candidates
     clock: Clock
     workers: int
     staged: bool
@@ -62,8 +65,9 @@ class Stage:
             sleep(_STEP_S)
 
     def step(self) -> None:
-        """One look at the scorers and the screen."""
+        """One look at the scorers, the shadows and the screen."""
         self.scorers.step()
+        self.shadows.step()
         self.on_step()
 
     def until(self, done: Callable[[], bool], seconds: float) -> bool:
@@ -76,15 +80,16 @@ class Stage:
             sleep(_STEP_S)
         return True
 
-    def someone(self) -> Scorer:
-        """A running scorer; it may not have come far.
+    def someone(self, among: Scorers | None = None) -> Scorer:
+        """A running scorer, or one of others; it may not have come far.
 
         Raises:
             NotNowError: there is none, and none comes.
         """
-        if not self.until(lambda: bool(self.scorers.awake), _SOMEONE_S):
+        scorers = self.scorers if among is None else among
+        if not self.until(lambda: bool(scorers.awake), _SOMEONE_S):
             raise NotNowError
-        awake = self.scorers.awake
+        awake = scorers.awake
         return awake[int(self.rng.integers(len(awake)))]
 
     def answers_again(self) -> bool:

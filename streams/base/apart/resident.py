@@ -10,6 +10,7 @@ from time import monotonic
 from types import MappingProxyType
 
 from streams.base.apart.frames import HEADER, framed
+from streams.base.apart.priority import stand_back_as_session
 from streams.base.apart.starter import Apart, Bounds, end_whole
 from streams.base.closing import ClosedAtEnd
 
@@ -108,6 +109,13 @@ class Resident(ClosedAtEnd):
         self._to.close()
         self._from.close()
         self._apart.close()
+
+    def stand_back(self, niceness: int) -> None:
+        """Leave the processors to others from now on, between sessions too.
+
+        Not from the start, where it would hardly get ready on a busy machine.
+        """
+        stand_back_as_session(self._process.pid, niceness)
 
     def ask(self, question: bytes) -> None:
         """Begin to ask; `answers` waits for what it says."""

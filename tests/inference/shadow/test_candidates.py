@@ -106,6 +106,9 @@ def test_they_come_and_go_while_the_others_answer(shadow: Shadow, model: ModelPa
     shadow.follow(a=model)
     shadow.wait(all_answer)
     (first,) = children_apart()
+    session = Path(f"/proc/{first.pid}/autogroup")
+    if session.exists():  # else this kernel shares out processors by process alone
+        assert session.read_text().split()[1:] == ["nice", str(candidate_module._NICE)]
     shadow.follow(a=model, b=model)
     assert shadow.candidates.infer(ROWS[:3]).keys() == {"a"}
     shadow.wait(all_answer)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from front_door import Trained, weir
 from running_scorer import Scorer, replay
@@ -57,6 +58,8 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
 
     scorer, shadow = start(path), start(path, command="shadow")
     shadow.wait_for(lambda: answering(shadow, "same"), 120)
+    here, itself = psutil.Process().nice(), psutil.Process(shadow.process.pid)
+    assert here < itself.nice() < min(each.nice() for each in itself.children()), "all stand back"
     replay(path, trained.events, COUNT)
     shadow.wait_for(lambda: len(shadow_scores(settings)) > COUNT // 4, 120)
     shadow.process.send_signal(how)

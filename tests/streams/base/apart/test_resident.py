@@ -1,5 +1,6 @@
 """A process apart that stays: it answers, or we hear within the time why not."""
 
+from pathlib import Path
 from time import monotonic
 
 import psutil
@@ -33,6 +34,18 @@ def test_it_answers_one_question_after_another() -> None:
         for size in (1, 2, 1_000, 300_000, 0, 7):  # more than a pipe holds, too
             question = bytes(range(256)) * (size // 256 + 1)
             assert said(apart, question[:size]) == question[:size][::-1]
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/autogroup").exists(), reason="this kernel shares out by process alone"
+)
+def test_it_stands_back_as_a_session_too() -> None:
+    """Where a kernel shares out processors by session, niceness is of no use between sessions."""
+    with resident("serve(bytes)") as apart:
+        said(apart, b"")
+        apart.stand_back(7)
+        (child,) = children_apart()
+        assert Path(f"/proc/{child.pid}/autogroup").read_text().split()[1:] == ["nice", "7"]
 
 
 def test_what_is_printed_is_no_answer() -> None:

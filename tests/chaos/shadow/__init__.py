@@ -1,0 +1,1 @@
+"""The shadow's part of a campaign: its candidates, its faults, and the check of what it said."""
