@@ -10,6 +10,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from inference.canary.gate_record import GateRecord
 from inference.gates.record import ComparisonRecord
@@ -17,6 +18,8 @@ from weir.demo.story.stage import Stage
 
 _PROCESSES = ("score", "shadow", "judge", "canary")
 _ENDS = ("done", "roll back", "void")
+_SHARE = 1 / 8
+"""Of the rate at which this machine scores: so slowly, a keeper of any machine sees days go by."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Plot:
         begin: the first time of the stream that the models did not learn from: candidates are
             tried from there on.
         judged: up to which time candidates are in the shadow alone.
-        rate: events per second after that, so that a canary's keeper sees days go by.
+        rate: the most events per second after that, so that a canary's keeper sees days go by.
     """
 
     learned: Path
@@ -55,8 +58,10 @@ def tell(stage: Stage, plot: Plot, told: Callable[[str], None]) -> bool:
     for name in _PROCESSES:
         stage.start(name)
     stage.until("the scorer", lambda: stage.metric("score", "weir_model_info"))
+    begun = monotonic()
     before = _play(stage, plot, "--to", plot.begin)
     stage.until("the scores", lambda: stage.metric("score", "weir_events_total") >= before)
+    rate = min(plot.rate, round(before / (monotonic() - begun) * _SHARE))
     stage.until("the shadow", lambda: not stage.metric("shadow", "weir_lag_records"))
     told(f"{before:,} events up to {plot.begin} are scored: the windows know everybody")
     stage.weir("shadow", "add", "1", "--name", "same")
@@ -70,7 +75,7 @@ def tell(stage: Stage, plot: Plot, told: Callable[[str], None]) -> bool:
     same, better = _judged(stage, sent)
     no_verdict = _tell_of_same(same, told)
     superior = _tell_of_better(better, told)
-    rest = ("replay", str(plot.stream), "--from", plot.judged, "--rate", str(plot.rate))
+    rest = ("replay", str(plot.stream), "--from", plot.judged, "--rate", str(rate))
     with stage.playing(*rest) as over:
         rolled_back = _broken_canary(stage, told)
         stepped = _good_canary(stage, over, told)
@@ -129,7 +134,7 @@ def _tell_of_better(better: ComparisonRecord, told: Callable[[str], None]) -> bo
 
 def _begin_canary(stage: Stage, version: str) -> tuple[str, float]:
     """The experiment's name, and its first share."""
-    said = stage.weir("canary", "start", version, "--by", "ada")["experiment"]
+    said = stage.weir("canary", "start", version, "--by", "ada", "--no-blast-radius")["experiment"]
     return str(said["experiment"]), float(said["arms"][0]["share"])
 
 
