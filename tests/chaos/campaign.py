@@ -213,7 +213,8 @@ def _disturb(
         _wait_for_the_rest(stage, monitor, found)
         scorers.stop_all()
         doing[0] = "calm, until the shadow has read all"
-        _wait_for_the_shadow(stage)
+        _wait_for_the_shadow(stage, configuration.SHADOW_GROUP, "feature_log")
+        _wait_for_the_shadow(stage, configuration.JOIN_GROUP, "shadow_scores")
     finally:
         feeder.stop()
         scorers.stop_all()
@@ -276,15 +277,15 @@ def _wait_for_the_rest(stage: Stage, monitor: Monitor, found: Violations) -> Non
             return
 
 
-def _wait_for_the_shadow(stage: Stage) -> None:
-    """Until its group has committed the end of the feature log, or stands still for long."""
+def _wait_for_the_shadow(stage: Stage, group: str, role: str) -> None:
+    """Until a group of it has committed the end of what it reads, or stands still for long."""
     servers = stage.cluster.bootstrap_servers
     seen, since = -1, monotonic()
-    while (behind := records_behind(servers)) > 0:
+    while (behind := records_behind(servers, group, role)) > 0:
         if behind != seen:
             seen, since = behind, monotonic()
         if monotonic() - since > _STUCK_S:
-            detail = f"{behind} records of the feature log unread for {_STUCK_S:.0f} s"
+            detail = f"{behind} records of {configuration.TOPICS[role]} unread for {_STUCK_S:.0f} s"
             stage.found.add("shadow: stuck", detail)
             return
         stage.pause(_LOOK_S)

@@ -10,6 +10,7 @@ MOST_PARTITIONS = 6
 """Of events and labels, when faults have added some."""
 GROUP = "chaos"
 SHADOW_GROUP = "chaos-shadow"
+JOIN_GROUP = f"{SHADOW_GROUP}-join"
 TOPICS = {
     role: f"chaos.{role.replace('_', '-')}"
     for role in (
@@ -23,6 +24,7 @@ TOPICS = {
         "reports",
         "positions",
         "shadow_scores",
+        "shadow_evidence",
     )
 }
 

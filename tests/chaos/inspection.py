@@ -9,6 +9,7 @@ from tests.chaos.arms import ArmsOfKeys
 from tests.chaos.commander import Commander
 from tests.chaos.report import Report
 from tests.chaos.shadow.check import check_shadow, dead_lettered
+from tests.chaos.shadow.evidence import check_evidence
 from tests.chaos.shadow.transcript import read_shadow_scores
 from tests.chaos.violations import Violations
 from tests.chaos.world import World
@@ -92,6 +93,7 @@ def inspect(
         commander.given,
         found,
     )
+    report.shadow.gathered = check_evidence(bootstrap, found)
     report.features = sum(matrix.size for part in log for _, matrix in part.features)
     report.events = sum(checker.without_closing(inputs))
     report.answers = sum(len(part.ids) for part in scores)

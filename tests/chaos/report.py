@@ -141,8 +141,8 @@ def _of_the_shadow(report: Report) -> str:
         f"while no candidate was ready\n"
         f"{shadow.answers.total():,} answers of {len(shadow.answers)} candidates computed again, "
         f"{shadow.same:,} of the answering model itself, to the bit; {shadow.errors:,} without an "
-        f"answer; {report.shadows_started} workers started, exit codes: "
-        f"{_listed(report.shadow_exits)}"
+        f"answer; evidence of {shadow.gathered:,} pairs; {report.shadows_started} workers "
+        f"started, exit codes: {_listed(report.shadow_exits)}"
     )
 
 

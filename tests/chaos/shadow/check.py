@@ -39,6 +39,7 @@ class ShadowReport:
         same: of these, by the very model that answered the event; score and probability are equal
             to the last bit.
         errors: shadow scores that say a candidate gave no answer.
+        gathered: pairs in the evidence of the second stage.
     """
 
     events: int = 0
@@ -49,6 +50,7 @@ class ShadowReport:
     answers: Counter[str] = field(default_factory=Counter)
     same: int = 0
     errors: int = 0
+    gathered: int = 0
 
 
 def dead_lettered(letters: Sequence[Any]) -> set[tuple[int, int]]:

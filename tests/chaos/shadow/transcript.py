@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from confluent_kafka import Consumer, TopicPartition
 
-from tests.chaos.configuration import SHADOW_GROUP, TOPICS
+from tests.chaos.configuration import TOPICS
 from tests.chaos.transcript import DECISIONS, Answers, Floats, Ints, partitions_of, read_topic
 
 _ANSWER_S = 30.0
@@ -78,20 +78,19 @@ def read_shadow_scores(bootstrap_servers: str, cards: dict[str, int]) -> list[Sh
     return parts
 
 
-def records_behind(bootstrap_servers: str) -> int:
-    """How many offsets of the feature log the shadow's group has not committed yet."""
+def records_behind(bootstrap_servers: str, group: str, role: str) -> int:
+    """How many offsets of a topic the group has not committed yet."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
-            "group.id": SHADOW_GROUP,
+            "group.id": group,
             "isolation.level": "read_committed",
         }
     )
     try:
-        places = [
-            TopicPartition(TOPICS["feature_log"], each)
-            for each in range(partitions_of(bootstrap_servers))
-        ]
+        topic = TOPICS[role]
+        partitions = consumer.list_topics(topic, timeout=_ANSWER_S).topics[topic].partitions
+        places = [TopicPartition(topic, each) for each in partitions]
         return sum(
             consumer.get_watermark_offsets(each, _ANSWER_S)[1] - max(0, each.offset)
             for each in consumer.committed(places, timeout=_ANSWER_S)
