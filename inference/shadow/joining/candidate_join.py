@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 DAY = 86_400_000
 _MOST_SAMPLED = 100_000
 _MOST_HALVINGS = 16
+_SAMPLE_BITS = 20
+"""The first bit of an event's hash that says whether it is in the sample."""
 
 _SIMILARITY = TypeAdapter(Similarity)
 
@@ -236,8 +238,11 @@ def _halved(rows: NDArray[np.void], halvings: int) -> NDArray[np.void]:
 
 
 def _in_share(rows: NDArray[np.void], doublings: int) -> NDArray[np.bool_]:
-    """By other bits of the hash than what waits is chosen by."""
-    chosen: NDArray[np.bool_] = rows["hash"] & np.uint64((1 << doublings) - 1) == 0
+    """By other bits of the hash than what waits is chosen by (the highest), and than the partition
+    is (the lowest: of all events here these are the same).
+    """
+    bits = rows["hash"] >> np.uint64(_SAMPLE_BITS)
+    chosen: NDArray[np.bool_] = bits & np.uint64((1 << doublings) - 1) == 0
     return chosen
 
 

@@ -228,6 +228,25 @@ def test_a_sample_that_grows_too_large_is_halved(monkeypatch: pytest.MonkeyPatch
     assert joined.compared().auc is not None
 
 
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_a_sample_is_of_all_events_of_its_partition(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hash that chooses the partition of an event chooses whether it is in the sample, too."""
+    monkeypatch.setattr("inference.shadow.joining.candidate_join._MOST_SAMPLED", 500)
+    places = partitions_of_ids(id_hashes(list(range(12_000))), 4)
+    own = [
+        each
+        for each, place in zip(scores_of([0] * 12_000, [2] * 12_000), places.tolist(), strict=True)
+        if place == number
+    ]
+    part = Joined()
+    part.join = PartitionJoin(part.state, number, 4, part.terms)
+    sample = part.take(own).gathered().sample
+    assert len(sample.first) > 250
+    assert sample.weights.sum() == pytest.approx(len(own), rel=0.2)
+
+
 def test_what_has_said_nothing_for_months_is_forgotten() -> None:
     joined = Joined(maturity=DAY).take([score(each) for each in range(3)])
     joined.take([score(9, candidates={}, event_time=START + 100 * DAY)])
