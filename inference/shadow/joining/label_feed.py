@@ -68,6 +68,8 @@ class LabelFeed(ClosedAtEnd):
         except KafkaException as error:
             logger.warning("can't ask for labels yet, trying again: %s", error.args[0].str())
             return False
+        for join in joins.values():
+            join.labels_stand({partition: high for partition, (_, high) in bounds.items()})
         self._go_to(
             {
                 partition: min(

@@ -1,5 +1,6 @@
 """One partition of the topic of shadow scores: its pairs, and the labels of its events."""
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,8 @@ from inference.shadow.joining.known_labels import KnownLabels
 from inference.shadow.shadow_record import ShadowScore
 from streams.feature_log import CHAMPION_ARM
 from streams.loop.stateless.keyed_state import PartitionState
+
+logger = logging.getLogger(__name__)
 
 PROGRESS = b"p"
 _TALLIES = b"t/"
@@ -134,6 +137,24 @@ class PartitionJoin:
                 complete=progress.complete | dict(complete),
             )
         )
+
+    def labels_stand(self, ends: Mapping[int, int]) -> None:
+        """Hear again from the first one the labels of partitions that end before where we were, and
+        no more of those that are gone: the topic was made anew.
+
+        Args:
+            ends: of each partition that there is, the next offset to be written.
+        """
+        progress = self.progress
+        heard = {
+            each: position
+            for each, position in progress.labels.items()
+            if position <= ends.get(each, -1)
+        }
+        if heard != progress.labels:
+            logger.warning("the topic of labels was made anew: hearing it from its beginning")
+            complete = {each: time for each, time in progress.complete.items() if each in heard}
+            self._note(replace(progress, labels=heard, complete=complete))
 
     def mature(self) -> None:
         """Judge what is old enough; all labels up to now must have been heard."""

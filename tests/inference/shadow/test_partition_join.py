@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from joined import DAY, SETTINGS, START, Joined, Labels, score, scores_of
+from joined import DAY, SETTINGS, START, Joined, Labels, label_rows, score, scores_of
 from test_comparison import stream
 
 from inference.shadow.comparison.report import as_dict
@@ -254,6 +254,19 @@ def test_what_has_said_nothing_for_months_is_forgotten() -> None:
     assert [key for key, _ in joined.state.items()] == [b"p"]
     with pytest.raises(NothingToCompareError):
         joined.gathered()
+
+
+def test_a_topic_of_labels_that_was_made_anew_is_heard_from_its_beginning() -> None:
+    joined = Joined(maturity=DAY)
+    none = label_rows({})
+    joined.join.hear(none, {0: 70, 1: 500, 2: 90}, {1: START, 2: START, 0: START + 9 * DAY})
+    joined.join.labels_stand({0: 70, 1: 500, 2: 91, 3: 0})
+    assert joined.join.progress.labels == {0: 70, 1: 500, 2: 90}
+    joined.join.labels_stand({0: 75, 1: 3})
+    assert joined.join.progress.labels == {0: 70}, "the others are read from the first one"
+    times = [START, START + 5 * DAY]
+    tally = joined.take(scores_of([0, 0], [2, 2], times)).gathered().tally
+    assert tally.mature == 1, "nor does it wait for what partitions that are gone have said"
 
 
 def test_labels_of_events_that_were_judged_are_kept_no_more() -> None:
