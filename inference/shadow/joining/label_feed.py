@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 _BATCH = 10_000
 _POLL_S = 0.5
 _LONGEST_S = 10.0
+_NO_TIME = 10**15
+"""What is this or more, in ms, is no time: `read_progress` takes no other either."""
 
 
 class LabelFeed(ClosedAtEnd):
@@ -148,4 +150,4 @@ class LabelFeed(ClosedAtEnd):
             label = self._decode(message.value() or b"")
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        return label if label.label in (0, 1) else None
+        return label if label.label in (0, 1) and abs(label.time) < _NO_TIME else None
