@@ -10,6 +10,9 @@ from inference.approve_through.settings import LEAST_SHARE
 from inference.errors import InferenceError
 from inference.policy.policy import APPROVE, DECLINE
 
+_MOST_AMOUNT = 2**64
+"""Sums of larger ones outgrow floats, and no integer of JSON has a bound."""
+
 MOST_SLICED = 3
 """Fields by which figures are kept apart."""
 
@@ -77,7 +80,7 @@ def probabilities(values: Sequence[float | None]) -> NDArray[np.float64]:
 
 
 def amount_of(value: Any) -> float:
-    """The number in what an event holds; ``NaN`` where that is none."""
+    """The number in what an event holds; ``NaN`` where that is none, or beyond all money."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return float("nan")
-    return float(value) if np.isfinite(value) else float("nan")
+    return float(value) if abs(value) <= _MOST_AMOUNT else float("nan")

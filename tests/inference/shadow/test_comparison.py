@@ -154,6 +154,15 @@ def test_an_amount_that_is_none_leaves_the_event_out_of_costs_alone() -> None:
     assert (found.cost.events, found.cost.without_amount, found.tally.mature) == (1, 11, 12)
 
 
+@pytest.mark.parametrize("amount", [10**30, -(10**400), 1e300, -1e303, float("inf")])
+def test_an_amount_beyond_all_money_is_none(amount: float) -> None:
+    """An event may hold anything that is a number in JSON."""
+    huge = [score(each, context={"amount": amount}) for each in range(20)]
+    told = as_dict(compared([*huge, score(20)], {}))
+    assert (told["cost"]["events"], told["cost"]["without_amount"], told["mature"]) == (1, 20, 21)
+    assert told["amounts"]["approve"]["review"] == 100.0
+
+
 def test_costs_that_change_make_other_terms() -> None:
     dearer = SETTINGS._replace(costs=COSTS.model_copy(update={"cap": 501.0}))
     kept = replace(Joined(SETTINGS).terms, most_waiting=5_000)
