@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 import msgspec
 from confluent_kafka import Message
 
+from inference.control.commands import CommandError
 from inference.shadow.comparison.terms import Terms
 from inference.shadow.joining.label_feed import LabelFeed
 from inference.shadow.joining.metrics import JoinMetrics
 from inference.shadow.joining.partition_join import PartitionJoin
+from inference.shadow.shadow_book import check_name
 from inference.shadow.shadow_record import ShadowScore
+from inference.shadow.statistics.moments import STEP
 from streams.events.rejection import Reason, Rejected
 from streams.loop.stateless.keyed_state import KeyedState, PartitionState
 from streams.loop.stateless.loop import Processed
@@ -47,9 +50,11 @@ class JoinTask:
         for index, message in enumerate(messages):
             try:
                 score = self._decode(message.value() or b"")
-                if not 0 < score.kept <= 1:
+                if not STEP <= score.kept <= 1:
                     raise ValueError(f"kept = {score.kept} is no share")
-            except (ValueError, UnicodeDecodeError) as error:
+                for name in score.candidates:
+                    check_name(name)  # keys of the state are made of it
+            except (ValueError, CommandError) as error:
                 why = f"no shadow score as Weir writes it: {error}"
                 bad.append((message, Rejected(index, Reason.BAD_BODY, None, why)))
             else:

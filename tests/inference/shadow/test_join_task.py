@@ -1,0 +1,46 @@
+"""Records that are no shadow scores as Weir writes them."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from confluent_kafka import Message
+from joined import SETTINGS, score, terms_of
+from prometheus_client import CollectorRegistry
+
+from inference.shadow.joining.join_task import JoinTask
+from inference.shadow.joining.label_feed import LabelFeed
+from inference.shadow.joining.metrics import JoinMetrics
+from inference.shadow.shadow_record import CandidateScore
+from streams.kafka.client import KafkaSettings
+from streams.loop.stateless.keyed_state import KeyedState
+
+SAID = CandidateScore("b", "1", 0.5, 0.5, 0.1, "review")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"kept": 0.0},
+        {"kept": 1.5},
+        {"kept": 1e-300},
+        {"candidates": {"new": SAID, "new/x": SAID}},
+        {"candidates": {"": SAID}},
+        {"candidates": {"n" * 61: SAID}},
+    ],
+)
+def test_what_no_shadow_writes_goes_to_the_dead_letters(more: dict[str, Any]) -> None:
+    kafka = KafkaSettings(bootstrap_servers="localhost:1")
+    state = KeyedState(kafka=kafka, topic="evidence", source="scores")
+    with LabelFeed(kafka, "labels") as labels:
+        task = JoinTask(
+            state,
+            labels,
+            terms_of(SETTINGS),
+            partitions=lambda: 1,
+            metrics=JoinMetrics(CollectorRegistry()),
+        )
+        value = msgspec.json.encode(score(1, **more))
+        processed = task([Message(topic="scores", partition=0, offset=0, value=value)])
+    [(_, rejected)] = processed.rejected
+    assert "no shadow score as Weir writes it" in (rejected.detail or "")
