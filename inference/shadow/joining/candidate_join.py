@@ -114,6 +114,10 @@ class CandidateJoin:
     def mature(self, watermark: int, labels: KnownLabels) -> None:
         """Judge pairs that are old enough by what was known of them when they became so."""
         tally = self._tally
+        if tally is not None and tally.terms != self._terms.digest:
+            anew = self._begun_anew(tally.between, tally)
+            self._keep(replace(anew, latest=tally.latest))
+            return
         rows = self.waiting.take(watermark - self._terms.maturity)
         if tally is None or not len(rows):
             return

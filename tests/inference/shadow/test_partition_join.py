@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from joined import DAY, SETTINGS, START, Joined, Labels, label_rows, score, scores_of
+from joined import COSTS, DAY, SETTINGS, START, Joined, Labels, label_rows, score, scores_of
 from test_comparison import stream
 
 from inference.shadow.comparison.report import as_dict
@@ -175,6 +175,17 @@ def test_evidence_begins_anew_under_other_terms() -> None:
     dearer.state = joined.state
     dearer.join = PartitionJoin(dearer.state, 0, 1, dearer.terms)
     assert dearer.take([score(50)]).gathered().tally.left_out == {"earlier": 50}
+
+
+def test_what_waits_under_other_terms_is_not_judged_by_these() -> None:
+    joined = Joined(maturity=DAY).take([score(each) for each in range(50)])
+    dearer = Joined(SETTINGS._replace(costs=COSTS.model_copy(update={"review": 90.0})), DAY)
+    dearer.state = joined.state
+    dearer.join = PartitionJoin(dearer.state, 0, 1, dearer.terms)
+    dearer.take([score(60, candidates={}, event_time=START + 9 * DAY)])
+    tally = dearer.gathered().tally
+    assert (tally.mature, tally.left_out) == (0, {"earlier": 50})
+    assert tally.terms == dearer.terms.digest
 
 
 def test_events_of_another_count_of_partitions_are_left_out() -> None:
