@@ -36,12 +36,14 @@ class Progress:
         reached: latest event time of each partition of the events, ms.
         labels: of each partition of the labels, the next offset to be read.
         complete: up to which time all labels of a partition have been sent, where it says so, ms.
+        forgotten: up to which time labels are kept no more, ms; None before any are forgotten.
     """
 
     partitions: int
     reached: dict[int, int] = field(default_factory=dict)
     labels: dict[int, int] = field(default_factory=dict)
     complete: dict[int, int] = field(default_factory=dict)
+    forgotten: int | None = None
 
     @property
     def watermark(self) -> int | None:
@@ -88,7 +90,7 @@ class PartitionJoin:
 
     def arrive(self, scores: Sequence[ShadowScore]) -> None:
         """Take in further shadow scores, in their order."""
-        reached = dict(self.progress.reached)
+        reached, forgotten = dict(self.progress.reached), self.progress.forgotten
         said: dict[str, list[Said]] = defaultdict(list)
         left_out: dict[str, Counter[str]] = defaultdict(Counter)
         ours = partitions_of_ids(
@@ -102,6 +104,8 @@ class PartitionJoin:
                     left_out[name]["arm"] += 1
                 elif place != self._partition:
                     left_out[name]["elsewhere"] += 1
+                elif forgotten is not None and score.event_time <= forgotten:
+                    left_out[name]["late"] += 1
                 else:
                     said[name].append((score, own))
         self._note(replace(self.progress, reached=reached))
@@ -166,8 +170,13 @@ class PartitionJoin:
             if each.tally is not None and each.tally.latest < watermark - _SILENT:
                 each.forget()
                 del self.candidates[name]
-        # Older labels are of events that were judged.
-        self.labels.forget(watermark - self._terms.maturity - _SLACK)
+        # Older labels are of events that were judged. Those of a partition of the events that is
+        # heard of only now come too late: without their labels, all would be legitimate.
+        until = watermark - self._terms.maturity - _SLACK
+        self.labels.forget(until)
+        before = self.progress.forgotten
+        until = until if before is None else max(before, until)
+        self._note(replace(self.progress, forgotten=until))
 
     def _note(self, progress: Progress) -> None:
         if progress != self.progress or self._state.get(PROGRESS) is None:

@@ -267,6 +267,20 @@ def test_what_has_said_nothing_for_months_is_forgotten() -> None:
         joined.gathered()
 
 
+def test_events_whose_labels_are_forgotten_are_left_out() -> None:
+    """A shadow that starts on a backlog may come to one partition of it long before another."""
+    count, per_day = 2_000, 50
+    times = [START + each * DAY // per_day for each in range(count)]
+    labels: Labels = {count + each: [(times[each] + 1_000, 1)] for each in range(count)}
+    scores = scores_of([0] * 2 * count, [2] * 2 * count, times * 2, [0] * count + [1] * count)
+    joined = Joined(maturity=7 * DAY).take(scores[:count], labels).restart().take(scores[count:])
+    tally = joined.gathered().tally
+    waiting = 7 * per_day - 1
+    assert tally.legitimate.events == count - waiting - 1
+    assert tally.frauds.events == per_day, "of the day by which clocks may differ"
+    assert tally.left_out == {"late": count - 8 * per_day}
+
+
 def test_a_topic_of_labels_that_was_made_anew_is_heard_from_its_beginning() -> None:
     joined = Joined(maturity=DAY)
     none = label_rows({})
