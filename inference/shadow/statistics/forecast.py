@@ -11,6 +11,8 @@ from inference.shadow.statistics.several import log_mean_e
 _BLOCKS = 8
 """Fewer blocks than this foretell nothing."""
 _DRAWS = 1_000
+_NO_TIME = 1e15
+"""In ms: what is 30,000 years off is not in sight."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def date_of(labels: int | None, times: ArrayLike, matured: ArrayLike) -> int | N
     if labels is None or (labels and not curve[-1]):
         return None
     if labels > curve[-1]:
-        return int(time[0] + math.ceil(labels / curve[-1] * (time[-1] - time[0])))
+        rest = labels / float(curve[-1]) * int(time[-1] - time[0])
+        return int(time[0]) + math.ceil(rest) if rest < _NO_TIME else None
     # The first time at which the curve is there, on the line from the point before.
     place = int(np.searchsorted(curve, labels))
     if place == 0:

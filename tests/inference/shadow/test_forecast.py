@@ -96,3 +96,9 @@ def test_bad_columns_are_refused() -> None:
     for times, curve in (([1], [0]), ([2, 1], [0, 1]), ([1, 2], [1, 2]), ([1, 2, 3], [0, 2, 1])):
         with pytest.raises(ValueError, match="maturity curve"):
             date_of(1, times, curve)
+
+
+@pytest.mark.parametrize("labels", [10**12, 10**18, 10**300])
+def test_what_is_beyond_all_dates_is_not_in_sight(labels: int) -> None:
+    """Evidence may grow as slowly as it likes."""
+    assert date_of(labels, [0, 86_400_000], [0, 10]) is None
