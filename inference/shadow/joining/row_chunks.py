@@ -56,11 +56,14 @@ class RowChunks:
         return np.concatenate(taken)
 
     def drop(self, until: int) -> bool:
-        """Forget chunks of which all rows are up to this time; whether there were any."""
-        over = [each for each, rows in self._chunks.items() if rows["time"].max() <= until]
-        for number in over:
-            self._put(number, rows=self._chunks[number][:0])
-        return bool(over)
+        """Forget rows up to this time, of chunks where few are later; whether there were any."""
+        dropped = False
+        for number, rows in list(self._chunks.items()):
+            left = rows["time"] > until
+            if 8 * np.count_nonzero(left) < len(rows):
+                self._put(number, rows[left])
+                dropped = True
+        return dropped
 
     def replace(self, rows: NDArray[np.void]) -> None:
         """Keep these, and no others."""

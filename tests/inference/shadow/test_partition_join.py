@@ -294,6 +294,17 @@ def test_a_topic_of_labels_that_was_made_anew_is_heard_from_its_beginning() -> N
     assert tally.mature == 1, "nor does it wait for what partitions that are gone have said"
 
 
+def test_a_label_of_the_far_future_keeps_no_others() -> None:
+    joined = Joined(maturity=DAY)
+    labels: Labels = {each: [(START + each, 0)] for each in range(3_000)}
+    far: Labels = {each: [(START + 9_999 * DAY, 0)] for each in range(0, 3_000, 500)}
+    joined.take([score(1)], labels | far)
+    assert len(joined.join.labels) == 3_000
+    joined.take([score(2, event_time=START + 9 * DAY)])
+    assert len(joined.join.labels) == len(far)
+    assert len(joined.restart().join.labels) == len(far)
+
+
 def test_labels_of_events_that_were_judged_are_kept_no_more() -> None:
     joined = Joined(maturity=DAY)
     labels: Labels = {each: [(START + each, each % 2)] for each in range(3_000)}
