@@ -141,10 +141,12 @@ class Withdrawal(ControlEntry):
     """Under either key: nobody names a champion, or sets a policy, any more.
 
     Scorers go by the registry, or by their settings, again. In place of a record without a value,
-    which nobody could sign. ``expects``, ``by``, ``note``, ``at`` as a champion's.
+    which nobody could sign. ``expects``, ``by``, ``note``, ``at`` as a champion's; ``place`` of a
+    candidate that leaves, as it had it.
     """
 
     withdrawn: Literal[True] = True
+    place: int = Field(default=0, ge=0)
     expects: ModelVersion | PolicyVersion | Literal["any"] | None = "any"
     by: Author
     note: Remark = ""

@@ -4,6 +4,8 @@ import logging
 import re
 from collections.abc import Mapping
 
+from pydantic import Field
+
 from inference.control.commands import (
     Author,
     CommandError,
@@ -28,10 +30,12 @@ class ShadowCommand(ControlEntry):
     """Under ``shadow/NAME``: this model is tried, beside whatever answers.
 
     Attributes:
+        place: which of all models that were tried it is, from 1 on; 0 where nobody counted yet.
         by, note, at: who said so, why, and when, UTC milliseconds.
     """
 
     model: ModelVersion
+    place: int = Field(default=0, ge=0)
     by: Author
     note: Remark = ""
     at: int
@@ -95,7 +99,17 @@ class ShadowBook:
         commands = self.commands
         left = len(self._stands) - len(commands)
         order = sorted(commands, key=lambda each: (commands[each].at, each))
-        return left + order.index(name) + 1
+        return max(commands[name].place, left + order.index(name) + 1)
+
+    def next_place(self, name: str, model: ModelVersion) -> int:
+        """The place of a model that is to be tried under a name: the next one, unless it is there.
+
+        Another one under the name of one that stands, or that left, is one more.
+        """
+        said = self.commands.get(name)
+        if said is not None and said.model == model:
+            return self.place(name)
+        return max([len(self._stands), *(each.place for each in self._stands.values())]) + 1
 
     def stands_since(self, name: str) -> int:
         """When what stands of a name was said, that it leaves included; 0 for nothing."""

@@ -91,8 +91,9 @@ def add(
     keys = command_keys(settings, signing=True)
     author = author_who_may(keys, by, SHADOW)
     # Later than what stands, whatever the clocks say: an earlier one would not count.
-    at = max(now_ms(), _book_of(settings).stands_since(chosen) + 1)
-    command = said(ShadowCommand, model=named, by=author, note=note, at=at)
+    book = _book_of(settings)
+    at, place = max(now_ms(), book.stands_since(chosen) + 1), book.next_place(chosen, named)
+    command = said(ShadowCommand, model=named, place=place, by=author, note=note, at=at)
     _give(settings, keys, chosen, command)
     if as_json:
         print_json({"name": chosen, "model": named.model_dump(mode="json"), "by": author})
@@ -115,7 +116,8 @@ def remove(
     keys = command_keys(settings, signing=True)
     author = author_who_may(keys, by, SHADOW)
     at = max(now_ms(), book.stands_since(name) + 1)
-    _give(settings, keys, name, said(Withdrawal, by=author, note=note, at=at))
+    leaves = said(Withdrawal, place=book.place(name), by=author, note=note, at=at)
+    _give(settings, keys, name, leaves)
     if as_json:
         print_json({"name": name, "removed": True, "by": author})
     else:
