@@ -54,7 +54,7 @@ class JoinTask:
                     raise ValueError(f"kept = {score.kept} is no share")
                 for name in score.candidates:
                     check_name(name)  # keys of the state are made of it
-            except (ValueError, CommandError) as error:
+            except (ValueError, RecursionError, CommandError) as error:
                 why = f"no shadow score as Weir writes it: {error}"
                 bad.append((message, Rejected(index, Reason.BAD_BODY, None, why)))
             else:

@@ -148,6 +148,6 @@ class LabelFeed(ClosedAtEnd):
             return None
         try:
             label = self._decode(message.value() or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         return label if label.label in (0, 1) and abs(label.time) < _NO_TIME else None

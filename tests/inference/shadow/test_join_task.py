@@ -15,6 +15,7 @@ from inference.shadow.shadow_record import CandidateScore
 from streams.kafka.client import KafkaSettings
 from streams.loop.stateless.keyed_state import KeyedState
 
+NESTED = msgspec.Raw(b"[" * 100_000 + b"]" * 100_000)
 SAID = CandidateScore("b", "1", 0.5, 0.5, 0.1, "review")
 
 
@@ -26,6 +27,7 @@ SAID = CandidateScore("b", "1", 0.5, 0.5, 0.1, "review")
         {"kept": 1e-300},
         {"candidates": {"new": SAID, "new/x": SAID}},
         {"candidates": {"": SAID}},
+        {"context": {"amount": NESTED}},
         {"candidates": {"n" * 61: SAID}},
     ],
 )

@@ -19,6 +19,7 @@ def test_what_is_no_label_is_passed() -> None:
         b'{"event_id": 4, "label": true, "time": 0}',
         b'{"event_id": "", "label": 0, "time": %d}' % START,
         b"no label",
+        b'{"event_id": 1, "label": 1, "time": 0, "x": ' + b"[" * 100_000,
         b"",
     ]
     messages = [
