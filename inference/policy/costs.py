@@ -1,6 +1,8 @@
 """What decisions cost, as the policy says it."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from streams.base.section import Name, Section
 
@@ -23,3 +25,13 @@ class CostSettings(Section):
     friction: float = Field(gt=0, allow_inf_nan=False)
     review: float = Field(gt=0, allow_inf_nan=False)
     margin: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _margin_leaves_something_to_show(self) -> Self:
+        most = max(self.cap, self.friction, self.review)
+        if self.margin >= most:
+            raise ValueError(
+                f"margin = {self.margin:g} is what no decision can cost more, {most:g} at most: "
+                "it is by so much per event that a candidate may cost more"
+            )
+        return self

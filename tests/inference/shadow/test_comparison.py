@@ -9,6 +9,7 @@ import pytest
 from joined import COSTS, DAY, SETTINGS, START, Joined, Labels, compared, score, scores_of
 from numpy.typing import NDArray
 
+from inference.policy.costs import CostSettings
 from inference.shadow.comparison.comparison import Verdict
 from inference.shadow.comparison.report import as_dict
 
@@ -161,6 +162,16 @@ def test_an_amount_beyond_all_money_is_none(amount: float) -> None:
     told = as_dict(compared([*huge, score(20)], {}))
     assert (told["cost"]["events"], told["cost"]["without_amount"], told["mature"]) == (1, 20, 21)
     assert told["amounts"]["approve"]["review"] == 100.0
+
+
+def test_a_margin_that_no_candidate_can_miss_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"margin = 500 is what no decision can cost more"):
+        CostSettings(cap=500, friction=20, review=5, margin=500)
+    costs = CostSettings(cap=500, friction=20, review=5, margin=499)
+    champion, candidate, labels, _ = stream(600, 0.5)
+    found = compared(scores_of(champion, candidate), labels, SETTINGS._replace(costs=costs)).cost
+    assert found is not None
+    assert found.log_no_worse > found.log_better
 
 
 def test_costs_that_change_make_other_terms() -> None:
