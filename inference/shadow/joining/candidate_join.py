@@ -103,6 +103,10 @@ class CandidateJoin:
             else:
                 pairs.append((score, own))
         if tally is not None:
+            if tally.halvings == _MOST_HALVINGS and len(self.waiting) >= self._terms.most_waiting:
+                # Nearly all decisions differ. Who comes now says nothing of its label.
+                left_out["full"] += len(pairs)
+                pairs.clear()
             tally = replace(tally.but(left_out), latest=latest)
             self._keep(self._taken(tally, pairs) if pairs else tally)
 

@@ -225,6 +225,19 @@ def test_where_too_much_waits_equal_pairs_stand_for_others() -> None:
     assert tally.cost.estimate.least.total == -300 * 20 * 2**24
 
 
+def test_where_nearly_all_decisions_differ_no_more_wait_than_may() -> None:
+    joined = Joined(SETTINGS.but(max_waiting=1_000), DAY)
+    scores = scores_of([0] * 6_000, [2] * 6_000, [START + each for each in range(6_000)])
+    for begin in range(0, 6_000, 100):
+        joined.take(scores[begin : begin + 100])
+        assert len(joined.join.candidates["new"].waiting) <= 1_100
+    assert joined.gathered().tally.left_out == {"full": 4_900}
+    later = [score(each, event_time=START + 3 * DAY) for each in range(6_000, 6_002)]
+    tally = joined.take(later[:1]).take(later[1:]).gathered().tally
+    assert tally.cost.discordant == tally.mature == 1_100
+    assert tally.left_out == {"full": 4_901}, "once those have gone, there is room again"
+
+
 def test_a_sample_that_grows_too_large_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inference.shadow.joining.candidate_join._MOST_SAMPLED", 500)
     champion, candidate, labels, fraud = stream(6_000, 0.6)
