@@ -1,11 +1,11 @@
-"""Records that are no shadow scores as Weir writes them."""
+"""Records that are no shadow scores as Weir writes them, or no labels: whoever may write, may err."""
 
 from typing import Any
 
 import msgspec
 import pytest
 from confluent_kafka import Message
-from joined import SETTINGS, score, terms_of
+from joined import SETTINGS, START, Joined, score, terms_of
 from prometheus_client import CollectorRegistry
 
 from inference.shadow.joining.join_task import JoinTask
@@ -46,3 +46,30 @@ def test_what_no_shadow_writes_goes_to_the_dead_letters(more: dict[str, Any]) ->
         processed = task([Message(topic="scores", partition=0, offset=0, value=value)])
     [(_, rejected)] = processed.rejected
     assert "no shadow score as Weir writes it" in (rejected.detail or "")
+
+
+def test_what_is_no_label_is_passed() -> None:
+    """Whoever labels may write anything, and must not stop those who read it."""
+    values = [
+        b'{"event_id": 1, "label": 1, "time": %d}' % START,
+        b'{"event_id": 2, "label": 1, "time": %d}' % (2**63),
+        b'{"event_id": 3, "label": 1, "time": %d}' % (-(2**70)),
+        b'{"event_id": %d, "label": 1, "time": %d}' % (10**30, START),
+        b'{"event_id": 1%s, "label": 1, "time": 0}' % (b"0" * 5_000),
+        b'{"event_id": 4, "label": 2, "time": 0}',
+        b'{"event_id": 4, "label": true, "time": 0}',
+        b'{"event_id": "", "label": 0, "time": %d}' % START,
+        b"no label",
+        b'{"event_id": 1, "label": 1, "time": 0, "x": ' + b"[" * 100_000,
+        b"",
+    ]
+    messages = [
+        Message(topic="labels", partition=0, offset=offset, value=value)
+        for offset, value in enumerate(values)
+    ]
+    joined = Joined()
+    with LabelFeed(KafkaSettings(bootstrap_servers="localhost:1"), "labels") as feed:
+        feed._next = {0: 0}
+        feed._tell(messages, {0: joined.join})
+    assert len(joined.join.labels) == 3
+    assert joined.join.progress.labels == {0: len(values)}
