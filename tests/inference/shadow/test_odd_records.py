@@ -1,4 +1,4 @@
-"""Records that are no shadow scores as Weir writes them, or no labels: whoever may write, may err."""
+"""Records that are no shadow scores as Weir writes them, or no labels: who may write may err."""
 
 from typing import Any
 
