@@ -218,6 +218,13 @@ def _figures(told: dict[str, Any]) -> Table:
                 f"{curve['candidate']:.4f}",
                 _interval(curve["interval"], 4),
             )
+    cards, calibration = told["card_precision"], told["calibration"]
+    if cards is not None:
+        pair = (f"{cards[each]:.4f}" for each in ("champion", "candidate"))
+        table.add_row(f"card precision, {cards['cards_per_day']} a day", *pair, "")
+    if calibration is not None:
+        pair = (f"{calibration[each]['error']:.4f}" for each in ("champion", "candidate"))
+        table.add_row("calibration error", *pair, "")
     table.add_row("rank correlation of scores", "", f"{told['spearman']:.4f}", "")
     return table
 
