@@ -30,10 +30,10 @@ ROW = np.dtype(
     ]
 )
 """A pair, in 64 bytes: hashes of the event's id and key, its time (ms), its amount and both
-probabilities (``NaN`` where unknown), both decisions (codes), whether a would-be decline of the champion was
-approved so that its truth be told, and the chance of that (0 where it had none, and elsewhere), how
-often it has to be doubled to stand for those that were left out, and codes of the values that it is
-sliced by. What the champion would have declined is declined here."""
+probabilities (``NaN`` where unknown), both decisions (codes), whether a would-be decline of the
+champion was approved so that its truth be told, and the chance of that (0 where it had none, and
+elsewhere), how often it has to be doubled to stand for those that were left out, and codes of the
+values that it is sliced by. What the champion would have declined is declined here."""
 
 
 class NothingToCompareError(InferenceError):

@@ -220,11 +220,11 @@ def _figures(told: dict[str, Any]) -> Table:
             )
     cards, calibration = told["card_precision"], told["calibration"]
     if cards is not None:
-        pair = (f"{cards[each]:.4f}" for each in ("champion", "candidate"))
-        table.add_row(f"card precision, {cards['cards_per_day']} a day", *pair, "")
+        both = (f"{cards[each]:.4f}" for each in ("champion", "candidate"))
+        table.add_row(f"card precision, {cards['cards_per_day']} a day", *both, "")
     if calibration is not None:
-        pair = (f"{calibration[each]['error']:.4f}" for each in ("champion", "candidate"))
-        table.add_row("calibration error", *pair, "")
+        both = (f"{calibration[each]['error']:.4f}" for each in ("champion", "candidate"))
+        table.add_row("calibration error", *both, "")
     table.add_row("rank correlation of scores", "", f"{told['spearman']:.4f}", "")
     return table
 
