@@ -87,7 +87,8 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
         for name in ("score", "probability"):
             assert np.float32(same[name]) == np.float32(each[name])
 
-    shadow.wait_for(lambda: shadow.metrics()["weir_shadow_mature_events:same"] > 500, 60)
+    mature = "weir_shadow_mature_events:same"
+    shadow.wait_for(lambda: shadow.metrics().get(mature, 0) > 500, 60)
     told = json.loads(weir("shadow", "compare", "same", "--json", "-c", path).stdout)
     assert sum(each["events"] for each in told["slices"]["amount"]) <= len(asked)
     by_hour = weir("shadow", "compare", "same", "--slices", "hour", "-c", path)
