@@ -116,32 +116,48 @@ def precision_at_capacity(
     return found / reviewed if reviewed else float("nan")
 
 
-def brier_score(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Mean of (probability - label)² (Brier, 1950); ``NaN`` without events."""
+def brier_score(
+    labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None
+) -> float:
+    """Mean of (probability - label)² (Brier, 1950); ``NaN`` without events.
+
+    Args:
+        labels, probabilities: (n,).
+        weights: events that each one stands for, (n,); 1 where None.
+    """
     labels, probabilities = _labels_and(labels, "probabilities", probabilities)
     _check_unit_interval(probabilities)
-    return float(np.mean((probabilities - labels) ** 2)) if len(labels) else float("nan")
+    squares = (probabilities - labels) ** 2
+    weight = None if weights is None else np.asarray(weights, np.float64)
+    return float(np.average(squares, weights=weight)) if len(labels) else float("nan")
 
 
 def expected_calibration_error(
-    labels: ArrayLike, probabilities: ArrayLike, bins: int = 10
+    labels: ArrayLike, probabilities: ArrayLike, bins: int = 10, weights: ArrayLike | None = None
 ) -> float:
     """Mean over events of |mean probability - share of fraud| in the event's bin.
 
     Bins hold about equally many events (adaptive binning: Nguyen and O'Connor, 2015), since of
     bins of equal width one would hold nearly all events where fraud is rare. Equal probabilities
     share a bin, so that the order of events does not matter. ``NaN`` without events.
+
+    Args:
+        labels, probabilities: (n,).
+        weights: whole numbers of events that each one stands for, (n,); 1 where None.
     """
     _check_capacity("bins", bins)
     labels, probabilities = _labels_and(labels, "probabilities", probabilities)
     _check_unit_interval(probabilities)
-    n = len(labels)
+    weight = np.ones(len(labels), np.int64) if weights is None else np.asarray(weights, np.int64)
+    n = int(weight.sum())
     if not n:
         return float("nan")
-    below = np.searchsorted(np.sort(probabilities), probabilities, side="left")
+    order = np.argsort(probabilities, kind="stable")
+    sums = np.append(0, np.cumsum(weight[order]))
+    below = sums[np.searchsorted(probabilities[order], probabilities, side="left")]
     bin_ = below * bins // n
     # |mean p - mean y| of a bin times its share of events is |Σ (p - y)| / n.
-    gaps = np.bincount(bin_, weights=probabilities - labels)
+    gaps = np.bincount(bin_, weights=weight * (probabilities - labels))
     return float(np.abs(gaps).sum() / n)
 
 

@@ -51,6 +51,7 @@ def judged(settings: Settings, gathered: Gathered, place: int) -> Comparison:
     return compare(
         gathered,
         settings.policy.costs,
+        cards_per_day=settings.comparison.cards_per_day,
         overall_alpha=settings.comparison.alpha,
         maturity_ms=settings.terms().maturity,
         place=place,

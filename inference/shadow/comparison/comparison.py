@@ -7,9 +7,15 @@ from enum import StrEnum
 
 import numpy as np
 
+from inference.evaluation.metrics import (
+    brier_score,
+    card_precision_at_k,
+    expected_calibration_error,
+)
 from inference.policy.costs import CostSettings
 from inference.shadow.comparison.evidence import CostEvidence, Range
 from inference.shadow.comparison.gathered import Gathered
+from inference.shadow.comparison.sample import Sample
 from inference.shadow.comparison.tally import Tally
 from inference.shadow.statistics import asymptotic, curves
 from inference.shadow.statistics.forecast import Forecast, date_of, labels_still_needed
@@ -90,6 +96,28 @@ class CurveVerdict:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """How far probabilities are from how often it was fraud.
+
+    Attributes:
+        brier: mean squared distance from the label.
+        error: see `expected_calibration_error`.
+    """
+
+    brier: float
+    error: float
+
+
+@dataclass(frozen=True)
+class CardPrecision:
+    """Of the keys that can be looked at in a day; see `card_precision_at_k`. It describes."""
+
+    cards_per_day: int
+    champion: float
+    candidate: float
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A candidate beside the champion; see docs/shadow.md."""
 
@@ -97,6 +125,8 @@ class Comparison:
     cost: CostVerdict | None
     average_precision: CurveVerdict | None
     auc: CurveVerdict | None
+    calibration: tuple[Calibration, Calibration] | None
+    card_precision: CardPrecision | None
 
     @property
     def tally(self) -> Tally:
@@ -114,6 +144,7 @@ def compare(
     costs: CostSettings | None,
     *,
     overall_alpha: float,
+    cards_per_day: int,
     maturity_ms: int,
     place: int,
     generator: np.random.Generator,
@@ -122,6 +153,7 @@ def compare(
 
     Args:
         costs: what the verdict is about; None for none.
+        cards_per_day: keys that can be looked at in a day.
         overall_alpha: the share of false verdicts, over all looks and candidates together.
         place: of the candidate among all that were tried against this champion, from 1: each later
             one has to show more, so that all together are seldom wrong.
@@ -136,6 +168,8 @@ def compare(
         cost,
         _curve_verdict(curves.average_precision, gathered, alpha),
         _curve_verdict(curves.auc, gathered, alpha),
+        _calibration(gathered.sample),
+        _card_precision(gathered.sample, cards_per_day),
     )
 
 
@@ -216,6 +250,30 @@ def _needed_by(labels: int | None, gathered: Gathered, maturity_ms: int) -> int 
     if not later.any():
         return now if labels == 0 else None
     return date_of(labels, np.append(now, times[later]), np.append(0, matured[later]))
+
+
+def _calibration(sample: Sample) -> tuple[Calibration, Calibration] | None:
+    if not len(sample.frauds):
+        return None
+    first, second = (
+        Calibration(
+            brier_score(sample.frauds, each, sample.weights),
+            expected_calibration_error(sample.frauds, each, weights=sample.weights),
+        )
+        for each in (sample.first, sample.second)
+    )
+    return first, second
+
+
+def _card_precision(sample: Sample, cards_per_day: int) -> CardPrecision | None:
+    """None without events, or where some were left out: then no day's first ones are known."""
+    if not len(sample.frauds) or not sample.is_whole:
+        return None
+    first, second = (
+        card_precision_at_k(sample.days, sample.keys, sample.frauds, each, cards_per_day)
+        for each in (sample.first, sample.second)
+    )
+    return CardPrecision(cards_per_day, first, second)
 
 
 def _curve_verdict(

@@ -39,6 +39,12 @@ def as_dict(compared: Comparison) -> dict[str, Any]:
         "cost": None if cost is None else _cost_dict(cost),
         "average_precision": None if precision is None else vars(precision),
         "auc": None if auc is None else vars(auc),
+        "calibration": None
+        if compared.calibration is None
+        else dict(zip(("champion", "candidate"), map(vars, compared.calibration), strict=True)),
+        "card_precision": None
+        if compared.card_precision is None
+        else vars(compared.card_precision),
         "slices": {
             name: [
                 each.as_dict(with_costs=cost is not None)

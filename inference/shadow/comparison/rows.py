@@ -19,6 +19,7 @@ MOST_SLICED = 3
 ROW = np.dtype(
     [
         ("hash", "<u8"),
+        ("key", "<u8"),
         ("time", "<i8"),
         ("amount", "<f8"),
         ("first", "<f4"),
@@ -31,11 +32,11 @@ ROW = np.dtype(
         ("slices", "<u4", (MOST_SLICED,)),
     ]
 )
-"""A pair, in 56 bytes: hash of the event's id, its time (ms), its amount and both probabilities
-(``NaN`` where unknown), both decisions (codes), whether a would-be decline of the champion was
-approved so that its truth be told, and the chance of that (0 where it had none, and elsewhere), how
-often it has to be doubled to stand for those that were left out, and codes of the values that it is
-sliced by. What the champion would have declined is declined here."""
+"""A pair, in 64 bytes: hashes of the event's id and key, its time (ms), its amount and both
+probabilities (``NaN`` where unknown), both decisions (codes), whether a would-be decline of the
+champion was approved so that its truth be told, and the chance of that (0 where it had none, and
+elsewhere), how often it has to be doubled to stand for those that were left out, and codes of the
+values that it is sliced by. What the champion would have declined is declined here."""
 
 
 class NothingToCompareError(InferenceError):

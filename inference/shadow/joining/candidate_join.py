@@ -221,8 +221,9 @@ class CandidateJoin:
         for label, chunks in enumerate(self._sample):
             own = rows[scored & (frauds == bool(label))]
             more = np.empty(len(own), SAMPLED)
-            for name in SAMPLED.names or ():
+            for name in ("hash", "key", "first", "second", "doublings"):
                 more[name] = own[name]
+            more["day"] = own["time"] // DAY
             chunks.append(more[_in_share(more, doublings[label])])
             while len(chunks) > _MOST_SAMPLED:
                 doublings[label] += 1
@@ -261,6 +262,7 @@ def _rows(
     first = probabilities([score.probability for score, _ in pairs])
     second = probabilities([own.probability for _, own in pairs])
     rows["hash"] = id_hashes([score.event_id for score, _ in pairs])
+    rows["key"] = id_hashes([score.key for score, _ in pairs])
     rows["time"] = [score.event_time for score, _ in pairs]
     rows["amount"] = [amount_of(score.context.get(terms.amount or "")) for score, _ in pairs]
     rows["first"], rows["second"] = first, second

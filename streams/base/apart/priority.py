@@ -13,7 +13,7 @@ _TRIES, _AGAIN_S = 3, 0.1
 def stand_back(nice: int) -> None:
     """Be nicer by so much; also as a session, where we lead one.
 
-    For a process without threads: each of them has a niceness of its own.
+    On Linux each thread has a niceness of its own, and those that are there keep theirs.
     """
     niceness = os.nice(nice)
     if os.getsid(0) == os.getpid():

@@ -302,12 +302,18 @@ def _comparison(usage: Usage) -> list[Acl]:
     return [
         Acl("Read", "topic", topics.control, why="which candidates are tried"),
         Acl("Read", "topic", topics.shadow_evidence, why="what was found of them"),
+        Acl("Read", "topic", topics.shadow_scores, why="what two candidates said"),
+        Acl("Read", "topic", topics.labels, why="what events turned out to be"),
     ]
 
 
 def _judge(usage: Usage) -> list[Acl]:
-    found = Acl("Write", "topic", usage.topics.comparisons, why="what was found")
-    return [*_comparison(usage), found]
+    topics = usage.topics
+    return [
+        Acl("Read", "topic", topics.control, why="which candidates are tried"),
+        Acl("Read", "topic", topics.shadow_evidence, why="what was found of them"),
+        Acl("Write", "topic", topics.comparisons, why="what was found"),
+    ]
 
 
 def _canary(usage: Usage) -> list[Acl]:

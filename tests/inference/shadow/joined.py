@@ -142,6 +142,7 @@ class Joined:
         return compare(
             self.gathered(name),
             self.settings.costs,
+            cards_per_day=self.settings.comparison.cards_per_day,
             overall_alpha=self.settings.comparison.alpha,
             maturity_ms=self.terms.maturity,
             place=place,

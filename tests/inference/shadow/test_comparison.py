@@ -9,9 +9,11 @@ import pytest
 from joined import COSTS, DAY, SETTINGS, START, Joined, Labels, compared, score, scores_of
 from numpy.typing import NDArray
 
+from inference.evaluation.metrics import card_precision_at_k, expected_calibration_error
 from inference.policy.costs import CostSettings
 from inference.shadow.comparison.comparison import Verdict
 from inference.shadow.comparison.report import as_dict
+from inference.shadow.shadow_record import CandidateScore
 
 
 def stream(
@@ -146,6 +148,36 @@ def test_how_alike_they_were_in_the_last_days() -> None:
     recent = told["recent"]
     assert (recent["days"], recent["flips"]["decline"]["candidate_only"]) == (7, 10)
     assert recent["decisions"]["approve"]["approve"] == 60
+
+
+def test_calibration_and_card_precision_are_those_of_all_events() -> None:
+    rng = np.random.default_rng(3)
+    count = 900
+    probability, other = rng.random((2, count)).astype(np.float32).astype(float)
+    fraud = rng.random(count) < probability
+    times = [START + each * DAY // 300 for each in range(count)]
+    scores = [
+        score(
+            each,
+            key=f"card {each % 40}",
+            event_time=times[each],
+            probability=probability[each],
+            candidates={"new": CandidateScore("b", "1", 0.5, other[each], 0.1, "review")},
+        )
+        for each in range(count)
+    ]
+    labels = {each: [(times[each], int(fraud[each]))] for each in range(count)}
+    told = as_dict(compared(scores, labels, SETTINGS.but(cards_per_day=5)))
+    days, keys = np.array(times) // DAY, np.arange(count) % 40
+    for name, said in (("champion", probability), ("candidate", other)):
+        found = told["calibration"][name]
+        assert found["brier"] == pytest.approx(np.mean((said - fraud) ** 2))
+        assert found["error"] == pytest.approx(expected_calibration_error(fraud, said))
+        expected = card_precision_at_k(days, keys, fraud, said, 5)
+        assert told["card_precision"][name] == pytest.approx(expected)
+    assert (
+        told["calibration"]["champion"]["error"] < 0.1 < told["calibration"]["candidate"]["error"]
+    )
 
 
 def test_an_amount_that_is_none_leaves_the_event_out_of_costs_alone() -> None:

@@ -249,7 +249,10 @@ def test_a_sample_that_grows_too_large_is_halved(monkeypatch: pytest.MonkeyPatch
     total = found.sample.weights.sum()
     assert total == pytest.approx(6_000, rel=0.2)
     assert found.sample.weights[found.sample.frauds].sum() == pytest.approx(fraud.sum(), rel=0.2)
-    assert joined.compared().auc is not None
+    compared = joined.compared()
+    assert compared.auc is not None
+    assert compared.calibration is not None
+    assert compared.card_precision is None, "of a sample nobody knows a day's first cards"
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3])

@@ -56,8 +56,10 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
     shown = json.loads(weir("shadow", "status", "--json", "-c", path).stdout)
     assert (list(shown), shown["same"]["by"]) == (["same"], "ada")
 
+    assert weir("shadow", "add", "champion", "--name", "other", "-c", path).returncode == 0
+
     scorer, shadow = start(path), start(path, command="shadow")
-    shadow.wait_for(lambda: answering(shadow, "same"), 120)
+    shadow.wait_for(lambda: answering(shadow, "same", "other"), 120)
     here, itself = psutil.Process().nice(), psutil.Process(shadow.process.pid)
     assert here < itself.nice() < min(each.nice() for each in itself.children()), "all stand back"
     replay(path, trained.events, COUNT)
@@ -75,7 +77,7 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
         "decline",
     }
     assert all(each["context"]["amount"] > 0 for each in scores)
-    asked = [each for each in scores if each["candidates"]]
+    asked = [each for each in scores if "same" in each["candidates"]]
     assert len(asked) > COUNT // 4
     for each in asked:
         same = each["candidates"]["same"]
@@ -85,7 +87,8 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
         for name in ("score", "probability"):
             assert np.float32(same[name]) == np.float32(each[name])
 
-    shadow.wait_for(lambda: shadow.metrics()["weir_shadow_mature_events:same"] > 500, 60)
+    mature = "weir_shadow_mature_events:same"
+    shadow.wait_for(lambda: shadow.metrics().get(mature, 0) > 500, 60)
     told = json.loads(weir("shadow", "compare", "same", "--json", "-c", path).stdout)
     assert sum(each["events"] for each in told["slices"]["amount"]) <= len(asked)
     by_hour = weir("shadow", "compare", "same", "--slices", "hour", "-c", path)
@@ -95,6 +98,11 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
     assert told["mature"] > 500
     assert (told["cost"]["log_better"], told["cost"]["log_worse"]) == (0.0, 0.0)
     assert told["flips"]["review"] == {"champion_only": 0, "candidate_only": 0}
+    both = json.loads(weir("shadow", "compare", "same", "other", "--json", "-c", path).stdout)
+    assert both["champion"] == both["candidate"] == told["champion"]
+    assert both["events"] + both["left_out"]["declined"] >= 100
+    assert both["flips"]["decline"] == {"champion_only": 0, "candidate_only": 0}
+    assert (both["cost"]["log_better"], both["cost"]["log_worse"]) == (0.0, 0.0)
     shown = weir("shadow", "compare", "same", "--slices", "amount", "-c", path).stdout
     assert "verdict: inconclusive: that is no pass" in shown
 
@@ -128,8 +136,9 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
     assert nothing.returncode == 1
     assert "nothing of that time stands on" in nothing.stderr
 
-    removed = weir("shadow", "remove", "same", "--by", "ada", "-c", path)
-    assert removed.returncode == 0, removed.stderr
+    for name in ("same", "other"):
+        removed = weir("shadow", "remove", name, "--by", "ada", "-c", path)
+        assert removed.returncode == 0, removed.stderr
     shadow.wait_for(lambda: not any("candidate_answering" in name for name in shadow.metrics()), 30)
     again = weir("shadow", "remove", "same", "--by", "ada", "-c", path)
     assert again.returncode == 2

@@ -12,6 +12,7 @@ from inference.policy.policy import Policy
 from inference.shadow.comparison.comparison import Comparison, CostVerdict, Verdict
 from inference.shadow.comparison.report import as_dict
 from inference.shadow.comparison.rows import NothingToCompareError
+from inference.shadow.joining.candidates_compared import candidates_compared
 from inference.shadow.joining.past import Past
 from inference.shadow.shadow_book import ShadowBook, ShadowCommand
 from streams.base.section import format_duration
@@ -49,9 +50,16 @@ SlicesOption = Annotated[
 
 def compare(
     name: Annotated[str, typer.Argument(help="The candidate's name.", show_default=False)],
+    other: Annotated[
+        str | None,
+        typer.Argument(
+            help="Another candidate's name, to compare it with the first one.", show_default=False
+        ),
+    ] = None,
     slices_by: SlicesOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
+    no_progress: QuietOption = False,
 ) -> None:
     """Compare a candidate with the champion: how alike they are, who is right, what it costs.
 
@@ -59,6 +67,9 @@ def compare(
     comparison.maturity, by the label that was known then. What is said holds however often one
     looks: of all candidates tried against a champion, the share of comparison.alpha at most is
     called better, or worse, and is not.
+
+    With two names, the second candidate is compared with the first, which stands in the champion's
+    place: by all that is kept on the topic of shadow scores, and the labels.
     """
     settings = load_settings(config)
     if slices_by is not None and slices_by not in settings.comparison.slice_by:
@@ -70,11 +81,19 @@ def compare(
     kafka, _ = admitted(settings, lambda _: rights)
     with named_denials(kafka, rights):
         book = read_book(settings, kafka)
-        candidate_of(book, name)
-        _, compared = next(compared_now(settings, kafka, book, [name]))
+        for each in [name] if other is None else [name, other]:
+            candidate_of(book, each)
+        if other is None:
+            _, compared = next(compared_now(settings, kafka, book, [name]))
+        else:
+            with progress_bar("reading shadow scores", not (as_json or no_progress)) as step:
+                gathered = candidates_compared(
+                    kafka, settings.topics, settings.terms(), name, other, step
+                )
+            compared = judged(settings, gathered, 1)
     if isinstance(compared, NothingToCompareError):
         raise compared
-    _tell(name, compared, settings, slices_by, as_json=as_json)
+    _tell(other or name, compared, settings, slices_by, as_json=as_json)
 
 
 def replay(
@@ -218,6 +237,13 @@ def _figures(told: dict[str, Any]) -> Table:
                 f"{curve['candidate']:.4f}",
                 _interval(curve["interval"], 4),
             )
+    cards, calibration = told["card_precision"], told["calibration"]
+    if cards is not None:
+        both = (f"{cards[each]:.4f}" for each in ("champion", "candidate"))
+        table.add_row(f"card precision, {cards['cards_per_day']} a day", *both, "")
+    if calibration is not None:
+        both = (f"{calibration[each]['error']:.4f}" for each in ("champion", "candidate"))
+        table.add_row("calibration error", *both, "")
     table.add_row("rank correlation of scores", "", f"{told['spearman']:.4f}", "")
     return table
 
