@@ -11,7 +11,7 @@ from inference.shadow.comparison.sample import SAMPLED, Sample
 from inference.shadow.comparison.tally import Tally, read_tally, weights_of
 from inference.shadow.comparison.terms import Terms
 from inference.shadow.joining.candidate_join import prefix, read_similarity, tally_key
-from inference.shadow.joining.partition_join import PROGRESS, read_progress
+from inference.shadow.joining.partition_join import LAYOUT, PROGRESS, read_progress
 from inference.shadow.statistics.similarity import Similarity
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics.topic_partitions import partitions_of
@@ -39,10 +39,16 @@ def gather(name: str, parts: Iterable[ItemsView[bytes, bytes] | Entries], terms:
     Raises:
         NothingToCompareError: none has anything, or by other terms than these.
     """
-    entries = [dict(each) for each in parts]
-    found = [
-        (read_tally(each[tally_key(name)]), each) for each in entries if tally_key(name) in each
-    ]
+    try:
+        entries = [each for each in map(dict, parts) if _is_ours(each)]
+        found = [
+            (read_tally(each[tally_key(name)]), each) for each in entries if tally_key(name) in each
+        ]
+    except ValueError as error:
+        raise NothingToCompareError(
+            "the shadow's evidence is not as Weir writes it; start `weir shadow` anew, which "
+            f"begins it anew: {error}"
+        ) from error
     if not found:
         raise NothingToCompareError(
             f"candidate {name!r} has said nothing yet: is `weir shadow` running, and does it "
@@ -62,7 +68,7 @@ def gather(name: str, parts: Iterable[ItemsView[bytes, bytes] | Entries], terms:
         whole += tally
     waiting = _rows([each for _, each in ours], prefix("w", name), ROW)
     waiting = waiting[np.argsort(waiting["time"], kind="stable")]
-    marks = [read_progress(each[PROGRESS]).watermark for each in entries if PROGRESS in each]
+    marks = [read_progress(each[PROGRESS]).watermark for each in entries]
     known = [each for each in marks if each is not None]
     return Gathered(
         whole,
@@ -78,6 +84,11 @@ def gather(name: str, parts: Iterable[ItemsView[bytes, bytes] | Entries], terms:
         weights_of(waiting),
         min(known) if known else None,
     )
+
+
+def _is_ours(entries: Entries) -> bool:
+    """Whether this version of Weir has written what is kept of a partition."""
+    return PROGRESS in entries and read_progress(entries[PROGRESS]).layout == LAYOUT
 
 
 def _of(label: int, name: str) -> bytes:

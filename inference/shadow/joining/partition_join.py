@@ -4,15 +4,18 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from inference.shadow.comparison.rows import ROW
+from inference.shadow.comparison.sample import SAMPLED
 from inference.shadow.comparison.terms import Terms
 from inference.shadow.event_hash import id_hashes, partitions_of_ids
 from inference.shadow.joining.candidate_join import DAY, CandidateJoin, Said
-from inference.shadow.joining.known_labels import KnownLabels
+from inference.shadow.joining.known_labels import LABEL, KnownLabels
 from inference.shadow.shadow_record import ShadowScore
 from streams.feature_log import CHAMPION_ARM
 from streams.loop.stateless.keyed_state import PartitionState
@@ -33,6 +36,7 @@ class Progress:
 
     Attributes:
         partitions: of the topic of shadow scores; where it gets more, events are spread anew.
+        layout: of rows; see `LAYOUT`.
         reached: latest event time of each partition of the events, ms.
         labels: of each partition of the labels, the next offset to be read.
         complete: up to which time all labels of a partition have been sent, where it says so, ms.
@@ -40,6 +44,7 @@ class Progress:
     """
 
     partitions: int
+    layout: str = ""
     reached: dict[int, int] = field(default_factory=dict)
     labels: dict[int, int] = field(default_factory=dict)
     complete: dict[int, int] = field(default_factory=dict)
@@ -54,6 +59,9 @@ class Progress:
 
 
 _PROGRESS = TypeAdapter(Progress)
+
+LAYOUT = sha256(repr([each.descr for each in (ROW, SAMPLED, LABEL)]).encode()).hexdigest()[:8]
+"""Of the rows that are kept; those of another one can't be read."""
 
 
 def read_progress(data: bytes) -> Progress:
@@ -78,15 +86,31 @@ class PartitionJoin:
         self._state = state
         self._partition = partition
         self._terms = terms
-        stored = state.get(PROGRESS)
-        self.progress = Progress(partitions) if stored is None else read_progress(stored)
-        if self.progress.partitions != partitions:
-            for key, _ in list(state.items()):
-                state.put(key, None)
-            self.progress = Progress(partitions)
-        self.labels = KnownLabels(state)
-        names = [key[len(_TALLIES) :].decode() for key, _ in state.items() if key[:2] == _TALLIES]
-        self.candidates = {name: CandidateJoin(state, name, terms) for name in names}
+        self.progress = Progress(partitions, LAYOUT)
+        try:
+            stored = state.get(PROGRESS)
+            if stored is not None:
+                found = read_progress(stored)
+                if (found.partitions, found.layout) == (partitions, LAYOUT):
+                    self.progress = found
+                else:
+                    self._clear("topic has other partitions, or Weir is another version")
+            self._take_up()
+        except ValueError as error:
+            self._clear(f"state is not as Weir writes it ({error})")
+            self._take_up()
+
+    def _take_up(self) -> None:
+        keys = [key for key, _ in self._state.items() if key.startswith(_TALLIES)]
+        names = [key[len(_TALLIES) :].decode() for key in keys]
+        self.labels = KnownLabels(self._state)
+        self.candidates = {name: CandidateJoin(self._state, name, self._terms) for name in names}
+
+    def _clear(self, why: str) -> None:
+        logger.warning("evidence in partition %d begins anew: its %s", self._partition, why)
+        for key, _ in list(self._state.items()):
+            self._state.put(key, None)
+        self.progress = Progress(self.progress.partitions, LAYOUT)
 
     def arrive(self, scores: Sequence[ShadowScore]) -> None:
         """Take in further shadow scores, in their order."""
@@ -138,7 +162,7 @@ class PartitionJoin:
             replace(
                 progress,
                 labels=progress.labels | dict(offsets),
-                complete=progress.complete | dict(complete),
+                complete=_later(progress.complete, complete),
             )
         )
 
@@ -182,3 +206,11 @@ class PartitionJoin:
         if progress != self.progress or self._state.get(PROGRESS) is None:
             self.progress = progress
             self._state.put(PROGRESS, _PROGRESS.dump_json(progress))
+
+
+def _later(first: Mapping[int, int], second: Mapping[int, int]) -> dict[int, int]:
+    """The later time of each partition: what was heard once may be heard again."""
+    return {
+        each: max(times[each] for times in (first, second) if each in times)
+        for each in {*first, *second}
+    }

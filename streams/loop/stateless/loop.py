@@ -269,7 +269,9 @@ class StatelessLoop:
         positions = {(each.topic, each.partition): each for each in reader.committed()}
         positions |= {(each.topic, each.partition): each for each in reader.drained()}
         if positions:
-            self._commit(reader, processed, list(positions.values()), ())
+            fault = self._commit(reader, processed, list(positions.values()), ())
+            if fault is not None:
+                logger.error("what was to be said at rest can't be: %s", fault)
         elif self._state is not None:
             self._state.rollback()
 

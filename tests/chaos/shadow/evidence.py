@@ -93,9 +93,12 @@ def check_tally(
         found.add("evidence: wrong pairing", f"{place}: {tally['between']}, not {run.pairing}")
         return
     count = tally["events"]
-    if count > len(run.pairs) or (whole and count < len(run.pairs)):
+    late = tally["left_out"].get("late", 0)  # of a partition of the events that came only then
+    if count > len(run.pairs) or (whole and count + late < len(run.pairs)):
         what = "evidence: doubled" if count > len(run.pairs) else "evidence: lost"
         found.add(what, f"{place}: {count} pairs, not {len(run.pairs)}")
+        return
+    if late:
         return
     right: NDArray[np.int64] = np.bincount(
         np.array(run.pairs[len(run.pairs) - count :], np.int64), minlength=9

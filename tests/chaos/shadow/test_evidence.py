@@ -51,6 +51,7 @@ def test_what_is_wrong_is_noticed(tally: dict[str, Any], kinds: list[str]) -> No
     right = {
         "between": ["a", "b", "1"],
         "events": 3,
+        "left_out": {},
         "similarity": {"decisions": [1, 2, 0, 0, 0, 0, 0, 0, 0]},
     }
     found = Violations()
@@ -63,6 +64,7 @@ def test_after_partitions_were_added_the_last_pairs_count() -> None:
     tally = {
         "between": ["a", "b", "1"],
         "events": 2,
+        "left_out": {},
         "similarity": {"decisions": [1, 1, 0, 0, 0, 0, 0, 0, 0]},
     }
     check_tally("here", tally, Run(("a", "b", "1"), 0, [1, 0, 1]), found, whole=False)

@@ -11,7 +11,7 @@ from inference.shadow.comparison.report import as_dict
 from inference.shadow.comparison.rows import Between, NothingToCompareError
 from inference.shadow.event_hash import id_hashes, partitions_of_ids
 from inference.shadow.joining.gathering import gather
-from inference.shadow.joining.partition_join import PartitionJoin
+from inference.shadow.joining.partition_join import LAYOUT, PartitionJoin
 from inference.shadow.shadow_record import CandidateScore
 from streams.loop.stateless.keyed_state import PartitionState
 
@@ -330,3 +330,19 @@ def test_labels_of_events_that_were_judged_are_kept_no_more() -> None:
     assert len(joined.join.labels) == 0
     joined.take([score(3, event_time=START + 9 * DAY)], labels)
     assert len(joined.join.labels) == 0, "they come too late for anything"
+
+
+def test_a_state_that_can_not_be_read_begins_anew() -> None:
+    for key, value in ((b"w/new/0", b"short"), (b"t/new", b"{"), (b"p", b"noise")):
+        joined = Joined(maturity=DAY).take([score(1)])
+        joined.state.put(key, value)
+        tally = joined.restart().take([score(2)]).gathered().tally
+        assert tally.events == 1
+    joined = Joined(maturity=DAY).take([score(1)])
+    older = dict(joined.state.items())
+    older[b"p"] = older[b"p"].replace(LAYOUT.encode(), b"older")
+    with pytest.raises(NothingToCompareError, match="has said nothing yet"):
+        gather("new", [older], joined.terms)
+    older[b"p"] = b"noise"
+    with pytest.raises(NothingToCompareError, match="is not as Weir writes it"):
+        gather("new", [older], joined.terms)
