@@ -40,7 +40,7 @@ def gather(name: str, parts: Iterable[ItemsView[bytes, bytes] | Entries], terms:
         NothingToCompareError: none has anything, or by other terms than these.
     """
     try:
-        entries = [each for each in map(dict, parts) if _is_ours(each)]
+        entries = [each for each in (dict(part) for part in parts) if _is_ours(each)]
         found = [
             (read_tally(each[tally_key(name)]), each) for each in entries if tally_key(name) in each
         ]
