@@ -78,6 +78,13 @@ def records(settings: Settings, topic: str) -> list[bytes]:
     ]
 
 
+def share(settings: Settings) -> float:
+    """The canary's, as the control topic says it last."""
+    commands = [json.loads(value) for value in records(settings, settings.topics.control) if value]
+    found: float = [each for each in commands if "arms" in each][-1]["arms"][0]["share"]
+    return found
+
+
 def scores(settings: Settings) -> list[dict[str, Any]]:
     return [json.loads(value) for value in records(settings, settings.topics.scores)]
 
@@ -177,9 +184,9 @@ def test_keys_have_the_arm_that_the_hash_gives_until_the_last_step(
 
     check_radius(config, found, assignment)
     keepers = [start(config, command="canary") for _ in range(2)]
-    keepers[0].wait_for(lambda: said(config, "status")["experiment"]["arms"][0]["share"] == 0.6, 90)
+    keepers[0].wait_for(lambda: share(settings) == 0.6, 90)
     replay(config, world[1], COUNT)
-    keepers[0].wait_for(lambda: said(config, "status")["experiment"]["arms"][0]["share"] == 1.0, 90)
+    keepers[0].wait_for(lambda: share(settings) == 1.0, 90)
     replay(config, world[1], COUNT)
     at_work = [each.metrics()["weir_canary_keeper_at_work"] for each in keepers]
     assert sorted(at_work) == [0, 1]

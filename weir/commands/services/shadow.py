@@ -51,6 +51,7 @@ def run(
     """
     if context.invoked_subcommand is not None:
         return
+    stand_back(_NICE)  # before there are threads: each has a niceness of its own
     service = Service(
         process=process_named("shadow"),
         rights=rights_of(Process.SHADOW),
@@ -156,7 +157,6 @@ def _make_topics(admin: AdminClient, settings: Settings) -> None:
 
 
 def _build(start: Start) -> Work:
-    stand_back(_NICE)  # the threads of the work, which are to come, do so too
     settings = start.settings
     worker = build_shadow(settings, start.kafka, open_registry(settings), start.metrics, start.stop)
     return Work(
