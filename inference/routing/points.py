@@ -24,10 +24,14 @@ class Points:
 
     def __call__(self, names: Sequence[int | str]) -> NDArray[np.float64]:
         """The points of ids or keys, (n,); 5 is as "5"."""
+        return (self.hashes(names) >> np.uint64(11)).astype(np.float64) * _POINTS
+
+    def hashes(self, names: Sequence[int | str]) -> NDArray[np.uint64]:
+        """The 64 bits that points are made of, (n,)."""
         texts = [str(name).encode() for name in names]
         ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
         # With a byte more, since numpy makes no array of none.
         data = np.frombuffer(bytearray().join([*texts, b"\0"]), np.uint8)
         hashes = np.empty(len(texts), np.int64)
         siphash(data, ends, self._key, hashes)
-        return (hashes.view(np.uint64) >> np.uint64(11)).astype(np.float64) * _POINTS
+        return hashes.view(np.uint64)
