@@ -47,9 +47,13 @@ def read_similarity(data: bytes) -> Similarity:
 Said = tuple[ShadowScore, CandidateScore]
 
 
+TALLIES = b"t/"
+"""What their keys begin with."""
+
+
 def tally_key(name: str) -> bytes:
     """Under which a candidate's tally stands."""
-    return b"t/" + name.encode()
+    return TALLIES + name.encode()
 
 
 def prefix(kind: str, name: str) -> bytes:
@@ -60,7 +64,10 @@ def prefix(kind: str, name: str) -> bytes:
 
 
 class CandidateJoin:
-    """Changes of the evidence on one candidate, in a partition's state."""
+    """The evidence on one candidate in a partition's state.
+
+    Rows are there at once; the tally, which each step changes, once `write` is called.
+    """
 
     def __init__(self, state: PartitionState, name: str, terms: Terms) -> None:
         self._state = state
@@ -70,6 +77,7 @@ class CandidateJoin:
         self._sample = tuple(
             RowChunks(state, prefix(str(label), name), SAMPLED) for label in (0, 1)
         )
+        self._unwritten = False
         stored = state.get(tally_key(name))
         self._tally = None if stored is None else read_tally(stored)
 
@@ -109,6 +117,12 @@ class CandidateJoin:
                 pairs.clear()
             tally = replace(tally.but(left_out), latest=latest)
             self._keep(self._taken(tally, pairs) if pairs else tally)
+
+    def write(self) -> None:
+        """Write down the tally, where it has changed."""
+        if self._unwritten and self._tally is not None:
+            self._state.put(tally_key(self._name), tally_bytes(self._tally))
+        self._unwritten = False
 
     def leave_out(self, counts: Mapping[str, int]) -> None:
         """Count events that are no pairs, by why; nothing before the first pair."""
@@ -231,10 +245,8 @@ class CandidateJoin:
                 chunks.replace(kept[_in_share(kept, doublings[label])])
         return replace(tally, doublings=(doublings[0], doublings[1]))
 
-    def _keep(self, tally: Tally | None) -> None:
-        self._tally = tally
-        if tally is not None:
-            self._state.put(tally_key(self._name), tally_bytes(tally))
+    def _keep(self, tally: Tally) -> None:
+        self._tally, self._unwritten = tally, True
 
 
 def _halved(rows: NDArray[np.void], halvings: int) -> NDArray[np.void]:

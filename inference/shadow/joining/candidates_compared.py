@@ -1,7 +1,5 @@
 """Two candidates beside each other, by all that stands on the topic of shadow scores."""
 
-from collections.abc import Callable
-
 import msgspec
 from msgspec import UNSET
 
@@ -9,17 +7,12 @@ from inference.policy.policy import CODES, DECLINE
 from inference.shadow.comparison.gathered import Gathered
 from inference.shadow.comparison.rows import NothingToCompareError
 from inference.shadow.comparison.terms import Terms
-from inference.shadow.joining.gathering import gather
-from inference.shadow.joining.label_feed import LabelFeed
-from inference.shadow.joining.partition_join import PartitionJoin
+from inference.shadow.joining.in_memory import InMemoryJoin, Progress
 from inference.shadow.shadow_record import ShadowScore
 from streams.feature_log import CHAMPION_ARM
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import read_to_end
 from streams.kafka.topics.weir_topics import TopicSettings
-from streams.loop.stateless.keyed_state import PartitionState
-
-Progress = Callable[[int, int], None]
 
 
 def candidates_compared(
@@ -40,8 +33,7 @@ def candidates_compared(
         ValueError: there is no such topic.
         KafkaException: the cluster failed.
     """
-    state = PartitionState({})
-    join = PartitionJoin(state, 0, 1, terms)
+    join = InMemoryJoin(second, terms)
     decode = msgspec.json.Decoder(ShadowScore).decode
     declined = 0
     for batch in read_to_end(kafka, topics.shadow_scores, progress):
@@ -57,18 +49,13 @@ def candidates_compared(
                 else:
                     scores.append(_beside(score, first, second))
         join.arrive(scores)
-        state.commit()
-    if second not in join.candidates:
+    if not join.has_pairs:
         raise NothingToCompareError(
             f"candidates {first!r} and {second!r} have never answered the same event on "
             f"{topics.shadow_scores!r}, of those that the champion did not decline"
         )
-    join.candidates[second].leave_out({"declined": declined})
-    with LabelFeed(kafka, topics.labels) as labels:
-        while not labels.hear({0: join}):
-            progress(*labels.read)
-    join.mature()
-    return gather(second, [state.items()], terms)
+    join.leave_out({"declined": declined})
+    return join.judge(kafka, topics.labels, progress)
 
 
 def _beside(score: ShadowScore, first: str, second: str) -> ShadowScore:

@@ -79,6 +79,8 @@ class JoinTask:
         if joins and self._labels.hear(joins):
             for each in joins.values():
                 each.mature()
+        for each in joins.values():
+            each.write()
         return Processed([], bad, lambda: self._metrics.show(joins.values()))
 
     def _of_ours(self) -> dict[int, PartitionJoin]:

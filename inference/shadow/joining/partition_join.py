@@ -14,7 +14,7 @@ from inference.shadow.comparison.rows import ROW
 from inference.shadow.comparison.sample import SAMPLED
 from inference.shadow.comparison.terms import Terms
 from inference.shadow.event_hash import id_hashes, partitions_of_ids
-from inference.shadow.joining.candidate_join import DAY, CandidateJoin, Said
+from inference.shadow.joining.candidate_join import DAY, TALLIES, CandidateJoin, Said
 from inference.shadow.joining.known_labels import LABEL, KnownLabels
 from inference.shadow.shadow_record import ShadowScore
 from streams.feature_log import CHAMPION_ARM
@@ -23,7 +23,6 @@ from streams.loop.stateless.keyed_state import PartitionState
 logger = logging.getLogger(__name__)
 
 PROGRESS = b"p"
-_TALLIES = b"t/"
 _SLACK = DAY
 """Clocks of who labels and of who sends events may differ by so much, ms."""
 _SILENT = 90 * DAY
@@ -74,7 +73,7 @@ def read_progress(data: bytes) -> Progress:
 
 
 class PartitionJoin:
-    """Changes of a partition's state, which is all that it keeps.
+    """A partition's state, which is all that it keeps, once `write` is called.
 
     Args:
         partition: its number, of `partitions` of the topic.
@@ -101,8 +100,8 @@ class PartitionJoin:
             self._take_up()
 
     def _take_up(self) -> None:
-        keys = [key for key, _ in self._state.items() if key.startswith(_TALLIES)]
-        names = [key[len(_TALLIES) :].decode() for key in keys]
+        keys = [key for key, _ in self._state.items() if key.startswith(TALLIES)]
+        names = [key[len(TALLIES) :].decode() for key in keys]
         self.labels = KnownLabels(self._state)
         self.candidates = {name: CandidateJoin(self._state, name, self._terms) for name in names}
 
@@ -132,7 +131,7 @@ class PartitionJoin:
                     left_out[name]["late"] += 1
                 else:
                     said[name].append((score, own))
-        self._note(replace(self.progress, reached=reached))
+        self.progress = replace(self.progress, reached=reached)
         for name, pairs in said.items():
             join = self.candidates.get(name)
             if join is None:
@@ -158,12 +157,10 @@ class PartitionJoin:
         for each in self.candidates.values():
             each.hear(own)
         self.labels.add(own)
-        self._note(
-            replace(
-                progress,
-                labels=progress.labels | dict(offsets),
-                complete=_later(progress.complete, complete),
-            )
+        self.progress = replace(
+            progress,
+            labels=progress.labels | dict(offsets),
+            complete=_later(progress.complete, complete),
         )
 
     def labels_stand(self, ends: Mapping[int, int]) -> None:
@@ -182,7 +179,7 @@ class PartitionJoin:
         if heard != progress.labels:
             logger.warning("the topic of labels was made anew: hearing it from its beginning")
             complete = {each: time for each, time in progress.complete.items() if each in heard}
-            self._note(replace(progress, labels=heard, complete=complete))
+            self.progress = replace(progress, labels=heard, complete=complete)
 
     def mature(self) -> None:
         """Judge what is old enough; all labels up to now must have been heard."""
@@ -200,12 +197,15 @@ class PartitionJoin:
         self.labels.forget(until)
         before = self.progress.forgotten
         until = until if before is None else max(before, until)
-        self._note(replace(self.progress, forgotten=until))
+        self.progress = replace(self.progress, forgotten=until)
 
-    def _note(self, progress: Progress) -> None:
-        if progress != self.progress or self._state.get(PROGRESS) is None:
-            self.progress = progress
-            self._state.put(PROGRESS, _PROGRESS.dump_json(progress))
+    def write(self) -> None:
+        """Write down what has changed, at the end of a batch."""
+        for each in self.candidates.values():
+            each.write()
+        progress = _PROGRESS.dump_json(self.progress)
+        if progress != self._state.get(PROGRESS):
+            self._state.put(PROGRESS, progress)
 
 
 def _later(first: Mapping[int, int], second: Mapping[int, int]) -> dict[int, int]:

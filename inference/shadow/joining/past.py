@@ -12,16 +12,11 @@ from inference.policy.policy import Policy
 from inference.shadow.comparison.gathered import Gathered
 from inference.shadow.comparison.rows import NothingToCompareError
 from inference.shadow.comparison.terms import Terms
-from inference.shadow.joining.gathering import gather
-from inference.shadow.joining.label_feed import LabelFeed
-from inference.shadow.joining.partition_join import PartitionJoin
+from inference.shadow.joining.in_memory import InMemoryJoin, Progress
 from inference.shadow.shadow_scores import candidate_scores, shadow_scores
 from streams.feature_log import feature_columns, read_feature_log
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import read_to_end
-from streams.loop.stateless.keyed_state import PartitionState
-
-Progress = Callable[[int, int], None]
 
 
 class Past:
@@ -41,13 +36,11 @@ class Past:
         model: str,
         policy: Policy,
     ) -> None:
-        self._terms = terms
         self._infer = infer
         self._names = list(names)
         self._model = model
         self._policy = policy
-        self._state = PartitionState({})
-        self._join = PartitionJoin(self._state, 0, 1, terms)
+        self._join = InMemoryJoin(model, terms)
 
     def ask(
         self,
@@ -78,9 +71,9 @@ class Past:
                     self._answer(table, matrix, message.partition() or 0)
                 except (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
                     left_out["unreadable"] += 1
-        if not self._join.candidates:
+        if not self._join.has_pairs:
             raise NothingToCompareError(f"nothing of that time stands on {topic!r}")
-        self._join.candidates[self._model].leave_out(left_out)
+        self._join.leave_out(left_out)
 
     def judge(
         self, kafka: KafkaSettings, topic: str, progress: Progress = lambda done, total: None
@@ -88,14 +81,10 @@ class Past:
         """What comes of it by the labels that stand there now.
 
         Raises:
-            ValueError: there is no such topic.
+            TopicError: there is no such topic.
             KafkaException: the cluster failed.
         """
-        with LabelFeed(kafka, topic) as labels:
-            while not labels.hear({0: self._join}):
-                progress(*labels.read)
-        self._join.mature()
-        return gather(self._model, [self._state.items()], self._terms)
+        return self._join.judge(kafka, topic, progress)
 
     def _answer(self, table: pa.Table, matrix: NDArray[np.float32], partition: int) -> None:
         if table.num_rows:
@@ -103,7 +92,6 @@ class Past:
             said = candidate_scores(self._model, self._policy, outputs, table.num_rows)
             scores = shadow_scores(table, partition, {self._model: said}, policy=version)
             self._join.arrive(scores)
-            self._state.commit()
 
 
 def _within(table: pa.Table, first_ms: int | None, end_ms: int | None) -> NDArray[np.bool_]:

@@ -21,7 +21,7 @@ class RowChunks:
         self._prefix = prefix
         self._chunks: dict[int, NDArray[np.void]] = {
             int(key[len(prefix) :]): np.frombuffer(value, dtype)
-            for key, value in sorted(state.items())
+            for key, value in state.items()
             if key.startswith(prefix)
         }
         self._dtype = dtype

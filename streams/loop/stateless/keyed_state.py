@@ -20,7 +20,7 @@ class PartitionState:
     Changes can be taken back until they are committed.
 
     Attributes:
-        taken_back: how often that was done; a view of the entries that was made before is void.
+        taken_back: how often that was done; what was made of the entries before is void.
     """
 
     def __init__(self, entries: dict[bytes, bytes]) -> None:
@@ -44,6 +44,11 @@ class PartitionState:
         self._before.setdefault(key, self._entries.get(key))
         self._set(key, value)
 
+    @property
+    def changed(self) -> bool:
+        """Whether a key has been put since the last commit."""
+        return bool(self._before)
+
     def changes(self) -> dict[bytes, bytes | None]:
         """The present values of all keys that have been put since the last commit."""
         return {key: self._entries.get(key) for key in self._before}
@@ -54,7 +59,7 @@ class PartitionState:
 
     def rollback(self) -> None:
         """Take the changes back."""
-        self.taken_back += bool(self._before)
+        self.taken_back += 1
         for key, value in self._before.items():
             self._set(key, value)
         self._before.clear()
@@ -123,7 +128,7 @@ class KeyedState:
     @property
     def changed(self) -> bool:
         """Whether anything has to be written down."""
-        return any(part.changes() for part in self._parts.values())
+        return any(part.changed for part in self._parts.values())
 
     def changes(self) -> list[Outgoing]:
         """What has to be written down."""

@@ -126,6 +126,7 @@ class Joined:
         said = {} if complete is None else {0: complete}
         self.join.hear(label_rows(labels or {}), {0: 1}, said)
         self.join.mature()
+        self.join.write()
         self.state.commit()
         return self
 

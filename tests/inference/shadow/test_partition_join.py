@@ -195,6 +195,7 @@ def test_events_of_another_count_of_partitions_are_left_out() -> None:
     join = PartitionJoin(state, 1, 2, terms)
     places = partitions_of_ids(id_hashes(list(range(100))), 2)
     join.arrive([score(each) for each in range(100)])
+    join.write()
     tally = join.candidates["new"].tally
     assert tally is not None
     assert tally.events == (places == 1).sum()
