@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from threading import Event, Thread
+from threading import Event
 
 from inference.shadow.candidates import Candidates
 from inference.shadow.metrics import ShadowMetrics
 from inference.shadow.settings import ShadowSettings
 from inference.shadow.shadow_book import ShadowBook
 from inference.shadow.shadow_task import ShadowTask
+from streams.base.beside import beside
 from streams.kafka.client import KafkaSettings
 from streams.kafka.partition import PartitionId
 from streams.kafka.records.control_topic import ControlReader
@@ -102,7 +103,6 @@ class ShadowWorker:
         """
         commands = ControlReader(self._kafka, self._control)
         commands.read_to_end(self._book.hear)
-        failures: list[Exception] = []
         over = Event()
 
         def follow() -> None:
@@ -110,22 +110,17 @@ class ShadowWorker:
             try:
                 while not over.is_set():
                     self._follow(commands)
-            except Exception as error:
-                failures.append(error)
-                stop.set()
             finally:
                 commands.close()  # by nobody else: the client does not survive it in a read
 
-        follower = Thread(target=follow, name="candidates", daemon=True)
-        follower.start()
         try:
-            self._loop.run(stop)
+            with beside(follow, stop, "candidates"):
+                try:
+                    self._loop.run(stop)
+                finally:
+                    over.set()
         finally:
-            over.set()
-            follower.join()
             self._candidates.close()
-        if failures:
-            raise failures[0]
         return "the last transaction is committed"
 
     def _follow(self, commands: ControlReader) -> None:

@@ -1,6 +1,6 @@
 """Puts a worker of the shadow together."""
 
-from threading import Event, Thread
+from threading import Event
 
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
@@ -15,6 +15,7 @@ from inference.shadow.joining.worker import JoinWorker
 from inference.shadow.metrics import ShadowMetrics
 from inference.shadow.shadow_book import ShadowBook
 from inference.shadow.worker import ShadowWorker
+from streams.base.beside import beside
 from streams.base.bounded_calls import StoppedError
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics.topic_partitions import partitions_of
@@ -124,22 +125,8 @@ class ShadowStages:
         Raises:
             Exception: what a stage raises.
         """
-        failures: list[Exception] = []
-
-        def join() -> None:
+        with beside(lambda: self._joining.run(stop), stop, "scores meet labels"):
             try:
-                self._joining.run(stop)
-            except Exception as error:
-                failures.append(error)
+                return self._scoring.run(stop)
+            finally:
                 stop.set()
-
-        thread = Thread(target=join, name="scores meet labels", daemon=True)
-        thread.start()
-        try:
-            outcome = self._scoring.run(stop)
-        finally:
-            stop.set()
-            thread.join()
-        if failures:
-            raise failures[0]
-        return outcome
