@@ -51,19 +51,14 @@ _LARGE_MESSAGES = "16777216"
 _LARGEST_INPUT = "2097152"
 """Bytes of a batch, as it is sent, in the topics that strangers write: packed by gzip it may unpack
 to a thousand times as much, all of which a reader holds."""
-_SNAPSHOT_CONFIG = {
+STATE_CONFIG = {
     "cleanup.policy": "compact",
-    # A snapshot is superseded within minutes: small segments, cleaned early, free its place soon.
-    "segment.bytes": "67108864",
-    "min.cleanable.dirty.ratio": "0.1",
-    "delete.retention.ms": "3600000",
-}
-_EVIDENCE_CONFIG = {
-    "cleanup.policy": "compact",
-    # Of each candidate and partition a few keys are written again and again.
+    # A value is superseded soon: small segments, cleaned early, keep a start short.
     "segment.bytes": "67108864",
     "min.cleanable.dirty.ratio": "0.1",
 }
+"""Of a topic of what is kept by key, and written again and again."""
+_SNAPSHOT_CONFIG = STATE_CONFIG | {"delete.retention.ms": "3600000"}
 _CONTROL_CONFIG = {"cleanup.policy": "compact", "max.message.bytes": "131072"}
 _POSITIONS_CONFIG = {
     "cleanup.policy": "compact",
@@ -242,7 +237,7 @@ def _make(
             config = {"retention.ms": str(topics.retention)}
             config |= _INPUT_CONFIG if role in _STRANGERS else {}
         elif role == "shadow_evidence":
-            config = _EVIDENCE_CONFIG
+            config = STATE_CONFIG
         elif role == "snapshots":
             config = _SNAPSHOT_CONFIG
         elif role in ("control", "reports"):

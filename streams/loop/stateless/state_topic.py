@@ -12,16 +12,10 @@ from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import consume_ready, is_end, note_errors
 from streams.kafka.topics.topic_partitions import TopicError, partitions_of, wait_until_known
-from streams.kafka.topics.weir_topics import make_topics
+from streams.kafka.topics.weir_topics import STATE_CONFIG, make_topics
 
 logger = logging.getLogger(__name__)
 
-_CONFIG = {
-    "cleanup.policy": "compact",
-    # A value is superseded soon: small segments, cleaned early, keep a start short.
-    "segment.bytes": "67108864",
-    "min.cleanable.dirty.ratio": "0.1",
-}
 _BATCH = 10_000
 _POLL_S = 0.2
 _COMPLAIN_S = 10.0
@@ -45,7 +39,7 @@ def ensure_state_topic(
         raise TopicError(f"there is no topic {source!r}: make it with `weir topics`")
     made = []
     if topic not in counts:
-        made = make_topics(admin, {topic: _CONFIG}, counts[source], replication_factor)
+        made = make_topics(admin, {topic: STATE_CONFIG}, counts[source], replication_factor)
         counts |= wait_until_known(admin, [topic])
     if counts[topic] != counts[source]:
         raise TopicError(_mismatch(topic, counts[topic], source, counts[source]))
