@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from streams.base.section import Section
 from streams.events.contract import FieldType
+from streams.events.record_headers import LONGEST_TEXT
 
 FORMAT_VERSION = "4"
 """Raised with every change of columns: 2 brought ``late`` and ``approximate``, 3 ``fallback``, 4
@@ -26,7 +27,6 @@ CHAMPION_ARM = "champion"
 APPROVE_THROUGH = "approve_through"
 """A column that is there where would-be declines may be approved; null where the event is none."""
 NO_NOTES: Mapping[str, str] = MappingProxyType({})
-_LONGEST_TEXT = 256
 _CONTEXT_TYPES = {
     "int": pa.int64(),
     "float": pa.float64(),
@@ -224,7 +224,7 @@ class FeatureLogWriter:
 
 
 def _cut(texts: Sequence[str | None]) -> list[str | None]:
-    return [None if text is None else text[:_LONGEST_TEXT] for text in texts]
+    return [None if text is None else text[:LONGEST_TEXT] for text in texts]
 
 
 def read_feature_log(value: bytes) -> pa.Table:

@@ -6,6 +6,8 @@ from streams.events.contract import EventContract, FieldType
 
 PREFIX = "header:"
 """What is named ``header:NAME`` is the header of that name, and no field of the event."""
+LONGEST_TEXT = 256
+"""Characters of a text that goes along with an event, a header's or a field's."""
 
 
 def headers_among(names: Sequence[str]) -> list[str]:

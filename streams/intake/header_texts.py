@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from streams.events.record_headers import header_of
+from streams.events.record_headers import LONGEST_TEXT, header_of
 from streams.kafka.message import Message, headers_of
-
-_LONGEST_TEXT = 256
 
 
 def header_texts(messages: Iterable[Message], names: Sequence[str]) -> list[list[str | None]]:
@@ -29,4 +27,4 @@ def _text(value: bytes | None) -> str | None:
     if value is None:
         return None
     # A character takes four bytes at most: no more of a huge value is looked at.
-    return value[: 4 * _LONGEST_TEXT].decode(errors="replace")[:_LONGEST_TEXT]
+    return value[: 4 * LONGEST_TEXT].decode(errors="replace")[:LONGEST_TEXT]
