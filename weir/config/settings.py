@@ -151,25 +151,19 @@ class Settings(BaseSettings):
             check_names(self.event, self.feature_log.include)
         except ValueError as error:
             raise ValueError(f"feature_log.include names {error}") from error
-        for name in self.comparison.slice_by:
+        along = [("comparison.slice_by", name) for name in self.comparison.slice_by]
+        if self.policy.costs is not None:
+            along.append(("policy.costs.amount", self.policy.costs.amount))
+        if self.approve_through is not None:
+            along.append(("approve_through.amount", self.approve_through.amount))
+        for key, name in along:
             if name not in self.feature_log.include:
                 raise ValueError(
-                    f"comparison.slice_by names {name!r}, which is not among feature_log.include: "
-                    "shadow scores do not hold it; add it there"
+                    f"{key} = {name!r} is not among feature_log.include, so the feature log does "
+                    "not hold it: add it there"
                 )
-        costs = self.policy.costs
-        if costs is not None and costs.amount not in self.feature_log.include:
-            raise ValueError(
-                f"policy.costs.amount = {costs.amount!r} is not among feature_log.include, so "
-                "shadow scores do not hold it: add it there"
-            )
         if self.approve_through is not None:
             amount = self.approve_through.amount
-            if amount not in self.feature_log.include:
-                raise ValueError(
-                    f"approve_through.amount = {amount!r} is not among feature_log.include, so "
-                    "nobody could tell later what was at stake: add it there"
-                )
             if self.event.fields[amount].type not in ("int", "float"):
                 raise ValueError(
                     f"approve_through.amount = {amount!r} is no number: name a field of "
