@@ -77,19 +77,19 @@ def code_of(value: Any) -> tuple[int, Value]:
 def coded(known: Slices, values: Sequence[Any]) -> tuple[NDArray[np.uint32], Slices]:
     """Codes of n values, (n,), and the slices of those that are new; no more than 1,000 in all."""
     codes, new = np.zeros(len(values), np.uint32), dict[int, Slice]()
-    by_value: dict[Any, int] = {}
+    texts: dict[str, int] = {}  # the same ones come again and again
     for place, value in enumerate(values):
-        code = by_value.get((type(value), value)) if isinstance(value, str) else None
-        if code is None:
-            code, shown = code_of(value)
-            if code not in known and code not in new:
-                if len(known) + len(new) >= MOST_VALUES and code:
-                    code, shown = REST, "(other values)"
-                if code not in known:
-                    new[code] = Slice(shown)
-            if isinstance(value, str):
-                by_value[type(value), value] = code
+        if isinstance(value, str) and value in texts:
+            codes[place] = texts[value]
+            continue
+        code, shown = code_of(value)
+        if code and not (code in known or code in new) and len(known) + len(new) >= MOST_VALUES:
+            code, shown = REST, "(other values)"
+        if code not in known:
+            new.setdefault(code, Slice(shown))
         codes[place] = code
+        if isinstance(value, str):
+            texts[value] = code
     return codes, new
 
 
