@@ -86,6 +86,7 @@ FLOORS = {
         weir/cli
         weir/services/http
         weir/services
+        weir/services/candidates
         weir/demo weir/dossier
         weir/demo/story
         weir/commands/models weir/commands/explanations

@@ -16,7 +16,7 @@ from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
 from weir.config.settings import Settings
 from weir.dossier.history import History, Look, Promotion, read_history, read_promotions
-from weir.services.promotion_gates import champion_of, champion_since
+from weir.services.candidates.promotion_gates import champion_of, champion_since
 
 
 @dataclass(frozen=True)

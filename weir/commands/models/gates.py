@@ -16,7 +16,12 @@ from weir.commands.models.promote import ByOption
 from weir.commands.models.rooms import author_who_may, commanding_room, said, viewing_room
 from weir.config.errors import SettingsError
 from weir.config.settings import load_settings
-from weir.services.promotion_gates import Gates, champion_of, champion_since, gates_before
+from weir.services.candidates.promotion_gates import (
+    Gates,
+    champion_of,
+    champion_since,
+    gates_before,
+)
 from weir.services.wiring import command_keys, kafka_settings, open_registry
 
 VersionArgument = Annotated[

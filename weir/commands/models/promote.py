@@ -188,7 +188,7 @@ def _admitted(
         InferenceError: it may not be.
     """
     # Imported here: the other commands about models must not pay for statistics.
-    from weir.services.promotion_gates import gates_before
+    from weir.services.candidates.promotion_gates import gates_before
 
     kafka, keys = kafka_settings(settings), command_keys(settings)
     found = gates_before(settings, kafka, room, registry, version.package, keys)

@@ -13,7 +13,7 @@ from weir.cli.console import progress_bar, stdout
 from weir.cli.dates import moment
 from weir.commands.models.rooms import viewing_room
 from weir.config.settings import Settings
-from weir.services.blast_radius import radius_of
+from weir.services.candidates.blast_radius import radius_of
 
 RadiusOption = Annotated[
     bool,

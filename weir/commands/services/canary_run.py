@@ -14,7 +14,7 @@ from streams.kafka.topics.weir_topics import ensure_beside
 from weir.cli.console import ConfigOption
 from weir.commands.models.rooms import author_who_may
 from weir.config.settings import Settings
-from weir.services.canary_worker import CanaryMetrics, CanaryWorker, Election
+from weir.services.candidates.canary_worker import CanaryMetrics, CanaryWorker, Election
 from weir.services.processes import process_named
 from weir.services.service import MetricsPortOption, Service, Start, Work, run_service
 from weir.services.wiring import command_keys, rights_of

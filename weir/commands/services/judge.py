@@ -14,7 +14,7 @@ from streams.kafka.rights.acls import Process
 from streams.kafka.topics.weir_topics import ensure_beside
 from weir.cli.console import ConfigOption
 from weir.config.settings import Settings
-from weir.services.compared import compared_now, read_book
+from weir.services.candidates.compared import compared_now, read_book
 from weir.services.outages import outages_survived
 from weir.services.processes import process_named
 from weir.services.service import MetricsPortOption, Service, Start, Work, run_service

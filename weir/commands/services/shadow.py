@@ -20,8 +20,8 @@ from weir.commands.models.promote import ByOption, NoteOption
 from weir.commands.models.rooms import author_who_may, said, usable_model
 from weir.commands.services.shadow_compare import candidate_of, compare, replay
 from weir.config.settings import Settings, load_settings
-from weir.services.build_shadow import build_shadow, ensure_shadow_topics
-from weir.services.compared import read_book
+from weir.services.candidates.build_shadow import build_shadow, ensure_shadow_topics
+from weir.services.candidates.compared import read_book
 from weir.services.processes import process_named
 from weir.services.service import MetricsPortOption, Service, Start, Work, run_service
 from weir.services.wiring import admitted, command_keys, open_registry, rights_of, usage

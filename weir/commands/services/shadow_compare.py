@@ -23,7 +23,7 @@ from weir.cli.dates import FromOption, ToOption, moment, time_range_ms
 from weir.commands.models.policy import read_policy
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
-from weir.services.compared import compared_now, judged, read_book
+from weir.services.candidates.compared import compared_now, judged, read_book
 from weir.services.scorer_model import open_model, package_trials
 from weir.services.wiring import admitted, open_registry, usage
 

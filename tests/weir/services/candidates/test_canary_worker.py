@@ -12,7 +12,7 @@ from inference.canary.settings import CanarySettings
 from inference.control.canary import ArmShare, CanaryCommand
 from inference.control.commands import ModelVersion
 from streams.kafka.records.publisher import PublishError
-from weir.services.canary_worker import CanaryMetrics, CanaryWorker
+from weir.services.candidates.canary_worker import CanaryMetrics, CanaryWorker
 
 MODEL = ModelVersion(version=2, package="b" * 64)
 SAID = CanaryCommand(

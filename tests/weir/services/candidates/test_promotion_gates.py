@@ -10,7 +10,7 @@ from inference.gates.gates import Gate
 from inference.gates.settings import GateSettings
 from inference.gates.waiver import Waiver
 from inference.packages.mlflow_connection import RegistryAwayError
-from weir.services.promotion_gates import Gates, champion_of
+from weir.services.candidates.promotion_gates import Gates, champion_of
 
 ROOM: Any = SimpleNamespace(champion=None)
 
