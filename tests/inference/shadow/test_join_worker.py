@@ -46,7 +46,7 @@ class World:
         self.own = bootstrap_servers, names, group
         self.kafka = KafkaSettings(bootstrap_servers=bootstrap_servers)
         roles = ("shadow_scores", "labels", "shadow_evidence", "dead_letters", "positions")
-        self.topics = TopicSettings(**dict(zip(roles, names, strict=True)))  # type: ignore[arg-type]
+        self.topics = TopicSettings.model_validate(dict(zip(roles, names, strict=True)))
         self.group = group
         self.producer = Producer({"bootstrap.servers": bootstrap_servers})
 
@@ -97,6 +97,9 @@ class World:
             return gather("new", parts, TERMS)
         except NothingToCompareError:
             return None
+
+    def until_more_than(self, events: int) -> None:
+        self.until(lambda found: found.tally.events > events)
 
     def until(self, wanted: Callable[[Gathered], bool]) -> Gathered:
         give_up_at = monotonic() + 120
@@ -162,8 +165,7 @@ def test_workers_who_are_killed_lead_to_the_same_evidence_to_the_bit(world: Worl
         for part in np.array_split(np.arange(COUNT), 4):
             world.send([scores[each] for each in part.tolist()])
             # In the midst of them: some are in, and the others are not.
-            sofar = int(part[0])
-            world.until(lambda found, sofar=sofar: found.tally.events > sofar)  # type: ignore[misc]
+            world.until_more_than(int(part[0]))
             process.send_signal(signal.SIGKILL)
             process.wait()
             process = world.start()

@@ -23,13 +23,13 @@ def test_the_schema_file_is_that_of_the_types(kind: Kind) -> None:
 
 def test_records_as_they_are_written_fit() -> None:
     validators = {kind: jsonschema.Draft202012Validator(comparisons_schema(kind)) for kind in KINDS}
-    records = {
+    records: dict[Kind, str] = {
         "comparison": look(2_000).model_dump_json(),
         "canary": step(0.05, "step", "it is well", 1).model_dump_json(),
     }
     for kind, record in records.items():
         values = json.loads(record)
-        validators[kind].validate(values)  # type: ignore[index]
+        validators[kind].validate(values)
         other = next(each for each in KINDS if each != kind)
         assert not validators[other].is_valid(values)
-        assert not validators[kind].is_valid(values | {"at": "yesterday"})  # type: ignore[index]
+        assert not validators[kind].is_valid(values | {"at": "yesterday"})
