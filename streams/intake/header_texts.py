@@ -2,8 +2,27 @@
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.events.json_decoder import Decoder
+from streams.events.record_batch import RecordBatch
 from streams.events.record_headers import LONGEST_TEXT, header_of
 from streams.kafka.message import Message, headers_of
+
+
+def with_header_texts(
+    decoder: Decoder, events: RecordBatch, messages: Sequence[Message], at: NDArray[np.intp]
+) -> RecordBatch:
+    """Events with the headers that their decoder names; nothing is read where it names none.
+
+    Args:
+        at: places of the events' records among `messages`, (n,).
+    """
+    if not decoder.headers:
+        return events
+    texts = header_texts(map(messages.__getitem__, at.tolist()), decoder.headers)
+    return decoder.with_headers(events, texts)
 
 
 def header_texts(messages: Iterable[Message], names: Sequence[str]) -> list[list[str | None]]:

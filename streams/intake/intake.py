@@ -15,7 +15,7 @@ from streams.events.labels import label_contract, read_progress
 from streams.features.label_batch import LabelBatch
 from streams.features.repeat_filter import RepeatFilter
 from streams.intake.bad_records import BadRecords
-from streams.intake.header_texts import header_texts
+from streams.intake.header_texts import with_header_texts
 from streams.intake.held_records import HeldRecords
 from streams.intake.input_batch import InputBatch
 from streams.intake.partition_queue import ARRIVED, OFFSET, TIME, PartitionQueue
@@ -227,9 +227,7 @@ class Intake:
             )
             if new is not None:
                 events, at = events.take(new), at[new]
-        if headers := self._decoders[queue.topic].headers:
-            texts = header_texts(map(messages.__getitem__, at.tolist()), headers)
-            events = self._decoders[queue.topic].with_headers(events, texts)
+        events = with_header_texts(self._decoders[queue.topic], events, messages, at)
         numbers = np.stack([events.times, offsets[at], arrived[at]])
         next_offset = int(offsets[ready - 1]) + 1
         if not marks.size:

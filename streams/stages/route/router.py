@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streams.events.json_decoder import Decoded, Decoder
 from streams.features.repeat_filter import RepeatFilter
-from streams.intake.header_texts import header_texts
+from streams.intake.header_texts import with_header_texts
 from streams.kafka.message import Message
 from streams.kafka.partition import PartitionId
 from streams.stages.common.feature_version import Version
@@ -130,10 +130,8 @@ class EventRouter(Router):
         if self.memory is not None:
             decoded = self.memory.new_among(decoded, offsets, messages)
         at = decoded.positions
-        if headers := self._decoder.headers:
-            texts = header_texts(map(messages.__getitem__, at.tolist()), headers)
-            decoded = replace(decoded, events=self._decoder.with_headers(decoded.events, texts))
-        rows = self._rows(decoded, offsets[at], arrived[at])
+        events = with_header_texts(self._decoder, decoded.events, messages, at)
+        rows = self._rows(replace(decoded, events=events), offsets[at], arrived[at])
         step = self._step(messages, end, decoded.rejected, rows)
         if step is None or self.memory is None:
             return step
