@@ -48,6 +48,7 @@ class TransactionalProducer:
     Attributes:
         client: Kafka's own producer, the newest one.
         position_log: where positions are written as well, if anywhere.
+        shared: whether the group has members with transactional ids of their own; see `transact`.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class TransactionalProducer:
             delivery_report_only_error=True,
         ) | {"on_delivery": self._note_undelivered, "error_cb": watch.note_error}
         self.position_log: PositionLog | None = None
+        self.shared = False
         self.client: Any = Producer(self._config)
 
     def _note_undelivered(self, error: KafkaError | None, message: object) -> None:
@@ -99,6 +101,11 @@ class TransactionalProducer:
     ) -> Committed | Aborted:
         """One transaction of answers and input offsets.
 
+        In a shared group all records are written before the group is asked whether we are its
+        member. Whoever gets our partitions gets them later, and so finds the transaction open in
+        the log of positions, and waits for its end. Kafka itself would show an open offset, but not
+        where the group's coordinator lost it with its broker.
+
         Args:
             client: what is to make it; where it hangs, it is `client` no more by the end.
 
@@ -115,6 +122,8 @@ class TransactionalProducer:
                 produce(client, out)
             if self.position_log is not None:
                 produce(client, self.position_log.of(positions))
+            if self.shared:
+                self._write(client)
             produced = perf_counter()
             self._patiently(client.send_offsets_to_transaction, positions, group)
             self._patiently(client.commit_transaction)
@@ -126,6 +135,13 @@ class TransactionalProducer:
             return self._abort(client, error.__cause__)
         self._calls.sound()
         return Committed(produced - start, perf_counter() - produced)
+
+    def _write(self, client: Any) -> None:
+        """Return once the cluster has all records of the transaction, or has refused one."""
+        timeout_s = self._timeout_ms / 1_000
+        if left := client.flush(timeout_s):
+            reason = f"{left} records could not be written within {timeout_s:g} s"
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, reason, txn_requires_abort=True))
 
     def try_out(self, client: Any, position: TopicPartition, group: Any) -> Aborted:
         """One that is aborted, to see whether it could be made; raises as `transact` does."""

@@ -73,9 +73,14 @@ class Transactor:
         self._abandoned: list[tuple[Future[Any], object]] = []
         self._in_flight: Future[Committed | Aborted] | None = None
 
-    def log_to(self, log: PositionLog | None) -> None:
-        """Write positions there, too, with all that is submitted from now on."""
+    def log_to(self, log: PositionLog | None, *, shared: bool = False) -> None:
+        """Write positions there, too, with all that is submitted from now on.
+
+        Args:
+            shared: whether the group has members with transactional ids of their own.
+        """
         self._producer.position_log = log
+        self._producer.shared = shared
 
     def start(self) -> None:
         """End what a killed predecessor left open, and fence it off.

@@ -171,7 +171,7 @@ class StatelessLoop:
                 tolerant=self._tolerant,
             )
             check.run(stop, self._session_timeout / 1_000 + _SPARE_S)
-            self._transactor.log_to(check.log)
+            self._transactor.log_to(check.log, shared=True)
             with GroupReader(
                 kafka=self._kafka,
                 group=self._group,

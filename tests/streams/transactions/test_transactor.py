@@ -6,9 +6,10 @@ from contextlib import closing
 from pathlib import Path
 from threading import Event, Timer
 from time import monotonic, sleep
+from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from deaf_proxy import DeafProxy
 
@@ -21,6 +22,7 @@ from streams.transactions import call_watch
 from streams.transactions import transactor as transactor_module
 from streams.transactions.errors import FencedError, OutlivedError
 from streams.transactions.outcome import Aborted, Committed, Outgoing
+from streams.transactions.position_log import PositionLog
 from streams.transactions.transactor import Transactor
 from weir.broker import BrokerSettings, LocalBroker
 
@@ -178,6 +180,47 @@ def test_what_follows_on_an_abort_is_not_taken_for_a_repetition(tmp_path: Path) 
         seen = [each.value() for batch in read_to_end(settings, "repetition") for each in batch]
         assert seen == [b"first", b"next", b"last"]
         assert b"unanswered" in uncommitted(settings), "nothing to take for a repetition"
+
+
+class Lingering:
+    """A producer that is in no hurry to send, and notes what stands in a log at the question."""
+
+    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+        config = settings.producer_config(transactional_id=topic, linger_ms=1_000)
+        self._producer = Producer(config)
+        config = settings.consumer_config(group_id=topic, isolation_level="read_uncommitted")
+        self._asker = Consumer(config)
+        self._log = TopicPartition(topic, 0)
+        self.in_the_log = -1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+    def send_offsets_to_transaction(self, *args: Any) -> None:
+        self.in_the_log = self._asker.get_watermark_offsets(self._log, 10)[1]
+        self._producer.send_offsets_to_transaction(*args)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_shared_groups_records_are_written_before_the_group_is_asked(
+    kafka: str, make_topics: MakeTopics, shared: bool
+) -> None:
+    """Else who gets our partitions finds neither our transaction nor where it leads.
+
+    So it was behind a coordinator that had lost the offsets that were open: the campaign of faults
+    found events answered twice.
+    """
+    settings = KafkaSettings(bootstrap_servers=kafka)
+    (topic,) = make_topics("written")
+    transactor = Transactor(settings, topic, 10_000, Event())
+    client = Lingering(settings, topic)
+    transactor._producer.client = client
+    transactor.start()
+    transactor.log_to(PositionLog(topic, topic, {topic: "id"}), shared=shared)
+    group = Consumer(settings.consumer_config(group_id=topic)).consumer_group_metadata()
+    transactor.submit([], [TopicPartition(topic, 0, 5)], group)
+    assert isinstance(transactor.settle(wait=True), Committed)
+    assert client.in_the_log == (1 if shared else 0)
 
 
 def uncommitted(settings: KafkaSettings) -> list[bytes | None]:
