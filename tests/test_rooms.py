@@ -79,7 +79,11 @@ FLOORS = {
         explain/quality
         explain/workers
     """,
-    "monitoring": "",
+    "monitoring": """
+        monitoring
+        monitoring/statistics
+        monitoring/breakage monitoring/performance
+    """,
     "weir": """
         weir/broker weir/simulator weir/reasons
         weir/config

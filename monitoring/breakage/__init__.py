@@ -1,0 +1,1 @@
+"""Telling broken data from a changed world: units, missing values, stuck fields, silent producers."""
