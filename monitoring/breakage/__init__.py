@@ -1,1 +1,1 @@
-"""Telling broken data from a changed world: units, missing values, stuck fields, silent producers."""
+"""Telling broken data from a changed world: units, missing values, stuck fields, silence."""

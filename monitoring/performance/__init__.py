@@ -1,1 +1,1 @@
-"""How well decisions turn out: by daily cohort with matured labels, and estimated without labels."""
+"""How well decisions turn out: by daily cohort with matured labels, or estimated without them."""

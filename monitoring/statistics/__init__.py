@@ -1,1 +1,1 @@
-"""Tests of drift as plain functions over counts: evidence that holds for ever, effects that matter."""
+"""Tests of drift as plain functions over counts: evidence that lasts, and effects that matter."""
