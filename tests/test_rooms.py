@@ -81,7 +81,8 @@ FLOORS = {
     """,
     "monitoring": """
         monitoring
-        monitoring/statistics
+        monitoring/statistics monitoring/counting
+        monitoring/drift
         monitoring/breakage monitoring/performance
     """,
     "weir": """

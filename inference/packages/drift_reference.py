@@ -4,9 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from streams.base.section import Section
+from streams.base.time_zone import TimeZone
+
+HOURS = 168
+"""Of a week."""
 
 
 class Histogram(Section):
@@ -14,10 +18,18 @@ class Histogram(Section):
 
     `edges` (float32 values, rising, B + 1 of them) bound B bins [edge, next edge). `counts` has
     B + 3 entries: below the first edge, the B bins, at or above the last edge, ``NaN``.
+
+    Attributes:
+        hours: counts of each hour of the week, 168 of B + 3 entries, where the feature has hours of
+            its own and the rows span two weeks; else empty.
+        inflation: by how much counts of a window vary more than those of independent events; see
+            `inference.packages.autocorrelation`. None where that was not measured.
     """
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
+    hours: tuple[tuple[int, ...], ...] = ()
+    inflation: float | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _fits(self) -> "Histogram":
@@ -25,6 +37,11 @@ class Histogram(Section):
             raise ValueError("edges must rise, and be two at least")
         if len(self.counts) != len(self.edges) + 2:
             raise ValueError(f"{len(self.edges)} edges need {len(self.edges) + 2} counts")
+        if {len(each) for each in self.hours} - {len(self.counts)} or len(self.hours) not in (
+            0,
+            HOURS,
+        ):
+            raise ValueError(f"hours need {HOURS} times {len(self.counts)} counts, or none")
         return self
 
 
@@ -33,8 +50,12 @@ class DriftReference(Section):
 
     Features are those of all training rows, outputs those of the hold-out rows: on rows that it
     was fitted to, a model is surer of itself than it will ever be again.
+
+    Attributes:
+        timezone: whose clocks tell the hours of the week.
     """
 
+    timezone: TimeZone = "UTC"
     features: dict[str, Histogram]
     outputs: dict[str, Histogram]
 

@@ -10,7 +10,8 @@ from inference.evaluation.metrics import (
     brier_score,
     expected_calibration_error,
 )
-from inference.packages.drift_reference import DriftReference, fit_histogram
+from inference.packages.drift_reference import DriftReference, Histogram, fit_histogram
+from inference.packages.hours import in_time
 from inference.training.calibration import log_loss
 from inference.training.training_set import TrainingSet
 
@@ -43,14 +44,19 @@ def measure(
     return {name: float(value) for name, value in metrics.items()}
 
 
-def freeze_drift_reference(data: TrainingSet, outputs: Outputs, bins: int) -> DriftReference:
-    """Return histograms of all rows' features and of the hold-out rows' outputs."""
+def freeze_drift_reference(
+    data: TrainingSet, outputs: Outputs, bins: int, timezone: str
+) -> DriftReference:
+    """Return histograms of all rows' features and of the outputs for the last, held-out rows."""
+
+    def frozen(values: NDArray[np.float32]) -> Histogram:
+        times = data.times[len(data.times) - len(values) :]
+        return in_time(fit_histogram(values, bins), values, times, timezone)
+
     return DriftReference(
-        features={
-            name: fit_histogram(data.matrix[:, j], bins)
-            for j, name in enumerate(data.feature_names)
-        },
-        outputs={name: fit_histogram(values, bins) for name, values in outputs._asdict().items()},
+        timezone=timezone,
+        features={name: frozen(data.matrix[:, j]) for j, name in enumerate(data.feature_names)},
+        outputs={name: frozen(values) for name, values in outputs._asdict().items()},
     )
 
 

@@ -3,6 +3,7 @@
 from pydantic import Field, model_validator
 
 from streams.base.section import Section
+from streams.base.time_zone import TimeZone
 
 
 class TreeSettings(Section):
@@ -68,6 +69,9 @@ class TrainingSettings(Section):
     review_alert_rate: float = Field(default=0.01, gt=0, lt=1)
     decline_alert_rate: float = Field(default=0.002, gt=0, lt=1)
     drift_bins: int = Field(default=20, ge=2)
+    drift_timezone: TimeZone = Field(
+        default="UTC", description="whose hours of the week the drift reference is counted by"
+    )
     background_rows: int = Field(default=500, ge=1)
     trees: TreeSettings = TreeSettings()
     autoencoder: AutoencoderSettings = AutoencoderSettings()

@@ -113,7 +113,9 @@ def train(
             definitions=data.feature_definitions,
         ),
         thresholds=thresholds,
-        drift_reference=freeze_drift_reference(data, outputs, settings.drift_bins),
+        drift_reference=freeze_drift_reference(
+            data, outputs, settings.drift_bins, settings.drift_timezone
+        ),
         background=sample_background(data.matrix, settings.background_rows, rng),
     )
     progress("done", 1.0)

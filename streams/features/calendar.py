@@ -37,6 +37,14 @@ def calendar_part(feature: CalendarFeature, times: NDArray[np.int64]) -> NDArray
     return part.astype(np.float64)
 
 
+def hour_of_week(times: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:
+    """Return 0 ... 167 for UTC times in milliseconds (n,): hours of the week from Monday's first,
+    as clocks of the time zone show them.
+    """
+    local = _local_times(timezone, times)
+    return _weekday(local) * 24 + _hour(local)
+
+
 def _local_times(timezone: str, times: NDArray[np.int64]) -> NDArray[np.int64]:
     """What clocks show, as if it were UTC."""
     if timezone == "UTC":

@@ -2,11 +2,11 @@
 
 import math
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
 from streams.base.section import Duration, Name, Section
+from streams.base.time_zone import TimeZone
 
 WindowAggregate = Literal[
     "count", "sum", "mean", "min", "max", "std", "distinct", "last", "time_since"
@@ -48,19 +48,8 @@ class CalendarFeature(_Named):
 
     kind: Literal["calendar"]
     part: Literal["hour", "weekday", "day_of_month", "month", "weekend", "night"]
-    timezone: str = "UTC"
+    timezone: TimeZone = "UTC"
     hours: tuple[int, int] = (0, 6)
-
-    @field_validator("timezone")
-    @classmethod
-    def _zone_is_known(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(
-                f"{name!r} is no time zone: write one such as 'Europe/Paris'"
-            ) from error
-        return name
 
     @field_validator("hours")
     @classmethod

@@ -126,7 +126,9 @@ def import_model(
             settings.review_alert_rate,
             settings.decline_alert_rate,
         ),
-        drift_reference=freeze_drift_reference(data, answers, settings.drift_bins),
+        drift_reference=freeze_drift_reference(
+            data, answers, settings.drift_bins, settings.drift_timezone
+        ),
         background=sample_background(data.matrix, settings.background_rows, rng),
     )
     progress("done", 1.0)

@@ -1,0 +1,69 @@
+"""Compiled counting of feature vectors over the bins of a reference."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.base.compiled_code import kept_njit
+
+
+class Binning:
+    """The bins of some features; each has as many as it needs.
+
+    Args:
+        edges: of each feature, float32 values that rise; see `Histogram`.
+
+    Attributes:
+        bins: of the widest feature, below, above and missing included; the places behind those
+            that a narrower one needs stay 0.
+        sizes: how many of them each feature needs, (features,).
+    """
+
+    def __init__(self, edges: Sequence[Sequence[float]]) -> None:
+        counts = np.array([len(each) for each in edges], np.int64)
+        self.sizes = counts + 2
+        self.bins = int(self.sizes.max(initial=2))
+        # A power of two, and more than there are edges: so the search needs no end.
+        width = 1 << int(counts.max(initial=1)).bit_length()
+        self._bounds = np.full((len(edges), width), np.inf, np.float32)
+        for bounds, each in zip(self._bounds, edges, strict=True):
+            bounds[: len(each)] = each
+        self._edges = counts
+
+    def count(
+        self, features: NDArray[np.float32], cells: NDArray[np.int64], into: NDArray[np.int64]
+    ) -> None:
+        """Add feature vectors (n, features) to counts (cells, features, bins).
+
+        Args:
+            cells: to which cell each vector goes, (n,).
+            into: in the order of `Histogram.counts`.
+        """
+        _count(features, self._bounds, self._edges, cells, into)
+
+
+@kept_njit(nogil=True, _nrt=False)
+def _count(
+    features: NDArray[np.float32],
+    bounds: NDArray[np.float32],
+    edges: NDArray[np.int64],
+    cells: NDArray[np.int64],
+    into: NDArray[np.int64],
+) -> None:
+    half = bounds.shape[1] >> 1
+    for row in range(features.shape[0]):
+        cell = cells[row]
+        for column in range(features.shape[1]):
+            value = features[row, column]
+            last = edges[column]
+            if value != value:
+                into[cell, column, last + 1] += 1
+                continue
+            place = 0
+            step = half
+            while step:
+                # Without a branch: which way a value goes can't be foretold.
+                place += step * (value >= bounds[column, place + step - 1])
+                step >>= 1
+            into[cell, column, min(place, last)] += 1

@@ -1,0 +1,1 @@
+"""Drift of each feature and answer against a reference: evidence, effect, and since when."""

@@ -1,0 +1,155 @@
+"""Whether features have moved: evidence that holds however long one looks, and an effect.
+
+Evidence is a Shiryaev-Roberts e-detector for each feature over cells of time: S = (S + 1) e for
+each bet, alarm where their mean reaches A. With nothing moved, A cells pass in the mean until a
+feature's alarm: Shin, Ramdas and Rinaldo, arXiv 2203.03532.
+
+Evidence alone would cry, in a large stream, of what is there and does not matter. So the events
+since the evidence was weak must show that the effect matters, too: by the test of the PSI, or by
+bets against all that is `delta` away, which sees what is rare. The false alarms are bounded by the
+evidence; so the level of that test is an ordinary one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp  # type: ignore[import-untyped]
+
+from monitoring.drift.yardstick import Yardstick
+from monitoring.statistics.effect import log_p_small, psi
+
+_LEVEL = np.log(0.01)
+_WEAK = 1 / 3
+"""Of ln A: below that, what was counted before says nothing of a change."""
+
+
+@dataclass
+class Watched:
+    """What is known of F features: all state of the detectors, which adds up nothing else.
+
+    Attributes:
+        log_s: ln(1 + S) of each bet, (F, K).
+        evidence: ln of the bets' mean S after the last cell, (F,).
+        counts: of events since the evidence was weak, (F, B).
+        groups: these events by group, (F, H).
+        since: end of the last cell in which it was weak, ms, (F,).
+    """
+
+    log_s: NDArray[np.float64]
+    evidence: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    since: NDArray[np.int64]
+
+    @classmethod
+    def begin(cls, yardstick: Yardstick, time: int) -> "Watched":
+        """Nothing is known yet, at a time in ms."""
+        features, groups, bins = yardstick.share.shape
+        return cls(
+            np.zeros(yardstick.log_weight.shape),
+            np.full(features, -np.inf),
+            np.zeros((features, bins), np.int64),
+            np.zeros((features, groups), np.int64),
+            np.full(features, time, np.int64),
+        )
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A feature that has moved, by all that there is to say of it.
+
+    Attributes:
+        feature: its place.
+        since: when at the latest its evidence was weak, ms.
+        evidence: ln S.
+        psi: of the events since.
+        events: how many these are.
+    """
+
+    feature: int
+    since: int
+    evidence: float
+    psi: float
+    events: int
+
+
+class Detector:
+    """Watches the features of a yardstick.
+
+    Args:
+        log_alarm: ln A; for a mean time T between false alarms of any of M features, in cells of
+            length c, A = M T / c.
+    """
+
+    def __init__(self, yardstick: Yardstick, log_alarm: float) -> None:
+        self._yardstick = yardstick
+        self._log_alarm = log_alarm
+
+    def step(
+        self, watched: Watched, counts: NDArray[np.int64], groups: NDArray[np.int64], end: int
+    ) -> list[Moved]:
+        """Take in a cell of time; return the features whose evidence and effect are there.
+
+        Args:
+            watched: is changed.
+            counts: of the cell's events, (F, B).
+            groups: the cell's events by group, (H,).
+            end: of the cell, ms.
+        """
+        yardstick = self._yardstick
+        gained = self._gained(counts, groups[None], yardstick.costs)
+        log_s = watched.log_s + gained
+        watched.evidence = logsumexp(log_s + yardstick.log_weight, axis=1)
+        watched.log_s = np.logaddexp(log_s, 0.0)
+        watched.counts += counts
+        watched.groups += groups
+        weak = watched.evidence < self._log_alarm * _WEAK
+        watched.counts[weak] = 0
+        watched.groups[weak] = 0
+        watched.since[weak] = end
+        suspects = np.flatnonzero(watched.evidence >= self._log_alarm).tolist()
+        return [self.moved(watched, place) for place in suspects if self.matters(watched, place)]
+
+    def _gained(
+        self, counts: NDArray[np.int64], groups: NDArray[np.int64], costs: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """ln e of the bets for counts (F, B), (F, K)."""
+        yardstick = self._yardstick
+        won = (yardstick.log_ratio @ counts[:, :, None].astype(np.float64))[:, :, 0]
+        paid = (groups[:, None, :] @ costs)[:, 0]
+        return np.asarray((won - paid) / yardstick.inflation[:, None])
+
+    def matters(self, watched: Watched, feature: int) -> bool:
+        """Whether the events since the evidence was weak show more than what does not matter."""
+        yardstick = self._yardstick
+        size = yardstick.sizes[feature]
+        counts, groups = watched.counts[feature, :size], watched.groups[feature]
+        if not groups.sum():
+            return False
+        log_p = log_p_small(
+            counts,
+            yardstick.expected(feature, groups),
+            delta=yardstick.delta,
+            inflation=float(yardstick.inflation[feature]),
+            rows=float(yardstick.rows[feature] @ (groups / groups.sum())),
+        )
+        if log_p <= _LEVEL:
+            return True
+        won = yardstick.log_ratio[feature, :, :size] @ counts
+        paid = groups @ yardstick.costs_beyond[feature]
+        log_e = (won - paid) / yardstick.inflation[feature]
+        return bool(logsumexp(log_e + yardstick.log_weight[feature]) >= -_LEVEL)
+
+    def moved(self, watched: Watched, feature: int) -> Moved:
+        """What there is to say of a feature."""
+        size = self._yardstick.sizes[feature]
+        counts, groups = watched.counts[feature, :size], watched.groups[feature]
+        share = self._yardstick.expected(feature, groups)
+        return Moved(
+            feature,
+            int(watched.since[feature]),
+            float(watched.evidence[feature]),
+            psi(counts, share),
+            int(groups.sum()),
+        )
