@@ -84,6 +84,7 @@ FLOORS = {
         monitoring/statistics monitoring/counting
         monitoring/drift
         monitoring/breakage monitoring/performance
+        monitoring/workers
     """,
     "weir": """
         weir/broker weir/simulator weir/reasons

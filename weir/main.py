@@ -50,6 +50,11 @@ class Commands(LazyGroup):
         ),
         *SERVICES,
         (
+            "drift",
+            "weir.commands.services.drift:drift",
+            "Look at episodes of drift, and say what becomes of them.",
+        ),
+        (
             "fidelity",
             "weir.commands.explanations.fidelity:fidelity",
             "Measure how right explanations are, on a sample of flagged events.",

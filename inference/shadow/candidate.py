@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 
 _CHILD = "inference.shadow.candidate_child"
 _FOR_GOOD = 10**9
-_NICE = 10
+_NICE, _NICE_AT_FIRST = 19, 10
+"""Who answers leaves the processors to all others; who starts would hardly get ready so."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 300.0
 _HEALTHY_S = 600.0
 _AWAY_S = 10.0
@@ -188,6 +189,7 @@ class Candidate(ClosedAtEnd):
             {"task.json": json.dumps(task).encode()},
             readable=[package.folder],
         )
+        resident.stand_back(_NICE_AT_FIRST)
         self._ready_by = monotonic() + settings.start_timeout / 1_000
         resident.ask(b"")
         return resident

@@ -26,7 +26,9 @@ _WEAK = 1 / 3
 
 @dataclass
 class Watched:
-    """What is known of F features: all state of the detectors, which adds up nothing else.
+    """What is known of F features: all state of the detectors.
+
+    Several streams may be watched at once: all arrays then have an axis more, before F.
 
     Attributes:
         log_s: ln(1 + S) of each bet, (F, K).
@@ -43,16 +45,20 @@ class Watched:
     since: NDArray[np.int64]
 
     @classmethod
-    def begin(cls, yardstick: Yardstick, time: int) -> "Watched":
+    def begin(cls, yardstick: Yardstick, time: int, streams: tuple[int, ...] = ()) -> "Watched":
         """Nothing is known yet, at a time in ms."""
         features, groups, bins = yardstick.share.shape
         return cls(
-            np.zeros(yardstick.log_weight.shape),
-            np.full(features, -np.inf),
-            np.zeros((features, bins), np.int64),
-            np.zeros((features, groups), np.int64),
-            np.full(features, time, np.int64),
+            np.zeros((*streams, *yardstick.log_weight.shape)),
+            np.full((*streams, features), -np.inf),
+            np.zeros((*streams, features, bins), np.int64),
+            np.zeros((*streams, features, groups), np.int64),
+            np.full((*streams, features), time, np.int64),
         )
+
+    def weak(self, log_alarm: float) -> NDArray[np.bool_]:
+        """Of which features nothing says that they are away, (F,)."""
+        return self.evidence < log_alarm * _WEAK
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class Moved:
 
     Attributes:
         feature: its place.
+        stream: which one, where several are watched.
         since: when at the latest its evidence was weak, ms.
         evidence: ln S.
         psi: of the events since.
@@ -68,6 +75,7 @@ class Moved:
     """
 
     feature: int
+    stream: tuple[int, ...]
     since: int
     evidence: float
     psi: float
@@ -84,7 +92,7 @@ class Detector:
 
     def __init__(self, yardstick: Yardstick, log_alarm: float) -> None:
         self._yardstick = yardstick
-        self._log_alarm = log_alarm
+        self.log_alarm = log_alarm
 
     def step(
         self, watched: Watched, counts: NDArray[np.int64], groups: NDArray[np.int64], end: int
@@ -98,33 +106,37 @@ class Detector:
             end: of the cell, ms.
         """
         yardstick = self._yardstick
-        gained = self._gained(counts, groups[None], yardstick.costs)
+        gained = self._gained(counts, groups)
         log_s = watched.log_s + gained
-        watched.evidence = logsumexp(log_s + yardstick.log_weight, axis=1)
-        watched.log_s = np.logaddexp(log_s, 0.0)
+        watched.evidence = logsumexp(log_s + yardstick.log_weight, axis=-1)
+        # What is certain by now is certain enough: so an end is seen as soon as a beginning.
+        watched.log_s = np.minimum(np.logaddexp(log_s, 0.0), self.log_alarm - yardstick.log_weight)
         watched.counts += counts
-        watched.groups += groups
-        weak = watched.evidence < self._log_alarm * _WEAK
+        watched.groups += groups[..., None, :]
+        weak = watched.weak(self.log_alarm)
         watched.counts[weak] = 0
         watched.groups[weak] = 0
         watched.since[weak] = end
-        suspects = np.flatnonzero(watched.evidence >= self._log_alarm).tolist()
-        return [self.moved(watched, place) for place in suspects if self.matters(watched, place)]
+        suspects = [
+            tuple(each) for each in np.argwhere(watched.evidence >= self.log_alarm).tolist()
+        ]
+        return [self._moved(watched, place) for place in suspects if self._matters(watched, place)]
 
-    def _gained(
-        self, counts: NDArray[np.int64], groups: NDArray[np.int64], costs: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """ln e of the bets for counts (F, B), (F, K)."""
+    def _gained(self, counts: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+        """ln e of the bets, (..., F, K)."""
         yardstick = self._yardstick
-        won = (yardstick.log_ratio @ counts[:, :, None].astype(np.float64))[:, :, 0]
-        paid = (groups[:, None, :] @ costs)[:, 0]
-        return np.asarray((won - paid) / yardstick.inflation[:, None])
+        features, bins = counts.shape[-2:]
+        by_feature = counts.reshape(-1, features, bins).swapaxes(0, 1).astype(np.float64)
+        won = by_feature @ yardstick.log_ratio.swapaxes(1, 2)
+        paid = groups.reshape(1, -1, groups.shape[-1]).astype(np.float64) @ yardstick.costs
+        gained = (won - paid) / yardstick.inflation[:, None, None]
+        return np.asarray(gained.swapaxes(0, 1).reshape(*counts.shape[:-1], -1))
 
-    def matters(self, watched: Watched, feature: int) -> bool:
+    def _matters(self, watched: Watched, place: tuple[int, ...]) -> bool:
         """Whether the events since the evidence was weak show more than what does not matter."""
-        yardstick = self._yardstick
+        yardstick, feature = self._yardstick, place[-1]
         size = yardstick.sizes[feature]
-        counts, groups = watched.counts[feature, :size], watched.groups[feature]
+        counts, groups = watched.counts[place][:size], watched.groups[place]
         if not groups.sum():
             return False
         log_p = log_p_small(
@@ -141,15 +153,16 @@ class Detector:
         log_e = (won - paid) / yardstick.inflation[feature]
         return bool(logsumexp(log_e + yardstick.log_weight[feature]) >= -_LEVEL)
 
-    def moved(self, watched: Watched, feature: int) -> Moved:
-        """What there is to say of a feature."""
+    def _moved(self, watched: Watched, place: tuple[int, ...]) -> Moved:
+        feature = place[-1]
         size = self._yardstick.sizes[feature]
-        counts, groups = watched.counts[feature, :size], watched.groups[feature]
+        counts, groups = watched.counts[place][:size], watched.groups[place]
         share = self._yardstick.expected(feature, groups)
         return Moved(
             feature,
-            int(watched.since[feature]),
-            float(watched.evidence[feature]),
+            place[:-1],
+            int(watched.since[place]),
+            float(watched.evidence[place]),
             psi(counts, share),
             int(groups.sum()),
         )

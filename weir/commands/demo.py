@@ -18,6 +18,7 @@ class Story(StrEnum):
     """What `--story` can tell."""
 
     SHADOW = "shadow"
+    DRIFT = "drift"
 
 
 def _nothing(line: str) -> None:
@@ -52,14 +53,14 @@ def demo(
         typer.Option(
             "--dir",
             help="Where everything lies: broker, models, events, logs.",
-            show_default="var/demo, or var/story-shadow",
+            show_default="var/demo, or var/story-shadow, …",
         ),
     ] = None,
     story: Annotated[
         Story | None,
         typer.Option(
             help="Tell this instead, on simulated transactions: a candidate in the shadow, as a "
-            "canary, and as champion.",
+            "canary, and as champion; or a producer that sends cents for euros.",
             show_default=False,
         ),
     ] = None,
@@ -102,7 +103,9 @@ def demo(
         if story is None:
             summary = run_demo(options)
         else:
-            summary = run_story(options, stdout.print if json_file is None else _nothing)
+            summary = run_story(
+                story.value, options, stdout.print if json_file is None else _nothing
+            )
     except KeyboardInterrupt:
         raise typer.Abort from None
     if json_file is not None:

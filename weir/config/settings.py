@@ -31,6 +31,7 @@ from inference.shadow.comparison.settings import ComparisonSettings
 from inference.shadow.comparison.terms import Terms
 from inference.shadow.settings import ShadowSettings
 from inference.training.settings import TrainingSettings
+from monitoring.settings import MonitorSettings
 from streams.base import compiled_code
 from streams.base.masking import without_secrets
 from streams.base.safe_text import safe_text
@@ -110,6 +111,7 @@ class Settings(BaseSettings):
     approve_through: ApproveThroughSettings | None = None
     canary: CanarySettings = CanarySettings()
     gates: GateSettings = GateSettings()
+    monitor: MonitorSettings = MonitorSettings()
     explain: ExplainSettings = ExplainSettings()
     reasons: ReasonSettings = ReasonSettings()
     letters: CustomerLetterSettings = CustomerLetterSettings()
@@ -156,6 +158,8 @@ class Settings(BaseSettings):
             along.append(("policy.costs.amount", self.policy.costs.amount))
         if self.approve_through is not None:
             along.append(("approve_through.amount", self.approve_through.amount))
+        if self.monitor.producer:
+            along.append(("monitor.producer", self.monitor.producer))
         for key, name in along:
             if name not in self.feature_log.include:
                 raise ValueError(

@@ -33,6 +33,7 @@ PROCESSES: tuple[ServiceProcess, ...] = (
     ServiceProcess("shadow", 9467, "Try candidates on live traffic, until SIGTERM or Ctrl-C."),
     ServiceProcess("canary", 9468, "Let models answer for a share of the keys, until SIGTERM."),
     ServiceProcess("judge", 9469, "Compare candidates now and then, and write it down."),
+    ServiceProcess("monitor", 9470, "Watch the stream for drift, until SIGTERM or Ctrl-C."),
 )
 
 

@@ -49,6 +49,7 @@ def usage(settings: Settings) -> Usage:
         explainer_group=settings.explain.group,
         shadow_group=settings.shadow.group,
         canary_group=settings.canary.group,
+        monitor_group=settings.monitor.group,
         sink_group=settings.store.group,
         witness_topic=settings.store.witness_topic,
     )

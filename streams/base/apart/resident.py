@@ -111,10 +111,7 @@ class Resident(ClosedAtEnd):
         self._apart.close()
 
     def stand_back(self, niceness: int) -> None:
-        """Leave the processors to others from now on, between sessions too.
-
-        Not from the start, where it would hardly get ready on a busy machine.
-        """
+        """Leave the processors to others from now on, between sessions too."""
         stand_back_as_session(self._process.pid, niceness)
 
     def ask(self, question: bytes) -> None:

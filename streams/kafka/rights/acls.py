@@ -28,6 +28,9 @@ class Process(StrEnum):
     COMPARISON = "comparison"
     CANARY = "canary"
     JUDGE = "judge"
+    MONITOR = "monitor"
+    DRIFT = "drift"
+    DRIFT_ACT = "drift-act"
     REPLAY = "shadow-replay"
     FIDELITY = "fidelity"
     LABELLER = "labeller"
@@ -50,6 +53,9 @@ COMMANDS: dict[Process, list[str]] = {
     Process.SHADOW: ["weir shadow"],
     Process.CANARY: ["weir canary run"],
     Process.JUDGE: ["weir judge"],
+    Process.MONITOR: ["weir monitor"],
+    Process.DRIFT: ["weir drift status", "weir drift show"],
+    Process.DRIFT_ACT: ["weir drift ack", "weir drift snooze", "weir drift close"],
     Process.COMPARISON: ["weir shadow compare"],
     Process.REPLAY: ["weir shadow replay"],
     Process.EXPLAINER: ["weir explainer"],
@@ -71,8 +77,8 @@ class Usage:
         snapshots: whether state is written down.
         stages: topics between the stages of a staged topology; none where it is fused.
         explains_inline: whether the scorer writes explanations.
-        explainer_group, sink_group, shadow_group, canary_group: consumer groups of those who
-            explain, keep that, try candidates, and step a canary.
+        explainer_group, sink_group, shadow_group, canary_group, monitor_group: consumer groups of
+            those who explain, keep that, try candidates, step a canary, and watch for drift.
         approves_through: whether the scorer approves would-be declines within a budget.
         witness_topic: where the sink writes the store's anchors; empty for nowhere.
     """
@@ -87,6 +93,7 @@ class Usage:
     explainer_group: str = "weir-explainer"
     shadow_group: str = "weir-shadow"
     canary_group: str = "weir-canary"
+    monitor_group: str = "weir-monitor"
     sink_group: str = "weir-sink"
     witness_topic: str = ""
 
@@ -326,6 +333,32 @@ def _canary(usage: Usage) -> list[Acl]:
     ]
 
 
+def _monitor(usage: Usage) -> list[Acl]:
+    topics, group = usage.topics, usage.monitor_group
+    return [
+        Acl("Read", "topic", topics.feature_log, why="what was seen and answered"),
+        Acl("Write", "topic", topics.drift_counts, why="what was counted of it"),
+        Acl("Read", "topic", topics.drift_counts, why="the counts of all workers"),
+        Acl("Write", "topic", topics.drift_state, why="what is known of the stream"),
+        Acl("Read", "topic", topics.drift_state, why="what was known, at a start"),
+        Acl("Write", "topic", topics.drift, why="episodes of drift"),
+        Acl("Write", "topic", topics.dead_letters, why="what is no record of these topics"),
+        *_positions(topics),
+        Acl("Read", "group", group, why="membership and committed offsets"),
+        Acl("Read", "group", f"{group}-drift", why="the same, where one sees all counts"),
+        Acl("Write", "transactional-id", f"{group}-", "prefixed", "exactly once"),
+    ]
+
+
+def _drift(usage: Usage) -> list[Acl]:
+    return [Acl("Read", "topic", usage.topics.drift, why="episodes of drift")]
+
+
+def _drift_act(usage: Usage) -> list[Acl]:
+    act = Acl("Write", "topic", usage.topics.drift_counts, why="what is said of an episode")
+    return [*_drift(usage), act]
+
+
 def _replay(usage: Usage) -> list[Acl]:
     topics = usage.topics
     return [
@@ -358,5 +391,8 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.COMPARISON: _comparison,
     Process.CANARY: _canary,
     Process.JUDGE: _judge,
+    Process.MONITOR: _monitor,
+    Process.DRIFT: _drift,
+    Process.DRIFT_ACT: _drift_act,
     Process.REPLAY: _replay,
 }

@@ -30,12 +30,18 @@ Role = Literal[
     "shadow_scores",
     "shadow_evidence",
     "comparisons",
+    "drift_counts",
+    "drift_state",
+    "drift",
     "control",
     "reports",
     "positions",
 ]
 ROLES: tuple[Role, ...] = get_args(Role)
-_OF_OTHERS = ("explanations", "shadow_scores", "shadow_evidence", "comparisons")
+_OF_OTHERS = (
+    *("explanations", "shadow_scores", "shadow_evidence", "comparisons"),
+    *("drift_counts", "drift_state", "drift"),
+)
 SCORER_ROLES = tuple(role for role in ROLES if role not in _OF_OTHERS)
 """Of the topics that a scorer reads and writes; those who read what it writes have their own."""
 FOLLOWING: tuple[Role, ...] = (
@@ -60,6 +66,8 @@ STATE_CONFIG = {
 """Of a topic of what is kept by key, and written again and again."""
 _SNAPSHOT_CONFIG = STATE_CONFIG | {"delete.retention.ms": "3600000"}
 _CONTROL_CONFIG = {"cleanup.policy": "compact", "max.message.bytes": "131072"}
+_COUNTS_CONFIG = {"retention.ms": "604800000"}
+"""What was counted is looked at within seconds; a week is for a monitor that was away."""
 _POSITIONS_CONFIG = {
     "cleanup.policy": "compact",
     # Each transaction supersedes the one before, and a start reads all that is left.
@@ -77,7 +85,10 @@ _RETAINED: tuple[Role, ...] = (
     *_STRANGERS,
     *("scores", "feature_log", "dead_letters", "explanations", "shadow_scores", "comparisons"),
 )
-_ONE_PARTITION: tuple[Role, ...] = ("control", "reports", "positions", "comparisons")
+_ONE_PARTITION: tuple[Role, ...] = (
+    *("control", "reports", "positions", "comparisons"),
+    *("drift_counts", "drift_state", "drift"),
+)
 """Of what is said there, the order counts; or there is little of it."""
 
 
@@ -104,6 +115,9 @@ class TopicSettings(Section):
     shadow_scores: Name = "weir.shadow-scores"
     shadow_evidence: Name = "weir.shadow-evidence"
     comparisons: Name = "weir.comparisons"
+    drift_counts: Name = "weir.drift-counts"
+    drift_state: Name = "weir.drift-state"
+    drift: Name = "weir.drift"
     positions: Name = "weir.positions"
     partitions: int = Field(default=4, ge=1)
     replication_factor: int = -1
@@ -236,11 +250,13 @@ def _make(
         if role in _RETAINED:
             config = {"retention.ms": str(topics.retention)}
             config |= _INPUT_CONFIG if role in _STRANGERS else {}
-        elif role == "shadow_evidence":
+        elif role in ("shadow_evidence", "drift_state"):
             config = STATE_CONFIG
+        elif role == "drift_counts":
+            config = _COUNTS_CONFIG
         elif role == "snapshots":
             config = _SNAPSHOT_CONFIG
-        elif role in ("control", "reports"):
+        elif role in ("control", "reports", "drift"):
             config = _CONTROL_CONFIG
         elif role == "positions":
             config = _POSITIONS_CONFIG

@@ -27,15 +27,15 @@ def test_many_entities_and_hot_ones_outgrow_blocks_and_arena() -> None:
     """Blocks move up through all sizes and down again, and take over what others left."""
     plan = make_plan(SUM, {**DISTINCT, "window": "40ms"}, FRAUDS)
     rng = np.random.default_rng(5)
-    cards = np.where(rng.random(6_000) < 0.5, 0, rng.integers(0, 400, 6_000))
+    cards = np.where(rng.random(4_000) < 0.5, 0, rng.integers(0, 400, 4_000))
     events = [
-        Event(n, n // 3 if n < 3_000 else n, str(card), amount=n / 4, items=int(card) % 7)
+        Event(n, n // 3 if n < 2_000 else n, str(card), amount=n / 4, items=int(card) % 7)
         for n, card in enumerate(cards.tolist())
     ]
-    labels = [(n, n - 50, 1.0) for n in range(50, 6_000, 9)]
+    labels = [(n, n - 50, 1.0) for n in range(50, 4_000, 9)]
     state = FeatureState(plan, WindowSettings(allowed_lateness="1ms"))
     before = state.nbytes
-    actual = feed(state, events, labels, range(0, 6_000, 700))
+    actual = feed(state, events, labels, range(0, 4_000, 700))
     assert_matrix(actual, Model(plan).run(events, labels), plan)
     assert state.nbytes > before
     known = state.entities["card"] + state.evicted_entities["card"]

@@ -31,7 +31,7 @@ shadow = typer.Typer(invoke_without_command=True)
 shadow.command()(compare)
 shadow.command()(replay)
 
-_NICE = 5
+_NICE = 15
 """The champion goes first; a candidate's process stands back further."""
 
 NameArgument = Annotated[str, typer.Argument(help="The candidate's name.", show_default=False)]

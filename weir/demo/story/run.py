@@ -2,21 +2,24 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from streams.kafka.client import KafkaSettings
 from weir.demo.folder import prepare_folder
 from weir.demo.run import DemoOptions, running_broker
-from weir.demo.story.shadow import tell
+from weir.demo.story import drift, shadow
+from weir.demo.story.drift_world import write_drift_plot
 from weir.demo.story.simulated import write_plot
 from weir.demo.story.stage import Stage
 
 
-def run_story(options: DemoOptions, say: Callable[[str], None]) -> dict[str, Any]:
-    """Tell the story of a candidate; leaves no process behind, whatever happens.
+def run_story(name: str, options: DemoOptions, say: Callable[[str], None]) -> dict[str, Any]:
+    """Tell a story; leaves no process behind, whatever happens.
 
     Args:
+        name: ``shadow``, of a candidate, or ``drift``.
         say: told each line as it happens.
 
     Returns:
@@ -36,12 +39,16 @@ def run_story(options: DemoOptions, say: Callable[[str], None]) -> dict[str, Any
         say(lines[-1])
 
     told("simulating card transactions")
-    plot = write_plot(folder, config)
+    tell: Callable[[Stage], bool]
+    if name == "drift":
+        tell = partial(drift.tell, plot=write_drift_plot(folder, config), told=told)
+    else:
+        tell = partial(shadow.tell, plot=write_plot(folder, config), told=told)
     with ExitStack() as stack:
         broker = stack.enter_context(running_broker(settings, options))
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         topic = settings.topics.comparisons
         stage = stack.enter_context(Stage(folder, config, kafka, topic, options.stopped))
         told("Apache Kafka runs")
-        met = tell(stage, plot, told)
-    return {"story": "shadow", "met": met, "lines": lines}
+        met = tell(stage)
+    return {"story": name, "met": met, "lines": lines}

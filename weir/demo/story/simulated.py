@@ -64,7 +64,7 @@ def write_plot(folder: Path, config: Path) -> Plot:
     data = folder / "data"
     shutil.rmtree(data, ignore_errors=True)  # the story begins with no models
     whole = story_settings(values | {"data_dir": str(data)}, _COSTS)
-    write_whole(config, _head(config) + tomli_w.dumps(whole))
+    write_whole(config, head(config) + tomli_w.dumps(whole))
     blind, strict = folder / "blind.toml", folder / "strict.toml"
     write_whole(blind, tomli_w.dumps(without_features(whole, "terminal")))
     write_whole(strict, tomli_w.dumps(for_a_third(whole)))
@@ -91,7 +91,7 @@ def write_plot(folder: Path, config: Path) -> Plot:
     )
 
 
-def _head(config: Path) -> str:
+def head(config: Path) -> str:
     """The comment with which the demo's settings file begins: it says whose the folder is."""
     first, _, _ = config.read_text(encoding="utf-8").partition("\n")
     return first + "\n"

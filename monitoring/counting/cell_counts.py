@@ -1,0 +1,59 @@
+"""What goes from the monitor's first stage to its second, and what people say to that."""
+
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+
+class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
+    """What one transaction counted of a cell of time: it adds up over transactions and partitions.
+
+    Attributes:
+        model: the first digits of its package's id.
+        partition: of the feature log.
+        start: of the cell, ms of event time.
+        reached: latest event time of these events, ms.
+        counts: int32, features times bins.
+        decisions, producers: events by what was decided, and by who sent them.
+    """
+
+    model: str
+    partition: int
+    start: int
+    reached: int
+    events: int
+    counts: bytes
+    decisions: dict[str, int]
+    producers: dict[str, int] = {}
+
+    def histogram(self, shape: tuple[int, int]) -> NDArray[np.int64]:
+        """The counts, (features, bins).
+
+        Raises:
+            ValueError: they are not of this shape, or of more than all events.
+        """
+        found = np.frombuffer(self.counts, "<i4").reshape(shape).astype(np.int64)
+        if (found < 0).any() or (found.sum(axis=1) != self.events).any():
+            raise ValueError(f"counts of a feature do not add up to {self.events} events")
+        return found
+
+
+class EpisodeAct(msgspec.Struct, frozen=True, tag="act"):
+    """What somebody says of an episode.
+
+    Attributes:
+        at: when it was said, ms; `until`: up to when a snooze holds.
+    """
+
+    episode: str
+    deed: Literal["acknowledge", "snooze", "close"]
+    by: str
+    note: str
+    at: int
+    until: int | None = None
+
+
+ENCODE = msgspec.msgpack.Encoder().encode
+DECODE = msgspec.msgpack.Decoder(CellCounts | EpisodeAct).decode

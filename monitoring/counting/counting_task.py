@@ -1,0 +1,138 @@
+"""From the feature log to counts: the task of the monitor's first stage."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from confluent_kafka import Message
+from numpy.typing import NDArray
+
+from monitoring.counting.cell_counts import ENCODE, CellCounts
+from monitoring.counting.model_bins import ModelBins
+from streams.events.rejection import Reason, Rejected
+from streams.feature_log import read_feature_log
+from streams.loop.stateless.loop import Processed
+from streams.transactions.outcome import Outgoing
+
+_BROKEN = (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException)
+
+
+@dataclass
+class _Cell:
+    """What is counted of a cell so far."""
+
+    counts: NDArray[np.int64]
+    events: int = 0
+    reached: int = 0
+    decisions: Counter[str] = field(default_factory=Counter)
+    producers: Counter[str] = field(default_factory=Counter)
+
+
+class CountingTask:
+    """The task of a `StatelessLoop` over the feature log; it keeps nothing.
+
+    Args:
+        bins: of a model, by the first digits of its package's id; None where nothing is known.
+        topic: of the counts.
+        interval: length of a cell, ms.
+        producer: the field of the feature log's context that names who sent an event; none if
+            empty.
+        uncounted: told how many events are of a model that nothing is known of.
+    """
+
+    def __init__(
+        self,
+        bins: Callable[[str], ModelBins | None],
+        *,
+        topic: str,
+        interval: int,
+        producer: str,
+        uncounted: Callable[[int], None],
+    ) -> None:
+        self._bins = bins
+        self._topic = topic
+        self._interval = interval
+        self._producer = producer
+        self._uncounted = uncounted
+
+    def __call__(self, messages: Sequence[Message]) -> Processed:
+        """Count the events of some records."""
+        cells: dict[tuple[str, int, int], _Cell] = {}
+        bad: list[tuple[Message, Rejected]] = []
+        unknown = 0
+        for index, message in enumerate(messages):
+            try:
+                table = read_feature_log(message.value() or b"")
+                found, without = self._counted(table)
+            except _BROKEN as error:
+                why = f"no record of the feature log as Weir writes it: {error}"
+                bad.append((message, Rejected(index, Reason.BAD_BODY, None, why)))
+                continue
+            unknown += without
+            for (model, start), cell in found.items():
+                place = model, message.partition() or 0, start
+                if place in cells:
+                    _add(cells[place], cell)
+                else:
+                    cells[place] = cell
+        values = [
+            ENCODE(
+                CellCounts(
+                    model,
+                    partition,
+                    start,
+                    cell.reached,
+                    cell.events,
+                    cell.counts.astype("<i4").tobytes(),
+                    dict(cell.decisions),
+                    dict(cell.producers),
+                )
+            )
+            for (model, partition, start), cell in sorted(cells.items(), key=lambda each: each[0])
+        ]
+        keys = [None] * len(values)
+        outgoing = Outgoing(self._topic, values, keys, [0] * len(values))
+        return Processed([outgoing], bad, lambda: self._uncounted(unknown))
+
+    def _counted(self, table: pa.Table) -> tuple[dict[tuple[str, int], _Cell], int]:
+        """What a table says of each model and cell, and of how many events nothing is known."""
+        found: dict[tuple[str, int], _Cell] = {}
+        unknown = 0
+        models = np.array(table["model"].to_pylist(), str)
+        for model in np.unique(models).tolist():
+            own = table.filter(pa.array(models == model))
+            bins = self._bins(model)
+            if bins is None:
+                unknown += own.num_rows
+                continue
+            times = own["event_time"].cast(pa.int64()).to_numpy()
+            starts, cells = np.unique(times // self._interval, return_inverse=True)
+            counts = bins.count(own, cells, len(starts))
+            said = own["decision"].to_pylist()
+            who = self._producers(own)
+            for place, start in enumerate(starts.tolist()):
+                rows = np.flatnonzero(cells == place)
+                found[model, start * self._interval] = _Cell(
+                    counts[place],
+                    len(rows),
+                    int(times[rows].max()),
+                    Counter(said[row] for row in rows),
+                    Counter(who[row] for row in rows) if who else Counter(),
+                )
+        return found, unknown
+
+    def _producers(self, table: pa.Table) -> list[str]:
+        if not self._producer:
+            return []
+        named = table["context"].combine_chunks().field(self._producer).to_pylist()
+        return ["" if each is None else str(each) for each in named]
+
+
+def _add(cell: _Cell, more: _Cell) -> None:
+    cell.counts += more.counts
+    cell.events += more.events
+    cell.reached = max(cell.reached, more.reached)
+    cell.decisions += more.decisions
+    cell.producers += more.producers

@@ -1,0 +1,54 @@
+"""The bins that a model's vectors and answers are counted over, as its package has frozen them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from inference.packages.drift_reference import DriftReference, Histogram
+from monitoring.counting.kernels import Binning
+from streams.feature_log import feature_columns
+
+
+class ModelBins:
+    """What is counted of one model.
+
+    Args:
+        features: names of the features that the model reads.
+
+    Attributes:
+        histograms: of the reference, by name: features that the model reads, then its answers.
+        timezone: whose hours of the week these are counted by.
+        binning: of all of these.
+    """
+
+    def __init__(self, features: Sequence[str], reference: DriftReference) -> None:
+        self._features = [name for name in features if name in reference.features]
+        self._answers = list(reference.outputs)
+        self.timezone = reference.timezone
+        self.histograms: dict[str, Histogram] = {
+            **{name: reference.features[name] for name in self._features},
+            **{f"answer:{name}": reference.outputs[name] for name in self._answers},
+        }
+        self.binning = Binning([each.edges for each in self.histograms.values()])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many features and bins there are."""
+        return len(self.histograms), self.binning.bins
+
+    def count(self, table: pa.Table, cells: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+        """Count a table of the feature log, (number, features, bins).
+
+        Args:
+            cells: to which of `number` cells each row goes, (n,).
+
+        Raises:
+            ValueError, KeyError: a feature or an answer is not there.
+        """
+        answers = [table[name].to_numpy().astype(np.float32) for name in self._answers]
+        matrix = np.column_stack([feature_columns(table, self._features), *answers])
+        counts = np.zeros((number, *self.shape), np.int64)
+        self.binning.count(np.ascontiguousarray(matrix, np.float32), cells, counts)
+        return counts

@@ -1,0 +1,162 @@
+"""From counts to episodes: the task of the monitor's second stage, which sees all partitions."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+from confluent_kafka import Message
+
+from monitoring.counting.cell_counts import DECODE, CellCounts, EpisodeAct
+from monitoring.counting.model_bins import ModelBins
+from monitoring.drift.episode import ENCODE_EPISODE, Episode
+from monitoring.drift.metrics import DriftMetrics
+from monitoring.drift.model_watch import ModelWatch
+from monitoring.settings import MonitorSettings
+from streams.events.rejection import Reason, Rejected
+from streams.loop.stateless.keyed_state import KeyedState, PartitionState
+from streams.loop.stateless.loop import Processed
+from streams.transactions.outcome import Outgoing
+
+logger = logging.getLogger(__name__)
+
+_PROGRESS = b"progress"
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far the stream is.
+
+    Attributes:
+        reached: latest event time of each partition of the feature log, ms.
+        closed: up to which time cells are closed, ms.
+    """
+
+    reached: dict[int, int] = {}
+    closed: int | None = None
+
+
+class DriftTask:
+    """The task of a `StatelessLoop` over the topic of counts, which has one partition.
+
+    Args:
+        bins: of a model, by the first digits of its package's id; None where nothing is known.
+        topic: of episodes.
+    """
+
+    def __init__(
+        self,
+        state: KeyedState,
+        bins: Callable[[str], ModelBins | None],
+        settings: MonitorSettings,
+        *,
+        topic: str,
+        metrics: DriftMetrics,
+    ) -> None:
+        self._state = state
+        self._bins = bins
+        self._settings = settings
+        self._topic = topic
+        self._metrics = metrics
+        self._of: tuple[PartitionState, int] | None = None
+        self._watches: dict[str, ModelWatch] = {}
+
+    def __call__(self, messages: Sequence[Message]) -> Processed:
+        """Take in some counts, look at the cells that are over, and say what there is to say."""
+        said: dict[str, Episode] = {}
+        bad: list[tuple[Message, Rejected]] = []
+        state = self._state.of(messages[0].partition() or 0)
+        self._renew(state)
+        progress = _read(state)
+        before = {each.id for each in self._ongoing()}
+        for index, message in enumerate(messages):
+            try:
+                record = DECODE(message.value() or b"")
+                if isinstance(record, EpisodeAct):
+                    self._hear(record, said)
+                else:
+                    # After each record: so what is found does not depend on how they are batched.
+                    progress = self._close(self._add(state, record, progress), said)
+            except (ValueError, OverflowError) as error:
+                why = f"no count as Weir's monitor writes it: {error}"
+                bad.append((message, Rejected(index, Reason.BAD_BODY, None, why)))
+        state.put(_PROGRESS, msgspec.msgpack.encode(progress))
+        episodes = list(said.values())
+        outgoing = Outgoing(
+            self._topic,
+            [ENCODE_EPISODE(each) for each in episodes],
+            [each.id.encode() for each in episodes],
+            [-1] * len(episodes),
+        )
+
+        def count() -> None:
+            began = [each for each in episodes if each.id not in before]
+            self._metrics.show(began, self._ongoing(), progress.closed)
+            for each in episodes:
+                logger.warning("%s", _line(each))
+
+        return Processed([outgoing], bad, count)
+
+    def _ongoing(self) -> list[Episode]:
+        return [each.episode for each in self._watches.values() if each.episode is not None]
+
+    def _renew(self, state: PartitionState) -> None:
+        """Forget what was made of entries that were taken back, or are another worker's now."""
+        if self._of != (state, state.taken_back):
+            self._of = state, state.taken_back
+            self._watches = {}
+            models = {key.split(b"/")[0].decode() for key, _ in state.items() if b"/" in key}
+            for model in sorted(models):
+                self._watch(state, model)
+
+    def _watch(self, state: PartitionState, model: str) -> ModelWatch | None:
+        if model not in self._watches:
+            bins = self._bins(model)
+            if bins is None:
+                return None
+            self._watches[model] = ModelWatch(state, model, bins, self._settings)
+        return self._watches[model]
+
+    def _hear(self, act: EpisodeAct, said: dict[str, Episode]) -> None:
+        for watch in self._watches.values():
+            episode = watch.hear(act)
+            if episode is not None:
+                said[episode.id] = episode
+
+    def _add(self, state: PartitionState, record: CellCounts, progress: Progress) -> Progress:
+        watch = self._watch(state, record.model)
+        bins = self._bins(record.model)
+        if watch is None or bins is None:
+            return progress
+        if record.start % self._settings.interval:
+            raise ValueError(f"a cell of another length than {self._settings.interval} ms")
+        counts = record.histogram(bins.shape)
+        # What comes for a cell that is over counts in the one that is open.
+        watch.add(max(record.start, progress.closed or record.start), counts)
+        before = progress.reached.get(record.partition, record.reached)
+        reached = progress.reached | {record.partition: max(before, record.reached)}
+        return msgspec.structs.replace(progress, reached=reached)
+
+    def _close(self, progress: Progress, said: dict[str, Episode]) -> Progress:
+        if not progress.reached:
+            return progress
+        least, most = min(progress.reached.values()), max(progress.reached.values())
+        watermark = max(least, most - self._settings.lateness)
+        until = watermark // self._settings.interval * self._settings.interval
+        if progress.closed is not None and until <= progress.closed:
+            return progress
+        for watch in self._watches.values():
+            said |= {each.id: each for each in watch.close(until)}
+        return msgspec.structs.replace(progress, closed=until)
+
+
+def _read(state: PartitionState) -> Progress:
+    stored = state.get(_PROGRESS)
+    return Progress() if stored is None else msgspec.msgpack.decode(stored, type=Progress)
+
+
+def _line(episode: Episode) -> str:
+    """An episode in a line of the log."""
+    what = f"{episode.kind} of model {episode.model} (episode {episode.id})"
+    if episode.state == "closed":
+        return f"{what} is over"
+    words = "; ".join(each.words for each in episode.features if each.back is None)
+    return f"{what}: {words}"

@@ -1,0 +1,57 @@
+"""What the monitor says of drift."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import Counter as CounterMetric
+
+from monitoring.drift.episode import Episode
+
+
+class DriftMetrics:
+    """Of the worker that sees all partitions; others have none of it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._alarms = CounterMetric(
+            "weir_drift_alarms",
+            "Episodes of drift that began",
+            ["kind", "severity"],
+            registry=registry,
+        )
+        self._open = Gauge(
+            "weir_drift_episodes_open",
+            "Episodes of drift that go on",
+            ["kind", "severity"],
+            registry=registry,
+        )
+        self._psi = Gauge(
+            "weir_drift_psi_ratio",
+            "Population stability index of features that are away, when that was found",
+            ["model", "feature"],
+            registry=registry,
+        )
+        self._closed = Gauge(
+            "weir_monitor_watermark_seconds",
+            "Event time up to which drift was looked for, in Unix time",
+            registry=registry,
+        )
+
+    def show(
+        self, began: Iterable[Episode], ongoing: Iterable[Episode], closed: int | None
+    ) -> None:
+        """Count what began, and show what goes on, and how far the stream is (ms)."""
+        for each in began:
+            self._alarms.labels(each.kind, each.severity).inc()
+        counts: Counter[tuple[str, str]] = Counter()
+        self._open.clear()
+        self._psi.clear()
+        for each in ongoing:
+            counts[each.kind, each.severity] += 1
+            for feature in each.features:
+                if feature.back is None:
+                    self._psi.labels(each.model, feature.name).set(feature.psi)
+        for labels, count in counts.items():
+            self._open.labels(*labels).set(count)
+        if closed is not None:
+            self._closed.set(closed / 1_000)

@@ -1,0 +1,73 @@
+"""What has become of a feature, in a sentence."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring.drift.detector import Moved
+from monitoring.drift.episode import MovedFeature
+
+_CLEAR = 0.01
+"""A share of missing or unseen values that grew by this is worth a word."""
+
+
+def describe(
+    name: str,
+    moved: Moved,
+    edges: Sequence[float],
+    counts: NDArray[np.int64],
+    share: NDArray[np.float64],
+) -> MovedFeature:
+    """Say what has moved.
+
+    Args:
+        counts: of the events since, (bins,): below, bins, above, missing.
+        share: that were to be expected, (bins,).
+    """
+    now = counts / counts.sum()
+    before, after = median(share, edges), median(now, edges)
+    said = []
+    if abs(now[-1] - share[-1]) >= _CLEAR:
+        said.append(f"missing in {now[-1]:.1%} of the events, {share[-1]:.1%} before")
+    outside = now[0] + now[-2] - share[0] - share[-2]
+    if outside >= _CLEAR:
+        said.append(f"{now[0] + now[-2]:.1%} are outside of all that the reference has seen")
+    if before != after:
+        said.append(f"its median went from {_number(before)} to {_number(after)}")
+    if not said:
+        place = int(np.argmax(now - share))
+        said.append(
+            f"{now[place]:.1%} of the events are {_bin(place, edges)}, {share[place]:.1%} before"
+        )
+    words = f"{name}: {'; '.join(said)}; PSI {moved.psi:.3g} over {moved.events:,} events"
+    return MovedFeature(
+        name, moved.since, moved.evidence, moved.psi, moved.events, before, after, words
+    )
+
+
+def median(share: NDArray[np.float64], edges: Sequence[float]) -> float | None:
+    """The middle of the bin that holds the median; None where most values are missing."""
+    half = np.cumsum(share) / share.sum() >= 0.5
+    place = int(np.argmax(half))
+    if place == len(share) - 1:
+        return None
+    if place in (0, len(share) - 2):
+        return float(edges[0] if place == 0 else edges[-1])
+    low, high = edges[place - 1], edges[place]
+    # Of few values, a bin begins at the one that it holds.
+    return float(low) if len(edges) <= 3 else float((low + high) / 2)
+
+
+def _bin(place: int, edges: Sequence[float]) -> str:
+    if place == len(edges) + 1:
+        return "missing"
+    if place == 0:
+        return f"below {edges[0]:g}"
+    if place == len(edges):
+        return f"{edges[-1]:g} or more"
+    return f"from {edges[place - 1]:g} up to {edges[place]:g}"
+
+
+def _number(value: float | None) -> str:
+    return "missing" if value is None else f"{value:g}"

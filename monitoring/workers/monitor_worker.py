@@ -1,0 +1,124 @@
+"""One worker of the monitor: it counts what the feature log holds, and one of all looks at it."""
+
+from collections.abc import Callable, Mapping
+from threading import Event
+
+from prometheus_client import CollectorRegistry, Counter
+
+from monitoring.counting.counting_task import CountingTask
+from monitoring.counting.model_bins import ModelBins
+from monitoring.drift.drift_task import DriftTask
+from monitoring.drift.metrics import DriftMetrics
+from monitoring.settings import MonitorSettings
+from streams.base.beside import beside
+from streams.kafka.client import KafkaSettings
+from streams.kafka.partition import PartitionId
+from streams.kafka.topics.weir_topics import TopicSettings
+from streams.loop.stateless.keyed_state import KeyedState
+from streams.loop.stateless.loop import StatelessLoop
+from streams.loop.stateless.metrics import LoopMetrics
+
+_RECORDS = 64
+"""Of the feature log in one transaction; each holds the events of one of the scorer's."""
+_COUNTS = 2_000
+
+
+class MonitorWorker:
+    """Both stages in one process: each stops where the other fails.
+
+    The partitions of the feature log are shared by all workers. The topic of counts has one
+    partition, so one worker sees the whole stream, and another takes its place when it ends. Counts
+    and offsets are one transaction, and so are episodes, state and offsets: whatever is killed
+    when, each event counts once, and each episode is said once.
+
+    Args:
+        bins: what is counted of a model; one for each stage, since each runs in its own thread.
+        widen: see `StatelessLoop`.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        settings: MonitorSettings,
+        *,
+        topics: TopicSettings,
+        bins: Callable[[], Callable[[str], ModelBins | None]],
+        registry: CollectorRegistry,
+        tolerant: bool,
+        widen: Callable[[], None],
+    ) -> None:
+        metrics = LoopMetrics(registry, "Records of the feature log, or counts, to be read")
+        metrics.lag = lambda: {**self._counting.lag, **self._watching.lag}
+        uncounted = Counter(
+            "weir_monitor_uncounted_events",
+            "Events of models that are not in the registry any more",
+            registry=registry,
+        )
+        state = KeyedState(kafka=kafka, topic=topics.drift_state, source=topics.drift_counts)
+
+        def loop(group: str, source: str, **more: object) -> StatelessLoop:
+            return StatelessLoop(
+                kafka=kafka,
+                group=group,
+                worker=settings.worker_name,
+                topics=[source],
+                dead_letters=topics.dead_letters,
+                session_timeout=settings.session_timeout,
+                transaction_timeout=settings.transaction_timeout,
+                position_log=topics.positions,
+                tolerant=tolerant,
+                committed=metrics.count_committed,
+                aborted=metrics.count_aborted,
+                rejected=metrics.count_rejected,
+                **more,  # type: ignore[arg-type]
+            )
+
+        self._counting = loop(
+            settings.group,
+            topics.feature_log,
+            process=CountingTask(
+                bins(),
+                topic=topics.drift_counts,
+                interval=settings.interval,
+                producer=settings.producer,
+                uncounted=uncounted.inc,
+            ),
+            max_batch=_RECORDS,
+            widen=widen,
+        )
+        self._watching = loop(
+            f"{settings.group}-drift",
+            topics.drift_counts,
+            process=DriftTask(
+                state, bins(), settings, topic=topics.drift, metrics=DriftMetrics(registry)
+            ),
+            state=state,
+            max_batch=_COUNTS,
+        )
+
+    def waits_for(self) -> list[str]:
+        """Why nothing is watched now, in words; nothing where it is. Any thread may ask."""
+        stages = {"counting events": self._counting, "watching for drift": self._watching}
+        return [
+            f"{what}: joining the group, or finding where to read on"
+            for what, loop in stages.items()
+            if not loop.ready
+        ]
+
+    @property
+    def lag(self) -> Mapping[PartitionId, int]:
+        """Records of each partition that were not read a moment ago; any thread may ask."""
+        return {**self._counting.lag, **self._watching.lag}
+
+    def run(self, stop: Event) -> str:
+        """Watch what comes until `stop` is set; what is true then.
+
+        Raises:
+            Exception: see `StatelessLoop.run`.
+        """
+        with beside(lambda: self._watching.run(stop), stop, "drift"):
+            try:
+                self._counting.run(stop)
+            finally:
+                stop.set()
+        return "the last transaction is committed"

@@ -1,0 +1,147 @@
+"""From the feature log to episodes: once each, whatever is killed when."""
+
+import numpy as np
+import pytest
+from monitored import BINS, MODEL, STEP_MS, T0, Drift, Record, counted, records, rows
+
+from monitoring.counting.cell_counts import DECODE, ENCODE, CellCounts, EpisodeAct
+
+MINUTE = 60_000
+QUIET, AWAY, AGAIN = 1_500, 1_000, 1_500
+
+
+def stream(seed: int, partition: int) -> list[Record]:
+    """Amounts become a hundredfold for a while."""
+    features = rows(np.random.default_rng([seed, partition]), QUIET + AWAY + AGAIN)
+    features[QUIET : QUIET + AWAY, 0] *= 100
+    return records(features, partition=partition)
+
+
+def interleaved(seed: int = 5) -> list[Record]:
+    both = [stream(seed, partition) for partition in (0, 1)]
+    return counted([each for pair in zip(*both, strict=True) for each in pair])
+
+
+def test_counts_are_those_of_the_events() -> None:
+    features = rows(np.random.default_rng(3), 500)
+    found = [DECODE(each.value()) for each in counted(records(features), batch=2)]
+    total = np.zeros(BINS.shape, np.int64)
+    for each in found:
+        assert isinstance(each, CellCounts)
+        assert (each.model, each.partition, each.start % MINUTE) == (MODEL, 0, 0)
+        assert each.start <= each.reached < each.start + MINUTE
+        assert sum(each.decisions.values()) == each.events
+        total += each.histogram(BINS.shape)
+    assert (total.sum(axis=1) == 500).all()
+    own = np.searchsorted(BINS.histograms["amount"].edges, features[:, 0], side="right")
+    assert total[0, :22].tolist() == np.bincount(own, minlength=22).tolist()
+    assert max(each.reached for each in found) == T0 + 499 * STEP_MS
+
+
+def test_a_change_is_said_once_and_so_is_its_end() -> None:
+    drift = Drift()
+    counts = interleaved()
+    for start in range(0, len(counts), 7):
+        drift.take(counts[start : start + 7])
+    ids = {each.id for each in drift.said}
+    assert len(ids) == 1
+    first, last = drift.said[0], drift.said[-1]
+    began, ended = T0 + QUIET * STEP_MS, T0 + (QUIET + AWAY) * STEP_MS
+    assert (first.kind, first.state) == ("covariate_shift", "open")
+    assert "amount" in {each.name for each in first.features}
+    assert began - 10 * MINUTE <= first.began <= began + 2 * MINUTE
+    assert first.found <= began + 10 * MINUTE
+    assert "median went from" in first.features[0].words or "outside" in first.features[0].words
+    assert {each.name for each in last.features} == {"amount", "answer:probability"}
+    assert last.state == "closed"
+    assert ended <= (last.ended or 0) <= ended + 90 * MINUTE
+    assert drift.alarms() == 1
+
+
+def test_what_is_found_does_not_depend_on_batches_and_kills() -> None:
+    counts = interleaved()
+    steady = Drift()
+    for each in counts:
+        steady.take([each])
+    rng = np.random.default_rng(1)
+    killed = Drift()
+    place = 0
+    while place < len(counts):
+        size = int(rng.integers(1, 40))
+        part = counts[place : place + size]
+        if rng.random() < 0.3:
+            killed.take(part, commit=False)
+        else:
+            killed.take(part)
+            place += size
+        if rng.random() < 0.3:
+            killed.start()
+    assert {each.id: each for each in killed.said} == {each.id: each for each in steady.said}
+    assert dict(killed.state.of(0).items()) == dict(steady.state.of(0).items())
+
+
+def test_a_quiet_stream_says_nothing() -> None:
+    for seed in range(3):
+        drift = Drift()
+        both = [
+            records(rows(np.random.default_rng([seed, place]), 3_000), partition=place)
+            for place in (0, 1)
+        ]
+        drift.take(counted([each for pair in zip(*both, strict=True) for each in pair]))
+        assert drift.said == []
+
+
+def test_a_partition_that_lags_does_not_hold_up_the_others() -> None:
+    """Its events count, where the others are."""
+    drift = Drift()
+    ahead, behind = stream(5, 0), records(rows(np.random.default_rng(9), 30), partition=1)
+    drift.take(counted(behind))
+    drift.take(counted(ahead))
+    assert [each.state for each in drift.said][:1] == ["open"]
+    drift.take(counted(behind))
+    assert drift.letters == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff" * 30,
+        ENCODE(CellCounts(MODEL, 0, T0, T0, 5, b"1234", {})),
+        ENCODE(CellCounts(MODEL, 0, T0 + 1, T0, 5, bytes(4 * 4 * 23), {})),
+        ENCODE(CellCounts(MODEL, 0, T0, T0, 5, bytes(4 * BINS.shape[0] * BINS.shape[1]), {})),
+    ],
+)
+def test_what_is_no_count_becomes_a_dead_letter(data: bytes) -> None:
+    drift = Drift()
+    counts = interleaved()
+    drift.take([counts[0], Record(data), counts[1]])
+    assert drift.letters == 1
+    drift.take(counts[2:])
+    assert len({each.id for each in drift.said}) == 1
+
+
+def test_people_have_their_say() -> None:
+    drift = Drift()
+    counts = interleaved()
+    half = len(counts) // 2
+    drift.take(counts[:half])
+    episode = drift.said[-1]
+    assert episode.state == "open"
+
+    def say(deed: str, until: int | None = None, of: str = episode.id) -> None:
+        act = EpisodeAct(of, deed, "ada", "why", T0, until)  # type: ignore[arg-type]
+        drift.take([Record(ENCODE(act))])
+
+    say("acknowledge", of="another")
+    assert drift.said[-1] == episode
+    say("acknowledge")
+    assert drift.said[-1].acknowledged_by == "ada"
+    drift.start()
+    say("snooze", T0 + 5)
+    assert drift.said[-1].snoozed_until == T0 + 5
+    assert [act.deed for act in drift.said[-1].acts] == ["acknowledge", "snooze"]
+    say("close")
+    assert (drift.said[-1].state, drift.said[-1].ended) == ("closed", T0)
+    drift.take(counts[half:])
+    assert len({each.id for each in drift.said}) == 2, "what is still away begins a new one"

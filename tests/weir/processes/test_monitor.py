@@ -1,0 +1,106 @@
+"""`weir monitor`: each event counts once, and each episode is said once, whoever is killed."""
+
+import json
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from front_door import Trained, weir
+from running_scorer import Scorer, replay
+
+from monitoring.counting.cell_counts import DECODE, CellCounts
+from monitoring.drift.episode import DECODE_EPISODE, Episode
+from streams.kafka.records.consuming import read_to_end
+from weir.config.settings import Settings, load_settings
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+COUNT = 6_000
+QUIET = 4_000
+
+
+def values(settings: Settings, topic: str) -> list[bytes]:
+    return [
+        message.value() or b"" for batch in read_to_end(settings.kafka, topic) for message in batch
+    ]
+
+
+def counted(settings: Settings) -> int:
+    found = [DECODE(each) for each in values(settings, settings.topics.drift_counts)]
+    return sum(each.events for each in found if isinstance(each, CellCounts))
+
+
+def said(settings: Settings) -> list[Episode]:
+    return [DECODE_EPISODE(each) for each in values(settings, settings.topics.drift)]
+
+
+def in_cents(events: Path, folder: Path) -> Path:
+    """The last of the events have a hundred times the amount."""
+    table = pq.read_table(events).slice(0, COUNT)
+    amounts = table["amount"]
+    late = pa.array([place >= QUIET for place in range(COUNT)])
+    changed = pc.if_else(late, pc.multiply(amounts, 100), amounts).cast(amounts.type)
+    path = folder / "cents.parquet"
+    pq.write_table(table.set_column(table.column_names.index("amount"), "amount", changed), path)
+    return path
+
+
+def test_each_event_counts_once_and_each_episode_is_said_once(
+    config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer], tmp_path: Path
+) -> None:
+    path = config(
+        monitor={
+            "group": f"monitor-{os.urandom(4).hex()}",
+            "interval": "1h",
+            "lateness": "30d",
+            "session_timeout": "6s",
+            "transaction_timeout": "6s",
+        }
+    )
+    settings = load_settings(path)
+    assert weir("topics", "-c", path).returncode == 0
+    shown = weir("drift", "status", "-c", path)
+    assert (shown.returncode, "no drift" in shown.stdout) == (0, True)
+    scorer = start(path)
+    replay(path, in_cents(trained.events, tmp_path), COUNT)
+    first = start(path, command="monitor")
+    first.wait_for(lambda: counted(settings) > 0, 120)
+    first.process.send_signal(signal.SIGKILL)
+    first.process.wait()
+    second, third = (start(path, command="monitor") for _ in range(2))
+    scorer.wait_for(lambda: scorer.metrics()["weir_events_total"] == COUNT, 120)
+    second.wait_for(lambda: counted(settings) >= COUNT // 2, 120)
+    second.process.send_signal(signal.SIGKILL)
+    third.wait_for(lambda: counted(settings) >= COUNT, 120)
+    third.wait_for(lambda: third.metrics().get("weir_lag_records") == 0, 120)
+    assert counted(settings) == COUNT
+
+    episodes = said(settings)
+    changes = Counter((each.id, each.state, tuple(each.away)) for each in episodes)
+    assert set(changes.values()) == {1}
+    listed = json.loads(weir("drift", "status", "--json", "-c", path).stdout)
+    assert len(listed) == 1
+    (episode,) = listed
+    moved = {each["name"]: each for each in episode["features"]}
+    assert "amount" in moved, sorted(moved)
+    assert moved["amount"]["now"] > moved["amount"]["before"]
+    assert moved["amount"]["psi"] > settings.monitor.delta
+    assert third.metrics()["weir_drift_episodes_open"] == 1
+
+    acknowledged = weir("drift", "ack", episode["id"][:6], "--by", "ada", "-c", path)
+    assert acknowledged.returncode == 0, acknowledged.stderr
+    third.wait_for(lambda: said(settings)[-1].acknowledged_by == "ada", 60)
+    assert weir("drift", "close", episode["id"], "--by", "ada", "-c", path).returncode == 0
+    third.wait_for(lambda: said(settings)[-1].state == "closed", 60)
+    told = weir("drift", "show", episode["id"], "-c", path).stdout
+    assert "close by ada" in told
+    assert "amount: " in told
+    again = weir("drift", "ack", episode["id"], "-c", path)
+    assert (again.returncode, "is over" in again.stderr) == (2, True)
+    assert third.end() == 0, third.log
+    assert "Traceback" not in third.log

@@ -1,0 +1,186 @@
+"""`weir drift`: episodes of drift that the monitor has found, and what people say of them."""
+
+from typing import Annotated, Literal
+
+import msgspec
+import typer
+from rich.table import Table
+
+from monitoring.counting.cell_counts import ENCODE, EpisodeAct
+from monitoring.drift.episode import DECODE_EPISODE, Episode
+from streams.base.clock import now_ms
+from streams.base.section import parse_duration
+from streams.kafka.records.consuming import read_to_end
+from streams.kafka.records.publisher import Publisher
+from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.permission_check import named_denials
+from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
+from weir.cli.dates import moment
+from weir.cli.login import login_or
+from weir.commands.models.promote import ByOption, NoteOption
+from weir.config.settings import Settings, load_settings
+from weir.services.wiring import admitted, usage
+
+drift = typer.Typer(
+    no_args_is_help=True,
+    help="Look at episodes of drift, and say what becomes of them.\n\n"
+    "An episode is one thing that happened to a model's stream: features that moved while others "
+    "of them were away. `weir monitor` finds it, and says when it is over.",
+)
+
+IdArgument = Annotated[
+    str, typer.Argument(help="The episode's id, or its first digits.", show_default=False)
+]
+Deed = Literal["acknowledge", "snooze", "close"]
+
+
+@drift.command()
+def status(
+    config: ConfigOption = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what is over.", show_default=False)
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the episodes that go on: what has moved, since when, and who looks after it."""
+    episodes = [
+        each for each in _episodes(load_settings(config)) if everything or each.state == "open"
+    ]
+    if as_json:
+        print_json([msgspec.to_builtins(each) for each in episodes])
+        return
+    table = Table("episode", "model", "what", "since", "features", "state")
+    for each in episodes:
+        names = [feature.name for feature in each.features]
+        more = f", and {len(names) - 3} more" if len(names) > 3 else ""
+        table.add_row(
+            each.id,
+            each.model,
+            each.kind.replace("_", " "),
+            moment(each.began, "s"),
+            ", ".join(names[:3]) + more,
+            _state(each),
+        )
+    stdout.print(table if episodes else "no drift: no episode goes on")
+
+
+@drift.command()
+def show(episode: IdArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show all that is known of an episode."""
+    found = _named(_episodes(load_settings(config)), episode)
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+        return
+    stdout.print(f"episode {found.id}: {found.kind.replace('_', ' ')} of model {found.model}")
+    stdout.print(f"began {moment(found.began, 's')}, found {moment(found.found, 's')} UTC")
+    stdout.print(f"state: {_state(found)}")
+    for feature in found.features:
+        back = "" if feature.back is None else f" (back since {moment(feature.back, 's')})"
+        stdout.print(f"- {feature.words}, since {moment(feature.since, 's')}{back}", markup=False)
+    for act in found.acts:
+        stdout.print(f"{moment(act.at, 's')} {act.deed} by {act.by}: {act.note}", markup=False)
+
+
+@drift.command()
+def ack(
+    episode: IdArgument,
+    config: ConfigOption = None,
+    by: ByOption = None,
+    note: NoteOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Say that somebody looks after an episode."""
+    _say(config, episode, "acknowledge", by, note, as_json)
+
+
+@drift.command()
+def snooze(
+    episode: IdArgument,
+    duration: Annotated[
+        str, typer.Option("--for", help="For how long, such as 4h.", show_default=False)
+    ],
+    config: ConfigOption = None,
+    by: ByOption = None,
+    note: NoteOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Let nobody be called because of an episode for a while."""
+    try:
+        length = parse_duration(duration)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--for") from error
+    _say(config, episode, "snooze", by, note, as_json, length)
+
+
+@drift.command()
+def close(
+    episode: IdArgument,
+    config: ConfigOption = None,
+    by: ByOption = None,
+    note: NoteOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Say that an episode is over. What is still away begins a new one."""
+    _say(config, episode, "close", by, note, as_json)
+
+
+def _episodes(settings: Settings) -> list[Episode]:
+    """What the topic says last of each, by when it was found; other records are passed over."""
+    rights = acls_of(Process.DRIFT, usage(settings))
+    kafka, _ = admitted(settings, lambda _: rights)
+    found: dict[str, Episode] = {}
+    with named_denials(kafka, rights):
+        for batch in read_to_end(kafka, settings.topics.drift):
+            for message in batch:
+                try:
+                    episode = DECODE_EPISODE(message.value() or b"")
+                except ValueError:
+                    continue
+                found[episode.id] = episode
+    return sorted(found.values(), key=lambda each: (each.found, each.id))
+
+
+def _named(episodes: list[Episode], wanted: str) -> Episode:
+    found = [each for each in episodes if wanted and each.id.startswith(wanted)]
+    if len(found) != 1:
+        known = ", ".join(each.id for each in found or episodes) or "there is none"
+        what = "several episodes begin with" if found else "no episode is named"
+        raise typer.BadParameter(f"{what} {wanted!r}: {known}", param_hint="EPISODE")
+    return found[0]
+
+
+def _say(
+    config: ConfigOption,
+    episode: str,
+    deed: Deed,
+    by: str | None,
+    note: str,
+    as_json: bool,
+    length: int | None = None,
+) -> None:
+    settings = load_settings(config)
+    found = _named(_episodes(settings), episode)
+    if found.state == "closed":
+        raise typer.BadParameter(f"episode {found.id} is over", param_hint="EPISODE")
+    at = now_ms()
+    until = None if length is None else at + length
+    act = EpisodeAct(found.id, deed, login_or(by), note, at, until)
+    rights = acls_of(Process.DRIFT_ACT, usage(settings))
+    kafka, _ = admitted(settings, lambda _: rights)
+    with named_denials(kafka, rights), Publisher(kafka) as publisher:
+        publisher.send(settings.topics.drift_counts, ENCODE(act), partition=0)
+        publisher.flush()
+    if as_json:
+        print_json(msgspec.to_builtins(act))
+    else:
+        stdout.print(f"episode {found.id}: {deed} by {act.by}; the monitor takes it up")
+
+
+def _state(episode: Episode) -> str:
+    if episode.state == "closed":
+        return f"over since {moment(episode.ended, 's')}"
+    if episode.snoozed_until is not None and episode.snoozed_until > now_ms():
+        return f"snoozed until {moment(episode.snoozed_until, 's')}"
+    if episode.acknowledged_by is not None:
+        return f"acknowledged by {episode.acknowledged_by}"
+    return "open"

@@ -1,0 +1,97 @@
+"""The story of drift: a producer that sends cents for euros, is found, and mends it.
+
+History is scored first: while the windows fill up, features are not what they are in training. From
+there on the stream is quiet for some days, and nothing must be said. Then a producer sends a
+hundred times each amount: that must be found, by name. Then it sends euros again, and the episode
+must end by itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from weir.demo.story.stage import Stage
+
+_LATE_S = 3 * 3_600
+"""Before the end of a span each partition has had an event."""
+
+
+@dataclass(frozen=True)
+class DriftPlot:
+    """What the story is about.
+
+    Attributes:
+        learned, stream: files of events: what the model learns from, and what is streamed.
+        learn: options of `weir train` that say from which time it learns.
+        begin, cents, euros, end: times: up to where history goes, when amounts become cents, when
+            they are euros again, and where the story ends.
+    """
+
+    learned: Path
+    stream: Path
+    learn: tuple[str, ...]
+    begin: str
+    cents: str
+    euros: str
+    end: str
+
+
+def tell(stage: Stage, plot: DriftPlot, told: Callable[[str], None]) -> bool:
+    """Tell it; whether all came as it has to.
+
+    Raises:
+        DemoError: a command or a process failed, or something did not come.
+        KeyboardInterrupt: the story is to end.
+    """
+    stage.weir("train", *plot.learn, "--data", str(plot.learned))
+    told("version 1 is champion, and knows what its features are like in each hour of the week")
+    stage.weir("topics")
+    for name in ("score", "monitor"):
+        stage.start(name)
+    sent = _play(stage, plot, 0, "--to", plot.begin)
+    history = stage.weir("drift", "status", "--all")
+    told(
+        f"{sent:,} events up to {plot.begin}: the windows fill up, and {len(history)} episodes "
+        "say so"
+    )
+    known = {each["id"] for each in history}
+    spans = (
+        ("quiet", plot.begin, plot.cents),
+        ("a producer sends cents for euros", plot.cents, plot.euros),
+        ("euros again", plot.euros, plot.end),
+    )
+    found: dict[str, list[dict[str, Any]]] = {}
+    for what, first, last in spans:
+        before, sent = sent, _play(stage, plot, sent, "--from", first, "--to", last)
+        listed = stage.weir("drift", "status", "--all")
+        episodes = [each for each in listed if each["id"] not in known]
+        told(f"{what}: {sent - before:,} events from {first} to {last}; {_words(episodes)}")
+        found[what] = episodes
+    quiet, wrong, right = (found[what] for what, _, _ in spans)
+    named = {feature["name"] for each in wrong for feature in each["features"]}
+    over = [each for each in right if each["state"] == "closed"]
+    return not quiet and len(wrong) == 1 and "amount" in named and len(over) == len(right) == 1
+
+
+def _play(stage: Stage, plot: DriftPlot, before: int, *span: str) -> int:
+    """Send a span of the stream; how many events were sent by then, all of them looked at."""
+    sent = before + int(stage.weir("replay", str(plot.stream), *span)["events"])
+    stage.until("the scores", lambda: stage.metric("score", "weir_events_total") >= sent)
+    looked_at = datetime.fromisoformat(span[-1]).replace(tzinfo=UTC).timestamp() - _LATE_S
+    watermark = "weir_monitor_watermark_seconds"
+    stage.until("the monitor", lambda: stage.metric("monitor", watermark) >= looked_at)
+    stage.until("the monitor", lambda: not stage.metric("monitor", "weir_lag_records"))
+    return sent
+
+
+def _words(episodes: list[dict[str, Any]]) -> str:
+    if not episodes:
+        return "nothing has moved"
+    said = []
+    for each in episodes:
+        first, *rest = each["features"]
+        others = f", and {len(rest)} others" if rest else ""
+        said.append(f"{each['kind'].replace('_', ' ')} ({each['state']}): {first['words']}{others}")
+    return "; ".join(said)

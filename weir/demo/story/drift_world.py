@@ -1,0 +1,58 @@
+"""The world of the drift story: simulated transactions, some days of them in cents."""
+
+import shutil
+import tomllib
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import tomli_w
+
+from weir.broker.state import write_whole
+from weir.demo.story.drift import DriftPlot
+from weir.demo.story.simulated import between, head
+from weir.simulator import SimulatorSettings, simulate
+
+_EVENTS = 300_000
+_LEARN_DAYS = (31, 60)
+_DAYS = {"begin": 62, "cents": 68, "euros": 69, "end": 72}
+
+
+def write_drift_plot(folder: Path, config: Path) -> DriftPlot:
+    """Write events and settings; `config` holds the settings of the demo.
+
+    Models of a story before are gone.
+    """
+    values = tomllib.loads(config.read_text(encoding="utf-8"))
+    data = folder / "data"
+    shutil.rmtree(data, ignore_errors=True)  # the story begins with no models
+    write_whole(config, head(config) + tomli_w.dumps(values | {"data_dir": str(data)}))
+    world = SimulatorSettings.for_events(_EVENTS)
+    table = simulate(world)
+    start = pc.min(table["time"]).as_py()
+    start = datetime.combine(world.start, datetime.min.time(), start.tzinfo)
+    first, end = (start + timedelta(days=days) for days in _LEARN_DAYS)
+    turns = {name: start + timedelta(days=days) for name, days in _DAYS.items()}
+    files = {
+        "learned": between(table, "time", start, end),
+        "stream": _in_cents(table, turns["cents"], turns["euros"]),
+    }
+    for name, part in files.items():
+        pq.write_table(part, folder / f"{name}.parquet")
+    return DriftPlot(
+        learned=folder / "learned.parquet",
+        stream=folder / "stream.parquet",
+        learn=("--from", f"{first:%Y-%m-%d}", "--to", f"{end:%Y-%m-%d}"),
+        **{name: f"{turn:%Y-%m-%d}" for name, turn in turns.items()},
+    )
+
+
+def _in_cents(table: pa.Table, first: datetime, end: datetime) -> pa.Table:
+    """A table whose amounts are a hundredfold for a while."""
+    times, amounts = table["time"], table["amount"]
+    low, high = (pa.scalar(turn, times.type) for turn in (first, end))
+    then = pc.and_(pc.greater_equal(times, low), pc.less(times, high))
+    changed = pc.if_else(then, pc.multiply(amounts, 100), amounts).cast(amounts.type)
+    return table.set_column(table.column_names.index("amount"), "amount", changed)

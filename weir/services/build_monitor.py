@@ -1,0 +1,95 @@
+"""Puts a worker of the monitor together."""
+
+import logging
+from collections.abc import Callable
+from threading import Event
+
+from cachetools import LRUCache
+from confluent_kafka.admin import AdminClient
+from prometheus_client import CollectorRegistry
+
+from inference.packages.mlflow_connection import RegistryAwayError
+from inference.packages.registry import Registry
+from monitoring.counting.model_bins import ModelBins
+from monitoring.workers.monitor_worker import MonitorWorker
+from streams.base.bounded_calls import StoppedError
+from streams.kafka.client import KafkaSettings, connect
+from streams.kafka.topics.weir_topics import Role, TopicSettings, ensure_beside
+from weir.config.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_MODELS = 64
+_AGAIN_S = 5.0
+
+
+def ensure_monitor_topics(admin: AdminClient, topics: TopicSettings) -> None:
+    """Make the topics that a monitor reads and writes, where they are missing.
+
+    Raises:
+        TopicError: there is no feature log, or one can't be made.
+        AuthorizationError: we may not make one.
+    """
+    roles: list[Role] = ["dead_letters", "positions", "drift_counts", "drift_state", "drift"]
+    ensure_beside(admin, topics, "feature_log", roles)
+
+
+def build_monitor(
+    settings: Settings,
+    kafka: KafkaSettings,
+    registry: Registry,
+    prometheus: CollectorRegistry,
+    stop: Event,
+) -> MonitorWorker:
+    """Put a worker together."""
+    topics = settings.topics
+
+    def bins() -> Callable[[str], ModelBins | None]:
+        return _Bins(registry, stop)
+
+    return MonitorWorker(
+        kafka,
+        settings.monitor,
+        topics=topics,
+        bins=bins,
+        registry=prometheus,
+        tolerant=settings.snapshots.tolerant,
+        widen=lambda: ensure_monitor_topics(connect(kafka), topics),
+    )
+
+
+class _Bins:
+    """What is counted of each model, out of its package; waits while the registry is away."""
+
+    def __init__(self, registry: Registry, stop: Event) -> None:
+        self._registry = registry
+        self._stop = stop
+        self._bins: LRUCache[str, ModelBins | None] = LRUCache(_MODELS)
+
+    def __call__(self, model: str) -> ModelBins | None:
+        """Return what is counted of a model, by the first digits of its package's id.
+
+        Raises:
+            InferenceError: its package is damaged.
+            StoppedError: we were told to stop while the registry is away.
+        """
+        if model not in self._bins:
+            self._bins[model] = self._fetched(model)
+        return self._bins[model]
+
+    def _fetched(self, model: str) -> ModelBins | None:
+        while True:
+            try:
+                found = self._registry.find(model)
+                if found is None:
+                    logger.warning(
+                        "model %s is not in the registry any more: its events are not watched",
+                        model,
+                    )
+                    return None
+                package = self._registry.fetch(found)
+                return ModelBins(package.features.names, package.drift_reference)
+            except RegistryAwayError as error:
+                logger.warning("%s; trying again in %.0f s, counts wait in Kafka", error, _AGAIN_S)
+                if self._stop.wait(_AGAIN_S):
+                    raise StoppedError(f"stopped while waiting for model {model}") from error
