@@ -14,8 +14,8 @@ class MonitorSettings(WorkerSection):
         group: consumer group of the monitor's workers; also the base of their transactional ids.
         interval: events are counted by cells of event time of this length, and looked at when one
             is over; it has to divide an hour.
-        lateness: a partition that lags by more event time does not hold up the others; its events
-            then count where these are.
+        lateness: a partition to which nothing has come for so much event time does not hold up the
+            others; what comes to it later counts where these are.
         delta: a PSI, or a chi-squared distance, that does not matter.
         arl: mean time between false alarms of a model, over all its features together.
         producer: the field of `feature_log.include` that says who sent an event, such as

@@ -15,6 +15,7 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
         partition: of the feature log.
         start: of the cell, ms of event time.
         reached: latest event time of these events, ms.
+        behind: whether there was more to be counted of the partition then.
         counts: int32, features times bins.
         decisions, producers: events by what was decided, and by who sent them.
     """
@@ -27,6 +28,7 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
     counts: bytes
     decisions: dict[str, int]
     producers: dict[str, int] = {}
+    behind: bool = False
 
     def histogram(self, shape: tuple[int, int]) -> NDArray[np.int64]:
         """The counts, (features, bins).

@@ -1,7 +1,7 @@
 """From the feature log to counts: the task of the monitor's first stage."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,9 +13,12 @@ from monitoring.counting.cell_counts import ENCODE, CellCounts
 from monitoring.counting.model_bins import ModelBins
 from streams.events.rejection import Reason, Rejected
 from streams.feature_log import read_feature_log
+from streams.kafka.partition import PartitionId
 from streams.loop.stateless.loop import Processed
 from streams.transactions.outcome import Outgoing
 
+_BEHIND = 8
+"""Records of the feature log: fewer are those that are being written just now."""
 _BROKEN = (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException)
 
 
@@ -40,6 +43,7 @@ class CountingTask:
         producer: the field of the feature log's context that names who sent an event; none if
             empty.
         uncounted: told how many events are of a model that nothing is known of.
+        lag: records of each partition that were not read a moment ago.
     """
 
     def __init__(
@@ -50,12 +54,14 @@ class CountingTask:
         interval: int,
         producer: str,
         uncounted: Callable[[int], None],
+        lag: Callable[[], Mapping[PartitionId, int]],
     ) -> None:
         self._bins = bins
         self._topic = topic
         self._interval = interval
         self._producer = producer
         self._uncounted = uncounted
+        self._lag = lag
 
     def __call__(self, messages: Sequence[Message]) -> Processed:
         """Count the events of some records."""
@@ -77,6 +83,7 @@ class CountingTask:
                     _add(cells[place], cell)
                 else:
                     cells[place] = cell
+        behind = {partition for (_, partition), lag in self._lag().items() if lag > _BEHIND}
         values = [
             ENCODE(
                 CellCounts(
@@ -88,6 +95,7 @@ class CountingTask:
                     cell.counts.astype("<i4").tobytes(),
                     dict(cell.decisions),
                     dict(cell.producers),
+                    partition in behind,
                 )
             )
             for (model, partition, start), cell in sorted(cells.items(), key=lambda each: each[0])

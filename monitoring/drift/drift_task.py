@@ -1,7 +1,7 @@
 """From counts to episodes: the task of the monitor's second stage, which sees all partitions."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 from confluent_kafka import Message
@@ -27,10 +27,12 @@ class Progress(msgspec.Struct, frozen=True):
 
     Attributes:
         reached: latest event time of each partition of the feature log, ms.
+        behind: those of which there was more to be counted then.
         closed: up to which time cells are closed, ms.
     """
 
     reached: dict[int, int] = {}
+    behind: list[int] = []
     closed: int | None = None
 
 
@@ -40,6 +42,7 @@ class DriftTask:
     Args:
         bins: of a model, by the first digits of its package's id; None where nothing is known.
         topic: of episodes.
+        partitions: those of the feature log that hold anything; asked while one was never counted.
     """
 
     def __init__(
@@ -49,15 +52,18 @@ class DriftTask:
         settings: MonitorSettings,
         *,
         topic: str,
+        partitions: Callable[[], Collection[int]],
         metrics: DriftMetrics,
     ) -> None:
         self._state = state
         self._bins = bins
         self._settings = settings
         self._topic = topic
+        self._partitions = partitions
         self._metrics = metrics
         self._of: tuple[PartitionState, int] | None = None
         self._watches: dict[str, ModelWatch] = {}
+        self._holding: set[int] | None = None
 
     def __call__(self, messages: Sequence[Message]) -> Processed:
         """Take in some counts, look at the cells that are over, and say what there is to say."""
@@ -66,6 +72,8 @@ class DriftTask:
         state = self._state.of(messages[0].partition() or 0)
         self._renew(state)
         progress = _read(state)
+        if self._holding is None or self._holding - progress.reached.keys():
+            self._holding = set(self._partitions())
         before = {each.id for each in self._ongoing()}
         for index, message in enumerate(messages):
             try:
@@ -133,13 +141,20 @@ class DriftTask:
         watch.add(max(record.start, progress.closed or record.start), counts)
         before = progress.reached.get(record.partition, record.reached)
         reached = progress.reached | {record.partition: max(before, record.reached)}
-        return msgspec.structs.replace(progress, reached=reached)
+        behind = {*progress.behind} - {record.partition}
+        behind |= {record.partition} if record.behind else set()
+        return msgspec.structs.replace(progress, reached=reached, behind=sorted(behind))
 
     def _close(self, progress: Progress, said: dict[str, Episode]) -> Progress:
-        if not progress.reached:
+        if not progress.reached or (self._holding or set()) - progress.reached.keys():
             return progress
-        least, most = min(progress.reached.values()), max(progress.reached.values())
-        watermark = max(least, most - self._settings.lateness)
+        # A partition to which nothing comes holds nobody up; one that is being caught up with does:
+        # without its events, the others are those of other keys.
+        idle_since = max(progress.reached.values()) - self._settings.lateness
+        watermark = min(
+            time if place in progress.behind else max(time, idle_since)
+            for place, time in progress.reached.items()
+        )
         until = watermark // self._settings.interval * self._settings.interval
         if progress.closed is not None and until <= progress.closed:
             return progress

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from threading import Event
 
+from confluent_kafka import Consumer
 from prometheus_client import CollectorRegistry, Counter
 
 from monitoring.counting.counting_task import CountingTask
@@ -13,6 +14,7 @@ from monitoring.settings import MonitorSettings
 from streams.base.beside import beside
 from streams.kafka.client import KafkaSettings
 from streams.kafka.partition import PartitionId
+from streams.kafka.records.consuming import bounds_of
 from streams.kafka.topics.weir_topics import TopicSettings
 from streams.loop.stateless.keyed_state import KeyedState
 from streams.loop.stateless.loop import StatelessLoop
@@ -82,6 +84,7 @@ class MonitorWorker:
                 interval=settings.interval,
                 producer=settings.producer,
                 uncounted=uncounted.inc,
+                lag=lambda: self._counting.lag,
             ),
             max_batch=_RECORDS,
             widen=widen,
@@ -90,7 +93,12 @@ class MonitorWorker:
             f"{settings.group}-drift",
             topics.drift_counts,
             process=DriftTask(
-                state, bins(), settings, topic=topics.drift, metrics=DriftMetrics(registry)
+                state,
+                bins(),
+                settings,
+                topic=topics.drift,
+                partitions=lambda: _not_empty(kafka, topics.feature_log),
+                metrics=DriftMetrics(registry),
             ),
             state=state,
             max_batch=_COUNTS,
@@ -122,3 +130,17 @@ class MonitorWorker:
             finally:
                 stop.set()
         return "the last transaction is committed"
+
+
+def _not_empty(kafka: KafkaSettings, topic: str) -> set[int]:
+    """The partitions of a topic that hold anything.
+
+    Raises:
+        KafkaException: the cluster does not say.
+    """
+    consumer = Consumer(kafka.consumer_config(group_id="weir-reader"))
+    try:
+        bounds = bounds_of(consumer, topic, kafka.who)
+    finally:
+        consumer.close()
+    return {partition for partition, (low, high) in bounds.items() if low < high}

@@ -114,6 +114,7 @@ def counting(bins: Callable[[str], ModelBins | None] | None = None) -> CountingT
         interval=60_000,
         producer="",
         uncounted=lambda count: None,
+        lag=dict,
     )
 
 
@@ -137,6 +138,7 @@ class Drift:
         self.settings = MonitorSettings()
         self.said: list[Episode] = []
         self.letters = 0
+        self.holding: set[int] = set()
         self.start()
 
     def start(self) -> None:
@@ -149,6 +151,7 @@ class Drift:
             lambda model: BINS if model == MODEL else None,
             self.settings,
             topic="drift",
+            partitions=lambda: self.holding,
             metrics=DriftMetrics(self.registry),
         )
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from monitored import BINS, MODEL, STEP_MS, T0, Drift, Record, counted, records, rows
+from msgspec.structs import replace
 
 from monitoring.counting.cell_counts import DECODE, ENCODE, CellCounts, EpisodeAct
 
@@ -145,3 +146,21 @@ def test_people_have_their_say() -> None:
     assert (drift.said[-1].state, drift.said[-1].ended) == ("closed", T0)
     drift.take(counts[half:])
     assert len({each.id for each in drift.said}) == 2, "what is still away begins a new one"
+
+
+def test_who_is_caught_up_with_holds_up_the_others() -> None:
+    """Half of the keys alone look like drift."""
+    drift = Drift()
+    drift.holding = {0, 1}
+    ahead = [DECODE(each.value()) for each in counted(stream(5, 0))]
+    drift.take([Record(ENCODE(each)) for each in ahead])
+    assert drift.said == [], "partition 1 was never counted"
+    behind = [DECODE(each.value()) for each in counted(stream(5, 1))]
+    half = len(behind) // 2
+    waiting = [*(replace(each, behind=True) for each in behind[:-1]), behind[-1]]
+    drift.take([Record(ENCODE(each)) for each in waiting[:half]])
+    found = {each.id for each in drift.said}
+    drift.take([Record(ENCODE(each)) for each in waiting[half:]])
+    assert len(found) == 1
+    assert {each.id for each in drift.said} == found
+    assert drift.said[-1].state == "closed"
