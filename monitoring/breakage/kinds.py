@@ -18,6 +18,7 @@ from monitoring.breakage.magnitudes import BUCKETS, NAN, Counts, bucket_of
 from monitoring.breakage.missing import missing_change
 from monitoring.breakage.novel import new_category, new_range
 from monitoring.breakage.producers import Source, moved_by, source
+from monitoring.breakage.shares import SURE, evidence_above, limit_above
 from monitoring.breakage.stuck import Repeated, stuck
 from monitoring.breakage.units import KNOWN, OTHER_SPREADS, UnitChange, scaled, unit_change
 from streams.base.clock import utc
@@ -164,13 +165,22 @@ def _unit(
     if change is not None or len(feature.by_producer) < 2:
         return change, None
     for producer, own in feature.by_producer.items():
-        least = 0 if producer in newcomers else OTHER_SPREADS
-        change = unit_change(feature.reference, own, least)
-        rest = feature.now - own
-        if change is not None and not _moved(feature.reference, rest):
+        is_new = producer in newcomers
+        change = unit_change(feature.reference, own, 0 if is_new else OTHER_SPREADS)
+        if change is None or _moved(feature.reference, feature.now - own):
+            continue
+        if is_new or _is_more(feature, scaled(feature.reference, change.factor)):
             share = change.share * float(own.sum() / feature.now.sum())
             return change._replace(share=share), Source(producer, 1.0)
     return None, None
+
+
+def _is_more(feature: FeatureCounts, after: Counts) -> bool:
+    """Whether there are more such values than ever: the producer may always have sent cents."""
+    reference, buckets = feature.reference, after > feature.reference
+    before = int(reference[buckets].sum()), int(reference.sum())
+    limit = limit_above(*before, times=1.5, least=0.001)
+    return evidence_above(int(feature.now[buckets].sum()), int(feature.now.sum()), limit) >= SURE
 
 
 def _moved(reference: Counts, now: Counts) -> bool:

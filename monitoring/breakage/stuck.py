@@ -21,7 +21,7 @@ from streams.base.compiled_code import kept_njit
 
 COUNTERS = 16
 TIMES = 6.0
-LEAST, LEAST_OF_FEW = 0.2, 0.9
+LEAST, LEAST_OF_FEW = 0.15, 0.9
 """The share that no value may exceed, whatever it had; of features with few values, which shift."""
 COMMON = 0.12
 """Above this share in the reference, a value may hold whole hours, as a flag of the night does."""
@@ -116,7 +116,7 @@ def stuck(
     """Say whether one value holds what it did not in the reference, or does not end.
 
     What the reference says of a value is a bound: the count of its bin, or of its bucket. Above it
-    the share may have six times the odds, and .2 at least (.9 of few distinct values). A run of L
+    the share may have six times the odds, and .15 at least (.9 of few distinct values). A run of L
     equal values among n, of a share p at most each, has the probability n p^L at most.
 
     Args:

@@ -69,6 +69,7 @@ ZEROS = 0.25
 """How far the share of zeros may move, which no factor moves."""
 _NOISE = math.log(2 / 1e-3) / 2
 _TAIL = 1e-3
+_DECILES = 2.563  # apart in a normal distribution, in standard deviations
 _FACTORED = (ASCENDING != ZERO) & (ASCENDING % NEGATIVE != INFINITE)
 """Buckets of values that a factor moves."""
 
@@ -161,11 +162,10 @@ def _cumulated(counts: Counts) -> tuple[NDArray[np.float64], int, float] | None:
 
 
 def _ratio(reference: Counts, now: Counts) -> tuple[float, float]:
-    """The median ratio of quantiles of |x|, and the standard deviation of ln |x| by quartiles."""
+    """The median ratio of quantiles of |x|, and the standard deviation of ln |x| by deciles."""
     before = np.log(size_quantiles(reference, LEVELS))
     after = np.log(size_quantiles(now, LEVELS))
-    quartiles = np.log(size_quantiles(reference, np.array([0.25, 0.75])))
-    spread = float(quartiles[1] - quartiles[0]) / 1.349
+    spread = float(before[-1] - before[0]) / _DECILES
     return math.exp(float(np.median(after - before))), spread
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.breakage import judged, quiet_windows, real, silences, simulated
+from benchmarks.breakage import dead_letters, judged, quiet_windows, real, silences, simulated
 
 STREAMS = {stream.name: stream for stream in simulated()}
 
@@ -32,6 +32,12 @@ def test_faults_get_the_right_kind_and_version(name: str) -> None:
 def test_silence_is_found_within_a_day() -> None:
     found = silences(4)
     assert found["found"] == 1
+    assert found["false"] == 0
+
+
+def test_bursts_of_dead_letters_are_found_and_noise_is_none() -> None:
+    found = dead_letters(200)
+    assert found["found"] >= 0.95
     assert found["false"] == 0
 
 

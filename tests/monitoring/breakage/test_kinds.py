@@ -47,6 +47,16 @@ def test_another_currency_of_a_version_that_is_new() -> None:
     assert said(feature).kind is Kind.COVARIATE_SHIFT
 
 
+def test_a_producer_that_always_sent_cents_is_none() -> None:
+    few = RNG.random(20_000) < 0.04
+    past = np.where(few, 100 * AMOUNTS, AMOUNTS)
+    own = RNG.random(4_000) < 0.04
+    now = np.where(own, 100 * NOW, NOW)
+    names = np.where(own, "app-version 4.2.0", "app-version 4.1.0")
+    assert diagnose(counted(past, now, names), SINCE, moved=False) is None
+    assert said(counted(AMOUNTS, now, names), moved=False).producer == "app-version 4.2.0"
+
+
 def test_nulls_come_before_what_else_moved() -> None:
     found = said(counted(AMOUNTS, np.where(NEW, np.nan, 100 * NOW), VERSIONS))
     assert (found.kind, found.producer) == (Kind.NULLS, "app-version 4.2.0")
