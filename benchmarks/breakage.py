@@ -142,6 +142,7 @@ def simulated() -> Iterator[Stream]:
         "ar1": lambda rng, n: 10 + 2 * ar1(rng, n, 0.9),
         "normal": lambda rng, n: rng.normal(0, 1, n),
         "lognormal": lambda rng, n: rng.lognormal(4.3, 1.2, n),
+        "slow_lognormal": lambda rng, n: np.exp(4.3 + 1.2 * ar1(rng, n, 0.99)),
         "zero_inflated": lambda rng, n: np.where(rng.random(n) < 0.6, 0, rng.lognormal(2, 1, n)),
         "seasonal": lambda rng, n: rng.lognormal(3 + 0.5 * cycle(rng, n), 0.8),
         "mixed": lambda rng, n: np.where(

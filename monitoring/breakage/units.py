@@ -57,7 +57,7 @@ LEVELS = np.linspace(0.1, 0.9, 9)
 LEAST_VALUES = 50
 LEAST_SHARE = 0.05
 WHOLE = 0.93
-"""A fitted share above this is all: sampling alone leaves it below 1."""
+"""A fitted share above this is no part: sampling alone leaves it below 1."""
 FIT, NEAR_FIT, PART_FIT = 1 / 3, 1 / 10, 1 / 5
 """Of the distance without a factor, what may be left with it: of all events, where the factor is
 near to an ordinary shift, and of a share of the events.
@@ -106,32 +106,33 @@ def unit_change(reference: Counts, now: Counts, least: float = OTHER_SPREADS) ->
     if apart <= 2 * noise or abs(zero_now - zero_ref) > ZEROS + noise:
         return None
     ratio, spread = _ratio(reference, now)
-    _, left_by_shift = _fit(f_ref, f_now, *_sources(ratio))
+    left_by_shift = _left(f_ref, f_now, *_sources(ratio), 1.0)
     found = []
     for factor in KNOWN:
+        sources = _sources(factor)
         spreads = abs(math.log(factor)) / spread if spread else math.inf
-        if spreads < NEAR_SPREADS:
-            continue
-        share, left = _fit(f_ref, f_now, *_sources(factor))
-        if share >= WHOLE:
-            allowed = FIT if spreads >= KNOWN_SPREADS else NEAR_FIT
-        elif share >= LEAST_SHARE and spreads >= KNOWN_SPREADS and apart >= 3 * noise:
-            if left > BETTER * left_by_shift or not _tail_fits(reference, now, factor, share, n):
-                continue
-            allowed = PART_FIT
-        else:
-            continue
-        if left <= max(noise, allowed * apart):
+        allowed = FIT if spreads >= KNOWN_SPREADS else NEAR_FIT if spreads >= NEAR_SPREADS else 0
+        left = _left(f_ref, f_now, *sources, 1.0)
+        if allowed and left <= min(max(noise, allowed * apart), left_by_shift + noise):
+            found.append(UnitChange(factor, 1.0, True, left / apart))
+        share = _share(f_ref, f_now, *sources)
+        left = _left(f_ref, f_now, *sources, share)
+        if (
+            LEAST_SHARE <= share < WHOLE
+            and spreads >= KNOWN_SPREADS
+            and left <= min(max(noise, PART_FIT * apart), BETTER * left_by_shift)
+            and apart >= 3 * noise
+            and _tail_fits(reference, now, factor, share, n)
+        ):
             found.append(UnitChange(factor, share, True, left / apart))
     if found:
         return min(found, key=lambda each: each.left)
     size = abs(math.log(ratio))
     if size < max(least * spread, math.log(1.05)) or (least and size < math.log(2)):
         return None
-    share, left = _fit(f_ref, f_now, *_sources(ratio))
-    if share < WHOLE or left > max(noise, PART_FIT * apart):
+    if left_by_shift > max(noise, PART_FIT * apart):
         return None
-    return UnitChange(ratio, 1.0, False, left / apart)
+    return UnitChange(ratio, 1.0, False, left_by_shift / apart)
 
 
 def scaled(counts: Counts, factor: float) -> Counts:
@@ -190,22 +191,30 @@ def _sources(factor: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return _known_places(factor) if factor in KNOWN else _places(factor)
 
 
-def _fit(
+def _share(
     f_ref: NDArray[np.float64],
     f_now: NDArray[np.float64],
     lower: NDArray[np.int64],
     upper: NDArray[np.int64],
-) -> tuple[float, float]:
-    """The share that fits best, and the distance that it leaves."""
-    least, most = f_ref[lower], f_ref[upper]
-    moved = (least + most) / 2 - f_ref
+) -> float:
+    """The share of moved events that fits best, by least squares; any number."""
+    moved = (f_ref[lower] + f_ref[upper]) / 2 - f_ref
     weight = float(moved @ moved)
-    share = float((f_now - f_ref) @ moved) / weight if weight else 0.0
-    share = 1.0 if share >= WHOLE else max(share, 0.0)
+    return float((f_now - f_ref) @ moved) / weight if weight else 0.0
+
+
+def _left(
+    f_ref: NDArray[np.float64],
+    f_now: NDArray[np.float64],
+    lower: NDArray[np.int64],
+    upper: NDArray[np.int64],
+    share: float,
+) -> float:
+    """The distance D that this share leaves."""
     rest = (1 - share) * f_ref
-    over = f_now - (rest + share * most)
-    under = rest + share * least - f_now
-    return share, max(0.0, float(over.max()), float(under.max()))
+    over = f_now - (rest + share * f_ref[upper])
+    under = rest + share * f_ref[lower] - f_now
+    return max(0.0, float(over.max()), float(under.max()))
 
 
 def _tail_fits(reference: Counts, now: Counts, factor: float, share: float, n: int) -> bool:
