@@ -324,13 +324,14 @@ def shift(known: Values, rng: np.random.Generator) -> Callable[[Values], Values]
     if (known < 0).any():
         mean, spread = float(known.mean()), float(known.std())
         return lambda x: (mean + move * spread + times * (x - mean)).astype(np.float32)
-    logs = np.log(known[known > 0])
+    logs, is_whole = np.log(known[known > 0]), (known == np.round(known)).all()
     mean, spread = float(logs.mean()), float(logs.std())
 
     def moved(x: Values) -> Values:
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = mean + move * spread + times * (np.log(x) - mean)
-        return np.where(x > 0, np.exp(logs), x).astype(np.float32)
+        after = np.where(x > 0, np.exp(logs), x).astype(np.float32)
+        return np.round(after) if is_whole else after
 
     return moved
 

@@ -20,7 +20,7 @@ from monitoring.breakage.novel import new_category, new_range
 from monitoring.breakage.producers import Source, moved_by, source
 from monitoring.breakage.shares import SURE, evidence_above, limit_above
 from monitoring.breakage.stuck import Repeated, stuck
-from monitoring.breakage.units import KNOWN, OTHER_SPREADS, UnitChange, scaled, unit_change
+from monitoring.breakage.units import KNOWN, OTHER_SPREADS, UnitChange, unit_change
 from streams.base.clock import utc
 
 
@@ -42,6 +42,10 @@ class Kind(StrEnum):
     def is_breakage(self) -> bool:
         """Whether data is broken: it pages, and blocks retraining. The others warn."""
         return self not in (Kind.NEW_CATEGORY, Kind.COVARIATE_SHIFT)
+
+
+REST = 1 / 3
+"""How far others' values may have moved where one producer's unit changed, of how far its own."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +131,8 @@ def _found(feature: FeatureCounts, moved: bool, newcomers: Sequence[str]) -> _Fo
         return _Found(Kind.NULLS, text, share, (np.arange(len(now)) == NAN) == more)
     change, whose = _unit(feature, newcomers)
     if change is not None:
-        after = scaled(reference, change.factor)
         text = _unit_words(name, change)
-        return _Found(Kind.UNIT_CHANGE, text, change.share, after > reference, whose)
+        return _Found(Kind.UNIT_CHANGE, text, change.share, _risen(reference, now), whose)
     held = stuck(feature.histogram, reference, feature.repeated, int(now.sum()), feature.usual)
     if held is not None:
         if held.share > 0.99:
@@ -148,16 +151,15 @@ def _found(feature: FeatureCounts, moved: bool, newcomers: Sequence[str]) -> _Fo
         return _Found(Kind.NEW_RANGE, text, range_.share, range_.buckets)
     if not moved:
         return None
-    before, after = (counts / max(1, counts.sum()) for counts in (reference, now))
-    apart = float(np.abs(before - after).sum() / 2)
+    apart = _distance(reference, now)
     text = f"{name} has another distribution: {percent(apart)} of its values moved"
-    return _Found(Kind.COVARIATE_SHIFT, text, apart, after > before)
+    return _Found(Kind.COVARIATE_SHIFT, text, apart, _risen(reference, now))
 
 
 def _unit(
     feature: FeatureCounts, newcomers: Sequence[str]
 ) -> tuple[UnitChange | None, Source | None]:
-    """Of all events; else of one producer's, where the others' have not moved.
+    """Of all events; else of one producer's, where the others' have moved much less.
 
     Of a producer that is new any factor counts: what it sends was never otherwise.
     """
@@ -167,27 +169,34 @@ def _unit(
     for producer, own in feature.by_producer.items():
         is_new = producer in newcomers
         change = unit_change(feature.reference, own, 0 if is_new else OTHER_SPREADS)
-        if change is None or _moved(feature.reference, feature.now - own):
+        if change is None:
             continue
-        if is_new or _is_more(feature, scaled(feature.reference, change.factor)):
+        rest = _distance(feature.reference, feature.now - own)
+        if rest > REST * _distance(feature.reference, own):
+            continue
+        if is_new or _is_more(feature.reference, feature.now, _risen(feature.reference, own)):
             share = change.share * float(own.sum() / feature.now.sum())
             return change._replace(share=share), Source(producer, 1.0)
     return None, None
 
 
-def _is_more(feature: FeatureCounts, after: Counts) -> bool:
+def _is_more(reference: Counts, now: Counts, buckets: NDArray[np.bool_]) -> bool:
     """Whether there are more such values than ever: the producer may always have sent cents."""
-    reference, buckets = feature.reference, after > feature.reference
     before = int(reference[buckets].sum()), int(reference.sum())
     limit = limit_above(*before, times=1.5, least=0.001)
-    return evidence_above(int(feature.now[buckets].sum()), int(feature.now.sum()), limit) >= SURE
+    return evidence_above(int(now[buckets].sum()), int(now.sum()), limit) >= SURE
 
 
-def _moved(reference: Counts, now: Counts) -> bool:
-    """Whether .1 of the values moved."""
+def _risen(reference: Counts, now: Counts) -> NDArray[np.bool_]:
+    """Buckets (4096,) that hold half as much again as in the reference: what moved is there."""
+    return np.asarray(now * reference.sum() > 1.5 * reference * now.sum())
+
+
+def _distance(reference: Counts, now: Counts) -> float:
+    """Total variation, less what sampling alone may bring, 0 at least."""
     before, after = (counts / max(1, counts.sum()) for counts in (reference, now))
-    noise = np.sqrt(np.count_nonzero(reference) / max(1, now.sum()))
-    return bool(np.abs(before - after).sum() / 2 > 0.1 + noise)
+    noise = np.sqrt(np.count_nonzero(reference) / max(1, now.sum())) / 2
+    return max(0.0, float(np.abs(before - after).sum() / 2 - noise))
 
 
 def _unit_words(name: str, change: UnitChange) -> str:

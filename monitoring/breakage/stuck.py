@@ -25,7 +25,7 @@ LEAST, LEAST_OF_FEW = 0.15, 0.9
 """The share that no value may exceed, whatever it had; of features with few values, which shift."""
 COMMON = 0.12
 """Above this share in the reference, a value may hold whole hours, as a flag of the night does."""
-LEAST_RUN = 50
+LEAST_RUN = 100
 """A burst of one card repeats that card's values; so many events in a row are no card's."""
 
 

@@ -24,11 +24,9 @@ from numpy.typing import NDArray
 
 from monitoring.breakage.magnitudes import (
     ASCENDING,
-    BUCKETS,
     CEILINGS,
     FLOORS,
     INFINITE,
-    NAN,
     NEGATIVE,
     ZERO,
     Counts,
@@ -54,7 +52,7 @@ KNOWN: dict[float, str] = {
 """Factors that are ratios of units, and what they suggest; 1,024 can't be told from 1,000."""
 
 LEVELS = np.linspace(0.1, 0.9, 9)
-LEAST_VALUES = 50
+LEAST_VALUES = 30
 LEAST_SHARE = 0.05
 WHOLE = 0.93
 """A fitted share above this is no part: sampling alone leaves it below 1."""
@@ -133,22 +131,6 @@ def unit_change(reference: Counts, now: Counts, least: float = OTHER_SPREADS) ->
     if left_by_shift > max(noise, PART_FIT * apart):
         return None
     return UnitChange(ratio, 1.0, False, left_by_shift / apart)
-
-
-def scaled(counts: Counts, factor: float) -> Counts:
-    """What these counts would be after all values were multiplied by the factor, about.
-
-    A bucket goes where its middle goes.
-    """
-    finite = np.isfinite(FLOORS) & np.isfinite(CEILINGS)
-    middles = np.where(finite, (FLOORS + CEILINGS) / 2, np.where(FLOORS < 0, -np.inf, np.inf))
-    middles[ASCENDING == ZERO] = 0
-    with np.errstate(over="ignore"):
-        bits = (middles * factor).astype(np.float32).view(np.uint32) >> 20
-    result = np.zeros(BUCKETS, np.int64)
-    np.add.at(result, bits, counts[ASCENDING])
-    result[NAN] = counts[NAN]
-    return result
 
 
 def _cumulated(counts: Counts) -> tuple[NDArray[np.float64], int, float] | None:

