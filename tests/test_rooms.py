@@ -82,7 +82,7 @@ FLOORS = {
     "monitoring": """
         monitoring
         monitoring/statistics
-        monitoring/breakage monitoring/performance
+        monitoring/breakage monitoring/performance monitoring/alerts monitoring/ops
     """,
     "weir": """
         weir/broker weir/simulator weir/reasons
