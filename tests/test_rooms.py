@@ -81,9 +81,9 @@ FLOORS = {
     """,
     "monitoring": """
         monitoring
-        monitoring/statistics monitoring/counting
-        monitoring/drift
-        monitoring/breakage monitoring/performance
+        monitoring/statistics monitoring/breakage monitoring/alerts monitoring/ops
+        monitoring/counting
+        monitoring/drift monitoring/performance
         monitoring/workers
     """,
     "weir": """

@@ -17,6 +17,7 @@ from explain.workers.kafka_witness import KafkaWitness
 from explain.workers.witness_topic import WitnessTopic
 from streams.base.bounded_calls import StoppedError
 from streams.base.clock import now_ms
+from streams.base.counted import counter_by
 from streams.dead_letters.writer import dead_letters_of
 from streams.events.rejection import Reason, Rejected
 from streams.kafka.authorization import is_denial
@@ -44,21 +45,31 @@ class SinkMetrics:
     """All that the sink says of itself."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.records = Counter(
-            "weir_store_records", "Explanations by outcome", ["outcome"], registry=registry
+        self.records = counter_by(
+            "outcome",
+            ("stored", "repeated", "refused"),
+            "weir_store_records",
+            "Explanations, by outcome",
+            registry,
         )
-        self.dead_letters = Counter(
-            "weir_dead_letters", "Records rejected, by reason", ["reason"], registry=registry
+        self.dead_letters = counter_by(
+            "reason", Reason, "weir_dead_letters", "Records rejected, by reason", registry
         )
         self.anchors = Counter("weir_store_anchors", "Anchors signed", registry=registry)
         self.anchor_time = Gauge(
-            "weir_store_anchor_time_seconds", "When the last one was signed, UTC", registry=registry
+            "weir_store_anchor_timestamp_seconds",
+            "When the last anchor was signed, UTC",
+            unit="seconds",
+            registry=registry,
         )
         self.up = Gauge(
             "weir_store_up", "1 when the database took the last records", registry=registry
         )
         self.seconds = Histogram(
-            "weir_store_append_seconds", "Time of one transaction", registry=registry
+            "weir_store_append_seconds",
+            "Time of one transaction of the store",
+            unit="seconds",
+            registry=registry,
         )
         self.lag: Mapping[PartitionId, int] = {}
         registry.register(LagCollector("Records not stored yet", lambda: self.lag))

@@ -7,12 +7,13 @@ from time import monotonic
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Gauge
 
 from inference.canary.gate_record import GateRecord
 from inference.canary.keeper import Judgement, Keeper
 from inference.canary.settings import CanarySettings
 from inference.control.canary import CanaryCommand
+from streams.base.counted import counter_by
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import note_errors
 from streams.kafka.records.publisher import PublishError
@@ -34,7 +35,12 @@ class CanaryMetrics:
             "1 where this keeper is the one that steps the canary",
             registry=registry,
         )
-        self.share = Gauge("weir_canary_share", "The canary's share of the keys", registry=registry)
+        self.share = Gauge(
+            "weir_canary_keys_ratio",
+            "The canary's share of the keys",
+            unit="ratio",
+            registry=registry,
+        )
         self.evidence = Gauge(
             "weir_canary_log_evidence",
             "ln of the evidence against the canary, by guardrail",
@@ -47,9 +53,21 @@ class CanaryMetrics:
             ["guardrail"],
             registry=registry,
         )
-        self.deeds = Counter(
-            "weir_canary_deeds", "What the keeper has done", ["deed"], registry=registry
+        self.paused = Gauge(
+            "weir_canary_paused", "1 where the canary waits for a person", registry=registry
         )
+        self.deeds = counter_by(
+            "deed",
+            ("step", "roll_back", "void", "ask", "end"),
+            "weir_canary_deeds",
+            "What the keeper has done",
+            registry,
+        )
+
+    def show_none(self) -> None:
+        """Show that there is no canary, or that another keeper knows."""
+        self.share.set(0)
+        self.paused.set(0)
 
 
 class Election:
@@ -126,6 +144,7 @@ class CanaryWorker:
                 self._metrics.at_work.set(elected)
                 if not elected:
                     self._keeper.rest()
+                    self._metrics.show_none()
                 elif monotonic() >= look_at:
                     look_at = monotonic() + self._settings.every / 1e3
                     with outages_survived(self._keeper.rest):
@@ -144,12 +163,13 @@ class CanaryWorker:
 
     def _look(self) -> None:
         if self._keeper.look(_POLL_S) is None:
-            self._metrics.share.set(0)
+            self._metrics.show_none()
             self._write_down()
 
     def _tell(self, said: CanaryCommand, judgement: Judgement, evidence: dict[str, Any]) -> None:
         metrics = self._metrics
         metrics.share.set(said.canary.share)
+        metrics.paused.set(said.state == "paused")
         for name, each in evidence["guardrails"].items():
             metrics.evidence.labels(name).set(each["log_evidence"] or 0.0)
             metrics.alarm_from.labels(name).set(each["alarm_from"])
