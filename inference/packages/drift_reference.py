@@ -22,6 +22,9 @@ class Histogram(Section):
     Attributes:
         hours: counts of each hour of the week, 168 of B + 3 entries, where the feature has hours of
             its own and the rows span two weeks; else empty.
+        magnitudes: counts of the same values by the top 12 bits of their float32: sign, exponent
+            and three bits of the mantissa; -0.0 counts as 0, all ``NaN`` as one. Empty where that
+            was not counted.
         inflation: by how much counts of a window vary more than those of independent events; see
             `inference.packages.autocorrelation`. None where that was not measured.
     """
@@ -29,6 +32,7 @@ class Histogram(Section):
     edges: tuple[float, ...]
     counts: tuple[int, ...]
     hours: tuple[tuple[int, ...], ...] = ()
+    magnitudes: dict[int, int] = Field(default_factory=dict)
     inflation: float | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
@@ -58,6 +62,13 @@ class DriftReference(Section):
     timezone: TimeZone = "UTC"
     features: dict[str, Histogram]
     outputs: dict[str, Histogram]
+
+
+def count_magnitudes(values: NDArray[np.float32]) -> dict[int, int]:
+    """Count values (n,) by magnitude; see `Histogram`."""
+    whole = np.where(np.isnan(values), np.float32(np.nan), values + np.float32(0))
+    buckets, counts = np.unique(whole.view(np.uint32) >> 20, return_counts=True)
+    return dict(zip(buckets.tolist(), counts.tolist(), strict=True))
 
 
 def count(values: NDArray[np.float32], edges: Sequence[float]) -> NDArray[np.int64]:

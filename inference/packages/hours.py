@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.packages.autocorrelation import inflation
-from inference.packages.drift_reference import HOURS, Histogram
+from inference.packages.drift_reference import HOURS, Histogram, count_magnitudes
 from streams.features.calendar import hour_of_week
 
 _TWO_WEEKS_MS = 14 * 86_400_000 - 3_600_000
@@ -22,6 +22,7 @@ def in_time(
         times: UTC ms, (n,).
     """
     bins = _bins(histogram, values)
+    histogram = histogram.model_copy(update={"magnitudes": count_magnitudes(values)})
     scores = _scores(bins, np.array(histogram.counts))
     if len(times) < 2 or times[-1] - times[0] < _TWO_WEEKS_MS:
         return histogram.model_copy(update={"inflation": _inflation(scores)})

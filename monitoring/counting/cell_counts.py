@@ -18,6 +18,7 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
         behind: whether there was more to be counted of the partition then.
         counts: int32, features times bins.
         decisions, producers: events by what was decided, and by who sent them.
+        details: see `details_of`; of some of the events.
     """
 
     model: str
@@ -29,6 +30,7 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
     decisions: dict[str, int]
     producers: dict[str, int] = {}
     behind: bool = False
+    details: list[bytes] = []
 
     def histogram(self, shape: tuple[int, int]) -> NDArray[np.int64]:
         """The counts, (features, bins).

@@ -10,6 +10,7 @@ from confluent_kafka import Message
 from numpy.typing import NDArray
 
 from monitoring.counting.cell_counts import ENCODE, CellCounts
+from monitoring.counting.details import details_of
 from monitoring.counting.model_bins import ModelBins
 from streams.events.rejection import Reason, Rejected
 from streams.feature_log import read_feature_log
@@ -17,6 +18,8 @@ from streams.kafka.partition import PartitionId
 from streams.loop.stateless.loop import Processed
 from streams.transactions.outcome import Outgoing
 
+_LOOKED_AT = 500
+"""Events of a cell and record, evenly taken, that details are of."""
 _BEHIND = 8
 """Records of the feature log: fewer are those that are being written just now."""
 _BROKEN = (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException)
@@ -27,7 +30,8 @@ class _Cell:
     """What is counted of a cell so far."""
 
     counts: NDArray[np.int64]
-    events: int = 0
+    events: int
+    details: list[bytes]
     reached: int = 0
     decisions: Counter[str] = field(default_factory=Counter)
     producers: Counter[str] = field(default_factory=Counter)
@@ -96,6 +100,7 @@ class CountingTask:
                     dict(cell.decisions),
                     dict(cell.producers),
                     partition in behind,
+                    cell.details,
                 )
             )
             for (model, partition, start), cell in sorted(cells.items(), key=lambda each: each[0])
@@ -117,14 +122,18 @@ class CountingTask:
                 continue
             times = own["event_time"].cast(pa.int64()).to_numpy()
             starts, cells = np.unique(times // self._interval, return_inverse=True)
-            counts = bins.count(own, cells, len(starts))
+            matrix = bins.matrix(own)
+            counts = bins.count(matrix, cells, len(starts))
             said = own["decision"].to_pylist()
             who = self._producers(own)
             for place, start in enumerate(starts.tolist()):
                 rows = np.flatnonzero(cells == place)
+                some = rows[:: -(-len(rows) // _LOOKED_AT)]
+                whose = [who[row] for row in some] if who else []
                 found[model, start * self._interval] = _Cell(
                     counts[place],
                     len(rows),
+                    [details_of(matrix[some], whose)],
                     int(times[rows].max()),
                     Counter(said[row] for row in rows),
                     Counter(who[row] for row in rows) if who else Counter(),
@@ -141,6 +150,7 @@ class CountingTask:
 def _add(cell: _Cell, more: _Cell) -> None:
     cell.counts += more.counts
     cell.events += more.events
+    cell.details += more.details
     cell.reached = max(cell.reached, more.reached)
     cell.decisions += more.decisions
     cell.producers += more.producers

@@ -38,17 +38,24 @@ class ModelBins:
         """How many features and bins there are."""
         return len(self.histograms), self.binning.bins
 
-    def count(self, table: pa.Table, cells: NDArray[np.int64], number: int) -> NDArray[np.int64]:
-        """Count a table of the feature log, (number, features, bins).
-
-        Args:
-            cells: to which of `number` cells each row goes, (n,).
+    def matrix(self, table: pa.Table) -> NDArray[np.float32]:
+        """Features and answers of a table of the feature log, (n, features).
 
         Raises:
             ValueError, KeyError: a feature or an answer is not there.
         """
         answers = [table[name].to_numpy().astype(np.float32) for name in self._answers]
         matrix = np.column_stack([feature_columns(table, self._features), *answers])
+        return np.ascontiguousarray(matrix, np.float32)
+
+    def count(
+        self, matrix: NDArray[np.float32], cells: NDArray[np.int64], number: int
+    ) -> NDArray[np.int64]:
+        """Count rows (n, features), (number, features, bins).
+
+        Args:
+            cells: to which of `number` cells each row goes, (n,).
+        """
         counts = np.zeros((number, *self.shape), np.int64)
-        self.binning.count(np.ascontiguousarray(matrix, np.float32), cells, counts)
+        self.binning.count(matrix, cells, counts)
         return counts

@@ -120,7 +120,7 @@ class Detector:
         suspects = [
             tuple(each) for each in np.argwhere(watched.evidence >= self.log_alarm).tolist()
         ]
-        return [self._moved(watched, place) for place in suspects if self._matters(watched, place)]
+        return [self.moved(watched, place) for place in suspects if self._matters(watched, place)]
 
     def _gained(self, counts: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
         """ln e of the bets, (..., F, K)."""
@@ -153,7 +153,8 @@ class Detector:
         log_e = (won - paid) / yardstick.inflation[feature]
         return bool(logsumexp(log_e + yardstick.log_weight[feature]) >= -_LEVEL)
 
-    def _moved(self, watched: Watched, place: tuple[int, ...]) -> Moved:
+    def moved(self, watched: Watched, place: tuple[int, ...]) -> Moved:
+        """What is known of a feature since its evidence was weak."""
         feature = place[-1]
         size = self._yardstick.sizes[feature]
         counts, groups = watched.counts[place][:size], watched.groups[place]

@@ -86,6 +86,8 @@ class DriftTask:
             except (ValueError, OverflowError) as error:
                 why = f"no count as Weir's monitor writes it: {error}"
                 bad.append((message, Rejected(index, Reason.BAD_BODY, None, why)))
+        for watch in self._watches.values():
+            watch.write()
         state.put(_PROGRESS, msgspec.msgpack.encode(progress))
         episodes = list(said.values())
         outgoing = Outgoing(
@@ -138,7 +140,7 @@ class DriftTask:
             raise ValueError(f"a cell of another length than {self._settings.interval} ms")
         counts = record.histogram(bins.shape)
         # What comes for a cell that is over counts in the one that is open.
-        watch.add(max(record.start, progress.closed or record.start), counts)
+        watch.add(max(record.start, progress.closed or record.start), counts, record.details)
         before = progress.reached.get(record.partition, record.reached)
         reached = progress.reached | {record.partition: max(before, record.reached)}
         behind = {*progress.behind} - {record.partition}

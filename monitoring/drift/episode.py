@@ -7,7 +7,7 @@ import msgspec
 
 from monitoring.counting.cell_counts import EpisodeAct
 
-Kind = Literal["covariate_shift"]
+Kind = Literal["data_breakage", "covariate_shift"]
 Severity = Literal["warning", "page"]
 
 
@@ -15,6 +15,8 @@ class MovedFeature(msgspec.Struct, frozen=True):
     """A feature or an answer that has moved.
 
     Attributes:
+        kind: what kind of change it is; see `monitoring.breakage.kinds.Kind`.
+        producer: whose events it is in; None where it is not one's, or not known.
         since: the end of the last cell in which it may not have moved, ms.
         evidence: ln of the e-detector.
         psi: of the events since, against the reference; `events` of them.
@@ -31,6 +33,8 @@ class MovedFeature(msgspec.Struct, frozen=True):
     before: float | None
     now: float | None
     words: str
+    kind: str
+    producer: str | None = None
     back: int | None = None
 
 
@@ -39,6 +43,7 @@ class Episode(msgspec.Struct, frozen=True):
 
     Attributes:
         id: names it for good.
+        kind: broken data where one feature is broken, else a changed world.
         state: whether it goes on.
         began: the earliest `since` of a feature; `found`: event time when it was found;
             `ended`: since when all are as before, or when somebody closed it. All ms.

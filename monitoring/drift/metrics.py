@@ -28,7 +28,7 @@ class DriftMetrics:
         self._psi = Gauge(
             "weir_drift_psi_ratio",
             "Population stability index of features that are away, when that was found",
-            ["model", "feature"],
+            ["model", "feature", "reference"],
             registry=registry,
         )
         self._closed = Gauge(
@@ -50,7 +50,7 @@ class DriftMetrics:
             counts[each.kind, each.severity] += 1
             for feature in each.features:
                 if feature.back is None:
-                    self._psi.labels(each.model, feature.name).set(feature.psi)
+                    self._psi.labels(each.model, feature.name, "package").set(feature.psi)
         for labels, count in counts.items():
             self._open.labels(*labels).set(count)
         if closed is not None:

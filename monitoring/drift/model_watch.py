@@ -1,20 +1,29 @@
 """One model's stream: its open cells of time, its detectors, and its episode."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from monitoring.breakage.kinds import Diagnosis, FeatureCounts, diagnose
+from monitoring.breakage.kinds import Kind as BreakageKind
+from monitoring.breakage.magnitudes import dense
 from monitoring.counting.cell_counts import EpisodeAct
+from monitoring.counting.details import check_details
 from monitoring.counting.model_bins import ModelBins
+from monitoring.drift.detail_log import DetailLog
 from monitoring.drift.detector import Detector, Moved, Watched
 from monitoring.drift.episode import (
     DECODE_EPISODE,
     ENCODE_EPISODE,
     Episode,
+    Kind,
     MovedFeature,
+    Severity,
     after,
     new_id,
 )
@@ -27,7 +36,24 @@ from streams.loop.stateless.keyed_state import PartitionState
 
 logger = logging.getLogger(__name__)
 
-_CELLS, _WATCHED, _EPISODE = "cell", "watched", "episode"
+T = TypeVar("T")
+
+_CELLS, _WATCHED, _DETAILS, _EPISODE = "cell", "watched", "details", "episode"
+_ANSWER = "answer:"
+_KINDS = [each.value for each in BreakageKind]
+_FEW = 10_000
+"""Events: of what was told with fewer, more of them may say more."""
+
+
+class _Cell(msgspec.Struct, array_like=True):
+    """An open cell: int64 counts, features times bins, and details."""
+
+    counts: bytes
+    details: list[bytes]
+
+
+_CELL = msgspec.msgpack.Decoder(_Cell)
+_BLOBS = msgspec.msgpack.Decoder(list[bytes])
 
 
 class ModelWatch:
@@ -52,8 +78,13 @@ class ModelWatch:
         log_alarm = float(np.log(len(bins.histograms) * settings.arl / settings.interval))
         self._detector = Detector(self._yardstick, log_alarm)
         self._watched = self._kept_watched()
-        cells = self._key(_CELLS, "")
-        self._open = {int(key[len(cells) :]) for key, _ in state.items() if key.startswith(cells)}
+        self._open = {
+            start: (self._counts(cell.counts).copy(), list(cell.details))
+            for start, cell in self._kept(_CELLS, _CELL)
+        }
+        self._log = DetailLog(dict(self._kept(_DETAILS, _BLOBS)))
+        self._touched: set[int] = set()
+        self._last_events = 0
         stored = state.get(self._key(_EPISODE))
         self.episode: Episode | None = None if stored is None else DECODE_EPISODE(stored)
 
@@ -74,27 +105,63 @@ class ModelWatch:
             )
             return None
 
-    def add(self, start: int, counts: NDArray[np.int64]) -> None:
-        """Add counts (features, bins) to the cell that begins then, ms."""
-        key = self._key(_CELLS, f"{start:020}")
-        stored = self._state.get(key)
-        if stored is not None:
-            counts = counts + np.frombuffer(stored, "<i8").reshape(counts.shape)
-        self._state.put(key, counts.astype("<i8").tobytes())
-        self._open.add(start)
+    def _kept(self, what: str, decoder: "msgspec.msgpack.Decoder[T]") -> Iterator[tuple[int, T]]:
+        """What is kept by cell: begin and value."""
+        prefix = self._key(what, "")
+        for key, value in self._state.items():
+            if key.startswith(prefix):
+                yield int(key[len(prefix) :]), decoder.decode(value)
+
+    def _counts(self, data: bytes) -> NDArray[np.int64]:
+        return np.frombuffer(data, "<i8").reshape(self._bins.shape)
+
+    def add(self, start: int, counts: NDArray[np.int64], details: list[bytes]) -> None:
+        """Add counts (features, bins) to the cell that begins then, ms.
+
+        Raises:
+            ValueError: the details are none of this model.
+        """
+        for each in details:
+            check_details(each, len(counts))
+        known = self._open.get(start)
+        if known is None:
+            self._open[start] = counts.copy(), list(details)
+        else:
+            known[0][:] += counts
+            known[1].extend(details)
+        self._touched.add(start)
 
     def close(self, until: int) -> list[Episode]:
         """Look at all cells that end by then, in their order; what there is to say of episodes."""
         over = sorted(start for start in self._open if start + self._interval <= until)
-        self._open.difference_update(over)
         return [episode for start in over for episode in self._close(start)]
 
+    def write(self) -> None:
+        """Write down what has changed, at the end of a batch."""
+        for start in self._touched:
+            cell = self._open.get(start)
+            value = None
+            if cell is not None:
+                value = msgspec.msgpack.encode(_Cell(cell[0].astype("<i8").tobytes(), cell[1]))
+            self._put(self._key(_CELLS, f"{start:020}"), value)
+        self._touched.clear()
+        if self._watched is None:
+            return
+        self._put(self._key(_WATCHED), encode_watched(self._watched))
+        kept = self._log.entries
+        before = {start for start, _ in self._kept(_DETAILS, _BLOBS)}
+        for start in before ^ kept.keys():
+            value = msgspec.msgpack.encode(kept[start]) if start in kept else None
+            self._put(self._key(_DETAILS, f"{start:020}"), value)
+
+    def _put(self, key: bytes, value: bytes | None) -> None:
+        if self._state.get(key) != value:
+            self._state.put(key, value)
+
     def _close(self, start: int) -> list[Episode]:
-        key = self._key(_CELLS, f"{start:020}")
-        stored = self._state.get(key)
-        assert stored is not None
-        counts = np.frombuffer(stored, "<i8").reshape(self._bins.shape)
-        self._state.put(key, None)
+        counts, details = self._open.pop(start)
+        self._touched.add(start)
+        self._log.add(start, details)
         end = start + self._interval
         if self._watched is None:
             self._watched = Watched.begin(self._yardstick, start)
@@ -103,10 +170,10 @@ class ModelWatch:
         place = 0
         if len(groups) > 1:
             place = int(hour_of_week(np.array([start]), self._bins.timezone)[0])
-        groups[place] = events
+        groups[place] = self._last_events = events
         moved = self._detector.step(self._watched, counts, groups, end)
         said = self._further(moved, end)
-        self._state.put(self._key(_WATCHED), encode_watched(self._watched))
+        self._log.forget(int(self._watched.since.min()))
         return said
 
     def _further(self, moved: Iterable[Moved], end: int) -> list[Episode]:
@@ -121,8 +188,8 @@ class ModelWatch:
             episode = Episode(
                 id=new_id(self._model, end, first.name),
                 model=self._model,
-                kind="covariate_shift",
-                severity="warning",
+                kind=_kind(features),
+                severity=_severity(features),
                 state="open",
                 began=first.since,
                 found=end,
@@ -146,6 +213,8 @@ class ModelWatch:
                 features.append(replace(each, back=end))
             elif each.back is not None and each.name in named:
                 features.append(self._described(each.name, named[each.name]))
+            elif each.back is None and each.events < _FEW:
+                features.append(self._known_better(each))
             else:
                 features.append(each)
         known = {each.name for each in features}
@@ -154,11 +223,24 @@ class ModelWatch:
         ]
         if features == episode.features:
             return episode
-        episode = replace(episode, features=_ranked(features))
+        episode = replace(
+            episode, features=_ranked(features), kind=_kind(features), severity=_severity(features)
+        )
         if not episode.away:
             ended = max(each.back or 0 for each in episode.features)
             return replace(episode, state="closed", ended=ended)
         return episode
+
+    def _known_better(self, feature: MovedFeature) -> MovedFeature:
+        """The feature, where more events say more plainly of what kind its change is."""
+        assert self._watched is not None
+        place = self._yardstick.names.index(feature.name)
+        events = int(self._watched.groups[place].sum())
+        if events.bit_length() == (events - self._last_events).bit_length():
+            return feature  # it is asked anew with each doubling
+        now = self._described(feature.name, self._detector.moved(self._watched, (place,)))
+        before, after = (_KINDS.index(each.kind) for each in (feature, now))
+        return replace(now, since=feature.since) if after < before else feature
 
     def _described(self, name: str, moved: Moved) -> MovedFeature:
         assert self._watched is not None
@@ -166,7 +248,23 @@ class ModelWatch:
         size = self._yardstick.sizes[place]
         counts = self._watched.counts[place, :size]
         share = self._yardstick.expected(place, self._watched.groups[place])
-        return describe(name, moved, self._edges[place], counts, share)
+        diagnosis = self._diagnosed(name, moved)
+        return describe(name, moved, self._edges[place], counts, share, diagnosis)
+
+    def _diagnosed(self, name: str, moved: Moved) -> Diagnosis | None:
+        histogram = self._bins.histograms[name]
+        if name.startswith(_ANSWER) or not histogram.magnitudes:
+            return None
+        found = self._log.of(moved.feature, moved.since)
+        feature = FeatureCounts(
+            name,
+            histogram,
+            dense(histogram.magnitudes),
+            found.magnitudes,
+            found.repeated,
+            by_producer=found.by_producer,
+        )
+        return diagnose(feature, moved.since, True)
 
     def hear(self, act: EpisodeAct) -> Episode | None:
         """The episode after what somebody has said of it; None where it is not ours."""
@@ -183,5 +281,17 @@ class ModelWatch:
 
 
 def _ranked(features: list[MovedFeature]) -> list[MovedFeature]:
-    """Who has moved most comes first."""
-    return sorted(features, key=lambda each: (-each.psi, each.name))
+    """What is broken comes first, then who has moved most."""
+    return sorted(features, key=lambda each: (not _is_broken(each), -each.psi, each.name))
+
+
+def _is_broken(feature: MovedFeature) -> bool:
+    return BreakageKind(feature.kind).is_breakage
+
+
+def _kind(features: list[MovedFeature]) -> Kind:
+    return "data_breakage" if any(map(_is_broken, features)) else "covariate_shift"
+
+
+def _severity(features: list[MovedFeature]) -> Severity:
+    return "page" if any(map(_is_broken, features)) else "warning"

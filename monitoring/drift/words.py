@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring.breakage.kinds import Diagnosis, Kind
 from monitoring.drift.detector import Moved
 from monitoring.drift.episode import MovedFeature
 
@@ -18,12 +19,14 @@ def describe(
     edges: Sequence[float],
     counts: NDArray[np.int64],
     share: NDArray[np.float64],
+    diagnosis: Diagnosis | None,
 ) -> MovedFeature:
     """Say what has moved.
 
     Args:
         counts: of the events since, (bins,): below, bins, above, missing.
         share: that were to be expected, (bins,).
+        diagnosis: of what kind it is; None where nothing can be said.
     """
     now = counts / counts.sum()
     before, after = median(share, edges), median(now, edges)
@@ -40,9 +43,21 @@ def describe(
         said.append(
             f"{now[place]:.1%} of the events are {_bin(place, edges)}, {share[place]:.1%} before"
         )
-    words = f"{name}: {'; '.join(said)}; PSI {moved.psi:.3g} over {moved.events:,} events"
+    kind = Kind.COVARIATE_SHIFT if diagnosis is None else diagnosis.kind
+    what = f"{name}: {'; '.join(said)}"
+    if diagnosis is not None and kind != Kind.COVARIATE_SHIFT:
+        what = diagnosis.words
     return MovedFeature(
-        name, moved.since, moved.evidence, moved.psi, moved.events, before, after, words
+        name,
+        moved.since,
+        moved.evidence,
+        moved.psi,
+        moved.events,
+        before,
+        after,
+        f"{what}; PSI {moved.psi:.3g} over {moved.events:,} events",
+        kind.value,
+        None if diagnosis is None else diagnosis.producer,
     )
 
 

@@ -169,5 +169,5 @@ class Drift:
 
     def alarms(self) -> float:
         """What the metric says."""
-        labels = {"kind": "covariate_shift", "severity": "warning"}
-        return self.registry.get_sample_value("weir_drift_alarms_total", labels) or 0.0
+        (family,) = [each for each in self.registry.collect() if each.name == "weir_drift_alarms"]
+        return sum(each.value for each in family.samples if each.name.endswith("_total"))

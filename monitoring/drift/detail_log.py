@@ -1,0 +1,41 @@
+"""Details of the cells since a feature may have moved: kept until it has not."""
+
+from collections import deque
+
+from monitoring.counting.details import FeatureDetails, of_feature
+
+_MOST_CELLS = 2_000
+_MOST = 300
+"""Details that are put together: of the first events of a change, as good as later ones."""
+
+
+class DetailLog:
+    """Details by cell, in the order of time.
+
+    Args:
+        entries: of each cell, by its begin, ms.
+    """
+
+    def __init__(self, entries: dict[int, list[bytes]]) -> None:
+        self._cells = deque(sorted(entries.items()))
+
+    @property
+    def entries(self) -> dict[int, list[bytes]]:
+        """All that is kept."""
+        return dict(self._cells)
+
+    def add(self, start: int, details: list[bytes]) -> None:
+        """Add those of a later cell."""
+        self._cells.append((start, details))
+        if len(self._cells) > _MOST_CELLS:
+            self._cells.popleft()
+
+    def forget(self, before: int) -> None:
+        """Keep no cell that begins before then, ms."""
+        while self._cells and self._cells[0][0] < before:
+            self._cells.popleft()
+
+    def of(self, feature: int, since: int) -> FeatureDetails:
+        """What is known of a feature since then, ms."""
+        details = [each for start, cell in self._cells if start >= since for each in cell]
+        return of_feature(details[:_MOST], feature)
