@@ -213,7 +213,7 @@ def real(data: Path, skipped: list[str]) -> Iterator[Stream]:
 
 def judged(stream: Stream, runs: int, seed: int) -> dict[str, Any]:
     """Shares of right kinds, wrong answers, and of right app versions."""
-    rng = np.random.default_rng((7, seed))
+    rng = np.random.default_rng((8, seed))
     right: dict[str, list[bool]] = {}
     named: list[bool] = []
     wrong: dict[str, int] = {}
@@ -348,7 +348,7 @@ def silences(runs: int) -> dict[str, Any]:
     """Silences found within a day, how long that took, how well it was dated, and false alarms."""
     found, waited, off, false = [], [], [], 0
     for run in range(runs):
-        rng = np.random.default_rng((11, run))
+        rng = np.random.default_rng((13, run))
         rate, bursts = rng.choice([3.0, 30.0, 300.0]), rng.choice([0.0, 0.3, 1.0])
         counts = minutes(rng, 22, rate, bursts)
         past = usual(counts[: 21 * 1_440], 0)
@@ -380,7 +380,7 @@ def dead_letters(runs: int) -> dict[str, Any]:
     """
     found, false = [], 0
     for run in range(runs):
-        rng = np.random.default_rng((12, run))
+        rng = np.random.default_rng((14, run))
         rate = float(rng.choice([0.0001, 0.002, 0.02]))
         past = (int(rng.binomial(200_000, rate)), 200_000)
         records = (np.array(PARTS) * rng.integers(500, 5_000)).astype(int)

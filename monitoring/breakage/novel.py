@@ -71,13 +71,11 @@ def new_category(
     if values is None or not total:
         return None
     new = {value: held for value, held in repeated.counts.items() if value not in values}
-    buckets = empty = reference == 0
-    empty[NAN] = False
+    buckets = reference == 0
+    buckets[NAN] = False
+    count = max(int(now[buckets].sum()), sum(new.values()))
     for value in new:
         buckets[bucket_of(value)] = True
-    count = max(
-        int(now[reference == 0].sum() - now[NAN] * (reference[NAN] == 0)), sum(new.values())
-    )
     known = ~buckets
     known[NAN] = False
     before, after = reference[known], now[known]
