@@ -81,7 +81,7 @@ class BudgetedExplainer:
         self._count = Counter(
             "weir_inline_explanations",
             "Flagged events by what their score says of the reasons",
-            ["status"],
+            ["outcome"],
             registry=registry,
         )
         self._seconds = explain_seconds(registry)

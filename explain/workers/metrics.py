@@ -8,6 +8,7 @@ def explain_seconds(registry: CollectorRegistry) -> Histogram:
     return Histogram(
         "weir_explain_seconds",
         "Time per explanation",
+        unit="seconds",
         registry=registry,
         buckets=[m * 10.0**e for e in range(-5, 0) for m in (1.0, 2.5, 5.0)],
     )

@@ -45,20 +45,26 @@ class SinkMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.records = Counter(
-            "weir_store_records", "Explanations by outcome", ["outcome"], registry=registry
+            "weir_store_records", "Explanations, by outcome", ["outcome"], registry=registry
         )
         self.dead_letters = Counter(
             "weir_dead_letters", "Records rejected, by reason", ["reason"], registry=registry
         )
         self.anchors = Counter("weir_store_anchors", "Anchors signed", registry=registry)
         self.anchor_time = Gauge(
-            "weir_store_anchor_time_seconds", "When the last one was signed, UTC", registry=registry
+            "weir_store_anchor_timestamp_seconds",
+            "When the last anchor was signed, UTC",
+            unit="seconds",
+            registry=registry,
         )
         self.up = Gauge(
             "weir_store_up", "1 when the database took the last records", registry=registry
         )
         self.seconds = Histogram(
-            "weir_store_append_seconds", "Time of one transaction", registry=registry
+            "weir_store_append_seconds",
+            "Time of one transaction of the store",
+            unit="seconds",
+            registry=registry,
         )
         self.lag: Mapping[PartitionId, int] = {}
         registry.register(LagCollector("Records not stored yet", lambda: self.lag))

@@ -14,7 +14,13 @@ class ArmMetrics:
     """What each arm answered, and for how many events the champion stood in for it."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._share = Gauge("weir_arm_share", "Share of the keys", _BY, registry=registry)
+        self._share = Gauge(
+            "weir_arm_keys_ratio",
+            "An arm's share of the keys",
+            _BY,
+            unit="ratio",
+            registry=registry,
+        )
         self._decisions = Counter(
             "weir_arm_decisions",
             "Events by the arm whose keys they have, the model that answered, and the decision",

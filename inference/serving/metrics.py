@@ -74,7 +74,10 @@ class Histograms(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """What Prometheus asks for."""
-        family = HistogramMetricFamily(self._name, self._documentation, labels=[self._label])
+        unit = "seconds" if self._name.endswith("_seconds") else ""
+        family = HistogramMetricFamily(
+            self._name, self._documentation, labels=[self._label], unit=unit
+        )
         bounds = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
         for value, counts in self._counts.items():
             cumulative = counts.cumsum().tolist()
@@ -142,10 +145,13 @@ class ScorerMetrics:
             "weir_snapshots", "Snapshots of the state by outcome", ["outcome"], registry=registry
         )
         self.snapshot_bytes = Gauge(
-            "weir_snapshot_bytes", "Size of the last snapshot", registry=registry
+            "weir_snapshot_bytes", "Size of the last snapshot", unit="bytes", registry=registry
         )
         self.snapshot_time = Gauge(
-            "weir_snapshot_time_seconds", "When the last one was complete, UTC", registry=registry
+            "weir_snapshot_timestamp_seconds",
+            "When the last snapshot was complete, UTC",
+            unit="seconds",
+            registry=registry,
         )
         self.snapshot = Histograms(
             "weir_snapshot_seconds",

@@ -37,7 +37,9 @@ class StateMetrics:
             name: Gauge(name, what, ["entity"], registry=registry)
             for name, (what, _) in _BY_ENTITY.items()
         }
-        self._bytes = Gauge("weir_state_bytes", "Memory of the feature windows", registry=registry)
+        self._bytes = Gauge(
+            "weir_state_bytes", "Memory of the feature windows", unit="bytes", registry=registry
+        )
         self._matched = Counter(
             "weir_labels_matched",
             "Labels that found their event in the windows of an entity",

@@ -28,6 +28,7 @@ class ShadowMetrics(LoopMetrics):
             "weir_shadow_answer_seconds",
             "Time until a candidate had answered a batch",
             ["candidate"],
+            unit="seconds",
             buckets=_SECONDS,
             registry=registry,
         )

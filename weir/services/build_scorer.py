@@ -113,7 +113,7 @@ def build_scorer(
         {name: field.type for name, field in settings.event.fields.items()},
         erasures,
         now_ms,
-        lambda outcome: metrics.erasures.labels(outcome).inc(),
+        lambda outcome: metrics.erasures.labels(outcome.replace(" ", "_")).inc(),
     )
     canary = CanaryBook(keys)
     commands = ControlListener(

@@ -57,9 +57,9 @@ class World:
         self.sent = self.desk.process(work_of(count))
         return {topic: [value or b"" for value in out.values] for topic, out in self.sent.items()}
 
-    def counted(self, status: str) -> float:
+    def counted(self, outcome: str) -> float:
         name = "weir_inline_explanations_total"
-        return self.registry.get_sample_value(name, {"status": status}) or 0.0
+        return self.registry.get_sample_value(name, {"outcome": outcome}) or 0.0
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_windows_are_forgotten_and_a_state_that_is_rebuilt_forgets_the_same(
     done = weir("erase", somebody, "--yes", "--by", "ada", "-c", path)
     assert done.returncode == 0, done.stderr
     assert "forgotten; its events count again from" in done.stdout
-    scorer.wait_for(lambda: scorer.metrics().get("weir_erasures_total:in force") == 1, 30)
+    scorer.wait_for(lambda: scorer.metrics().get("weir_erasures_total:in_force") == 1, 30)
     assert somebody not in [word for line in scorer.lines for word in line.split()]
 
     before = set(rows_of(settings))

@@ -58,7 +58,10 @@ class JudgeMetrics:
             registry=registry,
         )
         self.time = Gauge(
-            "weir_comparison_time_seconds", "When it was last looked, UTC", registry=registry
+            "weir_comparison_timestamp_seconds",
+            "When candidates were last compared, UTC",
+            unit="seconds",
+            registry=registry,
         )
 
 

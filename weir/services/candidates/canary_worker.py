@@ -34,7 +34,12 @@ class CanaryMetrics:
             "1 where this keeper is the one that steps the canary",
             registry=registry,
         )
-        self.share = Gauge("weir_canary_share", "The canary's share of the keys", registry=registry)
+        self.share = Gauge(
+            "weir_canary_keys_ratio",
+            "The canary's share of the keys",
+            unit="ratio",
+            registry=registry,
+        )
         self.evidence = Gauge(
             "weir_canary_log_evidence",
             "ln of the evidence against the canary, by guardrail",
