@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
 from explain.errors import ExplainError
 from explain.lime.settings import ExplainSettings
@@ -23,6 +23,7 @@ from inference.packages.package import ModelPackage
 from inference.policy.policy import DECISIONS
 from inference.routing.served_model import ServedModel
 from inference.serving.explanation_seam import ScoredBatch, ScoreExplanation
+from streams.base.counted import counter_by
 from streams.transactions.outcome import Outgoing
 
 logger = logging.getLogger(__name__)
@@ -78,11 +79,12 @@ class BudgetedExplainer:
         self._codes = [DECISIONS.index(decision) for decision in settings.decisions]
         self._complained: set[str] = set()
         self._read = msgspec.json.Decoder(_Reasons).decode
-        self._count = Counter(
+        self._count = counter_by(
+            "outcome",
+            ("attached", "pending", "failed"),
             "weir_inline_explanations",
             "Flagged events by what their score says of the reasons",
-            ["outcome"],
-            registry=registry,
+            registry,
         )
         self._seconds = explain_seconds(registry)
 

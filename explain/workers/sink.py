@@ -17,6 +17,7 @@ from explain.workers.kafka_witness import KafkaWitness
 from explain.workers.witness_topic import WitnessTopic
 from streams.base.bounded_calls import StoppedError
 from streams.base.clock import now_ms
+from streams.base.counted import counter_by
 from streams.dead_letters.writer import dead_letters_of
 from streams.events.rejection import Reason, Rejected
 from streams.kafka.authorization import is_denial
@@ -44,11 +45,15 @@ class SinkMetrics:
     """All that the sink says of itself."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.records = Counter(
-            "weir_store_records", "Explanations, by outcome", ["outcome"], registry=registry
+        self.records = counter_by(
+            "outcome",
+            ("stored", "repeated", "refused"),
+            "weir_store_records",
+            "Explanations, by outcome",
+            registry,
         )
-        self.dead_letters = Counter(
-            "weir_dead_letters", "Records rejected, by reason", ["reason"], registry=registry
+        self.dead_letters = counter_by(
+            "reason", Reason, "weir_dead_letters", "Records rejected, by reason", registry
         )
         self.anchors = Counter("weir_store_anchors", "Anchors signed", registry=registry)
         self.anchor_time = Gauge(

@@ -7,7 +7,7 @@ from threading import Event
 from time import perf_counter
 
 from confluent_kafka import Message
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
 from explain.errors import ExplainError
 from explain.lime.settings import ExplainSettings
@@ -16,6 +16,8 @@ from explain.writing.flagged import FlaggedEvents, read_flagged
 from explain.writing.key_ring import KeyRingError
 from explain.writing.record_writer import RecordWriter
 from inference.errors import InferenceError
+from inference.policy.policy import DECISIONS
+from streams.base.counted import counter_by
 from streams.events.rejection import Reason, Rejected
 from streams.kafka.client import KafkaSettings
 from streams.loop.stateless.loop import Processed, StatelessLoop
@@ -33,8 +35,8 @@ class ExplainerMetrics(LoopMetrics):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry, "Records not explained yet")
-        self.explanations = Counter(
-            "weir_explanations", "Explanations by decision", ["decision"], registry=registry
+        self.explanations = counter_by(
+            "decision", DECISIONS, "weir_explanations", "Explanations by decision", registry
         )
         self.seconds = explain_seconds(registry)
 

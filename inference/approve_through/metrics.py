@@ -6,6 +6,8 @@ from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from streams.base.counted import counter_by
+
 Outcome = Literal["let_through", "declined", "no_budget", "no_amount", "no_band"]
 """What becomes of a would-be decline. The last three have no chance to be let through."""
 
@@ -14,14 +16,13 @@ class ApproveThroughMetrics:
     """What became of would-be declines, and what that may cost."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._events = Counter(
+        self._events = counter_by(
+            "outcome",
+            get_args(Outcome),
             "weir_approve_through_events",
             "Would-be declines, by what became of them",
-            ["outcome"],
-            registry=registry,
+            registry,
         )
-        for outcome in get_args(Outcome):
-            self._events.labels(outcome)
         self._amount = Counter(
             "weir_approve_through_amount",
             "What was at stake in would-be declines that were approved",

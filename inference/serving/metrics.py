@@ -10,9 +10,12 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from inference.policy.policy import DECISIONS
 from inference.serving.arm_metrics import ArmMetrics
+from inference.serving.score_records import DEADLINE
 from inference.serving.state_metrics import StateMetrics
-from streams.events.rejection import Rejected
+from streams.base.counted import counter_by
+from streams.events.rejection import Reason, Rejected
 from streams.features.state import FeatureState
 from streams.kafka.lag_metric import LagCollector
 from streams.transactions.outcome import Committed
@@ -93,14 +96,18 @@ class ScorerMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.events = Counter("weir_events", "Events answered", registry=registry)
         self.labels = Counter("weir_labels", "Labels taken in", registry=registry)
-        self.decisions = Counter(
-            "weir_decisions", "Events by decision", ["decision"], registry=registry
+        self.decisions = counter_by(
+            "decision", DECISIONS, "weir_decisions", "Events by decision", registry
         )
-        self.dead_letters = Counter(
-            "weir_dead_letters", "Records rejected, by reason", ["reason"], registry=registry
+        self.dead_letters = counter_by(
+            "reason", Reason, "weir_dead_letters", "Records rejected, by reason", registry
         )
-        self.transactions = Counter(
-            "weir_transactions", "Transactions by outcome", ["outcome"], registry=registry
+        self.transactions = counter_by(
+            "outcome",
+            ("committed", "aborted"),
+            "weir_transactions",
+            "Transactions by outcome",
+            registry,
         )
         self.restored = Counter(
             "weir_restored_events", "Events read again to rebuild state", registry=registry
@@ -113,11 +120,12 @@ class ScorerMetrics:
             "Events with a window that reaches into tiles",
             registry=registry,
         )
-        self.erasures = Counter(
+        self.erasures = counter_by(
+            "outcome",
+            ("in_force", "expired", "refused"),
             "weir_erasures",
             "Erasures heard on the control topic, by what became of them",
-            ["outcome"],
-            registry=registry,
+            registry,
         )
         self.duplicates = Counter(
             "weir_duplicate_events",
@@ -129,20 +137,26 @@ class ScorerMetrics:
             "Event ids forgotten too soon: there were more than event.max_remembered_ids",
             registry=registry,
         )
-        self.fallbacks = Counter(
+        self.fallbacks = counter_by(
+            "reason",
+            (DEADLINE,),
             "weir_fallbacks",
             "Events that the policy's fallback answered, by reason",
-            ["reason"],
-            registry=registry,
+            registry,
         )
-        self.model_changes = Counter(
+        self.model_changes = counter_by(
+            "outcome",
+            ("serving", "refused", "postponed"),
             "weir_model_changes",
             "Commands to change model or policy, by outcome",
-            ["outcome"],
-            registry=registry,
+            registry,
         )
-        self.snapshots = Counter(
-            "weir_snapshots", "Snapshots of the state by outcome", ["outcome"], registry=registry
+        self.snapshots = counter_by(
+            "outcome",
+            ("written", "failed"),
+            "weir_snapshots",
+            "Snapshots of the state by outcome",
+            registry,
         )
         self.snapshot_bytes = Gauge(
             "weir_snapshot_bytes", "Size of the last snapshot", unit="bytes", registry=registry

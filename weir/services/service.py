@@ -16,14 +16,7 @@ from typing import Annotated, Any
 
 import typer
 from confluent_kafka.admin import AdminClient
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    PlatformCollector,
-    ProcessCollector,
-)
+from prometheus_client import CollectorRegistry
 
 from streams.base.bounded_calls import StoppedError, in_thread
 from streams.kafka.client import KafkaSettings
@@ -35,6 +28,7 @@ from weir.services.http.door import door_of
 from weir.services.http.health import Health, WatchedStop
 from weir.services.http.pages import pages_of
 from weir.services.http.port import Bounds, answering
+from weir.services.process_metrics import ProcessMetrics
 from weir.services.processes import ServiceProcess
 from weir.services.stopping import leave_now, stop_on_signals
 from weir.services.wiring import admitted
@@ -203,16 +197,7 @@ def _http_port(
 ) -> Iterator[str]:
     """Answer on the process's port during the block, which gets the address."""
     host, port = settings.host, process.port if settings.port is None else settings.port
-    for collector in (ProcessCollector, PlatformCollector, GCCollector):
-        collector(registry=metrics)
-    ready = Gauge("weir_ready", "1 when the process is ready, as /readyz says", registry=metrics)
-    ready.set_function(lambda: float(not health.not_ready()))
-    refused = Counter(
-        "weir_http_refused_connections",
-        "Connections to this port that were refused or cut off, by why",
-        ["reason"],
-        registry=metrics,
-    )
+    refused = ProcessMetrics(metrics, lambda: not health.not_ready()).refused
     pages = pages_of(process.name, health, metrics)
     door, bounds = door_of(settings), Bounds(settings.connections)
     with ExitStack() as stack:

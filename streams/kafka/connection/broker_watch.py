@@ -31,6 +31,7 @@ _FRAME = re.compile(r"^.*?/(?:bootstrap|-?\d+): (?:Connect to \S+ failed: )?|\s\
 # No lock: a process that is forked off, such as that of a snapshot, might inherit it locked.
 _watched: dict[str, object] = {}
 _answered_at: dict[str, float] = {}
+_away: set[str] = set()
 
 
 def suspect(address: str, config: Mapping[str, Any]) -> None:
@@ -50,6 +51,11 @@ def suspect(address: str, config: Mapping[str, Any]) -> None:
             ).start()
 
 
+def unreachable() -> list[str]:
+    """Host and port of each broker that can't be reached now; any thread may ask."""
+    return list(_away)
+
+
 def _watch(address: str, config: Mapping[str, Any]) -> None:
     began = monotonic()
     told = False
@@ -67,6 +73,7 @@ def _watch(address: str, config: Mapping[str, Any]) -> None:
         while not _answers(probe):
             if not told and monotonic() - began > _PATIENCE_S:
                 told = True
+                _away.add(address)
                 reason = _reason({**config, "bootstrap.servers": address}, seen)
                 logger.warning("Kafka at %s can't be reached (%s): trying again", address, reason)
             del seen[:-1]
@@ -78,6 +85,7 @@ def _watch(address: str, config: Mapping[str, Any]) -> None:
         logger.debug("can't check whether Kafka at %s answers: %s", address, error)
     finally:
         _answered_at[address] = monotonic()
+        _away.discard(address)
         del _watched[address]
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
+from streams.base.counted import counter_by
 from streams.events.rejection import Reason
 from streams.kafka.lag_metric import LagCollector
 from streams.kafka.partition import PartitionId
@@ -20,11 +21,15 @@ class LoopMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry, behind: str) -> None:
-        self._dead_letters = Counter(
-            "weir_dead_letters", "Records rejected, by reason", ["reason"], registry=registry
+        self._dead_letters = counter_by(
+            "reason", Reason, "weir_dead_letters", "Records rejected, by reason", registry
         )
-        self._transactions = Counter(
-            "weir_transactions", "Transactions by outcome", ["outcome"], registry=registry
+        self._transactions = counter_by(
+            "outcome",
+            ("committed", "aborted"),
+            "weir_transactions",
+            "Transactions by outcome",
+            registry,
         )
         self.lag: Callable[[], Mapping[PartitionId, int]] = dict
         registry.register(LagCollector(behind, lambda: self.lag()))

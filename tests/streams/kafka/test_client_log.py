@@ -80,9 +80,11 @@ def test_an_outage_is_one_sentence_and_its_end_another(
     proxy.lose_answers()
     ours = clients(address)
     ours.poll_until(lambda: bool(said(caplog)))
+    assert broker_watch.unreachable() == [address]
     proxy.let_in()
     ours.poll_until(lambda: any("again after" in line for line in said(caplog)))
     ours.poll_until(lambda: not watches(address))
+    assert broker_watch.unreachable() == []
     proxy.close()
     first, last = said(caplog)
     assert first == f"Kafka at {address} can't be reached (no answer): trying again"

@@ -7,12 +7,13 @@ from time import monotonic
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Gauge
 
 from inference.canary.gate_record import GateRecord
 from inference.canary.keeper import Judgement, Keeper
 from inference.canary.settings import CanarySettings
 from inference.control.canary import CanaryCommand
+from streams.base.counted import counter_by
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import note_errors
 from streams.kafka.records.publisher import PublishError
@@ -52,8 +53,15 @@ class CanaryMetrics:
             ["guardrail"],
             registry=registry,
         )
-        self.deeds = Counter(
-            "weir_canary_deeds", "What the keeper has done", ["deed"], registry=registry
+        self.paused = Gauge(
+            "weir_canary_paused", "1 where the canary waits for a person", registry=registry
+        )
+        self.deeds = counter_by(
+            "deed",
+            ("step", "roll_back", "void", "ask", "end"),
+            "weir_canary_deeds",
+            "What the keeper has done",
+            registry,
         )
 
 
@@ -150,11 +158,13 @@ class CanaryWorker:
     def _look(self) -> None:
         if self._keeper.look(_POLL_S) is None:
             self._metrics.share.set(0)
+            self._metrics.paused.set(0)
             self._write_down()
 
     def _tell(self, said: CanaryCommand, judgement: Judgement, evidence: dict[str, Any]) -> None:
         metrics = self._metrics
         metrics.share.set(said.canary.share)
+        metrics.paused.set(said.state == "paused")
         for name, each in evidence["guardrails"].items():
             metrics.evidence.labels(name).set(each["log_evidence"] or 0.0)
             metrics.alarm_from.labels(name).set(each["alarm_from"])

@@ -89,3 +89,10 @@ def test_what_is_done_once_counts_once() -> None:
     paused = SAID.model_copy(update={"state": "paused"})
     _, registry = run(lambda *_: None, ("void", SAID), ("void", paused), ("void", paused))
     assert registry.get_sample_value("weir_canary_deeds_total", {"deed": "void"}) == 1
+    assert registry.get_sample_value("weir_canary_paused") == 1
+
+
+def test_a_canary_that_has_ended_waits_for_nobody() -> None:
+    paused = SAID.model_copy(update={"state": "paused"})
+    _, registry = run(lambda *_: None, ("wait", paused), None)
+    assert registry.get_sample_value("weir_canary_paused") == 0
