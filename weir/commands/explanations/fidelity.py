@@ -122,10 +122,17 @@ def _flagged(
     return sample
 
 
+def fidelity_gauges(registry: CollectorRegistry) -> dict[str, Gauge]:
+    """What `--textfile` holds, by what was measured."""
+    return {
+        name: Gauge(f"weir_fidelity_{name}", meaning.strip(), ["model"], registry=registry)
+        for name, meaning in _MEANS.items()
+    }
+
+
 def _write(path: Path, package: ModelPackage, found: Fidelity) -> None:
     registry = CollectorRegistry()
     values: dict[str, Any] = asdict(found)
-    for name, meaning in _MEANS.items():
-        gauge = Gauge(f"weir_fidelity_{name}", meaning.strip(), ["model"], registry=registry)
+    for name, gauge in fidelity_gauges(registry).items():
         gauge.labels(package.short_id).set(values[name])
     write_to_textfile(str(path), registry)
