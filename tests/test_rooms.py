@@ -83,7 +83,7 @@ FLOORS = {
         monitoring
         monitoring/statistics monitoring/counting
         monitoring/drift
-        monitoring/breakage monitoring/performance
+        monitoring/breakage monitoring/performance monitoring/alerts monitoring/ops
         monitoring/workers
     """,
     "weir": """

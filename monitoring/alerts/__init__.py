@@ -1,0 +1,1 @@
+"""Alarms on their way out: a webhook that never holds up the process that raises them."""
