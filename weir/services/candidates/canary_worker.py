@@ -64,6 +64,11 @@ class CanaryMetrics:
             registry,
         )
 
+    def show_none(self) -> None:
+        """Show that there is no canary, or that another keeper knows."""
+        self.share.set(0)
+        self.paused.set(0)
+
 
 class Election:
     """Whether this process is the one of its group that works.
@@ -139,6 +144,7 @@ class CanaryWorker:
                 self._metrics.at_work.set(elected)
                 if not elected:
                     self._keeper.rest()
+                    self._metrics.show_none()
                 elif monotonic() >= look_at:
                     look_at = monotonic() + self._settings.every / 1e3
                     with outages_survived(self._keeper.rest):
@@ -157,8 +163,7 @@ class CanaryWorker:
 
     def _look(self) -> None:
         if self._keeper.look(_POLL_S) is None:
-            self._metrics.share.set(0)
-            self._metrics.paused.set(0)
+            self._metrics.show_none()
             self._write_down()
 
     def _tell(self, said: CanaryCommand, judgement: Judgement, evidence: dict[str, Any]) -> None:
