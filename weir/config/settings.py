@@ -31,6 +31,7 @@ from inference.shadow.comparison.settings import ComparisonSettings
 from inference.shadow.comparison.terms import Terms
 from inference.shadow.settings import ShadowSettings
 from inference.training.settings import TrainingSettings
+from monitoring.alerts.settings import AlertSettings
 from monitoring.settings import MonitorSettings
 from streams.base import compiled_code
 from streams.base.masking import without_secrets
@@ -117,6 +118,7 @@ class Settings(BaseSettings):
     letters: CustomerLetterSettings = CustomerLetterSettings()
     store: StoreSettings = StoreSettings()
     metrics: MetricsSettings = MetricsSettings()
+    alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
     broker: BrokerSettings = BrokerSettings()
     simulator: SimulatorSettings = SimulatorSettings()
