@@ -1,0 +1,179 @@
+"""What makes alerts fire in a live run, one after the other."""
+
+import signal
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event, Thread
+from time import sleep
+
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+
+from tests.ops.world import World
+
+NOT_PROVOKED = {
+    "WeirLagGrowing": "no load that this machine can send keeps the scorer a minute behind",
+    "WeirTransactionsAborting": "aborts here are single ones, at restarts of the broker",
+    "WeirRestoreSlow": "a restore of minutes needs millions of events",
+    "WeirExplanationsBehind": "the explainer is faster than what this stream flags",
+}
+"""Alerts that `promtool` alone tests, and why."""
+PENDING = {
+    "WeirDataBreakage",
+    "WeirPerformanceLoss",
+    "WeirCovariateShift",
+    "WeirAdversary",
+    "WeirMonitorStuck",
+    "WeirAlertsUndelivered",
+}
+"""Of `weir monitor`, which does not run here yet."""
+
+
+@dataclass(frozen=True)
+class Provocation:
+    """What is done, which alerts have to fire then, and what is done after that."""
+
+    alerts: tuple[str, ...]
+    begin: Callable[[World], None]
+    end: Callable[[World], None] = lambda world: None
+
+
+def _hang_candidates(world: World, over: Event) -> None:
+    while not over.wait(0.5):
+        world.tell_children("shadow", signal.SIGSTOP)
+
+
+def _candidates() -> Provocation:
+    over = Event()
+
+    def begin(world: World) -> None:
+        Thread(target=_hang_candidates, args=(world, over), daemon=True).start()
+
+    def end(world: World) -> None:
+        over.set()
+        sleep(1)
+        world.tell_children("shadow", signal.SIGCONT)
+
+    return Provocation(("WeirCandidateNotAnswering",), begin, end)
+
+
+def _hiccups() -> Provocation:
+    """A scorer that stands still for two seconds of three."""
+    over = Event()
+
+    def stop_and_go(world: World) -> None:
+        while not over.is_set():
+            world.tell("score", signal.SIGSTOP)
+            sleep(2)
+            world.tell("score", signal.SIGCONT)
+            sleep(1)
+
+    return Provocation(
+        ("WeirLatencyHigh",),
+        lambda world: Thread(target=stop_and_go, args=(world,), daemon=True).start(),
+        lambda world: over.set(),
+    )
+
+
+def _dead_letters() -> Provocation:
+    over = Event()
+
+    def noise(world: World) -> None:
+        while not over.wait(0.5):
+            world.write(world.settings.topics.events, b"no event", 20)
+
+    return Provocation(
+        ("WeirDeadLetterBurst",),
+        lambda world: Thread(target=noise, args=(world,), daemon=True).start(),
+        lambda world: over.set(),
+    )
+
+
+def _no_explanation(world: World) -> None:
+    world.write(world.settings.topics.explanations, b"no explanation", 3)
+
+
+def _pinned_scorer(world: World) -> None:
+    """A second scorer, of the other model; its answers go elsewhere."""
+    topics = {role: f"other-{role}" for role in ("scores", "feature_log", "snapshots")}
+    other = world.other_settings(
+        "pinned", topics={"partitions": 2} | topics, loop={"group": "pinned"}
+    )
+    world.start("pinned", "score", "--model", "2", config=other)
+
+
+def _locked_store() -> Provocation:
+    held: list[sqlite3.Connection] = []
+
+    def begin(world: World) -> None:
+        held.append(sqlite3.connect(world.settings.data_dir / "explanations.db"))
+        held[0].execute("BEGIN EXCLUSIVE")
+
+    return Provocation(("WeirStoreAway", "WeirNotReady"), begin, lambda world: held[0].close())
+
+
+def _no_room_for_snapshots(world: World) -> None:
+    _limit(world, "100")
+
+
+def _limit(world: World, size: str) -> None:
+    resource = ConfigResource(
+        ResourceType.TOPIC,
+        world.settings.topics.snapshots,
+        incremental_configs=[
+            ConfigEntry("max.message.bytes", size, incremental_operation=AlterConfigOpType.SET)
+        ],
+    )
+    admin = AdminClient({"bootstrap.servers": world.broker.bootstrap_servers})
+    for done in admin.incremental_alter_configs([resource]).values():
+        done.result(30)
+
+
+def _short_deadline(world: World) -> None:
+    world.weir("policy", "set", "deadline=20ms", "fallback=review", "--version", "tight")
+
+
+def _no_deadline(world: World) -> None:
+    world.weir("policy", "set", "deadline=", "--version", "loose")
+
+
+def _end_judge(world: World) -> None:
+    world.end("judge", signal.SIGKILL)
+
+
+def _end_pinned(world: World) -> None:
+    world.forget("pinned")
+    world.end("pinned", signal.SIGKILL)
+
+
+PROVOCATIONS = (
+    Provocation(("WeirWindowsFull",), lambda world: None),  # its settings leave no room
+    _dead_letters(),
+    Provocation(("WeirAuditChain",), _no_explanation),
+    Provocation(
+        ("WeirCanaryStopped",),
+        lambda world: world.weir("canary", "pause") and None,
+        lambda world: world.weir("canary", "resume") and None,
+    ),
+    _locked_store(),
+    Provocation(("WeirScorersDiffer",), _pinned_scorer, _end_pinned),
+    _hiccups(),
+    _candidates(),
+    Provocation(("WeirDeadlinesMissed",), _short_deadline, _no_deadline),
+    Provocation(
+        ("WeirSnapshotsFailing",), _no_room_for_snapshots, lambda world: _limit(world, "1048588")
+    ),
+    Provocation(("WeirProcessDown",), _end_judge),
+    Provocation(
+        ("WeirKafkaUnreachable",),
+        lambda world: world.broker.stop() and None,
+        lambda world: world.broker.start(die_with_parent=True) and None,
+    ),
+    Provocation(("WeirEventsStopped",), lambda world: world.end("replay")),
+)
