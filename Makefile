@@ -1,11 +1,11 @@
-# make setup | demo | test | test-all | lint | bench | chaos | restarts | fuzz  ARGS="…" passes options on to the demo, the tests
+# make setup | demo | test | test-all | lint | bench | chaos | restarts | fuzz | ops-check  ARGS="…" passes options on to the demo, the tests
 #                 and the fault campaign (MINUTES=20, SEED=N, TOPOLOGY=staged, WORKERS=3).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements-build.lock requirements.lock | cksum | cut -d' ' -f1)
 
-.PHONY: setup demo test test-all lint bench chaos restarts fuzz clean
+.PHONY: setup demo test test-all lint bench chaos restarts fuzz ops-check clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -67,6 +67,10 @@ restarts: setup
 RECORDS ?= 1000000
 fuzz: setup
 	@$(BIN)/python -m tests.fuzz --records $(RECORDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# Rules, dashboards and alerts against a real Prometheus, that of Debian (docs/alerts.md).
+ops-check: setup
+	@$(BIN)/python -m tests.ops $(ARGS)
 
 clean:
 	rm -rf $(VENV) var build dist *.egg-info
