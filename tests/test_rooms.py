@@ -81,9 +81,9 @@ FLOORS = {
     """,
     "monitoring": """
         monitoring
-        monitoring/statistics monitoring/counting
+        monitoring/statistics monitoring/counting monitoring/alerts monitoring/ops
         monitoring/drift
-        monitoring/breakage monitoring/performance monitoring/alerts monitoring/ops
+        monitoring/breakage monitoring/performance
         monitoring/workers
     """,
     "weir": """

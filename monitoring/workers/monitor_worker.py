@@ -23,6 +23,19 @@ _RECORDS = 64
 _COUNTS = 2_000
 
 
+class MonitorMetrics(LoopMetrics):
+    """All that a worker says of itself."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry, "Records of the feature log, or counts, to be read")
+        self.uncounted = Counter(
+            "weir_monitor_uncounted_events",
+            "Events of models that are not in the registry any more",
+            registry=registry,
+        )
+        self.drift = DriftMetrics(registry)
+
+
 class MonitorWorker:
     """Both stages in one process: each stops where the other fails.
 
@@ -47,13 +60,8 @@ class MonitorWorker:
         tolerant: bool,
         widen: Callable[[], None],
     ) -> None:
-        metrics = LoopMetrics(registry, "Records of the feature log, or counts, to be read")
+        metrics = MonitorMetrics(registry)
         metrics.lag = lambda: {**self._counting.lag, **self._watching.lag}
-        uncounted = Counter(
-            "weir_monitor_uncounted_events",
-            "Events of models that are not in the registry any more",
-            registry=registry,
-        )
         state = KeyedState(kafka=kafka, topic=topics.drift_state, source=topics.drift_counts)
 
         def loop(group: str, source: str, **more: object) -> StatelessLoop:
@@ -81,7 +89,7 @@ class MonitorWorker:
                 topic=topics.drift_counts,
                 interval=settings.interval,
                 producer=settings.producer,
-                uncounted=uncounted.inc,
+                uncounted=metrics.uncounted.inc,
             ),
             max_batch=_RECORDS,
             widen=widen,
@@ -89,9 +97,7 @@ class MonitorWorker:
         self._watching = loop(
             f"{settings.group}-drift",
             topics.drift_counts,
-            process=DriftTask(
-                state, bins(), settings, topic=topics.drift, metrics=DriftMetrics(registry)
-            ),
+            process=DriftTask(state, bins(), settings, topic=topics.drift, metrics=metrics.drift),
             state=state,
             max_batch=_COUNTS,
         )
