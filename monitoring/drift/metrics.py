@@ -2,11 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as CounterMetric
 
-from monitoring.drift.episode import Episode
+from monitoring.drift.episode import Episode, Kind, Severity
+
+_EACH = [(kind, severity) for kind in get_args(Kind) for severity in get_args(Severity)]
 
 
 class DriftMetrics:
@@ -19,6 +22,8 @@ class DriftMetrics:
             ["kind", "severity"],
             registry=registry,
         )
+        for kind, severity in _EACH:
+            self._alarms.labels(kind, severity)  # so that the first one is an increase
         self._open = Gauge(
             "weir_drift_episodes_open",
             "Episodes of drift that go on",
@@ -28,12 +33,14 @@ class DriftMetrics:
         self._psi = Gauge(
             "weir_drift_psi_ratio",
             "Population stability index of features that are away, when that was found",
-            ["model", "feature", "reference"],
+            ["model", "feature"],
+            unit="ratio",
             registry=registry,
         )
         self._closed = Gauge(
             "weir_monitor_watermark_seconds",
             "Event time up to which drift was looked for, in Unix time",
+            unit="seconds",
             registry=registry,
         )
 
@@ -43,14 +50,14 @@ class DriftMetrics:
         """Count what began, and show what goes on, and how far the stream is (ms)."""
         for each in began:
             self._alarms.labels(each.kind, each.severity).inc()
-        counts: Counter[tuple[str, str]] = Counter()
+        counts: Counter[tuple[str, str]] = Counter(dict.fromkeys(_EACH, 0))
         self._open.clear()
         self._psi.clear()
         for each in ongoing:
             counts[each.kind, each.severity] += 1
             for feature in each.features:
                 if feature.back is None:
-                    self._psi.labels(each.model, feature.name, "package").set(feature.psi)
+                    self._psi.labels(each.model, feature.name).set(feature.psi)
         for labels, count in counts.items():
             self._open.labels(*labels).set(count)
         if closed is not None:

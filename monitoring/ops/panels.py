@@ -199,10 +199,7 @@ DRIFT = (
     panel(
         "Population stability index",
         "short",
-        (
-            "topk(10, max by (feature, reference) (weir_drift_psi_ratio))",
-            "{{feature}}, {{reference}}",
-        ),
+        ("topk(10, max by (feature, model) (weir_drift_psi_ratio))", "{{feature}}, {{model}}"),
     ),
     panel("Watermark", "s", ("time() - max(weir_monitor_watermark_seconds)", "ago")),
     panel("Lag of the monitor", "short", ('sum(weir_lag_records{job="weir-monitor"})', "records")),

@@ -25,6 +25,19 @@ _RECORDS = 64
 _COUNTS = 2_000
 
 
+class MonitorMetrics(LoopMetrics):
+    """All that a worker says of itself."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry, "Records of the feature log, or counts, to be read")
+        self.uncounted = Counter(
+            "weir_monitor_uncounted_events",
+            "Events of models that are not in the registry any more",
+            registry=registry,
+        )
+        self.drift = DriftMetrics(registry)
+
+
 class MonitorWorker:
     """Both stages in one process: each stops where the other fails.
 
@@ -49,13 +62,8 @@ class MonitorWorker:
         tolerant: bool,
         widen: Callable[[], None],
     ) -> None:
-        metrics = LoopMetrics(registry, "Records of the feature log, or counts, to be read")
+        metrics = MonitorMetrics(registry)
         metrics.lag = lambda: {**self._counting.lag, **self._watching.lag}
-        uncounted = Counter(
-            "weir_monitor_uncounted_events",
-            "Events of models that are not in the registry any more",
-            registry=registry,
-        )
         state = KeyedState(kafka=kafka, topic=topics.drift_state, source=topics.drift_counts)
 
         def loop(group: str, source: str, **more: object) -> StatelessLoop:
@@ -83,7 +91,7 @@ class MonitorWorker:
                 topic=topics.drift_counts,
                 interval=settings.interval,
                 producer=settings.producer,
-                uncounted=uncounted.inc,
+                uncounted=metrics.uncounted.inc,
                 lag=lambda: self._counting.lag,
             ),
             max_batch=_RECORDS,
@@ -98,7 +106,7 @@ class MonitorWorker:
                 settings,
                 topic=topics.drift,
                 partitions=lambda: _not_empty(kafka, topics.feature_log),
-                metrics=DriftMetrics(registry),
+                metrics=metrics.drift,
             ),
             state=state,
             max_batch=_COUNTS,

@@ -14,6 +14,7 @@ from inference.approve_through.metrics import ApproveThroughMetrics
 from inference.serving.metrics import ScorerMetrics
 from inference.shadow.joining.metrics import JoinMetrics
 from inference.shadow.metrics import ShadowMetrics
+from monitoring.workers.monitor_worker import MonitorMetrics
 from weir.commands.explanations.fidelity import fidelity_gauges
 from weir.commands.services.judge import JudgeMetrics
 from weir.services.candidates.canary_worker import CanaryMetrics
@@ -22,14 +23,8 @@ from weir.services.processes import PROCESSES
 
 ALL = "all"
 FIDELITY = "`weir explanation fidelity --textfile`"
-PENDING = {
-    "weir_drift_alarms_total": ("kind", "severity"),
-    "weir_drift_episodes_open": ("kind", "severity"),
-    "weir_drift_psi_ratio": ("feature", "reference"),
-    "weir_monitor_watermark_seconds": (),
-    "weir_alerts_sent_total": ("outcome",),
-}
-"""Of `weir monitor`, which does not run yet: rules and dashboards name them, nothing shows them."""
+PENDING = {"weir_alerts_sent_total"}
+"""Of the webhook, which no process opens yet: rules and dashboards name it, nothing shows it."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +84,10 @@ def _sink(registry: CollectorRegistry) -> None:
     SinkMetrics(registry).lag = _lag()
 
 
+def _monitor(registry: CollectorRegistry) -> None:
+    MonitorMetrics(registry).lag = _lag
+
+
 def _shadow(registry: CollectorRegistry) -> None:
     ShadowMetrics(registry).lag = _lag
     JoinMetrics(registry)
@@ -101,6 +100,7 @@ _OWN: dict[str, Callable[[CollectorRegistry], object]] = {
     "shadow": _shadow,
     "canary": CanaryMetrics,
     "judge": JudgeMetrics,
+    "monitor": _monitor,
 }
 """By process, what registers its metrics."""
 

@@ -1,5 +1,6 @@
 """Draws what the queries of a dashboard had in a live run, panel by panel."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,4 +55,4 @@ def draw(name: str, prometheus: Prometheus, start: float, end: float, path: Path
 def _legend(legend: str, labels: Mapping[str, Any]) -> str:
     for label, value in labels.items():
         legend = legend.replace(f"{{{{{label}}}}}", str(value))
-    return legend[:40]
+    return re.sub(r"\{\{\w+\}\}", "", legend)[:40]

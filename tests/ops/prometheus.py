@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -29,7 +30,7 @@ def faster(rules: str) -> str:
         seconds = int(match[2]) * _SECONDS[match[3]] // FASTER
         return f"{match[1]}{max(seconds, 1)}s"
 
-    return re.sub(r"(\[|for: |offset )(\d+)([smh])\b", shorter, rules)
+    return re.sub(r"(\[|:|for: |offset )(\d+)([smh])\b", shorter, rules)
 
 
 def free_port() -> int:
@@ -96,8 +97,14 @@ class Prometheus:
             }
         ]
         (self._folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        # Debian's looks for its templates in /usr/share, so there it has to see what was unpacked.
+        share = Path(self._programs["prometheus-alertmanager"]).parents[1] / "share"
         self._start(
             "prometheus-alertmanager",
+            *("unshare", "--map-root-user", "--mount", "sh", "-c"),
+            'mount --bind "$0" /usr/share && exec "$@"',
+            str(share),
+            self._programs["prometheus-alertmanager"],
             "--config.file=alertmanager.yml",
             f"--web.listen-address=127.0.0.1:{pager}",
             "--cluster.listen-address=",
@@ -107,14 +114,13 @@ class Prometheus:
         self._url = f"http://127.0.0.1:{port}"
         self._start(
             "prometheus",
+            self._programs["prometheus"],
             "--config.file=prometheus.yml",
             f"--web.listen-address=127.0.0.1:{port}",
             "--storage.tsdb.path=tsdb",
         )
-        until = monotonic() + _READY_S
-        while not self._ready():
-            assert monotonic() < until, f"Prometheus does not start: see {self._folder}/*.log"
-            sleep(0.2)
+        self._wait_for("prometheus", self._url)
+        self._wait_for("prometheus-alertmanager", f"http://127.0.0.1:{pager}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -153,19 +159,18 @@ class Prometheus:
         assert answer["status"] == "success", f"{parameters}: {answer.get('error')}"
         return answer["data"]
 
-    def _ready(self) -> bool:
-        try:
-            return requests.get(f"{self._url}/-/ready", timeout=5).ok
-        except requests.ConnectionError:
-            return False
+    def _wait_for(self, name: str, url: str) -> None:
+        until = monotonic() + _READY_S
+        while True:
+            with suppress(requests.ConnectionError):
+                if requests.get(f"{url}/-/ready", timeout=5).ok:
+                    return
+            log = (self._folder / f"{name}.log").read_text()
+            assert monotonic() < until, f"{name} does not start: {log[-1_000:]}"
+            sleep(0.2)
 
-    def _start(self, program: str, *options: str) -> None:
-        with (self._folder / f"{program}.log").open("wb") as log:
+    def _start(self, name: str, *command: str) -> None:
+        with (self._folder / f"{name}.log").open("wb") as log:
             self._running.append(
-                subprocess.Popen(
-                    [self._programs[program], *options],
-                    cwd=self._folder,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                )
+                subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=subprocess.STDOUT)
             )

@@ -22,17 +22,11 @@ NOT_PROVOKED = {
     "WeirTransactionsAborting": "aborts here are single ones, at restarts of the broker",
     "WeirRestoreSlow": "a restore of minutes needs millions of events",
     "WeirExplanationsBehind": "the explainer is faster than what this stream flags",
+    "WeirMonitorStuck": "the monitor keeps up with this stream",
 }
 """Alerts that `promtool` alone tests, and why."""
-PENDING = {
-    "WeirDataBreakage",
-    "WeirPerformanceLoss",
-    "WeirCovariateShift",
-    "WeirAdversary",
-    "WeirMonitorStuck",
-    "WeirAlertsUndelivered",
-}
-"""Of `weir monitor`, which does not run here yet."""
+PENDING = {"WeirDataBreakage", "WeirPerformanceLoss", "WeirAdversary", "WeirAlertsUndelivered"}
+"""Of kinds of drift that `weir monitor` does not tell yet, and of the webhook."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +147,8 @@ def _end_pinned(world: World) -> None:
 
 
 PROVOCATIONS = (
-    Provocation(("WeirWindowsFull",), lambda world: None),  # its settings leave no room
+    # The settings of this world leave no room for entities, so features are others, too.
+    Provocation(("WeirWindowsFull", "WeirCovariateShift"), lambda world: None),
     _dead_letters(),
     Provocation(("WeirAuditChain",), _no_explanation),
     Provocation(

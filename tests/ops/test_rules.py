@@ -78,7 +78,7 @@ def queries() -> list[str]:
 
 
 def test_queries_name_metrics_that_there_are() -> None:
-    known = {each.name for each in catalogue()} | PENDING.keys() | RECORDED.keys()
+    known = {each.name for each in catalogue()} | PENDING | RECORDED.keys()
     known |= {f"{each.name}_{end}" for each in catalogue() for end in ("sum", "count", "bucket")}
     named = {
         name for query in queries() for name in re.findall(r"(?:\w+:)?weir_\w+(?::\w+)?", query)
