@@ -47,6 +47,7 @@ from streams.kafka.topics.weir_topics import TopicSettings, ensure_topics
 from streams.loop.fused.task import Answers
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer
+from streams.tracing.tracer import Tracer
 from streams.transactions.outcome import Committed, Outgoing
 from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import Settings, load_settings
@@ -127,11 +128,16 @@ def prepare(folder: Path, args: argparse.Namespace) -> tuple[Path, Path]:
 
 
 def run_scorer(
-    settings: Settings, kafka: KafkaSettings, events: int, share: float = 0.0
+    settings: Settings,
+    kafka: KafkaSettings,
+    events: int,
+    share: float = 0.0,
+    tracer: Tracer | None = None,
 ) -> Recorder:
     """Score all that stands in the topic, in this process; an arm has a share of the keys."""
     done = threading.Event()
-    process: ScorerProcess = build_scorer(settings, kafka, open_registry(settings), done)
+    registry = open_registry(settings)
+    process: ScorerProcess = build_scorer(settings, kafka, registry, done, tracer=tracer)
     if share:
         process.arms = None
         process.answerer.route("benchmark", [("canary", open_arm(settings))], [share])
@@ -315,10 +321,13 @@ def broker_apart(folder: Path) -> Iterator[KafkaSettings]:
         yield KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
 
 
-def publish(file: EventFile, kafka: KafkaSettings, settings: Settings) -> None:
+def publish(
+    file: EventFile, kafka: KafkaSettings, settings: Settings, tracer: Tracer | None = None
+) -> None:
     """All events, and their labels as far as they are due."""
     ensure_topics(connect(kafka), settings.topics)
-    Replayer(file, kafka, settings.topics, settings.labels, Pace()).run(threading.Event())
+    replayer = Replayer(file, kafka, settings.topics, settings.labels, Pace(), tracer=tracer)
+    replayer.run(threading.Event())
     sleep(1)
 
 

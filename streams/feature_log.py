@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from streams.base.section import Section
 from streams.events.contract import FieldType
 from streams.events.record_headers import LONGEST_TEXT
+from streams.tracing.headers import TRACEPARENT, TRACESTATE
 
 FORMAT_VERSION = "4"
 """Raised with every change of columns: 2 brought ``late`` and ``approximate``, 3 ``fallback``, 4
@@ -78,6 +79,8 @@ class ScoredEvents:
         approve_through: where the champion would decline, the chance with which that is approved
             nevertheless, ``NaN`` elsewhere, float64, shape (n,); None where nothing ever is.
         context: n values of each field that goes along, None where it is missing.
+        traceparents, tracestates: headers of the traces that the events belong to, n of each, None
+            where there is none; None where no spans are made.
     """
 
     ids: Sequence[Any]
@@ -97,6 +100,8 @@ class ScoredEvents:
     propensity: NDArray[np.float32]
     approve_through: NDArray[np.float64] | None = None
     context: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    traceparents: Sequence[str | None] | None = None
+    tracestates: Sequence[str | None] | None = None
 
     def part(self, start: int, stop: int) -> "ScoredEvents":
         """The events from one position to another."""
@@ -120,6 +125,7 @@ class FeatureLogWriter:
         arms: what the arm codes stand for.
         include: fields that go along, to their types as the event contract says.
         approve_through: whether the column of this name is written.
+        traced: whether the columns of traces are.
     """
 
     def __init__(
@@ -133,6 +139,7 @@ class FeatureLogWriter:
         arms: Sequence[Arm],
         include: Mapping[str, FieldType] = MappingProxyType({}),
         approve_through: bool = False,
+        traced: bool = False,
     ) -> None:
         self._width = len(feature_names)
         self._decisions = pa.array(decisions, pa.string())
@@ -165,6 +172,7 @@ class FeatureLogWriter:
                 pa.field("propensity", pa.float32(), nullable=False),
                 pa.field("context", self._context, nullable=False),
                 *([pa.field(APPROVE_THROUGH, pa.float64())] if approve_through else []),
+                *(pa.field(name, pa.string()) for name in (TRACEPARENT, TRACESTATE) if traced),
             ],
             metadata=texts,
         )
@@ -181,6 +189,7 @@ class FeatureLogWriter:
             more = {f"weir.{name}": value for name, value in notes.items()}
             schema = schema.with_metadata({**schema.metadata, **more})
         chances = events.approve_through
+        traces = [each for each in (events.traceparents, events.tracestates) if each is not None]
         batch = pa.record_batch(
             [
                 pa.array(events.ids, schema.field("event_id").type),
@@ -201,6 +210,7 @@ class FeatureLogWriter:
                 pa.array(events.propensity),
                 self._context_of(events),
                 *([] if chances is None else [pa.array(chances, from_pandas=True)]),
+                *(pa.array(texts, pa.string()) for texts in traces),
             ],
             schema=schema,
         )

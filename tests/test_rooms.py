@@ -20,7 +20,7 @@ FLOORS = {
         streams/kafka/batches streams/kafka/connection
         streams/kafka
         streams/kafka/topics
-        streams/kafka/rights streams/kafka/records
+        streams/kafka/rights streams/kafka/records streams/tracing
         streams/transactions
         streams/dead_letters
         streams/files

@@ -24,6 +24,7 @@ from inference.policy.policy import DECISIONS
 from inference.routing.served_model import ServedModel
 from inference.serving.explanation_seam import ScoredBatch, ScoreExplanation
 from streams.base.counted import counter_by
+from streams.kafka.message import Header
 from streams.transactions.outcome import Outgoing
 
 logger = logging.getLogger(__name__)
@@ -141,6 +142,7 @@ class BudgetedExplainer:
         attached: dict[int, ScoreExplanation] = {}
         written: list[tuple[str | None, bytes]] = []
         partitions: list[int] = []
+        headers: list[list[Header] | None] = []
         for i in flagged.tolist():
             start = perf_counter()
             if start >= deadline:
@@ -158,13 +160,14 @@ class BudgetedExplainer:
             )
             written.append((key, data))
             partitions.append(int(answered.work.partitions[i]))
+            headers.append(None if answered.spans is None else answered.spans.headers[i])
         self._count.labels("attached").inc(len(written))
         self._count.labels("failed").inc(len(attached) - len(written))
         late = flagged[len(attached) :]
         if late.size:
             attached |= self._all(late, "pending")
         keys = [None if key is None else key.encode() for key, _ in written]
-        out = Outgoing(self._topic, [data for _, data in written], keys, partitions)
+        out = Outgoing(self._topic, [data for _, data in written], keys, partitions, headers)
         return attached, [out] if written else []
 
     def _complain(self, model: str, error: Exception) -> None:

@@ -5,7 +5,9 @@ from collections import Counter as Counted
 from collections.abc import Callable, Sequence
 from threading import Event
 from time import perf_counter
+from typing import TYPE_CHECKING
 
+import numpy as np
 from confluent_kafka import Message
 from prometheus_client import CollectorRegistry
 
@@ -17,15 +19,22 @@ from explain.writing.key_ring import KeyRingError
 from explain.writing.record_writer import RecordWriter
 from inference.errors import InferenceError
 from inference.policy.policy import DECISIONS
+from streams.base.clock import now_ms
 from streams.base.counted import counter_by
 from streams.events.rejection import Reason, Rejected
 from streams.kafka.client import KafkaSettings
+from streams.kafka.message import Header
 from streams.loop.stateless.loop import Processed, StatelessLoop
 from streams.loop.stateless.metrics import LoopMetrics
+from streams.tracing.attributes import event_attributes
 from streams.transactions.outcome import Outgoing
+
+if TYPE_CHECKING:
+    from streams.tracing.tracer import BegunSpans, Tracer
 
 logger = logging.getLogger(__name__)
 
+_SPAN = "weir.explain"
 _RECORDS = 16
 """Of the feature log in one transaction; each holds the events of one of the scorer's."""
 
@@ -51,6 +60,7 @@ class StreamExplainer:
         writer_of: from the first digits of a package's id to what explains its answers; raises
             `StoppedError` where it has to wait for that and we are told to stop.
         position_log, tolerant, widen: see `StatelessLoop`.
+        tracer: makes a span of each event whose trace is sampled; None for none.
     """
 
     def __init__(
@@ -67,11 +77,13 @@ class StreamExplainer:
         position_log: str = "",
         tolerant: bool = False,
         widen: Callable[[], None] = lambda: None,
+        tracer: "Tracer | None" = None,
     ) -> None:
         self._settings = settings
         self._explanations = explanations
         self._writer_of = writer_of
         self._metrics = metrics
+        self._tracer = tracer
         self._loop = StatelessLoop(
             kafka=kafka,
             group=settings.group,
@@ -113,9 +125,11 @@ class StreamExplainer:
         keys: list[bytes | None] = []
         partitions: list[int] = []
         decided: list[str] = []
+        headers: list[list[Header] | None] = []
+        begun: list[BegunSpans] = []
         bad: list[tuple[Message, Rejected]] = []
         for index, message in enumerate(messages):
-            partition = message.partition() or 0
+            partition, started_ms = message.partition() or 0, now_ms()
             try:
                 events = read_flagged(message.value() or b"", partition, self._settings.decisions)
                 written = self._written(events)
@@ -138,12 +152,20 @@ class StreamExplainer:
             keys += [None if key is None else key.encode() for key, _ in written]
             partitions += [partition] * len(written)
             decided += [decision.outcome for decision in events.decisions]
+            if self._tracer is not None and events.traceparents:
+                begun.append(_spans(self._tracer, events, started_ms))
+                headers += begun[-1].headers
+            else:
+                headers += [None] * len(written)
 
         def count() -> None:
+            for spans in begun:
+                spans.end()
             for decision, number in Counted(decided).items():
                 self._metrics.explanations.labels(decision).inc(number)
 
-        return Processed([Outgoing(self._explanations, values, keys, partitions)], bad, count)
+        out = Outgoing(self._explanations, values, keys, partitions, headers)
+        return Processed([out], bad, count)
 
     def _written(self, events: FlaggedEvents) -> list[tuple[str | None, bytes]]:
         if not len(events):
@@ -153,3 +175,24 @@ class StreamExplainer:
         written = writer.write(events)
         self._metrics.seconds.observe((perf_counter() - start) / len(events))
         return written
+
+
+def _spans(tracer: "Tracer", events: FlaggedEvents, started_ms: int) -> "BegunSpans":
+    """Begin the span of each event whose trace is sampled, below that of its score."""
+
+    def attributes(place: int) -> dict[str, str | int]:
+        return event_attributes(
+            events.topic,
+            events.partition,
+            int(events.offsets[place]),
+            events.model,
+            events.decisions[place].outcome,
+        )
+
+    return tracer.begin(
+        _SPAN,
+        events.traceparents,
+        events.tracestates,
+        np.full(len(events), started_ms, np.int64),
+        attributes,
+    )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from explain.record.parts import DecisionPart
 from explain.writing.part_builders import thresholds_part
 from streams.feature_log import feature_matrix, feature_names, read_feature_log
+from streams.tracing.headers import logged_texts
 
 _BOUNDS = ("review", "decline", "anomaly_review")
 
@@ -29,6 +30,8 @@ class FlaggedEvents:
         features: float32 (n, width).
         score, probability, anomaly: float32 (n,).
         decisions: what was decided, (n,).
+        traceparents, tracestates: headers of the traces that they belong to, n of each, None where
+            there is none; none of them where the scorer made no spans.
     """
 
     topic: str
@@ -46,6 +49,8 @@ class FlaggedEvents:
     probability: NDArray[np.float32]
     anomaly: NDArray[np.float32]
     decisions: Sequence[DecisionPart]
+    traceparents: Sequence[str | None] = ()
+    tracestates: Sequence[str | None] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -76,6 +81,7 @@ def _flagged(table: pa.Table, partition: int, decisions: Collection[str]) -> Fla
     wanted = np.isin(outcomes, list(decisions)) & ~table["fallback"].to_numpy()
     features = feature_matrix(table)[wanted]
     table = table.filter(wanted)
+    traceparents, tracestates = logged_texts(table)
     thresholds = thresholds_part(*(float(context[f"weir.{bound}"]) for bound in _BOUNDS))
     return FlaggedEvents(
         topic=context["weir.events_topic"],
@@ -98,4 +104,6 @@ def _flagged(table: pa.Table, partition: int, decisions: Collection[str]) -> Fla
             )
             for outcome in outcomes[wanted].tolist()
         ],
+        traceparents=traceparents,
+        tracestates=tracestates,
     )

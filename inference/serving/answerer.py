@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Lock
 from time import perf_counter, time
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -21,6 +22,7 @@ from inference.serving.explanation_seam import InlineExplainer, ScoredBatch, Sco
 from inference.serving.feature_log_records import feature_log_records
 from inference.serving.metrics import ScorerMetrics
 from inference.serving.score_records import DEADLINE, score_records
+from inference.serving.score_spans import score_spans
 from streams.base.clock import now_ms
 from streams.base.safe_text import safe_text
 from streams.dead_letters.writer import dead_letters_of
@@ -34,6 +36,9 @@ from streams.intake.input_batch import InputBatch
 from streams.kafka.topics.weir_topics import TopicSettings
 from streams.loop.fused.task import Answers
 from streams.transactions.outcome import Committed, Outgoing
+
+if TYPE_CHECKING:
+    from streams.tracing.tracer import Tracer
 
 _ARROW_TYPES = {"int": pa.int64(), "string": pa.string()}
 
@@ -50,6 +55,7 @@ class Answerer:
             log.
         arm_patience_ms: see `inference.routing.router.Router`.
         approve_through: approves some would-be declines; None for none.
+        tracer: makes a span of each event whose trace is sampled; None for none.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class Answerer:
         include: Sequence[str] = (),
         arm_patience_ms: int = 100,
         approve_through: ApproveThrough | None = None,
+        tracer: "Tracer | None" = None,
     ) -> None:
         self._include = {name: type_of(contract, name) for name in include}
         self._contract = contract
@@ -75,6 +82,7 @@ class Answerer:
         self._router = Router(serving, self._deadlines, arm_patience_ms)
         self._explains = explains
         self._approve_through = approve_through
+        self._tracer = tracer
         self._encode = msgspec.json.Encoder().encode
         self._lock = Lock()
         self._take_up()
@@ -148,7 +156,10 @@ class Answerer:
             verdicts, counts = decided.verdicts, decided.count
             notes = {partition: {NOTE: note} for partition, note in decided.notes.items()}
         stages = {"decode": work.decode_s, "features": features_s, "inference": inferred - start}
-        answered = ScoredBatch(work, features, verdicts)
+        spans = None
+        if self._tracer is not None:
+            spans = score_spans(self._tracer, self._topics.events, work, verdicts)
+        answered = ScoredBatch(work, features, verdicts, spans)
         attached: dict[int, ScoreExplanation] = {}
         explained: list[Outgoing] = []
         if self._explains is not None:
@@ -163,6 +174,7 @@ class Answerer:
                 feature_schema=self._plan.schema_hash,
                 stages=stages,
                 attached=attached,
+                headers=None if spans is None else spans.headers,
             )
         ]
         for place, _, answered_rows in verdicts.answered_by():
@@ -187,7 +199,8 @@ class Answerer:
         self._metrics.queue.observe("events", np.maximum(queued_ms / 1e3, 0.0))
         flags = (rows.late, rows.approximate, verdicts.fallback)
         flagged = tuple(int(flag.sum()) for flag in flags)
-        return Answers(outgoing, partial(self._count, work, verdicts, flagged, stages, counts))
+        told = [counts] if spans is None else [counts, spans.end]
+        return Answers(outgoing, partial(self._count, work, verdicts, flagged, stages, told))
 
     def _take_up(self) -> None:
         champion, routes = self._router.champion, self._router.routes
@@ -219,6 +232,7 @@ class Answerer:
             arms=[LoggedArm(name, serving.model) for name in routes.names],
             include=self._include,
             approve_through=self._approve_through is not None,
+            traced=self._tracer is not None,
         )
 
     def _name_of(self, serving: ServedModel) -> tuple[str, str, str]:
@@ -230,11 +244,12 @@ class Answerer:
         verdicts: Verdicts,
         flagged: tuple[int, ...],
         stages: dict[str, float],
-        more: Callable[[], None],
+        told: Sequence[Callable[[], None]],
         committed: Committed,
     ) -> None:
         """Count what is now visible to consumers."""
-        more()
+        for tell in told:
+            tell()
         metrics = self._metrics
         metrics.count_records(len(work.events), len(work.labels))
         metrics.duplicates.inc(work.repeats)

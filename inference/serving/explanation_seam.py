@@ -1,7 +1,7 @@
 """What a score can carry of why it was decided so: the seam to whoever explains."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -11,6 +11,9 @@ from inference.packages.package import ModelPackage
 from inference.routing.verdicts import Verdicts
 from streams.intake.input_batch import InputBatch
 from streams.transactions.outcome import Outgoing
+
+if TYPE_CHECKING:
+    from streams.tracing.tracer import BegunSpans
 
 
 class ScoreExplanation(msgspec.Struct, gc=False, omit_defaults=True):
@@ -36,11 +39,13 @@ class ScoredBatch:
 
     Attributes:
         features: float32 (n, width), in the order of the plan's names.
+        spans: which traces the events belong to; None where no spans are made.
     """
 
     work: InputBatch
     features: NDArray[np.float32]
     verdicts: Verdicts
+    spans: "BegunSpans | None" = None
 
 
 class InlineExplainer(Protocol):

@@ -1,6 +1,6 @@
 """What was answered, as records of the feature log."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ def feature_log_records(
         notes: metadata of the records of a partition.
     """
     work, features, outputs = answered.work, answered.features, answered.verdicts.outputs
+    spans = answered.spans
     row_bytes = features.itemsize * features.shape[1] + 128 + _FIELD_BYTES * len(include)
     at_once = max(1, FEATURE_LOG_BYTES // row_bytes)
     values: list[bytes] = []
@@ -66,11 +67,17 @@ def feature_log_records(
                 propensity=share if chance is None else share * _of_what_was_done(chance, decision),
                 approve_through=chance,
                 context={name: part.values(name) for name in include},
+                traceparents=None if spans is None else _at(spans.traceparents, some),
+                tracestates=None if spans is None else _at(spans.tracestates, some),
             )
             encoded = _split(writer, scored, notes.get(partition, NO_NOTES))
             values += encoded
             partitions += [partition] * len(encoded)
     return Outgoing(topic, values, [None] * len(values), partitions)
+
+
+def _at(texts: Sequence[str | None], rows: NDArray[np.intp]) -> list[str | None]:
+    return list(map(texts.__getitem__, rows.tolist()))
 
 
 def _of_what_was_done(

@@ -1,6 +1,6 @@
 """What was answered, as records of the scores topic."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -15,6 +15,7 @@ from inference.serving.score_record import Score, Timings
 from streams.base.clock import now_ms
 from streams.features.feature_rows import FeatureRows
 from streams.intake.input_batch import InputBatch
+from streams.kafka.message import Header
 from streams.transactions.outcome import Outgoing
 
 DEADLINE = "deadline"
@@ -32,12 +33,14 @@ def score_records(
     feature_schema: str,
     stages: Mapping[str, float],
     attached: Mapping[int, ScoreExplanation],
+    headers: Sequence[list[Header] | None] | None = None,
 ) -> Outgoing:
     """One record for each event, in their order.
 
     Args:
         stages: seconds that each took.
         attached: reasons, by the event's place.
+        headers: see `Outgoing`.
     """
     timings = Timings(
         scored=now_ms(),
@@ -66,6 +69,7 @@ def score_records(
         values=list(map(encode, records)),
         keys=list(map(str.encode, map(str, work.events.keys))),
         partitions=work.partitions.tolist(),
+        headers=headers,
     )
 
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from streams.kafka.topics.topic_partitions import TopicError
 from streams.kafka.topics.weir_topics import Role, TopicSettings, partition_counts
 from streams.replay.pace import Pace, Schedule
 from streams.replay.sender import ReplaySender
+
+if TYPE_CHECKING:
+    from streams.tracing.tracer import Tracer
 
 Progress = Callable[[int, int], None]
 """Called with how many events were sent, and how many are to be."""
@@ -80,6 +83,7 @@ class Replayer:
         send_labels: with "none" the labels topic is left alone, marks included.
         flush_labels: at the end, send also the labels of the events sent that are not due yet.
         limit: at most so many events.
+        tracer: begins a trace with some of the events; None for none.
 
     Raises:
         ReplayError: no event lies in the span, or the file has no labels and they are wanted.
@@ -98,6 +102,7 @@ class Replayer:
         start_ms: int | None = None,
         stop_ms: int | None = None,
         limit: int | None = None,
+        tracer: "Tracer | None" = None,
     ) -> None:
         if file.contract.format != "json":
             raise ReplayError(
@@ -108,6 +113,7 @@ class Replayer:
         self._kafka = kafka
         self._topics = topics
         self._pace = pace
+        self._tracer = tracer
         self._flush_labels = flush_labels
         self._start_ms = start_ms
         self._stop_ms = stop_ms
@@ -145,7 +151,9 @@ class Replayer:
         self, publisher: Publisher, partitions: int, stop: threading.Event, progress: Progress
     ) -> ReplayReport:
         first, end, times = self._first, self._end, self._file.times
-        sender = ReplaySender(self._file, self._topics, self._label_rows, self._due, publisher)
+        sender = ReplaySender(
+            self._file, self._topics, self._label_rows, self._due, publisher, self._tracer
+        )
         begin = int(times[first])
         if self._start_ms is not None:
             # Labels that were due earlier belong to an earlier span.

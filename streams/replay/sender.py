@@ -1,5 +1,7 @@
 """Sends what a replay has to send: events, the labels between them, and progress marks."""
 
+from typing import TYPE_CHECKING
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,10 @@ from streams.files.event_file import EventFile
 from streams.kafka.records.publisher import Publisher
 from streams.kafka.topics.weir_topics import TopicSettings
 
+if TYPE_CHECKING:
+    from streams.tracing.tracer import Tracer
+
+SPAN = "weir.produce"
 _CHUNK = 500
 
 
@@ -23,6 +29,7 @@ class ReplaySender:
     Args:
         rows: positions of the labelled events in the file, ascending, shape (m,).
         due: when their labels are due, UTC milliseconds, ascending, shape (m,).
+        tracer: begins a trace with some of the events; None for none.
     """
 
     def __init__(
@@ -32,8 +39,10 @@ class ReplaySender:
         rows: NDArray[np.intp],
         due: NDArray[np.int64],
         publisher: Publisher,
+        tracer: "Tracer | None" = None,
     ) -> None:
         self._publisher = publisher
+        self._tracer = tracer
         self.next_label = 0
         self.labels = 0
         self.marks = 0
@@ -55,10 +64,12 @@ class ReplaySender:
         labels = iter(self._encoded_labels(first, max(first, last)))
         values, keys = self._encoder.encode(batch), map(str, batch.keys)
         send, events_topic, labels_topic = self._publisher.send, self._events, self._labels
+        tracer = self._tracer
         for value, key, count in zip(values, keys, waiting, strict=True):
             for _ in range(count):
                 send(labels_topic, *next(labels))
-            send(events_topic, value, key)
+            headers = None if tracer is None else tracer.begin_trace(SPAN, events_topic)
+            send(events_topic, value, key, headers=headers)
         self._count_labels(last)
 
     def send_labels(self, up_to_ms: int) -> None:

@@ -32,12 +32,20 @@ class ForkedWriter:
 
     def __init__(self, contents: Callable[[], Iterable[Buffer]]) -> None:
         readable, writable = os.pipe()
+        self._pid = -1
+        collects = gc.isenabled()
+        # Finalizers of client objects would wait for threads that the child does not have, and
+        # libraries run code in it before we do.
+        gc.disable()
         try:
             self._pid = os.fork()
         except OSError:
             os.close(readable)
             os.close(writable)
             raise
+        finally:
+            if collects and self._pid != 0:
+                gc.enable()
         if self._pid == 0:
             _write_and_exit(contents, readable, writable)
         os.close(writable)
@@ -56,7 +64,6 @@ class ForkedWriter:
 def _write_and_exit(contents: Callable[[], Iterable[Buffer]], readable: int, writable: int) -> None:
     """In the child: write everything, then vanish."""
     try:
-        gc.disable()  # finalizers of client objects would wait for threads that are not here
         # Handlers of the parent's would set flags that nobody looks at.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)

@@ -8,13 +8,17 @@ from streams.kafka.message import Header
 
 @dataclass(frozen=True)
 class Outgoing:
-    """Records for one topic, in columns of equal length; partition -1 leaves it to the key."""
+    """Records for one topic, in columns of equal length; partition -1 leaves it to the key.
+
+    Attributes:
+        headers: of each record, None for none; None where no record has any.
+    """
 
     topic: str
     values: Sequence[bytes | None]
     keys: Sequence[bytes | None]
     partitions: Sequence[int]
-    headers: Sequence[list[Header]] | None = None
+    headers: Sequence[list[Header] | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,13 @@ from streams.features.window_settings import WindowSettings
 from streams.intake.input_batch import BadRecord, InputBatch
 from streams.kafka.topics.weir_topics import TopicSettings
 from streams.loop.fused.task import Answers
+from streams.tracing.headers import TRACE_FIELDS
+from streams.tracing.tracer import Tracer
 from streams.transactions.outcome import Outgoing
 
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+SAMPLED, UNSAMPLED = f"00-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-00"
+TRACE_TEXTS = [(SAMPLED, "a=1"), (UNSAMPLED, "a=1"), ("noise", "a=1"), (None, "a=1")]
 START = 1_750_000_000_000
 TOPICS = TopicSettings()
 CONTRACT = EventContract(
@@ -75,6 +81,7 @@ class Desk:
         windows: WindowSettings | None = None,
         repeats: RepeatFilter | None = None,
         approve_through: ApproveThrough | None = None,
+        tracer: Tracer | None = None,
         **policy: Any,
     ) -> None:
         self.registry = CollectorRegistry()
@@ -90,6 +97,7 @@ class Desk:
             metrics=metrics,
             include=["amount"] if approve_through else [],
             approve_through=approve_through,
+            tracer=tracer,
         )
         self.scorer = Scorer(
             PLAN, windows or WindowSettings(), answerer=answerer, metrics=metrics, repeats=repeats
@@ -131,6 +139,14 @@ def work_of(
         positions=[],
         decode_s=0.125,
     )
+
+
+def traced_work(count: int) -> InputBatch:
+    """The same, with headers in turn as `TRACE_TEXTS` has them."""
+    work = work_of(count)
+    decoder = Decoder(CONTRACT, headers=TRACE_FIELDS)
+    texts = [TRACE_TEXTS[i % len(TRACE_TEXTS)] for i in range(count)]
+    return replace(work, events=decoder.with_headers(work.events, texts))
 
 
 class Bad:

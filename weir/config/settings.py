@@ -55,6 +55,8 @@ from streams.snapshots import SnapshotSettings
 from streams.stages.common.names import StageTopics
 from streams.stages.common.split import StagedPlan, split_plan
 from streams.stages.worker.stage_topics import stage_topic_names
+from streams.tracing.headers import TRACE_FIELDS
+from streams.tracing.settings import TracingSettings
 from weir.broker import BrokerSettings
 from weir.config import logs
 from weir.config.errors import SettingsError
@@ -119,6 +121,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     metrics: MetricsSettings = MetricsSettings()
     alerts: AlertSettings = AlertSettings()
+    tracing: TracingSettings | None = None
     log: LogSettings = LogSettings()
     broker: BrokerSettings = BrokerSettings()
     simulator: SimulatorSettings = SimulatorSettings()
@@ -152,9 +155,10 @@ class Settings(BaseSettings):
                 f"event.format = {self.event.format!r} needs a registry: set schema_registry.url"
             )
         try:
-            check_names(self.event, self.feature_log.include)
+            check_names(self.event, self.carried)
         except ValueError as error:
-            raise ValueError(f"feature_log.include names {error}") from error
+            by = "feature_log.include" if self.tracing is None else "feature_log.include or tracing"
+            raise ValueError(f"{by} names {error}") from error
         along = [("comparison.slice_by", name) for name in self.comparison.slice_by]
         if self.policy.costs is not None:
             along.append(("policy.costs.amount", self.policy.costs.amount))
@@ -197,10 +201,16 @@ class Settings(BaseSettings):
         """The declared features, compiled."""
         return FeaturePlan(self.features, self.event)
 
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """Fields, and headers of records, that go along with events to where they are answered."""
+        traces = () if self.tracing is None else TRACE_FIELDS
+        return (*self.feature_log.include, *traces)
+
     def staged_plan(self) -> StagedPlan:
         """The declared features, by stage."""
         key = self.event.key if self.stages.keyed else None
-        return split_plan(self.plan(), key, self.feature_log.include)
+        return split_plan(self.plan(), key, self.carried)
 
     def terms(self, slices: Sequence[str] | None = None) -> Terms:
         """What mature events are judged by; with slices by other fields than the settings say."""

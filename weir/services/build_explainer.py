@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from threading import Event
+from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 from confluent_kafka.admin import AdminClient
@@ -24,6 +25,9 @@ from streams.kafka.topics.weir_topics import TopicSettings, ensure_beside
 from weir.config.settings import Settings
 from weir.reasons import open_catalogue
 from weir.services.scorer_model import package_trials
+
+if TYPE_CHECKING:
+    from streams.tracing.tracer import Tracer
 
 logger = logging.getLogger(__name__)
 
@@ -171,8 +175,12 @@ def build_explainer(
     registry: Registry,
     prometheus: CollectorRegistry,
     stop: Event,
+    tracer: "Tracer | None" = None,
 ) -> ExplainerProcess:
     """Put an explainer together.
+
+    Args:
+        tracer: see `StreamExplainer`.
 
     Raises:
         ExplainError: the catalogue or the key ring can't be used.
@@ -191,6 +199,7 @@ def build_explainer(
         position_log=topics.positions,
         tolerant=settings.snapshots.tolerant,
         widen=lambda: ensure_explainer_topics(connect(kafka), topics),
+        tracer=tracer,
     )
     return ExplainerProcess(explainer, writers)
 

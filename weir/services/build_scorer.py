@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from threading import Event
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
@@ -37,6 +38,9 @@ from weir.services.scorer_model import Note, open_model, package_trials
 from weir.services.scorer_process import ScorerProcess
 from weir.services.wiring import command_keys
 
+if TYPE_CHECKING:
+    from streams.tracing.tracer import Tracer
+
 logger = logging.getLogger(__name__)
 
 _REPORT_S = 5.0
@@ -52,6 +56,7 @@ def build_scorer(
     *,
     prometheus: CollectorRegistry | None = None,
     note: Note = lambda _: None,
+    tracer: "Tracer | None" = None,
 ) -> ScorerProcess:
     """Put the scorer of the settings' topology together, with the model that is champion now.
 
@@ -59,6 +64,7 @@ def build_scorer(
         stop: set when the process is to end, also while an engine is built.
         prometheus: what its metrics are registered with; a new one by default.
         note: told what takes its time, such as ``fetching model 3``.
+        tracer: see `Answerer`.
         pinned: a version or alias in the registry that answers instead, whatever the control
             topic says of models.
 
@@ -134,6 +140,7 @@ def build_scorer(
         include=settings.feature_log.include,
         arm_patience_ms=settings.canary.patience,
         approve_through=_approve_through(settings, kafka, prometheus),
+        tracer=tracer,
     )
     note("making the feature windows ready")
     new_loop = fused_loop if settings.loop.topology == "fused" else staged_loop

@@ -167,5 +167,5 @@ def _event_decoder(settings: Settings, metrics: ScorerMetrics) -> Decoder:
         settings.event,
         settings.schema_registry,
         metrics.observe_schema_registry,
-        headers_among(settings.feature_log.include),
+        headers_among(settings.carried),
     )

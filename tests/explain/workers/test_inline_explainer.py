@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 import pytest
 from answered import writer_of
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry
-from scorer_desk import PLAN, TOPICS, Desk, work_of
+from scorer_desk import PLAN, TOPICS, Desk, traced_work, work_of
 
 from explain.errors import ExplainError
 from explain.lime.settings import ExplainSettings
@@ -24,6 +25,8 @@ from inference.engine.protocol import EngineError
 from inference.packages.package import ModelPackage
 from inference.routing.arm import Arm
 from inference.serving.score_record import Score
+from streams.tracing.settings import TracingSettings
+from streams.tracing.tracer import Tracer
 from streams.transactions.outcome import Outgoing
 
 DECISIONS = ("approve", "review", "decline")
@@ -36,7 +39,7 @@ SETTINGS = ExplainSettings(mode="inline", samples=128, decisions=DECISIONS, budg
 class World:
     model: ModelPackage
     desk: Desk
-    ring: KeyRing
+    ring: KeyRing | None
     writer: RecordWriter
     sent: dict[str, Outgoing] = field(default_factory=dict)
 
@@ -88,6 +91,7 @@ def test_scores_carry_the_reasons_and_the_record_is_the_explainers(world: World)
         assert attached.confident == record["explanation"]["confident"]
     assert not by_id
     again = []
+    assert world.ring is not None
     explainers = writer_of(world.model, SETTINGS, ring=KeyRing(world.ring.path))
     log = world.sent[TOPICS.feature_log]
     for partition, value in zip(log.partitions, sent[TOPICS.feature_log], strict=True):
@@ -96,6 +100,17 @@ def test_scores_carry_the_reasons_and_the_record_is_the_explainers(world: World)
     assert sorted(again) == sorted(records)
     assert {read(record).schema for record in records} == {"weir.explanation/3"}
     assert world.counted("attached") == 30
+
+
+def test_the_record_belongs_to_the_trace_of_its_score(model: ModelPackage) -> None:
+    writer = writer_of(model, SETTINGS)
+    with Tracer(TracingSettings(), InMemorySpanExporter(), lambda *_: None) as tracer:
+        world = World(model, Desk(model, tracer=tracer), None, writer)
+        world.explain_by(lambda package, number: writer)
+        sent = world.desk.process(traced_work(8))
+    headers = sent[TOPICS.scores].headers
+    assert sent[TOPICS.explanations].headers == headers
+    assert [each is not None for each in headers or ()] == [True, True, False, False] * 2
 
 
 def test_nobody_waits_for_the_reasons_of_an_arm_that_is_tried(world: World) -> None:

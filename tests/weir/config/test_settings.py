@@ -122,6 +122,9 @@ def test_the_example_is_right_and_frozen(file: Path) -> None:
         ("store.witness_topic", "weir.explanations", "store.witness_topic", "one of its own"),
         ("store.witness_topic", "my anchors", "store.witness_topic", "a-zA-Z0-9"),
         ("loop.group", "", "loop.group", "at least 1"),
+        ("tracing.endpoint", "collector:4318", "tracing.endpoint", "write http://HOST:4318/v1"),
+        ("tracing.endpoint", "http://a:b@c/", "tracing.endpoint", "OTEL_EXPORTER_OTLP_HEADERS"),
+        ("tracing.sample", 1.5, "tracing.sample", "less than or equal to 1"),
     ],
 )
 def test_a_mistake_is_answered_with_file_key_and_fix(

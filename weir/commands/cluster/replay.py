@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from prometheus_client import CollectorRegistry
 
 from streams.files.event_file import open_events
 from streams.kafka.rights.acls import Process, acls_of
@@ -25,6 +26,7 @@ from weir.cli.dates import FromOption, ToOption, time_range_ms
 from weir.cli.rejected_rows import report_rejected
 from weir.config.settings import load_settings
 from weir.services.stopping import stop_on_signals
+from weir.services.tracing import opened_tracer
 from weir.services.wiring import admitted
 
 
@@ -71,21 +73,23 @@ def replay(
     ensure_topics(admin, settings.topics, roles)
     events = open_events(file, settings.event, settings.labels.field if labels else None)
     report_rejected(events)
-    replayer = Replayer(
-        events,
-        kafka,
-        settings.topics,
-        settings.labels,
-        pace,
-        send_labels="all" if labels else "none",
-        flush_labels=flush_labels,
-        start_ms=first,
-        stop_ms=last,
-        limit=limit,
-    )
-    stopping = stop_on_signals()
-    with progress_bar("replaying", not (no_progress or as_json)) as step:
-        report = replayer.run(stopping, step)
+    with opened_tracer(settings.tracing, CollectorRegistry()) as tracer:
+        replayer = Replayer(
+            events,
+            kafka,
+            settings.topics,
+            settings.labels,
+            pace,
+            send_labels="all" if labels else "none",
+            flush_labels=flush_labels,
+            start_ms=first,
+            stop_ms=last,
+            limit=limit,
+            tracer=tracer,
+        )
+        stopping = stop_on_signals()
+        with progress_bar("replaying", not (no_progress or as_json)) as step:
+            report = replayer.run(stopping, step)
     if as_json:
         print_json({**asdict(report), "events_per_second": report.events_per_second})
     else:

@@ -8,6 +8,7 @@ from weir.config.settings import Settings
 from weir.services.build_explainer import build_explainer, ensure_explainer_topics
 from weir.services.processes import process_named
 from weir.services.service import MetricsPortOption, Service, Start, Work, run_service
+from weir.services.tracing import opened_tracer
 from weir.services.wiring import open_registry, rights_of
 
 
@@ -34,8 +35,9 @@ def _make_topics(admin: AdminClient, settings: Settings) -> None:
 
 def _build(start: Start) -> Work:
     settings = start.settings
+    tracer = start.resources.enter_context(opened_tracer(settings.tracing, start.metrics))
     explainer = build_explainer(
-        settings, start.kafka, open_registry(settings), start.metrics, start.stop
+        settings, start.kafka, open_registry(settings), start.metrics, start.stop, tracer
     )
     decisions = " and ".join(settings.explain.decisions)
     return Work(

@@ -17,6 +17,7 @@ from weir.services.build_scorer import build_scorer
 from weir.services.process_tuning import share_the_lock, spare_the_collector
 from weir.services.processes import process_named
 from weir.services.service import MetricsPortOption, Service, Start, Work, run_service
+from weir.services.tracing import opened_tracer
 from weir.services.wiring import ensure_all_topics, open_registry, rights_of, scorer_roles
 
 
@@ -78,6 +79,7 @@ def _make_topics(admin: AdminClient, settings: Settings) -> None:
 
 def _build(start: Start, model: str | None) -> Work:
     settings = start.settings
+    tracer = start.resources.enter_context(opened_tracer(settings.tracing, start.metrics))
     try:
         scorer = build_scorer(
             settings,
@@ -87,6 +89,7 @@ def _build(start: Start, model: str | None) -> Work:
             model,
             prometheus=start.metrics,
             note=start.note,
+            tracer=tracer,
         )
     except BuildCancelledError as error:
         raise StoppedError("stopped while an engine was built") from error
