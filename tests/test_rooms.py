@@ -15,7 +15,7 @@ ROOMS = ("streams", "inference", "explain", "monitoring", "weir")
 FLOORS = {
     "streams": """
         streams/base
-        streams/base/apart
+        streams/base/apart streams/base/sql
         streams/events
         streams/kafka/batches streams/kafka/connection
         streams/kafka
