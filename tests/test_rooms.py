@@ -82,6 +82,7 @@ FLOORS = {
     "monitoring": """
         monitoring
         monitoring/statistics
+        monitoring/performance/cohorts
         monitoring/breakage monitoring/performance
     """,
     "weir": """

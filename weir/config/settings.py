@@ -31,6 +31,7 @@ from inference.shadow.comparison.settings import ComparisonSettings
 from inference.shadow.comparison.terms import Terms
 from inference.shadow.settings import ShadowSettings
 from inference.training.settings import TrainingSettings
+from monitoring.performance.settings import PerformanceSettings
 from streams.base import compiled_code
 from streams.base.masking import without_secrets
 from streams.base.safe_text import safe_text
@@ -110,6 +111,7 @@ class Settings(BaseSettings):
     approve_through: ApproveThroughSettings | None = None
     canary: CanarySettings = CanarySettings()
     gates: GateSettings = GateSettings()
+    performance: PerformanceSettings = PerformanceSettings()
     explain: ExplainSettings = ExplainSettings()
     reasons: ReasonSettings = ReasonSettings()
     letters: CustomerLetterSettings = CustomerLetterSettings()
