@@ -17,19 +17,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.performance.cohorts.cohort import date_of
+from inference.shadow.statistics.guardrails import log_rate_factors
+from monitoring.performance.cohorts.cohort import DAY, date_of
 from monitoring.performance.cohorts.delay_bins import BINS, EDGES_MS, bins_within
+from monitoring.performance.cohorts.figures import share
 from monitoring.performance.cohorts.truth import Counts
 from monitoring.performance.detector import Detector
 
-TOLERANCE = 1.25
-"""So much longer delays may be, and a reference of some hundred reports may be off."""
-_LONGER = (1.3, 1.8, 3.0)
-"""By how much more is bet on."""
-_FLOOR = 0.5
-"""Added to each bin of a reference: what never happened may happen."""
-_WIDE = 4
-"""Bins that are taken together: a power of two of a second."""
+_EARLY = 0.75
+"""The share of reports that came within a delay at first; what comes after it is late."""
+_ERRORS = 2.0
+"""That share is a guess: it is taken to be so many standard errors worse."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +81,13 @@ def maturity_curve(days: Iterable[tuple[int, Counts]], maturity: int) -> Maturit
 class DelayWatch:
     """Watches whether labels come later than those that the reference is made of.
 
-    A day is a step once it is mature. Against "delays are 1.25 times those of the reference at
-    most", a report's evidence is the likelihood ratio of delays 1.3, 1.8 and 3 times longer still.
+    A day is a step once it is mature: of its reports some are later than three quarters of those of
+    the reference were. Evidence is the likelihood ratio of their rate, above what it would be if
+    all were a bin (1.19 times) as late.
 
     Attributes:
         reference: reports by bin, those of the first mature days.
-        detector: `found` and `expected` are sums of delays, ms.
+        detector: `found` and `expected` are late reports, and all.
     """
 
     reference: tuple[int, ...] = ()
@@ -105,37 +104,32 @@ class DelayWatch:
         Args:
             bound: ln of how many days shall pass until a false alarm, in the mean.
         """
-        bins = len(self.reference)
-        counts = np.array([delays.get(place, 0) for place in range(bins)], np.float64)
-        if not counts.sum() or not bins:
+        total = sum(delays.get(place, 0) for place in range(len(self.reference)))
+        late = total - sum(delays.get(place, 0) for place in range(self._bins))
+        at_first = share(sum(self.reference[self._bins - 1 :]), sum(self.reference))
+        limit = at_first.value + _ERRORS * at_first.error
+        if not total or not self._bins or limit >= 1:
             return self
-        shares = (np.array(self.reference) + _FLOOR) / (sum(self.reference) + _FLOOR * bins)
-        limit, *longer = (_wide(_stretched(shares, TOLERANCE * more)) for more in (1.0, *_LONGER))
-        log_e = np.log(np.stack(longer) / limit) @ _wide(counts)
-        middle = np.append(EDGES_MS[0] / 2, (EDGES_MS[: bins - 1] + EDGES_MS[1:bins]) / 2)
-        found, expected = float(counts @ middle), float(counts.sum() * (shares @ middle))
-        step = self.detector.step(day, log_e, bound, found, expected)
-        return DelayWatch(self.reference, step)
+        log_e = log_rate_factors([late], [total], limit)[0]
+        return DelayWatch(self.reference, self.detector.step(day, log_e, bound, late, total))
 
     def said(self, bound: float) -> str | None:
         """That labels come later, in words; None where they don't."""
         found = self.detector
         if found.evidence < bound or found.since is None:
             return None
+        at_first = sum(self.reference[self._bins :]) / sum(self.reference)
         return (
-            f"labels of frauds come {found.found / found.expected:.1f} times as late as at first, "
-            f"of events since {date_of(found.since)}; evidence {found.evidence:.1f}, enough from "
-            f"{bound:.1f} on"
+            f"labels come later: {found.found / found.expected:.0%} of frauds are reported after "
+            f"more than {EDGES_MS[self._bins - 1] / DAY:.1f} d, where {at_first:.0%} were at first,"
+            f" of events since {date_of(found.since)}; evidence {found.evidence:.1f}, "
+            f"enough from {bound:.1f} on"
         )
 
-
-def _stretched(shares: NDArray[np.float64], by: float) -> NDArray[np.float64]:
-    """Shares of bins if delays were longer, of those that the bins still hold."""
-    ends = np.append(0, EDGES_MS[: len(shares)]).astype(np.float64)
-    before = np.append(0.0, np.cumsum(shares))
-    found = np.diff(np.interp(ends / by, ends, before))
-    return np.asarray(found / found.sum())
-
-
-def _wide(bins: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.add.reduceat(bins, np.arange(0, len(bins), _WIDE)))
+    @property
+    def _bins(self) -> int:
+        """How many bins are early; 0 without a reference."""
+        reports = np.cumsum(self.reference)
+        if not len(reports) or not reports[-1]:
+            return 0
+        return int(np.searchsorted(reports, _EARLY * reports[-1])) + 1

@@ -34,7 +34,7 @@ class PerformanceSettings(Section):
     url: SecretStr | None = None
     url_file: Path | None = None
     tolerance: float = Field(default=0.1, ge=0, lt=1)
-    baseline_frauds: int = Field(default=200, ge=20)
+    baseline_frauds: int = Field(default=400, ge=20)
     baseline_days: int = Field(default=7, ge=1)
     false_alarms: Duration = Field(default=365 * 86_400_000, ge=86_400_000)
     max_waiting: int = Field(default=2_000_000, ge=1_000)

@@ -64,7 +64,7 @@ class WatchTerms:
     """
 
     tolerance: float = 0.1
-    baseline_frauds: int = 200
+    baseline_frauds: int = 400
     baseline_days: int = 7
     days_between: float = 365.0
 

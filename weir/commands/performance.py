@@ -102,7 +102,7 @@ def _cell(known: Measured | None, expected: Estimated | None, of: Estimate) -> s
         return f"{known.value:.3f}"
     if known is None and expected is not None:
         mark = "~" if of.not_trusted is None else "?"
-        return f"{mark}{expected.value:.3f} ({expected.low:.3f} to {expected.high:.3f})"
+        return f"{mark}{expected.value:.3f} ({expected.low:.3f}–{expected.high:.3f})"
     return "-"
 
 

@@ -56,7 +56,7 @@ def test_the_curve_is_the_product_limit_in_reversed_time() -> None:
     assert math.isnan(maturity_curve([(-DAY, {short: 3})], MATURITY).at(DAY))
 
 
-@pytest.mark.parametrize(("slower", "found"), [(1.0, False), (1.2, False), (2.0, True)])
+@pytest.mark.parametrize(("slower", "found"), [(1.0, False), (1.15, False), (2.0, True)])
 def test_only_labels_that_come_much_later_are_said_to(slower: float, found: bool) -> None:
     rng = np.random.default_rng(2)
     bound = math.log(365)
@@ -69,7 +69,7 @@ def test_only_labels_that_come_much_later_are_said_to(slower: float, found: bool
     said = watch.said(bound)
     assert (said is not None) == found
     if said is not None:
-        assert "times as late as at first" in said
+        assert "labels come later: " in said
 
 
 def test_a_day_without_reports_says_nothing_of_delays() -> None:

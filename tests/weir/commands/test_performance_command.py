@@ -24,6 +24,7 @@ def rows_of(rng: np.random.Generator, odds: float) -> tuple[np.ndarray, np.ndarr
     logits = rng.normal(-5, 2.0, 3_000)
     rows = np.zeros(3_000, ROW)
     rows["probability"] = 1 / (1 + np.exp(-logits))
+    rows["amount"] = rng.lognormal(4.3, 1.2, 3_000)
     rows["decision"] = np.where(rows["probability"] >= 0.1, REVIEW, APPROVE)
     return rows, rng.random(3_000) < 1 / (1 + np.exp(-logits - np.log(odds)))
 
@@ -31,7 +32,12 @@ def rows_of(rng: np.random.Generator, odds: float) -> tuple[np.ndarray, np.ndarr
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """Settings with a store of 30 days, the last 7 of which are not mature; trouble from day 15."""
-    path = write_settings(tmp_path / "weir.toml", data_dir=str(tmp_path / "data"))
+    path = write_settings(
+        tmp_path / "weir.toml",
+        data_dir=str(tmp_path / "data"),
+        feature_log={"include": ["amount"]},
+        policy={"costs": {"cap": 500, "friction": 20, "review": 5}},
+    )
     settings = load_settings(path)
     terms, rng = settings.terms(), np.random.default_rng(1)
     watermark = (FIRST + 30) * DAY
@@ -71,8 +77,9 @@ def test_any_past_week_can_be_asked_for(run: Run, config: Path) -> None:
     assert [day["day"] for day in said["days"]] == [f"2024-10-{day:02}" for day in range(5, 12)]
     first = said["days"][0]
     assert (first["events"], first["mature"], first["whole"]) == (3_000, 3_000, True)
-    precision = first["estimated"]["precision"]
-    assert precision["low"] < first["precision"] < precision["high"]
+    for figure in ("precision", "recall", "cost"):
+        expected = first["estimated"][figure]
+        assert expected["low"] < first[figure] < expected["high"]
     assert said["models"][0]["not_trusted"] is None, "as it was known then"
     code, out, _ = run("performance", "--model", "nobody", "--config", config)
     assert (code, out) == (0, "no cohort of that time stands in the store\n")
