@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from streams.base import masking
 from streams.features.state import FeatureState
 from streams.kafka.topics.topic_partitions import wait_until_known
+from tests.postgres_server import Postgres, fetch_postgres
 from tests.registry_server import Registry, fetch_registry
 from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import EXAMPLE_FILE, load_settings
@@ -102,6 +103,14 @@ def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 def schema_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A real schema registry, started when a test first asks for it, and shared by the run."""
     server = Registry(fetch_registry(), tmp_path_factory.mktemp("registry"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL server, started when a test first asks for it, and shared by the run."""
+    server = Postgres(fetch_postgres())
     yield server
     server.close()
 

@@ -15,7 +15,7 @@ ROOMS = ("streams", "inference", "explain", "monitoring", "weir")
 FLOORS = {
     "streams": """
         streams/base
-        streams/base/apart
+        streams/base/apart streams/base/sql
         streams/events
         streams/kafka/batches streams/kafka/connection
         streams/kafka
@@ -82,7 +82,7 @@ FLOORS = {
     "monitoring": """
         monitoring
         monitoring/statistics monitoring/breakage monitoring/alerts monitoring/ops
-        monitoring/counting
+        monitoring/counting monitoring/performance/cohorts
         monitoring/drift monitoring/performance
         monitoring/workers
     """,

@@ -80,6 +80,11 @@ class Commands(LazyGroup):
             "Compare what stands in the scores topic with the labels: AUC, average precision, ...",
         ),
         (
+            "performance",
+            "weir.commands.performance:performance",
+            "Show how well models did, day by day: precision, recall, average precision, cost.",
+        ),
+        (
             "models",
             "weir.commands.models.models:app",
             "Models in the registry, and which of them answers.",

@@ -2,15 +2,11 @@
 
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from ssl import SSLError
 from typing import Any
 
-from sqlalchemy import URL, Connection, create_engine, event, insert, select, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import SQLAlchemyError as AnyError
+from sqlalchemy import URL, Connection, insert, select
 
 from explain.store.errors import StoreError, StoreUnavailableError, TamperedError
 from explain.store.keys import open_signer
@@ -18,19 +14,11 @@ from explain.store.roles.sql import WRITER
 from explain.store.settings import KEY_NAME
 from explain.store.tables import LAYOUT, acts, anchors, metadata, records, stores
 from streams.base.clock import now_ms
-from streams.base.closing import ClosedAtEnd
 from streams.base.signing import Signer
-
-_BUSY_S = 30.0
-_NETWORK_S = 60.0
-
-_PASSING = ("08", "40", "53", "55", "57")
-"""Classes of SQLSTATE that waiting fixes: connection, serialisation, resources, locks, restarts."""
-_FILE_TROUBLE = ("malformed", "not a database", "readonly", "no such", "syntax error")
-"""What SQLite says under one name with "locked" and "disk is full", and waiting does not fix."""
+from streams.base.sql.database import SqlDatabase
 
 
-class Database(ClosedAtEnd):
+class Database(SqlDatabase):
     """A store's tables, made at the first use; a context manager.
 
     Args:
@@ -38,12 +26,17 @@ class Database(ClosedAtEnd):
 
     Attributes:
         id: which store this is, 32 hex digits.
-        place: where it is, without secrets, for messages.
 
     Raises:
         StoreUnavailableError: the database does not answer.
         StoreError: it can't be used.
     """
+
+    setting = "store.url"
+    maker = "weir sink"
+    failed = StoreError
+    unavailable = StoreUnavailableError
+    writer = WRITER
 
     def __init__(
         self,
@@ -53,19 +46,8 @@ class Database(ClosedAtEnd):
         make: bool = True,
         key: Path | None = None,
     ) -> None:
-        self._key = key
-        self.place = url.render_as_string(hide_password=True)
-        self._is_sqlite = url.get_backend_name() == "sqlite"
-        if self._is_sqlite:
-            file = _find_file(url, make)
-            self._key = key or file.with_name(KEY_NAME)
-            self._engine = create_engine(url, connect_args={"timeout": _BUSY_S, **(connect or {})})
-            event.listen(self._engine, "connect", _configure)
-            event.listen(self._engine, "begin", _begin)
-        else:
-            self._engine = create_engine(
-                url, pool_pre_ping=True, connect_args={"timeout": _NETWORK_S, **(connect or {})}
-            )
+        super().__init__(url, connect, make=make)
+        self._key = key if self.file is None else key or self.file.with_name(KEY_NAME)
         self.id = self._identify(make)
 
     def signer(self) -> Signer | None:
@@ -78,57 +60,13 @@ class Database(ClosedAtEnd):
             return None
         return open_signer(self._key)
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._engine.dispose()
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of all tables, whatever others write meanwhile.
-
-        Raises:
-            StoreUnavailableError, StoreError: the database failed.
-        """
-        options: dict[str, Any] = {}
-        if not self._is_sqlite:
-            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        with self._explained(), self._engine.connect() as connection:
-            connection = connection.execution_options(**options)
-            with connection.begin():
-                yield connection
-
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction that appends, while nobody else does; committed at the end of the block.
-
-        Raises:
-            StoreUnavailableError, StoreError: the database failed; whether a failed commit was
-                carried out is not known then.
-        """
-        with self._explained(), self._engine.connect() as connection:
-            connection = connection.execution_options(weir_writes=True)
-            with connection.begin():
-                if not self._is_sqlite:
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": WRITER})
-                yield connection
-
-    def forget(self) -> None:
-        """Empty SQLite's log, which still has what was erased; PostgreSQL vacuums by itself.
-
-        Raises:
-            StoreUnavailableError, StoreError: the database failed.
-        """
-        if self._is_sqlite:
-            with self._explained(), closing(self._engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
     def run_script(self, sql: str) -> None:
         """Run statements of PostgreSQL, as one transaction.
 
         Raises:
             StoreUnavailableError, StoreError: the database failed, or is SQLite.
         """
-        if self._is_sqlite:
+        if self.file is not None:
             raise StoreError(
                 f"store.url: {self.place} is SQLite, where whoever may read the file may do "
                 "anything with it: roles need PostgreSQL"
@@ -156,21 +94,6 @@ class Database(ClosedAtEnd):
             )
         return str(known.id)
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except DBAPIError as error:
-            said = _said(error)
-            if _passes(error, said):
-                raise StoreUnavailableError(f"store.url: {self.place}: {said}") from error
-            raise StoreError(f"store.url: {self.place}: {said}") from error
-        except (SSLError, ConnectionError, TimeoutError) as error:  # as PostgreSQL's driver has it
-            kind = StoreError if isinstance(error, SSLError) else StoreUnavailableError
-            raise kind(f"store.url: {self.place}: {error}") from error
-        except (AnyError, OverflowError) as error:  # SQLite has numbers of 64 bits
-            raise StoreError(f"store.url: {self.place}: {error}") from error
-
 
 def _refuse_filled(connection: Connection, place: str) -> None:
     """A store with rows has forgotten which one it is: with a new id, none of its hashes fits."""
@@ -180,51 +103,3 @@ def _refuse_filled(connection: Connection, place: str) -> None:
                 f"store.url: {place} does not say any more which store it is: the row of "
                 "weir_store is gone; its id is in every anchor"
             )
-
-
-def _find_file(url: URL, make: bool) -> Path:
-    """Make the file before SQLite does, if `make`: what it holds is nobody else's business."""
-    if not url.database or url.database == ":memory:":
-        raise StoreError("store.url: a store in memory would forget all: name a file")
-    path = Path(url.database)
-    if not make and not path.exists():
-        raise StoreError(f"store.url: {path}: there is no such file: `weir sink` makes the store")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"store.url: {path}: {error.strerror}: name another file") from error
-    return path
-
-
-def _configure(connection: Any, _: Any) -> None:
-    # The driver would begin transactions by itself, and only at the first change.
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
-    # Kafka's offsets are committed after a commit here, so that has to survive a loss of power.
-    connection.execute("PRAGMA synchronous = FULL")
-    # What is erased is overwritten, rather than left in free pages.
-    connection.execute("PRAGMA secure_delete = ON")
-
-
-def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("weir_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _said(error: DBAPIError) -> str:
-    """The driver's own words, in one line."""
-    first = error.orig.args[0] if error.orig is not None and error.orig.args else error.orig
-    if isinstance(first, dict):  # PostgreSQL's fields by letter: M is the message
-        return str(first.get("M", first))
-    return (str(first).splitlines() or [type(error.orig).__name__])[0]
-
-
-def _passes(error: DBAPIError, said: str) -> bool:
-    """Whether waiting may fix it."""
-    first = error.orig.args[0] if error.orig is not None and error.orig.args else None
-    if isinstance(first, dict):
-        return str(first.get("C", "")).startswith(_PASSING)
-    if error.connection_invalidated or isinstance(error, InterfaceError):
-        return True
-    return isinstance(error, OperationalError) and not any(word in said for word in _FILE_TROUBLE)

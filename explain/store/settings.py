@@ -1,6 +1,5 @@
 """The ``[store]`` section: where explanation records are kept, signed, and for how long."""
 
-import ssl
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from explain.store.errors import StoreError
 from streams.base.secrets import check_one_source, secret_of
 from streams.base.section import Duration, Name, Section
+from streams.base.sql.url import read_url
 
 # Databases and cryptography are imported where they are used: settings are read by every command.
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _FILE = "explanations.db"
 KEY_NAME = "audit-key.pem"
-_TLS = ("disable", "prefer", "require", "verify-full")
 
 
 class TrustedKeyEntry(Section):
@@ -190,43 +189,9 @@ class StoreSettings(Section):
         Raises:
             ValueError: the URL is none, or of another kind of database.
         """
-        from sqlalchemy import URL, make_url
-        from sqlalchemy.exc import ArgumentError
+        from sqlalchemy import URL
 
         text = secret_of(self, "url")
         if text is None:
             return URL.create("sqlite", database=str(self.default_file(data_dir))), {}
-        try:
-            url = make_url(text)
-        except (ArgumentError, ValueError):  # not chained: it shows the URL
-            raise ValueError(
-                "url is none: write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
-            ) from None
-        kind = url.get_backend_name()
-        if kind not in ("sqlite", "postgresql"):
-            raise ValueError(f"url: {kind} is not supported: use sqlite:///FILE or postgresql://…")
-        if kind == "sqlite":
-            return url.set(drivername="sqlite"), {}
-        return _postgresql(url)
-
-
-def _postgresql(url: "URL") -> tuple["URL", dict[str, Any]]:
-    """The URL for our driver, which takes TLS as an object and not by name."""
-    mode = url.query.get("sslmode", "prefer")
-    root = url.query.get("sslrootcert")
-    if mode not in _TLS:
-        raise ValueError(f"url: sslmode is one of {', '.join(_TLS)}")
-    unknown = set(url.query) - {"sslmode", "sslrootcert"}
-    if unknown:
-        raise ValueError(f"url: {min(unknown)} is not supported: only sslmode and sslrootcert are")
-    plain = url.set(drivername="postgresql+pg8000", query={})
-    if mode in ("disable", "prefer"):
-        return plain, {"ssl_context": False if mode == "disable" else None}
-    try:
-        context = ssl.create_default_context(cafile=str(root) if root else None)
-    except OSError as error:
-        raise ValueError(f"url: sslrootcert = {root!r}: {error}") from error
-    if mode == "require":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return plain, {"ssl_context": context}
+        return read_url(text)

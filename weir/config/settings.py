@@ -32,6 +32,7 @@ from inference.shadow.comparison.terms import Terms
 from inference.shadow.settings import ShadowSettings
 from inference.training.settings import TrainingSettings
 from monitoring.alerts.settings import AlertSettings
+from monitoring.performance.settings import PerformanceSettings
 from monitoring.settings import MonitorSettings
 from streams.base import compiled_code
 from streams.base.masking import without_secrets
@@ -115,6 +116,7 @@ class Settings(BaseSettings):
     canary: CanarySettings = CanarySettings()
     gates: GateSettings = GateSettings()
     monitor: MonitorSettings = MonitorSettings()
+    performance: PerformanceSettings = PerformanceSettings()
     explain: ExplainSettings = ExplainSettings()
     reasons: ReasonSettings = ReasonSettings()
     letters: CustomerLetterSettings = CustomerLetterSettings()

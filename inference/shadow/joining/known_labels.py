@@ -10,15 +10,20 @@ from streams.loop.stateless.keyed_state import PartitionState
 LABEL = np.dtype([("hash", "<u8"), ("time", "<i8"), ("label", "u1")])
 """One label, in 17 bytes: hash of its event's id, when it became known (ms), and 0 or 1."""
 
+NEVER = np.int64(2**63 - 1)
 LABELS = b"l/"
 _SORT = 4_096
 
 
 class KnownLabels:
-    """The labels that may still meet an event, in a partition's state."""
+    """The labels that may still meet an event, in a partition's state.
 
-    def __init__(self, state: PartitionState) -> None:
-        self._chunks = RowChunks(state, LABELS, LABEL)
+    Args:
+        prefix: of their keys there.
+    """
+
+    def __init__(self, state: PartitionState, prefix: bytes = LABELS) -> None:
+        self._chunks = RowChunks(state, prefix, LABEL)
         self._sorted = np.sort(self._chunks.rows, order="hash")
         self._new: list[NDArray[np.void]] = []
 
@@ -55,6 +60,17 @@ class KnownLabels:
         known[events[by_then]] = labels["label"][by_then]  # the last one stays
         later[events[~by_then]] = labels["label"][~by_then]
         return known, (later != UNKNOWN) & (later != np.maximum(known, 0))
+
+    def about(self, hashes: NDArray[np.uint64]) -> NDArray[np.void]:
+        """All that is known of some events, in no order."""
+        return self._meeting(hashes)[1]
+
+    def reported(self, hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """When n events were first said to be fraud, ms, (n,); `NEVER` where they were not."""
+        events, labels = self._meeting(hashes)
+        fraud, first = labels["label"] == 1, np.full(len(hashes), NEVER)
+        np.minimum.at(first, events[fraud], labels["time"][fraud])
+        return first
 
     def _sort(self) -> None:
         self._sorted = np.sort(self._chunks.rows, order="hash")

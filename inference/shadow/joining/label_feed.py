@@ -15,8 +15,8 @@ import numpy as np
 from confluent_kafka import KafkaException, Message, TopicPartition
 
 from inference.shadow.event_hash import id_hashes
+from inference.shadow.joining.heard import Hearer
 from inference.shadow.joining.known_labels import LABEL
-from inference.shadow.joining.partition_join import PartitionJoin
 from streams.base.closing import ClosedAtEnd
 from streams.events.labels import Label, read_progress
 from streams.kafka.batches.bad_batch import BadBatch
@@ -52,7 +52,7 @@ class LabelFeed(ClosedAtEnd):
             kafka.consumer_config(group_id="weir-labels", auto_offset_reset="earliest")
         )
 
-    def hear(self, joins: Mapping[int, PartitionJoin]) -> bool:
+    def hear(self, joins: Mapping[int, Hearer]) -> bool:
         """Tell partitions of ours all labels up to the present end.
 
         Whether that was reached. It is not where there are very many, or where the cluster does not
@@ -104,7 +104,7 @@ class LabelFeed(ClosedAtEnd):
             )
             self._next = positions
 
-    def _tell(self, messages: Sequence[Message], joins: Mapping[int, PartitionJoin]) -> None:
+    def _tell(self, messages: Sequence[Message], joins: Mapping[int, Hearer]) -> None:
         ids: list[int | str] = []
         columns: list[tuple[int, int, int, int]] = []
         complete: dict[int, int] = {}

@@ -15,6 +15,7 @@ from inference.shadow.comparison.sample import SAMPLED
 from inference.shadow.comparison.terms import Terms
 from inference.shadow.event_hash import id_hashes, partitions_of_ids
 from inference.shadow.joining.candidate_join import DAY, TALLIES, CandidateJoin, Said
+from inference.shadow.joining.heard import Heard
 from inference.shadow.joining.known_labels import LABEL, KnownLabels
 from inference.shadow.shadow_record import ShadowScore
 from streams.feature_log import CHAMPION_ARM
@@ -30,23 +31,19 @@ _SILENT = 90 * DAY
 
 
 @dataclass(frozen=True)
-class Progress:
+class Progress(Heard):
     """How far a partition is.
 
     Attributes:
         partitions: of the topic of shadow scores; where it gets more, events are spread anew.
         layout: of rows; see `LAYOUT`.
         reached: latest event time of each partition of the events, ms.
-        labels: of each partition of the labels, the next offset to be read.
-        complete: up to which time all labels of a partition have been sent, where it says so, ms.
         forgotten: up to which time labels are kept no more, ms; None before any are forgotten.
     """
 
     partitions: int
     layout: str = ""
     reached: dict[int, int] = field(default_factory=dict)
-    labels: dict[int, int] = field(default_factory=dict)
-    complete: dict[int, int] = field(default_factory=dict)
     forgotten: int | None = None
 
     @property
@@ -149,7 +146,7 @@ class PartitionJoin:
         Args:
             labels: of `LABEL`.
             offsets: of each partition that they come from, the next one.
-            complete: see `Progress`.
+            complete: see `Heard`.
         """
         progress = self.progress
         places = partitions_of_ids(labels["hash"], progress.partitions)
@@ -157,29 +154,11 @@ class PartitionJoin:
         for each in self.candidates.values():
             each.hear(own)
         self.labels.add(own)
-        self.progress = replace(
-            progress,
-            labels=progress.labels | dict(offsets),
-            complete=_later(progress.complete, complete),
-        )
+        self.progress = progress.further(offsets, complete)
 
     def labels_stand(self, ends: Mapping[int, int]) -> None:
-        """Hear again from the first one the labels of partitions that end before where we were, and
-        no more of those that are gone: the topic was made anew.
-
-        Args:
-            ends: of each partition that there is, the next offset to be written.
-        """
-        progress = self.progress
-        heard = {
-            each: position
-            for each, position in progress.labels.items()
-            if position <= ends.get(each, -1)
-        }
-        if heard != progress.labels:
-            logger.warning("the topic of labels was made anew: hearing it from its beginning")
-            complete = {each: time for each, time in progress.complete.items() if each in heard}
-            self.progress = replace(progress, labels=heard, complete=complete)
+        """Where labels end; see `Heard.standing`."""
+        self.progress = self.progress.standing(ends)
 
     def mature(self) -> None:
         """Judge what is old enough; all labels up to now must have been heard."""
@@ -206,11 +185,3 @@ class PartitionJoin:
         progress = _PROGRESS.dump_json(self.progress)
         if progress != self._state.get(PROGRESS):
             self._state.put(PROGRESS, progress)
-
-
-def _later(first: Mapping[int, int], second: Mapping[int, int]) -> dict[int, int]:
-    """The later time of each partition: what was heard once may be heard again."""
-    return {
-        each: max(times[each] for times in (first, second) if each in times)
-        for each in {*first, *second}
-    }

@@ -77,7 +77,7 @@ class Similarity:
         for place, step in zip(pair[known].tolist(), in_steps(amount[known]), strict=True):
             sums[place] += step
         scored = ~np.isnan(scores[0]) & ~np.isnan(scores[1])
-        bins = [_bin(each[scored]) for each in scores]
+        bins = [bins_of(each[scored]) for each in scores]
         cells, counts = np.unique(bins[0] * BINS + bins[1], return_counts=True)
         return cls(
             tuple(np.bincount(pair, minlength=9).tolist()),
@@ -123,6 +123,17 @@ def bin_edges() -> NDArray[np.float64]:
     """The lowest probability of each bin, (`BINS`,), 0 for the first."""
     edges = np.linspace(-REACH, REACH, BINS + 1)[:-1]
     return np.append(0.0, 1 / (1 + np.exp(-edges[1:])))
+
+
+def bins_of(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The bins of probabilities (n,), in their order, 0 to `BINS` - 1.
+
+    Raises:
+        ValueError: a score lies outside [0, 1], or is ``NaN``.
+    """
+    if len(scores) and not (scores.min() >= 0 and scores.max() <= 1):
+        raise ValueError("scores must lie in [0, 1]: the bins are of probabilities")
+    return np.asarray(np.searchsorted(bin_edges(), scores, side="right") - 1)
 
 
 def flips_at_rate(score_counts: NDArray[np.int64], rate: float) -> MatchedFlips:
@@ -171,9 +182,3 @@ def rank_correlations(score_counts: NDArray[np.int64]) -> tuple[float, float]:
         untied = [(total * total - (each * each).sum()) / 2 for each in sums]
         kendall = agreement / np.sqrt(untied[0] * untied[1])
     return float(spearman), float(kendall)
-
-
-def _bin(scores: NDArray[np.float64]) -> NDArray[np.int64]:
-    if len(scores) and not (scores.min() >= 0 and scores.max() <= 1):
-        raise ValueError("scores must lie in [0, 1]: the bins are of probabilities")
-    return np.asarray(np.searchsorted(bin_edges(), scores, side="right") - 1)

@@ -7,17 +7,8 @@ import pytest
 from store_world import fill, open_store
 
 from explain.store.database import Database
-from tests.postgres_server import Postgres, fetch_postgres
 
 OpenDatabase = Callable[[], Database]
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A real PostgreSQL server, started when a test first asks for it, and shared by the run."""
-    server = Postgres(fetch_postgres())
-    yield server
-    server.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -251,7 +251,7 @@ def test_a_database_that_goes_away_is_told_from_one_that_is_wrong(postgres: Post
 def test_sqlite_that_is_locked_is_unavailable_and_one_that_is_no_database_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("explain.store.database._BUSY_S", 0.05)
+    monkeypatch.setattr("streams.base.sql.database._BUSY_S", 0.05)
     settings = StoreSettings(url=f"sqlite:///{tmp_path / 'a.db'}")
     with settings.open_database(tmp_path) as one, settings.open_database(tmp_path) as other:
         assert (tmp_path / "a.db").stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,1 @@
+"""Databases that settings name by a URL: SQLite, or PostgreSQL."""
