@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -37,8 +38,18 @@ class _Cell:
     producers: Counter[str] = field(default_factory=Counter)
 
 
+class Also(Protocol):
+    """What else is done with the records of the feature log; see `PerformanceTask`."""
+
+    def take(self, partition: int, table: pa.Table) -> None:
+        """Take in a record; ValueError or KeyError where it is not as Weir writes it."""
+
+    def settle(self) -> Callable[[], None]:
+        """End a batch; what it returns is called once all of it is committed."""
+
+
 class CountingTask:
-    """The task of a `StatelessLoop` over the feature log; it keeps nothing.
+    """The task of a `StatelessLoop` over the feature log; it keeps nothing itself.
 
     Args:
         bins: of a model, by the first digits of its package's id; None where nothing is known.
@@ -48,6 +59,7 @@ class CountingTask:
             empty.
         uncounted: told how many events are of a model that nothing is known of.
         lag: records of each partition that were not read a moment ago.
+        also: what else is done with each record, in the same transaction.
     """
 
     def __init__(
@@ -59,6 +71,7 @@ class CountingTask:
         producer: str,
         uncounted: Callable[[int], None],
         lag: Callable[[], Mapping[PartitionId, int]],
+        also: Also,
     ) -> None:
         self._bins = bins
         self._topic = topic
@@ -66,6 +79,7 @@ class CountingTask:
         self._producer = producer
         self._uncounted = uncounted
         self._lag = lag
+        self._also = also
 
     def __call__(self, messages: Sequence[Message]) -> Processed:
         """Count the events of some records."""
@@ -76,6 +90,7 @@ class CountingTask:
             try:
                 table = read_feature_log(message.value() or b"")
                 found, without = self._counted(table)
+                self._also.take(message.partition() or 0, table)
             except _BROKEN as error:
                 why = f"no record of the feature log as Weir writes it: {error}"
                 bad.append((message, Rejected(index, Reason.BAD_BODY, None, why)))
@@ -107,7 +122,17 @@ class CountingTask:
         ]
         keys = [None] * len(values)
         outgoing = Outgoing(self._topic, values, keys, [0] * len(values))
-        return Processed([outgoing], bad, lambda: self._uncounted(unknown))
+        settled = self._also.settle()
+
+        def once_committed() -> None:
+            self._uncounted(unknown)
+            settled()
+
+        return Processed([outgoing], bad, once_committed)
+
+    def at_rest(self) -> Processed:
+        """What there is to do while nothing comes."""
+        return Processed([], [], self._also.settle())
 
     def _counted(self, table: pa.Table) -> tuple[dict[tuple[str, int], _Cell], int]:
         """What a table says of each model and cell, and of how many events nothing is known."""

@@ -42,6 +42,7 @@ class DriftTask:
     Args:
         bins: of a model, by the first digits of its package's id; None where nothing is known.
         topic: of episodes.
+        told: told of each episode that there is something new to say of, once it is committed.
         partitions: those of the feature log that hold anything; asked while one was never counted.
     """
 
@@ -54,6 +55,7 @@ class DriftTask:
         topic: str,
         partitions: Callable[[], Collection[int]],
         metrics: DriftMetrics,
+        told: Callable[[Episode], None],
     ) -> None:
         self._state = state
         self._bins = bins
@@ -61,6 +63,7 @@ class DriftTask:
         self._topic = topic
         self._partitions = partitions
         self._metrics = metrics
+        self._told = told
         self._of: tuple[PartitionState, int] | None = None
         self._watches: dict[str, ModelWatch] = {}
         self._holding: set[int] | None = None
@@ -102,6 +105,7 @@ class DriftTask:
             self._metrics.show(began, self._ongoing(), progress.closed)
             for each in episodes:
                 logger.warning("%s", _line(each))
+                self._told(each)
 
         return Processed([outgoing], bad, count)
 

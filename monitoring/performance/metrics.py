@@ -17,8 +17,9 @@ class PerformanceMetrics:
             registry=registry,
         )
         self._share = Gauge(
-            "weir_performance_waiting_share",
+            "weir_performance_waiting_ratio",
             "The share of events that waits until it is mature; 1 unless too many would",
+            unit="ratio",
             registry=registry,
         )
         self._labels = Gauge(

@@ -1,20 +1,35 @@
 """One worker of the monitor: it counts what the feature log holds, and one of all looks at it."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from threading import Event
 
+import msgspec
 from confluent_kafka import Consumer
 from prometheus_client import CollectorRegistry, Counter
 
+from inference.shadow.comparison.terms import Terms
+from inference.shadow.joining.label_feed import LabelFeed
+from monitoring.alerts.settings import AlertSettings
+from monitoring.alerts.webhook import Webhook
 from monitoring.counting.counting_task import CountingTask
 from monitoring.counting.model_bins import ModelBins
 from monitoring.drift.drift_task import DriftTask
+from monitoring.drift.episode import Episode
 from monitoring.drift.metrics import DriftMetrics
+from monitoring.performance.cohort_writer import CohortWriter
+from monitoring.performance.metrics import PerformanceMetrics
+from monitoring.performance.settings import PerformanceSettings
+from monitoring.performance.store import PerformanceStore
+from monitoring.performance.task import PerformanceTask
 from monitoring.settings import MonitorSettings
 from streams.base.beside import beside
+from streams.base.clock import now_ms
+from streams.kafka.authorization import AuthorizationError
 from streams.kafka.client import KafkaSettings
 from streams.kafka.partition import PartitionId
 from streams.kafka.records.consuming import bounds_of
+from streams.kafka.topics.topic_partitions import TopicError
 from streams.kafka.topics.weir_topics import TopicSettings
 from streams.loop.stateless.keyed_state import KeyedState
 from streams.loop.stateless.loop import StatelessLoop
@@ -23,6 +38,16 @@ from streams.loop.stateless.metrics import LoopMetrics
 _RECORDS = 64
 """Of the feature log in one transaction; each holds the events of one of the scorer's."""
 _COUNTS = 2_000
+
+
+@dataclass(frozen=True)
+class Performance:
+    """How performance is counted; see `PerformanceTask`, and `CohortWriter` for the store."""
+
+    settings: PerformanceSettings
+    terms: Terms
+    anomaly: float
+    open_store: Callable[[], PerformanceStore]
 
 
 class MonitorMetrics(LoopMetrics):
@@ -36,6 +61,7 @@ class MonitorMetrics(LoopMetrics):
             registry=registry,
         )
         self.drift = DriftMetrics(registry)
+        self.performance = PerformanceMetrics(registry)
 
 
 class MonitorWorker:
@@ -58,11 +84,14 @@ class MonitorWorker:
         *,
         topics: TopicSettings,
         bins: Callable[[], Callable[[str], ModelBins | None]],
+        performance: Performance,
+        alerts: AlertSettings,
         registry: CollectorRegistry,
         tolerant: bool,
         widen: Callable[[], None],
     ) -> None:
         metrics = MonitorMetrics(registry)
+        self._webhook = Webhook(alerts, registry)
         metrics.lag = lambda: {**self._counting.lag, **self._watching.lag}
         state = KeyedState(kafka=kafka, topic=topics.drift_state, source=topics.drift_counts)
 
@@ -83,17 +112,34 @@ class MonitorWorker:
                 **more,  # type: ignore[arg-type]
             )
 
+        known = KeyedState(kafka=kafka, topic=topics.performance_state, source=topics.feature_log)
+        self._labels = LabelFeed(kafka, topics.labels)
+        self._writer = CohortWriter(performance.open_store)
+        counting = CountingTask(
+            bins(),
+            topic=topics.drift_counts,
+            interval=settings.interval,
+            producer=settings.producer,
+            uncounted=metrics.uncounted.inc,
+            lag=lambda: self._counting.lag,
+            also=PerformanceTask(
+                known,
+                self._labels,
+                performance.terms,
+                performance.settings,
+                source=topics.feature_log,
+                anomaly=performance.anomaly,
+                writer=self._writer,
+                metrics=metrics.performance,
+            ),
+        )
         self._counting = loop(
             settings.group,
             topics.feature_log,
-            process=CountingTask(
-                bins(),
-                topic=topics.drift_counts,
-                interval=settings.interval,
-                producer=settings.producer,
-                uncounted=metrics.uncounted.inc,
-                lag=lambda: self._counting.lag,
-            ),
+            process=counting,
+            at_rest=counting.at_rest,
+            state=known,
+            machine_errors=(TopicError, AuthorizationError),
             max_batch=_RECORDS,
             widen=widen,
         )
@@ -107,10 +153,16 @@ class MonitorWorker:
                 topic=topics.drift,
                 partitions=lambda: _not_empty(kafka, topics.feature_log),
                 metrics=metrics.drift,
+                told=self._alert,
             ),
             state=state,
             max_batch=_COUNTS,
         )
+
+    def _alert(self, episode: Episode) -> None:
+        """Tell the webhook, unless nobody is to be called."""
+        if episode.snoozed_until is None or episode.snoozed_until <= now_ms():
+            self._webhook.send(msgspec.to_builtins(episode))
 
     def waits_for(self) -> list[str]:
         """Why nothing is watched now, in words; nothing where it is. Any thread may ask."""
@@ -132,7 +184,9 @@ class MonitorWorker:
         Raises:
             Exception: see `StatelessLoop.run`.
         """
-        with beside(lambda: self._watching.run(stop), stop, "drift"):
+        drift = beside(lambda: self._watching.run(stop), stop, "drift")
+        cohorts = beside(lambda: self._writer.run(stop), stop, "cohorts")
+        with self._webhook, self._labels, drift, cohorts:
             try:
                 self._counting.run(stop)
             finally:

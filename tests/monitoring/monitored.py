@@ -115,6 +115,7 @@ def counting(bins: Callable[[str], ModelBins | None] | None = None) -> CountingT
         producer="",
         uncounted=lambda count: None,
         lag=dict,
+        also=Mock(),
     )
 
 
@@ -152,6 +153,7 @@ class Drift:
             self.settings,
             topic="drift",
             partitions=lambda: self.holding,
+            told=lambda episode: None,
             metrics=DriftMetrics(self.registry),
         )
 

@@ -75,30 +75,21 @@ def live(tools: dict[str, str], folder: Path, *, pictures: bool) -> bool:
 
 
 def shown(prometheus: Prometheus) -> bool:
-    """Whether every query of every dashboard shows something, but for what is pending."""
+    """Whether every query of every dashboard shows something."""
     waiting = {
         (title, panel.title, query)
         for title, panels in DASHBOARDS.values()
         for panel in panels
         for query, _ in panel.queries
     }
-    pending = {each for each in waiting if _is_pending(each[2])}
-    waiting -= pending
     count, until = len(waiting), monotonic() + _DATA_S
     while waiting and monotonic() < until:
         sleep(2)
         waiting = {each for each in waiting if not prometheus.query(each[2])}
     for title, panel, query in sorted(waiting):
         print(f"live: {title} / {panel} shows nothing: {query}")
-    print(
-        f"live: {count - len(waiting)} of {count} queries show data; {len(pending)} are pending",
-        flush=True,
-    )
+    print(f"live: {count - len(waiting)} of {count} queries show data", flush=True)
     return not waiting
-
-
-def _is_pending(query: str) -> bool:
-    return any(name in query for name in catalogue.PENDING)
 
 
 def named(prometheus: Prometheus) -> bool:

@@ -14,17 +14,18 @@ from inference.approve_through.metrics import ApproveThroughMetrics
 from inference.serving.metrics import ScorerMetrics
 from inference.shadow.joining.metrics import JoinMetrics
 from inference.shadow.metrics import ShadowMetrics
+from monitoring.alerts.settings import AlertSettings
+from monitoring.alerts.webhook import Webhook
 from monitoring.workers.monitor_worker import MonitorMetrics
 from weir.commands.explanations.fidelity import fidelity_gauges
 from weir.commands.services.judge import JudgeMetrics
 from weir.services.candidates.canary_worker import CanaryMetrics
 from weir.services.process_metrics import ProcessMetrics
 from weir.services.processes import PROCESSES
+from weir.services.tracing import spans_counter
 
 ALL = "all"
 FIDELITY = "`weir explanation fidelity --textfile`"
-PENDING = {"weir_alerts_sent_total"}
-"""Of the webhook, which no process opens yet: rules and dashboards name it, nothing shows it."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def _score(registry: CollectorRegistry) -> None:
     metrics.observe_schema_registry(True)
     metrics.watch_lag(_lag)
     ApproveThroughMetrics(registry)
+    spans_counter(registry)
 
     def nobody(*_: object) -> None:
         raise AssertionError("nothing is explained here")
@@ -78,6 +80,7 @@ def _score(registry: CollectorRegistry) -> None:
 
 def _explainer(registry: CollectorRegistry) -> None:
     ExplainerMetrics(registry).lag = _lag
+    spans_counter(registry)
 
 
 def _sink(registry: CollectorRegistry) -> None:
@@ -86,6 +89,7 @@ def _sink(registry: CollectorRegistry) -> None:
 
 def _monitor(registry: CollectorRegistry) -> None:
     MonitorMetrics(registry).lag = _lag
+    Webhook(AlertSettings(), registry)
 
 
 def _shadow(registry: CollectorRegistry) -> None:

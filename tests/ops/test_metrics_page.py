@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.ops.catalogue import PENDING, Metric, catalogue
+from tests.ops.catalogue import Metric, catalogue
 from tests.ops.metrics_page import PAGE, page
 
 ROOT = PAGE.parents[1]
@@ -52,18 +52,14 @@ def names_in_the_code() -> set[str]:
 
 
 def test_no_metric_of_the_code_is_missing() -> None:
-    known = {name.removesuffix("_total") for name in (*PENDING, *(m.name for m in CATALOGUE))}
+    known = {name.removesuffix("_total") for name in (m.name for m in CATALOGUE)}
     code = names_in_the_code()
     assert "weir_events" in code
     assert code <= known, "tests/ops/catalogue.py makes the collectors of every process"
 
 
-def test_what_is_there_is_pending_no_more() -> None:
-    assert not PENDING & {each.name for each in CATALOGUE}
-
-
 def test_pages_name_metrics_that_there_are() -> None:
-    known = {each.name for each in CATALOGUE} | PENDING
+    known = {each.name for each in CATALOGUE}
     for file in sorted((ROOT / "docs").glob("*.md")):
         text = file.read_text(encoding="utf-8")
         for name, rest in re.findall(r"`(weir_[a-z_]+[a-z])(\{[^`]*\}|[^`\w.])?`", text):

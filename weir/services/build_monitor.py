@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from inference.packages.mlflow_connection import RegistryAwayError
 from inference.packages.registry import Registry
 from monitoring.counting.model_bins import ModelBins
-from monitoring.workers.monitor_worker import MonitorWorker
+from monitoring.workers.monitor_worker import MonitorWorker, Performance
 from streams.base.bounded_calls import StoppedError
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics.weir_topics import Role, TopicSettings, ensure_beside
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 _MODELS = 64
 _AGAIN_S = 5.0
+_ANOMALOUS = 0.99
+"""Where the policy does not say from which anomaly on an event is unusual."""
 
 
 def ensure_monitor_topics(admin: AdminClient, topics: TopicSettings) -> None:
@@ -30,7 +32,8 @@ def ensure_monitor_topics(admin: AdminClient, topics: TopicSettings) -> None:
         TopicError: there is no feature log, or one can't be made.
         AuthorizationError: we may not make one.
     """
-    roles: list[Role] = ["dead_letters", "positions", "drift_counts", "drift_state", "drift"]
+    roles: list[Role] = ["dead_letters", "labels", "positions", "performance_state"]
+    roles += ["drift_counts", "drift_state", "drift"]
     ensure_beside(admin, topics, "feature_log", roles)
 
 
@@ -42,7 +45,7 @@ def build_monitor(
     stop: Event,
 ) -> MonitorWorker:
     """Put a worker together."""
-    topics = settings.topics
+    topics, unusual = settings.topics, settings.policy.anomaly_review
 
     def bins() -> Callable[[str], ModelBins | None]:
         return _Bins(registry, stop)
@@ -52,6 +55,13 @@ def build_monitor(
         settings.monitor,
         topics=topics,
         bins=bins,
+        alerts=settings.alerts,
+        performance=Performance(
+            settings.performance,
+            settings.terms(),
+            anomaly=_ANOMALOUS if unusual is None else unusual,
+            open_store=lambda: settings.performance.open_store(settings.data_dir),
+        ),
         registry=prometheus,
         tolerant=settings.snapshots.tolerant,
         widen=lambda: ensure_monitor_topics(connect(kafka), topics),

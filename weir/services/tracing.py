@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from streams.tracing.tracer import Tracer
 
 
+def spans_counter(registry: CollectorRegistry) -> Counter:
+    """What tracing says of itself."""
+    return Counter(
+        "weir_tracing_spans", "Spans by what became of them", ["outcome"], registry=registry
+    )
+
+
 @contextmanager
 def opened_tracer(
     settings: TracingSettings | None, prometheus: CollectorRegistry
@@ -31,9 +38,7 @@ def opened_tracer(
         from streams.tracing.tracer import Tracer
     except ImportError as error:
         raise SettingsError(f"[tracing] needs {error.name}: pip install 'weir[otel]'") from error
-    spans = Counter(
-        "weir_tracing_spans", "Spans by what became of them", ["outcome"], registry=prometheus
-    )
+    spans = spans_counter(prometheus)
     exporter = OTLPSpanExporter(settings.endpoint)
     with Tracer(settings, exporter, lambda how, count: spans.labels(how).inc(count)) as tracer:
         yield tracer

@@ -33,6 +33,7 @@ Role = Literal[
     "drift_counts",
     "drift_state",
     "drift",
+    "performance_state",
     "control",
     "reports",
     "positions",
@@ -40,15 +41,17 @@ Role = Literal[
 ROLES: tuple[Role, ...] = get_args(Role)
 _OF_OTHERS = (
     *("explanations", "shadow_scores", "shadow_evidence", "comparisons"),
-    *("drift_counts", "drift_state", "drift"),
+    *("drift_counts", "drift_state", "drift", "performance_state"),
 )
 SCORER_ROLES = tuple(role for role in ROLES if role not in _OF_OTHERS)
 """Of the topics that a scorer reads and writes; those who read what it writes have their own."""
 FOLLOWING: tuple[Role, ...] = (
     *("scores", "feature_log", "explanations", "shadow_scores", "shadow_evidence"),
+    "performance_state",
 )
 """What is written there goes to the partition of the record that it is about; shadow scores go to
-the one that the event's id says, and evidence to that of its shadow scores."""
+the one that the event's id says, evidence to that of its shadow scores, and what is known of
+performance to that of the feature log."""
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
 """What Kafka takes as the name of a topic."""
@@ -118,6 +121,7 @@ class TopicSettings(Section):
     drift_counts: Name = "weir.drift-counts"
     drift_state: Name = "weir.drift-state"
     drift: Name = "weir.drift"
+    performance_state: Name = "weir.performance-state"
     positions: Name = "weir.positions"
     partitions: int = Field(default=4, ge=1)
     replication_factor: int = -1
@@ -250,7 +254,7 @@ def _make(
         if role in _RETAINED:
             config = {"retention.ms": str(topics.retention)}
             config |= _INPUT_CONFIG if role in _STRANGERS else {}
-        elif role in ("shadow_evidence", "drift_state"):
+        elif role in ("shadow_evidence", "drift_state", "performance_state"):
             config = STATE_CONFIG
         elif role == "drift_counts":
             config = _COUNTS_CONFIG

@@ -150,4 +150,4 @@ def test_answers_and_labels_lead_to_rows_of_the_store(
     assert sum(sum(kept.cohort.truth.frauds) for kept in found.values()) == -(-mature // 5)
     assert sum(kept.cohort.anomalous for kept in found.values()) == 40
     assert registry.get_sample_value("weir_performance_waiting_events") == EVENTS - mature
-    assert registry.get_sample_value("weir_performance_waiting_share") == 1
+    assert registry.get_sample_value("weir_performance_waiting_ratio") == 1

@@ -41,6 +41,7 @@ def test_each_process_has_commands_and_rights_of_which_none_is_said_twice(proces
 def test_only_who_makes_topics_may_make_them() -> None:
     assert names("Create", Process.TOPICS) == {TOPICS.name(role) for role in ROLES}
     following = {"s", "f", TOPICS.explanations, TOPICS.shadow_scores, TOPICS.shadow_evidence}
+    following.add(TOPICS.performance_state)
     assert names("Alter", Process.TOPICS) == following
     for process in set(Process) - {Process.TOPICS}:
         assert not names("Create", process)
