@@ -346,7 +346,8 @@ def minutes(rng: np.random.Generator, days: int, rate: float, bursts: float) -> 
 
 def silences(runs: int) -> dict[str, Any]:
     """Silences found within a day, how long that took, how well it was dated, and false alarms."""
-    found, waited, off, false = [], [], [], 0
+    found, off, false = [], [], 0
+    waited: dict[str, list[int]] = {}
     for run in range(runs):
         rng = np.random.default_rng((13, run))
         rate, bursts = rng.choice([3.0, 30.0, 300.0]), rng.choice([0.0, 0.3, 1.0])
@@ -362,12 +363,12 @@ def silences(runs: int) -> dict[str, Any]:
         end, answer = next((each for each in answers if each[1]), (0, None))
         found.append(answer is not None)
         if answer is not None:
-            waited.append(end - stop)
+            waited.setdefault(f"bursts of variance {bursts}", []).append(end - stop)
             off.append(abs((answer.since - first) // 60_000 - stop))
     return {
         "runs": runs,
         "found": float(np.mean(found)),
-        "minutes_until": float(np.median(waited)) if waited else None,
+        "minutes_until": {name: median(each) for name, each in sorted(waited.items())},
         "minutes_off": float(np.median(off)) if off else None,
         "false": false,
     }

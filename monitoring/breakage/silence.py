@@ -6,7 +6,8 @@ block bets that the rate is 2 % of the usual one, against a quarter of it at lea
 
     ln e = c ln(.02 / .25) + (c + r) ln((r + .25 u) / (r + .02 u))
 
-an e-value for every rate above a quarter, since the ratio falls in c. The detector is Page's
+an e-value for every rate above a quarter, since the ratio falls in c. Bursts last for many blocks:
+so r is the one of hours over the blocks of an hour, where that is less. The detector is Page's
 (Biometrika 41, 1954): W = max(W, 0) + ln e, and silence began where W was 0 last. W is below the
 Shiryaev-Roberts e-detector, whose false alarms are 1 / E apart (arXiv 2203.03532). A past that was
 ever nearly silent, as at night where no week is known yet, has its own peak of W, and an alarm has
@@ -16,7 +17,7 @@ to be half as high again.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,9 +77,9 @@ def usual(counts: NDArray[np.int64], first_ms: int, block_ms: int = 60_000) -> U
     blocks = np.bincount(of, minlength=period)
     means = np.bincount(of, weights=counts, minlength=period) / np.maximum(blocks, 1)
     expected = means[of]
-    excess = float(((counts - expected) ** 2 - expected).sum())
-    dispersion = float((expected**2).sum()) / excess if excess > 0 else _POISSON
-    dispersion = min(max(dispersion, 0.01), _POISSON)
+    hour = max(1, HOUR_MS // block_ms)
+    by_hour = _dispersion(_sums(counts, hour), _sums(expected, hour)) / hour
+    dispersion = min(_dispersion(counts, expected), by_hour)
     level, _ = _page(counts, expected, dispersion)
     return Usual(np.resize(means, WEEK_H), dispersion, float(level.max()), block_ms)
 
@@ -115,6 +116,18 @@ def newcomers(first_seen: Mapping[str, int], since: int, within_ms: int = HOUR_M
     """Producers first seen within a span around a time (ms), the nearest first."""
     near = {name: abs(at - since) for name, at in first_seen.items()}
     return sorted((name for name in near if near[name] <= within_ms), key=near.__getitem__)
+
+
+def _dispersion(counts: NDArray[Any], expected: NDArray[np.float64]) -> float:
+    """r by the moments of counts around what was expected."""
+    excess = float(((counts - expected) ** 2 - expected).sum())
+    return min(max(float((expected**2).sum()) / excess, 1e-3), _POISSON) if excess > 0 else _POISSON
+
+
+def _sums(values: NDArray[Any], blocks: int) -> NDArray[Any]:
+    """Sums over so many blocks each; the last ones may be left out."""
+    whole = len(values) // blocks
+    return np.asarray(values[: whole * blocks].reshape(whole, blocks).sum(axis=1))
 
 
 def _hours(first_ms: int, blocks: int, block_ms: int) -> NDArray[np.int64]:
