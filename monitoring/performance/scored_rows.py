@@ -15,6 +15,8 @@ from monitoring.performance.cohorts.truth import ROW
 from streams.feature_log import approve_through_of
 
 _MOST_AMOUNT = 2.0**64
+_NO_TIME = 10**14
+"""What is this or more, in ms, is no time: no calendar has its day."""
 
 
 def scored_rows(
@@ -28,11 +30,13 @@ def scored_rows(
         code_of: the code of a group in rows.
 
     Raises:
-        ValueError, KeyError: the table lacks a column, or names a decision that is none.
+        ValueError, KeyError: the table lacks a column, or has a decision or time that is none.
     """
     rows = np.zeros(table.num_rows, ROW)
     rows["hash"] = id_hashes(table["event_id"].to_pylist())
     rows["time"] = table["event_time"].cast(pa.int64()).to_numpy()
+    if (np.abs(rows["time"]) >= _NO_TIME).any():
+        raise ValueError("an event's time is beyond all calendars")
     probability = table["probability"].to_numpy()
     rows["probability"] = np.where((probability >= 0) & (probability <= 1), probability, np.nan)
     rows["amount"] = _amounts(table, amount)

@@ -91,6 +91,11 @@ def test_rows_are_what_the_feature_log_says() -> None:
         assert np.isnan(scored_rows(table(amounts, other), "amount", code_of)["amount"]).all()
     assert scored_rows(table([7, 8], "int"), "amount", code_of)["amount"].tolist() == [7, 8]
     assert np.isnan(scored_rows(table([7.0, 8.0]), None, code_of)["amount"]).all()
+    beyond = pa.chunked_array([pa.array([10**14], pa.timestamp("ms", "UTC"))])
+    one = table([1.0])
+    one = one.set_column(one.column_names.index("event_time"), "event_time", beyond)
+    with pytest.raises(ValueError, match="beyond all calendars"):
+        scored_rows(one, "amount", code_of)
     with pytest.raises(KeyError, match="perhaps"):
         scored_rows(table([1.0], decisions=("perhaps",)), "amount", code_of)
 
