@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.shadow.joining.known_labels import by_hash
 from inference.shadow.joining.row_chunks import RowChunks
 from monitoring.performance.cohorts.truth import ROW
 from streams.loop.stateless.keyed_state import PartitionState
@@ -88,4 +89,4 @@ def _index(rows: NDArray[np.void]) -> NDArray[np.void]:
     index = np.empty(len(rows), _INDEX)
     for name in ("hash", "time", "group"):
         index[name] = rows[name]
-    return np.sort(index, order="hash", kind="stable")
+    return by_hash(index)

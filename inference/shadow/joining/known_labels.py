@@ -15,6 +15,12 @@ LABELS = b"l/"
 _SORT = 4_096
 
 
+def by_hash(rows: NDArray[np.void]) -> NDArray[np.void]:
+    """Rows in the order of their hashes; several times faster than `np.sort` with an order."""
+    ordered: NDArray[np.void] = rows[np.argsort(rows["hash"], kind="stable")]
+    return ordered
+
+
 class KnownLabels:
     """The labels that may still meet an event, in a partition's state.
 
@@ -24,7 +30,7 @@ class KnownLabels:
 
     def __init__(self, state: PartitionState, prefix: bytes = LABELS) -> None:
         self._chunks = RowChunks(state, prefix, LABEL)
-        self._sorted = np.sort(self._chunks.rows, order="hash")
+        self._sorted = by_hash(self._chunks.rows)
         self._new: list[NDArray[np.void]] = []
 
     def __len__(self) -> int:
@@ -34,7 +40,7 @@ class KnownLabels:
         """Keep further ones."""
         if len(labels):
             self._chunks.append(labels)
-            self._new.append(np.sort(labels, order="hash"))
+            self._new.append(by_hash(labels))
             if sum(map(len, self._new)) > max(_SORT, len(self._sorted) // 8):
                 self._sort()
 
@@ -73,7 +79,7 @@ class KnownLabels:
         return first
 
     def _sort(self) -> None:
-        self._sorted = np.sort(self._chunks.rows, order="hash")
+        self._sorted = by_hash(self._chunks.rows)
         self._new = []
 
     def _meeting(self, hashes: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.void]]:
