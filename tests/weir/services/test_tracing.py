@@ -152,7 +152,7 @@ def test_one_trace_from_the_producer_to_the_explanation(
         tracing={"sample": 1.0},
         loop={"group": f"traced-{run}", "topology": topology},
         stages={"prefix": f"traced-{run}"},
-        alignment={"max_idle": "1s"},
+        alignment={"max_idle": "100ms"},
         snapshots={"every_events": 10},
         explain={
             "group": f"explain-{run}",
