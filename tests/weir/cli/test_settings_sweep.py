@@ -55,6 +55,7 @@ NO_SECRETS = {
     "kafka.ssl_key_location": "a file",
     "metrics.tls_client_ca": "a file",
     "metrics.tls_key": "a file",
+    "monitor.producer": "the name of a field, or of a header",
     "signing.trusted_keys": "names, and files of public keys",
     "schema_registry.ssl_ca_location": "a file",
     "schema_registry.ssl_certificate_location": "a file",
