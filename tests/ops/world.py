@@ -47,6 +47,7 @@ _SECTIONS: dict[str, Any] = {
     "explain": {"samples": 256},
     "store": {"anchor_every": 50, "anchor_after": "5s"},
     "metrics": {"port": 0},
+    "alerts": {"url": "http://127.0.0.1:9/nobody", "tries": 2},
 }
 
 
