@@ -16,6 +16,8 @@ from typing import Any
 import requests
 import yaml
 
+from streams.base.child_process import tied_to_us
+
 OPS = Path(__file__).parents[2] / "monitoring" / "ops"
 FASTER = 10
 """All spans of the rules are so many times shorter in a live run."""
@@ -172,5 +174,7 @@ class Prometheus:
     def _start(self, name: str, *command: str) -> None:
         with (self._folder / f"{name}.log").open("wb") as log:
             self._running.append(
-                subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=subprocess.STDOUT)
+                subprocess.Popen(
+                    tied_to_us(command), cwd=self._folder, stdout=log, stderr=subprocess.STDOUT
+                )
             )
