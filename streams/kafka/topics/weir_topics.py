@@ -260,8 +260,10 @@ def _make(
             config = _COUNTS_CONFIG
         elif role == "snapshots":
             config = _SNAPSHOT_CONFIG
-        elif role in ("control", "reports", "drift"):
+        elif role in ("control", "reports"):
             config = _CONTROL_CONFIG
+        elif role == "drift":
+            config = {"cleanup.policy": "compact"}
         elif role == "positions":
             config = _POSITIONS_CONFIG
         configs[topics.name(role)] = config | topics.config.get(role, {})

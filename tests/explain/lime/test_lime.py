@@ -83,11 +83,12 @@ def test_attributions_are_close_to_exact_shapley_values(lime, flagged, shapley):
 
 
 def test_the_standard_error_is_what_seeds_differ_by(package, lime, flagged):
-    seeds = [Lime(package, ExplainSettings(seed=seed)).explain(flagged) for seed in range(20)]
+    seeds = [Lime(package, ExplainSettings(seed=seed)).explain(flagged) for seed in range(40)]
     found = np.sqrt(np.array([attributions(each) for each in seeds]).var(axis=0, ddof=1).mean(1))
     said = np.sqrt(np.mean([[each.error**2 for each in one] for one in seeds], axis=0))
     assert np.mean(found) == pytest.approx(np.mean(said), rel=0.25)
-    assert np.corrcoef(found, said)[0, 1] > 0.6
+    # Of endlessly many seeds it is .6; what 40 of them differ by is known to a ninth.
+    assert np.corrcoef(found, said)[0, 1] > 0.4
 
 
 def test_stability_is_what_seeds_would_agree_on(package, flagged):

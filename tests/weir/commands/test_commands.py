@@ -26,7 +26,7 @@ from weir import __version__
 from weir.config.settings import EXAMPLE_FILE, load_settings
 from weir.main import Commands
 
-SINGLE = ("control", "reports", "positions", "comparisons")
+SINGLE = ("control", "reports", "positions", "comparisons", "drift_counts", "drift_state", "drift")
 """Roles of topics with one partition."""
 NAMES = [name for name, _, _ in Commands.lazy]
 
@@ -417,9 +417,7 @@ def test_topics_are_made_once_and_listed(kafka, run, tmp_path, monkeypatch):
             {
                 "role": role,
                 "topic": topics[role],
-                "partitions": 1
-                if role in ("control", "reports", "positions", "comparisons")
-                else 3,
+                "partitions": 1 if role in SINGLE else 3,
                 "made": made,
             }
             for role in ROLES
