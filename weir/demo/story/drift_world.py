@@ -17,6 +17,8 @@ from weir.simulator import SimulatorSettings, simulate
 
 _EVENTS = 300_000
 _LEARN_DAYS = (31, 60)
+_SECTIONS = {"monitor": {"interval": "1h"}}
+"""Months go by in minutes: cells of an hour are as much as a person can wait for."""
 _DAYS = {"begin": 62, "cents": 68, "euros": 69, "end": 72}
 
 
@@ -28,7 +30,7 @@ def write_drift_plot(folder: Path, config: Path) -> DriftPlot:
     values = tomllib.loads(config.read_text(encoding="utf-8"))
     data = folder / "data"
     shutil.rmtree(data, ignore_errors=True)  # the story begins with no models
-    write_whole(config, head(config) + tomli_w.dumps(values | {"data_dir": str(data)}))
+    write_whole(config, head(config) + tomli_w.dumps(values | {"data_dir": str(data)} | _SECTIONS))
     world = SimulatorSettings.for_events(_EVENTS)
     table = simulate(world)
     start = pc.min(table["time"]).as_py()
