@@ -41,10 +41,8 @@ class Histogram(Section):
             raise ValueError("edges must rise, and be two at least")
         if len(self.counts) != len(self.edges) + 2:
             raise ValueError(f"{len(self.edges)} edges need {len(self.edges) + 2} counts")
-        if {len(each) for each in self.hours} - {len(self.counts)} or len(self.hours) not in (
-            0,
-            HOURS,
-        ):
+        narrow = any(len(each) != len(self.counts) for each in self.hours)
+        if narrow or len(self.hours) not in (0, HOURS):
             raise ValueError(f"hours need {HOURS} times {len(self.counts)} counts, or none")
         return self
 
@@ -71,13 +69,15 @@ def count_magnitudes(values: NDArray[np.float32]) -> dict[int, int]:
     return dict(zip(buckets.tolist(), counts.tolist(), strict=True))
 
 
+def places(values: NDArray[np.float32], edges: Sequence[float]) -> NDArray[np.int64]:
+    """The place of each value (n,) among the counts of a `Histogram` with these edges."""
+    found = np.searchsorted(np.asarray(edges, np.float32), values, side="right")
+    return np.where(np.isnan(values), len(edges) + 1, found)
+
+
 def count(values: NDArray[np.float32], edges: Sequence[float]) -> NDArray[np.int64]:
     """Count values (n,) into the bins of `edges`; see `Histogram` for the order."""
-    bounds = np.asarray(edges, dtype=np.float32)
-    missing = np.isnan(values)
-    slots = np.searchsorted(bounds, values[~missing], side="right")
-    counts = np.bincount(slots, minlength=len(bounds) + 1)
-    return np.append(counts, np.count_nonzero(missing)).astype(np.int64)
+    return np.bincount(places(values, edges), minlength=len(edges) + 2).astype(np.int64)
 
 
 def fit_histogram(values: NDArray[np.float32], bins: int) -> Histogram:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.packages.autocorrelation import inflation
-from inference.packages.drift_reference import HOURS, Histogram, count_magnitudes
+from inference.packages.drift_reference import HOURS, Histogram, count_magnitudes, places
 from streams.features.calendar import hour_of_week
 
 _TWO_WEEKS_MS = 14 * 86_400_000 - 3_600_000
@@ -21,7 +21,7 @@ def in_time(
         values: those that it counts, in the order of time, (n,).
         times: UTC ms, (n,).
     """
-    bins = _bins(histogram, values)
+    bins = places(values, histogram.edges)
     histogram = histogram.model_copy(update={"magnitudes": count_magnitudes(values)})
     scores = _scores(bins, np.array(histogram.counts))
     if len(times) < 2 or times[-1] - times[0] < _TWO_WEEKS_MS:
@@ -67,13 +67,6 @@ def dependence(
         return 0.0
     excess = inflated * (distance - degrees) / bins
     return float(np.clip(excess / max((sizes[sizes > 0] - 1).sum(), 1), 0.0, 1.0))
-
-
-def _bins(histogram: Histogram, values: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The place of each value among the counts."""
-    edges = np.asarray(histogram.edges, np.float32)
-    places = np.searchsorted(edges, values, side="right")
-    return np.where(np.isnan(values), len(edges) + 1, places)
 
 
 def _scores(bins: NDArray[np.int64], counts: NDArray[np.int64]) -> list[NDArray[np.float64]]:

@@ -17,7 +17,7 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
         reached: latest event time of these events, ms.
         behind: whether there was more to be counted of the partition then.
         counts: int32, features times bins.
-        decisions, producers: events by what was decided, and by who sent them.
+        decisions: events by what was decided.
         details: see `details_of`; of some of the events.
     """
 
@@ -28,7 +28,6 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
     events: int
     counts: bytes
     decisions: dict[str, int]
-    producers: dict[str, int] = {}
     behind: bool = False
     details: list[bytes] = []
 

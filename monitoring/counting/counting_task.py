@@ -35,7 +35,6 @@ class _Cell:
     details: list[bytes]
     reached: int = 0
     decisions: Counter[str] = field(default_factory=Counter)
-    producers: Counter[str] = field(default_factory=Counter)
 
 
 class Also(Protocol):
@@ -113,7 +112,6 @@ class CountingTask:
                     cell.events,
                     cell.counts.astype("<i4").tobytes(),
                     dict(cell.decisions),
-                    dict(cell.producers),
                     partition in behind,
                     cell.details,
                 )
@@ -161,7 +159,6 @@ class CountingTask:
                     [details_of(matrix[some], whose)],
                     int(times[rows].max()),
                     Counter(said[row] for row in rows),
-                    Counter(who[row] for row in rows) if who else Counter(),
                 )
         return found, unknown
 
@@ -178,4 +175,3 @@ def _add(cell: _Cell, more: _Cell) -> None:
     cell.details += more.details
     cell.reached = max(cell.reached, more.reached)
     cell.decisions += more.decisions
-    cell.producers += more.producers

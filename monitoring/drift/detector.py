@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp  # type: ignore[import-untyped]
 
 from monitoring.drift.yardstick import Yardstick
+from monitoring.statistics.bets import log_e
 from monitoring.statistics.effect import log_p_small, psi
 
 _LEVEL = np.log(0.01)
@@ -71,7 +72,7 @@ class Moved:
         since: when at the latest its evidence was weak, ms.
         evidence: ln S.
         psi: of the events since.
-        events: how many these are.
+        counts: of these events, (bins,), and the shares that were to be expected.
     """
 
     feature: int
@@ -79,7 +80,13 @@ class Moved:
     since: int
     evidence: float
     psi: float
-    events: int
+    counts: NDArray[np.int64]
+    share: NDArray[np.float64]
+
+    @property
+    def events(self) -> int:
+        """How many events there were since."""
+        return int(self.counts.sum())
 
 
 class Detector:
@@ -148,10 +155,13 @@ class Detector:
         )
         if log_p <= _LEVEL:
             return True
-        won = yardstick.log_ratio[feature, :, :size] @ counts
-        paid = groups @ yardstick.costs_beyond[feature]
-        log_e = (won - paid) / yardstick.inflation[feature]
-        return bool(logsumexp(log_e + yardstick.log_weight[feature]) >= -_LEVEL)
+        beyond = log_e(
+            yardstick.log_ratio[feature, :, :size],
+            counts,
+            groups @ yardstick.costs_beyond[feature],
+            float(yardstick.inflation[feature]),
+        )
+        return bool(logsumexp(beyond + yardstick.log_weight[feature]) >= -_LEVEL)
 
     def moved(self, watched: Watched, place: tuple[int, ...]) -> Moved:
         """What is known of a feature since its evidence was weak."""
@@ -165,5 +175,6 @@ class Detector:
             int(watched.since[place]),
             float(watched.evidence[place]),
             psi(counts, share),
-            int(groups.sum()),
+            counts.copy(),
+            share,
         )

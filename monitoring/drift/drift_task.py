@@ -66,7 +66,7 @@ class DriftTask:
         self._told = told
         self._of: tuple[PartitionState, int] | None = None
         self._watches: dict[str, ModelWatch] = {}
-        self._holding: set[int] | None = None
+        self._holding: set[int] = set()
 
     def __call__(self, messages: Sequence[Message]) -> Processed:
         """Take in some counts, look at the cells that are over, and say what there is to say."""
@@ -75,7 +75,7 @@ class DriftTask:
         state = self._state.of(messages[0].partition() or 0)
         self._renew(state)
         progress = _read(state)
-        if self._holding is None or self._holding - progress.reached.keys():
+        if not self._holding or self._holding - progress.reached.keys():
             self._holding = set(self._partitions())
         before = {each.id for each in self._ongoing()}
         for index, message in enumerate(messages):
@@ -137,12 +137,11 @@ class DriftTask:
 
     def _add(self, state: PartitionState, record: CellCounts, progress: Progress) -> Progress:
         watch = self._watch(state, record.model)
-        bins = self._bins(record.model)
-        if watch is None or bins is None:
+        if watch is None:
             return progress
         if record.start % self._settings.interval:
             raise ValueError(f"a cell of another length than {self._settings.interval} ms")
-        counts = record.histogram(bins.shape)
+        counts = record.histogram(watch.shape)
         # What comes for a cell that is over counts in the one that is open.
         watch.add(max(record.start, progress.closed or record.start), counts, record.details)
         before = progress.reached.get(record.partition, record.reached)
@@ -152,7 +151,7 @@ class DriftTask:
         return msgspec.structs.replace(progress, reached=reached, behind=sorted(behind))
 
     def _close(self, progress: Progress, said: dict[str, Episode]) -> Progress:
-        if not progress.reached or (self._holding or set()) - progress.reached.keys():
+        if not progress.reached or self._holding - progress.reached.keys():
             return progress
         # A partition to which nothing comes holds nobody up; one that is being caught up with does:
         # without its events, the others are those of other keys.

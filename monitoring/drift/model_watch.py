@@ -63,6 +63,7 @@ class ModelWatch:
         model: the first digits of its package's id.
 
     Attributes:
+        shape: how many features and bins are counted.
         episode: the one that goes on, if one does.
     """
 
@@ -72,8 +73,8 @@ class ModelWatch:
         self._state = state
         self._model = model
         self._bins = bins
+        self.shape = bins.shape
         self._interval = settings.interval
-        self._edges = [each.edges for each in bins.histograms.values()]
         self._yardstick = yardstick_of(bins.histograms, settings.delta)
         log_alarm = float(np.log(len(bins.histograms) * settings.arl / settings.interval))
         self._detector = Detector(self._yardstick, log_alarm)
@@ -83,6 +84,7 @@ class ModelWatch:
             for start, cell in self._kept(_CELLS, _CELL)
         }
         self._log = DetailLog(dict(self._kept(_DETAILS, _BLOBS)))
+        self._logged = set(self._log.entries)
         self._touched: set[int] = set()
         self._last_events = 0
         stored = state.get(self._key(_EPISODE))
@@ -113,7 +115,7 @@ class ModelWatch:
                 yield int(key[len(prefix) :]), decoder.decode(value)
 
     def _counts(self, data: bytes) -> NDArray[np.int64]:
-        return np.frombuffer(data, "<i8").reshape(self._bins.shape)
+        return np.frombuffer(data, "<i8").reshape(self.shape)
 
     def add(self, start: int, counts: NDArray[np.int64], details: list[bytes]) -> None:
         """Add counts (features, bins) to the cell that begins then, ms.
@@ -149,10 +151,10 @@ class ModelWatch:
             return
         self._put(self._key(_WATCHED), encode_watched(self._watched))
         kept = self._log.entries
-        before = {start for start, _ in self._kept(_DETAILS, _BLOBS)}
-        for start in before ^ kept.keys():
+        for start in self._logged ^ kept.keys():
             value = msgspec.msgpack.encode(kept[start]) if start in kept else None
             self._put(self._key(_DETAILS, f"{start:020}"), value)
+        self._logged = set(kept)
 
     def _put(self, key: bytes, value: bytes | None) -> None:
         if self._state.get(key) != value:
@@ -243,13 +245,9 @@ class ModelWatch:
         return replace(now, since=feature.since) if after < before else feature
 
     def _described(self, name: str, moved: Moved) -> MovedFeature:
-        assert self._watched is not None
-        place = moved.feature
-        size = self._yardstick.sizes[place]
-        counts = self._watched.counts[place, :size]
-        share = self._yardstick.expected(place, self._watched.groups[place])
-        diagnosis = self._diagnosed(name, moved)
-        return describe(name, moved, self._edges[place], counts, share, diagnosis)
+        return describe(
+            name, moved, self._bins.histograms[name].edges, self._diagnosed(name, moved)
+        )
 
     def _diagnosed(self, name: str, moved: Moved) -> Diagnosis | None:
         histogram = self._bins.histograms[name]

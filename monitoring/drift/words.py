@@ -14,21 +14,15 @@ _CLEAR = 0.01
 
 
 def describe(
-    name: str,
-    moved: Moved,
-    edges: Sequence[float],
-    counts: NDArray[np.int64],
-    share: NDArray[np.float64],
-    diagnosis: Diagnosis | None,
+    name: str, moved: Moved, edges: Sequence[float], diagnosis: Diagnosis | None
 ) -> MovedFeature:
     """Say what has moved.
 
     Args:
-        counts: of the events since, (bins,): below, bins, above, missing.
-        share: that were to be expected, (bins,).
+        edges: of its bins; see `Histogram`.
         diagnosis: of what kind it is; None where nothing can be said.
     """
-    now = counts / counts.sum()
+    now, share = moved.counts / moved.counts.sum(), moved.share
     before, after = median(share, edges), median(now, edges)
     said = []
     if abs(now[-1] - share[-1]) >= _CLEAR:

@@ -94,15 +94,16 @@ def log_bound(
 
 
 def log_e(
-    bets: Bets, counts: ArrayLike, costs: NDArray[np.float64], inflation: float
+    log_ratio: NDArray[np.float64], counts: ArrayLike, costs: NDArray[np.float64], inflation: float
 ) -> NDArray[np.float64]:
     """ln of each bet's e-value for some events, (K,).
 
     Args:
+        log_ratio: of the bets, (K, bins).
         counts: of the events, (bins,).
         costs: the sum of `log_bound` over the events, (K,).
     """
-    gained = bets.log_ratio @ np.asarray(counts, np.float64)
+    gained = log_ratio @ np.asarray(counts, np.float64)
     return np.asarray((gained - costs) / inflation)
 
 

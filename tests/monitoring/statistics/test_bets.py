@@ -41,8 +41,8 @@ def test_evidence_of_parts_adds_up() -> None:
     bets = place_bets(share)
     cost = log_bound(bets, share[None], [5_000], 0.002)[0]
     first, second = rng.integers(0, 50, (2, 10))
-    parts = [log_e(bets, each, each.sum() * cost, 3.0) for each in (first, second)]
-    whole = log_e(bets, first + second, (first + second).sum() * cost, 3.0)
+    parts = [log_e(bets.log_ratio, each, each.sum() * cost, 3.0) for each in (first, second)]
+    whole = log_e(bets.log_ratio, first + second, (first + second).sum() * cost, 3.0)
     np.testing.assert_allclose(parts[0] + parts[1], whole)
 
 
@@ -55,7 +55,7 @@ def test_what_was_never_there_is_bet_on(place: int) -> None:
     now = 950 * counts / counts.sum()
     now[place] += 50
     cost = log_bound(bets, share[None], [counts.sum()], 0.002)[0] * now.sum()
-    assert log_e(bets, now, cost, 1.0).max() > 20
+    assert log_e(bets.log_ratio, now, cost, 1.0).max() > 20
 
 
 def test_a_reference_of_few_rows_proves_little() -> None:
@@ -64,7 +64,9 @@ def test_a_reference_of_few_rows_proves_little() -> None:
     bets = place_bets(share)
     moved = np.bincount(rng.choice(12, 2_000, p=np.linspace(0.5, 1.5, 12) / 12), minlength=12)
     found = [
-        log_e(bets, moved, log_bound(bets, share[None], [rows], 0.0)[0] * 2_000, 1.0).max()
+        log_e(
+            bets.log_ratio, moved, log_bound(bets, share[None], [rows], 0.0)[0] * 2_000, 1.0
+        ).max()
         for rows in (100_000, 5_000, 200)
     ]
     assert found[0] > found[1] > found[2]
