@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from streams.base.section import Section
-from streams.base.time_zone import TimeZone
+from streams.base.section import Section, TimeZone
 
 HOURS = 168
 """Of a week."""

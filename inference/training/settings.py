@@ -2,8 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from streams.base.section import Section
-from streams.base.time_zone import TimeZone
+from streams.base.section import Section, TimeZone
 
 
 class TreeSettings(Section):

@@ -1,11 +1,12 @@
-"""The base of every settings section, and durations such as ``"7d"``."""
+"""The base of every settings section, durations such as ``"7d"``, and time zones."""
 
 import os
 import re
 from socket import gethostname
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from streams.base.secret_fields import remember_secrets
 
@@ -59,6 +60,18 @@ Duration = Annotated[int, BeforeValidator(_validate_duration)]
 
 Defaults are written in milliseconds: pydantic does not validate them.
 """
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name!r} is no time zone: write one such as 'Europe/Paris'") from error
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+"""The name of a time zone, such as ``Europe/Paris``."""
 
 
 LONGEST_NAME = 249

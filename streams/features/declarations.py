@@ -5,8 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from streams.base.section import Duration, Name, Section
-from streams.base.time_zone import TimeZone
+from streams.base.section import Duration, Name, Section, TimeZone
 
 WindowAggregate = Literal[
     "count", "sum", "mean", "min", "max", "std", "distinct", "last", "time_since"

@@ -16,7 +16,6 @@ from explain.writing.event_parts import event_parts
 from explain.writing.key_ring import KeyRing
 from explain.writing.record_writer import RecordWriter
 from inference.backends.tensorrt.errors import BuildCancelledError
-from inference.packages.mlflow_connection import RegistryAwayError
 from inference.packages.package import ModelPackage
 from inference.packages.registry import Registry
 from streams.base.bounded_calls import StoppedError
@@ -24,6 +23,7 @@ from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics.weir_topics import TopicSettings, ensure_beside
 from weir.config.settings import Settings
 from weir.reasons import open_catalogue
+from weir.services.registry_waiting import once_there
 from weir.services.scorer_model import package_trials
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_AGAIN_S = 5.0
 _NOT_READY = "joining the group, finding where to read on, or a transaction is overdue"
 _MODELS = 16
 """Kept ready, a few megabytes each: a feature log seldom alternates between more."""
@@ -121,15 +120,7 @@ class RecordWriters:
     def _fetch(self, model: str) -> tuple[ModelPackage, int]:
         self.awaited = model
         try:
-            while True:
-                try:
-                    return self._fetch_once(model)
-                except RegistryAwayError as error:
-                    logger.warning(
-                        "%s; trying again in %.0f s, events wait in Kafka", error, _AGAIN_S
-                    )
-                    if self._stop.wait(_AGAIN_S):
-                        raise StoppedError(f"stopped while waiting for model {model}") from error
+            return once_there(self._fetch_once, model, self._stop)
         finally:
             self.awaited = None
 

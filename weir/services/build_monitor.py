@@ -8,19 +8,17 @@ from cachetools import LRUCache
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
-from inference.packages.mlflow_connection import RegistryAwayError
 from inference.packages.registry import Registry
 from monitoring.counting.model_bins import ModelBins
 from monitoring.workers.monitor_worker import MonitorWorker, Performance
-from streams.base.bounded_calls import StoppedError
 from streams.kafka.client import KafkaSettings, connect
 from streams.kafka.topics.weir_topics import Role, TopicSettings, ensure_beside
 from weir.config.settings import Settings
+from weir.services.registry_waiting import once_there
 
 logger = logging.getLogger(__name__)
 
 _MODELS = 64
-_AGAIN_S = 5.0
 _ANOMALOUS = 0.99
 """Where the policy does not say from which anomaly on an event is unusual."""
 
@@ -84,22 +82,15 @@ class _Bins:
             StoppedError: we were told to stop while the registry is away.
         """
         if model not in self._bins:
-            self._bins[model] = self._fetched(model)
+            self._bins[model] = once_there(self._fetch_once, model, self._stop)
         return self._bins[model]
 
-    def _fetched(self, model: str) -> ModelBins | None:
-        while True:
-            try:
-                found = self._registry.find(model)
-                if found is None:
-                    logger.warning(
-                        "model %s is not in the registry any more: its events are not watched",
-                        model,
-                    )
-                    return None
-                package = self._registry.fetch(found)
-                return ModelBins(package.features.names, package.drift_reference)
-            except RegistryAwayError as error:
-                logger.warning("%s; trying again in %.0f s, counts wait in Kafka", error, _AGAIN_S)
-                if self._stop.wait(_AGAIN_S):
-                    raise StoppedError(f"stopped while waiting for model {model}") from error
+    def _fetch_once(self, model: str) -> ModelBins | None:
+        found = self._registry.find(model)
+        if found is None:
+            logger.warning(
+                "model %s is not in the registry any more: its events are not watched", model
+            )
+            return None
+        package = self._registry.fetch(found)
+        return ModelBins(package.features.names, package.drift_reference)

@@ -192,7 +192,7 @@ def test_while_the_registry_is_away_nothing_is_rejected_and_a_gone_model_is(
     make_topics: Callable[..., list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("weir.services.build_explainer._AGAIN_S", 0.05)
+    monkeypatch.setattr("weir.services.registry_waiting._AGAIN_S", 0.05)
     settings = of_its_own(config, make_topics)
     explanations, letters = settings.topics.explanations, settings.topics.dead_letters
     registry = Fickle(settings, away="")
