@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.breakage import dead_letters, judged, quiet_windows, real, silences, simulated
+from benchmarks.breakage import dead_letters, judged, quiet_windows, silences
+from benchmarks.drift_worlds.feature_streams import real, simulated
 
 STREAMS = {stream.name: stream for stream in simulated()}
 

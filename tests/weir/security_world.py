@@ -17,8 +17,9 @@ from secured import Secured
 from inference.evaluation.topic_reading import LabelledScores, read_scores
 from streams.kafka.client import KafkaSettings
 from streams.kafka.rights.acl import Acl
-from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.acls import acls_of
 from streams.kafka.rights.permission_check import grant
+from streams.kafka.rights.process import Process
 from streams.kafka.topics.weir_topics import ROLES
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import usage

@@ -12,8 +12,9 @@ from streams.base.section import format_duration
 from streams.dead_letters.erase import ErasePlan, Eraser
 from streams.dead_letters.mentions import Mentions
 from streams.dead_letters.reader import DeadLetterReader
-from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.acls import acls_of
 from streams.kafka.rights.permission_check import named_denials
+from streams.kafka.rights.process import Process
 from streams.kafka.topics.retention import retention_of
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
 from weir.cli.dates import moment

@@ -9,8 +9,9 @@ from inference.packages.registry import Registry
 from inference.packages.signature import PackageKeys
 from streams.kafka.client import KafkaSettings, KafkaUnavailableError, connect
 from streams.kafka.rights.acl import Acl
-from streams.kafka.rights.acls import Process, Usage, acls_of
+from streams.kafka.rights.acls import Usage, acls_of
 from streams.kafka.rights.permission_check import check_rights
+from streams.kafka.rights.process import Process
 from streams.kafka.topics.weir_topics import ROLES, SCORER_ROLES, Role, ensure_topics
 from streams.stages.worker.stage_topics import ensure_stage_topics
 from weir.broker import LocalBroker

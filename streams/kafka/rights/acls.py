@@ -2,69 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from streams.kafka.rights.acl import Acl
+from streams.kafka.rights.process import Process
 from streams.kafka.topics.weir_topics import FOLLOWING, ROLES, TopicSettings
-
-
-class Process(StrEnum):
-    """What gets rights of its own."""
-
-    TOPICS = "topics"
-    PRODUCER = "producer"
-    SCORER = "scorer"
-    EVALUATION = "evaluation"
-    LETTERS = "dead-letters-reader"
-    REQUEUE = "dead-letters-requeue"
-    PURGE = "dead-letters-purge"
-    ERASER = "eraser"
-    CONTROL = "control"
-    VIEWER = "viewer"
-    EXPLAINER = "explainer"
-    SINK = "sink"
-    AUDITOR = "auditor"
-    SHADOW = "shadow"
-    COMPARISON = "comparison"
-    CANARY = "canary"
-    JUDGE = "judge"
-    MONITOR = "monitor"
-    DRIFT = "drift"
-    DRIFT_ACT = "drift-act"
-    REPLAY = "shadow-replay"
-    FIDELITY = "fidelity"
-    LABELLER = "labeller"
-
-
-COMMANDS: dict[Process, list[str]] = {
-    Process.TOPICS: ["weir topics"],
-    Process.PRODUCER: ["weir replay"],
-    Process.SCORER: ["weir score", "weir up"],
-    Process.EVALUATION: ["weir evaluate"],
-    Process.LETTERS: ["weir dead-letters list", "weir dead-letters show"],
-    Process.REQUEUE: ["weir dead-letters requeue"],
-    Process.PURGE: ["weir dead-letters purge"],
-    Process.ERASER: ["weir erase"],
-    Process.CONTROL: [
-        *("weir models promote", "weir models rollback", "weir policy set"),
-        *("weir shadow add", "weir shadow remove"),
-    ],
-    Process.VIEWER: ["weir models serving", "weir policy show", "weir shadow status"],
-    Process.SHADOW: ["weir shadow"],
-    Process.CANARY: ["weir canary run"],
-    Process.JUDGE: ["weir judge"],
-    Process.MONITOR: ["weir monitor"],
-    Process.DRIFT: ["weir drift status", "weir drift show"],
-    Process.DRIFT_ACT: ["weir drift ack", "weir drift snooze", "weir drift close"],
-    Process.COMPARISON: ["weir shadow compare"],
-    Process.REPLAY: ["weir shadow replay"],
-    Process.EXPLAINER: ["weir explainer"],
-    Process.SINK: ["weir sink"],
-    Process.AUDITOR: ["weir audit verify"],
-    Process.FIDELITY: ["weir fidelity"],
-    Process.LABELLER: ["weir label"],
-}
-"""What runs with the rights of each process."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +111,15 @@ def _positions(topics: TopicSettings) -> list[Acl]:
     ]
 
 
+def _workers(topics: TopicSettings, group: str) -> list[Acl]:
+    """Of workers that share a group and commit what they make with their offsets."""
+    return [
+        *_positions(topics),
+        Acl("Write", "transactional-id", f"{group}-", "prefixed", "exactly once"),
+        Acl("Read", "group", group, why="membership and committed offsets"),
+    ]
+
+
 def _evaluation(usage: Usage) -> list[Acl]:
     return [
         Acl("Read", "topic", usage.topics.events, why="which have no answer yet"),
@@ -253,9 +203,7 @@ def _explainer(usage: Usage) -> list[Acl]:
         Acl("Read", "topic", topics.feature_log, why="what models saw and answered"),
         Acl("Write", "topic", topics.explanations, why="explanations"),
         Acl("Write", "topic", topics.dead_letters, why="what can't be explained"),
-        *_positions(topics),
-        Acl("Read", "group", group, why="membership and committed offsets"),
-        Acl("Write", "transactional-id", f"{group}-", "prefixed", "exactly once"),
+        *_workers(topics, group),
     ]
 
 
@@ -297,10 +245,8 @@ def _shadow(usage: Usage) -> list[Acl]:
         Acl("Write", "topic", topics.shadow_evidence, why="what is found of candidates"),
         Acl("Read", "topic", topics.shadow_evidence, why="what was found, at a start"),
         Acl("Write", "topic", topics.dead_letters, why="what is no record of these topics"),
-        *_positions(topics),
-        Acl("Read", "group", group, why="membership and committed offsets"),
+        *_workers(topics, group),
         Acl("Read", "group", f"{group}-join", why="the same, where scores meet labels"),
-        Acl("Write", "transactional-id", f"{group}-", "prefixed", "exactly once"),
     ]
 
 
@@ -346,10 +292,8 @@ def _monitor(usage: Usage) -> list[Acl]:
         Acl("Write", "topic", topics.performance_state, why="what waits for labels, and cohorts"),
         Acl("Read", "topic", topics.performance_state, why="the same, at a start"),
         Acl("Write", "topic", topics.dead_letters, why="what is no record of these topics"),
-        *_positions(topics),
-        Acl("Read", "group", group, why="membership and committed offsets"),
+        *_workers(topics, group),
         Acl("Read", "group", f"{group}-drift", why="the same, where one sees all counts"),
-        Acl("Write", "transactional-id", f"{group}-", "prefixed", "exactly once"),
     ]
 
 

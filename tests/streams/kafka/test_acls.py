@@ -3,7 +3,8 @@
 import pytest
 
 from streams.kafka.rights.acl import Acl
-from streams.kafka.rights.acls import COMMANDS, Process, Usage, acls_of, requeue_acls
+from streams.kafka.rights.acls import Usage, acls_of, requeue_acls
+from streams.kafka.rights.process import COMMANDS, Process
 from streams.kafka.topics.weir_topics import ROLES, TopicSettings
 
 TOPICS = TopicSettings(

@@ -13,7 +13,8 @@ import pytest
 from front_door import write_settings
 
 from streams.kafka.rights.acl import Acl
-from streams.kafka.rights.acls import COMMANDS, Process, acls_of
+from streams.kafka.rights.acls import acls_of
+from streams.kafka.rights.process import COMMANDS, Process
 from weir.commands.cluster.acls import script_lines
 from weir.config.settings import load_settings
 from weir.main import main

@@ -9,8 +9,9 @@ from rich.table import Table
 
 from streams.kafka.client import connect
 from streams.kafka.rights.acl import Acl, Pattern
-from streams.kafka.rights.acls import COMMANDS, Process, acls_of
+from streams.kafka.rights.acls import acls_of
 from streams.kafka.rights.permission_check import grant
+from streams.kafka.rights.process import COMMANDS, Process
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import kafka_settings, usage

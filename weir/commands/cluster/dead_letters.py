@@ -21,8 +21,9 @@ from streams.dead_letters.reader import (
 )
 from streams.dead_letters.requeue import Requeuer
 from streams.kafka.rights.acl import Acl
-from streams.kafka.rights.acls import Process, Usage, acls_of, requeue_acls
+from streams.kafka.rights.acls import Usage, acls_of, requeue_acls
 from streams.kafka.rights.permission_check import named_denials
+from streams.kafka.rights.process import Process
 from weir.cli.console import (
     FAILED,
     STOPPED,

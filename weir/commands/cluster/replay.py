@@ -9,7 +9,8 @@ import typer
 from prometheus_client import CollectorRegistry
 
 from streams.files.event_file import open_events
-from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.acls import acls_of
+from streams.kafka.rights.process import Process
 from streams.kafka.topics.weir_topics import Role, ensure_topics
 from streams.replay.pace import Pace
 from streams.replay.replay import Replayer

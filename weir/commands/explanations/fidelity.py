@@ -19,7 +19,8 @@ from inference.packages.package import ModelPackage
 from inference.packages.registry import CHAMPION_ALIAS
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import read_to_end
-from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.acls import acls_of
+from streams.kafka.rights.process import Process
 from weir.cli.console import (
     ConfigOption,
     JsonOption,

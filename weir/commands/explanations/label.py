@@ -10,7 +10,8 @@ import typer
 from streams.base.clock import now_ms
 from streams.events.labels import Label
 from streams.kafka.records.publisher import Publisher
-from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.acls import acls_of
+from streams.kafka.rights.process import Process
 from streams.kafka.topics.topic_partitions import TopicError, partitions_of
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment, parse_time_ms

@@ -21,7 +21,8 @@ from inference.evaluation.topic_reading import (
 )
 from streams.files.id_file import read_ids
 from streams.formats import event_decoder
-from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.acls import acls_of
+from streams.kafka.rights.process import Process
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
 from weir.cli.dates import FromOption, ToOption, time_range_ms
 from weir.config.settings import load_settings

@@ -13,8 +13,9 @@ from inference.packages.registry import Registry
 from inference.policy.policy import Policy
 from inference.serving.feature_compatibility import check_feature_compatibility
 from streams.base.section import Section
-from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.acls import acls_of
 from streams.kafka.rights.permission_check import named_denials
+from streams.kafka.rights.process import Process
 from weir.cli.login import login_or
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings

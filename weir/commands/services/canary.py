@@ -13,8 +13,9 @@ from inference.control.commands import Withdrawal, version_of
 from inference.control.signatures import CommandKeys
 from inference.packages.registry import CHAMPION_ALIAS, Registry
 from streams.base.clock import now_ms
-from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.acls import acls_of
 from streams.kafka.rights.permission_check import named_denials
+from streams.kafka.rights.process import Process
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, stdout
 from weir.cli.dates import moment
 from weir.commands.models.promote import ByOption, NoteOption

@@ -9,7 +9,7 @@ from inference.canary.follower import FeatureLogFollower
 from inference.canary.keeper import Keeper
 from inference.control.canary import CANARY
 from streams.kafka.records.control_topic import write_control
-from streams.kafka.rights.acls import Process
+from streams.kafka.rights.process import Process
 from streams.kafka.topics.weir_topics import ensure_beside
 from weir.cli.console import ConfigOption
 from weir.commands.models.rooms import author_who_may

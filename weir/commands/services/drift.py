@@ -12,8 +12,9 @@ from streams.base.clock import now_ms
 from streams.base.section import parse_duration
 from streams.kafka.records.consuming import read_to_end
 from streams.kafka.records.publisher import Publisher
-from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.acls import acls_of
 from streams.kafka.rights.permission_check import named_denials
+from streams.kafka.rights.process import Process
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment
 from weir.cli.login import login_or

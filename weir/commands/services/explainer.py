@@ -2,7 +2,7 @@
 
 from confluent_kafka.admin import AdminClient
 
-from streams.kafka.rights.acls import Process
+from streams.kafka.rights.process import Process
 from weir.cli.console import ConfigOption
 from weir.config.settings import Settings
 from weir.services.build_explainer import build_explainer, ensure_explainer_topics

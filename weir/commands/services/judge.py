@@ -10,7 +10,7 @@ from inference.gates.record import ComparisonRecord, comparison_key
 from inference.shadow.comparison.rows import NothingToCompareError
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.control_topic import write_control
-from streams.kafka.rights.acls import Process
+from streams.kafka.rights.process import Process
 from streams.kafka.topics.weir_topics import ensure_beside
 from weir.cli.console import ConfigOption
 from weir.config.settings import Settings

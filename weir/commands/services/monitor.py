@@ -3,7 +3,7 @@
 from confluent_kafka.admin import AdminClient
 
 from streams.base.apart.priority import stand_back
-from streams.kafka.rights.acls import Process
+from streams.kafka.rights.process import Process
 from weir.cli.console import ConfigOption
 from weir.config.settings import Settings
 from weir.services.build_monitor import build_monitor, ensure_monitor_topics

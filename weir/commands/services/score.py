@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from inference.backends.tensorrt.errors import BuildCancelledError
 from streams.base.bounded_calls import StoppedError
-from streams.kafka.rights.acls import Process
+from streams.kafka.rights.process import Process
 from weir.cli.console import ConfigOption, Topology
 from weir.config.settings import Settings
 from weir.services.build_scorer import build_scorer

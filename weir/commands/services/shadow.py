@@ -11,8 +11,9 @@ from inference.control.signatures import CommandKeys
 from inference.shadow.shadow_book import SHADOW, ShadowBook, ShadowCommand, shadow_key
 from streams.base.apart.priority import stand_back
 from streams.base.clock import now_ms
-from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.acls import acls_of
 from streams.kafka.rights.permission_check import named_denials
+from streams.kafka.rights.process import Process
 from streams.transactions.control_writer import ControlWriter
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
 from weir.cli.dates import moment

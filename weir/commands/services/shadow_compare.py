@@ -16,8 +16,9 @@ from inference.shadow.joining.candidates_compared import candidates_compared
 from inference.shadow.joining.past import Past
 from inference.shadow.shadow_book import ShadowBook, ShadowCommand
 from streams.base.section import format_duration
-from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.acls import acls_of
 from streams.kafka.rights.permission_check import named_denials
+from streams.kafka.rights.process import Process
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
 from weir.cli.dates import FromOption, ToOption, moment, time_range_ms
 from weir.commands.models.policy import read_policy

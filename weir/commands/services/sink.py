@@ -12,7 +12,7 @@ from explain.store.checking.anchor_check import refuse_retired
 from explain.workers.sink import ExplanationSink, SinkMetrics
 from explain.workers.witness_topic import WitnessTopic, ensure_witness_topic
 from streams.base.clock import now_ms
-from streams.kafka.rights.acls import Process
+from streams.kafka.rights.process import Process
 from streams.kafka.topics.topic_partitions import partitions_of
 from streams.kafka.topics.weir_topics import ensure_roles
 from weir.cli.console import ConfigOption

@@ -11,8 +11,9 @@ from inference.canary.recent_events import RecentEvents, read_recent
 from inference.control.canary import CanaryCommand
 from inference.policy.floor import BoundedPolicies
 from inference.policy.policy import PolicySettings
-from streams.kafka.rights.acls import Process, acls_of
+from streams.kafka.rights.acls import acls_of
 from streams.kafka.rights.permission_check import named_denials
+from streams.kafka.rights.process import Process
 from weir.config.settings import Settings
 from weir.services.scorer_model import open_model, package_trials
 from weir.services.wiring import admitted, open_registry, usage

@@ -5,7 +5,7 @@ from front_door import Trained
 from said_by_users import Run, done
 from security_world import World
 
-from streams.kafka.rights.acls import Process
+from streams.kafka.rights.process import Process
 
 
 @pytest.mark.parametrize(

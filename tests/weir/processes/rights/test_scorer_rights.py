@@ -19,7 +19,7 @@ from security_world import World
 
 from streams.kafka.client import KafkaSettings
 from streams.kafka.rights.acl import Acl
-from streams.kafka.rights.acls import Process
+from streams.kafka.rights.process import Process
 from streams.kafka.topics.weir_topics import ROLES
 from streams.transactions.outcome import Outgoing
 from streams.transactions.transactor import Transactor
