@@ -28,7 +28,7 @@ from monitoring.settings import MonitorSettings
 from streams.loop.stateless.keyed_state import PartitionState
 
 TARGET = 0.95
-_LIVE = 12_000
+_LIVE = 24_000
 _BEFORE = 5_000
 _NEAR = 500
 """Events by which a fault's time may be off."""

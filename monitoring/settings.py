@@ -20,6 +20,7 @@ class MonitorSettings(WorkerSection):
         arl: mean time between false alarms of a model, over all its features together.
         producer: the field of `feature_log.include` that says who sent an event, such as
             ``header:app-version``; none if empty.
+        niceness: how far it stands back for others that want the processors, 0 ... 19.
         session_timeout: after this the group takes a silent member's partitions away.
         transaction_timeout: after this the cluster aborts a transaction that is still open.
     """
@@ -30,6 +31,7 @@ class MonitorSettings(WorkerSection):
     delta: float = Field(default=0.02, gt=0, lt=1)
     arl: Duration = Field(default=90 * 86_400_000, gt=0)
     producer: str = ""
+    niceness: int = Field(default=15, ge=0, le=19)
     session_timeout: Duration = Field(default=10_000, gt=0)
     transaction_timeout: Duration = Field(default=30_000, gt=0)
 

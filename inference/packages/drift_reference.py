@@ -1,6 +1,7 @@
 """Frozen histograms of the training data, that later windows are compared with."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ class Histogram(Section):
             was not counted.
         inflation: by how much counts of a window vary more than those of independent events; see
             `inference.packages.autocorrelation`. None where that was not measured.
+        clusters: the same of each bin's count, as many as `counts`: where its events come in
+            bursts, how large these are. Empty where that was not measured.
     """
 
     edges: tuple[float, ...]
@@ -33,6 +36,7 @@ class Histogram(Section):
     hours: tuple[tuple[int, ...], ...] = ()
     magnitudes: dict[int, int] = Field(default_factory=dict)
     inflation: float | None = Field(default=None, ge=1)
+    clusters: tuple[Annotated[float, Field(ge=1)], ...] = ()
 
     @model_validator(mode="after")
     def _fits(self) -> "Histogram":
@@ -40,6 +44,8 @@ class Histogram(Section):
             raise ValueError("edges must rise, and be two at least")
         if len(self.counts) != len(self.edges) + 2:
             raise ValueError(f"{len(self.edges)} edges need {len(self.edges) + 2} counts")
+        if len(self.clusters) not in (0, len(self.counts)):
+            raise ValueError(f"clusters need {len(self.counts)} sizes, or none")
         narrow = any(len(each) != len(self.counts) for each in self.hours)
         if narrow or len(self.hours) not in (0, HOURS):
             raise ValueError(f"hours need {HOURS} times {len(self.counts)} counts, or none")

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.packages.autocorrelation import inflation
+from inference.packages.autocorrelation import cluster_sizes, inflation
 from inference.packages.drift_reference import HOURS, Histogram, count_magnitudes, places
 from streams.features.calendar import hour_of_week
 
@@ -15,7 +15,7 @@ _CLEAR = 4.0
 def in_time(
     histogram: Histogram, values: NDArray[np.float32], times: NDArray[np.int64], timezone: str
 ) -> Histogram:
-    """The histogram of these values with its hours of the week and its inflation.
+    """The histogram of these values with its hours of the week, its inflation and clusters.
 
     Args:
         values: those that it counts, in the order of time, (n,).
@@ -24,18 +24,25 @@ def in_time(
     bins = places(values, histogram.edges)
     histogram = histogram.model_copy(update={"magnitudes": count_magnitudes(values)})
     scores = _scores(bins, np.array(histogram.counts))
-    if len(times) < 2 or times[-1] - times[0] < _TWO_WEEKS_MS:
-        return histogram.model_copy(update={"inflation": _inflation(scores)})
-    hours = hour_of_week(times, timezone)
-    counts = np.zeros((HOURS, len(histogram.counts)), np.int64)
-    np.add.at(counts, (hours, bins), 1)
-    events = np.maximum(counts.sum(axis=1), 1)
-    residual = [each - (np.bincount(hours, each, HOURS) / events)[hours] for each in scores]
-    within = _inflation(residual)
-    if dependence(counts, within) > 0:
-        found = tuple(tuple(each) for each in counts.tolist())
-        return histogram.model_copy(update={"hours": found, "inflation": within})
-    return histogram.model_copy(update={"inflation": _inflation(scores)})
+    if len(times) >= 2 and times[-1] - times[0] >= _TWO_WEEKS_MS:
+        hours = hour_of_week(times, timezone)
+        counts = np.zeros((HOURS, len(histogram.counts)), np.int64)
+        np.add.at(counts, (hours, bins), 1)
+        events = np.maximum(counts.sum(axis=1), 1)
+        within = _inflation(
+            [each - (np.bincount(hours, each, HOURS) / events)[hours] for each in scores]
+        )
+        if dependence(counts, within) > 0:
+            clusters = cluster_sizes(bins, counts / events[:, None], hours)
+            found = tuple(tuple(each) for each in counts.tolist())
+            return histogram.model_copy(
+                update={"hours": found, "inflation": within, "clusters": tuple(clusters.tolist())}
+            )
+    whole = np.array([histogram.counts]) / max(len(values), 1)
+    clusters = cluster_sizes(bins, whole, np.zeros(len(values), np.int64))
+    return histogram.model_copy(
+        update={"inflation": _inflation(scores), "clusters": tuple(clusters.tolist())}
+    )
 
 
 def dependence(

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _CHILD = "inference.shadow.candidate_child"
 _FOR_GOOD = 10**9
-_NICE, _NICE_AT_FIRST = 19, 10
+_NICER, _NICE_AT_FIRST, _NICEST = 4, 10, 19
 """Who answers leaves the processors to all others; who starts would hardly get ready so."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 300.0
 _HEALTHY_S = 600.0
@@ -78,6 +78,7 @@ class Candidate(ClosedAtEnd):
         self._open_it = open_it
         self._names = list(names)
         self._settings = settings
+        self._niceness = min(settings.niceness + _NICER, _NICEST)
         self._opened: OpenCandidate | None = None
         self._resident: Resident | None = None
         self._rows = 0
@@ -152,7 +153,7 @@ class Candidate(ClosedAtEnd):
             self._resident = self._start(self._opened.package)
         assert self._resident is not None
         if self._resident.answer_now() is not None:
-            self._resident.stand_back(_NICE)
+            self._resident.stand_back(self._niceness)
             return True
         if monotonic() > self._ready_by:
             raise ResidentError("it was not ready within shadow.start_timeout")
@@ -180,7 +181,11 @@ class Candidate(ClosedAtEnd):
         settings = self._settings
         task = {"package": str(package.folder.absolute()), "id": package.id, "names": self._names}
         bounds = Bounds(
-            cpu_s=_FOR_GOOD, wall_s=_FOR_GOOD, memory_mb=settings.max_memory, file_mb=1, nice=_NICE
+            cpu_s=_FOR_GOOD,
+            wall_s=_FOR_GOOD,
+            memory_mb=settings.max_memory,
+            file_mb=1,
+            nice=self._niceness,
         )
         resident = Resident(
             "candidate",
@@ -189,7 +194,7 @@ class Candidate(ClosedAtEnd):
             {"task.json": json.dumps(task).encode()},
             readable=[package.folder],
         )
-        resident.stand_back(_NICE_AT_FIRST)
+        resident.stand_back(min(self._niceness, _NICE_AT_FIRST))
         self._ready_by = monotonic() + settings.start_timeout / 1_000
         resident.ask(b"")
         return resident

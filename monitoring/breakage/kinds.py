@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from inference.packages.drift_reference import Histogram
 from monitoring.breakage.magnitudes import BUCKETS, NAN, Counts, bucket_of
-from monitoring.breakage.missing import missing_change
+from monitoring.breakage.missing import Missing, missing_change
 from monitoring.breakage.novel import new_category, new_range
 from monitoring.breakage.producers import Source, moved_by, source
 from monitoring.breakage.shares import SURE, evidence_above, limit_above
@@ -123,12 +123,8 @@ class _Found(NamedTuple):
 def _found(feature: FeatureCounts, moved: bool, newcomers: Sequence[str]) -> _Found | None:
     name, reference, now = feature.name, feature.reference, feature.now
     missing = missing_change(reference, now)
-    if missing is not None:
-        text = f"{name} is missing in {percent(missing.share)} of events"
-        text += f" ({percent(missing.before)} before)"
-        more = missing.share > missing.before
-        share = missing.share if more else 1 - missing.share
-        return _Found(Kind.NULLS, text, share, (np.arange(len(now)) == NAN) == more)
+    if missing is not None and missing.share > missing.before:
+        return _missing(name, missing)
     change, whose = _unit(feature, newcomers)
     if change is not None:
         text = _unit_words(name, change)
@@ -149,11 +145,21 @@ def _found(feature: FeatureCounts, moved: bool, newcomers: Sequence[str]) -> _Fo
     if range_ is not None:
         text = f"{name} is far outside of all that was seen in {percent(range_.share)} of events"
         return _Found(Kind.NEW_RANGE, text, range_.share, range_.buckets)
+    if missing is not None:  # that fewer are missing says least: there has to be something else
+        return _missing(name, missing)
     if not moved:
         return None
     apart = _distance(reference, now)
     text = f"{name} has another distribution: {percent(apart)} of its values moved"
     return _Found(Kind.COVARIATE_SHIFT, text, apart, _risen(reference, now))
+
+
+def _missing(name: str, missing: Missing) -> _Found:
+    text = f"{name} is missing in {percent(missing.share)} of events"
+    text += f" ({percent(missing.before)} before)"
+    more = missing.share > missing.before
+    share = missing.share if more else 1 - missing.share
+    return _Found(Kind.NULLS, text, share, (np.arange(BUCKETS) == NAN) == more)
 
 
 def _unit(

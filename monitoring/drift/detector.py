@@ -21,8 +21,13 @@ from monitoring.statistics.bets import log_e
 from monitoring.statistics.effect import log_p_small, psi
 
 _LEVEL = np.log(0.01)
+_MOST = 1 / 5
+"""Of ln A: so much is taken to be proved by a step at most. A burst of strange events, such as a
+stolen card's, is over before there are so many steps; a change lasts."""
 _WEAK = 1 / 3
 """Of ln A: below that, what was counted before says nothing of a change."""
+_END = 1_000
+"""Independent events, as the reference has them, by which it is seen that a change is over."""
 
 
 @dataclass
@@ -37,6 +42,9 @@ class Watched:
         counts: of events since the evidence was weak, (F, B).
         groups: these events by group, (F, H).
         since: end of the last cell in which it was weak, ms, (F,).
+        rise: what each bet has gained since it stood lowest, (F, K).
+        rising: when that was, ms, (F, K).
+        away: features that have moved, and are not back, (F,).
     """
 
     log_s: NDArray[np.float64]
@@ -44,6 +52,9 @@ class Watched:
     counts: NDArray[np.int64]
     groups: NDArray[np.int64]
     since: NDArray[np.int64]
+    rise: NDArray[np.float64]
+    rising: NDArray[np.int64]
+    away: NDArray[np.bool_]
 
     @classmethod
     def begin(cls, yardstick: Yardstick, time: int, streams: tuple[int, ...] = ()) -> "Watched":
@@ -55,6 +66,9 @@ class Watched:
             np.zeros((*streams, features, bins), np.int64),
             np.zeros((*streams, features, groups), np.int64),
             np.full((*streams, features), time, np.int64),
+            np.zeros((*streams, *yardstick.log_weight.shape)),
+            np.full((*streams, *yardstick.log_weight.shape), time, np.int64),
+            np.zeros((*streams, features), np.bool_),
         )
 
     def weak(self, log_alarm: float) -> NDArray[np.bool_]:
@@ -69,9 +83,9 @@ class Moved:
     Attributes:
         feature: its place.
         stream: which one, where several are watched.
-        since: when at the latest its evidence was weak, ms.
+        since: the likeliest beginning, ms.
         evidence: ln S.
-        psi: of the events since.
+        psi: of the events since its evidence was weak.
         counts: of these events, (bins,), and the shares that were to be expected.
     """
 
@@ -104,7 +118,7 @@ class Detector:
     def step(
         self, watched: Watched, counts: NDArray[np.int64], groups: NDArray[np.int64], end: int
     ) -> list[Moved]:
-        """Take in a cell of time; return the features whose evidence and effect are there.
+        """Take in a cell of time, or some; return the features whose evidence and effect are there.
 
         Args:
             watched: is changed.
@@ -113,11 +127,12 @@ class Detector:
             end: of the cell, ms.
         """
         yardstick = self._yardstick
-        gained = self._gained(counts, groups)
+        gained = np.minimum(self._gained(counts, groups), self.log_alarm * _MOST)
         log_s = watched.log_s + gained
         watched.evidence = logsumexp(log_s + yardstick.log_weight, axis=-1)
-        # What is certain by now is certain enough: so an end is seen as soon as a beginning.
         watched.log_s = np.minimum(np.logaddexp(log_s, 0.0), self.log_alarm - yardstick.log_weight)
+        watched.rise = np.maximum(watched.rise + gained, 0.0)
+        watched.rising[watched.rise == 0] = end
         watched.counts += counts
         watched.groups += groups[..., None, :]
         weak = watched.weak(self.log_alarm)
@@ -127,7 +142,15 @@ class Detector:
         suspects = [
             tuple(each) for each in np.argwhere(watched.evidence >= self.log_alarm).tolist()
         ]
-        return [self.moved(watched, place) for place in suspects if self._matters(watched, place)]
+        found = [self.moved(watched, place) for place in suspects if self._matters(watched, place)]
+        watched.away &= ~weak
+        for each in found:
+            watched.away[(*each.stream, each.feature)] = True
+        # Of what has moved, a bet keeps what it loses in so many quiet events: so an end is seen.
+        kept = self.log_alarm * _WEAK + _END * yardstick.losses - yardstick.log_weight
+        most = np.where(watched.away[..., None], kept, np.inf)
+        watched.log_s = np.minimum(watched.log_s, most)
+        return found
 
     def _gained(self, counts: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
         """ln e of the bets, (..., F, K)."""
@@ -136,8 +159,7 @@ class Detector:
         by_feature = counts.reshape(-1, features, bins).swapaxes(0, 1).astype(np.float64)
         won = by_feature @ yardstick.log_ratio.swapaxes(1, 2)
         paid = groups.reshape(1, -1, groups.shape[-1]).astype(np.float64) @ yardstick.costs
-        gained = (won - paid) / yardstick.inflation[:, None, None]
-        return np.asarray(gained.swapaxes(0, 1).reshape(*counts.shape[:-1], -1))
+        return np.asarray((won - paid).swapaxes(0, 1).reshape(*counts.shape[:-1], -1))
 
     def _matters(self, watched: Watched, place: tuple[int, ...]) -> bool:
         """Whether the events since the evidence was weak show more than what does not matter."""
@@ -150,16 +172,13 @@ class Detector:
             counts,
             yardstick.expected(feature, groups),
             delta=yardstick.delta,
-            inflation=float(yardstick.inflation[feature]),
+            clusters=yardstick.clusters[feature, :size],
             rows=float(yardstick.rows[feature] @ (groups / groups.sum())),
         )
         if log_p <= _LEVEL:
             return True
         beyond = log_e(
-            yardstick.log_ratio[feature, :, :size],
-            counts,
-            groups @ yardstick.costs_beyond[feature],
-            float(yardstick.inflation[feature]),
+            yardstick.log_ratio[feature, :, :size], counts, groups @ yardstick.costs_beyond[feature]
         )
         return bool(logsumexp(beyond + yardstick.log_weight[feature]) >= -_LEVEL)
 
@@ -172,9 +191,19 @@ class Detector:
         return Moved(
             feature,
             place[:-1],
-            int(watched.since[place]),
+            _began(watched, place),
             float(watched.evidence[place]),
             psi(counts, share),
             counts.copy(),
             share,
         )
+
+
+def _began(watched: Watched, place: tuple[int, ...]) -> int:
+    """When those bets that say most stood lowest, ms: the likeliest beginning of a change.
+
+    Page, Biometrika 41 (1954). A bet on a little may have risen for a while before, so the last of
+    these tells.
+    """
+    best = watched.rise[place] >= watched.rise[place].max() - 1
+    return int(watched.rising[place][best].max())

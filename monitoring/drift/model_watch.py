@@ -41,6 +41,8 @@ T = TypeVar("T")
 _CELLS, _WATCHED, _DETAILS, _EPISODE = "cell", "watched", "details", "episode"
 _ANSWER = "answer:"
 _KINDS = [each.value for each in BreakageKind]
+_BLOCK = 25
+"""Events at least that the detectors are shown at once: in less busy streams, of several cells."""
 _FEW = 10_000
 """Events: of what was told with fewer, more of them may say more."""
 
@@ -134,9 +136,20 @@ class ModelWatch:
         self._touched.add(start)
 
     def close(self, until: int) -> list[Episode]:
-        """Look at all cells that end by then, in their order; what there is to say of episodes."""
-        over = sorted(start for start in self._open if start + self._interval <= until)
-        return [episode for start in over for episode in self._close(start)]
+        """Look at all cells that end by then, in their order; what there is to say of episodes.
+
+        Of the last ones, too few events to be looked at stay until there are more.
+        """
+        said: list[Episode] = []
+        block: list[int] = []
+        events = 0
+        for start in sorted(start for start in self._open if start + self._interval <= until):
+            block.append(start)
+            events += int(self._open[start][0][0].sum())
+            if events >= _BLOCK:
+                said += self._close(block)
+                block, events = [], 0
+        return said
 
     def write(self) -> None:
         """Write down what has changed, at the end of a batch."""
@@ -160,19 +173,23 @@ class ModelWatch:
         if self._state.get(key) != value:
             self._state.put(key, value)
 
-    def _close(self, start: int) -> list[Episode]:
-        counts, details = self._open.pop(start)
-        self._touched.add(start)
-        self._log.add(start, details)
-        end = start + self._interval
+    def _close(self, starts: list[int]) -> list[Episode]:
+        """Look at some cells as one."""
+        end = starts[-1] + self._interval
         if self._watched is None:
-            self._watched = Watched.begin(self._yardstick, start)
+            self._watched = Watched.begin(self._yardstick, starts[0])
         groups = np.zeros(self._yardstick.share.shape[1], np.int64)
-        events = int(counts[0].sum())
-        place = 0
+        hours = np.zeros(len(starts), np.int64)
         if len(groups) > 1:
-            place = int(hour_of_week(np.array([start]), self._bins.timezone)[0])
-        groups[place] = self._last_events = events
+            hours = hour_of_week(np.array(starts), self._bins.timezone)
+        counts = np.zeros(self.shape, np.int64)
+        for start, hour in zip(starts, hours.tolist(), strict=True):
+            own, details = self._open.pop(start)
+            self._touched.add(start)
+            self._log.add(start, details)
+            counts += own
+            groups[hour] += own[0].sum()
+        self._last_events = int(groups.sum())
         moved = self._detector.step(self._watched, counts, groups, end)
         said = self._further(moved, end)
         self._log.forget(int(self._watched.since.min()))

@@ -21,8 +21,15 @@ def yardstick_of(histograms: Mapping[str, Histogram], delta: float) -> Yardstick
     for each in histograms.values():
         own = by_hour(each) if each.hours else np.array([each.counts], np.float64)
         counts.append(np.repeat(own, 168, axis=0) if seasonal and len(own) == 1 else own)
-    inflation = [each.inflation or UNKNOWN_INFLATION for each in histograms.values()]
-    return Yardstick(list(histograms), counts, inflation, delta=delta)
+    clusters = [_clusters(each) for each in histograms.values()]
+    return Yardstick(list(histograms), counts, clusters, delta=delta)
+
+
+def _clusters(histogram: Histogram) -> NDArray[np.float64]:
+    """How many events of each bin count as one, (bins,)."""
+    least = histogram.inflation or UNKNOWN_INFLATION
+    measured = histogram.clusters or np.ones(len(histogram.counts))
+    return np.maximum(measured, least)
 
 
 def by_hour(histogram: Histogram) -> NDArray[np.float64]:

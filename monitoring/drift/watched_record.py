@@ -14,6 +14,9 @@ class _Record(msgspec.Struct):
     counts: bytes
     groups: bytes
     since: bytes
+    rise: bytes
+    rising: bytes
+    away: bytes
 
 
 _FLOATS, _INTS = "<f8", "<i8"
@@ -29,6 +32,9 @@ def encode_watched(watched: Watched) -> bytes:
             watched.counts.astype(_INTS).tobytes(),
             watched.groups.astype(_INTS).tobytes(),
             watched.since.astype(_INTS).tobytes(),
+            watched.rise.astype(_FLOATS).tobytes(),
+            watched.rising.astype(_INTS).tobytes(),
+            watched.away.astype(_INTS).tobytes(),
         )
     )
 
@@ -47,6 +53,9 @@ def decode_watched(data: bytes, yardstick: Yardstick) -> Watched:
         _ints(record.counts, begun.counts.shape),
         _ints(record.groups, begun.groups.shape),
         _ints(record.since, begun.since.shape),
+        _floats(record.rise, begun.rise.shape),
+        _ints(record.rising, begun.rising.shape),
+        _ints(record.away, begun.away.shape).astype(np.bool_),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.statistics.bets import log_bound, place_bets, shares
+from monitoring.statistics.bets import log_bound, place_bets, shares, slack_of
 
 EVIDENCE_TOLERANCE = 0.002
 """A chi-squared distance that is none: of what a stream does by itself, from week to week."""
@@ -20,15 +20,18 @@ class Yardstick:
     Args:
         names: of the features.
         counts: of each, of the reference's rows: (groups, bins), one group or as many as others.
-        inflation: of each; see `inference.packages.autocorrelation`.
+        clusters: of each and its bins, (bins,), 1 at least: events that count as one; see
+            `inference.packages.autocorrelation`.
         delta: a chi-squared distance, or PSI, that does not matter.
 
     Attributes:
         sizes: bins that each feature has, (F,).
         share: (F, H, B).
+        clusters: (F, B).
         rows: independent ones that it comes from, (F, H).
-        log_ratio: of the bets, (F, K, B).
+        log_ratio: of the bets, each bin's divided by its clusters' size, (F, K, B).
         log_weight: (F, K), -inf for none.
+        losses: of the bets per independent event that is as the reference's, (F, K).
         costs: of the bets per event as evidence, (F, H, K).
         costs_beyond: the same, against shares that are `delta` away, (F, H, K).
     """
@@ -37,35 +40,44 @@ class Yardstick:
         self,
         names: Sequence[str],
         counts: Sequence[NDArray[np.float64]],
-        inflation: Sequence[float],
+        clusters: Sequence[NDArray[np.float64]],
         *,
         delta: float,
     ) -> None:
         self.names = list(names)
         self.delta = delta
-        self.inflation = np.asarray(inflation, np.float64)
         self.sizes = np.array([each.shape[1] for each in counts])
         features, bins = len(counts), int(self.sizes.max(initial=0))
         groups = max((len(each) for each in counts), default=1)
         self.share = np.ones((features, groups, bins))
+        self.clusters = np.ones((features, bins))
         self.rows = np.ones((features, groups))
         placed = []
         for place, (each, size) in enumerate(zip(counts, self.sizes, strict=True)):
             self.share[place, :, :size] = shares(each)
-            self.rows[place] = each.sum(axis=1) / self.inflation[place]
-            placed.append(place_bets(shares(each.sum(axis=0))))
+            self.clusters[place, :size] = clusters[place]
+            whole = shares(each.sum(axis=0))
+            self.rows[place] = each.sum(axis=1) / (whole @ clusters[place])
+            known = self.rows[place][self.rows[place] > 0]
+            typical = float(slack_of(np.median(known) if len(known) else 1, EVIDENCE_TOLERANCE))
+            placed.append(place_bets(whole, typical))
         most = max((len(bets.weight) for bets in placed), default=0)
         self.log_ratio = np.zeros((features, most, bins))
         self.log_weight = np.full((features, most), -np.inf)
+        self.losses = np.zeros((features, most))
         self.costs = np.zeros((features, groups, most))
         self.costs_beyond = np.zeros((features, groups, most))
         for place, (bets, size) in enumerate(zip(placed, self.sizes, strict=True)):
             count = len(bets.weight)
-            self.log_ratio[place, :count, :size] = bets.log_ratio
+            self.log_ratio[place, :count, :size] = bets.log_ratio / clusters[place]
             self.log_weight[place, :count] = np.log(bets.weight)
             share, rows = self.share[place, :, :size], self.rows[place]
-            self.costs[place, :, :count] = log_bound(bets, share, rows, EVIDENCE_TOLERANCE)
-            self.costs_beyond[place, :, :count] = log_bound(bets, share, rows, delta)
+            for costs, tolerance in ((self.costs, EVIDENCE_TOLERANCE), (self.costs_beyond, delta)):
+                slack = slack_of(rows, tolerance)
+                costs[place, :, :count] = log_bound(bets, share, slack, clusters[place])
+            usual = (self.log_ratio[place, :count, :size] @ share.T).mean(axis=1)
+            lost = self.costs[place, :, :count].mean(axis=0) - usual
+            self.losses[place, :count] = lost * clusters[place].min()
 
     def expected(self, feature: int, groups: NDArray[np.int64]) -> NDArray[np.float64]:
         """The shares (bins,) of events that fall on groups as these counts (H,) say."""

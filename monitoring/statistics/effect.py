@@ -27,30 +27,38 @@ def psi(counts: ArrayLike, share: NDArray[np.float64]) -> float:
 
 
 def log_p_small(
-    counts: ArrayLike, share: NDArray[np.float64], *, delta: float, inflation: float, rows: float
+    counts: ArrayLike,
+    share: NDArray[np.float64],
+    *,
+    delta: float,
+    clusters: NDArray[np.float64],
+    rows: float,
 ) -> float:
     """ln of the p-value of "PSI is ``delta`` at most"; 0 for counts that can't tell.
 
     Args:
         counts: of events, (bins,).
         share: of the reference, (bins,), above 0.
-        inflation: v, by how much dependence makes counts vary more than independent events do.
+        clusters: of each bin, by how much dependence makes its count vary more than that of
+            independent events, (bins,). v is the mean of these: Rao and Scott, Annals of
+            Statistics 12 (1984).
         rows: independent ones of the reference; infinite where it is known exactly.
     """
     count = np.asarray(counts, np.float64)
     events = count.sum()
     if events == 0:
         return 0.0
-    common = share * events / inflation >= _FEWEST
+    common = share * events / clusters >= _FEWEST
     if common.sum() < (1 if common.all() else 2) or common.sum() + (not common.all()) < 2:
         return 0.0
     groups = [np.append(each[common], each[~common].sum()) for each in (count, share)]
     if common.all():
         groups = [each[:-1] for each in groups]
-    elif groups[1][-1] * events / inflation < _FEWEST:
+    elif groups[1][-1] * events / clusters[~common].max() < _FEWEST:
         # What is rare in the reference can't be told apart by this test: its share is what it is.
         groups = [each[:-1] for each in groups]
         groups[1] = groups[1] / groups[1].sum()
+    inflation = clusters[common].mean()
     effective = 1 / (inflation / events + 1 / rows)
     found = effective * psi(groups[0], groups[1])
     return float(ncx2.logsf(found, len(groups[0]) - 1, max(effective * delta, 1e-9)))

@@ -84,7 +84,7 @@ class Scorer:
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        code = self.process.wait(30)
+        code = self.process.wait(120)  # niced, beside other tests, it gets little of the machine
         self._reader.join(10)
         return code
 

@@ -18,6 +18,7 @@ import typer
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
+from streams.base.apart.priority import stand_back
 from streams.base.bounded_calls import StoppedError, in_thread
 from streams.kafka.client import KafkaSettings
 from streams.kafka.rights.acl import Acl
@@ -95,12 +96,14 @@ class Service:
         rights: what it has to be allowed; checked before anything is begun.
         make_topics: makes those that are missing, of what it reads and writes.
         build: puts its work together; raises `StoppedError` where it is stopped while it waits.
+        niceness: how far the process stands back for others that want the processors, 0 ... 19.
     """
 
     process: ServiceProcess
     rights: Callable[[Settings], Sequence[Acl]]
     make_topics: Callable[[AdminClient, Settings], object]
     build: Callable[[Start], Work]
+    niceness: Callable[[Settings], int] = lambda _: 0
 
 
 def run_service(
@@ -124,6 +127,7 @@ def run_service(
     if metrics_port is not None:
         options["metrics"] = {"port": metrics_port}
     settings = load_settings(config, **options)
+    stand_back(service.niceness(settings))  # before threads: each has a niceness of its own
     rights = service.rights(settings)
     health, metrics = Health(stop), CollectorRegistry()
     with (

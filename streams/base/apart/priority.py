@@ -15,6 +15,8 @@ def stand_back(nice: int) -> None:
 
     On Linux each thread has a niceness of its own, and those that are there keep theirs.
     """
+    if not nice:
+        return
     niceness = os.nice(nice)
     if os.getsid(0) == os.getpid():
         stand_back_as_session(os.getpid(), niceness)

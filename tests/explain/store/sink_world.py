@@ -110,7 +110,7 @@ def stored(database: Database) -> list[bytes]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = monotonic() + 60
+    deadline = monotonic() + 180
     while not condition():
         assert monotonic() < deadline, "waited in vain"
         sleep(0.05)

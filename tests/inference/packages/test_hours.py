@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from inference.packages.autocorrelation import inflation
+from inference.packages.autocorrelation import cluster_sizes, inflation
 from inference.packages.drift_reference import Histogram, count, fit_histogram
 from inference.packages.hours import in_time
 from streams.features.calendar import hour_of_week
@@ -26,6 +26,21 @@ def test_inflation_is_that_of_an_autoregression(phi: float) -> None:
 def test_constant_values_and_few_rows_have_no_inflation() -> None:
     assert inflation(np.zeros(1_000)) == 1
     assert inflation(np.arange(50.0)) == 1
+
+
+def test_bursts_are_seen_in_the_bins_that_they_are_in() -> None:
+    """A rare value that comes ten times in a row, among independent ones."""
+    rng = np.random.default_rng(6)
+    bins = rng.integers(1, 8, 40_000)
+    for begin in rng.integers(0, len(bins) - 10, 40):
+        bins[begin : begin + 10] = 0
+    hours = np.zeros(len(bins), np.int64)
+    share = np.bincount(bins, minlength=9)[None] / len(bins)
+    found = cluster_sizes(bins, share, hours)
+    assert 8 < found[0] < 20
+    assert found[1:8].max() < 1.5
+    assert found[8] == found[0], "of what was never there, the worst is assumed"
+    assert cluster_sizes(rng.permutation(bins), share, hours).max() < 1.5
 
 
 def series(weeks: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -108,7 +108,7 @@ def test_they_come_and_go_while_the_others_answer(shadow: Shadow, model: ModelPa
     (first,) = children_apart()
     session = Path(f"/proc/{first.pid}/autogroup")
     if session.exists():  # else this kernel shares out processors by process alone
-        assert session.read_text().split()[1:] == ["nice", str(candidate_module._NICE)]
+        assert session.read_text().split()[1:] == ["nice", str(SETTINGS.niceness + 4)]
     shadow.follow(a=model, b=model)
     assert shadow.candidates.infer(ROWS[:3]).keys() == {"a"}
     shadow.wait(all_answer)

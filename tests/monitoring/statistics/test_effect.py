@@ -28,7 +28,9 @@ def test_of_what_does_not_matter_few_windows_are_called(rows: float, inflation: 
     for _ in range(600):
         known = share if rows == np.inf else rng.multinomial(rows, share) / rows
         counts = rng.multinomial(2_000, now) * inflation
-        found = log_p_small(counts, known, delta=0.022, inflation=inflation, rows=rows)
+        found = log_p_small(
+            counts, known, delta=0.022, clusters=np.full(len(known), inflation), rows=rows
+        )
         called += found <= np.log(0.05)
     assert called <= 0.07 * 600
 
@@ -38,7 +40,7 @@ def test_what_matters_is_called_in_windows_that_are_large_enough() -> None:
     now = share * np.exp(np.linspace(-0.5, 0.5, 12))
     now /= now.sum()
     found = [
-        log_p_small(now * events, share, delta=0.02, inflation=1, rows=np.inf)
+        log_p_small(now * events, share, delta=0.02, clusters=np.ones(len(share)), rows=np.inf)
         for events in (50, 500, 5_000)
     ]
     assert found[0] > found[1] > found[2]
@@ -47,5 +49,7 @@ def test_what_matters_is_called_in_windows_that_are_large_enough() -> None:
 
 def test_no_events_and_one_bin_say_nothing() -> None:
     share = np.array([1e-6, 1 - 2e-6, 1e-6])
-    assert log_p_small([0, 0, 0], share, delta=0.02, inflation=1, rows=np.inf) == 0
-    assert log_p_small([0, 100, 0], share, delta=0.02, inflation=1, rows=np.inf) == 0
+    assert log_p_small([0, 0, 0], share, delta=0.02, clusters=np.ones(len(share)), rows=np.inf) == 0
+    assert (
+        log_p_small([0, 100, 0], share, delta=0.02, clusters=np.ones(len(share)), rows=np.inf) == 0
+    )

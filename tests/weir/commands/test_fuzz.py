@@ -50,14 +50,8 @@ def test_malformed_records_become_letters_and_good_ones_are_answered(
     }
 
 
-@pytest.mark.parametrize(
-    "format",
-    [
-        "protobuf",
-        pytest.param("avro", marks=pytest.mark.exhaustive),
-        pytest.param("json_schema", marks=pytest.mark.exhaustive),
-    ],
-)
+@pytest.mark.exhaustive  # the formats' own tests have such schemas, too
+@pytest.mark.parametrize("format", ["protobuf", "avro", "json_schema"])
 def test_hostile_schemas_end_no_scorer_and_hold_up_no_good_record(
     kafka: str, schema_registry, config, tmp_path: Path, format: str
 ) -> None:

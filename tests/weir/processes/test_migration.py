@@ -57,6 +57,7 @@ def claim(config: Path) -> None:
     ).claim(Event())
 
 
+@pytest.mark.exhaustive
 def test_other_features_take_over_from_a_killed_worker(
     config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer]
 ) -> None:

@@ -60,6 +60,7 @@ def test_each_event_counts_once_and_each_episode_is_said_once(
             "interval": "1h",
             "session_timeout": "6s",
             "transaction_timeout": "6s",
+            "niceness": 1,  # other tests want the processors all the time
         }
     )
     settings = load_settings(path)

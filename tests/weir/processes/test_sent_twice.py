@@ -16,9 +16,8 @@ from weir.config.settings import EXAMPLE_FILE, Settings, load_settings
 COUNT = 600
 
 
-@pytest.mark.parametrize(
-    "topology", ["fused", pytest.param("staged", marks=pytest.mark.exhaustive)]
-)
+@pytest.mark.exhaustive  # the loops' own tests show it, too
+@pytest.mark.parametrize("topology", ["fused", "staged"])
 def test_each_id_has_one_answer_whenever_it_comes_again(
     config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer], topology: str
 ) -> None:

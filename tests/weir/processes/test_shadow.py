@@ -39,7 +39,11 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
     config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer], how: signal.Signals
 ) -> None:
     path = config(
-        shadow={"group": f"shadow-{os.urandom(4).hex()}", "session_timeout": "6s"},
+        shadow={
+            "group": f"shadow-{os.urandom(4).hex()}",
+            "session_timeout": "6s",
+            "niceness": 1,  # other tests want the processors all the time
+        },
         feature_log={"include": ["amount"]},
         alignment={"max_idle": "2s"},
         policy={

@@ -2,7 +2,6 @@
 
 from confluent_kafka.admin import AdminClient
 
-from streams.base.apart.priority import stand_back
 from streams.kafka.rights.process import Process
 from weir.cli.console import ConfigOption
 from weir.config.settings import Settings
@@ -10,9 +9,6 @@ from weir.services.build_monitor import build_monitor, ensure_monitor_topics
 from weir.services.processes import process_named
 from weir.services.service import MetricsPortOption, Service, Start, Work, run_service
 from weir.services.wiring import open_registry, rights_of
-
-_NICE = 15
-"""The scorer goes first."""
 
 
 def monitor(config: ConfigOption = None, metrics_port: MetricsPortOption = None) -> None:
@@ -23,12 +19,12 @@ def monitor(config: ConfigOption = None, metrics_port: MetricsPortOption = None)
     said on the drift topic, once when it begins and once when it ends; `weir drift status` shows
     it. Scorers do not wait for it. Start as many workers as you like: they share the work.
     """
-    stand_back(_NICE)  # before there are threads: each has a niceness of its own
     service = Service(
         process=process_named("monitor"),
         rights=rights_of(Process.MONITOR),
         make_topics=_make_topics,
         build=_build,
+        niceness=lambda settings: settings.monitor.niceness,
     )
     run_service(service, config, metrics_port)
 

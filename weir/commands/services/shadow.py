@@ -9,7 +9,6 @@ from rich.table import Table
 from inference.control.commands import ControlEntry, Withdrawal, encode
 from inference.control.signatures import CommandKeys
 from inference.shadow.shadow_book import SHADOW, ShadowBook, ShadowCommand, shadow_key
-from streams.base.apart.priority import stand_back
 from streams.base.clock import now_ms
 from streams.kafka.rights.acls import acls_of
 from streams.kafka.rights.permission_check import named_denials
@@ -32,9 +31,6 @@ shadow = typer.Typer(invoke_without_command=True)
 shadow.command()(compare)
 shadow.command()(replay)
 
-_NICE = 15
-"""The champion goes first; a candidate's process stands back further."""
-
 NameArgument = Annotated[str, typer.Argument(help="The candidate's name.", show_default=False)]
 
 
@@ -52,12 +48,12 @@ def run(
     """
     if context.invoked_subcommand is not None:
         return
-    stand_back(_NICE)  # before there are threads: each has a niceness of its own
     service = Service(
         process=process_named("shadow"),
         rights=rights_of(Process.SHADOW),
         make_topics=_make_topics,
         build=_build,
+        niceness=lambda settings: settings.shadow.niceness,
     )
     run_service(service, config, metrics_port)
 
