@@ -32,10 +32,9 @@ from weir.config.settings import load_settings
 from weir.services.wiring import open_registry
 
 _ROUTED_S = 60.0
-_STUCK_S = 180.0
-_ARMS_GO_S = 3.0
+_STUCK_S, _ARMS_GO_S = 180.0, 3.0
 _OBEYED_S = 120.0
-_SHADOWS = 2
+_SHADOWS = _MONITORS = 2
 _LOOK_S = 1.0
 
 
@@ -147,10 +146,9 @@ def _disturb(
     world, usual = World(order.seed, order.events), Habits(repeated=order.repeats)
     feeder = Feeder(cluster.bootstrap_servers, world, order.events, seconds, usual)
     clock = Clock(order.folder / "clock")
-    scorers = Scorers(order.folder / "weir.toml", order.folder, clock.environment, shared=staged)
-    shadows = Scorers(
-        order.folder / "weir.toml", order.folder, clock.environment, command="shadow", shared=True
-    )
+    processes = partial(Scorers, order.folder / "weir.toml", order.folder, clock.environment)
+    scorers = processes(shared=staged)
+    shadows, monitors = (processes(command=each, shared=True) for each in ("shadow", "monitor"))
     injected: Counter[str] = report.plan
     doing = ["no fault yet"]
 
@@ -177,6 +175,7 @@ def _disturb(
         cluster,
         scorers,
         shadows,
+        monitors,
         feeder,
         commander,
         candidates,
@@ -194,7 +193,7 @@ def _disturb(
     planned = faults.plan(np.random.default_rng([order.seed, 4]), order.faults, seconds, kinds)
     monitor.start()
     feeder.start()
-    scorers.wanted, shadows.wanted = order.workers, _SHADOWS
+    scorers.wanted, shadows.wanted, monitors.wanted = order.workers, _SHADOWS, _MONITORS
     begun = monotonic()
     candidates.begin()
     stage.until(lambda: monitor.answers.total() > 0, 120.0)
@@ -212,13 +211,14 @@ def _disturb(
         _give_the_last_commands(stage)
         _wait_for_the_rest(stage, monitor, found)
         scorers.stop_all()
-        doing[0] = "calm, until the shadow has read all"
-        _wait_for_the_shadow(stage, configuration.SHADOW_GROUP, "feature_log")
-        _wait_for_the_shadow(stage, configuration.JOIN_GROUP, "shadow_scores")
+        doing[0] = "calm, until shadow and monitor have read all"
+        for group, role in configuration.READERS.items():
+            _wait_for(stage, group, role)
     finally:
         feeder.stop()
         scorers.stop_all()
         shadows.stop_all()
+        monitors.stop_all()
         feeder.join(60.0)
         monitor.close()
     commander.close()
@@ -226,7 +226,8 @@ def _disturb(
     report.restored, report.last_words = scorers.restored, dict(scorers.last_words)
     report.aborted_inputs, report.resent_transactions = feeder.aborted, feeder.resent
     report.shadow_exits, report.shadows_started = shadows.exits, shadows.started
-    for detail in scorers.broken + shadows.broken:
+    report.monitor_exits, report.monitors_started = monitors.exits, monitors.started
+    for detail in scorers.broken + shadows.broken + monitors.broken:
         found.add("scorer's end", detail)
     if feeder.failure is not None or feeder.is_alive():
         raise RuntimeError(feeder.failure or "the feeder does not end")
@@ -277,8 +278,8 @@ def _wait_for_the_rest(stage: Stage, monitor: Monitor, found: Violations) -> Non
             return
 
 
-def _wait_for_the_shadow(stage: Stage, group: str, role: str) -> None:
-    """Until a group of it has committed the end of what it reads, or stands still for long."""
+def _wait_for(stage: Stage, group: str, role: str) -> None:
+    """Until a group has committed the end of what it reads, or stands still for long."""
     servers = stage.cluster.bootstrap_servers
     seen, since = -1, monotonic()
     while (behind := records_behind(servers, group, role)) > 0:
@@ -286,7 +287,7 @@ def _wait_for_the_shadow(stage: Stage, group: str, role: str) -> None:
             seen, since = behind, monotonic()
         if monotonic() - since > _STUCK_S:
             detail = f"{behind} records of {configuration.TOPICS[role]} unread for {_STUCK_S:.0f} s"
-            stage.found.add("shadow: stuck", detail)
+            stage.found.add("group is stuck", f"{group}: {detail}")
             return
         stage.pause(_LOOK_S)
 

@@ -11,6 +11,8 @@ MOST_PARTITIONS = 6
 GROUP = "chaos"
 SHADOW_GROUP = "chaos-shadow"
 JOIN_GROUP = f"{SHADOW_GROUP}-join"
+MONITOR_GROUP = "chaos-monitor"
+DRIFT_GROUP = f"{MONITOR_GROUP}-drift"
 TOPICS = {
     role: f"chaos.{role.replace('_', '-')}"
     for role in (
@@ -25,9 +27,21 @@ TOPICS = {
         "positions",
         "shadow_scores",
         "shadow_evidence",
+        "drift_counts",
+        "drift_state",
+        "drift",
+        "performance_state",
     )
 }
 
+READERS = {
+    SHADOW_GROUP: "feature_log",
+    JOIN_GROUP: "shadow_scores",
+    MONITOR_GROUP: "feature_log",
+    DRIFT_GROUP: "drift_counts",
+}
+"""What each group beside the scorers' reads, in the order of the flow."""
+CELL_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 LATENESS_MS = HOUR_MS
@@ -150,6 +164,12 @@ def settings(
         "shadow": {
             "group": SHADOW_GROUP,
             "max_lag": MAX_LAG,
+            "session_timeout": f"{SESSION_S:.0f}s",
+            "transaction_timeout": f"{TRANSACTION_S:.0f}s",
+        },
+        "monitor": {
+            "group": MONITOR_GROUP,
+            "interval": f"{CELL_MS}ms",
             "session_timeout": f"{SESSION_S:.0f}s",
             "transaction_timeout": f"{TRANSACTION_S:.0f}s",
         },

@@ -70,6 +70,7 @@ from tests.chaos.shadow.faults import (
     suspend_shadow,
 )
 from tests.chaos.stage import NotNowError, Stage
+from tests.chaos.watch.faults import kill_monitor, restart_monitor, suspend_monitor
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,9 @@ FAULTS: dict[str, tuple[int, Callable[[Stage], None]]] = {
     "hit candidate": (2, hit_candidate),
     "candidate": (4, candidate),
     "candidate and kill": (1, candidate_and_kill),
+    "kill monitor": (3, kill_monitor),
+    "suspend monitor": (1, suspend_monitor),
+    "restart monitor": (1, restart_monitor),
     "bad model": (2, bad_model),
     "bad policy": (1, bad_policy),
     "burst of commands": (1, burst),

@@ -12,6 +12,7 @@ from tests.chaos.shadow.check import check_shadow, dead_lettered
 from tests.chaos.shadow.evidence import check_evidence
 from tests.chaos.shadow.transcript import read_shadow_scores
 from tests.chaos.violations import Violations
+from tests.chaos.watch.check import check_watch
 from tests.chaos.world import World
 
 Progress = Callable[[str, float], None]
@@ -94,6 +95,7 @@ def inspect(
         found,
     )
     report.shadow.gathered = check_evidence(bootstrap, found)
+    report.watch = check_watch(bootstrap, log, found)
     report.features = sum(matrix.size for part in log for _, matrix in part.features)
     report.events = sum(checker.without_closing(inputs))
     report.answers = sum(len(part.ids) for part in scores)

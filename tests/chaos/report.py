@@ -9,6 +9,7 @@ from rich.table import Table
 
 from tests.chaos.served import Served
 from tests.chaos.shadow.check import ShadowReport
+from tests.chaos.watch.check import WatchReport
 
 
 @dataclass
@@ -26,7 +27,8 @@ class Report:
         commands: records on the control topic that change a model or a policy, or should not.
         served: what is known of who answered.
         shadow: what is known of the shadow.
-        shadow_exits: as `exits`, of the shadow's workers.
+        watch: what is known of the monitor.
+        shadow_exits, monitor_exits: as `exits`, of the workers of these.
         by_the_last: events that were sent when the last commands were obeyed.
         delivered: input records that the broker acknowledged, by topic and partition.
         restored: how their state came back, and how often each way.
@@ -55,6 +57,9 @@ class Report:
     shadow: ShadowReport = field(default_factory=ShadowReport)
     shadows_started: int = 0
     shadow_exits: Counter[int] = field(default_factory=Counter)
+    watch: WatchReport = field(default_factory=WatchReport)
+    monitors_started: int = 0
+    monitor_exits: Counter[int] = field(default_factory=Counter)
     by_the_last: int = 0
     restored: Counter[str] = field(default_factory=Counter)
     exits: Counter[int] = field(default_factory=Counter)
@@ -80,11 +85,13 @@ class Report:
             "faults": self.faults,
             "exits": _by_code(self.exits),
             "shadow_exits": _by_code(self.shadow_exits),
+            "monitor_exits": _by_code(self.monitor_exits),
             "plan": dict(self.plan),
             "restored": dict(self.restored),
             "skipped": dict(self.skipped),
             "served": vars(self.served),
             "shadow": vars(self.shadow),
+            "watch": vars(self.watch),
             "delivered": sum(self.delivered.values()),
         }
 
@@ -120,6 +127,7 @@ def show(report: Report, console: Console) -> None:
         f"sent again; {report.seconds:.0f} s in all"
     )
     console.print(_of_the_shadow(report), markup=False)
+    console.print(_of_the_monitor(report), markup=False)
     for kind, count in report.violations.items():
         console.print(f"[bold red]{count:,} × {kind}[/]")
         for example in report.examples.get(kind, []):
@@ -129,7 +137,7 @@ def show(report: Report, console: Console) -> None:
     else:
         console.print(
             "[bold green]0 lost, 0 duplicated, 0 wrong features, 0 answers of another model, "
-            "the same of the shadow[/]"
+            "the same of the shadow, each event counted once by the monitor[/]"
         )
 
 
@@ -143,6 +151,15 @@ def _of_the_shadow(report: Report) -> str:
         f"{shadow.same:,} of the answering model itself, to the bit; {shadow.errors:,} without an "
         f"answer; evidence of {shadow.gathered:,} pairs; {report.shadows_started} workers "
         f"started, exit codes: {_listed(report.shadow_exits)}"
+    )
+
+
+def _of_the_monitor(report: Report) -> str:
+    watch = report.watch
+    return (
+        f"monitor: {watch.counted:,} events counted in {watch.cells:,} cells; {watch.said} records "
+        f"on {watch.episodes} episodes; {report.monitors_started} workers started, exit codes: "
+        f"{_listed(report.monitor_exits)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Scorers and shadows as processes, and the supervisor that starts another where one ended."""
+"""Scorers, shadows and monitors as processes, and the supervisor that starts another where one ended."""
 
 import os
 import re
@@ -53,10 +53,10 @@ class Scorer:
 
 
 class Scorers:
-    """As many scorers as are wanted, or shadows; `step` is to be called often.
+    """As many scorers as are wanted, shadows or monitors; `step` is to be called often.
 
     Args:
-        command: ``score`` or ``shadow``.
+        command: ``score``, ``shadow`` or ``monitor``.
         shared: whether they share the work, so that those beyond the wanted number must be told to
             end; else the last to start makes the others end.
 

@@ -1,4 +1,4 @@
-"""What faults are done to: the cluster, the scorers, shadows and feeder of one campaign."""
+"""What faults are done to: the cluster, processes and feeder of one campaign."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +46,7 @@ class Stage:
     cluster: Cluster
     scorers: Scorers
     shadows: Scorers
+    monitors: Scorers
     feeder: Feeder
     commander: Commander
     candidates: Candidates
@@ -65,9 +66,9 @@ class Stage:
             sleep(_STEP_S)
 
     def step(self) -> None:
-        """One look at the scorers, the shadows and the screen."""
-        self.scorers.step()
-        self.shadows.step()
+        """One look at the scorers, the shadows, the monitors and the screen."""
+        for each in (self.scorers, self.shadows, self.monitors):
+            each.step()
         self.on_step()
 
     def until(self, done: Callable[[], bool], seconds: float) -> bool:

@@ -1,0 +1,1 @@
+"""What the monitor counted and said in a campaign: its faults, and what has to be true then."""
