@@ -1,4 +1,4 @@
-"""Scorers, shadows and monitors as processes, and the supervisor that starts another where one ended."""
+"""Processes of one kind, and the supervisor that starts another where one ended."""
 
 import os
 import re
