@@ -31,7 +31,7 @@ SMOOTHED = 0.5
 """Added to the count of each bin of a reference, so that none has a share of 0."""
 _CERTAIN = 12.0
 """Squared standard errors of a reference's share of what is bet on: 3.5 of them."""
-_HALVINGS = 24
+_HALVINGS, _ENOUGH = 24, 300.0
 _LOCATION = (0.1, 0.2, 0.4, 0.8)
 _SPREAD = (0.2, 0.5)
 _RARE = (0.003, 0.02, 0.1, 0.5)
@@ -116,7 +116,8 @@ def log_bound(
     high = low + (np.ptp(bets.log_ratio, axis=1) + np.log1p(slack)) / clusters.min()
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        kept = np.exp(bets.log_ratio - middle[..., None] * clusters) - 1
+        log_kept = np.minimum(bets.log_ratio - middle[..., None] * clusters, _ENOUGH)
+        kept = np.exp(log_kept) - 1
         found = _largest_mean(kept / clusters, share[..., None, :], slack)
         low, high = np.where(found > 0, middle, low), np.where(found > 0, high, middle)
     return np.asarray(high)
