@@ -113,7 +113,8 @@ def log_bound(
     slack = slack[..., None]
     if not np.ptp(clusters):
         ratio = np.exp(bets.log_ratio)
-        return np.log(_largest_mean(ratio, share[..., None, :], slack)) / clusters[0]
+        mean = _largest_mean(ratio, share[..., None, :], slack)
+        return np.asarray(np.log(mean) / clusters[0])
     wide = (*slack.shape[:-1], len(bets.log_ratio))
     low = np.broadcast_to(bets.log_ratio.min(axis=1) / clusters.min(), wide)
     high = low + (np.ptp(bets.log_ratio, axis=1) + np.log1p(slack)) / clusters.min()

@@ -12,6 +12,7 @@ from weir.demo.story.stage import Stage
 _SHARE = 0.1
 """Of the keys, for which the canary answers."""
 _LOOK_S = 1.0
+_PROCESSES = ("shadow", "monitor")
 
 
 @dataclass
@@ -19,14 +20,14 @@ class Tried:
     """What is known of it so far.
 
     Attributes:
-        stage: what is done now, in words.
+        stage: what is done, in words.
         scored: events that the shadow has asked the candidate about.
         mature: of these, events old enough to be judged by their labels.
         canary: events that the canary has answered.
         episodes: of drift that are open.
     """
 
-    stage: str = "a shadow and a monitor are starting"
+    stage: str = ""
     scored: int = 0
     mature: int = 0
     canary: int = 0
@@ -36,7 +37,8 @@ class Tried:
 class Trial:
     """A candidate in the shadow, then as a canary, and the monitor. A context manager.
 
-    Its thread gives Weir's commands, as a person would; what fails is raised at the end.
+    The block begins when the candidate answers. A thread gives Weir's commands, as a person would;
+    what fails there is raised at the end.
 
     Args:
         candidate: its version in the registry.
@@ -44,15 +46,17 @@ class Trial:
     """
 
     def __init__(self, stage: Stage, candidate: str, answered: Callable[[str], int]) -> None:
-        self.seen = Tried()
+        self.seen = Tried(f"version {candidate} is tried in the shadow")
         self._stage, self._candidate, self._answered = stage, candidate, answered
         self._over = Event()
         self._failure: DemoError | None = None
         self._thread = Thread(target=self._run, name="trial", daemon=True)
 
     def __enter__(self) -> Self:
-        self._stage.start("shadow")
-        self._stage.start("monitor")
+        for name in _PROCESSES:
+            self._stage.start(name)
+        self._stage.weir("shadow", "add", self._candidate)
+        self._stage.until("the candidate", self._answers)
         self._thread.start()
         return self
 
@@ -68,7 +72,7 @@ class Trial:
         """
         if self._failure is not None:
             raise self._failure
-        for name in ("shadow", "monitor"):
+        for name in _PROCESSES:
             self._stage.until(f"the {name}", partial(self._has_read_all, name))
         self._look()
         compared = self._stage.weir("shadow", "compare", f"v{self._candidate}")
@@ -83,10 +87,11 @@ class Trial:
     def _has_read_all(self, name: str) -> bool:
         return not self._stage.metric(name, "weir_lag_records")
 
+    def _answers(self) -> bool:
+        return self._stage.metric("shadow", "weir_shadow_candidate_answering") == 1
+
     def _run(self) -> None:
         try:
-            self._stage.weir("shadow", "add", self._candidate)
-            self.seen.stage = f"version {self._candidate} is tried in the shadow"
             while not (self._over.is_set() or self.seen.scored):
                 self._look()
             if not self._over.is_set():
