@@ -18,6 +18,8 @@ class MonitorSettings(WorkerSection):
             others; what comes to it later counts where these are.
         delta: a PSI, or a chi-squared distance, that does not matter.
         arl: mean time between false alarms of a model, over all its features together.
+        promotion_span: event time from a model's first event on that is a reference, too, beside
+            that of its package: whole weeks where hours of the week matter; none if ``0s``.
         producer: the field of `feature_log.include` that says who sent an event, such as
             ``header:app-version``; none if empty.
         niceness: how far it stands back for others that want the processors, 0 ... 19.
@@ -30,6 +32,7 @@ class MonitorSettings(WorkerSection):
     lateness: Duration = Field(default=600_000, ge=0)
     delta: float = Field(default=0.02, gt=0, lt=1)
     arl: Duration = Field(default=90 * 86_400_000, gt=0)
+    promotion_span: Duration = Field(default=7 * 86_400_000, ge=0)
     producer: str = ""
     niceness: int = Field(default=15, ge=0, le=19)
     session_timeout: Duration = Field(default=10_000, gt=0)

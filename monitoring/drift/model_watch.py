@@ -20,14 +20,19 @@ from monitoring.drift.detector import Detector, Moved, Watched
 from monitoring.drift.episode import (
     DECODE_EPISODE,
     ENCODE_EPISODE,
+    REFERENCES,
     Episode,
     Kind,
     MovedFeature,
+    Reference,
     Severity,
     after,
     new_id,
 )
+from monitoring.drift.finding import Finding
+from monitoring.drift.kept import Kept
 from monitoring.drift.reference import yardstick_of
+from monitoring.drift.since_promotion import SincePromotion
 from monitoring.drift.watched_record import decode_watched, encode_watched
 from monitoring.drift.words import describe
 from monitoring.settings import MonitorSettings
@@ -78,8 +83,21 @@ class ModelWatch:
         self.shape = bins.shape
         self._interval = settings.interval
         self._yardstick = yardstick_of(bins.histograms, settings.delta)
-        log_alarm = float(np.log(len(bins.histograms) * settings.arl / settings.interval))
+        # Each reference has its part of the false alarms that there may be.
+        references = 1 + (settings.promotion_span > 0)
+        alarms = references * len(bins.histograms) * settings.arl / settings.interval
+        log_alarm = float(np.log(alarms))
         self._detector = Detector(self._yardstick, log_alarm)
+        self._promotion: SincePromotion | None = None
+        if settings.promotion_span:
+            self._promotion = SincePromotion(
+                Kept(state, model, "promotion"),
+                bins,
+                span=settings.promotion_span,
+                delta=settings.delta,
+                log_alarm=log_alarm,
+                block=_BLOCK,
+            )
         self._watched = self._kept_watched()
         self._open = {
             start: (self._counts(cell.counts).copy(), list(cell.details))
@@ -160,6 +178,8 @@ class ModelWatch:
                 value = msgspec.msgpack.encode(_Cell(cell[0].astype("<i8").tobytes(), cell[1]))
             self._put(self._key(_CELLS, f"{start:020}"), value)
         self._touched.clear()
+        if self._promotion is not None:
+            self._promotion.write()
         if self._watched is None:
             return
         self._put(self._key(_WATCHED), encode_watched(self._watched))
@@ -189,20 +209,34 @@ class ModelWatch:
             self._log.add(start, details)
             counts += own
             groups[hour] += own[0].sum()
+            if self._promotion is not None and not self._broken:
+                self._promotion.collect(start, hour, own)
         self._last_events = int(groups.sum())
         moved = self._detector.step(self._watched, counts, groups, end)
-        said = self._further(moved, end)
+        names = self._yardstick.names
+        found = [Finding(names[each.feature], "training", each) for each in moved]
+        if self._promotion is not None:
+            later = self._promotion.step(counts, groups, end)
+            found += [Finding(name, "promotion", each) for name, each in later]
+        said = self._further(found, end)
         self._log.forget(int(self._watched.since.min()))
         return said
 
-    def _further(self, moved: Iterable[Moved], end: int) -> list[Episode]:
+    @property
+    def _broken(self) -> bool:
+        """Whether what comes is nothing to compare with later."""
+        return self.episode is not None and self.episode.kind == "data_breakage"
+
+    def _further(self, found: Iterable[Finding], end: int) -> list[Episode]:
         """The episode, if there is anything new to say of it."""
         before = self.episode
-        named = {self._yardstick.names[each.feature]: each for each in moved}
+        named: dict[str, list[Finding]] = {}
+        for finding in found:
+            named.setdefault(finding.name, []).append(finding)
         if before is None:
             if not named:
                 return []
-            features = [self._described(name, each) for name, each in named.items()]
+            features = [self._described(each) for each in named.values()]
             first = min(features, key=lambda each: each.since)
             episode = Episode(
                 id=new_id(self._model, end, first.name),
@@ -221,25 +255,35 @@ class ModelWatch:
         self._keep(episode)
         return [episode]
 
-    def _followed(self, episode: Episode, named: dict[str, Moved], end: int) -> Episode:
-        """The episode after a cell: features join it, and come back."""
+    def _away(self) -> dict[Reference, set[str]]:
+        """What may be away, against each reference."""
         assert self._watched is not None
-        away = ~self._watched.weak(self._detector.log_alarm)
-        still = {name for name, each in zip(self._yardstick.names, away, strict=True) if each}
+        weak = self._watched.weak(self._detector.log_alarm)
+        away = {name for name, each in zip(self._yardstick.names, weak, strict=True) if not each}
+        later = set() if self._promotion is None else self._promotion.away
+        return {"training": away, "promotion": later}
+
+    def _followed(self, episode: Episode, named: dict[str, list[Finding]], end: int) -> Episode:
+        """The episode after a cell: features join it, and come back."""
+        away = self._away()
         features = []
         for each in episode.features:
-            if each.back is None and each.name not in still:
+            found = named.get(each.name, [])
+            new = {finding.reference for finding in found} - {*each.references}
+            if each.back is None and not any(each.name in away[of] for of in each.references):
                 features.append(replace(each, back=end))
-            elif each.back is not None and each.name in named:
-                features.append(self._described(each.name, named[each.name]))
-            elif each.back is None and each.events < _FEW:
+            elif each.back is not None and found:
+                features.append(self._described(found))
+            elif new:
+                now = self._described(found) if "training" in new else each
+                both = tuple(of for of in REFERENCES if of in {*each.references, *new})
+                features.append(replace(now, since=each.since, references=both))
+            elif each.back is None and each.events < _FEW and "training" in each.references:
                 features.append(self._known_better(each))
             else:
                 features.append(each)
         known = {each.name for each in features}
-        features += [
-            self._described(name, each) for name, each in named.items() if name not in known
-        ]
+        features += [self._described(found) for name, found in named.items() if name not in known]
         if features == episode.features:
             return episode
         episode = replace(
@@ -257,13 +301,29 @@ class ModelWatch:
         events = int(self._watched.groups[place].sum())
         if events.bit_length() == (events - self._last_events).bit_length():
             return feature  # it is asked anew with each doubling
-        now = self._described(feature.name, self._detector.moved(self._watched, (place,)))
+        moved = self._detector.moved(self._watched, (place,))
+        now = self._described([Finding(feature.name, "training", moved)])
         before, after = (_KINDS.index(each.kind) for each in (feature, now))
-        return replace(now, since=feature.since) if after < before else feature
+        if after >= before:
+            return feature
+        return replace(now, since=feature.since, references=feature.references)
 
-    def _described(self, name: str, moved: Moved) -> MovedFeature:
-        return describe(
-            name, moved, self._bins.histograms[name].edges, self._diagnosed(name, moved)
+    def _described(self, found: list[Finding]) -> MovedFeature:
+        """What has become of one feature; what a training reference says of it is said first."""
+        first = found[0]
+        edges, diagnosis = self._bins.histograms[first.feature].edges, None
+        if first.reference == "training":
+            diagnosis = self._diagnosed(first.feature, first.moved)
+        described = describe(first.name, first.moved, edges, diagnosis)
+        words = described.words
+        if first.reference == "promotion":
+            words += ", against the model's first days"
+        return replace(
+            described,
+            words=words,
+            importance=self._bins.importance[first.feature],
+            references=tuple(each.reference for each in found),
+            segment=first.segment,
         )
 
     def _diagnosed(self, name: str, moved: Moved) -> Diagnosis | None:
@@ -296,8 +356,8 @@ class ModelWatch:
 
 
 def _ranked(features: list[MovedFeature]) -> list[MovedFeature]:
-    """What is broken comes first, then who has moved most."""
-    return sorted(features, key=lambda each: (not _is_broken(each), -each.psi, each.name))
+    """What is broken comes first, then what matters most."""
+    return sorted(features, key=lambda each: (not _is_broken(each), -each.rank, each.name))
 
 
 def _is_broken(feature: MovedFeature) -> bool:
