@@ -15,6 +15,7 @@ from monitoring.breakage.magnitudes import dense
 from monitoring.counting.cell_counts import EpisodeAct
 from monitoring.counting.details import check_details
 from monitoring.counting.model_bins import ModelBins
+from monitoring.counting.segments import Segments
 from monitoring.drift.detail_log import DetailLog
 from monitoring.drift.detector import Detector, Moved, Watched
 from monitoring.drift.episode import (
@@ -30,9 +31,10 @@ from monitoring.drift.episode import (
     new_id,
 )
 from monitoring.drift.finding import Finding
+from monitoring.drift.first_days import FirstDays
 from monitoring.drift.kept import Kept
+from monitoring.drift.open_cells import OpenCells
 from monitoring.drift.reference import yardstick_of
-from monitoring.drift.since_promotion import SincePromotion
 from monitoring.drift.watched_record import decode_watched, encode_watched
 from monitoring.drift.words import describe
 from monitoring.settings import MonitorSettings
@@ -52,14 +54,6 @@ _FEW = 10_000
 """Events: of what was told with fewer, more of them may say more."""
 
 
-class _Cell(msgspec.Struct, array_like=True):
-    """An open cell: int64 counts, features times bins, and details."""
-
-    counts: bytes
-    details: list[bytes]
-
-
-_CELL = msgspec.msgpack.Decoder(_Cell)
 _BLOBS = msgspec.msgpack.Decoder(list[bytes])
 
 
@@ -83,29 +77,17 @@ class ModelWatch:
         self.shape = bins.shape
         self._interval = settings.interval
         self._yardstick = yardstick_of(bins.histograms, settings.delta)
-        # Each reference has its part of the false alarms that there may be.
-        references = 1 + (settings.promotion_span > 0)
-        alarms = references * len(bins.histograms) * settings.arl / settings.interval
+        # Both references and the segments have equal parts of the false alarms that there may be.
+        parts = 1 + (settings.promotion_span > 0) + (len(settings.segments) > 0)
+        alarms = parts * len(bins.histograms) * settings.arl / settings.interval
         log_alarm = float(np.log(alarms))
         self._detector = Detector(self._yardstick, log_alarm)
-        self._promotion: SincePromotion | None = None
-        if settings.promotion_span:
-            self._promotion = SincePromotion(
-                Kept(state, model, "promotion"),
-                bins,
-                span=settings.promotion_span,
-                delta=settings.delta,
-                log_alarm=log_alarm,
-                block=_BLOCK,
-            )
+        kept = Kept(state, model)
+        self._first_days = FirstDays(kept, bins, settings, log_alarm, _BLOCK)
         self._watched = self._kept_watched()
-        self._open = {
-            start: (self._counts(cell.counts).copy(), list(cell.details))
-            for start, cell in self._kept(_CELLS, _CELL)
-        }
+        self._open = OpenCells(kept.below(_CELLS), bins.shape)
         self._log = DetailLog(dict(self._kept(_DETAILS, _BLOBS)))
         self._logged = set(self._log.entries)
-        self._touched: set[int] = set()
         self._last_events = 0
         stored = state.get(self._key(_EPISODE))
         self.episode: Episode | None = None if stored is None else DECODE_EPISODE(stored)
@@ -134,10 +116,13 @@ class ModelWatch:
             if key.startswith(prefix):
                 yield int(key[len(prefix) :]), decoder.decode(value)
 
-    def _counts(self, data: bytes) -> NDArray[np.int64]:
-        return np.frombuffer(data, "<i8").reshape(self.shape)
-
-    def add(self, start: int, counts: NDArray[np.int64], details: list[bytes]) -> None:
+    def add(
+        self,
+        start: int,
+        counts: NDArray[np.int64],
+        details: list[bytes],
+        segments: Segments | None = None,
+    ) -> None:
         """Add counts (features, bins) to the cell that begins then, ms.
 
         Raises:
@@ -145,13 +130,7 @@ class ModelWatch:
         """
         for each in details:
             check_details(each, len(counts))
-        known = self._open.get(start)
-        if known is None:
-            self._open[start] = counts.copy(), list(details)
-        else:
-            known[0][:] += counts
-            known[1].extend(details)
-        self._touched.add(start)
+        self._open.add(start, counts, details, segments or {})
 
     def close(self, until: int) -> list[Episode]:
         """Look at all cells that end by then, in their order; what there is to say of episodes.
@@ -161,9 +140,9 @@ class ModelWatch:
         said: list[Episode] = []
         block: list[int] = []
         events = 0
-        for start in sorted(start for start in self._open if start + self._interval <= until):
+        for start in self._open.begun(until - self._interval):
             block.append(start)
-            events += int(self._open[start][0][0].sum())
+            events += self._open.events(start)
             if events >= _BLOCK:
                 said += self._close(block)
                 block, events = [], 0
@@ -171,15 +150,8 @@ class ModelWatch:
 
     def write(self) -> None:
         """Write down what has changed, at the end of a batch."""
-        for start in self._touched:
-            cell = self._open.get(start)
-            value = None
-            if cell is not None:
-                value = msgspec.msgpack.encode(_Cell(cell[0].astype("<i8").tobytes(), cell[1]))
-            self._put(self._key(_CELLS, f"{start:020}"), value)
-        self._touched.clear()
-        if self._promotion is not None:
-            self._promotion.write()
+        self._open.write()
+        self._first_days.write()
         if self._watched is None:
             return
         self._put(self._key(_WATCHED), encode_watched(self._watched))
@@ -204,20 +176,16 @@ class ModelWatch:
             hours = hour_of_week(np.array(starts), self._bins.timezone)
         counts = np.zeros(self.shape, np.int64)
         for start, hour in zip(starts, hours.tolist(), strict=True):
-            own, details = self._open.pop(start)
-            self._touched.add(start)
-            self._log.add(start, details)
-            counts += own
-            groups[hour] += own[0].sum()
-            if self._promotion is not None and not self._broken:
-                self._promotion.collect(start, hour, own)
+            cell = self._open.pop(start)
+            self._log.add(start, cell.details)
+            counts += cell.counts
+            groups[hour] += cell.events
+            self._first_days.collect(start, hour, cell, self._broken)
         self._last_events = int(groups.sum())
         moved = self._detector.step(self._watched, counts, groups, end)
         names = self._yardstick.names
         found = [Finding(names[each.feature], "training", each) for each in moved]
-        if self._promotion is not None:
-            later = self._promotion.step(counts, groups, end)
-            found += [Finding(name, "promotion", each) for name, each in later]
+        found += self._first_days.step(counts, groups, end)
         said = self._further(found, end)
         self._log.forget(int(self._watched.since.min()))
         return said
@@ -260,8 +228,7 @@ class ModelWatch:
         assert self._watched is not None
         weak = self._watched.weak(self._detector.log_alarm)
         away = {name for name, each in zip(self._yardstick.names, weak, strict=True) if not each}
-        later = set() if self._promotion is None else self._promotion.away
-        return {"training": away, "promotion": later}
+        return {"training": away, "promotion": self._first_days.away}
 
     def _followed(self, episode: Episode, named: dict[str, list[Finding]], end: int) -> Episode:
         """The episode after a cell: features join it, and come back."""
@@ -269,16 +236,16 @@ class ModelWatch:
         features = []
         for each in episode.features:
             found = named.get(each.name, [])
-            new = {finding.reference for finding in found} - {*each.references}
-            if each.back is None and not any(each.name in away[of] for of in each.references):
+            against = self._against(each, found, away)
+            if each.back is not None:
+                features.append(self._described(found) if found else each)
+            elif not against:
                 features.append(replace(each, back=end))
-            elif each.back is not None and found:
-                features.append(self._described(found))
-            elif new:
-                now = self._described(found) if "training" in new else each
-                both = tuple(of for of in REFERENCES if of in {*each.references, *new})
-                features.append(replace(now, since=each.since, references=both))
-            elif each.back is None and each.events < _FEW and "training" in each.references:
+            elif against != each.references:
+                better = found and found[0].reference == against[0] != each.references[0]
+                now = self._described(found) if better else each
+                features.append(replace(now, since=each.since, references=against))
+            elif each.events < _FEW and "training" in against:
                 features.append(self._known_better(each))
             else:
                 features.append(each)
@@ -293,6 +260,14 @@ class ModelWatch:
             ended = max(each.back or 0 for each in episode.features)
             return replace(episode, state="closed", ended=ended)
         return episode
+
+    def _against(
+        self, feature: MovedFeature, found: list[Finding], away: dict[Reference, set[str]]
+    ) -> tuple[Reference, ...]:
+        """The references against which a feature is away now."""
+        new = {each.reference for each in found}
+        still = {of for of in feature.references if feature.name in away[of]}
+        return tuple(of for of in REFERENCES if of in new | still)
 
     def _known_better(self, feature: MovedFeature) -> MovedFeature:
         """The feature, where more events say more plainly of what kind its change is."""

@@ -39,6 +39,9 @@ class SincePromotion:
         log_alarm: see `Detector`.
         block: events at least that the detector is shown at once.
         stuck: whether it looks for values that come too often.
+
+    Attributes:
+        hours: that it tells apart; 1 where hours don't matter.
     """
 
     def __init__(
@@ -56,17 +59,18 @@ class SincePromotion:
         self._histograms = bins.histograms
         self._delta, self._log_alarm, self._block, self._stuck = delta, log_alarm, block, stuck
         seasonal = any(each.hours for each in self._histograms.values())
+        self.hours = HOURS if seasonal else 1
         self._span = -(-span // _WEEK) * _WEEK if seasonal else span
         self._fewest = _FEWEST * _dependence(self._histograms)
         began = kept.get(_BEGAN)
         self._began = None if began is None else int(began)
-        self._collected = np.zeros((HOURS if seasonal else 1, *bins.shape), np.int64)
+        self._collected = np.zeros((self.hours, *bins.shape), np.int64)
         self._counted: set[int] = set()
-        hours = kept.below(_COLLECTED)
-        for name in hours.names():
-            self._collected[int(name)] = unpack(hours.get(name) or b"", bins.shape)
+        collected = kept.below(_COLLECTED)
+        for name in collected.names():
+            self._collected[int(name)] = unpack(collected.get(name) or b"", bins.shape)
         self._pending = np.zeros(bins.shape, np.int64)
-        self._groups = np.zeros(len(self._collected), np.int64)
+        self._groups = np.zeros(self.hours, np.int64)
         self._detector: Detector | None = None
         self._watched: Watched | None = None
         if (watched := kept.get(_WATCHED)) is not None:
@@ -117,6 +121,16 @@ class SincePromotion:
         weak = self._watched.weak(self._log_alarm)
         return {name for name, each in zip(self._histograms, weak, strict=True) if not each}
 
+    def effect(self, name: str) -> float:
+        """The PSI of a feature since its evidence was weak, less what chance makes of it."""
+        place = list(self._histograms).index(name)
+        if self._detector is None or self._watched is None or not self._watched.groups[place].any():
+            return 0.0
+        moved = self._detector.moved(self._watched, (place,))
+        degrees = len(moved.counts) - 1
+        chance = degrees * clusters_of(self._histograms[name]).mean() / moved.events
+        return max(moved.psi - float(chance), 0.0)
+
     def write(self) -> None:
         """Write down what has changed, at the end of a batch."""
         if self._began is not None:
@@ -146,7 +160,7 @@ class SincePromotion:
             )
             return
         if (pending := self._kept.get(_PENDING)) is not None:
-            size = 8 * len(self._groups)
+            size = 8 * self.hours
             self._pending = unpack(pending[:-size], self._pending.shape)
             self._groups = np.frombuffer(pending[-size:], "<i8").astype(np.int64)
 

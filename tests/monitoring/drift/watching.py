@@ -8,13 +8,19 @@ from numpy.typing import NDArray
 
 from monitoring.counting.details import details_of
 from monitoring.counting.model_bins import ModelBins
+from monitoring.counting.segments import count_segments
 from monitoring.drift.episode import Episode
 from monitoring.drift.model_watch import ModelWatch
 from monitoring.settings import MonitorSettings
 from streams.loop.stateless.keyed_state import PartitionState
 
 MINUTE = 60_000
-PER_MINUTE = 50
+PER_MINUTE = 200
+COUNTRIES = ["DE", "FR", "IT"]
+_DEARER = np.array([1.5, 1.0, 0.7], np.float32)
+
+Change = Callable[[NDArray[np.float32], NDArray[np.int64]], None]
+"""What becomes of vectors (n, features) of events of these countries, (n,)."""
 
 
 class Watching:
@@ -41,19 +47,27 @@ class Watching:
         self,
         minutes: int,
         seed: int,
-        change: Callable[[NDArray[np.float32]], None] = lambda values: None,
+        change: Change = lambda values, countries: None,
         *,
         killed: bool = False,
+        mix: tuple[float, ...] = (0.3, 0.5, 0.2),
     ) -> list[Episode]:
         """Let some minutes pass; what was said of them."""
         rng, chance = np.random.default_rng(seed), np.random.default_rng(seed)
         before = len(self.said)
         for _ in range(minutes):
             values = rows(rng, PER_MINUTE)
-            change(values)
+            fields = {}
+            countries = rng.choice(len(COUNTRIES), PER_MINUTE, p=mix)
+            if self._settings.segments:
+                values[:, 0] *= _DEARER[countries]
+                fields = {"country": (COUNTRIES, countries)}
+            change(values, countries)
             matrix = np.column_stack([values, score_of(values)])
             counts = self._bins.count(matrix, np.zeros(len(matrix), np.int64), 1)[0]
-            self._watch.add(self._time, counts, [details_of(matrix, [])])
+            everything = np.arange(len(matrix))
+            segments = count_segments(self._bins.binning, matrix, everything, fields)
+            self._watch.add(self._time, counts, [details_of(matrix, [])], segments)
             self._time += MINUTE
             self.said += self._watch.close(self._time)
             self._watch.write()
