@@ -19,6 +19,7 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
         counts: int32, features times bins.
         decisions: events by what was decided.
         details: see `details_of`; of some of the events.
+        segments: counts by segment; see `pack_segments`.
     """
 
     model: str
@@ -30,6 +31,7 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
     decisions: dict[str, int]
     behind: bool = False
     details: list[bytes] = []
+    segments: bytes = b""
 
     def histogram(self, shape: tuple[int, int]) -> NDArray[np.int64]:
         """The counts, (features, bins).

@@ -13,6 +13,13 @@ from numpy.typing import NDArray
 from monitoring.counting.cell_counts import ENCODE, CellCounts
 from monitoring.counting.details import details_of
 from monitoring.counting.model_bins import ModelBins
+from monitoring.counting.segments import (
+    Segments,
+    add_segments,
+    coded,
+    count_segments,
+    pack_segments,
+)
 from streams.events.rejection import Reason, Rejected
 from streams.feature_log import read_feature_log
 from streams.kafka.partition import PartitionId
@@ -35,6 +42,7 @@ class _Cell:
     details: list[bytes]
     reached: int = 0
     decisions: Counter[str] = field(default_factory=Counter)
+    segments: Segments = field(default_factory=dict)
 
 
 class Also(Protocol):
@@ -56,6 +64,7 @@ class CountingTask:
         interval: length of a cell, ms.
         producer: the field of the feature log's context that names who sent an event; none if
             empty.
+        segments: fields of the context by whose values it counts, too.
         uncounted: told how many events are of a model that nothing is known of.
         lag: records of each partition that were not read a moment ago.
         also: what else is done with each record, in the same transaction.
@@ -68,6 +77,7 @@ class CountingTask:
         topic: str,
         interval: int,
         producer: str,
+        segments: Sequence[str] = (),
         uncounted: Callable[[int], None],
         lag: Callable[[], Mapping[PartitionId, int]],
         also: Also,
@@ -76,6 +86,7 @@ class CountingTask:
         self._topic = topic
         self._interval = interval
         self._producer = producer
+        self._segments = segments
         self._uncounted = uncounted
         self._lag = lag
         self._also = also
@@ -114,6 +125,7 @@ class CountingTask:
                     dict(cell.decisions),
                     partition in behind,
                     cell.details,
+                    pack_segments(cell.segments),
                 )
             )
             for (model, partition, start), cell in sorted(cells.items(), key=lambda each: each[0])
@@ -149,6 +161,7 @@ class CountingTask:
             counts = bins.count(matrix, cells, len(starts))
             said = own["decision"].to_pylist()
             who = self._producers(own)
+            fields = coded(own, self._segments)
             for place, start in enumerate(starts.tolist()):
                 rows = np.flatnonzero(cells == place)
                 some = rows[:: -(-len(rows) // _LOOKED_AT)]
@@ -159,6 +172,7 @@ class CountingTask:
                     [details_of(matrix[some], whose)],
                     int(times[rows].max()),
                     Counter(said[row] for row in rows),
+                    count_segments(bins.binning, matrix, rows, fields) if fields else {},
                 )
         return found, unknown
 
@@ -175,3 +189,4 @@ def _add(cell: _Cell, more: _Cell) -> None:
     cell.details += more.details
     cell.reached = max(cell.reached, more.reached)
     cell.decisions += more.decisions
+    add_segments(cell.segments, more.segments)

@@ -8,6 +8,7 @@ from confluent_kafka import Message
 
 from monitoring.counting.cell_counts import DECODE, CellCounts, EpisodeAct
 from monitoring.counting.model_bins import ModelBins
+from monitoring.counting.segments import check_segments, unpack_segments
 from monitoring.drift.episode import ENCODE_EPISODE, Episode
 from monitoring.drift.metrics import DriftMetrics
 from monitoring.drift.model_watch import ModelWatch
@@ -143,7 +144,10 @@ class DriftTask:
             raise ValueError(f"a cell of another length than {self._settings.interval} ms")
         counts = record.histogram(watch.shape)
         # What comes for a cell that is over counts in the one that is open.
-        watch.add(max(record.start, progress.closed or record.start), counts, record.details)
+        start = max(record.start, progress.closed or record.start)
+        segments = unpack_segments(record.segments, watch.shape)
+        check_segments(segments, counts)
+        watch.add(start, counts, record.details, segments)
         before = progress.reached.get(record.partition, record.reached)
         reached = progress.reached | {record.partition: max(before, record.reached)}
         behind = {*progress.behind} - {record.partition}

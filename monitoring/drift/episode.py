@@ -9,6 +9,10 @@ from monitoring.counting.cell_counts import EpisodeAct
 
 Kind = Literal["data_breakage", "covariate_shift"]
 Severity = Literal["warning", "page"]
+Reference = Literal["training", "promotion"]
+"""What a feature is compared with: the package's frozen reference, or what the stream was like in
+the first days after the model's promotion."""
+REFERENCES: tuple[Reference, ...] = ("training", "promotion")
 
 
 class MovedFeature(msgspec.Struct, frozen=True):
@@ -23,6 +27,10 @@ class MovedFeature(msgspec.Struct, frozen=True):
         before, now: medians, as the bins have them; None where the median is a missing value.
         words: all that in a sentence.
         back: since when it is as before again, ms; None where it is not.
+        importance: its part in what moves the model's answers, 1 for a middling one, or where that
+            is not known.
+        references: against which it has moved.
+        segment: in which part of the stream, such as ``country=DE``; None for all of it.
     """
 
     name: str
@@ -36,6 +44,14 @@ class MovedFeature(msgspec.Struct, frozen=True):
     kind: str
     producer: str | None = None
     back: int | None = None
+    importance: float = 1.0
+    references: tuple[Reference, ...] = ("training",)
+    segment: str | None = None
+
+    @property
+    def rank(self) -> float:
+        """How much it matters that it has moved: importance times effect."""
+        return self.importance * self.psi
 
 
 class Episode(msgspec.Struct, frozen=True):

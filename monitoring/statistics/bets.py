@@ -72,13 +72,14 @@ def slack_of(rows: ArrayLike, tolerance: float) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(tolerance) + np.sqrt(unknown))
 
 
-def place_bets(share: NDArray[np.float64], slack: float) -> Bets:
+def place_bets(share: NDArray[np.float64], slack: float, *, stuck: bool = True) -> Bets:
     """Bets on all that may happen to a feature: it moves, spreads, goes missing, leaves its range,
     or gets stuck.
 
     Args:
         share: of the reference's rows, (bins,): below, the bins, above, missing; all above 0.
         slack: what is rare is bet to be more than it may be within that; see `slack_of`.
+        stuck: whether to bet on the last: that takes three bets for each bin.
     """
     rank = _ranks(share)
     spread = _standard(np.abs(rank), share)
@@ -87,7 +88,7 @@ def place_bets(share: NDArray[np.float64], slack: float) -> Bets:
         (0.2, [sign * size * spread for size in _SPREAD for sign in (-1, 1)]),
         (0.2, _of_share(share, [len(share) - 1], slack)),
         (0.1, _of_share(share, [0, len(share) - 2], slack)),
-        (0.1, _spikes(share, slack)),
+        (0.1, _spikes(share, slack) if stuck else []),
     ]
     families = [(weight, bets) for weight, bets in families if bets]
     whole = sum(weight for weight, _ in families)

@@ -120,6 +120,7 @@ class MonitorWorker:
             topic=topics.drift_counts,
             interval=settings.interval,
             producer=settings.producer,
+            segments=settings.segments,
             uncounted=metrics.uncounted.inc,
             lag=lambda: self._counting.lag,
             also=PerformanceTask(

@@ -17,6 +17,7 @@ from monitoring.drift.drift_task import DriftTask
 from monitoring.drift.episode import DECODE_EPISODE, Episode
 from monitoring.drift.metrics import DriftMetrics
 from monitoring.settings import MonitorSettings
+from streams.events.contract import FieldType
 from streams.feature_log import Arm, FeatureLogWriter, ScoredEvents
 from streams.loop.stateless.keyed_state import KeyedState
 
@@ -75,10 +76,18 @@ def records(
     partition: int = 0,
     size: int = 25,
     model: str = MODEL,
+    countries: Sequence[str | None] | None = None,
 ) -> list[Record]:
     """A partition of the feature log, one event each `STEP_MS`."""
+    include: dict[str, FieldType] = {} if countries is None else {"country": "string"}
     writer = FeatureLogWriter(
-        NAMES, pa.int64(), pa.string(), ["approve", "review"], {}, arms=[Arm("champion", model)]
+        NAMES,
+        pa.int64(),
+        pa.string(),
+        ["approve", "review"],
+        {},
+        arms=[Arm("champion", model)],
+        include=include,
     )
     found = []
     for start in range(0, len(features), size):
@@ -101,18 +110,22 @@ def records(
             arm=np.zeros(count, np.int8),
             share=np.ones(count, np.float32),
             propensity=np.ones(count, np.float32),
+            context={} if countries is None else {"country": countries[start : start + size]},
         )
         found.append(Record(writer.encode(events), partition))
     return found
 
 
-def counting(bins: Callable[[str], ModelBins | None] | None = None) -> CountingTask:
+def counting(
+    bins: Callable[[str], ModelBins | None] | None = None, segments: Sequence[str] = ()
+) -> CountingTask:
     """The first stage."""
     return CountingTask(
         bins or (lambda model: BINS if model == MODEL else None),
         topic="counts",
         interval=60_000,
         producer="",
+        segments=segments,
         uncounted=lambda count: None,
         lag=dict,
         also=Mock(),

@@ -162,6 +162,7 @@ class Settings(BaseSettings):
             by = "feature_log.include" if self.tracing is None else "feature_log.include or tracing"
             raise ValueError(f"{by} names {error}") from error
         along = [("comparison.slice_by", name) for name in self.comparison.slice_by]
+        along += [("monitor.segments", name) for name in self.monitor.segments]
         if self.policy.costs is not None:
             along.append(("policy.costs.amount", self.policy.costs.amount))
         if self.approve_through is not None:
