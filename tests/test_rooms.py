@@ -84,6 +84,7 @@ FLOORS = {
         monitoring/statistics monitoring/breakage monitoring/alerts monitoring/ops
         monitoring/counting monitoring/performance/cohorts
         monitoring/drift monitoring/performance
+        monitoring/losses
         monitoring/workers
     """,
     "weir": """

@@ -1,6 +1,6 @@
 """What goes from the monitor's first stage to its second, and what people say to that."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -45,6 +45,37 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
         return found
 
 
+class DayCohort(NamedTuple):
+    """What one partition has of a day's events of one model.
+
+    Attributes:
+        day: in days since the epoch; `terms`: see `CohortKey`.
+        mature: whether its truth is meant, or else what was answered.
+        cohort: see `cohort_bytes`.
+    """
+
+    day: int
+    model: str
+    segment: str
+    terms: str
+    mature: bool
+    cohort: bytes
+
+
+class CohortDays(msgspec.Struct, frozen=True, tag="days"):
+    """How far one partition is with whole days, and cohorts of some of these; each is told once.
+
+    Attributes:
+        partition: of the feature log.
+        over: the first day that may still get events; `mature`: whose events may still get labels.
+    """
+
+    partition: int
+    over: int
+    mature: int
+    cohorts: list[DayCohort] = []
+
+
 class EpisodeAct(msgspec.Struct, frozen=True, tag="act"):
     """What somebody says of an episode.
 
@@ -61,4 +92,4 @@ class EpisodeAct(msgspec.Struct, frozen=True, tag="act"):
 
 
 ENCODE = msgspec.msgpack.Encoder().encode
-DECODE = msgspec.msgpack.Decoder(CellCounts | EpisodeAct).decode
+DECODE = msgspec.msgpack.Decoder(CellCounts | CohortDays | EpisodeAct).decode

@@ -51,8 +51,8 @@ class Also(Protocol):
     def take(self, partition: int, table: pa.Table) -> None:
         """Take in a record; ValueError or KeyError where it is not as Weir writes it."""
 
-    def settle(self) -> Callable[[], None]:
-        """End a batch; what it returns is called once all of it is committed."""
+    def settle(self) -> tuple[list[bytes], Callable[[], None]]:
+        """End a batch: what goes to the second stage, and what is called once it is committed."""
 
 
 class CountingTask:
@@ -130,19 +130,21 @@ class CountingTask:
             )
             for (model, partition, start), cell in sorted(cells.items(), key=lambda each: each[0])
         ]
-        keys = [None] * len(values)
-        outgoing = Outgoing(self._topic, values, keys, [0] * len(values))
-        settled = self._also.settle()
+        told, settled = self._also.settle()
 
         def once_committed() -> None:
             self._uncounted(unknown)
             settled()
 
-        return Processed([outgoing], bad, once_committed)
+        return Processed([self._outgoing(values + told)], bad, once_committed)
 
     def at_rest(self) -> Processed:
         """What there is to do while nothing comes."""
-        return Processed([], [], self._also.settle())
+        told, settled = self._also.settle()
+        return Processed([self._outgoing(told)] if told else [], [], settled)
+
+    def _outgoing(self, values: list[bytes]) -> Outgoing:
+        return Outgoing(self._topic, values, [None] * len(values), [0] * len(values))
 
     def _counted(self, table: pa.Table) -> tuple[dict[tuple[str, int], _Cell], int]:
         """What a table says of each model and cell, and of how many events nothing is known."""

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
 import msgspec
 from confluent_kafka import Message
 
-from monitoring.counting.cell_counts import DECODE, CellCounts, EpisodeAct
+from monitoring.counting.cell_counts import DECODE, CellCounts, CohortDays, EpisodeAct
 from monitoring.counting.model_bins import ModelBins
 from monitoring.counting.segments import check_segments, unpack_segments
 from monitoring.drift.episode import ENCODE_EPISODE, Episode
@@ -37,12 +38,32 @@ class Progress(msgspec.Struct, frozen=True):
     closed: int | None = None
 
 
+class Losses(Protocol):
+    """Episodes of performance loss, by days that are whole; see `LossWatch`."""
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """Those that go on."""
+
+    def take(
+        self, record: CohortDays, holding: Collection[int], behind: Collection[int]
+    ) -> list[Episode]:
+        """Take in what a partition tells; ValueError where it is not as Weir writes it."""
+
+    def hear(self, act: EpisodeAct) -> Episode | None:
+        """The episode after what somebody has said of it; None where it is another's."""
+
+    def write(self) -> None:
+        """Write down what has changed, at the end of a batch."""
+
+
 class DriftTask:
     """The task of a `StatelessLoop` over the topic of counts, which has one partition.
 
     Args:
         bins: of a model, by the first digits of its package's id; None where nothing is known.
         topic: of episodes.
+        losses: what watches performance, and keeps what it knows in the state.
         told: told of each episode that there is something new to say of, once it is committed.
         partitions: those of the feature log that hold anything; asked while one was never counted.
     """
@@ -54,6 +75,7 @@ class DriftTask:
         settings: MonitorSettings,
         *,
         topic: str,
+        losses: Callable[[PartitionState], Losses],
         partitions: Callable[[], Collection[int]],
         metrics: DriftMetrics,
         told: Callable[[Episode], None],
@@ -67,6 +89,8 @@ class DriftTask:
         self._told = told
         self._of: tuple[PartitionState, int] | None = None
         self._watches: dict[str, ModelWatch] = {}
+        self._losses_of = losses
+        self._losses: Losses | None = None
         self._holding: set[int] = set()
 
     def __call__(self, messages: Sequence[Message]) -> Processed:
@@ -74,7 +98,7 @@ class DriftTask:
         said: dict[str, Episode] = {}
         bad: list[tuple[Message, Rejected]] = []
         state = self._state.of(messages[0].partition() or 0)
-        self._renew(state)
+        losses = self._renew(state)
         progress = _read(state)
         if not self._holding or self._holding - progress.reached.keys():
             self._holding = set(self._partitions())
@@ -84,6 +108,9 @@ class DriftTask:
                 record = DECODE(message.value() or b"")
                 if isinstance(record, EpisodeAct):
                     self._hear(record, said)
+                elif isinstance(record, CohortDays):
+                    found = losses.take(record, self._holding, progress.behind)
+                    said |= {each.id: each for each in found}
                 else:
                     # After each record: so what is found does not depend on how they are batched.
                     progress = self._close(self._add(state, record, progress), said)
@@ -92,6 +119,7 @@ class DriftTask:
                 bad.append((message, Rejected(index, Reason.BAD_BODY, None, why)))
         for watch in self._watches.values():
             watch.write()
+        losses.write()
         state.put(_PROGRESS, msgspec.msgpack.encode(progress))
         episodes = list(said.values())
         outgoing = Outgoing(
@@ -111,16 +139,19 @@ class DriftTask:
         return Processed([outgoing], bad, count)
 
     def _ongoing(self) -> list[Episode]:
-        return [each.episode for each in self._watches.values() if each.episode is not None]
+        moved = [each.episode for each in self._watches.values() if each.episode is not None]
+        return moved if self._losses is None else moved + self._losses.episodes
 
-    def _renew(self, state: PartitionState) -> None:
+    def _renew(self, state: PartitionState) -> Losses:
         """Forget what was made of entries that were taken back, or are another worker's now."""
-        if self._of != (state, state.taken_back):
+        if self._losses is None or self._of != (state, state.taken_back):
             self._of = state, state.taken_back
             self._watches = {}
+            self._losses = self._losses_of(state)
             models = {key.split(b"/")[0].decode() for key, _ in state.items() if b"/" in key}
             for model in sorted(models):
                 self._watch(state, model)
+        return self._losses
 
     def _watch(self, state: PartitionState, model: str) -> ModelWatch | None:
         if model not in self._watches:
@@ -131,7 +162,8 @@ class DriftTask:
         return self._watches[model]
 
     def _hear(self, act: EpisodeAct, said: dict[str, Episode]) -> None:
-        for watch in self._watches.values():
+        losses = [] if self._losses is None else [self._losses]
+        for watch in (*self._watches.values(), *losses):
             episode = watch.hear(act)
             if episode is not None:
                 said[episode.id] = episode
@@ -182,5 +214,4 @@ def _line(episode: Episode) -> str:
     what = f"{episode.kind} of model {episode.model} (episode {episode.id})"
     if episode.state == "closed":
         return f"{what} is over"
-    words = "; ".join(each.words for each in episode.features if each.back is None)
-    return f"{what}: {words}"
+    return f"{what}: {episode.words}"

@@ -7,12 +7,14 @@ import msgspec
 
 from monitoring.counting.cell_counts import EpisodeAct
 
-Kind = Literal["data_breakage", "covariate_shift"]
+Kind = Literal["data_breakage", "covariate_shift", "performance_loss"]
 Severity = Literal["warning", "page"]
 Reference = Literal["training", "promotion"]
 """What a feature is compared with: the package's frozen reference, or what the stream was like in
 the first days after the model's promotion."""
 REFERENCES: tuple[Reference, ...] = ("training", "promotion")
+Retraining = Literal["asked", "blocked"]
+_RETRAINING: dict[Kind, Retraining] = {"performance_loss": "asked", "data_breakage": "blocked"}
 
 
 class MovedFeature(msgspec.Struct, frozen=True):
@@ -54,17 +56,45 @@ class MovedFeature(msgspec.Struct, frozen=True):
         return self.importance * self.psi
 
 
+class WorseFigure(msgspec.Struct, frozen=True):
+    """A figure of a model's performance that is worse than at first.
+
+    Attributes:
+        name: ``cost``, ``recall`` or ``average_precision``, known by labels; ``estimated_cost`` or
+            ``estimated_recall``, by probabilities.
+        since: when that began, as far as can be told, ms.
+        evidence: ln of the e-detector.
+        found: the figure since then; `limit` would have been no loss.
+        words: all that in a sentence.
+        back: since when it is as before again, ms; None where it is not.
+    """
+
+    name: str
+    since: int
+    evidence: float
+    found: float
+    limit: float
+    words: str
+    back: int | None = None
+
+
 class Episode(msgspec.Struct, frozen=True):
     """One episode: features of a model that moved while others of them still were away.
 
+    Or figures of its performance that became worse.
+
     Attributes:
         id: names it for good.
-        kind: broken data where one feature is broken, else a changed world.
+        kind: broken data where one feature is broken, a worse model where its figures are worse,
+            else a changed world.
         state: whether it goes on.
         began: the earliest `since` of a feature; `found`: event time when it was found;
             `ended`: since when all are as before, or when somebody closed it. All ms.
         acts: what people said of it, in their order.
         snoozed_until: ms; nobody is to be called before.
+        figures: those that are worse; none of them where it is one of features.
+        retraining: what it says of that while it is open, by its kind: a worse model asks for it,
+            broken data block it, since a model would learn them.
     """
 
     id: str
@@ -79,11 +109,23 @@ class Episode(msgspec.Struct, frozen=True):
     acknowledged_by: str | None = None
     snoozed_until: int | None = None
     acts: list[EpisodeAct] = []
+    figures: list[WorseFigure] = []
+    retraining: Retraining | None = None
+
+    def __post_init__(self) -> None:
+        # Here, so that it follows the kind, also where that changes.
+        msgspec.structs.force_setattr(self, "retraining", _RETRAINING.get(self.kind))
 
     @property
     def away(self) -> list[str]:
-        """The features that are not back."""
-        return [each.name for each in self.features if each.back is None]
+        """The features and figures that are not back."""
+        return [each.name for each in (*self.features, *self.figures) if each.back is None]
+
+    @property
+    def words(self) -> str:
+        """Of these, in a line."""
+        moved = (*self.features, *self.figures)
+        return "; ".join(each.words for each in moved if each.back is None)
 
 
 def new_id(model: str, found: int, feature: str) -> str:

@@ -7,7 +7,8 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as CounterMetric
 
-from monitoring.drift.episode import Episode, Kind, Severity
+from monitoring.drift.episode import Episode, Kind, Retraining, Severity
+from monitoring.drift.retraining import retraining_call
 
 _EACH = [(kind, severity) for kind in get_args(Kind) for severity in get_args(Severity)]
 
@@ -30,6 +31,14 @@ class DriftMetrics:
             ["kind", "severity"],
             registry=registry,
         )
+        self._retraining = Gauge(
+            "weir_drift_retraining",
+            "Whether open episodes ask for retraining, and whether some block it; 0 or 1",
+            ["call"],
+            registry=registry,
+        )
+        for call in get_args(Retraining):
+            self._retraining.labels(call).set(0)
         self._psi = Gauge(
             "weir_drift_psi_ratio",
             "Population stability index of features that are away, when that was found",
@@ -50,6 +59,10 @@ class DriftMetrics:
         """Count what began, and show what goes on, and how far the stream is (ms)."""
         for each in began:
             self._alarms.labels(each.kind, each.severity).inc()
+        ongoing = list(ongoing)
+        call = retraining_call(ongoing)
+        self._retraining.labels("asked").set(bool(call.asked_by))
+        self._retraining.labels("blocked").set(bool(call.blocked_by))
         counts: Counter[tuple[str, str]] = Counter(dict.fromkeys(_EACH, 0))
         self._open.clear()
         self._psi.clear()

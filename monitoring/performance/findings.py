@@ -54,8 +54,8 @@ def find(
 
 
 def _of(days: dict[int, KeptCohort], terms: Terms, settings: PerformanceSettings) -> Findings:
-    between = settings.false_alarms / DAY
-    said = WatchTerms(settings.tolerance, settings.baseline_frauds, settings.baseline_days, between)
+    said = WatchTerms.of(settings)
+    between = said.days_between
     watch = PerformanceWatch(None if terms.costs is None else terms.costs.worst_difference)
     calibration, delays = CalibrationWatch(between), DelayWatch()
     first: Counts = {}

@@ -55,6 +55,7 @@ class Progress(Heard):
         reached: latest event time, ms; None before there are events.
         matured: up to which time events have become mature, ms; None before any have.
         halvings: see `Waiting`.
+        over, mature: days that were told; see `telling`.
         groups: what the codes of rows stand for.
     """
 
@@ -62,6 +63,8 @@ class Progress(Heard):
     reached: int | None = None
     matured: int | None = None
     halvings: int = 0
+    over: int = 0
+    mature: int = 0
     groups: tuple[Group, ...] = ()
 
     @property

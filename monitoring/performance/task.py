@@ -13,6 +13,7 @@ from monitoring.performance.metrics import PerformanceMetrics
 from monitoring.performance.scored_rows import scored_rows
 from monitoring.performance.settings import PerformanceSettings
 from monitoring.performance.store import CohortPart
+from monitoring.performance.telling import tell
 from streams.base.clock import now_ms
 from streams.loop.stateless.keyed_state import KeyedState, PartitionState
 
@@ -59,10 +60,10 @@ class PerformanceTask:
         rows = scored_rows(table, self._terms.amount, join.code_of)
         join.arrive(rows, np.asarray(anomalous))
 
-    def settle(self) -> Callable[[], None]:
+    def settle(self) -> tuple[list[bytes], Callable[[], None]]:
         """Judge what is mature by now, and write down what has changed, at the end of a batch.
 
-        What it returns is to be called once all of it is committed.
+        Returns records for the second stage, and what is to be called once all is committed.
 
         Raises:
             TopicError, AuthorizationError, KafkaException: see `LabelFeed.hear`.
@@ -75,8 +76,9 @@ class PerformanceTask:
         if joins and self._labels.hear(joins):
             for join in joins.values():
                 join.mature()
-        parts, stamp = [], now_ms()
+        parts, told, stamp = [], [], now_ms()
         for partition, join in joins.items():
+            told += tell(partition, join)
             join.write()
             name, watermark = f"{self._source}/{partition}", join.progress.watermark or 0
             parts += [
@@ -89,7 +91,7 @@ class PerformanceTask:
             self._writer.put(parts)
             self._metrics.show(joins.values(), self._writer.waiting)
 
-        return once_committed
+        return told, once_committed
 
     def _of_ours(self) -> dict[int, PerformanceJoin]:
         """What is ours now; made of its state again where that was taken back."""

@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 
 from inference.shadow.statistics.betting import log_factors
 from inference.shadow.statistics.guardrails import log_rate_factors
+from monitoring.performance.cohorts.cohort import DAY
 from monitoring.performance.cohorts.figures import average_precision
 from monitoring.performance.cohorts.loss_cells import losses_at_least
 from monitoring.performance.cohorts.truth import Truth
 from monitoring.performance.detector import Detector
 from monitoring.performance.reference import Reference
+from monitoring.performance.settings import PerformanceSettings
 
 Figure = Literal["cost", "recall", "average_precision"]
 FIGURES: tuple[Figure, ...] = ("cost", "recall", "average_precision")
@@ -67,6 +69,12 @@ class WatchTerms:
     baseline_frauds: int = 400
     baseline_days: int = 7
     days_between: float = 365.0
+
+    @classmethod
+    def of(cls, settings: PerformanceSettings) -> "WatchTerms":
+        """As the settings say it."""
+        days = settings.false_alarms / DAY
+        return cls(settings.tolerance, settings.baseline_frauds, settings.baseline_days, days)
 
     @property
     def bound(self) -> float:

@@ -17,11 +17,13 @@ from monitoring.counting.model_bins import ModelBins
 from monitoring.drift.drift_task import DriftTask
 from monitoring.drift.episode import Episode
 from monitoring.drift.metrics import DriftMetrics
+from monitoring.losses.loss_watch import LossWatch
 from monitoring.performance.cohort_writer import CohortWriter
 from monitoring.performance.metrics import PerformanceMetrics
 from monitoring.performance.settings import PerformanceSettings
 from monitoring.performance.store import PerformanceStore
 from monitoring.performance.task import PerformanceTask
+from monitoring.performance.watch import WatchTerms
 from monitoring.settings import MonitorSettings
 from streams.base.beside import beside
 from streams.base.clock import now_ms
@@ -152,6 +154,9 @@ class MonitorWorker:
                 bins(),
                 settings,
                 topic=topics.drift,
+                losses=lambda known: LossWatch(
+                    known, performance.terms, WatchTerms.of(performance.settings)
+                ),
                 partitions=lambda: _not_empty(kafka, topics.feature_log),
                 metrics=metrics.drift,
                 told=self._alert,

@@ -6,6 +6,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
+from cohort_world import TERMS
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
@@ -16,6 +17,8 @@ from monitoring.counting.model_bins import ModelBins
 from monitoring.drift.drift_task import DriftTask
 from monitoring.drift.episode import DECODE_EPISODE, Episode
 from monitoring.drift.metrics import DriftMetrics
+from monitoring.losses.loss_watch import LossWatch
+from monitoring.performance.watch import WatchTerms
 from monitoring.settings import MonitorSettings
 from streams.events.contract import FieldType
 from streams.feature_log import Arm, FeatureLogWriter, ScoredEvents
@@ -24,6 +27,7 @@ from streams.loop.stateless.keyed_state import KeyedState
 MODEL, NAMES = "abc123", ("amount", "hour", "count")
 STEP_MS = 6_000
 """Ten events a minute and partition."""
+WATCH = WatchTerms(baseline_frauds=100, baseline_days=5)
 T0 = 1_700_000_040_000
 """A whole minute."""
 
@@ -128,7 +132,7 @@ def counting(
         segments=segments,
         uncounted=lambda count: None,
         lag=dict,
-        also=Mock(),
+        also=Mock(settle=Mock(return_value=([], lambda: None))),
     )
 
 
@@ -165,6 +169,7 @@ class Drift:
             lambda model: BINS if model == MODEL else None,
             self.settings,
             topic="drift",
+            losses=lambda known: LossWatch(known, TERMS, WATCH),
             partitions=lambda: self.holding,
             told=lambda episode: None,
             metrics=DriftMetrics(self.registry),

@@ -20,6 +20,7 @@ class Answered:
         cost: what they cost in expectation, in steps of 2^-24; of `priced` events.
         cost_variance: of that, if each is fraud by its probability, in the same steps.
         priced: scored events whose amount is known, where it matters.
+        cost_squares: of what each costs in expectation, in the same steps.
     """
 
     probabilities: Moments = field(default_factory=Moments)
@@ -27,6 +28,7 @@ class Answered:
     cost: int = 0
     cost_variance: int = 0
     priced: int = 0
+    cost_squares: int = 0
 
     @classmethod
     def of(
@@ -55,12 +57,14 @@ class Answered:
         else:
             at_fraud = np.full(len(fraud), costs.review if decision == REVIEW else 0.0)
             at_legitimate = np.full(len(fraud), costs.friction) if decision == DECLINE else at_fraud
+        cost = fraud * at_fraud + (1 - fraud) * at_legitimate
         return cls(
             answered.probabilities,
             answered.not_scored,
-            _sum(fraud * at_fraud + (1 - fraud) * at_legitimate),
+            _sum(cost),
             _sum(fraud * (1 - fraud) * (at_fraud - at_legitimate) ** 2),
             len(fraud),
+            _sum(cost**2),
         )
 
     def __add__(self, other: "Answered") -> "Answered":
@@ -70,6 +74,7 @@ class Answered:
             self.cost + other.cost,
             self.cost_variance + other.cost_variance,
             self.priced + other.priced,
+            self.cost_squares + other.cost_squares,
         )
 
     @property

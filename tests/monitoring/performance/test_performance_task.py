@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from inference.policy.policy import DECISIONS
 from inference.shadow.event_hash import id_hashes
 from inference.shadow.joining.label_feed import LabelFeed
+from monitoring.counting.cell_counts import DECODE, CohortDays
 from monitoring.performance.cohort_writer import CohortWriter
 from monitoring.performance.cohorts.cohort import DAY, Group
 from monitoring.performance.metrics import PerformanceMetrics
@@ -126,7 +127,7 @@ def test_answers_and_labels_lead_to_rows_of_the_store(
             writer=writer,
             metrics=PerformanceMetrics(registry),
         )
-        assert task.settle()() is None, "nothing is ours yet"
+        assert task.settle()[0] == [], "nothing is ours yet"
         state.load((TOPIC, 3), {})
         task.take(3, table([10.0] * EVENTS))
         task.settle()  # not committed: nothing may be told of it
@@ -135,9 +136,21 @@ def test_answers_and_labels_lead_to_rows_of_the_store(
         with pytest.raises(KeyError):
             task.take(3, table([1.0], decisions=("perhaps",)))
         task.take(3, table([10.0] * EVENTS))
-        told = task.settle()
+        told, once_committed = task.settle()
+        assert task.settle()[0] == [], "a day is told once"
         state.commit()
-        told()
+        once_committed()
+    *days, last = [DECODE(each) for each in told]
+    assert isinstance(last, CohortDays)
+    first = START // DAY
+    assert (last.partition, last.over, last.mature) == (3, first + 16, first + 9)
+    cohorts = [part for each in days for part in each.cohorts]  # type: ignore[union-attr]
+    assert sorted((part.mature, part.day, part.model) for part in cohorts) == sorted(
+        (mature, first + day, model)
+        for mature, count in ((False, 16), (True, 9))
+        for day in range(count)
+        for model in "ab"
+    )
     give_up_at = monotonic() + 60
     while writer.waiting:
         assert monotonic() < give_up_at

@@ -88,8 +88,10 @@ def test_each_event_counts_once_and_each_episode_is_said_once(
     changes = Counter((each.id, each.state, tuple(each.away)) for each in episodes)
     assert set(changes.values()) == {1}
     listed = json.loads(weir("drift", "status", "--json", "-c", path).stdout)
-    assert len(listed) == 1
-    (episode,) = listed
+    (episode,) = listed["episodes"]
+    assert (episode["kind"], episode["retraining"]) == ("data_breakage", "blocked")
+    assert listed["retraining"]["state"] == "blocked"
+    assert third.metrics()["weir_drift_retraining:blocked"] == 1
     moved = {each["name"]: each for each in episode["features"]}
     assert "amount" in moved, sorted(moved)
     assert moved["amount"]["now"] > moved["amount"]["before"]

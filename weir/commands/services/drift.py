@@ -8,6 +8,7 @@ from rich.table import Table
 
 from monitoring.counting.cell_counts import ENCODE, EpisodeAct
 from monitoring.drift.episode import DECODE_EPISODE, Episode
+from monitoring.drift.retraining import retraining_call
 from streams.base.clock import now_ms
 from streams.base.section import parse_duration
 from streams.kafka.records.consuming import read_to_end
@@ -43,16 +44,19 @@ def status(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the episodes that go on: what has moved, since when, and who looks after it."""
-    episodes = [
-        each for each in _episodes(load_settings(config)) if everything or each.state == "open"
-    ]
+    """Show the episodes that go on: what has moved, since when, and who looks after it.
+
+    And whether they ask for retraining, or block it.
+    """
+    known = _episodes(load_settings(config))
+    episodes = [each for each in known if everything or each.state == "open"]
+    retraining = retraining_call(known)
     if as_json:
-        print_json([msgspec.to_builtins(each) for each in episodes])
+        print_json(msgspec.to_builtins({"episodes": episodes, "retraining": retraining}))
         return
     table = Table("episode", "model", "what", "since", "features", "state")
     for each in episodes:
-        names = [feature.name for feature in each.features]
+        names = [moved.name for moved in (*each.features, *each.figures)]
         more = f", and {len(names) - 3} more" if len(names) > 3 else ""
         table.add_row(
             each.id,
@@ -63,6 +67,7 @@ def status(
             _state(each),
         )
     stdout.print(table if episodes else "no drift: no episode goes on")
+    stdout.print(f"retraining: {retraining.words}", markup=False, soft_wrap=True)
 
 
 @drift.command()
@@ -75,9 +80,11 @@ def show(episode: IdArgument, config: ConfigOption = None, as_json: JsonOption =
     stdout.print(f"episode {found.id}: {found.kind.replace('_', ' ')} of model {found.model}")
     stdout.print(f"began {moment(found.began, 's')}, found {moment(found.found, 's')} UTC")
     stdout.print(f"state: {_state(found)}")
-    for feature in found.features:
-        back = "" if feature.back is None else f" (back since {moment(feature.back, 's')})"
-        stdout.print(f"- {feature.words}, since {moment(feature.since, 's')}{back}", markup=False)
+    if found.state == "open" and found.retraining is not None:
+        stdout.print(f"retraining: {found.retraining}")
+    for each in (*found.features, *found.figures):
+        back = "" if each.back is None else f" (back since {moment(each.back, 's')})"
+        stdout.print(f"- {each.words}, since {moment(each.since, 's')}{back}", markup=False)
     for act in found.acts:
         stdout.print(f"{moment(act.at, 's')} {act.deed} by {act.by}: {act.note}", markup=False)
 

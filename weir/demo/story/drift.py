@@ -53,7 +53,7 @@ def tell(stage: Stage, plot: DriftPlot, told: Callable[[str], None]) -> bool:
     for name in ("score", "monitor"):
         stage.start(name)
     sent = _play(stage, plot, 0, "--to", plot.begin)
-    history = stage.weir("drift", "status", "--all")
+    history = _episodes(stage)
     told(
         f"{sent:,} events up to {plot.begin}: the windows fill up, and {len(history)} episodes "
         "say so"
@@ -68,7 +68,7 @@ def tell(stage: Stage, plot: DriftPlot, told: Callable[[str], None]) -> bool:
     found: dict[str, list[dict[str, Any]]] = {}
     for what, first, last in spans:
         before, sent = sent, _play(stage, plot, sent, "--from", first, "--to", last)
-        listed = stage.weir("drift", "status", "--all")
+        listed = _episodes(stage)
         episodes = [each for each in listed if each["id"] not in known]
         told(f"{what}: {sent - before:,} events from {first} to {last}; {_words(episodes)}")
         found[what] = episodes
@@ -96,6 +96,12 @@ def _play(stage: Stage, plot: DriftPlot, before: int, *span: str) -> int:
     stage.until("the monitor", lambda: stage.metric("monitor", watermark) >= looked_at)
     stage.until("the monitor", lambda: not stage.metric("monitor", "weir_lag_records"))
     return sent
+
+
+def _episodes(stage: Stage) -> list[dict[str, Any]]:
+    """What has moved so far; how well the model does is another story."""
+    listed = stage.weir("drift", "status", "--all")["episodes"]
+    return [each for each in listed if each["kind"] != "performance_loss"]
 
 
 def _words(episodes: list[dict[str, Any]]) -> str:

@@ -1,0 +1,208 @@
+"""From days that partitions are through with to episodes of performance loss."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+import msgspec
+from msgspec.structs import replace as changed
+
+from inference.shadow.comparison.terms import Terms
+from monitoring.counting.cell_counts import CohortDays, EpisodeAct
+from monitoring.drift.episode import (
+    DECODE_EPISODE,
+    ENCODE_EPISODE,
+    Episode,
+    WorseFigure,
+    after,
+    new_id,
+)
+from monitoring.losses.model_losses import MODEL_LOSSES, ModelLosses
+from monitoring.performance.cohorts.cohort import DAY, Group, read_cohort, terms_of
+from monitoring.performance.watch import WatchTerms
+from streams.loop.stateless.keyed_state import PartitionState
+
+_DAYS, _LOSSES, _EPISODE = b"losses:days", b"losses:of:", b"losses:episode:"
+
+
+class _Days(msgspec.Struct, frozen=True):
+    """How far partitions are: the first days that are not over there, and not mature."""
+
+    over: dict[int, int] = {}
+    mature: dict[int, int] = {}
+
+
+class LossWatch:
+    """Watches all models; what it knows stands in the state, under keys that begin with `losses:`.
+
+    A day is looked at once all partitions are through with it. One that is silent, and not behind,
+    holds up the others for a day at most: what it tells of earlier days then is left out.
+    """
+
+    def __init__(self, state: PartitionState, terms: Terms, said: WatchTerms) -> None:
+        self._state = state
+        self._terms = terms
+        self._own = terms_of(terms)
+        self._said = said
+        stored = state.get(_DAYS)
+        self._days = _Days() if stored is None else msgspec.json.decode(stored, type=_Days)
+        self._losses: dict[Group, ModelLosses] = {}
+        self._episodes: dict[Group, Episode] = {}
+        for key, value in list(state.items()):
+            if key.startswith(_LOSSES):
+                known = MODEL_LOSSES.validate_json(value)
+                if known.terms != self._own:  # other costs, or another maturity
+                    known = ModelLosses.begin(known.group, terms, said)
+                self._losses[known.group] = known
+        for group in self._losses:
+            stored = state.get(_key(_EPISODE, group))
+            if stored is not None:
+                self._episodes[group] = DECODE_EPISODE(stored)
+        self._touched: set[Group] = set()
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """Those that go on."""
+        return list(self._episodes.values())
+
+    def take(
+        self, record: CohortDays, holding: Collection[int], behind: Collection[int]
+    ) -> list[Episode]:
+        """Take in what a partition tells; what there is to say of episodes.
+
+        Args:
+            holding: partitions that hold events: without word of each, nothing is looked at.
+            behind: those of which there is more to be counted.
+
+        Raises:
+            ValueError: it is not as Weir writes it; nothing has changed then.
+        """
+        parts = [(each, read_cohort(each.cohort)) for each in record.cohorts]
+        for told, cohort in parts:
+            if told.terms == self._own:
+                group = Group(told.model, told.segment)
+                known = self._losses.get(group)
+                if known is None:
+                    known = ModelLosses.begin(group, self._terms, self._said)
+                self._know(known.further(told.day, cohort, told.mature, self._terms))
+        self._days = _Days(
+            self._days.over | {record.partition: record.over},
+            self._days.mature | {record.partition: record.mature},
+        )
+        if not {*holding} <= self._days.over.keys():
+            return []
+        said = [
+            *self._look_at_over(_until(self._days.over, behind)),
+            *self._look_at_mature(_until(self._days.mature, behind)),
+        ]
+        # A model that answers no more is one that nobody has to train anew.
+        for group in [each for each in self._episodes if self._is_gone(each)]:
+            said += self._say(group, [], (self._latest + 1) * DAY)
+        return list({each.id: each for each in said}.values())
+
+    def hear(self, act: EpisodeAct) -> Episode | None:
+        """The episode after what somebody has said of it; None where it is not ours."""
+        for group, known in self._episodes.items():
+            if known.id == act.episode:
+                episode = after(known, act)
+                self._keep(group, episode)
+                return episode
+        return None
+
+    def write(self) -> None:
+        """Write down what has changed, at the end of a batch."""
+        for group in self._touched:
+            self._put(_key(_LOSSES, group), MODEL_LOSSES.dump_json(self._losses[group]))
+        self._touched.clear()
+        self._put(_DAYS, msgspec.json.encode(self._days))
+
+    def _put(self, key: bytes, value: bytes | None) -> None:
+        if self._state.get(key) != value:
+            self._state.put(key, value)
+
+    def _know(self, losses: ModelLosses) -> None:
+        self._losses[losses.group] = losses
+        self._touched.add(losses.group)
+
+    def _look_at_over(self, until: int) -> Iterator[Episode]:
+        days = {day for each in self._losses.values() for day in each.over if day < until}
+        for day in sorted(days):
+            for group, known in list(self._losses.items()):
+                if day in known.over:
+                    self._know(known.answer(day, self._terms, self._said))
+                    yield from self._look(group, (day + 1) * DAY)
+
+    def _look_at_mature(self, until: int) -> Iterator[Episode]:
+        days = {day for each in self._losses.values() for day in each.mature if day < until}
+        for day in sorted(days):
+            for group, known in list(self._losses.items()):
+                if day in known.mature:
+                    self._know(known.ripen(day, self._said))
+                    yield from self._look(group, (day + 1) * DAY + self._terms.maturity)
+
+    @property
+    def _latest(self) -> int:
+        """The latest day of which any model answered events."""
+        return max(each.answered for each in self._losses.values())
+
+    def _is_gone(self, group: Group) -> bool:
+        return self._losses[group].answered < self._latest
+
+    def _look(self, group: Group, at: int) -> list[Episode]:
+        gone = self._is_gone(group)
+        return self._say(group, [] if gone else self._losses[group].worse(self._said), at)
+
+    def _say(self, group: Group, worse: list[WorseFigure], at: int) -> list[Episode]:
+        """The episode, if there is anything new to say of it, by what is worse now, at ms."""
+        before = self._episodes.get(group)
+        if before is None:
+            if not worse:
+                return []
+            episode = Episode(
+                id=new_id(f"{group.model} {group.segment}", at, f"loss of {worse[0].name}"),
+                model=group.model,
+                kind="performance_loss",
+                severity="page",
+                state="open",
+                began=min(each.since for each in worse),
+                found=at,
+                features=[],
+                figures=worse,
+            )
+        else:
+            episode = _followed(before, worse, at)
+            if episode == before:
+                return []
+        self._keep(group, episode)
+        return [episode]
+
+    def _keep(self, group: Group, episode: Episode) -> None:
+        if episode.state == "open":
+            self._episodes[group] = episode
+            self._put(_key(_EPISODE, group), ENCODE_EPISODE(episode))
+        else:
+            self._episodes.pop(group, None)
+            self._put(_key(_EPISODE, group), None)
+
+
+def _followed(episode: Episode, worse: list[WorseFigure], at: int) -> Episode:
+    """The episode after a day: figures join it, and are as they were."""
+    now = {each.name: each for each in worse}
+    figures = []
+    for each in episode.figures:
+        found = now.pop(each.name, None)
+        if each.back is None and found is None:
+            each = changed(each, back=at)
+        elif each.back is not None and found is not None:
+            each = found
+        figures.append(each)
+    episode = changed(episode, figures=[*figures, *now.values()])
+    return episode if episode.away else changed(episode, state="closed", ended=at)
+
+
+def _until(days: Mapping[int, int], behind: Collection[int]) -> int:
+    """The first day that not all partitions are through with."""
+    silent = max(days.values()) - 1
+    return min(day if place in behind else max(day, silent) for place, day in days.items())
+
+
+def _key(prefix: bytes, group: Group) -> bytes:
+    return prefix + f"{group.model}:{group.segment}".encode()
