@@ -7,7 +7,7 @@ import msgspec
 
 from monitoring.counting.cell_counts import EpisodeAct
 
-Kind = Literal["data_breakage", "covariate_shift", "performance_loss"]
+Kind = Literal["data_breakage", "covariate_shift", "performance_loss", "adversary"]
 Severity = Literal["warning", "page"]
 Reference = Literal["training", "promotion"]
 """What a feature is compared with: the package's frozen reference, or what the stream was like in
@@ -18,7 +18,7 @@ _RETRAINING: dict[Kind, Retraining] = {"performance_loss": "asked", "data_breaka
 
 
 class MovedFeature(msgspec.Struct, frozen=True):
-    """A feature or an answer that has moved.
+    """A feature or an answer that has moved, or something else that happened to the stream.
 
     Attributes:
         kind: what kind of change it is; see `monitoring.breakage.kinds.Kind`.
@@ -26,7 +26,8 @@ class MovedFeature(msgspec.Struct, frozen=True):
         since: the end of the last cell in which it may not have moved, ms.
         evidence: ln of the e-detector.
         psi: of the events since, against the reference; `events` of them.
-        before, now: medians, as the bins have them; None where the median is a missing value.
+        before, now: medians, as the bins have them; None where the median is a missing value. Of a
+            silence, events that were expected and that came; of other things, shares.
         words: all that in a sentence.
         back: since when it is as before again, ms; None where it is not.
         importance: its part in what moves the model's answers, 1 for a middling one, or where that
@@ -85,6 +86,7 @@ class Episode(msgspec.Struct, frozen=True):
 
     Attributes:
         id: names it for good.
+        model: ``all`` of what happened to the stream, whatever the model.
         kind: broken data where one feature is broken, a worse model where its figures are worse,
             else a changed world.
         state: whether it goes on.
@@ -117,15 +119,19 @@ class Episode(msgspec.Struct, frozen=True):
         msgspec.structs.force_setattr(self, "retraining", _RETRAINING.get(self.kind))
 
     @property
+    def moved(self) -> list[MovedFeature | WorseFigure]:
+        """All that it is about."""
+        return [*self.features, *self.figures]
+
+    @property
     def away(self) -> list[str]:
         """The features and figures that are not back."""
-        return [each.name for each in (*self.features, *self.figures) if each.back is None]
+        return [each.name for each in self.moved if each.back is None]
 
     @property
     def words(self) -> str:
         """Of these, in a line."""
-        moved = (*self.features, *self.figures)
-        return "; ".join(each.words for each in moved if each.back is None)
+        return "; ".join(each.words for each in self.moved if each.back is None)
 
 
 def new_id(model: str, found: int, feature: str) -> str:

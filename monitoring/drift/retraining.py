@@ -50,7 +50,8 @@ def retraining_call(episodes: Iterable[Episode]) -> RetrainingCall:
 
     A snooze keeps people from being called: it changes nothing here.
     """
-    asked, blocked = [], []
+    asked: list[Reason] = []
+    blocked: list[Reason] = []
     for each in sorted(episodes, key=lambda each: (each.found, each.id)):
         if each.state == "open" and each.retraining is not None:
             reasons = asked if each.retraining == "asked" else blocked

@@ -81,7 +81,7 @@ class Trial:
             "compared": compared["events"],
             "flips": compared["flips"],
             "verdict": compared["verdict"],
-            "drift": self._stage.weir("drift", "status", "--all"),
+            "drift": self._stage.weir("drift", "status", "--all")["episodes"],
         }
 
     def _has_read_all(self, name: str) -> bool:

@@ -56,7 +56,7 @@ def status(
         return
     table = Table("episode", "model", "what", "since", "features", "state")
     for each in episodes:
-        names = [moved.name for moved in (*each.features, *each.figures)]
+        names = [moved.name for moved in each.moved]
         more = f", and {len(names) - 3} more" if len(names) > 3 else ""
         table.add_row(
             each.id,
@@ -82,7 +82,7 @@ def show(episode: IdArgument, config: ConfigOption = None, as_json: JsonOption =
     stdout.print(f"state: {_state(found)}")
     if found.state == "open" and found.retraining is not None:
         stdout.print(f"retraining: {found.retraining}")
-    for each in (*found.features, *found.figures):
+    for each in found.moved:
         back = "" if each.back is None else f" (back since {moment(each.back, 's')})"
         stdout.print(f"- {each.words}, since {moment(each.since, 's')}{back}", markup=False)
     for act in found.acts:
