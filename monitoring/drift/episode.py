@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from monitoring.counting.cell_counts import EpisodeAct
+from monitoring.drift.moved_histogram import MovedHistogram
 
 Kind = Literal["data_breakage", "covariate_shift"]
 Severity = Literal["warning", "page"]
@@ -23,6 +24,7 @@ class MovedFeature(msgspec.Struct, frozen=True):
         before, now: medians, as the bins have them; None where the median is a missing value.
         words: all that in a sentence.
         back: since when it is as before again, ms; None where it is not.
+        histogram: of these events, beside the reference; None in records of earlier versions.
     """
 
     name: str
@@ -36,6 +38,7 @@ class MovedFeature(msgspec.Struct, frozen=True):
     kind: str
     producer: str | None = None
     back: int | None = None
+    histogram: MovedHistogram | None = None
 
 
 class Episode(msgspec.Struct, frozen=True):
