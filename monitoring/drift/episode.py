@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from monitoring.counting.cell_counts import EpisodeAct
+from monitoring.drift.moved_histogram import MovedHistogram
 
 Kind = Literal["data_breakage", "covariate_shift", "performance_loss", "adversary"]
 Severity = Literal["warning", "page"]
@@ -34,6 +35,7 @@ class MovedFeature(msgspec.Struct, frozen=True):
             is not known.
         references: against which it has moved.
         segment: in which part of the stream, such as ``country=DE``; None for all of it.
+        histogram: of these events, beside the reference; None in records of earlier versions.
     """
 
     name: str
@@ -50,6 +52,7 @@ class MovedFeature(msgspec.Struct, frozen=True):
     importance: float = 1.0
     references: tuple[Reference, ...] = ("training",)
     segment: str | None = None
+    histogram: MovedHistogram | None = None
 
     @property
     def rank(self) -> float:

@@ -10,6 +10,10 @@ from monitoring.counting.segments import Segments, add_segments, pack_segments, 
 from monitoring.drift.kept import Kept
 
 
+_MOST_DETAILS = 128 << 10
+"""Bytes of a cell: they are of a sample of the events anyway."""
+
+
 class OpenCell(NamedTuple):
     """What is counted of a cell: (features, bins), details of its events, and by segment."""
 
@@ -54,12 +58,17 @@ class OpenCells:
     def add(
         self, start: int, counts: NDArray[np.int64], details: list[bytes], segments: Segments
     ) -> None:
-        """Add counts to the cell that begins then."""
+        """Add counts to the cell that begins then; of details, as many as a record may hold."""
         if start not in self._cells:
             self._cells[start] = OpenCell(np.zeros(self._shape, np.int64), [], {})
         cell = self._cells[start]
         cell.counts[:] += counts
-        cell.details.extend(details)
+        held = sum(map(len, cell.details))
+        for each in details:
+            held += len(each)
+            if held > _MOST_DETAILS:
+                break
+            cell.details.append(each)
         add_segments(cell.segments, segments)
         self._touched.add(start)
 

@@ -8,6 +8,7 @@ from monitored import BINS, MODEL, STEP_MS, T0, Drift, Record, counted, records,
 from msgspec.structs import replace
 
 from monitoring.counting.cell_counts import DECODE, ENCODE, CellCounts, EpisodeAct
+from monitoring.statistics.effect import psi
 
 MINUTE = 60_000
 QUIET, AWAY, AGAIN = 1_500, 1_000, 1_500
@@ -60,6 +61,12 @@ def test_a_change_is_said_once_and_so_is_its_end() -> None:
     assert began - 10 * MINUTE <= first.began <= began + 2 * MINUTE
     assert first.found <= began + 10 * MINUTE
     assert {each.name for each in last.features} == {"amount", "answer:probability"}
+    for each in first.features:
+        assert each.histogram is not None
+        now, before = each.histogram.now, np.array(each.histogram.before)
+        assert sum(now) == each.events
+        assert psi(now, before) == pytest.approx(each.psi, rel=0.01), "it is what was judged"
+        assert len(each.histogram.edges) == len(BINS.histograms[each.name].edges)
     assert last.state == "closed"
     assert ended <= (last.ended or 0) <= ended + 90 * MINUTE
     assert drift.alarms() == 1
