@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from monitoring.counting.segments import Segments, add_segments, pack_segments, unpack_segments
 from monitoring.drift.kept import Kept
 
-
 _MOST_DETAILS = 128 << 10
 """Bytes of a cell: they are of a sample of the events anyway."""
 

@@ -25,7 +25,7 @@ from weir.demo.player import Display, Player
 from weir.demo.scenario import Scenario, plan_scenario, simulated_events
 from weir.demo.scorer_process import DemoScorer
 from weir.demo.screen import Lines, Screen
-from weir.demo.story.stage import Stage
+from weir.demo.stage import Stage
 from weir.demo.summary import summarise
 from weir.demo.trial import Trial, Tried
 from weir.demo.watcher import Seen, Watcher

@@ -7,7 +7,7 @@ from threading import Event, Thread
 from typing import Any, Self
 
 from weir.config.errors import DemoError
-from weir.demo.story.stage import Stage
+from weir.demo.stage import Stage
 
 _SHARE = 0.1
 """Of the keys, for which the canary answers."""

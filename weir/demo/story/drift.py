@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from weir.demo.story.stage import Stage
+from weir.demo.stage import Stage
 
 _LATE_S = 3 * 3_600
 """Before the end of a span each partition has had an event."""
