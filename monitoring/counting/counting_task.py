@@ -21,6 +21,7 @@ from monitoring.counting.segments import (
     pack_segments,
 )
 from monitoring.counting.stream_counter import StreamCounter
+from streams.base.clock import now_ms
 from streams.events.rejection import Reason, Rejected
 from streams.feature_log import read_feature_log
 from streams.kafka.partition import PartitionId
@@ -143,15 +144,17 @@ class CountingTask:
             self._uncounted(unknown)
             settled()
 
-        return Processed([self._outgoing(values + told)], bad, once_committed)
+        return Processed(self._outgoing(values + told), bad, once_committed)
 
     def at_rest(self) -> Processed:
         """What there is to do while nothing comes."""
         told, settled = self._also.settle()
-        return Processed([self._outgoing(told)] if told else [], [], settled)
+        return Processed(self._outgoing(told + self._stream.at_rest(now_ms())), [], settled)
 
-    def _outgoing(self, values: list[bytes]) -> Outgoing:
-        return Outgoing(self._topic, values, [None] * len(values), [0] * len(values))
+    def _outgoing(self, values: list[bytes]) -> list[Outgoing]:
+        if not values:
+            return []
+        return [Outgoing(self._topic, values, [None] * len(values), [0] * len(values))]
 
     def _counted(self, table: pa.Table) -> tuple[dict[tuple[str, int], _Cell], int]:
         """What a table says of each model and cell, and of how many events nothing is known."""

@@ -39,6 +39,7 @@ class Record:
 
     data: bytes
     at: int = 0
+    logged: int = T0
 
     def value(self) -> bytes:
         return self.data
@@ -47,7 +48,7 @@ class Record:
         return self.at
 
     def timestamp(self) -> tuple[int, int]:
-        return 1, T0
+        return 1, self.logged
 
 
 def rows(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
@@ -85,8 +86,9 @@ def records(
     size: int = 25,
     model: str = MODEL,
     countries: Sequence[str | None] | None = None,
+    keys: Sequence[str] = ("k",),
 ) -> list[Record]:
-    """A partition of the feature log, one event each `STEP_MS`."""
+    """A partition of the feature log, one event each `STEP_MS`; keys take turns."""
     include: dict[str, FieldType] = {} if countries is None else {"country": "string"}
     writer = FeatureLogWriter(
         NAMES,
@@ -104,7 +106,7 @@ def records(
         places = np.arange(start, start + count)
         events = ScoredEvents(
             ids=places.tolist(),
-            keys=["k"] * count,
+            keys=[keys[place % len(keys)] for place in places.tolist()],
             times=first + places * STEP_MS,
             offsets=places,
             features=part,
@@ -120,8 +122,11 @@ def records(
             propensity=np.ones(count, np.float32),
             context={} if countries is None else {"country": countries[start : start + size]},
         )
-        found.append(Record(writer.encode(events), partition))
+        found.append(Record(writer.encode(events), partition, int(events.times[-1])))
     return found
+
+
+BOUND = 40.0
 
 
 def counting(
@@ -137,7 +142,7 @@ def counting(
         uncounted=lambda count: None,
         lag=dict,
         also=Mock(settle=Mock(return_value=([], lambda: None))),
-        stream=StreamCounter(60_000, NAMES[:1], {}, lambda partition: 0),
+        stream=StreamCounter(60_000, NAMES[:1], {"amount": (BOUND,)}, lambda partition: 0),
     )
 
 
