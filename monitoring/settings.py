@@ -1,5 +1,7 @@
 """The ``[monitor]`` section."""
 
+from typing import Annotated
+
 from pydantic import Field, field_validator
 
 from streams.base.section import Duration, Name, WorkerSection
@@ -20,6 +22,8 @@ class MonitorSettings(WorkerSection):
         arl: mean time between false alarms of a model, over all its features together.
         producer: the field of `feature_log.include` that says who sent an event, such as
             ``header:app-version``; none if empty.
+        bounds: of features, or of numbers among `feature_log.include`, the bounds that somebody may
+            want to stay just below, such as ``amount = [220]``. Those of the policy are known.
         niceness: how far it stands back for others that want the processors, 0 ... 19.
         session_timeout: after this the group takes a silent member's partitions away.
         transaction_timeout: after this the cluster aborts a transaction that is still open.
@@ -31,6 +35,7 @@ class MonitorSettings(WorkerSection):
     delta: float = Field(default=0.02, gt=0, lt=1)
     arl: Duration = Field(default=90 * 86_400_000, gt=0)
     producer: str = ""
+    bounds: dict[str, tuple[Annotated[float, Field(gt=0)], ...]] = Field(default_factory=dict)
     niceness: int = Field(default=15, ge=0, le=19)
     session_timeout: Duration = Field(default=10_000, gt=0)
     transaction_timeout: Duration = Field(default=30_000, gt=0)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from monitoring.counting.cell_counts import ENCODE, CellCounts
 from monitoring.counting.details import details_of
 from monitoring.counting.model_bins import ModelBins
+from monitoring.counting.stream_counter import StreamCounter
 from streams.events.rejection import Reason, Rejected
 from streams.feature_log import read_feature_log
 from streams.kafka.partition import PartitionId
@@ -59,6 +60,7 @@ class CountingTask:
         uncounted: told how many events are of a model that nothing is known of.
         lag: records of each partition that were not read a moment ago.
         also: what else is done with each record, in the same transaction.
+        stream: counts what is of no model.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class CountingTask:
         uncounted: Callable[[int], None],
         lag: Callable[[], Mapping[PartitionId, int]],
         also: Also,
+        stream: StreamCounter,
     ) -> None:
         self._bins = bins
         self._topic = topic
@@ -79,17 +82,20 @@ class CountingTask:
         self._uncounted = uncounted
         self._lag = lag
         self._also = also
+        self._stream = stream
 
     def __call__(self, messages: Sequence[Message]) -> Processed:
         """Count the events of some records."""
         cells: dict[tuple[str, int, int], _Cell] = {}
         bad: list[tuple[Message, Rejected]] = []
         unknown = 0
+        self._stream.begin()
         for index, message in enumerate(messages):
             try:
                 table = read_feature_log(message.value() or b"")
                 found, without = self._counted(table)
                 self._also.take(message.partition() or 0, table)
+                self._stream.take(message, table, self._producers(table))
             except _BROKEN as error:
                 why = f"no record of the feature log as Weir writes it: {error}"
                 bad.append((message, Rejected(index, Reason.BAD_BODY, None, why)))
@@ -102,7 +108,8 @@ class CountingTask:
                 else:
                     cells[place] = cell
         behind = {partition for (_, partition), lag in self._lag().items() if lag > _BEHIND}
-        values = [
+        values = self._stream.records()
+        values += [
             ENCODE(
                 CellCounts(
                     model,

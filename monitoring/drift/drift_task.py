@@ -6,11 +6,18 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 from confluent_kafka import Message
 
-from monitoring.counting.cell_counts import DECODE, CellCounts, EpisodeAct
+from monitoring.counting.cell_counts import (
+    DECODE,
+    CellCounts,
+    EpisodeAct,
+    LetterCounts,
+    StreamCounts,
+)
 from monitoring.counting.model_bins import ModelBins
 from monitoring.drift.episode import ENCODE_EPISODE, Episode
 from monitoring.drift.metrics import DriftMetrics
 from monitoring.drift.model_watch import ModelWatch
+from monitoring.drift.stream_watch import StreamWatch
 from monitoring.settings import MonitorSettings
 from streams.events.rejection import Reason, Rejected
 from streams.loop.stateless.keyed_state import KeyedState, PartitionState
@@ -66,6 +73,7 @@ class DriftTask:
         self._told = told
         self._of: tuple[PartitionState, int] | None = None
         self._watches: dict[str, ModelWatch] = {}
+        self._stream: StreamWatch
         self._holding: set[int] = set()
 
     def __call__(self, messages: Sequence[Message]) -> Processed:
@@ -83,6 +91,10 @@ class DriftTask:
                 record = DECODE(message.value() or b"")
                 if isinstance(record, EpisodeAct):
                     self._hear(record, said)
+                elif isinstance(record, StreamCounts):
+                    _say(self._stream.add(record, progress.closed), said)
+                elif isinstance(record, LetterCounts):
+                    _say(self._stream.hear_letters(record), said)
                 else:
                     # After each record: so what is found does not depend on how they are batched.
                     progress = self._close(self._add(state, record, progress), said)
@@ -91,6 +103,7 @@ class DriftTask:
                 bad.append((message, Rejected(index, Reason.BAD_BODY, None, why)))
         for watch in self._watches.values():
             watch.write()
+        self._stream.write()
         state.put(_PROGRESS, msgspec.msgpack.encode(progress))
         episodes = list(said.values())
         outgoing = Outgoing(
@@ -110,12 +123,14 @@ class DriftTask:
         return Processed([outgoing], bad, count)
 
     def _ongoing(self) -> list[Episode]:
-        return [each.episode for each in self._watches.values() if each.episode is not None]
+        own = [each.episode for each in self._watches.values() if each.episode is not None]
+        return [*own, *self._stream.ongoing]
 
     def _renew(self, state: PartitionState) -> None:
         """Forget what was made of entries that were taken back, or are another worker's now."""
         if self._of != (state, state.taken_back):
             self._of = state, state.taken_back
+            self._stream = StreamWatch(state, self._settings)
             self._watches = {}
             models = {key.split(b"/")[0].decode() for key, _ in state.items() if b"/" in key}
             for model in sorted(models):
@@ -134,6 +149,7 @@ class DriftTask:
             episode = watch.hear(act)
             if episode is not None:
                 said[episode.id] = episode
+        _say(self._stream.hear(act), said)
 
     def _add(self, state: PartitionState, record: CellCounts, progress: Progress) -> Progress:
         watch = self._watch(state, record.model)
@@ -164,8 +180,13 @@ class DriftTask:
         if progress.closed is not None and until <= progress.closed:
             return progress
         for watch in self._watches.values():
-            said |= {each.id: each for each in watch.close(until)}
+            _say(watch.close(until), said)
+        _say(self._stream.close(progress.closed, until), said)
         return msgspec.structs.replace(progress, closed=until)
+
+
+def _say(episodes: Sequence[Episode], said: dict[str, Episode]) -> None:
+    said |= {each.id: each for each in episodes}
 
 
 def _read(state: PartitionState) -> Progress:

@@ -7,12 +7,12 @@ import msgspec
 
 from monitoring.counting.cell_counts import EpisodeAct
 
-Kind = Literal["data_breakage", "covariate_shift"]
+Kind = Literal["data_breakage", "covariate_shift", "adversary"]
 Severity = Literal["warning", "page"]
 
 
 class MovedFeature(msgspec.Struct, frozen=True):
-    """A feature or an answer that has moved.
+    """A feature or an answer that has moved, or something else that happened to the stream.
 
     Attributes:
         kind: what kind of change it is; see `monitoring.breakage.kinds.Kind`.
@@ -20,7 +20,8 @@ class MovedFeature(msgspec.Struct, frozen=True):
         since: the end of the last cell in which it may not have moved, ms.
         evidence: ln of the e-detector.
         psi: of the events since, against the reference; `events` of them.
-        before, now: medians, as the bins have them; None where the median is a missing value.
+        before, now: medians, as the bins have them; None where the median is a missing value. Of a
+            silence, events that were expected and that came; of other things, shares.
         words: all that in a sentence.
         back: since when it is as before again, ms; None where it is not.
     """
@@ -43,6 +44,7 @@ class Episode(msgspec.Struct, frozen=True):
 
     Attributes:
         id: names it for good.
+        model: ``all`` of what happened to the stream, whatever the model.
         kind: broken data where one feature is broken, else a changed world.
         state: whether it goes on.
         began: the earliest `since` of a feature; `found`: event time when it was found;

@@ -13,6 +13,7 @@ from inference.packages.drift_reference import DriftReference, fit_histogram
 from inference.packages.hours import in_time
 from monitoring.counting.counting_task import CountingTask
 from monitoring.counting.model_bins import ModelBins
+from monitoring.counting.stream_counter import StreamCounter
 from monitoring.drift.drift_task import DriftTask
 from monitoring.drift.episode import DECODE_EPISODE, Episode
 from monitoring.drift.metrics import DriftMetrics
@@ -39,6 +40,9 @@ class Record:
 
     def partition(self) -> int:
         return self.at
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, T0
 
 
 def rows(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
@@ -116,6 +120,7 @@ def counting(bins: Callable[[str], ModelBins | None] | None = None) -> CountingT
         uncounted=lambda count: None,
         lag=dict,
         also=Mock(),
+        stream=StreamCounter(60_000, NAMES[:1], {}, lambda partition: 0),
     )
 
 

@@ -174,6 +174,13 @@ class Settings(BaseSettings):
                     f"{key} = {name!r} is not among feature_log.include, so the feature log does "
                     "not hold it: add it there"
                 )
+        known = {*self.feature_log.include, *(each.name for each in self.features)}
+        for name in self.monitor.bounds:
+            if name not in known:
+                raise ValueError(
+                    f"monitor.bounds names {name!r}, which is neither a feature nor among "
+                    "feature_log.include: add it there, or correct the name"
+                )
         if self.approve_through is not None:
             amount = self.approve_through.amount
             if self.event.fields[amount].type not in ("int", "float"):

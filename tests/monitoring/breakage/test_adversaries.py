@@ -48,7 +48,8 @@ def test_one_cards_variations_are_found_and_repeats_are_none() -> None:
     values = np.insert(values, place, np.stack([tried, same], axis=1).reshape(-1, 2), axis=0)
     now = Variations(2)
     now.add(keys, values)
-    assert now.found(past) == {int(card): 59}
+    assert now.found(past) == {int(card): (59, 59)}
+    assert now.found(now.of_others) == {int(card): (59, 59)}
 
 
 def test_two_keys_of_one_place_begin_anew() -> None:
