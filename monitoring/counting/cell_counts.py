@@ -61,6 +61,8 @@ class Tried(msgspec.Struct, frozen=True):
 class StreamCounts(msgspec.Struct, frozen=True, tag="stream"):
     """What one transaction counted of the stream itself, whatever the model, in a cell of time.
 
+    Without events it says that none came up to `logged`.
+
     Attributes:
         partition: of the feature log.
         start: of the cell, ms of event time.

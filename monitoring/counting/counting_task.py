@@ -14,6 +14,7 @@ from monitoring.counting.cell_counts import ENCODE, CellCounts
 from monitoring.counting.details import details_of
 from monitoring.counting.model_bins import ModelBins
 from monitoring.counting.stream_counter import StreamCounter
+from streams.base.clock import now_ms
 from streams.events.rejection import Reason, Rejected
 from streams.feature_log import read_feature_log
 from streams.kafka.partition import PartitionId
@@ -125,19 +126,23 @@ class CountingTask:
             )
             for (model, partition, start), cell in sorted(cells.items(), key=lambda each: each[0])
         ]
-        keys = [None] * len(values)
-        outgoing = Outgoing(self._topic, values, keys, [0] * len(values))
+        outgoing = self._outgoing(values)
         settled = self._also.settle()
 
         def once_committed() -> None:
             self._uncounted(unknown)
             settled()
 
-        return Processed([outgoing], bad, once_committed)
+        return Processed(outgoing, bad, once_committed)
 
     def at_rest(self) -> Processed:
         """What there is to do while nothing comes."""
-        return Processed([], [], self._also.settle())
+        return Processed(self._outgoing(self._stream.at_rest(now_ms())), [], self._also.settle())
+
+    def _outgoing(self, values: list[bytes]) -> list[Outgoing]:
+        if not values:
+            return []
+        return [Outgoing(self._topic, values, [None] * len(values), [0] * len(values))]
 
     def _counted(self, table: pa.Table) -> tuple[dict[tuple[str, int], _Cell], int]:
         """What a table says of each model and cell, and of how many events nothing is known."""

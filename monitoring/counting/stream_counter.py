@@ -84,6 +84,7 @@ class StreamCounter:
         self._secret = Secret.new()
         self._memories: dict[int, _Memory] = {}
         self._cells: dict[tuple[int, int, int], _Counts] = {}
+        self._rested = 0
 
     def take(self, message: Message, table: pa.Table, producers: Sequence[str]) -> None:
         """Count the events of a record; `producers` say who sent each, and are empty if unknown.
@@ -131,6 +132,14 @@ class StreamCounter:
             )
         self._cells = {}
         return [ENCODE(each) for each in found]
+
+    def at_rest(self, now: int) -> list[bytes]:
+        """Say once in ten seconds that no events came up to now, ms, where all was read."""
+        logged = now // SPAN_MS * SPAN_MS
+        if logged <= self._rested:
+            return []
+        self._rested = logged
+        return [ENCODE(StreamCounts(0, 0, logged, 0))]
 
     def begin(self) -> None:
         """Forget what a batch that failed has counted."""

@@ -91,10 +91,12 @@ class DriftTask:
                 record = DECODE(message.value() or b"")
                 if isinstance(record, EpisodeAct):
                     self._hear(record, said)
+                elif isinstance(record, LetterCounts):
+                    self._stream.hear_letters(record)
                 elif isinstance(record, StreamCounts):
                     _say(self._stream.add(record, progress.closed), said)
-                elif isinstance(record, LetterCounts):
-                    _say(self._stream.hear_letters(record), said)
+                    if not progress.behind:
+                        _say(self._stream.look_at_letters(record.logged), said)
                 else:
                     # After each record: so what is found does not depend on how they are batched.
                     progress = self._close(self._add(state, record, progress), said)

@@ -4,6 +4,7 @@ import msgspec
 
 from monitoring.breakage.adversaries import CROWD_TIMES
 from monitoring.breakage.kinds import Kind, percent
+from monitoring.breakage.shares import SURE
 from monitoring.counting.cell_counts import StreamCounts
 from monitoring.drift.episode import MovedFeature
 from monitoring.drift.share_watch import Rule, Share
@@ -70,7 +71,7 @@ class HintWatch:
                     MovedFeature(
                         _VARIATIONS + each.place,
                         each.at,
-                        0.0,
+                        SURE,
                         0.0,
                         each.pairs + 1,
                         None,

@@ -10,9 +10,9 @@ from monitoring.drift.episode import MovedFeature
 from monitoring.drift.share_watch import Rule, Share
 from streams.loop.stateless.keyed_state import PartitionState
 
-_RULE = Rule(TIMES, LEAST, 0, 600_000)
+_RULE = Rule(TIMES, LEAST, 1_000, 600_000)
 _KEY = b"stream:letters"
-_MOST_REASONS = 64
+_MOST_REASONS, _MOST_SPANS = 64, 1_000
 _LATE_MS = 600_000
 """What comes later than this is of a burst that nobody can mend any more."""
 _NAME = "dead letters: "
@@ -30,19 +30,19 @@ class _State(msgspec.Struct):
 
     Attributes:
         spans: those that are open, by their begin, ms.
-        closed, reached: up to when all is looked at, and until when something came, ms.
+        first, reached: when the first events were answered, and the last ones, ms.
+        closed: up to when all is looked at, ms.
         records: all that ever came, while there was no letter of a reason yet.
         behind: partitions of the dead letters that are being caught up with.
-        started: what was rejected earlier, ms, is no news.
     """
 
     spans: dict[int, _Span] = {}
     shares: dict[str, Share] = {}
-    closed: int = 0
+    first: int | None = None
     reached: int = 0
+    closed: int = 0
     records: int = 0
     behind: list[int] = []
-    started: int | None = None
 
 
 class LetterWatch:
@@ -54,28 +54,32 @@ class LetterWatch:
         self._known = _State() if stored is None else msgspec.msgpack.decode(stored, type=_State)
 
     def events(self, counts: StreamCounts) -> None:
-        """Take in events that were answered."""
+        """Take in events that were answered, or that there were none up to a time."""
+        known = self._known
+        if known.first is None:
+            known.first = counts.logged
+            known.spans = {each: span for each, span in known.spans.items() if each >= known.first}
+        known.reached = max(known.reached, counts.logged)
         span = self._span(counts.logged)
-        if span is not None:
+        if span is not None and counts.events:
             rest = counts.events - sum(counts.producers.values())
             _add(span.events, counts.producers | {"": counts.producers.get("", 0) + rest})
 
-    def letters(self, counts: LetterCounts, now: int) -> None:
-        """Take in letters; `now` is what the clock says, ms."""
+    def letters(self, counts: LetterCounts) -> None:
+        """Take in letters."""
         known = self._known
-        if known.started is None:
-            known.started = now
         behind = {*known.behind} - {counts.partition}
         known.behind = sorted(behind | ({counts.partition} if counts.behind else set()))
-        if counts.logged < known.started - _LATE_MS:
-            return
         span = self._span(counts.logged)
         if span is not None:
             for reason, own in counts.letters.items():
                 _add(span.letters.setdefault(reason, {}), own)
 
     def look(self) -> tuple[list[MovedFeature], list[str]]:
-        """Look at the spans that are over: which reasons burst, and which of them no more."""
+        """Look at the spans that are over: which reasons burst, and which of them no more.
+
+        A span is over once events were answered later, or none came until then.
+        """
         known = self._known
         found, over = [], []
         if known.behind:
@@ -84,7 +88,7 @@ class LetterWatch:
             span = known.spans.pop(start)
             known.closed = start + SPAN_MS
             for name, share, was in self._take(span, start):
-                if share.found and not was:
+                if share.found and (not was or self._grown(span, name, share)):
                     found.append(self._described(name, share))
                 elif was and not share.found:
                     over.append(_NAME + name)
@@ -103,13 +107,14 @@ class LetterWatch:
             self._state.put(_KEY, data)
 
     def _span(self, start: int) -> _Span | None:
+        """Where to count what is of this span; None where it is none of ours."""
         known = self._known
-        known.reached = max(known.reached, start)
-        if start < known.closed:
-            if start < known.closed - _LATE_MS:
-                return None
-            start = known.closed
-        return known.spans.setdefault(start, _Span())
+        if start < max(known.closed - _LATE_MS, known.first or 0):
+            return None
+        span = known.spans.setdefault(max(start, known.closed), _Span())
+        if len(known.spans) > _MOST_SPANS:
+            del known.spans[min(known.spans)]
+        return span
 
     def _take(self, span: _Span, start: int) -> list[tuple[str, Share, bool]]:
         """Each reason with its share, and whether that had risen before."""
@@ -129,6 +134,12 @@ class LetterWatch:
             share.take(_RULE, came, start, start + SPAN_MS)
             told.append((reason, share, was))
         return told
+
+    def _grown(self, span: _Span, reason: str, share: Share) -> bool:
+        """Whether there are twice as many letters as when it was asked last whose they are."""
+        letters, _ = share.total
+        before = letters - sum(span.letters.get(reason, {}).values())
+        return letters.bit_length() > before.bit_length()
 
     def _described(self, reason: str, share: Share) -> MovedFeature:
         found = dead_letters_found(reason, share.past, share.now, share.since)

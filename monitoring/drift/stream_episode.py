@@ -54,7 +54,7 @@ class StreamEpisode:
         """The episode, if there is anything new to say of it.
 
         Args:
-            found: what begins now, or comes back.
+            found: what begins now, comes back, or is known better.
             over: names of what is as it was again.
             at: now, ms.
         """
@@ -76,15 +76,10 @@ class StreamEpisode:
         else:
             anew = {each.name: each for each in found}
             features = [
-                anew.pop(each.name)
-                if each.name in anew and each.back is not None
-                else replace(each, back=at)
-                if each.name in over and each.back is None
-                else each
+                _now(each, anew.pop(each.name, None), each.name in over, at)
                 for each in before.features
             ]
-            known = {each.name for each in features}
-            features += [each for name, each in anew.items() if name not in known]
+            features += anew.values()
             episode = replace(before, features=features[:MOST])
             if episode == before:
                 return None
@@ -107,3 +102,9 @@ class StreamEpisode:
         ongoing = episode.state == "open"
         self.episode = episode if ongoing else None
         self._state.put(self._key, ENCODE_EPISODE(episode) if ongoing else None)
+
+
+def _now(known: MovedFeature, anew: MovedFeature | None, over: bool, at: int) -> MovedFeature:
+    if anew is not None and (known.back is not None or anew.producer != known.producer):
+        return anew
+    return replace(known, back=at) if over and known.back is None else known

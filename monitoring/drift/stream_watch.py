@@ -9,7 +9,6 @@ from monitoring.drift.letter_watch import LetterWatch
 from monitoring.drift.silence_watch import SilenceWatch
 from monitoring.drift.stream_episode import StreamEpisode
 from monitoring.settings import MonitorSettings
-from streams.base.clock import now_ms
 from streams.events.record_headers import PREFIX
 from streams.loop.stateless.keyed_state import PartitionState
 
@@ -43,16 +42,20 @@ class StreamWatch:
         """
         _check(counts, self._interval)
         start = max(counts.start, closed or counts.start)
-        self._silence.add(start, counts.partition, counts.producers, counts.events)
+        if counts.events:
+            self._silence.add(start, counts.partition, counts.producers, counts.events)
         self._letters.events(counts)
         found = self._hints.add(start, counts)
         at = start if not found else max(each.since for each in found)
-        return [*_said(self._probed.follow(found, [], at)), *self._look_at_letters(counts.logged)]
+        return _said(self._probed.follow(found, [], at))
 
-    def hear_letters(self, counts: LetterCounts) -> list[Episode]:
-        """Take in counts of dead letters; what there is to say of episodes."""
-        self._letters.letters(counts, now_ms())
-        return self._look_at_letters(counts.logged)
+    def hear_letters(self, counts: LetterCounts) -> None:
+        """Take in counts of dead letters."""
+        self._letters.letters(counts)
+
+    def look_at_letters(self, at: int) -> list[Episode]:
+        """Look at the dead letters up to a time, ms; what there is to say of episodes."""
+        return _said(self._broken.follow(*self._letters.look(), at))
 
     def close(self, before: int | None, until: int) -> list[Episode]:
         """Look at all cells that end by then, ms; what there is to say of episodes.
@@ -76,9 +79,6 @@ class StreamWatch:
         for each in (self._silence, self._letters, self._hints):
             each.write()
 
-    def _look_at_letters(self, at: int) -> list[Episode]:
-        return _said(self._broken.follow(*self._letters.look(), at))
-
     def _forget(self, episode: Episode) -> None:
         watches: tuple[Callable[[str], None], ...] = (
             self._silence.forget,
@@ -97,7 +97,7 @@ def _said(episode: Episode | None) -> list[Episode]:
 def _check(counts: StreamCounts, interval: int) -> None:
     sizes = [*counts.producers.values()]
     sizes += [each for pair in counts.bounds.values() for each in pair]
-    if counts.start % interval or counts.events < 1 or min(sizes, default=0) < 0:
+    if counts.start % interval or counts.events < 0 or min(sizes, default=0) < 0:
         raise ValueError(f"counts that are none, or of a cell of another length than {interval} ms")
     if any(each.pairs < 1 or each.place.count("/") != 1 for each in counts.tried):
         raise ValueError("variations of no key")

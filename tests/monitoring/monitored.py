@@ -34,6 +34,7 @@ class Record:
 
     data: bytes
     at: int = 0
+    logged: int = T0
 
     def value(self) -> bytes:
         return self.data
@@ -42,7 +43,7 @@ class Record:
         return self.at
 
     def timestamp(self) -> tuple[int, int]:
-        return 1, T0
+        return 1, self.logged
 
 
 def rows(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
@@ -79,8 +80,9 @@ def records(
     partition: int = 0,
     size: int = 25,
     model: str = MODEL,
+    keys: Sequence[str] = ("k",),
 ) -> list[Record]:
-    """A partition of the feature log, one event each `STEP_MS`."""
+    """A partition of the feature log, one event each `STEP_MS`; keys take turns."""
     writer = FeatureLogWriter(
         NAMES, pa.int64(), pa.string(), ["approve", "review"], {}, arms=[Arm("champion", model)]
     )
@@ -91,7 +93,7 @@ def records(
         places = np.arange(start, start + count)
         events = ScoredEvents(
             ids=places.tolist(),
-            keys=["k"] * count,
+            keys=[keys[place % len(keys)] for place in places.tolist()],
             times=first + places * STEP_MS,
             offsets=places,
             features=part,
@@ -106,8 +108,11 @@ def records(
             share=np.ones(count, np.float32),
             propensity=np.ones(count, np.float32),
         )
-        found.append(Record(writer.encode(events), partition))
+        found.append(Record(writer.encode(events), partition, int(events.times[-1])))
     return found
+
+
+BOUND = 40.0
 
 
 def counting(bins: Callable[[str], ModelBins | None] | None = None) -> CountingTask:
@@ -120,7 +125,7 @@ def counting(bins: Callable[[str], ModelBins | None] | None = None) -> CountingT
         uncounted=lambda count: None,
         lag=dict,
         also=Mock(),
-        stream=StreamCounter(60_000, NAMES[:1], {}, lambda partition: 0),
+        stream=StreamCounter(60_000, NAMES[:1], {"amount": (BOUND,)}, lambda partition: 0),
     )
 
 
