@@ -101,7 +101,8 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
             history_rate = play("catching up with history", Pace(), None, scenario.live_from_ms)
             watcher.measure()
             title = f"live, {options.rate:,.0f} events/s"
-            display.phase("a candidate and the monitor are starting", play.sent)
+            if trial is not None:
+                display.phase("a candidate and the monitor are starting", play.sent)
             with trial or nullcontext():
                 live_rate = play(
                     title, Pace(rate=options.rate), scenario.live_from_ms, None, flush_labels=True
