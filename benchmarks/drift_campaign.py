@@ -24,6 +24,7 @@ from monitoring.counting.details import details_of
 from monitoring.counting.model_bins import ModelBins
 from monitoring.drift.episode import Episode
 from monitoring.drift.model_watch import ModelWatch
+from monitoring.drift.reference import yardstick_of
 from monitoring.settings import MonitorSettings
 from streams.loop.stateless.keyed_state import PartitionState
 
@@ -95,7 +96,9 @@ def _watched(
         place = stream.names.index(feature)
         own = producers[_BEFORE:] == CULPRIT
         rows[_BEFORE:, place] = fault.change(rows[_BEFORE:, place], own, rng)
-    watch = ModelWatch(PartitionState({}), "model", bins, MonitorSettings())
+    settings = MonitorSettings()
+    yardstick = yardstick_of(bins.histograms, settings.delta)
+    watch = ModelWatch(PartitionState({}), "model", bins, settings, yardstick)
     starts, cells = np.unique(times // _MINUTE * _MINUTE, return_inverse=True)
     counts = bins.count(rows, cells, len(starts))
     said: dict[str, Episode] = {}

@@ -20,7 +20,9 @@ from monitoring.counting.segments import check_segments, unpack_segments
 from monitoring.drift.episode import ENCODE_EPISODE, Episode
 from monitoring.drift.metrics import DriftMetrics
 from monitoring.drift.model_watch import ModelWatch
+from monitoring.drift.reference import yardstick_of
 from monitoring.drift.stream_watch import StreamWatch
+from monitoring.drift.yardstick import Yardstick
 from monitoring.settings import MonitorSettings
 from streams.events.rejection import Reason, Rejected
 from streams.loop.stateless.keyed_state import KeyedState, PartitionState
@@ -97,6 +99,7 @@ class DriftTask:
         self._told = told
         self._of: tuple[PartitionState, int] | None = None
         self._watches: dict[str, ModelWatch] = {}
+        self._yardsticks: dict[str, Yardstick] = {}
         self._losses_of = losses
         self._losses: Losses | None = None
         self._stream: StreamWatch
@@ -176,7 +179,11 @@ class DriftTask:
             bins = self._bins(model)
             if bins is None:
                 return None
-            self._watches[model] = ModelWatch(state, model, bins, self._settings)
+            if model not in self._yardsticks:  # made once: after an abort all else is made anew
+                self._yardsticks[model] = yardstick_of(bins.histograms, self._settings.delta)
+            self._watches[model] = ModelWatch(
+                state, model, bins, self._settings, self._yardsticks[model]
+            )
         return self._watches[model]
 
     def _hear(self, act: EpisodeAct, said: dict[str, Episode]) -> None:

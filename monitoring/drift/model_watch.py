@@ -34,9 +34,9 @@ from monitoring.drift.finding import Finding
 from monitoring.drift.first_days import FirstDays
 from monitoring.drift.kept import Kept
 from monitoring.drift.open_cells import OpenCells
-from monitoring.drift.reference import yardstick_of
 from monitoring.drift.watched_record import decode_watched, encode_watched
 from monitoring.drift.words import describe
+from monitoring.drift.yardstick import Yardstick
 from monitoring.settings import MonitorSettings
 from streams.features.calendar import hour_of_week
 from streams.loop.stateless.keyed_state import PartitionState
@@ -62,6 +62,7 @@ class ModelWatch:
 
     Args:
         model: the first digits of its package's id.
+        yardstick: of its package.
 
     Attributes:
         shape: how many features and bins are counted.
@@ -69,14 +70,19 @@ class ModelWatch:
     """
 
     def __init__(
-        self, state: PartitionState, model: str, bins: ModelBins, settings: MonitorSettings
+        self,
+        state: PartitionState,
+        model: str,
+        bins: ModelBins,
+        settings: MonitorSettings,
+        yardstick: Yardstick,
     ) -> None:
         self._state = state
         self._model = model
         self._bins = bins
         self.shape = bins.shape
         self._interval = settings.interval
-        self._yardstick = yardstick_of(bins.histograms, settings.delta)
+        self._yardstick = yardstick
         # Both references and the segments have equal parts of the false alarms that there may be.
         parts = 1 + (settings.promotion_span > 0) + (len(settings.segments) > 0)
         alarms = parts * len(bins.histograms) * settings.arl / settings.interval

@@ -11,6 +11,7 @@ from monitoring.counting.model_bins import ModelBins
 from monitoring.counting.segments import count_segments
 from monitoring.drift.episode import Episode
 from monitoring.drift.model_watch import ModelWatch
+from monitoring.drift.reference import yardstick_of
 from monitoring.settings import MonitorSettings
 from streams.loop.stateless.keyed_state import PartitionState
 
@@ -36,7 +37,13 @@ class Watching:
     def start(self) -> None:
         """Start anew, with what was committed."""
         self._state = PartitionState(dict(self._state.items()))
-        self._watch = ModelWatch(self._state, MODEL, self._bins, self._settings)
+        self._watch = ModelWatch(
+            self._state,
+            MODEL,
+            self._bins,
+            self._settings,
+            yardstick_of(self._bins.histograms, self._settings.delta),
+        )
 
     @property
     def state(self) -> dict[bytes, bytes]:
