@@ -23,10 +23,11 @@ NOT_PROVOKED = {
     "WeirRestoreSlow": "a restore of minutes needs millions of events",
     "WeirExplanationsBehind": "the explainer is faster than what this stream flags",
     "WeirMonitorStuck": "the monitor keeps up with this stream",
+    "WeirAdversary": "nobody probes the model of this stream",
     "WeirCovariateShift": "here it is but the first word on what is soon told as broken data",
 }
 """Alerts that `promtool` alone tests, and why."""
-PENDING = {"WeirPerformanceLoss", "WeirAdversary"}
+PENDING = {"WeirPerformanceLoss"}
 """Of kinds of drift that `weir monitor` does not tell yet."""
 
 
