@@ -178,7 +178,7 @@ class Detector:
         if log_p <= _LEVEL:
             return True
         beyond = log_e(
-            yardstick.log_ratio[feature, :, :size], counts, groups @ yardstick.costs_beyond[feature]
+            yardstick.log_ratio[feature, :, :size], counts, groups @ yardstick.costs_beyond(feature)
         )
         return bool(logsumexp(beyond + yardstick.log_weight[feature]) >= -_LEVEL)
 

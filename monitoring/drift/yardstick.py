@@ -34,7 +34,6 @@ class Yardstick:
         log_weight: (F, K), -inf for none.
         losses: of the bets per independent event that is as the reference's, (F, K).
         costs: of the bets per event as evidence, (F, H, K).
-        costs_beyond: the same, against shares that are `delta` away, (F, H, K).
     """
 
     def __init__(
@@ -68,18 +67,15 @@ class Yardstick:
         self.log_weight = np.full((features, most), -np.inf)
         self.losses = np.zeros((features, most))
         self.costs = np.zeros((features, groups, most))
-        self.costs_beyond = np.zeros((features, groups, most))
+        self._placed, self._told = placed, [len(each) for each in counts]
+        self._beyond: dict[int, NDArray[np.float64]] = {}
         for place, (bets, size) in enumerate(zip(placed, self.sizes, strict=True)):
             count = len(bets.weight)
             self.log_ratio[place, :count, :size] = bets.log_ratio / clusters[place]
             self.log_weight[place, :count] = np.log(bets.weight)
-            # What knows no hours costs the same in all: it is computed once.
-            alike = slice(0, len(counts[place]))
-            share, rows = self.share[place, alike, :size], self.rows[place, alike]
-            for costs, tolerance in ((self.costs, EVIDENCE_TOLERANCE), (self.costs_beyond, delta)):
-                slack = slack_of(rows, tolerance)
-                costs[place, :, :count] = log_bound(bets, share, slack, clusters[place])
-            usual = (self.log_ratio[place, :count, :size] @ share.T).mean(axis=1)
+            self.costs[place] = self._costs(place, EVIDENCE_TOLERANCE)
+            share = self.share[place, :, :size].mean(axis=0)
+            usual = self.log_ratio[place, :count, :size] @ share
             lost = self.costs[place, :, :count].mean(axis=0) - usual
             self.losses[place, :count] = lost * clusters[place].min()
 
@@ -87,3 +83,25 @@ class Yardstick:
         """The shares (bins,) of events that fall on groups as these counts (H,) say."""
         weights = groups / groups.sum()
         return np.asarray(weights @ self.share[feature, :, : self.sizes[feature]])
+
+    def costs_beyond(self, feature: int) -> NDArray[np.float64]:
+        """As `costs` of a feature, against shares that are `delta` away, (H, K).
+
+        Most are never asked for, so they are computed when they are.
+        """
+        if feature not in self._beyond:
+            self._beyond[feature] = self._costs(feature, self.delta)
+        return self._beyond[feature]
+
+    def _costs(self, feature: int, tolerance: float) -> NDArray[np.float64]:
+        """What the bets on a feature cost where a chi-squared distance is none, (H, K)."""
+        bets, size = self._placed[feature], self.sizes[feature]
+        # What knows no hours costs the same in all: it is computed once.
+        alike = slice(0, self._told[feature])
+        share, slack = (
+            self.share[feature, alike, :size],
+            slack_of(self.rows[feature, alike], tolerance),
+        )
+        found = np.zeros(self.costs.shape[1:])
+        found[:, : len(bets.weight)] = log_bound(bets, share, slack, self.clusters[feature, :size])
+        return found
