@@ -161,11 +161,10 @@ class DriftTask:
         return self._watches[model]
 
     def _hear(self, act: EpisodeAct, said: dict[str, Episode]) -> None:
-        losses = [] if self._losses is None else [self._losses]
-        for watch in (*self._watches.values(), *losses):
-            episode = watch.hear(act)
-            if episode is not None:
-                said[episode.id] = episode
+        heard = [watch.hear(act) for watch in self._watches.values()]
+        if self._losses is not None:
+            heard.append(self._losses.hear(act))
+        said |= {each.id: each for each in heard if each is not None}
 
     def _add(self, state: PartitionState, record: CellCounts, progress: Progress) -> Progress:
         watch = self._watch(state, record.model)

@@ -101,15 +101,19 @@ class Episode(msgspec.Struct, frozen=True):
         msgspec.structs.force_setattr(self, "retraining", _RETRAINING.get(self.kind))
 
     @property
+    def parts(self) -> "list[MovedFeature | WorseFigure]":
+        """What it consists of: all features, or all figures."""
+        return [*self.features, *self.figures]
+
+    @property
     def away(self) -> list[str]:
-        """The features and figures that are not back."""
-        return [each.name for each in (*self.features, *self.figures) if each.back is None]
+        """What of that is not back."""
+        return [each.name for each in self.parts if each.back is None]
 
     @property
     def words(self) -> str:
-        """Of these, in a line."""
-        moved = (*self.features, *self.figures)
-        return "; ".join(each.words for each in moved if each.back is None)
+        """Of that, in a line."""
+        return "; ".join(each.words for each in self.parts if each.back is None)
 
 
 def new_id(model: str, found: int, feature: str) -> str:

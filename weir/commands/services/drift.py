@@ -8,7 +8,7 @@ from rich.table import Table
 
 from monitoring.counting.cell_counts import ENCODE, EpisodeAct
 from monitoring.drift.episode import DECODE_EPISODE, Episode
-from monitoring.drift.retraining import retraining_call
+from monitoring.drift.retraining import retraining_verdict
 from streams.base.clock import now_ms
 from streams.base.section import parse_duration
 from streams.kafka.records.consuming import read_to_end
@@ -50,13 +50,13 @@ def status(
     """
     known = _episodes(load_settings(config))
     episodes = [each for each in known if everything or each.state == "open"]
-    retraining = retraining_call(known)
+    retraining = retraining_verdict(known)
     if as_json:
         print_json(msgspec.to_builtins({"episodes": episodes, "retraining": retraining}))
         return
     table = Table("episode", "model", "what", "since", "features", "state")
     for each in episodes:
-        names = [moved.name for moved in (*each.features, *each.figures)]
+        names = [part.name for part in each.parts]
         more = f", and {len(names) - 3} more" if len(names) > 3 else ""
         table.add_row(
             each.id,
@@ -82,9 +82,9 @@ def show(episode: IdArgument, config: ConfigOption = None, as_json: JsonOption =
     stdout.print(f"state: {_state(found)}")
     if found.state == "open" and found.retraining is not None:
         stdout.print(f"retraining: {found.retraining}")
-    for each in (*found.features, *found.figures):
-        back = "" if each.back is None else f" (back since {moment(each.back, 's')})"
-        stdout.print(f"- {each.words}, since {moment(each.since, 's')}{back}", markup=False)
+    for part in found.parts:
+        back = "" if part.back is None else f" (back since {moment(part.back, 's')})"
+        stdout.print(f"- {part.words}, since {moment(part.since, 's')}{back}", markup=False)
     for act in found.acts:
         stdout.print(f"{moment(act.at, 's')} {act.deed} by {act.by}: {act.note}", markup=False)
 
