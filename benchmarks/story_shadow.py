@@ -25,9 +25,9 @@ from benchmarks.harness import DATA, arguments, report
 from streams.kafka.client import KafkaSettings
 from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import load_settings
+from weir.demo.stage import Stage
 from weir.demo.story.shadow import Plot, tell
 from weir.demo.story.simulated import between, for_a_third, story_settings, without_features
-from weir.demo.story.stage import Stage
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "handbook" / "weir.toml"
 LEARNED = ("2018-07-25", "2018-08-01")

@@ -5,7 +5,8 @@ each way in which a candidate can be unwell, spans without a shadow and with one
 pairs: it answers; it never does (it is stopped); it crashes each second; it fills a gigabyte of
 memory for each batch; it takes a hundred times as long. Latency is from the event's Kafka timestamp
 to when a consumer of committed records has the score. The figure is that of the worst way: the
-median of its pairs' ratios of p99.
+median of its pairs' ratios of p99. Beside these stands the machine's own limit: a loop that does
+nothing but compute, at the lowest priority that there is.
 Afterwards every event is looked for, and every score computed again by plain ONNX Runtime. And the
 same events are answered once more by a scorer beside which there never was a shadow: all scores
 have to be the same to the last byte, but for `arrived` and `timings`; and for the anomaly, which
@@ -15,11 +16,13 @@ ONNX Runtime rounds by where in its batch a row stands: it has to be within 1e-6
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import sleep, time
@@ -37,6 +40,7 @@ from benchmarks.shadow.worker import Shadow
 from benchmarks.swaps import Phase, Replay, check, largest_rate, latency, prepare
 from inference.control.commands import ModelVersion, encode, version_of
 from inference.shadow.shadow_book import ShadowCommand, shadow_key
+from streams.base.apart.priority import stand_back_as_session
 from streams.base.clock import now_ms
 from streams.kafka.client import connect
 from streams.kafka.records.consuming import read_to_end
@@ -51,14 +55,16 @@ TARGET = 1.2
 SHARE = 1 / 3
 TIMES = 100.0
 MEBIBYTES = 1_024
-WELL, SLEEPS, CRASHES, HUNGRY, SLOW = (
+WELL, SLEEPS, CRASHES, HUNGRY, SLOW, LOOP = (
     "it answers",
     "it never answers",
     "it crashes each second",
     "it is memory-hungry",
     "it is 100 times too slow",
+    "(no shadow, but a loop)",
 )
-WAYS = (WELL, SLEEPS, CRASHES, HUNGRY, SLOW)
+WAYS = (WELL, SLEEPS, CRASHES, HUNGRY, SLOW, LOOP)
+_NICEST = 19
 _HITS = {SLEEPS: signal.SIGSTOP, CRASHES: signal.SIGKILL}
 _WARM_UP = 20_000
 _NAME = "tried"
@@ -97,7 +103,10 @@ class Bench:
         return self._span("without", seconds)
 
     def beside(self, how: str, seconds: float) -> Phase:
-        """A span with one whose candidate is unwell."""
+        """A span with one whose candidate is unwell; or with a loop."""
+        if how == LOOP:
+            with _loop():
+                return self._span("with", seconds)
         with Shadow(self.config, self.config.with_name("shadow.log")) as shadow:
             stop = threading.Event()
             thread = threading.Thread(target=_hit_often, args=[shadow, _HITS.get(how), stop])
@@ -173,7 +182,7 @@ def main() -> None:
         for how, all_of_it in spans.items()
     }
     medians = {how: float(np.median(values)) for how, values in ratios.items()}
-    worst = max(medians.values())
+    worst = max(value for how, value in medians.items() if how != LOOP or len(ways) == 1)
     lines = [
         f"{bench.rate:,.0f} events/s, a third of the largest rate; {pairs} pairs of {seconds:.0f} s"
         f" for each way; the slow candidate takes {times:.0f} times as long"
@@ -276,6 +285,19 @@ def scores_of(settings: Settings) -> dict[int, tuple[bytes, float]]:
 def middle(spans: list[dict[str, dict[str, float]]], name: str) -> float:
     """The median p99 of the spans with, or without, ms."""
     return float(np.median([each[name]["p99_ms"] for each in spans]))
+
+
+@contextmanager
+def _loop() -> Iterator[None]:
+    """A process of a session of its own that computes, and stands back as far as it can."""
+    program = [sys.executable, "-c", "while True: pass"]
+    with subprocess.Popen(program, start_new_session=True) as process:
+        os.setpriority(os.PRIO_PROCESS, process.pid, _NICEST)
+        stand_back_as_session(process.pid, _NICEST)
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def _hit_often(shadow: Shadow, number: signal.Signals | None, stop: threading.Event) -> None:

@@ -95,7 +95,7 @@ FLOORS = {
         weir/services
         weir/services/candidates
         weir/demo weir/dossier
-        weir/demo/story
+        weir/demo/story weir/episodes
         weir/commands/models weir/commands/explanations
         weir/commands/services
         weir/commands/cluster

@@ -60,11 +60,14 @@ class DriftReference(Section):
 
     Attributes:
         timezone: whose clocks tell the hours of the week.
+        importance: what share each feature has in what moves the answers, by the mean size of its
+            contributions; empty where that was not measured.
     """
 
     timezone: TimeZone = "UTC"
     features: dict[str, Histogram]
     outputs: dict[str, Histogram]
+    importance: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
 
 
 def count_magnitudes(values: NDArray[np.float32]) -> dict[int, int]:

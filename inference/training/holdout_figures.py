@@ -1,5 +1,7 @@
 """What a package says of its model: figures on held-out rows, frozen histograms, background."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,9 +47,13 @@ def measure(
 
 
 def freeze_drift_reference(
-    data: TrainingSet, outputs: Outputs, bins: int, timezone: str
+    data: TrainingSet, outputs: Outputs, bins: int, timezone: str, importance: Sequence[float] = ()
 ) -> DriftReference:
-    """Return histograms of all rows' features and of the outputs for the last, held-out rows."""
+    """Return histograms of all rows' features and of the outputs for the last, held-out rows.
+
+    Args:
+        importance: of each feature, see `DriftReference`; none where it is not known.
+    """
 
     def frozen(values: NDArray[np.float32]) -> Histogram:
         times = data.times[len(data.times) - len(values) :]
@@ -57,6 +63,7 @@ def freeze_drift_reference(
         timezone=timezone,
         features={name: frozen(data.matrix[:, j]) for j, name in enumerate(data.feature_names)},
         outputs={name: frozen(values) for name, values in outputs._asdict().items()},
+        importance=dict(zip(data.feature_names, importance, strict=False)),
     )
 
 

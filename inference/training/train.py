@@ -24,7 +24,7 @@ from inference.packages.thresholds import fit_thresholds
 from inference.training.autoencoder import fit_autoencoder
 from inference.training.calibration import fit_platt, sigmoid
 from inference.training.holdout_figures import freeze_drift_reference, measure, sample_background
-from inference.training.lightgbm_trees import fit_trees, margin
+from inference.training.lightgbm_trees import fit_trees, importance, margin
 from inference.training.package_graph import build_graph
 from inference.training.settings import TrainingSettings
 from inference.training.training_set import TrainingSet, checked_labels, split_by_time
@@ -114,7 +114,11 @@ def train(
         ),
         thresholds=thresholds,
         drift_reference=freeze_drift_reference(
-            data, outputs, settings.drift_bins, settings.drift_timezone
+            data,
+            outputs,
+            settings.drift_bins,
+            settings.drift_timezone,
+            importance(boosters, data.matrix[late]),
         ),
         background=sample_background(data.matrix, settings.background_rows, rng),
     )

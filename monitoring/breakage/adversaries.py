@@ -9,46 +9,27 @@ Variations: consecutive events of a card that differ, but in no field by more th
 magnitude (12.5 %), as when somebody tries what passes.
 """
 
-from typing import NamedTuple
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.shadow.statistics.guardrails import log_e_rate_above
-from monitoring.breakage.shares import SURE, evidence_above, limit_above
+from monitoring.breakage.shares import SURE, limit_above
 from streams.base.compiled_code import kept_njit
 
 CROWD_TIMES = 1.5
 VARIATION_TIMES, LEAST_VARIATIONS = 3.0, 0.5
+_FEWEST = int(-SURE / math.log(LEAST_VARIATIONS))
+"""Variations: fewer can't be evidence enough."""
 
 
-class Crowd(NamedTuple):
-    """Of the values beside a bound, the share below it, now and in the reference."""
-
-    share: float
-    before: float
-    log_e: float
-
-
-def beside(values: NDArray[np.float32], bound: float, width: float) -> tuple[int, int]:
-    """How many values lie in [bound - width, bound), and in [bound, bound + width)."""
-    below = np.count_nonzero((values >= bound - width) & (values < bound))
-    above = np.count_nonzero((values >= bound) & (values < bound + width))
-    return int(below), int(above)
-
-
-def crowded_below(reference: tuple[int, int], now: tuple[int, int]) -> Crowd | None:
-    """Say whether values crowd just under a bound; counts are those of `beside`.
-
-    The odds of being below may be 1.5 times those of the reference. Take a width that holds a
-    hundred values of the reference and more.
-    """
-    before, after = sum(reference), sum(now)
-    if not before or not after:
-        return None
-    limit = limit_above(reference[0], before, times=CROWD_TIMES, least=0)
-    log_e = evidence_above(now[0], after, limit)
-    return Crowd(now[0] / after, reference[0] / before, log_e) if log_e >= SURE else None
+def sides(
+    values: NDArray[np.float32], bound: float, width: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which values (n,) lie in [bound - width, bound), and which in [bound, bound + width)."""
+    below = (values >= bound - width) & (values < bound)
+    return below, (values >= bound) & (values < bound + width)
 
 
 class Variations:
@@ -80,13 +61,19 @@ class Variations:
         """See the class."""
         return int(self._total[1])
 
+    @property
+    def of_others(self) -> tuple[int, int]:
+        """`near` and `pairs` of all keys but the one with most variations."""
+        most = int(self._counts[:, 0].argmax())
+        return self.near - int(self._counts[most, 0]), self.pairs - int(self._counts[most, 1])
+
     def add(self, keys: NDArray[np.uint64], values: NDArray[np.float32]) -> None:
         """Take events in, in their order: hashed keys (n,), none of them 0, and values (n, F)."""
         bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
         _vary(keys, bits, self._keys, self._last, self._counts, self._total)
 
-    def found(self, usual: tuple[int, int]) -> dict[int, int]:
-        """Keys of whom most consecutive events are variations, with their number.
+    def found(self, usual: tuple[int, int]) -> dict[int, tuple[int, int]]:
+        """Keys of whom most consecutive events are variations: how many of how many pairs.
 
         Args:
             usual: `near` and `pairs` of a quiet past.
@@ -95,9 +82,9 @@ class Variations:
         if limit >= 1:
             return {}
         near, pairs = self._counts.T
-        held = np.flatnonzero(near)
+        held = np.flatnonzero(near >= _FEWEST)
         sure = held[log_e_rate_above(near[held], pairs[held], limit) >= SURE]
-        return {int(self._keys[place]): int(near[place]) for place in sure}
+        return {int(self._keys[place]): (int(near[place]), int(pairs[place])) for place in sure}
 
 
 @kept_njit(nogil=True, _nrt=False)

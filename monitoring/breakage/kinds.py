@@ -37,11 +37,13 @@ class Kind(StrEnum):
     NEW_RANGE = "new_range"
     NEW_CATEGORY = "new_category"
     COVARIATE_SHIFT = "covariate_shift"
+    CROWD = "crowd"
+    VARIATIONS = "variations"
 
     @property
     def is_breakage(self) -> bool:
         """Whether data is broken: it pages, and blocks retraining. The others warn."""
-        return self not in (Kind.NEW_CATEGORY, Kind.COVARIATE_SHIFT)
+        return self not in (Kind.NEW_CATEGORY, Kind.COVARIATE_SHIFT, Kind.CROWD, Kind.VARIATIONS)
 
 
 REST = 1 / 3

@@ -19,6 +19,7 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
         counts: int32, features times bins.
         decisions: events by what was decided.
         details: see `details_of`; of some of the events.
+        segments: counts by segment; see `pack_segments`.
     """
 
     model: str
@@ -30,6 +31,7 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
     decisions: dict[str, int]
     behind: bool = False
     details: list[bytes] = []
+    segments: bytes = b""
 
     def histogram(self, shape: tuple[int, int]) -> NDArray[np.int64]:
         """The counts, (features, bins).
@@ -74,6 +76,60 @@ class CohortDays(msgspec.Struct, frozen=True, tag="days"):
     cohorts: list[DayCohort] = []
 
 
+class Tried(msgspec.Struct, frozen=True):
+    """One key's events that are mostly small variations of each other.
+
+    Attributes:
+        place: partition and offset of an event of it, ``3/1207``, which name the key for good.
+        at: time of its latest event, ms.
+        near: how many of its consecutive events are variations, of `pairs`.
+    """
+
+    place: str
+    at: int
+    near: int
+    pairs: int
+
+
+class StreamCounts(msgspec.Struct, frozen=True, tag="stream"):
+    """What one transaction counted of the stream itself, whatever the model, in a cell of time.
+
+    Without events it says that none came up to `logged`.
+
+    Attributes:
+        partition: of the feature log.
+        start: of the cell, ms of event time.
+        logged: begin of the ten seconds in which the events were written to the log, ms.
+        producers: events by who sent them; those who sent few may be missing.
+        bounds: of each bound, such as ``amount < 220``, the keys just below it and just above.
+        tried: see there.
+    """
+
+    partition: int
+    start: int
+    logged: int
+    events: int
+    producers: dict[str, int] = {}
+    bounds: dict[str, tuple[int, int]] = {}
+    tried: list[Tried] = []
+
+
+class LetterCounts(msgspec.Struct, frozen=True, tag="letters"):
+    """What one transaction counted of the dead letters.
+
+    Attributes:
+        partition: of the topic of dead letters.
+        logged: begin of the ten seconds in which they were rejected, ms.
+        letters: by reason, such as ``wrong_type of amount``, and producer; "" where it is unknown.
+        behind: whether there was more to be counted of the partition then.
+    """
+
+    partition: int
+    logged: int
+    letters: dict[str, dict[str, int]]
+    behind: bool = False
+
+
 class EpisodeAct(msgspec.Struct, frozen=True, tag="act"):
     """What somebody says of an episode.
 
@@ -89,5 +145,11 @@ class EpisodeAct(msgspec.Struct, frozen=True, tag="act"):
     until: int | None = None
 
 
+SPAN_MS = 10_000
+"""Dead letters have no event time: what there is of them is compared with the events that were
+answered in the same ten seconds."""
+
 ENCODE = msgspec.msgpack.Encoder().encode
-DECODE = msgspec.msgpack.Decoder(CellCounts | CohortDays | EpisodeAct).decode
+DECODE = msgspec.msgpack.Decoder(
+    CellCounts | CohortDays | StreamCounts | LetterCounts | EpisodeAct
+).decode

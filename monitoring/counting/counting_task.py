@@ -13,6 +13,15 @@ from numpy.typing import NDArray
 from monitoring.counting.cell_counts import ENCODE, CellCounts
 from monitoring.counting.details import details_of
 from monitoring.counting.model_bins import ModelBins
+from monitoring.counting.segments import (
+    Segments,
+    add_segments,
+    coded,
+    count_segments,
+    pack_segments,
+)
+from monitoring.counting.stream_counter import StreamCounter
+from streams.base.clock import now_ms
 from streams.events.rejection import Reason, Rejected
 from streams.feature_log import read_feature_log
 from streams.kafka.partition import PartitionId
@@ -35,6 +44,7 @@ class _Cell:
     details: list[bytes]
     reached: int = 0
     decisions: Counter[str] = field(default_factory=Counter)
+    segments: Segments = field(default_factory=dict)
 
 
 class Also(Protocol):
@@ -56,9 +66,11 @@ class CountingTask:
         interval: length of a cell, ms.
         producer: the field of the feature log's context that names who sent an event; none if
             empty.
+        segments: fields of the context by whose values it counts, too.
         uncounted: told how many events are of a model that nothing is known of.
         lag: records of each partition that were not read a moment ago.
         also: what else is done with each record, in the same transaction.
+        stream: counts what is of no model.
     """
 
     def __init__(
@@ -68,28 +80,34 @@ class CountingTask:
         topic: str,
         interval: int,
         producer: str,
+        segments: Sequence[str] = (),
         uncounted: Callable[[int], None],
         lag: Callable[[], Mapping[PartitionId, int]],
         also: Also,
+        stream: StreamCounter,
     ) -> None:
         self._bins = bins
         self._topic = topic
         self._interval = interval
         self._producer = producer
+        self._segments = segments
         self._uncounted = uncounted
         self._lag = lag
         self._also = also
+        self._stream = stream
 
     def __call__(self, messages: Sequence[Message]) -> Processed:
         """Count the events of some records."""
         cells: dict[tuple[str, int, int], _Cell] = {}
         bad: list[tuple[Message, Rejected]] = []
         unknown = 0
+        self._stream.begin()
         for index, message in enumerate(messages):
             try:
                 table = read_feature_log(message.value() or b"")
                 found, without = self._counted(table)
                 self._also.take(message.partition() or 0, table)
+                self._stream.take(message, table, self._producers(table))
             except _BROKEN as error:
                 why = f"no record of the feature log as Weir writes it: {error}"
                 bad.append((message, Rejected(index, Reason.BAD_BODY, None, why)))
@@ -102,7 +120,8 @@ class CountingTask:
                 else:
                     cells[place] = cell
         behind = {partition for (_, partition), lag in self._lag().items() if lag > _BEHIND}
-        values = [
+        values = self._stream.records()
+        values += [
             ENCODE(
                 CellCounts(
                     model,
@@ -114,6 +133,7 @@ class CountingTask:
                     dict(cell.decisions),
                     partition in behind,
                     cell.details,
+                    pack_segments(cell.segments),
                 )
             )
             for (model, partition, start), cell in sorted(cells.items(), key=lambda each: each[0])
@@ -124,15 +144,17 @@ class CountingTask:
             self._uncounted(unknown)
             settled()
 
-        return Processed([self._outgoing(values + told)], bad, once_committed)
+        return Processed(self._outgoing(values + told), bad, once_committed)
 
     def at_rest(self) -> Processed:
         """What there is to do while nothing comes."""
         told, settled = self._also.settle()
-        return Processed([self._outgoing(told)] if told else [], [], settled)
+        return Processed(self._outgoing(told + self._stream.at_rest(now_ms())), [], settled)
 
-    def _outgoing(self, values: list[bytes]) -> Outgoing:
-        return Outgoing(self._topic, values, [None] * len(values), [0] * len(values))
+    def _outgoing(self, values: list[bytes]) -> list[Outgoing]:
+        if not values:
+            return []
+        return [Outgoing(self._topic, values, [None] * len(values), [0] * len(values))]
 
     def _counted(self, table: pa.Table) -> tuple[dict[tuple[str, int], _Cell], int]:
         """What a table says of each model and cell, and of how many events nothing is known."""
@@ -151,6 +173,7 @@ class CountingTask:
             counts = bins.count(matrix, cells, len(starts))
             said = own["decision"].to_pylist()
             who = self._producers(own)
+            fields = coded(own, self._segments)
             for place, start in enumerate(starts.tolist()):
                 rows = np.flatnonzero(cells == place)
                 some = rows[:: -(-len(rows) // _LOOKED_AT)]
@@ -161,6 +184,7 @@ class CountingTask:
                     [details_of(matrix[some], whose)],
                     int(times[rows].max()),
                     Counter(said[row] for row in rows),
+                    count_segments(bins.binning, matrix, rows, fields) if fields else {},
                 )
         return found, unknown
 
@@ -177,3 +201,4 @@ def _add(cell: _Cell, more: _Cell) -> None:
     cell.details += more.details
     cell.reached = max(cell.reached, more.reached)
     cell.decisions += more.decisions
+    add_segments(cell.segments, more.segments)

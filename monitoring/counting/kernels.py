@@ -42,6 +42,31 @@ class Binning:
         """
         _count(features, self._bounds, self._edges, cells, into)
 
+    def count_by(
+        self, features: NDArray[np.float32], places: NDArray[np.int64], into: NDArray[np.int64]
+    ) -> None:
+        """Add feature vectors (n, features) to counts (parts, features, bins), each to k of them.
+
+        Args:
+            places: to which parts each vector goes, (n, k).
+            into: see `count`.
+        """
+        _count_by(features, self._bounds, self._edges, places, into)
+
+
+@kept_njit(nogil=True, _nrt=False, inline="always")
+def _bin(value: float, bounds: NDArray[np.float32], last: int) -> int:
+    """The bin of a value among bounds, of which `last` are no infinity."""
+    if value != value:
+        return last + 1
+    place = 0
+    step = bounds.shape[0] >> 1
+    while step:
+        # Without a branch: which way a value goes can't be foretold.
+        place += step * (value >= bounds[place + step - 1])
+        step >>= 1
+    return min(place, last)
+
 
 @kept_njit(nogil=True, _nrt=False)
 def _count(
@@ -51,19 +76,23 @@ def _count(
     cells: NDArray[np.int64],
     into: NDArray[np.int64],
 ) -> None:
-    half = bounds.shape[1] >> 1
     for row in range(features.shape[0]):
         cell = cells[row]
         for column in range(features.shape[1]):
-            value = features[row, column]
-            last = edges[column]
-            if value != value:
-                into[cell, column, last + 1] += 1
-                continue
-            place = 0
-            step = half
-            while step:
-                # Without a branch: which way a value goes can't be foretold.
-                place += step * (value >= bounds[column, place + step - 1])
-                step >>= 1
-            into[cell, column, min(place, last)] += 1
+            place = _bin(features[row, column], bounds[column], edges[column])
+            into[cell, column, place] += 1
+
+
+@kept_njit(nogil=True, _nrt=False)
+def _count_by(
+    features: NDArray[np.float32],
+    bounds: NDArray[np.float32],
+    edges: NDArray[np.int64],
+    places: NDArray[np.int64],
+    into: NDArray[np.int64],
+) -> None:
+    for row in range(features.shape[0]):
+        for column in range(features.shape[1]):
+            place = _bin(features[row, column], bounds[column], edges[column])
+            for part in places[row]:
+                into[part, column, place] += 1

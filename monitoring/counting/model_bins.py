@@ -20,6 +20,8 @@ class ModelBins:
     Attributes:
         histograms: of the reference, by name: features that the model reads, then its answers.
         timezone: whose hours of the week these are counted by.
+        importance: of each, in what moves the model's answers: 1 for a feature of middling
+            importance, for answers, and where it is not known.
         binning: of all of these.
     """
 
@@ -30,6 +32,11 @@ class ModelBins:
         self.histograms: dict[str, Histogram] = {
             **{name: reference.features[name] for name in self._features},
             **{f"answer:{name}": reference.outputs[name] for name in self._answers},
+        }
+        whole = len(reference.importance)
+        self.importance = {
+            name: reference.importance.get(name, 1 / whole) * whole if whole else 1.0
+            for name in self.histograms
         }
         self.binning = Binning([each.edges for each in self.histograms.values()])
 

@@ -7,11 +7,20 @@ from typing import Protocol
 import msgspec
 from confluent_kafka import Message
 
-from monitoring.counting.cell_counts import DECODE, CellCounts, CohortDays, EpisodeAct
+from monitoring.counting.cell_counts import (
+    DECODE,
+    CellCounts,
+    CohortDays,
+    EpisodeAct,
+    LetterCounts,
+    StreamCounts,
+)
 from monitoring.counting.model_bins import ModelBins
+from monitoring.counting.segments import check_segments, unpack_segments
 from monitoring.drift.episode import ENCODE_EPISODE, Episode
 from monitoring.drift.metrics import DriftMetrics
 from monitoring.drift.model_watch import ModelWatch
+from monitoring.drift.stream_watch import StreamWatch
 from monitoring.settings import MonitorSettings
 from streams.events.rejection import Reason, Rejected
 from streams.loop.stateless.keyed_state import KeyedState, PartitionState
@@ -90,6 +99,7 @@ class DriftTask:
         self._watches: dict[str, ModelWatch] = {}
         self._losses_of = losses
         self._losses: Losses | None = None
+        self._stream: StreamWatch
         self._holding: set[int] = set()
 
     def __call__(self, messages: Sequence[Message]) -> Processed:
@@ -110,6 +120,12 @@ class DriftTask:
                 elif isinstance(record, CohortDays):
                     found = losses.take(record, self._holding, progress.behind)
                     said |= {each.id: each for each in found}
+                elif isinstance(record, LetterCounts):
+                    self._stream.hear_letters(record)
+                elif isinstance(record, StreamCounts):
+                    _say(self._stream.add(record, progress.closed), said)
+                    if not progress.behind:
+                        _say(self._stream.look_at_letters(record.logged), said)
                 else:
                     # After each record: so what is found does not depend on how they are batched.
                     progress = self._close(self._add(state, record, progress), said)
@@ -119,6 +135,7 @@ class DriftTask:
         for watch in self._watches.values():
             watch.write()
         losses.write()
+        self._stream.write()
         state.put(_PROGRESS, msgspec.msgpack.encode(progress))
         episodes = list(said.values())
         outgoing = Outgoing(
@@ -139,12 +156,14 @@ class DriftTask:
 
     def _ongoing(self) -> list[Episode]:
         moved = [each.episode for each in self._watches.values() if each.episode is not None]
-        return moved if self._losses is None else moved + self._losses.episodes
+        lost = [] if self._losses is None else self._losses.episodes
+        return [*moved, *lost, *self._stream.ongoing]
 
     def _renew(self, state: PartitionState) -> Losses:
         """Forget what was made of entries that were taken back, or are another worker's now."""
         if self._losses is None or self._of != (state, state.taken_back):
             self._of = state, state.taken_back
+            self._stream = StreamWatch(state, self._settings)
             self._watches = {}
             self._losses = self._losses_of(state)
             models = {key.split(b"/")[0].decode() for key, _ in state.items() if b"/" in key}
@@ -161,10 +180,14 @@ class DriftTask:
         return self._watches[model]
 
     def _hear(self, act: EpisodeAct, said: dict[str, Episode]) -> None:
-        heard = [watch.hear(act) for watch in self._watches.values()]
+        watches: list[ModelWatch | Losses] = [*self._watches.values()]
         if self._losses is not None:
-            heard.append(self._losses.hear(act))
-        said |= {each.id: each for each in heard if each is not None}
+            watches.append(self._losses)
+        for watch in watches:
+            episode = watch.hear(act)
+            if episode is not None:
+                said[episode.id] = episode
+        _say(self._stream.hear(act), said)
 
     def _add(self, state: PartitionState, record: CellCounts, progress: Progress) -> Progress:
         watch = self._watch(state, record.model)
@@ -174,7 +197,10 @@ class DriftTask:
             raise ValueError(f"a cell of another length than {self._settings.interval} ms")
         counts = record.histogram(watch.shape)
         # What comes for a cell that is over counts in the one that is open.
-        watch.add(max(record.start, progress.closed or record.start), counts, record.details)
+        start = max(record.start, progress.closed or record.start)
+        segments = unpack_segments(record.segments, watch.shape)
+        check_segments(segments, counts)
+        watch.add(start, counts, record.details, segments)
         before = progress.reached.get(record.partition, record.reached)
         reached = progress.reached | {record.partition: max(before, record.reached)}
         behind = {*progress.behind} - {record.partition}
@@ -195,8 +221,13 @@ class DriftTask:
         if progress.closed is not None and until <= progress.closed:
             return progress
         for watch in self._watches.values():
-            said |= {each.id: each for each in watch.close(until)}
+            _say(watch.close(until), said)
+        _say(self._stream.close(progress.closed, until), said)
         return msgspec.structs.replace(progress, closed=until)
+
+
+def _say(episodes: Sequence[Episode], said: dict[str, Episode]) -> None:
+    said |= {each.id: each for each in episodes}
 
 
 def _read(state: PartitionState) -> Progress:

@@ -6,15 +6,20 @@ from typing import Literal
 import msgspec
 
 from monitoring.counting.cell_counts import EpisodeAct
+from monitoring.drift.moved_histogram import MovedHistogram
 
-Kind = Literal["data_breakage", "covariate_shift", "performance_loss"]
+Kind = Literal["data_breakage", "covariate_shift", "performance_loss", "adversary"]
 Severity = Literal["warning", "page"]
+Reference = Literal["training", "promotion"]
+"""What a feature is compared with: the package's frozen reference, or what the stream was like in
+the first days after the model's promotion."""
+REFERENCES: tuple[Reference, ...] = ("training", "promotion")
 Retraining = Literal["asked", "blocked"]
 _RETRAINING: dict[Kind, Retraining] = {"performance_loss": "asked", "data_breakage": "blocked"}
 
 
 class MovedFeature(msgspec.Struct, frozen=True):
-    """A feature or an answer that has moved.
+    """A feature or an answer that has moved, or something else that happened to the stream.
 
     Attributes:
         kind: what kind of change it is; see `monitoring.breakage.kinds.Kind`.
@@ -22,9 +27,15 @@ class MovedFeature(msgspec.Struct, frozen=True):
         since: the end of the last cell in which it may not have moved, ms.
         evidence: ln of the e-detector.
         psi: of the events since, against the reference; `events` of them.
-        before, now: medians, as the bins have them; None where the median is a missing value.
+        before, now: medians, as the bins have them; None where the median is a missing value. Of a
+            silence, events that were expected and that came; of other things, shares.
         words: all that in a sentence.
         back: since when it is as before again, ms; None where it is not.
+        importance: its part in what moves the model's answers, 1 for a middling one, or where that
+            is not known.
+        references: against which it has moved.
+        segment: in which part of the stream, such as ``country=DE``; None for all of it.
+        histogram: of these events, beside the reference; None in records of earlier versions.
     """
 
     name: str
@@ -38,6 +49,15 @@ class MovedFeature(msgspec.Struct, frozen=True):
     kind: str
     producer: str | None = None
     back: int | None = None
+    importance: float = 1.0
+    references: tuple[Reference, ...] = ("training",)
+    segment: str | None = None
+    histogram: MovedHistogram | None = None
+
+    @property
+    def rank(self) -> float:
+        """How much it matters that it has moved: importance times effect."""
+        return self.importance * self.psi
 
 
 class WorseFigure(msgspec.Struct, frozen=True):
@@ -69,6 +89,7 @@ class Episode(msgspec.Struct, frozen=True):
 
     Attributes:
         id: names it for good.
+        model: ``all`` of what happened to the stream, whatever the model.
         kind: broken data where one feature is broken, a worse model where its figures are worse,
             else a changed world.
         state: whether it goes on.
@@ -101,19 +122,19 @@ class Episode(msgspec.Struct, frozen=True):
         msgspec.structs.force_setattr(self, "retraining", _RETRAINING.get(self.kind))
 
     @property
-    def parts(self) -> "list[MovedFeature | WorseFigure]":
-        """What it consists of: all features, or all figures."""
+    def moved(self) -> list[MovedFeature | WorseFigure]:
+        """All that it is about."""
         return [*self.features, *self.figures]
 
     @property
     def away(self) -> list[str]:
-        """What of that is not back."""
-        return [each.name for each in self.parts if each.back is None]
+        """The features and figures that are not back."""
+        return [each.name for each in self.moved if each.back is None]
 
     @property
     def words(self) -> str:
-        """Of that, in a line."""
-        return "; ".join(each.words for each in self.parts if each.back is None)
+        """Of these, in a line."""
+        return "; ".join(each.words for each in self.moved if each.back is None)
 
 
 def new_id(model: str, found: int, feature: str) -> str:

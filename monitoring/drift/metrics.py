@@ -9,6 +9,7 @@ from prometheus_client import Counter as CounterMetric
 
 from monitoring.drift.episode import Episode, Kind, Retraining, Severity
 from monitoring.drift.retraining import retraining_verdict
+from monitoring.drift.stream_episode import WHOLE_STREAM
 
 _EACH = [(kind, severity) for kind in get_args(Kind) for severity in get_args(Severity)]
 
@@ -69,7 +70,7 @@ class DriftMetrics:
         for each in ongoing:
             counts[each.kind, each.severity] += 1
             for feature in each.features:
-                if feature.back is None:
+                if feature.back is None and each.model != WHOLE_STREAM:
                     self._psi.labels(each.model, feature.name).set(feature.psi)
         for labels, count in counts.items():
             self._open.labels(*labels).set(count)

@@ -15,18 +15,25 @@ from monitoring.breakage.magnitudes import dense
 from monitoring.counting.cell_counts import EpisodeAct
 from monitoring.counting.details import check_details
 from monitoring.counting.model_bins import ModelBins
+from monitoring.counting.segments import Segments
 from monitoring.drift.detail_log import DetailLog
 from monitoring.drift.detector import Detector, Moved, Watched
 from monitoring.drift.episode import (
     DECODE_EPISODE,
     ENCODE_EPISODE,
+    REFERENCES,
     Episode,
     Kind,
     MovedFeature,
+    Reference,
     Severity,
     after,
     new_id,
 )
+from monitoring.drift.finding import Finding
+from monitoring.drift.first_days import FirstDays
+from monitoring.drift.kept import Kept
+from monitoring.drift.open_cells import OpenCells
 from monitoring.drift.reference import yardstick_of
 from monitoring.drift.watched_record import decode_watched, encode_watched
 from monitoring.drift.words import describe
@@ -47,14 +54,6 @@ _FEW = 10_000
 """Events: of what was told with fewer, more of them may say more."""
 
 
-class _Cell(msgspec.Struct, array_like=True):
-    """An open cell: int64 counts, features times bins, and details."""
-
-    counts: bytes
-    details: list[bytes]
-
-
-_CELL = msgspec.msgpack.Decoder(_Cell)
 _BLOBS = msgspec.msgpack.Decoder(list[bytes])
 
 
@@ -78,16 +77,17 @@ class ModelWatch:
         self.shape = bins.shape
         self._interval = settings.interval
         self._yardstick = yardstick_of(bins.histograms, settings.delta)
-        log_alarm = float(np.log(len(bins.histograms) * settings.arl / settings.interval))
+        # Both references and the segments have equal parts of the false alarms that there may be.
+        parts = 1 + (settings.promotion_span > 0) + (len(settings.segments) > 0)
+        alarms = parts * len(bins.histograms) * settings.arl / settings.interval
+        log_alarm = float(np.log(alarms))
         self._detector = Detector(self._yardstick, log_alarm)
+        kept = Kept(state, model)
+        self._first_days = FirstDays(kept, bins, settings, log_alarm, _BLOCK)
         self._watched = self._kept_watched()
-        self._open = {
-            start: (self._counts(cell.counts).copy(), list(cell.details))
-            for start, cell in self._kept(_CELLS, _CELL)
-        }
+        self._open = OpenCells(kept.below(_CELLS), bins.shape)
         self._log = DetailLog(dict(self._kept(_DETAILS, _BLOBS)))
         self._logged = set(self._log.entries)
-        self._touched: set[int] = set()
         self._last_events = 0
         stored = state.get(self._key(_EPISODE))
         self.episode: Episode | None = None if stored is None else DECODE_EPISODE(stored)
@@ -116,10 +116,13 @@ class ModelWatch:
             if key.startswith(prefix):
                 yield int(key[len(prefix) :]), decoder.decode(value)
 
-    def _counts(self, data: bytes) -> NDArray[np.int64]:
-        return np.frombuffer(data, "<i8").reshape(self.shape)
-
-    def add(self, start: int, counts: NDArray[np.int64], details: list[bytes]) -> None:
+    def add(
+        self,
+        start: int,
+        counts: NDArray[np.int64],
+        details: list[bytes],
+        segments: Segments | None = None,
+    ) -> None:
         """Add counts (features, bins) to the cell that begins then, ms.
 
         Raises:
@@ -127,13 +130,7 @@ class ModelWatch:
         """
         for each in details:
             check_details(each, len(counts))
-        known = self._open.get(start)
-        if known is None:
-            self._open[start] = counts.copy(), list(details)
-        else:
-            known[0][:] += counts
-            known[1].extend(details)
-        self._touched.add(start)
+        self._open.add(start, counts, details, segments or {})
 
     def close(self, until: int) -> list[Episode]:
         """Look at all cells that end by then, in their order; what there is to say of episodes.
@@ -143,9 +140,9 @@ class ModelWatch:
         said: list[Episode] = []
         block: list[int] = []
         events = 0
-        for start in sorted(start for start in self._open if start + self._interval <= until):
+        for start in self._open.begun(until - self._interval):
             block.append(start)
-            events += int(self._open[start][0][0].sum())
+            events += self._open.events(start)
             if events >= _BLOCK:
                 said += self._close(block)
                 block, events = [], 0
@@ -153,13 +150,8 @@ class ModelWatch:
 
     def write(self) -> None:
         """Write down what has changed, at the end of a batch."""
-        for start in self._touched:
-            cell = self._open.get(start)
-            value = None
-            if cell is not None:
-                value = msgspec.msgpack.encode(_Cell(cell[0].astype("<i8").tobytes(), cell[1]))
-            self._put(self._key(_CELLS, f"{start:020}"), value)
-        self._touched.clear()
+        self._open.write()
+        self._first_days.write()
         if self._watched is None:
             return
         self._put(self._key(_WATCHED), encode_watched(self._watched))
@@ -184,25 +176,35 @@ class ModelWatch:
             hours = hour_of_week(np.array(starts), self._bins.timezone)
         counts = np.zeros(self.shape, np.int64)
         for start, hour in zip(starts, hours.tolist(), strict=True):
-            own, details = self._open.pop(start)
-            self._touched.add(start)
-            self._log.add(start, details)
-            counts += own
-            groups[hour] += own[0].sum()
+            cell = self._open.pop(start)
+            self._log.add(start, cell.details)
+            counts += cell.counts
+            groups[hour] += cell.events
+            self._first_days.collect(start, hour, cell, self._broken)
         self._last_events = int(groups.sum())
         moved = self._detector.step(self._watched, counts, groups, end)
-        said = self._further(moved, end)
+        names = self._yardstick.names
+        found = [Finding(names[each.feature], "training", each) for each in moved]
+        found += self._first_days.step(counts, groups, end)
+        said = self._further(found, end)
         self._log.forget(int(self._watched.since.min()))
         return said
 
-    def _further(self, moved: Iterable[Moved], end: int) -> list[Episode]:
+    @property
+    def _broken(self) -> bool:
+        """Whether what comes is nothing to compare with later."""
+        return self.episode is not None and self.episode.kind == "data_breakage"
+
+    def _further(self, found: Iterable[Finding], end: int) -> list[Episode]:
         """The episode, if there is anything new to say of it."""
         before = self.episode
-        named = {self._yardstick.names[each.feature]: each for each in moved}
+        named: dict[str, list[Finding]] = {}
+        for finding in found:
+            named.setdefault(finding.name, []).append(finding)
         if before is None:
             if not named:
                 return []
-            features = [self._described(name, each) for name, each in named.items()]
+            features = [self._described(each) for each in named.values()]
             first = min(features, key=lambda each: each.since)
             episode = Episode(
                 id=new_id(self._model, end, first.name),
@@ -221,25 +223,34 @@ class ModelWatch:
         self._keep(episode)
         return [episode]
 
-    def _followed(self, episode: Episode, named: dict[str, Moved], end: int) -> Episode:
-        """The episode after a cell: features join it, and come back."""
+    def _away(self) -> dict[Reference, set[str]]:
+        """What may be away, against each reference."""
         assert self._watched is not None
-        away = ~self._watched.weak(self._detector.log_alarm)
-        still = {name for name, each in zip(self._yardstick.names, away, strict=True) if each}
+        weak = self._watched.weak(self._detector.log_alarm)
+        away = {name for name, each in zip(self._yardstick.names, weak, strict=True) if not each}
+        return {"training": away, "promotion": self._first_days.away}
+
+    def _followed(self, episode: Episode, named: dict[str, list[Finding]], end: int) -> Episode:
+        """The episode after a cell: features join it, and come back."""
+        away = self._away()
         features = []
         for each in episode.features:
-            if each.back is None and each.name not in still:
+            found = named.get(each.name, [])
+            against = self._against(each, found, away)
+            if each.back is not None:
+                features.append(self._described(found) if found else each)
+            elif not against:
                 features.append(replace(each, back=end))
-            elif each.back is not None and each.name in named:
-                features.append(self._described(each.name, named[each.name]))
-            elif each.back is None and each.events < _FEW:
+            elif against != each.references:
+                better = found and found[0].reference == against[0] != each.references[0]
+                now = self._described(found) if better else each
+                features.append(replace(now, since=each.since, references=against))
+            elif each.events < _FEW and "training" in against:
                 features.append(self._known_better(each))
             else:
                 features.append(each)
         known = {each.name for each in features}
-        features += [
-            self._described(name, each) for name, each in named.items() if name not in known
-        ]
+        features += [self._described(found) for name, found in named.items() if name not in known]
         if features == episode.features:
             return episode
         episode = replace(
@@ -250,6 +261,14 @@ class ModelWatch:
             return replace(episode, state="closed", ended=ended)
         return episode
 
+    def _against(
+        self, feature: MovedFeature, found: list[Finding], away: dict[Reference, set[str]]
+    ) -> tuple[Reference, ...]:
+        """The references against which a feature is away now."""
+        new = {each.reference for each in found}
+        still = {of for of in feature.references if feature.name in away[of]}
+        return tuple(of for of in REFERENCES if of in new | still)
+
     def _known_better(self, feature: MovedFeature) -> MovedFeature:
         """The feature, where more events say more plainly of what kind its change is."""
         assert self._watched is not None
@@ -257,13 +276,29 @@ class ModelWatch:
         events = int(self._watched.groups[place].sum())
         if events.bit_length() == (events - self._last_events).bit_length():
             return feature  # it is asked anew with each doubling
-        now = self._described(feature.name, self._detector.moved(self._watched, (place,)))
+        moved = self._detector.moved(self._watched, (place,))
+        now = self._described([Finding(feature.name, "training", moved)])
         before, after = (_KINDS.index(each.kind) for each in (feature, now))
-        return replace(now, since=feature.since) if after < before else feature
+        if after >= before:
+            return feature
+        return replace(now, since=feature.since, references=feature.references)
 
-    def _described(self, name: str, moved: Moved) -> MovedFeature:
-        return describe(
-            name, moved, self._bins.histograms[name].edges, self._diagnosed(name, moved)
+    def _described(self, found: list[Finding]) -> MovedFeature:
+        """What has become of one feature; what a training reference says of it is said first."""
+        first = found[0]
+        edges, diagnosis = self._bins.histograms[first.feature].edges, None
+        if first.reference == "training":
+            diagnosis = self._diagnosed(first.feature, first.moved)
+        described = describe(first.name, first.moved, edges, diagnosis)
+        words = described.words
+        if first.reference == "promotion":
+            words += ", against the model's first days"
+        return replace(
+            described,
+            words=words,
+            importance=self._bins.importance[first.feature],
+            references=tuple(each.reference for each in found),
+            segment=first.segment,
         )
 
     def _diagnosed(self, name: str, moved: Moved) -> Diagnosis | None:
@@ -296,8 +331,8 @@ class ModelWatch:
 
 
 def _ranked(features: list[MovedFeature]) -> list[MovedFeature]:
-    """What is broken comes first, then who has moved most."""
-    return sorted(features, key=lambda each: (not _is_broken(each), -each.psi, each.name))
+    """What is broken comes first, then what matters most."""
+    return sorted(features, key=lambda each: (not _is_broken(each), -each.rank, each.name))
 
 
 def _is_broken(feature: MovedFeature) -> bool:

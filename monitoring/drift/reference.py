@@ -14,18 +14,19 @@ UNKNOWN_INFLATION = 10.0
 _DAY = 24
 
 
-def yardstick_of(histograms: Mapping[str, Histogram], delta: float) -> Yardstick:
+def yardstick_of(
+    histograms: Mapping[str, Histogram], delta: float, *, stuck: bool = True
+) -> Yardstick:
     """The yardstick of some features; by hour of the week where one of them has hours."""
-    seasonal = any(each.hours for each in histograms.values())
-    counts = []
-    for each in histograms.values():
-        own = by_hour(each) if each.hours else np.array([each.counts], np.float64)
-        counts.append(np.repeat(own, 168, axis=0) if seasonal and len(own) == 1 else own)
-    clusters = [_clusters(each) for each in histograms.values()]
-    return Yardstick(list(histograms), counts, clusters, delta=delta)
+    counts = [
+        by_hour(each) if each.hours else np.array([each.counts], np.float64)
+        for each in histograms.values()
+    ]
+    clusters = [clusters_of(each) for each in histograms.values()]
+    return Yardstick(list(histograms), counts, clusters, delta=delta, stuck=stuck)
 
 
-def _clusters(histogram: Histogram) -> NDArray[np.float64]:
+def clusters_of(histogram: Histogram) -> NDArray[np.float64]:
     """How many events of each bin count as one, (bins,)."""
     least = histogram.inflation or UNKNOWN_INFLATION
     measured = histogram.clusters or np.ones(len(histogram.counts))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from monitoring.breakage.kinds import Diagnosis, Kind
 from monitoring.drift.detector import Moved
 from monitoring.drift.episode import MovedFeature
+from monitoring.drift.moved_histogram import MovedHistogram, bin_name
 
 _CLEAR = 0.01
 """A share of missing or unseen values that grew by this is worth a word."""
@@ -34,9 +35,8 @@ def describe(
         said.append(f"its median went from {_number(before)} to {_number(after)}")
     if not said:
         place = int(np.argmax(now - share))
-        said.append(
-            f"{now[place]:.1%} of the events are {_bin(place, edges)}, {share[place]:.1%} before"
-        )
+        where = bin_name(place, edges)
+        said.append(f"{now[place]:.1%} of the events are {where}, {share[place]:.1%} before")
     kind = Kind.COVARIATE_SHIFT if diagnosis is None else diagnosis.kind
     what = f"{name}: {'; '.join(said)}"
     if diagnosis is not None and kind != Kind.COVARIATE_SHIFT:
@@ -52,6 +52,7 @@ def describe(
         f"{what}; PSI {moved.psi:.3g} over {moved.events:,} events",
         kind.value,
         None if diagnosis is None else diagnosis.producer,
+        histogram=MovedHistogram.of(edges, moved.counts, moved.share),
     )
 
 
@@ -66,16 +67,6 @@ def median(share: NDArray[np.float64], edges: Sequence[float]) -> float | None:
     low, high = edges[place - 1], edges[place]
     # Of few values, a bin begins at the one that it holds.
     return float(low) if len(edges) <= 3 else float((low + high) / 2)
-
-
-def _bin(place: int, edges: Sequence[float]) -> str:
-    if place == len(edges) + 1:
-        return "missing"
-    if place == 0:
-        return f"below {edges[0]:g}"
-    if place == len(edges):
-        return f"{edges[-1]:g} or more"
-    return f"from {edges[place - 1]:g} up to {edges[place]:g}"
 
 
 def _number(value: float | None) -> str:

@@ -23,6 +23,7 @@ class Yardstick:
         clusters: of each and its bins, (bins,), 1 at least: events that count as one; see
             `inference.packages.autocorrelation`.
         delta: a chi-squared distance, or PSI, that does not matter.
+        stuck: whether one may bet that a feature is stuck at a value.
 
     Attributes:
         sizes: bins that each feature has, (F,).
@@ -43,6 +44,7 @@ class Yardstick:
         clusters: Sequence[NDArray[np.float64]],
         *,
         delta: float,
+        stuck: bool = True,
     ) -> None:
         self.names = list(names)
         self.delta = delta
@@ -60,7 +62,7 @@ class Yardstick:
             self.rows[place] = each.sum(axis=1) / (whole @ clusters[place])
             known = self.rows[place][self.rows[place] > 0]
             typical = float(slack_of(np.median(known) if len(known) else 1, EVIDENCE_TOLERANCE))
-            placed.append(place_bets(whole, typical))
+            placed.append(place_bets(whole, typical, stuck=stuck))
         most = max((len(bets.weight) for bets in placed), default=0)
         self.log_ratio = np.zeros((features, most, bins))
         self.log_weight = np.full((features, most), -np.inf)
@@ -71,7 +73,9 @@ class Yardstick:
             count = len(bets.weight)
             self.log_ratio[place, :count, :size] = bets.log_ratio / clusters[place]
             self.log_weight[place, :count] = np.log(bets.weight)
-            share, rows = self.share[place, :, :size], self.rows[place]
+            # What knows no hours costs the same in all: it is computed once.
+            alike = slice(0, len(counts[place]))
+            share, rows = self.share[place, alike, :size], self.rows[place, alike]
             for costs, tolerance in ((self.costs, EVIDENCE_TOLERANCE), (self.costs_beyond, delta)):
                 slack = slack_of(rows, tolerance)
                 costs[place, :, :count] = log_bound(bets, share, slack, clusters[place])

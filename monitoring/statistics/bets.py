@@ -31,7 +31,7 @@ SMOOTHED = 0.5
 """Added to the count of each bin of a reference, so that none has a share of 0."""
 _CERTAIN = 12.0
 """Squared standard errors of a reference's share of what is bet on: 3.5 of them."""
-_HALVINGS = 24
+_HALVINGS, _ENOUGH = 24, 300.0
 _LOCATION = (0.1, 0.2, 0.4, 0.8)
 _SPREAD = (0.2, 0.5)
 _RARE = (0.003, 0.02, 0.1, 0.5)
@@ -72,13 +72,14 @@ def slack_of(rows: ArrayLike, tolerance: float) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(tolerance) + np.sqrt(unknown))
 
 
-def place_bets(share: NDArray[np.float64], slack: float) -> Bets:
+def place_bets(share: NDArray[np.float64], slack: float, *, stuck: bool = True) -> Bets:
     """Bets on all that may happen to a feature: it moves, spreads, goes missing, leaves its range,
     or gets stuck.
 
     Args:
         share: of the reference's rows, (bins,): below, the bins, above, missing; all above 0.
         slack: what is rare is bet to be more than it may be within that; see `slack_of`.
+        stuck: whether to bet on the last: that takes three bets for each bin.
     """
     rank = _ranks(share)
     spread = _standard(np.abs(rank), share)
@@ -87,7 +88,7 @@ def place_bets(share: NDArray[np.float64], slack: float) -> Bets:
         (0.2, [sign * size * spread for size in _SPREAD for sign in (-1, 1)]),
         (0.2, _of_share(share, [len(share) - 1], slack)),
         (0.1, _of_share(share, [0, len(share) - 2], slack)),
-        (0.1, _spikes(share, slack)),
+        (0.1, _spikes(share, slack) if stuck else []),
     ]
     families = [(weight, bets) for weight, bets in families if bets]
     whole = sum(weight for weight, _ in families)
@@ -111,12 +112,17 @@ def log_bound(
         clusters: events that count as one, (bins,).
     """
     slack = slack[..., None]
+    if not np.ptp(clusters):
+        ratio = np.exp(bets.log_ratio)
+        mean = _largest_mean(ratio, share[..., None, :], slack)
+        return np.asarray(np.log(mean) / clusters[0])
     wide = (*slack.shape[:-1], len(bets.log_ratio))
     low = np.broadcast_to(bets.log_ratio.min(axis=1) / clusters.min(), wide)
     high = low + (np.ptp(bets.log_ratio, axis=1) + np.log1p(slack)) / clusters.min()
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        kept = np.exp(bets.log_ratio - middle[..., None] * clusters) - 1
+        log_kept = np.minimum(bets.log_ratio - middle[..., None] * clusters, _ENOUGH)
+        kept = np.exp(log_kept) - 1
         found = _largest_mean(kept / clusters, share[..., None, :], slack)
         low, high = np.where(found > 0, middle, low), np.where(found > 0, high, middle)
     return np.asarray(high)

@@ -1,6 +1,6 @@
 """One worker of the monitor: it counts what the feature log holds, and one of all looks at it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
 
@@ -13,7 +13,9 @@ from inference.shadow.joining.label_feed import LabelFeed
 from monitoring.alerts.settings import AlertSettings
 from monitoring.alerts.webhook import Webhook
 from monitoring.counting.counting_task import CountingTask
+from monitoring.counting.letter_task import LetterTask
 from monitoring.counting.model_bins import ModelBins
+from monitoring.counting.stream_counter import StreamCounter
 from monitoring.drift.drift_task import DriftTask
 from monitoring.drift.episode import Episode
 from monitoring.drift.metrics import DriftMetrics
@@ -40,6 +42,7 @@ from streams.loop.stateless.metrics import LoopMetrics
 _RECORDS = 64
 """Of the feature log in one transaction; each holds the events of one of the scorer's."""
 _COUNTS = 2_000
+_LETTERS = 2_000
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ class MonitorMetrics(LoopMetrics):
     """All that a worker says of itself."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        super().__init__(registry, "Records of the feature log, or counts, to be read")
+        super().__init__(
+            registry, "Records of the feature log, dead letters, or counts, to be read"
+        )
         self.uncounted = Counter(
             "weir_monitor_uncounted_events",
             "Events of models that are not in the registry any more",
@@ -67,15 +72,16 @@ class MonitorMetrics(LoopMetrics):
 
 
 class MonitorWorker:
-    """Both stages in one process: each stops where the other fails.
+    """All stages in one process: each stops where another fails.
 
-    The partitions of the feature log are shared by all workers. The topic of counts has one
-    partition, so one worker sees the whole stream, and another takes its place when it ends. Counts
-    and offsets are one transaction, and so are episodes, state and offsets: whatever is killed
-    when, each event counts once, and each episode is said once.
+    The partitions of the feature log, and those of the dead letters, are shared by all workers. The
+    topic of counts has one partition, so one worker sees the whole stream, and another takes its
+    place when it ends. Counts and offsets are one transaction, and so are episodes, state and
+    offsets: whatever is killed when, each event counts once, and each episode is said once.
 
     Args:
         bins: what is counted of a model; one for each stage, since each runs in its own thread.
+        fields: features that are fields of the event, as its sender chose them.
         widen: see `StatelessLoop`.
     """
 
@@ -86,6 +92,7 @@ class MonitorWorker:
         *,
         topics: TopicSettings,
         bins: Callable[[], Callable[[str], ModelBins | None]],
+        fields: Sequence[str],
         performance: Performance,
         alerts: AlertSettings,
         registry: CollectorRegistry,
@@ -94,7 +101,7 @@ class MonitorWorker:
     ) -> None:
         metrics = MonitorMetrics(registry)
         self._webhook = Webhook(alerts, registry)
-        metrics.lag = lambda: {**self._counting.lag, **self._watching.lag}
+        metrics.lag = lambda: self.lag
         state = KeyedState(kafka=kafka, topic=topics.drift_state, source=topics.drift_counts)
 
         def loop(group: str, source: str, **more: object) -> StatelessLoop:
@@ -122,6 +129,7 @@ class MonitorWorker:
             topic=topics.drift_counts,
             interval=settings.interval,
             producer=settings.producer,
+            segments=settings.segments,
             uncounted=metrics.uncounted.inc,
             lag=lambda: self._counting.lag,
             also=PerformanceTask(
@@ -134,6 +142,12 @@ class MonitorWorker:
                 writer=self._writer,
                 metrics=metrics.performance,
             ),
+            stream=StreamCounter(
+                settings.interval,
+                fields,
+                settings.bounds,
+                lambda partition: (known.of(partition), known.of(partition).taken_back),
+            ),
         )
         self._counting = loop(
             settings.group,
@@ -144,6 +158,17 @@ class MonitorWorker:
             machine_errors=(TopicError, AuthorizationError),
             max_batch=_RECORDS,
             widen=widen,
+        )
+        self._letters = loop(
+            f"{settings.group}-letters",
+            topics.dead_letters,
+            process=LetterTask(
+                {topics.events, topics.labels},
+                topic=topics.drift_counts,
+                producer=settings.producer,
+                lag=lambda: self._letters.lag,
+            ),
+            max_batch=_LETTERS,
         )
         self._watching = loop(
             f"{settings.group}-drift",
@@ -171,7 +196,11 @@ class MonitorWorker:
 
     def waits_for(self) -> list[str]:
         """Why nothing is watched now, in words; nothing where it is. Any thread may ask."""
-        stages = {"counting events": self._counting, "watching for drift": self._watching}
+        stages = {
+            "counting events": self._counting,
+            "counting dead letters": self._letters,
+            "watching for drift": self._watching,
+        }
         return [
             f"{what}: joining the group, or finding where to read on"
             for what, loop in stages.items()
@@ -181,7 +210,7 @@ class MonitorWorker:
     @property
     def lag(self) -> Mapping[PartitionId, int]:
         """Records of each partition that were not read a moment ago; any thread may ask."""
-        return {**self._counting.lag, **self._watching.lag}
+        return {**self._counting.lag, **self._letters.lag, **self._watching.lag}
 
     def run(self, stop: Event) -> str:
         """Watch what comes until `stop` is set; what is true then.
@@ -191,7 +220,8 @@ class MonitorWorker:
         """
         drift = beside(lambda: self._watching.run(stop), stop, "drift")
         cohorts = beside(lambda: self._writer.run(stop), stop, "cohorts")
-        with self._webhook, self._labels, drift, cohorts:
+        letters = beside(lambda: self._letters.run(stop), stop, "letters")
+        with self._webhook, self._labels, drift, cohorts, letters:
             try:
                 self._counting.run(stop)
             finally:

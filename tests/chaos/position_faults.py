@@ -83,6 +83,8 @@ def _set_back(admin: AdminClient, share: float) -> bool:
             for each in known.topic_partitions
             if each.offset >= 0
         ]
+        if not back:  # another fault has just had them forgotten
+            return False
         changed = ConsumerGroupTopicPartitions(GROUP, back)
         admin.alter_consumer_group_offsets([changed], request_timeout=5)[GROUP].result(10)
     except KafkaException:

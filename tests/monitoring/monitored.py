@@ -14,12 +14,14 @@ from inference.packages.drift_reference import DriftReference, fit_histogram
 from inference.packages.hours import in_time
 from monitoring.counting.counting_task import CountingTask
 from monitoring.counting.model_bins import ModelBins
+from monitoring.counting.stream_counter import StreamCounter
 from monitoring.drift.drift_task import DriftTask
 from monitoring.drift.episode import DECODE_EPISODE, Episode
 from monitoring.drift.metrics import DriftMetrics
 from monitoring.losses.loss_watch import LossWatch
 from monitoring.performance.watch import WatchTerms
 from monitoring.settings import MonitorSettings
+from streams.events.contract import FieldType
 from streams.feature_log import Arm, FeatureLogWriter, ScoredEvents
 from streams.loop.stateless.keyed_state import KeyedState
 
@@ -37,12 +39,16 @@ class Record:
 
     data: bytes
     at: int = 0
+    logged: int = T0
 
     def value(self) -> bytes:
         return self.data
 
     def partition(self) -> int:
         return self.at
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self.logged
 
 
 def rows(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
@@ -79,10 +85,19 @@ def records(
     partition: int = 0,
     size: int = 25,
     model: str = MODEL,
+    countries: Sequence[str | None] | None = None,
+    keys: Sequence[str] = ("k",),
 ) -> list[Record]:
-    """A partition of the feature log, one event each `STEP_MS`."""
+    """A partition of the feature log, one event each `STEP_MS`; keys take turns."""
+    include: dict[str, FieldType] = {} if countries is None else {"country": "string"}
     writer = FeatureLogWriter(
-        NAMES, pa.int64(), pa.string(), ["approve", "review"], {}, arms=[Arm("champion", model)]
+        NAMES,
+        pa.int64(),
+        pa.string(),
+        ["approve", "review"],
+        {},
+        arms=[Arm("champion", model)],
+        include=include,
     )
     found = []
     for start in range(0, len(features), size):
@@ -91,7 +106,7 @@ def records(
         places = np.arange(start, start + count)
         events = ScoredEvents(
             ids=places.tolist(),
-            keys=["k"] * count,
+            keys=[keys[place % len(keys)] for place in places.tolist()],
             times=first + places * STEP_MS,
             offsets=places,
             features=part,
@@ -105,21 +120,29 @@ def records(
             arm=np.zeros(count, np.int8),
             share=np.ones(count, np.float32),
             propensity=np.ones(count, np.float32),
+            context={} if countries is None else {"country": countries[start : start + size]},
         )
-        found.append(Record(writer.encode(events), partition))
+        found.append(Record(writer.encode(events), partition, int(events.times[-1])))
     return found
 
 
-def counting(bins: Callable[[str], ModelBins | None] | None = None) -> CountingTask:
+BOUND = 40.0
+
+
+def counting(
+    bins: Callable[[str], ModelBins | None] | None = None, segments: Sequence[str] = ()
+) -> CountingTask:
     """The first stage."""
     return CountingTask(
         bins or (lambda model: BINS if model == MODEL else None),
         topic="counts",
         interval=60_000,
         producer="",
+        segments=segments,
         uncounted=lambda count: None,
         lag=dict,
         also=Mock(settle=Mock(return_value=([], lambda: None))),
+        stream=StreamCounter(60_000, NAMES[:1], {"amount": (BOUND,)}, lambda partition: 0),
     )
 
 

@@ -132,7 +132,7 @@ def _no_deadline(world: World) -> None:
 
 
 def _nothing_is_flagged(world: World) -> None:
-    bounds = ("review_alert_rate=0.001", "decline_alert_rate=0.0005")
+    bounds = ("review_alert_rate=0.002", "decline_alert_rate=0.001")
     world.weir("policy", "set", *bounds, "--version", "blind")
 
 

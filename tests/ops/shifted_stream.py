@@ -1,6 +1,7 @@
-"""A second stream in the same world: healthy windows, and customers who spend more from a day on.
+"""A second stream in the same world: windows that fill up, and customers who then spend more.
 
-In the first one, features are broken from the start, since its windows have no room.
+Both are another world than the one that the model learned from, and no broken data. In the first
+stream, features are broken from the start, since its windows have no room.
 """
 
 import pyarrow.compute as pc

@@ -64,6 +64,9 @@ def demo(
             show_default=False,
         ),
     ] = None,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="The scorer alone: no candidate, no monitor.")
+    ] = False,
     json_file: JsonFileOption = None,
     no_progress: QuietOption = False,
 ) -> None:
@@ -71,8 +74,9 @@ def demo(
 
     Starts an Apache Kafka of its own, trains a champion if there is none, starts the scorer as a
     process of its own, replays history as fast as it can and then events at a steady rate, and
-    counts what a downstream consumer sees. Leaves nothing running. Exit code 1 if an event was
-    lost or answered twice.
+    counts what a downstream consumer sees. While events are live, a second model is tried in the
+    shadow, then as a canary for a tenth of the cards, and a monitor watches for drift. Leaves
+    nothing running. Exit code 1 if an event was lost or answered twice.
     """
     from weir.demo.run import DemoOptions, run_demo
     from weir.demo.screen import summary_table
@@ -91,7 +95,7 @@ def demo(
     if story is not None and (data is not None or config is not None):
         raise typer.BadParameter("--story plays on simulated transactions: leave --data out")
     folder = folder or Path("var/demo" if story is None else f"var/story-{story.value}")
-    options = DemoOptions(folder, seconds, rate, data, config, not no_progress)
+    options = DemoOptions(folder, seconds, rate, data, config, not no_progress, alone)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         options.stopped.set()

@@ -1,11 +1,15 @@
 """The ``[metrics]`` section."""
 
+import re
 from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from streams.base.secrets import check_files, check_one_source
+from streams.base.secrets import check_files, check_one_source, secret_of
 from streams.base.section import Section
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,1000}")
+"""What a header may hold (RFC 6750), and nobody guesses."""
 
 
 class MetricsSettings(Section):
@@ -20,6 +24,8 @@ class MetricsSettings(Section):
         username, password, password_file: what HTTP basic authentication has to bring, to ask for
             more than health; the password from a file or the environment
             (``WEIR_METRICS__PASSWORD``), not from the settings file.
+        token, token_file: what HTTP bearer authentication has to bring, to change anything; nobody
+            may without. From a file or the environment (``WEIR_METRICS__TOKEN``), too.
     """
 
     host: str = Field(default="127.0.0.1", max_length=255)
@@ -31,6 +37,8 @@ class MetricsSettings(Section):
     username: str | None = Field(default=None, min_length=1, max_length=255)
     password: SecretStr | None = None
     password_file: Path | None = None
+    token: SecretStr | None = None
+    token_file: Path | None = None
 
     @field_validator("username")
     @classmethod
@@ -41,7 +49,13 @@ class MetricsSettings(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "MetricsSettings":
-        check_one_source(self, "password")
+        check_one_source(self, "password", "token")
+        token = secret_of(self, "token")
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise ValueError(
+                "token: write 16 letters, digits and -._~+/= or more, such as what `openssl rand "
+                "-hex 32` prints"
+            )
         if (self.username is None) != (self.password is None and self.password_file is None):
             raise ValueError("username and password go together: set both, or neither")
         if (self.tls_certificate is None) != (self.tls_key is None):

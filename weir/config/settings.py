@@ -162,6 +162,7 @@ class Settings(BaseSettings):
             by = "feature_log.include" if self.tracing is None else "feature_log.include or tracing"
             raise ValueError(f"{by} names {error}") from error
         along = [("comparison.slice_by", name) for name in self.comparison.slice_by]
+        along += [("monitor.segments", name) for name in self.monitor.segments]
         if self.policy.costs is not None:
             along.append(("policy.costs.amount", self.policy.costs.amount))
         if self.approve_through is not None:
@@ -173,6 +174,13 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"{key} = {name!r} is not among feature_log.include, so the feature log does "
                     "not hold it: add it there"
+                )
+        known = {*self.feature_log.include, *(each.name for each in self.features)}
+        for name in self.monitor.bounds:
+            if name not in known:
+                raise ValueError(
+                    f"monitor.bounds names {name!r}, which is neither a feature nor among "
+                    "feature_log.include: add it there, or correct the name"
                 )
         if self.approve_through is not None:
             amount = self.approve_through.amount

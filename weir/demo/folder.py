@@ -13,6 +13,9 @@ from weir.broker.state import write_whole
 from weir.config.errors import SettingsError
 from weir.config.settings import EXAMPLE_FILE, Settings, load_settings
 
+_NICENESS = 5
+_CELL = "1h"
+"""Weeks go by in a minute: in cells of a minute there would be an event or two."""
 _MARK = "# Written by `weir demo`, which empties broker/ in this folder at every start.\n"
 
 
@@ -42,6 +45,9 @@ def prepare_folder(folder: Path, source: Path | None) -> tuple[Path, Settings]:
     broker = {"data_dir": str(folder / "broker"), "port": 0}
     values["data_dir"] = str(folder)
     values["broker"] = values.get("broker", {}) | broker
+    for beside in ("shadow", "monitor"):  # else these would hardly start on a busy machine
+        values[beside] = {"niceness": _NICENESS} | values.get(beside, {})
+    values["monitor"]["interval"] = _CELL
     for elsewhere in ("kafka", "registry"):
         values.pop(elsewhere, None)
     write_whole(target, _MARK + tomli_w.dumps(values))

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -15,7 +15,6 @@ from inference.packages.mlflow_connection import RegistryError
 from inference.packages.package import ModelPackage, PackageError
 from inference.packages.registry import CHAMPION_ALIAS
 from streams.kafka.client import KafkaSettings, connect
-from streams.kafka.topics.weir_topics import ensure_topics
 from streams.replay.pace import Pace
 from weir.broker import BrokerError, LocalBroker
 from weir.cli.console import draws, stderr, steps_bar
@@ -26,12 +25,15 @@ from weir.demo.player import Display, Player
 from weir.demo.scenario import Scenario, plan_scenario, simulated_events
 from weir.demo.scorer_process import DemoScorer
 from weir.demo.screen import Lines, Screen
+from weir.demo.stage import Stage
 from weir.demo.summary import summarise
+from weir.demo.trial import Trial, Tried
 from weir.demo.watcher import Seen, Watcher
 from weir.services.training import train_and_register
-from weir.services.wiring import open_registry
+from weir.services.wiring import ensure_all_topics, open_registry
 
 _REFRESH_PER_S = 8
+_CANDIDATE = "candidate"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class DemoOptions:
     """What the command line says.
 
     Attributes:
+        alone: no candidate is tried, and nobody watches for drift.
         stopped: set when the demo is to end. It is told by an exception, too, wherever it is at;
             which a library may swallow.
     """
@@ -49,6 +52,7 @@ class DemoOptions:
     data: Path | None
     config: Path | None
     show_progress: bool
+    alone: bool = False
     stopped: Event = field(default_factory=Event)
 
     def check(self) -> None:
@@ -77,21 +81,33 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
     with ExitStack() as stack:
         broker = stack.enter_context(running_broker(settings, options))
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
-        ensure_topics(connect(kafka), settings.topics)
+        ensure_all_topics(connect(kafka), settings)
         broker_runs = _broker_check(broker, options)
         options.check()
-        model = _champion(settings, scenario, options.show_progress)
+        model = _model(settings, scenario, CHAMPION_ALIAS, options.show_progress)
         watcher = Watcher(kafka, settings.topics.scores, settings.topics.dead_letters)
         stack.callback(watcher.close)
         with DemoScorer(config, scorer_environment(folder, kafka), folder / "scorer.log") as scorer:
-            display = stack.enter_context(_display(options, watcher.seen, model))
+            trial = None
+            if not options.alone:
+                candidate = _candidate(settings, scenario, options.show_progress)
+                stage = stack.enter_context(
+                    Stage(folder, config, kafka, settings.topics.comparisons, options.stopped)
+                )
+                trial = Trial(stage, str(candidate.version), watcher.seen.arms.__getitem__)
+            tried = None if trial is None else trial.seen
+            display = stack.enter_context(_display(options, watcher.seen, tried, model.short_id))
             play = Player(settings, kafka, scenario.file, watcher, scorer, display, broker_runs)
             history_rate = play("catching up with history", Pace(), None, scenario.live_from_ms)
             watcher.measure()
             title = f"live, {options.rate:,.0f} events/s"
-            live_rate = play(
-                title, Pace(rate=options.rate), scenario.live_from_ms, None, flush_labels=True
-            )
+            if trial is not None:
+                display.phase("a candidate and the monitor are starting", play.sent)
+            with trial or nullcontext():
+                live_rate = play(
+                    title, Pace(rate=options.rate), scenario.live_from_ms, None, flush_labels=True
+                )
+            found = None if trial is None else trial.found()
         # The scorer has left, so its last transaction stands: what is read now is final.
         return summarise(
             settings,
@@ -101,14 +117,17 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
             events=play.sent,
             history_rate=history_rate,
             live_rate=live_rate,
-            model=model,
+            model=model.short_id,
             folder=folder,
+            trial=found,
         )
 
 
 @contextmanager
-def _display(options: DemoOptions, seen: Seen, model: str) -> Iterator[Display]:
-    screen = Screen(seen, model)
+def _display(
+    options: DemoOptions, seen: Seen, tried: Tried | None, model: str
+) -> Iterator[Display]:
+    screen = Screen(seen, tried, model)
     if not options.show_progress:
         yield screen
     elif draws(stderr):
@@ -168,26 +187,38 @@ def _broker_check(broker: LocalBroker, options: DemoOptions) -> Callable[[], Non
     return check
 
 
-def _champion(settings: Settings, scenario: Scenario, show: bool) -> str:
-    """Short id of the registry's champion; trained first where there is none that fits."""
+@dataclass(frozen=True)
+class _Known:
+    """A model in the registry."""
+
+    version: int
+    short_id: str
+
+
+def _candidate(settings: Settings, scenario: Scenario, show: bool) -> _Known:
+    """One that learns from the same events with half as many trees: quicker, and is it as good?"""
+    training = settings.training
+    trees = training.trees.model_copy(update={"rounds": max(1, training.trees.rounds // 2)})
+    smaller = settings.model_copy(update={"training": training.model_copy(update={"trees": trees})})
+    return _model(smaller, scenario, _CANDIDATE, show)
+
+
+def _model(settings: Settings, scenario: Scenario, alias: str, show: bool) -> _Known:
+    """The registry's model of that alias; trained first where there is none that fits."""
     with steps_bar(show) as step:
         step("opening the registry of models", 0.0)
+        registry = open_registry(settings)
         try:
-            package = open_registry(settings).resolve(CHAMPION_ALIAS)
+            package = registry.resolve(alias)
+            if _fits(package, settings, scenario):
+                return _Known(registry.get(alias).version, package.short_id)
         except (RegistryError, PackageError):
-            package = None
-        if package is not None and _fits(package, settings, scenario):
-            return package.short_id
+            pass
         # The demo's control topic is as new as its broker, so the registry's word counts.
         model = train_and_register(
-            settings,
-            scenario.file,
-            scenario.train_from_ms,
-            scenario.train_to_ms,
-            CHAMPION_ALIAS,
-            step,
+            settings, scenario.file, scenario.train_from_ms, scenario.train_to_ms, alias, step
         )
-    return model.package_id[:12]
+    return _Known(model.version, model.package_id[:12])
 
 
 def _fits(package: ModelPackage, settings: Settings, scenario: Scenario) -> bool:

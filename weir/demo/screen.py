@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from weir.cli.console import stderr
+from weir.demo.trial import Tried
 from weir.demo.watcher import Seen
 
 _INSIDE = 74
@@ -22,8 +23,9 @@ _COLOURS = {"approve": "green", "review": "yellow", "decline": "red"}
 class Screen:
     """A live view of the stream; draws itself whenever rich asks."""
 
-    def __init__(self, seen: Seen, model: str) -> None:
+    def __init__(self, seen: Seen, tried: Tried | None, model: str) -> None:
         self._seen = seen
+        self._tried = tried
         self._model = model
         self._phase = ""
         self._total = 0
@@ -51,15 +53,16 @@ class Screen:
             bar,
             self._facts(),
             self._decisions(),
+            *_of_the_trial(self._tried),
             _flagged(seen),
         ]
         # One line each, however narrow the terminal is: the panel must not jump.
         for line in lines:
             if isinstance(line, Text):
                 line.no_wrap, line.overflow = True, "ellipsis"
-        return Panel(
-            Group(*lines), title=Text(f"weir · model {self._model}"), width=_INSIDE + 4, height=11
-        )
+        height = 11 if self._tried is None else 13
+        name = Text(f"weir · model {self._model}")
+        return Panel(Group(*lines), title=name, width=_INSIDE + 4, height=height)
 
     def _facts(self) -> Text:
         seen, now = self._seen, monotonic()
@@ -90,6 +93,20 @@ class Lines:
 
     def sent(self, count: int) -> None:
         """Say nothing."""
+
+
+def _of_the_trial(tried: Tried | None) -> list[Text]:
+    """Two lines on the candidate and on drift; none where nothing is tried."""
+    if tried is None:
+        return []
+    drift = f"{tried.episodes} episodes of drift" if tried.episodes else "nothing drifts"
+    return [
+        Text(tried.stage, "cyan"),
+        Text(
+            f"asked about {tried.scored:,}   mature {tried.mature:,}   as canary "
+            f"{tried.canary:,}   {drift}"
+        ),
+    ]
 
 
 def _flagged(seen: Seen) -> Table:
@@ -129,10 +146,24 @@ def summary_table(summary: dict[str, Any]) -> Table:
         (f"card precision@{quality['k']}", _figure(quality["card_precision"])),
         ("recall at capacity", _figure(quality["recall_at_capacity"])),
     ]
+    rows += _rows_of_the_trial(summary["trial"])
     for name, value in rows:
         style = "red" if name in ("lost", "duplicated") and value != "0" else ""
         table.add_row(name, Text(value, style))
     return table
+
+
+def _rows_of_the_trial(trial: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if trial is None:
+        return []
+    flips = sum(sum(each.values()) for each in trial["flips"].values())
+    episodes = trial["drift"]
+    return [
+        (f"version {trial['candidate']} in the shadow", f"{trial['compared']:,} events"),
+        ("flips / verdict", f"{flips:,} / {trial['verdict'].replace('_', ' ')}"),
+        ("then as canary", f"{trial['canary']:,} events"),
+        ("episodes of drift", f"{len(episodes)}"),
+    ]
 
 
 def _ms(value: float | None) -> str:

@@ -24,6 +24,7 @@ def summarise(
     live_rate: float,
     model: str,
     folder: Path,
+    trial: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Count what stands in the topics, and judge the live events' scores by their labels."""
     scored = read_scores(kafka, settings.topics.scores)
@@ -57,6 +58,7 @@ def summarise(
         "model": model,
         "policy": settings.policy.version,
         "feature_schema": settings.plan().schema_hash,
+        "trial": trial,
         "data_dir": str(folder),
         "settings_file": str(folder / "weir.toml"),
     }

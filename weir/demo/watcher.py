@@ -27,6 +27,7 @@ class Seen:
     Attributes:
         answered: distinct event ids.
         duplicated: answers to an event that had one.
+        arms: events by the arm that their key belongs to.
         dead_letters: rejected records, by reason.
         latencies_ms: from an event's Kafka timestamp to its answer's arrival here, for events
             that were sent after `Watcher.measure`.
@@ -36,6 +37,7 @@ class Seen:
     answered: set[int | str] = field(default_factory=set)
     duplicated: int = 0
     decisions: Counter[str] = field(default_factory=Counter)
+    arms: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
     flagged: list[Score] = field(default_factory=list)
@@ -117,6 +119,7 @@ class Watcher:
             return
         seen.answered.add(score.event_id)
         seen.decisions[score.decision] += 1
+        seen.arms[score.arm] += 1
         seen.last_answer = now
         if self._measured_from is not None and score.arrived >= self._measured_from:
             seen.latencies_ms.append(max(0.0, now * 1_000 - score.arrived))

@@ -8,7 +8,8 @@ from weir.dossier.blocks import Bar, Bars, Tone, shown
 from weir.dossier.plots import text
 
 _ROW = 13.0
-_LABEL = 150.0
+LABEL = 150.0
+"""Points on the left, where labels stand."""
 _NOTE = 130.0
 _LONGEST = 34
 """Characters of a label: what has room."""
@@ -30,13 +31,13 @@ def bars_drawing(bars: Bars) -> Drawing:
 
 
 def _draw(drawing: Drawing, bar: Bar, y: float, share: float) -> None:
-    length = share * (WIDTH - _LABEL - _NOTE)
-    text(drawing, _LABEL - 10, y, _plain(bar.label), INK, "end")
+    length = share * (WIDTH - LABEL - _NOTE)
+    text(drawing, LABEL - 10, y, plain_label(bar.label), INK, "end")
     colour = HexColor(_COLOURS[bar.tone])
-    drawing.add(Rect(_LABEL, y - 1.5, length, _ROW - 4, fillColor=colour, strokeColor=None))
-    text(drawing, _LABEL + length + 5, y, bar.note, GREY, "start")
+    drawing.add(Rect(LABEL, y - 1.5, length, _ROW - 4, fillColor=colour, strokeColor=None))
+    text(drawing, LABEL + length + 5, y, bar.note, GREY, "start")
 
 
-def _plain(label: str) -> str:
+def plain_label(label: str) -> str:
     """What the font has, which is that of every PDF reader; escapes in place of the rest."""
     return shown(label, _LONGEST).encode("cp1252", "backslashreplace").decode("cp1252")

@@ -134,7 +134,32 @@ class Bars:
     bars: tuple[Bar, ...]
 
 
-Drawn = Plot | Cells | Bars
+class Pair(NamedTuple):
+    """Two bars below each other: their label, lengths, and what stands behind them."""
+
+    label: str
+    first: float
+    second: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of bars below each other, all of one scale.
+
+    Attributes:
+        about: as of a `Plot`.
+        y_name: what they show.
+        names: what the first of each pair is, and the second, for the legend.
+    """
+
+    about: str
+    y_name: str
+    names: tuple[str, str]
+    pairs: tuple[Pair, ...]
+
+
+Drawn = Plot | Cells | Bars | Pairs
 Block = Line | Facts | Table | Drawn
 
 

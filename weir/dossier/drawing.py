@@ -6,8 +6,9 @@ from reportlab.graphics import renderSVG
 from reportlab.graphics.shapes import Drawing
 
 from weir.dossier.bars import bars_drawing
-from weir.dossier.blocks import Bars, Cells, Drawn, Plot
+from weir.dossier.blocks import Bars, Cells, Drawn, Pairs, Plot
 from weir.dossier.cells import cells_drawing
+from weir.dossier.pairs import pairs_drawing
 from weir.dossier.plots import lines_drawing
 
 
@@ -20,6 +21,8 @@ def drawing_of(drawn: Drawn) -> Drawing:
             return cells_drawing(drawn)
         case Bars():
             return bars_drawing(drawn)
+        case Pairs():
+            return pairs_drawing(drawn)
 
 
 def image_of(drawn: Drawn) -> str:

@@ -12,6 +12,7 @@ from weir.dossier.blocks import (
     Facts,
     Line,
     Page,
+    Pairs,
     Plot,
     Section,
     Table,
@@ -59,7 +60,7 @@ def _block(block: Block) -> str:
             return f'<table class="facts">{rows}</table>'
         case Table():
             return _table(block)
-        case Plot() | Cells() | Bars():
+        case Plot() | Cells() | Bars() | Pairs():
             return _plot(block)
 
 

@@ -25,6 +25,7 @@ from weir.dossier.blocks import (
     Facts,
     Line,
     Page,
+    Pairs,
     Plot,
     Table,
     shown,
@@ -83,7 +84,7 @@ def _block(block: Block, styles: Styles) -> Iterator[Any]:
             yield fact_table([Fact(fact.name, fit(fact.text)) for fact in block.facts], styles)
         case Table():
             yield _table(block, styles)
-        case Plot() | Cells() | Bars():
+        case Plot() | Cells() | Bars() | Pairs():
             yield styles.say(fit(block.y_name), 7.5, GREY)
             yield drawing_of(block)
     yield Spacer(0, 6)

@@ -53,6 +53,7 @@ def build_monitor(
         settings.monitor,
         topics=topics,
         bins=bins,
+        fields=[each.name for each in settings.features if each.kind == "field"],
         alerts=settings.alerts,
         performance=Performance(
             settings.performance,

@@ -29,6 +29,7 @@ from weir.services.http.door import door_of
 from weir.services.http.health import Health, WatchedStop
 from weir.services.http.pages import pages_of
 from weir.services.http.port import Bounds, answering
+from weir.services.http.routes import Paths
 from weir.services.process_metrics import ProcessMetrics
 from weir.services.processes import ServiceProcess
 from weir.services.stopping import leave_now, stop_on_signals
@@ -61,6 +62,7 @@ class Start:
         stop: set when the process is told to stop, also while it is built.
         note: told what the start is at, such as ``fetching the model``; `/readyz` says so.
         resources: what is entered into it is closed after the work.
+        paths: what the process's port answers; add yours.
     """
 
     settings: Settings
@@ -69,6 +71,7 @@ class Start:
     stop: Event
     note: Callable[[str], None]
     resources: ExitStack
+    paths: Paths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,11 +133,14 @@ def run_service(
     stand_back(service.niceness(settings))  # before threads: each has a niceness of its own
     rights = service.rights(settings)
     health, metrics = Health(stop), CollectorRegistry()
+    paths = Paths(pages_of(service.process.name, health, metrics), {})
     with (
-        _http_port(service.process, settings.metrics, health, metrics) as address,
+        _http_port(service.process, settings.metrics, health, metrics, paths) as address,
         ExitStack() as resources,
     ):
-        building = in_thread(_build, service, settings, rights, health, metrics, stop, resources)
+        building = in_thread(
+            _build, service, settings, rights, health, metrics, paths, stop, resources
+        )
         ended = _ends(building, stop)
         if stop.is_set() and not (ended and building.exception() is None):
             logger.info("stopped while %s: nothing was read yet", health.phase)
@@ -154,6 +160,7 @@ def _build(
     rights: Sequence[Acl],
     health: Health,
     metrics: CollectorRegistry,
+    paths: Paths,
     stop: Event,
     resources: ExitStack,
 ) -> tuple[KafkaSettings, Work]:
@@ -171,6 +178,7 @@ def _build(
             stop=stop,
             note=health.starting,
             resources=resources,
+            paths=paths,
         )
         return kafka, service.build(start)
 
@@ -197,17 +205,24 @@ def _run(work: Work, stop: Event) -> None:
 
 @contextmanager
 def _http_port(
-    process: ServiceProcess, settings: MetricsSettings, health: Health, metrics: CollectorRegistry
+    process: ServiceProcess,
+    settings: MetricsSettings,
+    health: Health,
+    metrics: CollectorRegistry,
+    paths: Paths,
 ) -> Iterator[str]:
     """Answer on the process's port during the block, which gets the address."""
     host, port = settings.host, process.port if settings.port is None else settings.port
     refused = ProcessMetrics(metrics, lambda: not health.not_ready()).refused
-    pages = pages_of(process.name, health, metrics)
     door, bounds = door_of(settings), Bounds(settings.connections)
+
+    def count(why: str) -> None:
+        refused.labels(why).inc()
+
     with ExitStack() as stack:
         try:
             address = stack.enter_context(
-                answering(host, port, pages, door, bounds, lambda why: refused.labels(why).inc())
+                answering(host, port, paths.pages, door, bounds, count, paths.acts)
             )
         except OSError as error:
             raise OSError(

@@ -68,6 +68,11 @@ class ControlReader:
         """Leave the cluster."""
         self._consumer.close()
 
+    @property
+    def at_end(self) -> bool:
+        """Whether all has been read that stood there when reading began."""
+        return not self._unread
+
     def read(self, timeout_s: float) -> list[ControlRecord]:
         """Records that have come since, ascending in offset; waits for the first one."""
         messages = read_ready(self._consumer, _BATCH, timeout_s)
@@ -96,7 +101,7 @@ class ControlReader:
                 it had never been written.
         """
         latest: dict[str, ControlRecord] = {}
-        while self._unread:
+        while not self.at_end:
             latest |= {record.key: record for record in self.read(_POLL_S) if counts(record)}
         return latest
 

@@ -288,11 +288,14 @@ def _monitor(usage: Usage) -> list[Acl]:
         Acl("Write", "topic", topics.drift_state, why="what is known of the stream"),
         Acl("Read", "topic", topics.drift_state, why="what was known, at a start"),
         Acl("Write", "topic", topics.drift, why="episodes of drift"),
+        Acl("Read", "topic", topics.drift, why="the same, for whoever asks over HTTP"),
         Acl("Read", "topic", topics.labels, why="what events turned out to be"),
         Acl("Write", "topic", topics.performance_state, why="what waits for labels, and cohorts"),
         Acl("Read", "topic", topics.performance_state, why="the same, at a start"),
         Acl("Write", "topic", topics.dead_letters, why="what is no record of these topics"),
+        Acl("Read", "topic", topics.dead_letters, why="which records are rejected, and whose"),
         *_workers(topics, group),
+        Acl("Read", "group", f"{group}-letters", why="the same, where dead letters are counted"),
         Acl("Read", "group", f"{group}-drift", why="the same, where one sees all counts"),
     ]
 

@@ -49,7 +49,7 @@ COMMANDS: dict[Process, list[str]] = {
     Process.CANARY: ["weir canary run"],
     Process.JUDGE: ["weir judge"],
     Process.MONITOR: ["weir monitor"],
-    Process.DRIFT: ["weir drift status", "weir drift show"],
+    Process.DRIFT: ["weir drift status", "weir drift show", "weir drift page"],
     Process.DRIFT_ACT: ["weir drift ack", "weir drift snooze", "weir drift close"],
     Process.COMPARISON: ["weir shadow compare"],
     Process.REPLAY: ["weir shadow replay"],

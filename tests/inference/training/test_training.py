@@ -144,6 +144,14 @@ def test_the_background_is_rows_of_the_training_data(data, package):
     assert all(row.tobytes() in known for row in package.background)
 
 
+def test_what_moves_the_answers_is_important(package):
+    """Frauds have nothing to do with the hour, and with how old a device is."""
+    importance = package.drift_reference.importance
+    assert set(importance) == set(NAMES)
+    assert sum(importance.values()) == pytest.approx(1, abs=1e-4)
+    assert max(importance["hour"], importance["device_age"]) < importance["amount"]
+
+
 def test_the_drift_reference_counts_every_row(data, package):
     reference = package.drift_reference
     assert set(reference.features) == set(NAMES)

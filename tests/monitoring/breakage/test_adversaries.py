@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from monitoring.breakage.adversaries import Variations, beside, crowded_below
+from monitoring.breakage.adversaries import Variations, sides
 
 RNG = np.random.default_rng(6)
 KEYS = RNG.integers(1, 2**63, 2_000, dtype=np.uint64)
@@ -15,23 +15,9 @@ def events(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_what_lies_beside_a_bound() -> None:
     values = np.array([89.9, 90, 99.99, 100, 109.9, 110, np.nan], np.float32)
-    assert beside(values, 100, 10) == (2, 2)
-
-
-def test_a_crowd_under_a_bound_is_found_and_a_shift_is_none() -> None:
-    past = beside(RNG.lognormal(4.3, 1.2, 100_000), 220, 10)
-    quiet = RNG.lognormal(4.3, 1.2, 3_000)
-    probing = np.append(quiet, RNG.uniform(216, 220, 100))
-    crowd = crowded_below(past, beside(probing, 220, 10))
-    assert crowd is not None
-    assert crowd.share > crowd.before
-    wrong = 0
-    for _ in range(2_000):
-        values = RNG.lognormal(4.3 + RNG.uniform(-1, 1), RNG.uniform(0.8, 1.6), 2_000)
-        wrong += crowded_below(past, beside(values, 220, 10)) is not None
-    assert wrong == 0
-    assert crowded_below((0, 0), (5, 0)) is None
-    assert crowded_below(past, (0, 0)) is None
+    below, above = sides(values, 100, 10)
+    assert np.flatnonzero(below).tolist() == [1, 2]
+    assert np.flatnonzero(above).tolist() == [3, 4]
 
 
 def test_one_cards_variations_are_found_and_repeats_are_none() -> None:
@@ -48,7 +34,8 @@ def test_one_cards_variations_are_found_and_repeats_are_none() -> None:
     values = np.insert(values, place, np.stack([tried, same], axis=1).reshape(-1, 2), axis=0)
     now = Variations(2)
     now.add(keys, values)
-    assert now.found(past) == {int(card): 59}
+    assert now.found(past) == {int(card): (59, 59)}
+    assert now.found(now.of_others) == {int(card): (59, 59)}
 
 
 def test_two_keys_of_one_place_begin_anew() -> None:

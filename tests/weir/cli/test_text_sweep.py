@@ -41,7 +41,7 @@ from weir.config import logs
 from weir.main import app
 from weir.services.http.health import Health, WatchedStop
 from weir.services.http.pages import pages_of
-from weir.services.http.port import Request
+from weir.services.http.routes import Request
 from weir.services.process_output import ProcessOutput
 
 ROOT = Path(__file__).parents[3]

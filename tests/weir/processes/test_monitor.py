@@ -2,10 +2,14 @@
 
 import json
 import os
+import re
 import signal
 from collections import Counter
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +25,7 @@ from streams.kafka.records.consuming import read_to_end
 from weir.config.settings import Settings, load_settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+TOKEN = "0123456789abcdef"
 COUNT = 6_000
 QUIET = 4_000
 
@@ -40,6 +45,21 @@ def said(settings: Settings) -> list[Episode]:
     return [DECODE_EPISODE(each) for each in values(settings, settings.topics.drift)]
 
 
+def asked(
+    monitor: Scorer, path: str, body: dict[str, str] | None = None, token: str = ""
+) -> tuple[int, str]:
+    """Status and text of a page of its port; POSTed where there is a body."""
+    address = re.search(r"answers on (http://\S+):", monitor.log)
+    assert address is not None
+    sent = None if body is None else json.dumps(body).encode()
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        with urlopen(Request(address[1] + path, sent, headers), timeout=30) as response:
+            return response.status, response.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+
+
 def in_cents(events: Path, folder: Path) -> Path:
     """The last of the events have a hundred times the amount."""
     table = pq.read_table(events).slice(0, COUNT)
@@ -55,13 +75,14 @@ def test_each_event_counts_once_and_each_episode_is_said_once(
     config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer], tmp_path: Path
 ) -> None:
     path = config(
+        metrics={"port": 0, "token": TOKEN},
         monitor={
             "group": f"monitor-{os.urandom(4).hex()}",
             "interval": "1h",
             "session_timeout": "6s",
             "transaction_timeout": "6s",
             "niceness": 1,  # other tests want the processors all the time
-        }
+        },
     )
     settings = load_settings(path)
     assert weir("topics", "-c", path).returncode == 0
@@ -99,6 +120,16 @@ def test_each_event_counts_once_and_each_episode_is_said_once(
     assert moved["amount"]["psi"] > settings.monitor.delta
     assert third.metrics()["weir_drift_episodes_open"] == 1
 
+    page = tmp_path / "page.html"
+    assert weir("drift", "page", episode["id"][:6], "--out", page, "-c", path).returncode == 0
+    assert moved["amount"]["words"].split(";")[0] in unescape(page.read_text())
+    one = f"/drift/episodes/{episode['id']}"
+    third.wait_for(lambda: asked(third, one)[0] == 200, 60)
+    assert json.loads(asked(third, one)[1]) == episode
+    assert "<h2>Timeline" in asked(third, f"{one}/page")[1]
+    assert asked(third, f"{one}/snooze", {"by": "eve", "for": "1h"}, "wrong")[0] == 401
+    assert asked(third, f"{one}/snooze", {"by": "eve", "for": "1h"}, TOKEN)[0] == 202
+    third.wait_for(lambda: said(settings)[-1].snoozed_until is not None, 60)
     acknowledged = weir("drift", "ack", episode["id"][:6], "--by", "ada", "-c", path)
     assert acknowledged.returncode == 0, acknowledged.stderr
     third.wait_for(lambda: said(settings)[-1].acknowledged_by == "ada", 60)

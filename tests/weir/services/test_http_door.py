@@ -19,7 +19,8 @@ from tests.weir.authority import Authority
 from weir.config.errors import SettingsError
 from weir.config.metrics_settings import MetricsSettings
 from weir.services.http.door import door_of
-from weir.services.http.port import Answer, Bounds, Request, answering
+from weir.services.http.port import Bounds, answering
+from weir.services.http.routes import Answer, Request
 
 LOGIN = {"username": "ada", "password": "to the sea: ö"}
 
@@ -40,10 +41,15 @@ def port_with(counted: Counter[str] | None = None, **settings: object) -> Iterat
         yield address
 
 
-def status(url: str, authorization: str | None = None, tls: ssl.SSLContext | None = None) -> int:
+def status(
+    url: str,
+    authorization: str | None = None,
+    tls: ssl.SSLContext | None = None,
+    body: bytes | None = None,
+) -> int:
     headers = {} if authorization is None else {"Authorization": authorization}
     try:
-        with urlopen(Question(url, headers=headers), timeout=30, context=tls) as response:
+        with urlopen(Question(url, body, headers), timeout=30, context=tls) as response:
             return int(response.status)
     except HTTPError as error:
         return error.code
@@ -77,6 +83,28 @@ def test_with_a_login_set_only_health_is_open() -> None:
                 assert status(address + path, each) == 401, each
             assert status(f"{address}/livez", each) == status(f"{address}/readyz", each) == 200
     assert counted["login"] == 5 * len(wrong)
+
+
+def test_who_acts_brings_the_token_and_no_login() -> None:
+    counted: Counter[str] = Counter()
+    token = "0123456789abcdef"
+    door = door_of(MetricsSettings.model_validate(LOGIN | {"token": token}))
+    acts = {"/act": page}
+    with answering(
+        "127.0.0.1", 0, PAGES, door, count=lambda why: counted.update([why]), acts=acts
+    ) as address:
+        for given, wanted in (
+            (f"Bearer {token}", 200),
+            (f"bearer  {token}", 200),
+            (f"Basic {token}", 401),
+            (f"Bearer {token}x", 401),
+            (token, 401),
+            (basic(LOGIN["username"], LOGIN["password"]), 401),
+            (None, 401),
+        ):
+            assert status(f"{address}/act", given, body=b"") == wanted, given
+        assert status(f"{address}/metrics", f"Bearer {token}") == 401
+    assert counted["login"] == 6
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +170,10 @@ def test_with_an_authority_for_clients_only_health_takes_no_certificate(
         ({"tls_client_ca": __file__}, "is for TLS"),
         ({"tls_certificate": "/nowhere", "tls_key": __file__}, "no file"),
         ({"connections": 0}, "greater than or equal to 1"),
+        ({"token": "too-short"}, "16 letters"),
+        ({"token": "has a blank, and is long enough"}, "16 letters"),
+        ({"token": "0123456789abcdef", "token_file": __file__}, "not both"),
+        ({"token_file": "/nowhere"}, "no file"),
     ],
 )
 def test_settings_that_make_no_door_are_refused(wrong: dict[str, object], said: str) -> None:

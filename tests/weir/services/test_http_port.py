@@ -15,7 +15,8 @@ from time import monotonic, sleep
 import pytest
 
 from weir.services.http.door import Door
-from weir.services.http.port import Answer, Bounds, Request, answering
+from weir.services.http.port import Bounds, answering
+from weir.services.http.routes import Answer, Request
 
 
 def hello(request: Request) -> Answer:
@@ -41,6 +42,60 @@ def ask(port: int, path: str, method: str = "GET") -> tuple[HTTPResponse, bytes]
     body = response.read()
     connection.close()
     return response, body
+
+
+def echo(request: Request) -> Answer:
+    said = f"{request.named['name']}: {len(request.body)}"
+    return Answer(HTTPStatus.ACCEPTED, "text/plain", said.encode())
+
+
+def heard_from(port: int, said: bytes) -> bytes:
+    """All that the port answers to some bytes, and its end of the connection."""
+    heard = bytearray()
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as sender:
+        sender.sendall(said)
+        with suppress(ConnectionResetError):
+            while part := sender.recv(65_536):
+                heard += part
+    return bytes(heard)
+
+
+TOKEN = "sesame-sesame-sesame"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        ("Content-Length: 5", b"12345", b"202"),
+        ("Content-Length: 0", b"", b"202"),
+        ("Content-Length: 32768", bytes(32_768), b"202"),
+        ("Content-Length: 32769", b"", b"413"),
+        ("Content-Length: 999999999", b"", b"413"),
+        ("Content-Length: 9999999999", b"", b"411"),
+        ("Content-Length: -1", b"", b"411"),
+        ("Content-Length: +5", b"12345", b"411"),
+        ("Content-Length: x", b"", b"411"),
+        ("Transfer-Encoding: chunked", b"0\r\n\r\n", b"411"),
+    ],
+)
+def test_a_body_has_a_length_and_a_bound(headers: str, body: bytes, status: bytes) -> None:
+    door = Door(token=TOKEN)
+    with answering("127.0.0.1", 0, {}, door, acts={"/echo/{name}": echo}) as address:
+        port = int(address.rsplit(":", 1)[1])
+        head = f"POST /echo/ada HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\n{headers}\r\n\r\n"
+        heard = heard_from(port, head.encode() + body)
+        assert heard.split(b" ")[1] == status
+        if status == b"202":
+            assert heard.endswith(f"ada: {len(body)}".encode())
+
+
+def test_whoever_sends_less_than_was_said_is_cut_off() -> None:
+    bounds = Bounds(idle_s=0.1)
+    paths = {"/echo/{name}": echo}
+    with answering("127.0.0.1", 0, {}, Door(token=TOKEN), bounds, acts=paths) as address:
+        port = int(address.rsplit(":", 1)[1])
+        head = f"POST /echo/ada HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 9\r\n"
+        assert heard_from(port, f"{head}\r\n1234".encode()) == b""
 
 
 def is_cut_off(idle: socket.socket) -> bool:
@@ -69,6 +124,7 @@ def test_pages_are_answered_and_nothing_else_is(
     for method in ("POST", "DELETE"):
         assert ask(port, "/hello", method)[0].status == 405
     assert ask(port, "/hello", "BREW")[0].status == 501
+    assert "script" not in (response.getheader("Content-Security-Policy") or "script")
     assert ask(port, "/broken")[0].status == 500
     assert "it is broken" in caplog.text  # in the log, and not on the page
 
@@ -213,6 +269,7 @@ import os, resource, socket, time
 from http import HTTPStatus
 from http.client import HTTPConnection
 from weir.services.http import port as http_port
+from weir.services.http.routes import Answer
 tries = 0
 accept = http_port.ThreadingHTTPServer.get_request
 def counted(self):
@@ -220,7 +277,7 @@ def counted(self):
     tries += 1
     return accept(self)
 http_port.ThreadingHTTPServer.get_request = counted
-page = lambda request: http_port.Answer(HTTPStatus.OK, "text/plain", b"")
+page = lambda request: Answer(HTTPStatus.OK, "text/plain", b"")
 with http_port.answering("127.0.0.1", 0, {"/": page}) as address:
     port = int(address.rsplit(":", 1)[1])
     pending = [socket.socket() for _ in range(3)]

@@ -1,26 +1,29 @@
 """`weir drift`: episodes of drift that the monitor has found, and what people say of them."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.table import Table
 
-from monitoring.counting.cell_counts import ENCODE, EpisodeAct
+from monitoring.counting.cell_counts import EpisodeAct
 from monitoring.drift.episode import DECODE_EPISODE, Episode
 from monitoring.drift.retraining import retraining_verdict
 from streams.base.clock import now_ms
 from streams.base.section import parse_duration
 from streams.kafka.records.consuming import read_to_end
-from streams.kafka.records.publisher import Publisher
 from streams.kafka.rights.acls import acls_of
 from streams.kafka.rights.permission_check import named_denials
 from streams.kafka.rights.process import Process
-from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
+from weir.cli.console import ConfigOption, JsonOption, print_json, stdout, write_file
 from weir.cli.dates import moment
 from weir.cli.login import login_or
 from weir.commands.models.promote import ByOption, NoteOption
 from weir.config.settings import Settings, load_settings
+from weir.episodes.acts import Deed, say
+from weir.episodes.page import episode_html
+from weir.episodes.words import state_of
 from weir.services.wiring import admitted, usage
 
 drift = typer.Typer(
@@ -33,7 +36,6 @@ drift = typer.Typer(
 IdArgument = Annotated[
     str, typer.Argument(help="The episode's id, or its first digits.", show_default=False)
 ]
-Deed = Literal["acknowledge", "snooze", "close"]
 
 
 @drift.command()
@@ -56,7 +58,7 @@ def status(
         return
     table = Table("episode", "model", "what", "since", "features", "state")
     for each in episodes:
-        names = [part.name for part in each.parts]
+        names = [moved.name for moved in each.moved]
         more = f", and {len(names) - 3} more" if len(names) > 3 else ""
         table.add_row(
             each.id,
@@ -64,7 +66,7 @@ def status(
             each.kind.replace("_", " "),
             moment(each.began, "s"),
             ", ".join(names[:3]) + more,
-            _state(each),
+            state_of(each),
         )
     stdout.print(table if episodes else "no drift: no episode goes on")
     stdout.print(f"retraining: {retraining.words}", markup=False, soft_wrap=True)
@@ -79,14 +81,34 @@ def show(episode: IdArgument, config: ConfigOption = None, as_json: JsonOption =
         return
     stdout.print(f"episode {found.id}: {found.kind.replace('_', ' ')} of model {found.model}")
     stdout.print(f"began {moment(found.began, 's')}, found {moment(found.found, 's')} UTC")
-    stdout.print(f"state: {_state(found)}")
+    stdout.print(f"state: {state_of(found)}")
     if found.state == "open" and found.retraining is not None:
         stdout.print(f"retraining: {found.retraining}")
-    for part in found.parts:
-        back = "" if part.back is None else f" (back since {moment(part.back, 's')})"
-        stdout.print(f"- {part.words}, since {moment(part.since, 's')}{back}", markup=False)
+    for each in found.moved:
+        back = "" if each.back is None else f" (back since {moment(each.back, 's')})"
+        stdout.print(f"- {each.words}, since {moment(each.since, 's')}{back}", markup=False)
     for act in found.acts:
         stdout.print(f"{moment(act.at, 's')} {act.deed} by {act.by}: {act.note}", markup=False)
+
+
+@drift.command()
+def page(
+    episode: IdArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", show_default="episode-ID.html", help="Write there."
+        ),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write all that is known of an episode as one HTML file, such as for a ticket.
+
+    What happened and what to do, a timeline, and of each feature a histogram beside the reference.
+    It holds no scripts and loads nothing, so it can be read anywhere, and printed.
+    """
+    found = _named(_episodes(load_settings(config)), episode)
+    write_file(output or Path(f"episode-{found.id}.html"), [episode_html(found)])
 
 
 @drift.command()
@@ -175,20 +197,9 @@ def _say(
     act = EpisodeAct(found.id, deed, login_or(by), note, at, until)
     rights = acls_of(Process.DRIFT_ACT, usage(settings))
     kafka, _ = admitted(settings, lambda _: rights)
-    with named_denials(kafka, rights), Publisher(kafka) as publisher:
-        publisher.send(settings.topics.drift_counts, ENCODE(act), partition=0)
-        publisher.flush()
+    with named_denials(kafka, rights):
+        say(kafka, settings.topics.drift_counts, act)
     if as_json:
         print_json(msgspec.to_builtins(act))
     else:
         stdout.print(f"episode {found.id}: {deed} by {act.by}; the monitor takes it up")
-
-
-def _state(episode: Episode) -> str:
-    if episode.state == "closed":
-        return f"over since {moment(episode.ended, 's')}"
-    if episode.snoozed_until is not None and episode.snoozed_until > now_ms():
-        return f"snoozed until {moment(episode.snoozed_until, 's')}"
-    if episode.acknowledged_by is not None:
-        return f"acknowledged by {episode.acknowledged_by}"
-    return "open"

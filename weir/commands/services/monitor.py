@@ -1,14 +1,23 @@
 """`weir monitor`: watches the stream for drift."""
 
+from threading import Event
+
 from confluent_kafka.admin import AdminClient
 
+from streams.base.beside import beside
 from streams.kafka.rights.process import Process
 from weir.cli.console import ConfigOption
 from weir.config.settings import Settings
+from weir.episodes.acts import say
+from weir.episodes.api import EpisodeApi
+from weir.episodes.book import EpisodeBook
 from weir.services.build_monitor import build_monitor, ensure_monitor_topics
 from weir.services.processes import process_named
 from weir.services.service import MetricsPortOption, Service, Start, Work, run_service
 from weir.services.wiring import open_registry, rights_of
+
+_SAY_S = 10.0
+"""So long an act may take over HTTP, where a connection lasts 15 s."""
 
 
 def monitor(config: ConfigOption = None, metrics_port: MetricsPortOption = None) -> None:
@@ -38,8 +47,19 @@ def _build(start: Start) -> Work:
     worker = build_monitor(
         settings, start.kafka, open_registry(settings), start.metrics, start.stop
     )
+    book = EpisodeBook(start.kafka, settings.topics.drift)
+    counts = settings.topics.drift_counts
+    EpisodeApi(book, lambda act: say(start.kafka, counts, act, _SAY_S)).add_to(start.paths)
+
+    def run(stop: Event) -> str:
+        with beside(lambda: book.run(stop), stop, "episodes"):
+            try:
+                return worker.run(stop)
+            finally:
+                stop.set()
+
     return Work(
         does=f"watching {settings.topics.feature_log} for drift",
-        run=worker.run,
+        run=run,
         waits_for=worker.waits_for,
     )

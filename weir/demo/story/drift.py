@@ -1,9 +1,10 @@
-"""The story of drift: a producer that sends cents for euros, is found, and mends it.
+"""The story of drift: a producer sends cents for euros, and mends it; then fraud has a new pattern.
 
 History is scored first: while the windows fill up, features are not what they are in training. From
 there on the stream is quiet for some days, and nothing must be said. Then a producer sends a
 hundred times each amount: that must be found, by name. Then it sends euros again, and the episode
-must end by itself.
+must end by itself. At last thieves buy gift cards, which nobody has done before: that must be
+called a shift of the world, and no fault of the data.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from weir.demo.story.stage import Stage
+from weir.demo.stage import Stage
 
 _LATE_S = 3 * 3_600
 """Before the end of a span each partition has had an event."""
@@ -25,8 +26,8 @@ class DriftPlot:
     Attributes:
         learned, stream: files of events: what the model learns from, and what is streamed.
         learn: options of `weir train` that say from which time it learns.
-        begin, cents, euros, end: times: up to where history goes, when amounts become cents, when
-            they are euros again, and where the story ends.
+        begin, cents, euros, pattern, end: times: up to where history goes, when amounts become
+            cents, when they are euros again, when the new pattern comes, where the story ends.
     """
 
     learned: Path
@@ -35,6 +36,7 @@ class DriftPlot:
     begin: str
     cents: str
     euros: str
+    pattern: str
     end: str
 
 
@@ -60,7 +62,8 @@ def tell(stage: Stage, plot: DriftPlot, told: Callable[[str], None]) -> bool:
     spans = (
         ("quiet", plot.begin, plot.cents),
         ("a producer sends cents for euros", plot.cents, plot.euros),
-        ("euros again", plot.euros, plot.end),
+        ("euros again", plot.euros, plot.pattern),
+        ("thieves buy gift cards", plot.pattern, plot.end),
     )
     found: dict[str, list[dict[str, Any]]] = {}
     for what, first, last in spans:
@@ -69,10 +72,19 @@ def tell(stage: Stage, plot: DriftPlot, told: Callable[[str], None]) -> bool:
         episodes = [each for each in listed if each["id"] not in known]
         told(f"{what}: {sent - before:,} events from {first} to {last}; {_words(episodes)}")
         found[what] = episodes
-    quiet, wrong, right = (found[what] for what, _, _ in spans)
-    named = {feature["name"] for each in wrong for feature in each["features"]}
-    over = [each for each in right if each["state"] == "closed"]
-    return not quiet and len(wrong) == 1 and "amount" in named and len(over) == len(right) == 1
+        known |= {each["id"] for each in episodes if each["state"] == "closed"}
+    quiet, wrong, right, shifted = (found[what] for what, _, _ in spans)
+    return (
+        not quiet
+        and [(each["kind"], each["state"]) for each in wrong] == [("data_breakage", "open")]
+        and [each["state"] for each in right] == ["closed"]
+        and [each["kind"] for each in shifted] == ["covariate_shift"]
+        and all(_names_the_amount(each) for each in (*wrong, *shifted))
+    )
+
+
+def _names_the_amount(episode: dict[str, Any]) -> bool:
+    return any("amount" in feature["name"] for feature in episode["features"])
 
 
 def _play(stage: Stage, plot: DriftPlot, before: int, *span: str) -> int:

@@ -1,10 +1,11 @@
-"""The world of the drift story: simulated transactions, some days of them in cents."""
+"""The world of the drift story: simulated transactions, some in cents, some of a new fraud."""
 
 import shutil
 import tomllib
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -19,7 +20,10 @@ _EVENTS = 300_000
 _LEARN_DAYS = (31, 60)
 _SECTIONS = {"monitor": {"interval": "1h"}}
 """Months go by in minutes: cells of an hour are as much as a person can wait for."""
-_DAYS = {"begin": 62, "cents": 68, "euros": 69, "end": 72}
+_DAYS = {"begin": 62, "cents": 68, "euros": 69, "pattern": 72, "end": 75}
+_GIFT_CARDS = 0.08
+"""Of all transactions; thieves buy them for such amounts."""
+_LEAST, _MOST = 180, 260
 
 
 def write_drift_plot(folder: Path, config: Path) -> DriftPlot:
@@ -39,7 +43,11 @@ def write_drift_plot(folder: Path, config: Path) -> DriftPlot:
     turns = {name: start + timedelta(days=days) for name, days in _DAYS.items()}
     files = {
         "learned": between(table, "time", start, end),
-        "stream": _in_cents(table, turns["cents"], turns["euros"]),
+        "stream": _with_gift_cards(
+            _in_cents(table, turns["cents"], turns["euros"]),
+            turns["pattern"],
+            np.random.default_rng(world.seed),
+        ),
     }
     for name, part in files.items():
         pq.write_table(part, folder / f"{name}.parquet")
@@ -58,3 +66,15 @@ def _in_cents(table: pa.Table, first: datetime, end: datetime) -> pa.Table:
     then = pc.and_(pc.greater_equal(times, low), pc.less(times, high))
     changed = pc.if_else(then, pc.multiply(amounts, 100), amounts).cast(amounts.type)
     return table.set_column(table.column_names.index("amount"), "amount", changed)
+
+
+def _with_gift_cards(table: pa.Table, first: datetime, rng: np.random.Generator) -> pa.Table:
+    """A table some of whose transactions are gift cards that thieves buy, from then on."""
+    then = pc.greater_equal(table["time"], pa.scalar(first, table["time"].type)).to_numpy()
+    stolen = pa.array(then & (rng.random(len(table)) < _GIFT_CARDS))
+    worth = pa.array(np.round(rng.uniform(_LEAST, _MOST, len(table)), 2))
+    for name, value in (("amount", worth), ("is_fraud", 1)):
+        column = table[name]
+        changed = pc.if_else(stolen, value, column).cast(column.type)
+        table = table.set_column(table.column_names.index(name), name, changed)
+    return table

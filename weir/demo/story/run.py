@@ -9,10 +9,10 @@ from typing import Any
 from streams.kafka.client import KafkaSettings
 from weir.demo.folder import prepare_folder
 from weir.demo.run import DemoOptions, running_broker
+from weir.demo.stage import Stage
 from weir.demo.story import drift, shadow
 from weir.demo.story.drift_world import write_drift_plot
 from weir.demo.story.simulated import write_plot
-from weir.demo.story.stage import Stage
 
 
 def run_story(name: str, options: DemoOptions, say: Callable[[str], None]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from time import monotonic
 
 from inference.canary.gate_record import GateRecord
 from inference.gates.record import ComparisonRecord
-from weir.demo.story.stage import Stage
+from weir.demo.stage import Stage
 
 _PROCESSES = ("score", "shadow", "judge", "canary")
 _ENDS = ("done", "roll back", "void")

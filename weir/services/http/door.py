@@ -21,12 +21,14 @@ class Door:
     Attributes:
         tls: what connections are wrapped in; None for plain HTTP.
         login: user and password of HTTP basic authentication; None if none is asked for.
+        token: what whoever acts has to bring in place of a login; None if nobody may.
         wants_certificate: whether it takes a certificate that the client's authority signed.
         open_to_all: paths that take neither.
     """
 
     tls: ssl.SSLContext | None = None
     login: tuple[str, str] | None = None
+    token: str | None = None
     wants_certificate: bool = False
     open_to_all: frozenset[str] = HEALTH
 
@@ -43,6 +45,12 @@ class Door:
             return False
         return self.login is None or _is_login(authorization, *self.login)
 
+    def lets_act(self, authorization: str, has_certificate: bool) -> bool:
+        """Whether a request may change anything; see `lets_in`."""
+        if self.token is None or (self.wants_certificate and not has_certificate):
+            return False
+        return _is_token(authorization, self.token)
+
 
 def door_of(settings: MetricsSettings) -> Door:
     """The door that the settings make.
@@ -54,7 +62,8 @@ def door_of(settings: MetricsSettings) -> Door:
     login = None
     if settings.username is not None and password is not None:
         login = (settings.username, password)
-    return Door(_tls(settings), login, settings.tls_client_ca is not None)
+    wants_certificate = settings.tls_client_ca is not None
+    return Door(_tls(settings), login, secret_of(settings, "token"), wants_certificate)
 
 
 def _tls(settings: MetricsSettings) -> ssl.SSLContext | None:
@@ -92,3 +101,9 @@ def _is_login(authorization: str, username: str, password: str) -> bool:
         return False
     wanted = f"{username}:{password}".encode()
     return compare_digest(said, wanted) and kind.lower() == "basic"
+
+
+def _is_token(authorization: str, token: str) -> bool:
+    kind, _, given = authorization.partition(" ")
+    same = compare_digest(given.strip().encode(), token.encode())
+    return same and kind.lower() == "bearer"

@@ -1,6 +1,6 @@
 """What a process's HTTP port says: `/metrics`, `/livez` and `/readyz`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 from prometheus_client import CollectorRegistry
@@ -8,11 +8,11 @@ from prometheus_client.exposition import choose_encoder
 
 from streams.base.safe_text import json_text, safe_text
 from weir.services.http.health import Health
-from weir.services.http.port import Answer, Page, Request
+from weir.services.http.routes import Answer, Page, Request
 
 
-def pages_of(process: str, health: Health, metrics: CollectorRegistry) -> Mapping[str, Page]:
-    """The pages of a process, by path."""
+def pages_of(process: str, health: Health, metrics: CollectorRegistry) -> dict[str, Page]:
+    """The pages of every process, by path."""
     return {
         "/metrics": lambda request: _metrics(request, metrics),
         "/livez": lambda request: _state(request, process, "alive", health.not_alive),
