@@ -83,7 +83,11 @@ def take_id_again_and_again(bootstrap: str, transactional_id: str) -> Callable[[
     def take() -> None:
         while not over.wait(1):
             producer = Producer(
-                {"bootstrap.servers": bootstrap, "transactional.id": transactional_id}
+                {
+                    "bootstrap.servers": bootstrap,
+                    "transactional.id": transactional_id,
+                    "log_level": 0,  # it is refused now and then, and says so
+                }
             )
             try:
                 producer.init_transactions(10)
