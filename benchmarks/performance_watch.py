@@ -1,14 +1,16 @@
 """False alarms of the performance monitor, and how many days it takes to find a loss.
 
 A day has 2,000 events of a calibrated model, of which some 30 are fraud; all are mature. Null runs
-of 365 days, in which nothing changes: how often a loss of performance is said, that probabilities
-are not true, or that labels come later. The figure is the days between two false alarms, in the
-mean; a run that has one is over. Then what changes after 60 days, or after 300, and how many days
-later it is said:
+of 365 days, in which nothing changes: how often a loss of performance is said, by labels or by
+estimates, that probabilities are not true, or that labels come later. The figure is the days
+between two false alarms, in the mean; a run that has one is over. Then what changes after 60 days,
+or after 300, and how many days later it is said:
 
   new K    a share K of frauds is of a kind that the model does not know
   odds K   frauds have K times the odds that the model says
   late K   labels take K times as long
+  dear K   amounts are K times as large
+  pass K   a share K of what was an alert is approved
 """
 
 import math
@@ -24,10 +26,11 @@ from benchmarks.harness import arguments, report
 from inference.policy.policy import APPROVE, DECLINE, REVIEW
 from inference.shadow.comparison.terms import Terms
 from inference.shadow.statistics.costs import Costs
-from monitoring.performance.cohorts.cohort import DAY
+from monitoring.performance.cohorts.cohort import DAY, answered_cohort
 from monitoring.performance.cohorts.delay_bins import delay_bins
 from monitoring.performance.cohorts.truth import ROW, Counts, Truth, count
 from monitoring.performance.estimate import CalibrationWatch
+from monitoring.performance.estimate_watch import EstimateWatch, Sums
 from monitoring.performance.maturity import DelayWatch
 from monitoring.performance.watch import PerformanceWatch, WatchTerms
 
@@ -79,23 +82,39 @@ CHANGES: dict[str, Change] = {
     "odds 2": {"odds": 2.0},
     "odds 1/2": {"odds": 0.5},
     "late 2": {"late": 2.0},
+    "dear 3": {"dear": 3.0},
+    "pass .3": {"passed": 0.3},
+    "pass .6": {"passed": 0.6},
 }
 
 
 class Watches:
-    """All three, on simulated days."""
+    """All of them, on simulated days."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
         self._loss = PerformanceWatch(COSTS.worst_difference)
+        self._estimates = EstimateWatch()
         self._calibration = CalibrationWatch(WATCH.days_between)
         self._delays = DelayWatch()
         self._first: Counts = {}
         self._bound = math.log(WATCH.days_between)
 
-    def day(self, day: int, odds: float = 1.0, new: float = 0.0, late: float = 1.0) -> set[str]:
+    def day(
+        self,
+        day: int,
+        odds: float = 1.0,
+        new: float = 0.0,
+        late: float = 1.0,
+        dear: float = 1.0,
+        passed: float = 0.0,
+    ) -> set[str]:
         """Watch a further day; what is said after it."""
         rows, fraud = simulated(self._rng, odds, new)
+        rows["amount"] *= dear
+        rows["decision"][self._rng.random(EVENTS) < passed] = APPROVE
+        answered = answered_cohort(rows, np.zeros(EVENTS, np.bool_), TERMS).answered
+        self._estimates = self._estimates.step(day, Sums.of(answered), WATCH, COSTS)
         truth = Truth.of(rows, fraud.astype(np.int8), TERMS)
         self._loss = self._loss.step(day, truth, WATCH)
         self._calibration = self._calibration.step(day, truth.calibration)
@@ -107,7 +126,8 @@ class Watches:
             self._delays = DelayWatch.of(self._first, MATURITY)
         else:
             self._delays = self._delays.step(day, reports, self._bound)
-        said = {loss.figure for loss in self._loss.losses(WATCH)}
+        said: set[str] = {loss.figure for loss in self._loss.losses(WATCH)}
+        said |= {f"estimated_{loss.figure}" for loss in self._estimates.losses(WATCH)}
         named: dict[str, Callable[[], Any]] = {
             "calibration": lambda: self._calibration.not_trusted,
             "delays": lambda: self._delays.said(self._bound),

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as CounterMetric
 
 from monitoring.drift.episode import Episode, Kind, Retraining, Severity
-from monitoring.drift.retraining import retraining_call
+from monitoring.drift.retraining import retraining_verdict
 from monitoring.drift.stream_episode import WHOLE_STREAM
 
 _EACH = [(kind, severity) for kind in get_args(Kind) for severity in get_args(Severity)]
@@ -34,12 +34,12 @@ class DriftMetrics:
         )
         self._retraining = Gauge(
             "weir_drift_retraining",
-            "Whether open episodes ask for retraining, and whether some block it; 0 or 1",
-            ["call"],
+            "Whether open episodes ask for retraining, or block it; 0 or 1",
+            ["verdict"],
             registry=registry,
         )
-        for call in get_args(Retraining):
-            self._retraining.labels(call).set(0)
+        for verdict in get_args(Retraining):
+            self._retraining.labels(verdict).set(0)
         self._psi = Gauge(
             "weir_drift_psi_ratio",
             "Population stability index of features that are away, when that was found",
@@ -61,9 +61,9 @@ class DriftMetrics:
         for each in began:
             self._alarms.labels(each.kind, each.severity).inc()
         ongoing = list(ongoing)
-        call = retraining_call(ongoing)
-        self._retraining.labels("asked").set(bool(call.asked_by))
-        self._retraining.labels("blocked").set(bool(call.blocked_by))
+        verdict = retraining_verdict(ongoing)
+        self._retraining.labels("asked").set(bool(verdict.asked_by))
+        self._retraining.labels("blocked").set(bool(verdict.blocked_by))
         counts: Counter[tuple[str, str]] = Counter(dict.fromkeys(_EACH, 0))
         self._open.clear()
         self._psi.clear()

@@ -16,7 +16,7 @@ class Reason(msgspec.Struct, frozen=True):
     why: str
 
 
-class RetrainingCall(msgspec.Struct, frozen=True):
+class RetrainingVerdict(msgspec.Struct, frozen=True):
     """What the open episodes say of retraining.
 
     Attributes:
@@ -45,7 +45,7 @@ def _said(reasons: list[Reason]) -> str:
     return "; ".join(f"{each.why} (episode {each.episode}, model {each.model})" for each in reasons)
 
 
-def retraining_call(episodes: Iterable[Episode]) -> RetrainingCall:
+def retraining_verdict(episodes: Iterable[Episode]) -> RetrainingVerdict:
     """What episodes say of retraining; those that are over say nothing.
 
     A snooze keeps people from being called: it changes nothing here.
@@ -59,4 +59,4 @@ def retraining_call(episodes: Iterable[Episode]) -> RetrainingCall:
     state: Literal["idle", "asked", "blocked"] = "idle"
     if asked or blocked:
         state = "blocked" if blocked else "asked"
-    return RetrainingCall(state, asked, blocked)
+    return RetrainingVerdict(state, asked, blocked)

@@ -196,6 +196,7 @@ DRIFT = (
             "{{kind}}, {{severity}}",
         ),
     ),
+    panel("Retraining", "short", ("max by (verdict) (weir_drift_retraining)", "{{verdict}}")),
     panel(
         "Population stability index",
         "short",

@@ -15,20 +15,13 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from tests.ops import hindrances, shifted_stream
 from tests.ops.world import World
 
-NOT_PROVOKED = {
-    "WeirLagGrowing": "no load that this machine can send keeps the scorer a minute behind",
-    "WeirTransactionsAborting": "aborts here are single ones, at restarts of the broker",
-    "WeirRestoreSlow": "a restore of minutes needs millions of events",
-    "WeirExplanationsBehind": "the explainer is faster than what this stream flags",
-    "WeirMonitorStuck": "the monitor keeps up with this stream",
-    "WeirAdversary": "nobody probes the model of this stream",
-    "WeirCovariateShift": "here it is but the first word on what is soon told as broken data",
-}
-"""Alerts that `promtool` alone tests, and why."""
-PENDING = {"WeirPerformanceLoss"}
-"""Of kinds of drift that `weir monitor` does not tell yet."""
+PENDING = {"WeirAdversary"}
+"""Nobody probes the model of this stream: `promtool` alone tests these."""
+_FIRST_DAYS_S = 90
+"""Until then, a model's first days are there, with which it is compared."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +104,8 @@ def _locked_store() -> Provocation:
         held.append(sqlite3.connect(world.settings.data_dir / "explanations.db"))
         held[0].execute("BEGIN EXCLUSIVE")
 
-    return Provocation(("WeirStoreAway", "WeirNotReady"), begin, lambda world: held[0].close())
+    alerts = ("WeirStoreAway", "WeirNotReady", "WeirExplanationsBehind")
+    return Provocation(alerts, begin, lambda world: held[0].close())
 
 
 def _no_room_for_snapshots(world: World) -> None:
@@ -139,6 +133,66 @@ def _no_deadline(world: World) -> None:
     world.weir("policy", "set", "deadline=", "--version", "loose")
 
 
+def _nothing_is_flagged(world: World) -> None:
+    sleep(_FIRST_DAYS_S)
+    bounds = ("review_alert_rate=0.002", "decline_alert_rate=0.001")
+    world.weir("policy", "set", *bounds, "--version", "blind")
+
+
+def _flagged_again(world: World) -> None:
+    bounds = ("review_alert_rate=0.2", "decline_alert_rate=0.1")
+    world.weir("policy", "set", *bounds, "--version", "sighted")
+
+
+def _held_back() -> Provocation:
+    """The cluster lets the scorer read less than what comes."""
+    clients: list[str] = []
+
+    def begin(world: World) -> None:
+        bootstrap = world.broker.bootstrap_servers
+        clients.extend(hindrances.members_of(bootstrap, world.settings.loop.group))
+        hindrances.throttle(bootstrap, clients, 3_000)
+
+    def end(world: World) -> None:
+        hindrances.throttle(world.broker.bootstrap_servers, clients, None)
+
+    return Provocation(("WeirLagGrowing",), begin, end)
+
+
+def _slow_restore() -> Provocation:
+    """A scorer that finds no snapshot, and that the cluster lets read its past slowly."""
+    clients = ("weir",)
+
+    def begin(world: World) -> None:
+        hindrances.throttle(world.broker.bootstrap_servers, clients, 40_000)
+        world.end("score", signal.SIGKILL)
+        topics = {"partitions": 2, "snapshots": "weir.snapshots-anew"}
+        config = world.other_settings("restored", topics=topics)
+        world.weir("topics", config=config)
+        world.start("score", "score", config=config)
+
+    def end(world: World) -> None:
+        hindrances.throttle(world.broker.bootstrap_servers, clients, None)
+
+    return Provocation(("WeirRestoreSlow",), begin, end)
+
+
+def _until_ended(alert: str, hinder: Callable[[World], Callable[[], None]]) -> Provocation:
+    """What lasts until what it returned is called."""
+    ends: list[Callable[[], None]] = []
+    return Provocation((alert,), lambda world: ends.append(hinder(world)), lambda world: ends[0]())
+
+
+def _open_transaction(world: World) -> Callable[[], None]:
+    bootstrap = world.broker.bootstrap_servers
+    return hindrances.open_transaction(bootstrap, world.settings.topics.drift_counts)
+
+
+def _lost_id(world: World) -> Callable[[], None]:
+    bootstrap = world.broker.bootstrap_servers
+    return hindrances.take_id_again_and_again(bootstrap, world.settings.loop.transactional_id())
+
+
 def _end_judge(world: World) -> None:
     world.end("judge", signal.SIGKILL)
 
@@ -154,6 +208,8 @@ PROVOCATIONS = (
     Provocation(
         ("WeirWindowsFull", "WeirDataBreakage", "WeirAlertsUndelivered"), lambda world: None
     ),
+    Provocation(("WeirCovariateShift",), shifted_stream.begin, shifted_stream.end),
+    Provocation(("WeirPerformanceLoss",), _nothing_is_flagged, _flagged_again),
     _dead_letters(),
     Provocation(("WeirAuditChain",), _no_explanation),
     Provocation(
@@ -169,6 +225,10 @@ PROVOCATIONS = (
     Provocation(
         ("WeirSnapshotsFailing",), _no_room_for_snapshots, lambda world: _limit(world, "1048588")
     ),
+    _until_ended("WeirTransactionsAborting", _lost_id),
+    _until_ended("WeirMonitorStuck", _open_transaction),
+    _held_back(),
+    _slow_restore(),
     Provocation(("WeirProcessDown",), _end_judge),
     Provocation(
         ("WeirKafkaUnreachable",),

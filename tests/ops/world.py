@@ -45,6 +45,8 @@ _SECTIONS: dict[str, Any] = {
     "canary": {"steps": [0.3, 1.0], "hold": "300d", "max_alert_ratio": 50, "every": "1s"},
     "gates": {"every": "5s"},
     "explain": {"samples": 256},
+    # A day of events takes nine seconds here.
+    "performance": {"baseline_frauds": 30, "baseline_days": 5},
     "store": {"anchor_every": 50, "anchor_after": "5s"},
     "metrics": {"port": 0},
     "alerts": {"url": "http://127.0.0.1:9/nobody", "tries": 2},
@@ -55,17 +57,17 @@ class World:
     """All of it, for a block."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._stack = ExitStack()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._jobs: dict[str, str] = {}
         self.config = folder / "weir.toml"
 
     def __enter__(self) -> "World":
-        registry_of(self._folder, (1, 2))
+        registry_of(self.folder, (1, 2))
         stream = simulate(SimulatorSettings.for_events(_EVENTS))
-        pq.write_table(stream, self._folder / "stream.parquet")
-        settings = BrokerSettings(data_dir=self._folder / "broker", port=0)
+        pq.write_table(stream, self.folder / "stream.parquet")
+        settings = BrokerSettings(data_dir=self.folder / "broker", port=0)
         self.broker = self._stack.enter_context(LocalBroker(settings))
         kafka = {"bootstrap_servers": self.broker.bootstrap_servers}
         write_settings(self.config, kafka=kafka, **_SECTIONS)
@@ -87,13 +89,13 @@ class World:
         """Settings of the same world, but for some keys; their file."""
         values = json.loads(self.settings.model_dump_json(include={"kafka"}))["kafka"]
         kafka = {"bootstrap_servers": values["bootstrap_servers"]}
-        path = self._folder / f"{name}.toml"
+        path = self.folder / f"{name}.toml"
         return write_settings(path, kafka=kafka, **(_SECTIONS | sections))
 
-    def weir(self, *arguments: str) -> str:
+    def weir(self, *arguments: str, config: Path | None = None) -> str:
         """Run a command to its end; what it prints."""
         done = subprocess.run(
-            our_module("weir", *arguments, "--config", str(self.config)),
+            our_module("weir", *arguments, "--config", str(config or self.config)),
             capture_output=True,
             text=True,
         )
@@ -104,7 +106,7 @@ class World:
         self, label: str, *command: str, config: Path | None = None, serves: bool = True
     ) -> None:
         """Start what runs until it is ended; its log is in the folder."""
-        with (self._folder / f"{label}.log").open("wb") as log:
+        with (self.folder / f"{label}.log").open("wb") as log:
             self._running[label] = subprocess.Popen(
                 tied_to_us(our_module("weir", *command, "--config", str(config or self.config))),
                 stdout=log,
@@ -130,7 +132,7 @@ class World:
         """Where to ask for metrics, by job; waits until each process says so."""
         found: dict[str, list[str]] = {}
         for label, job in self._jobs.items():
-            log = self._folder / f"{label}.log"
+            log = self.folder / f"{label}.log"
             until = monotonic() + _PATIENCE_S
             while not (said := re.search(r"answers on http://([\w.:]+):", log.read_text())):
                 assert monotonic() < until, f"{label} does not start: see {log}"
@@ -140,7 +142,7 @@ class World:
 
     def replay(self) -> None:
         """Begin to send events, at `RATE`, until `end("replay")`."""
-        stream = str(self._folder / "stream.parquet")
+        stream = str(self.folder / "stream.parquet")
         self.start("replay", "replay", stream, "--rate", str(RATE), serves=False)
 
     def write(self, topic: str, value: bytes, count: int) -> None:

@@ -10,7 +10,7 @@ from monitoring.drift.episode import (
     MovedFeature,
     WorseFigure,
 )
-from monitoring.drift.retraining import Reason, retraining_call
+from monitoring.drift.retraining import Reason, retraining_verdict
 
 
 def episode(name: str, kind: Kind, found: int = 5) -> Episode:
@@ -33,20 +33,20 @@ def test_a_record_says_what_it_means_for_retraining() -> None:
 
 
 def test_a_loss_asks_and_broken_data_block() -> None:
-    assert retraining_call([]).state == retraining_call([SHIFTED]).state == "idle"
-    asked = retraining_call([SHIFTED, WORSE])
+    assert retraining_verdict([]).state == retraining_verdict([SHIFTED]).state == "idle"
+    asked = retraining_verdict([SHIFTED, WORSE])
     assert (asked.state, asked.asked_by) == ("asked", [Reason("w", "m", "recall: 0.3")])
     assert asked.words == "asked for: recall: 0.3 (episode w, model m)"
-    both = retraining_call([BROKEN, WORSE, episode("a", "data_breakage", 1)])
+    both = retraining_verdict([BROKEN, WORSE, episode("a", "data_breakage", 1)])
     assert both.state == "blocked"
     assert [each.episode for each in both.blocked_by] == ["a", "b"]
     assert "amount: twice (episode b, model m)" in both.words
     assert "asked for all the same: recall: 0.3" in both.words
     snoozed = replace(BROKEN, snoozed_until=2**60, acknowledged_by="ada")
-    assert retraining_call([snoozed]).state == "blocked"
+    assert retraining_verdict([snoozed]).state == "blocked"
 
 
 def test_what_is_over_says_nothing() -> None:
     over = [replace(each, state="closed", ended=9) for each in (WORSE, BROKEN)]
-    assert retraining_call(over).state == "idle"
-    assert retraining_call(over).words == "nothing asks for it"
+    assert retraining_verdict(over).state == "idle"
+    assert retraining_verdict(over).words == "nothing asks for it"

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from monitoring.counting.cell_counts import EpisodeAct
 from monitoring.drift.episode import DECODE_EPISODE, Episode
-from monitoring.drift.retraining import retraining_call
+from monitoring.drift.retraining import retraining_verdict
 from streams.base.clock import now_ms
 from streams.base.section import parse_duration
 from streams.kafka.records.consuming import read_to_end
@@ -52,7 +52,7 @@ def status(
     """
     known = _episodes(load_settings(config))
     episodes = [each for each in known if everything or each.state == "open"]
-    retraining = retraining_call(known)
+    retraining = retraining_verdict(known)
     if as_json:
         print_json(msgspec.to_builtins({"episodes": episodes, "retraining": retraining}))
         return
