@@ -138,7 +138,10 @@ def _feature(feature: MovedFeature) -> Section:
             ("moved since", utc(feature.since, "s")),
             ("back since", "still away" if feature.back is None else utc(feature.back, "s")),
             ("median", f"{_number(feature.before)} before, {_number(feature.now)} now"),
-            ("evidence", f"e to the {feature.evidence:.1f}, against chance"),
+            (
+                "evidence",
+                f"{feature.evidence:.1f} (ln); chance alone gets there once in monitor.arl",
+            ),
             ("PSI", f"{feature.psi:.3g}, over {count(feature.events)} events; 0 is no change"),
         ),
         _histogram(feature),

@@ -66,8 +66,6 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(
     for each in (service, topology, module):
         monkeypatch.setattr(each, "load_settings", read)
     monkeypatch.setattr(service, "stop_on_signals", lambda *_, **__: None)
-    # This process is that of other tests, too.
-    monkeypatch.setattr("weir.commands.services.shadow.stand_back", lambda _: None)
     (command, name), (place, in_file, in_environment, given) = option, OPTIONS[option]
     section, key = place.split(".")
     file = write_settings(tmp_path / "weir.toml", **{section: {key: in_file}})

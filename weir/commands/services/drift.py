@@ -108,7 +108,9 @@ def page(
     It holds no scripts and loads nothing, so it can be read anywhere, and printed.
     """
     found = _named(_episodes(load_settings(config)), episode)
-    write_file(output or Path(f"episode-{found.id}.html"), [episode_html(found)])
+    # Whoever may write to the topic chooses ids: no folder is left by one.
+    plain = "".join(each for each in found.id if each.isalnum())
+    write_file(output or Path(f"episode-{plain}.html"), [episode_html(found)])
 
 
 @drift.command()
