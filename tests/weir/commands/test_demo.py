@@ -85,6 +85,7 @@ def start(given, stage, *, after=0.0):
             "weir",
             "demo",
             *map(str, given.options),
+            "--alone",
             "--seconds",
             "20",
             "--rate",
@@ -110,6 +111,10 @@ def test_every_event_is_answered_once_and_the_summary_is_all_of_stdout(given):
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     check_summary(summary, pq.read_metadata(given.events).num_rows, live=900)
+    trial = summary["trial"]
+    assert trial["candidate"] == "2"
+    assert trial["compared"] > 0
+    assert trial["scored"] >= trial["compared"]
     assert summary["model"] != ""
     assert summary["data_dir"] == str(given.folder)
     # Nor did the environment lead it out of there.
@@ -154,7 +159,7 @@ def test_a_second_demo_is_refused_and_a_killed_one_takes_all_along(given):
         pytest.skip("only Linux lets children end with a parent that was killed")
     process = start(given, "live", after=1.0)
     assert len(processes_of(given.folder)) == 3
-    second = weir("demo", *given.options)
+    second = weir("demo", *given.options, "--alone")
     assert second.returncode == 1
     assert f"a broker runs in {given.folder} already" in second.stderr
     assert process.poll() is None
@@ -196,7 +201,7 @@ def test_a_killed_broker_ends_the_demo(given):
 def test_the_run_after_all_this_is_as_the_first_and_needs_no_training(given, tmp_path):
     report = tmp_path / "report.json"
     options = ["--seconds", "3", "--json", report, "--no-progress"]
-    done = weir("demo", *given.options, *options)
+    done = weir("demo", *given.options, "--alone", *options)
     assert (done.returncode, done.stderr) == (0, "")
     first, last = json.loads(given.first.stdout), json.loads(report.read_text())
     check_summary(last, pq.read_metadata(given.events).num_rows, live=900)
@@ -210,7 +215,7 @@ def test_other_events_from_a_csv_get_a_model_of_their_own(given, tmp_path):
     table = pq.read_table(given.events)
     pyarrow.csv.write_csv(table.slice(0, 7_000), tmp_path / "events.csv")
     options = ["--data", tmp_path / "events.csv", "--seconds", "3", "--json", "-"]
-    done = weir("demo", *given.options, *options)
+    done = weir("demo", *given.options, "--alone", *options)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     check_summary(summary, 7_000, live=900)

@@ -43,7 +43,7 @@ OPTIONS = {
 
 OF_THEIR_OWN = {
     *("--config", "--events", "--features", "--field", "--file", "--format", "--id", "--key"),
-    *("--labels", "--model", "--seed", "--version"),
+    *("--labels", "--model", "--seed", "--token", "--version"),
 }
 """Options that are called like a setting somewhere, and say something of their own: which events,
 which model, which key."""
