@@ -40,7 +40,7 @@ class MonitorSettings(WorkerSection):
     lateness: Duration = Field(default=600_000, ge=0)
     delta: float = Field(default=0.02, gt=0, lt=1)
     arl: Duration = Field(default=90 * 86_400_000, gt=0)
-    promotion_span: Duration = Field(default=7 * 86_400_000, ge=0)
+    promotion_span: Duration = Field(default=0, ge=0)
     segments: tuple[Name, ...] = Field(default=(), max_length=3)
     segment_values: int = Field(default=8, ge=1, le=24)
     producer: str = ""

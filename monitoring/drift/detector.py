@@ -143,6 +143,9 @@ class Detector:
             tuple(each) for each in np.argwhere(watched.evidence >= self.log_alarm).tolist()
         ]
         found = [self.moved(watched, place) for place in suspects if self._matters(watched, place)]
+        back = watched.away & weak
+        watched.rise[back] = 0  # what it gained is of the change that is over
+        watched.rising[back] = end
         watched.away &= ~weak
         for each in found:
             watched.away[(*each.stream, each.feature)] = True

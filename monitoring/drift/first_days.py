@@ -36,17 +36,25 @@ class FirstDays:
             )
         self._segments = SegmentWatch(kept.below("segment"), bins, settings, log_alarm, block)
 
-    def collect(self, start: int, hour: int, cell: OpenCell, broken: bool) -> None:
+    def collect(self, start: int, hour: int, cell: OpenCell) -> None:
         """Take in a cell.
 
         Args:
             start: of the cell, ms.
             hour: of the week, or 0 where hours don't matter.
-            broken: whether its data are: it is nothing to compare later ones with.
         """
-        if self._whole is not None and not broken:
+        if self._whole is not None:
             self._whole.collect(start, hour, cell.counts)
-        self._segments.collect(start, hour, cell.segments, broken)
+        self._segments.collect(start, hour, cell.segments)
+
+    def begin_anew(self) -> None:
+        """Forget what was collected, as something moves, or is broken: such days are no measure.
+
+        What is made of them already stands for good.
+        """
+        if self._whole is not None:
+            self._whole.begin_anew()
+        self._segments.begin_anew()
 
     def step(self, counts: NDArray[np.int64], groups: NDArray[np.int64], end: int) -> list[Finding]:
         """Look at the cells since the last step; what has moved. See `Detector.step`."""

@@ -186,20 +186,17 @@ class ModelWatch:
             self._log.add(start, cell.details)
             counts += cell.counts
             groups[hour] += cell.events
-            self._first_days.collect(start, hour, cell, self._broken)
+            self._first_days.collect(start, hour, cell)
         self._last_events = int(groups.sum())
         moved = self._detector.step(self._watched, counts, groups, end)
         names = self._yardstick.names
         found = [Finding(names[each.feature], "training", each) for each in moved]
         found += self._first_days.step(counts, groups, end)
         said = self._further(found, end)
+        if said or (self.episode is not None and self.episode.kind == "data_breakage"):
+            self._first_days.begin_anew()
         self._log.forget(int(self._watched.since.min()))
         return said
-
-    @property
-    def _broken(self) -> bool:
-        """Whether what comes is nothing to compare with later."""
-        return self.episode is not None and self.episode.kind == "data_breakage"
 
     def _further(self, found: Iterable[Finding], end: int) -> list[Episode]:
         """The episode, if there is anything new to say of it."""

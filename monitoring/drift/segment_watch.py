@@ -50,17 +50,22 @@ class SegmentWatch:
             for name in settings.segments
         ]
 
-    def collect(self, start: int, hour: int, segments: Segments, broken: bool) -> None:
+    def collect(self, start: int, hour: int, segments: Segments) -> None:
         """Take in a cell.
 
         Args:
             start: of the cell, ms.
             hour: of the week, or 0 where hours don't matter.
-            broken: whether it is no day to compare later ones with.
         """
         for field in self._fields:
             if found := segments.get(field.name):
-                field.collect(start, hour, found, broken)
+                field.collect(start, hour, found)
+
+    def begin_anew(self) -> None:
+        """See `SincePromotion.begin_anew`."""
+        for field in self._fields:
+            for stream in field.streams.values():
+                stream.begin_anew()
 
     def step(self, whole: SincePromotion, end: int) -> list[Finding]:
         """Look at the cells since the last step; what has moved in a segment by itself.
@@ -121,9 +126,7 @@ class _Field:
         elif (seen := kept.get(_SEEN)) is not None:
             self._began, self._seen = _SEEN_DECODER.decode(seen)
 
-    def collect(
-        self, start: int, hour: int, found: dict[str, NDArray[np.int64]], broken: bool
-    ) -> None:
+    def collect(self, start: int, hour: int, found: dict[str, NDArray[np.int64]]) -> None:
         """Take in the counts of a cell by value."""
         if not self.streams:
             self._began = self._began or start
@@ -138,8 +141,7 @@ class _Field:
             if of:
                 label = self._label(value)
                 counts = np.sum([found[each] for each in of], axis=0)
-                if not broken:
-                    self.streams[label].collect(start, hour, counts)
+                self.streams[label].collect(start, hour, counts)
                 self._counts[label] = self._counts.get(label, 0) + counts
                 hours = self._hours.setdefault(label, {})
                 hours[hour] = hours.get(hour, 0) + int(counts[0].sum())

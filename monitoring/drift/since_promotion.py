@@ -94,6 +94,13 @@ class SincePromotion:
             self._collected[hour] += counts
             self._counted.add(hour)
 
+    def begin_anew(self) -> None:
+        """Forget what was collected, unless the reference is made: it is of days in a row."""
+        if self._detector is None and self._began is not None:
+            self._began = None
+            self._collected[:] = 0
+            self._counted.update(range(self.hours))
+
     def step(
         self, counts: NDArray[np.int64], groups: NDArray[np.int64], end: int
     ) -> list[tuple[str, Moved]]:
@@ -133,8 +140,8 @@ class SincePromotion:
 
     def write(self) -> None:
         """Write down what has changed, at the end of a batch."""
-        if self._began is not None:
-            self._kept.put(_BEGAN, str(self._began).encode())
+        began = None if self._began is None else str(self._began).encode()
+        self._kept.put(_BEGAN, began)
         for hour in self._counted:
             self._kept.below(_COLLECTED).put(f"{hour:03}", pack(self._collected[hour]))
         self._counted.clear()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.statistics.bets import log_bound, place_bets, shares, slack_of
+from monitoring.statistics.bets import SMOOTHED, log_bound, place_bets, shares, slack_of
 
 EVIDENCE_TOLERANCE = 0.002
 """A chi-squared distance that is none: of what a stream does by itself, from week to week."""
@@ -55,9 +55,11 @@ class Yardstick:
         self.rows = np.ones((features, groups))
         placed = []
         for place, (each, size) in enumerate(zip(counts, self.sizes, strict=True)):
-            self.share[place, :, :size] = shares(each)
             self.clusters[place, :size] = clusters[place]
             whole = shares(each.sum(axis=0))
+            # An hour of few rows is not smoothed as all are: that would make of it another one.
+            near = (each + SMOOTHED * whole) / (each.sum(axis=1, keepdims=True) + SMOOTHED)
+            self.share[place, :, :size] = whole if len(each) == 1 else near
             self.rows[place] = each.sum(axis=1) / (whole @ clusters[place])
             known = self.rows[place][self.rows[place] > 0]
             typical = float(slack_of(np.median(known) if len(known) else 1, EVIDENCE_TOLERANCE))

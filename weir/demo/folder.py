@@ -14,8 +14,9 @@ from weir.config.errors import SettingsError
 from weir.config.settings import EXAMPLE_FILE, Settings, load_settings
 
 _NICENESS = 5
-_CELL = "1h"
-"""Weeks go by in a minute: in cells of a minute there would be an event or two."""
+_QUICK = {"interval": "1h", "lateness": "30d"}
+"""Weeks go by in a minute: in cells of a minute there would be an event or two, and partitions are
+days apart."""
 _MARK = "# Written by `weir demo`, which empties broker/ in this folder at every start.\n"
 
 
@@ -47,7 +48,7 @@ def prepare_folder(folder: Path, source: Path | None) -> tuple[Path, Settings]:
     values["broker"] = values.get("broker", {}) | broker
     for beside in ("shadow", "monitor"):  # else these would hardly start on a busy machine
         values[beside] = {"niceness": _NICENESS} | values.get(beside, {})
-    values["monitor"]["interval"] = _CELL
+    values["monitor"] |= _QUICK
     for elsewhere in ("kafka", "registry"):
         values.pop(elsewhere, None)
     write_whole(target, _MARK + tomli_w.dumps(values))

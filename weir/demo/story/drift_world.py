@@ -13,13 +13,16 @@ import tomli_w
 
 from weir.broker.state import write_whole
 from weir.demo.story.drift import DriftPlot
-from weir.demo.story.simulated import between, head
+from weir.demo.story.simulated import between, head, without_features
 from weir.simulator import SimulatorSettings, simulate
 
 _EVENTS = 300_000
 _LEARN_DAYS = (31, 60)
-_SECTIONS = {"monitor": {"interval": "1h"}}
-"""Months go by in minutes: cells of an hour are as much as a person can wait for."""
+_SECTIONS = {"monitor": {"interval": "1h", "lateness": "30d"}}
+"""Months go by in minutes: cells of an hour are as much as a person can wait for, and partitions
+may be days apart."""
+_LONG = "30d"
+"""A mean over so long would know of the cents for a month."""
 _DAYS = {"begin": 62, "cents": 68, "euros": 69, "pattern": 72, "end": 75}
 _GIFT_CARDS = 0.08
 """Of all transactions; thieves buy them for such amounts."""
@@ -34,7 +37,8 @@ def write_drift_plot(folder: Path, config: Path) -> DriftPlot:
     values = tomllib.loads(config.read_text(encoding="utf-8"))
     data = folder / "data"
     shutil.rmtree(data, ignore_errors=True)  # the story begins with no models
-    write_whole(config, head(config) + tomli_w.dumps(values | {"data_dir": str(data)} | _SECTIONS))
+    values = without_features(values, _LONG) | {"data_dir": str(data)} | _SECTIONS
+    write_whole(config, head(config) + tomli_w.dumps(values))
     world = SimulatorSettings.for_events(_EVENTS)
     table = simulate(world)
     start = pc.min(table["time"]).as_py()
