@@ -3,7 +3,7 @@
 from collections import defaultdict
 from importlib.metadata import version
 
-from monitoring.drift.episode import Episode, MovedFeature
+from monitoring.drift.episode import Episode, MovedFeature, WorseFigure
 from monitoring.drift.moved_histogram import MovedHistogram, bin_name
 from streams.base.clock import now_ms, utc
 from weir.dossier.blocks import (
@@ -62,6 +62,7 @@ def page_of(episode: Episode, made: int) -> Page:
             _what_happened(episode),
             _what_to_do(episode),
             _timeline(episode),
+            *map(_figure, episode.figures),
             *map(_feature, shown),
             *more,
         ),
@@ -76,9 +77,9 @@ def _tone(episode: Episode) -> Tone:
 
 def _what_happened(episode: Episode) -> Section:
     blocks: list[Block] = [Line(meaning_of(episode).said)]
-    blocks += [Line(f"• {each.words}") for each in episode.features[:3]]
-    if len(episode.features) > 3:
-        blocks.append(Line(f"And {len(episode.features) - 3} more, below."))
+    blocks += [Line(f"• {each.words}") for each in episode.moved[:3]]
+    if len(episode.moved) > 3:
+        blocks.append(Line(f"And {len(episode.moved) - 3} more, below."))
     snoozed = "" if episode.snoozed_until is None else utc(episode.snoozed_until, "s")
     blocks.append(
         facts(
@@ -90,7 +91,7 @@ def _what_happened(episode: Episode) -> Section:
             ("ended", "it goes on" if episode.ended is None else utc(episode.ended, "s")),
             ("acknowledged by", episode.acknowledged_by or "nobody"),
             ("snoozed until", snoozed),
-            ("features that moved", f"{len(episode.features)}, {len(episode.away)} still away"),
+            ("what moved", f"{len(episode.moved)}, {len(episode.away)} still away"),
         )
     )
     return Section("What happened", tuple(blocks))
@@ -105,7 +106,7 @@ def _what_to_do(episode: Episode) -> Section:
 def _timeline(episode: Episode) -> Section:
     """When each feature moved and came back, when that was found, and what people did."""
     moved, back = defaultdict(list), defaultdict(list)
-    for each in episode.features:
+    for each in episode.moved:
         moved[each.since].append(each.name)
         if each.back is not None:
             back[each.back].append(each.name)
@@ -126,6 +127,18 @@ def _timeline(episode: Episode) -> Section:
 def _named(names: list[str]) -> str:
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
+
+
+def _figure(figure: WorseFigure) -> Section:
+    back = "still worse" if figure.back is None else utc(figure.back, "s")
+    told = facts(
+        ("worse since", utc(figure.since, "s")),
+        ("back since", back),
+        ("found", f"{_number(figure.found)}; {_number(figure.limit)} would be no loss"),
+        ("evidence", f"{figure.evidence:.1f} (ln)"),
+    )
+    name = figure.name.replace("_", " ").capitalize()
+    return Section(name, (Line(figure.words), told))
 
 
 def _feature(feature: MovedFeature) -> Section:

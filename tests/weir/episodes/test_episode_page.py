@@ -12,7 +12,7 @@ from episode_world import HISTOGRAM, T0, episode, looked_after, moved
 from msgspec.structs import replace
 
 from monitoring.counting.cell_counts import EpisodeAct
-from monitoring.drift.episode import DECODE_EPISODE, ENCODE_EPISODE, Episode, Kind
+from monitoring.drift.episode import DECODE_EPISODE, ENCODE_EPISODE, Episode, Kind, WorseFigure
 from weir.dossier.html import html_of
 from weir.episodes.page import page_of
 from weir.episodes.words import MEANINGS
@@ -53,6 +53,13 @@ class Reader(HTMLParser):
 
 def read(found: Episode) -> Reader:
     return Reader(html_of(page_of(found, T0)))
+
+
+def test_figures_that_are_worse_stand_on_the_page() -> None:
+    worse = WorseFigure("average_precision", T0, 9.5, 0.21, 0.4, "it finds less than it did")
+    said = read(episode(kind="performance_loss", features=[], figures=[worse])).said
+    for text in ("it finds less than it did", "0.21; 0.4 would be no loss", "1, 1 still away"):
+        assert text in said
 
 
 def test_all_of_it_stands_on_the_page() -> None:

@@ -26,6 +26,8 @@ from weir.episodes.page import episode_html
 from weir.episodes.words import state_of
 from weir.services.wiring import admitted, usage
 
+_ID_WIDTH = 12
+
 drift = typer.Typer(
     no_args_is_help=True,
     help="Look at episodes of drift, and say what becomes of them.\n\n"
@@ -56,17 +58,19 @@ def status(
     if as_json:
         print_json(msgspec.to_builtins({"episodes": episodes, "retraining": retraining}))
         return
-    table = Table("episode", "model", "what", "since", "features", "state")
+    table = Table("episode", "what", "since", "features", "state", "model")
+    table.columns[0].no_wrap, table.columns[0].overflow = True, "fold"  # it is to be copied
+    table.columns[0].min_width = _ID_WIDTH
     for each in episodes:
         names = [moved.name for moved in each.moved]
         more = f", and {len(names) - 3} more" if len(names) > 3 else ""
         table.add_row(
             each.id,
-            each.model,
             each.kind.replace("_", " "),
             moment(each.began, "s"),
             ", ".join(names[:3]) + more,
             state_of(each),
+            each.model[:12],
         )
     stdout.print(table if episodes else "no drift: no episode goes on")
     stdout.print(f"retraining: {retraining.words}", markup=False, soft_wrap=True)
