@@ -127,7 +127,7 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
 def _display(
     options: DemoOptions, seen: Seen, tried: Tried | None, model: str
 ) -> Iterator[Display]:
-    screen = Screen(seen, tried, model)
+    screen = Screen(seen, model, tried)
     if not options.show_progress:
         yield screen
     elif draws(stderr):

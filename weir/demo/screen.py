@@ -23,7 +23,7 @@ _COLOURS = {"approve": "green", "review": "yellow", "decline": "red"}
 class Screen:
     """A live view of the stream; draws itself whenever rich asks."""
 
-    def __init__(self, seen: Seen, tried: Tried | None, model: str) -> None:
+    def __init__(self, seen: Seen, model: str, tried: Tried | None = None) -> None:
         self._seen = seen
         self._tried = tried
         self._model = model
@@ -61,8 +61,12 @@ class Screen:
             if isinstance(line, Text):
                 line.no_wrap, line.overflow = True, "ellipsis"
         height = 11 if self._tried is None else 13
-        name = Text(f"weir · model {self._model}")
-        return Panel(Group(*lines), title=name, width=_INSIDE + 4, height=height)
+        return Panel(
+            Group(*lines),
+            title=Text(f"weir · model {self._model}"),
+            width=_INSIDE + 4,
+            height=height,
+        )
 
     def _facts(self) -> Text:
         seen, now = self._seen, monotonic()
@@ -146,7 +150,7 @@ def summary_table(summary: dict[str, Any]) -> Table:
         (f"card precision@{quality['k']}", _figure(quality["card_precision"])),
         ("recall at capacity", _figure(quality["recall_at_capacity"])),
     ]
-    rows += _rows_of_the_trial(summary["trial"])
+    rows += _rows_of_the_trial(summary.get("trial"))
     for name, value in rows:
         style = "red" if name in ("lost", "duplicated") and value != "0" else ""
         table.add_row(name, Text(value, style))

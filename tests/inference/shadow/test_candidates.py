@@ -27,7 +27,7 @@ from inference.shadow.settings import ShadowSettings
 from tests.apart_children import children_apart
 
 ROWS = np.random.default_rng(1).normal(size=(700, len(PLAN.names))).astype(np.float32)
-SETTINGS = ShadowSettings(timeout="1s", start_timeout="20s")
+SETTINGS = ShadowSettings(timeout="3s", start_timeout="20s")
 
 
 class Shadow:

@@ -80,13 +80,13 @@ def test_an_outage_is_one_sentence_and_its_end_another(
     proxy.lose_answers()
     ours = clients(address)
     ours.poll_until(lambda: bool(said(caplog)))
-    assert broker_watch.unreachable() == [address]
+    assert address in broker_watch.unreachable()  # clients of other tests may look for others
     proxy.let_in()
     ours.poll_until(lambda: any("again after" in line for line in said(caplog)))
     ours.poll_until(lambda: not watches(address))
-    assert broker_watch.unreachable() == []
+    assert address not in broker_watch.unreachable()
     proxy.close()
-    first, last = said(caplog)
+    first, last = (line for line in said(caplog) if address in line)
     assert first == f"Kafka at {address} can't be reached (no answer): trying again"
     assert last.startswith(f"Kafka at {address} can be reached again after ")
     # All of them said so themselves, and more than once.

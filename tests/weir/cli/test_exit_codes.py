@@ -26,7 +26,7 @@ from weir.cli.exit_codes import explain
 from weir.config.errors import SettingsError
 
 ROOT = Path(__file__).parents[3]
-ROOMS = ("streams", "inference", "explain", "weir")
+ROOMS = ("streams", "inference", "explain", "monitoring", "weir")
 DEFINES_ONE = re.compile(r"^class \w+\(.*(Error|Exception|Exit|Interrupt)", re.MULTILINE)
 HANDLED = {
     "ApartStoppedError": "the process was told to stop, and gives up what it tried",
@@ -46,6 +46,7 @@ HANDLED = {
     "TryAgainLaterError": "records wait for the schema registry",
     "UnknownSchemaError": "a record that becomes a dead letter",
     "WrongSchemaError": "a record that becomes a dead letter",
+    "_RefusedError": "an answer of the API of episodes",
     "_TransientError": "the download tries again",
 }
 """The errors that no user sees, and what becomes of each."""

@@ -16,7 +16,7 @@ from monitoring.drift.episode import DECODE_EPISODE, Episode
 from streams.kafka.records.consuming import read_to_end
 from weir.config.settings import Settings, load_settings
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.exhaustive]
 COUNT = 3_000
 
 

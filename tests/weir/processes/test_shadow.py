@@ -64,16 +64,16 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
     assert weir("shadow", "add", "champion", "--name", "other", "-c", path).returncode == 0
 
     scorer, shadow = start(path), start(path, command="shadow")
-    shadow.wait_for(lambda: answering(shadow, "same", "other"), 120)
+    shadow.wait_for(lambda: answering(shadow, "same", "other"), 300)
     here, itself = psutil.Process().nice(), psutil.Process(shadow.process.pid)
     assert here < itself.nice() <= min(each.nice() for each in itself.children()), "all stand back"
     replay(path, trained.events, COUNT)
-    shadow.wait_for(lambda: len(shadow_scores(settings)) > COUNT // 4, 120)
+    shadow.wait_for(lambda: len(shadow_scores(settings)) > COUNT // 4, 300)
     shadow.process.send_signal(how)
     shadow.process.wait()
     shadow = start(path, command="shadow")
-    scorer.wait_for(lambda: scorer.metrics()["weir_events_total"] == COUNT, 120)
-    shadow.wait_for(lambda: len(shadow_scores(settings)) >= COUNT, 120)
+    scorer.wait_for(lambda: scorer.metrics()["weir_events_total"] == COUNT, 300)
+    shadow.wait_for(lambda: len(shadow_scores(settings)) >= COUNT, 300)
 
     scores = shadow_scores(settings)
     assert len({each["event_id"] for each in scores}) == len(scores) == COUNT
@@ -94,10 +94,10 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
 
     group, topic = f"{settings.shadow.group}-join", settings.topics.shadow_scores
     shadow.wait_for(
-        lambda: set(group_lag(settings.kafka.bootstrap_servers, group, topic).values()) == {0}, 120
+        lambda: set(group_lag(settings.kafka.bootstrap_servers, group, topic).values()) == {0}, 300
     )
     mature = "weir_shadow_mature_events:same"
-    shadow.wait_for(lambda: shadow.metrics().get(mature, 0) > 500, 60)
+    shadow.wait_for(lambda: shadow.metrics().get(mature, 0) > 500, 300)
     told = json.loads(weir("shadow", "compare", "same", "--json", "-c", path).stdout)
     assert sum(each["events"] for each in told["slices"]["amount"]) <= len(asked)
     by_hour = weir("shadow", "compare", "same", "--slices", "hour", "-c", path)
