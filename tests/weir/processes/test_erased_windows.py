@@ -31,9 +31,8 @@ def rows_of(settings: Settings) -> dict[int, dict[str, Any]]:
     }
 
 
-@pytest.mark.parametrize(
-    "topology", ["fused", pytest.param("staged", marks=pytest.mark.exhaustive)]
-)
+@pytest.mark.exhaustive  # the state's own tests show it, too
+@pytest.mark.parametrize("topology", ["fused", "staged"])
 def test_windows_are_forgotten_and_a_state_that_is_rebuilt_forgets_the_same(
     config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer], topology: str
 ) -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from confluent_kafka import Producer
 from front_door import Trained, weir
 from running_scorer import Scorer, answered, begun_anew
@@ -58,6 +59,7 @@ def found(settings: Settings) -> dict[int, tuple[str | None, str | None]]:
     return {event: (context[VERSION], context[AGENT]) for event, context in contexts.items()}
 
 
+@pytest.mark.exhaustive
 def test_headers_of_an_event_s_record_stand_in_the_feature_log_in_both_topologies(
     config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer]
 ) -> None:
