@@ -62,6 +62,7 @@ def page_of(episode: Episode, made: int) -> Page:
             _what_happened(episode),
             _what_to_do(episode),
             _timeline(episode),
+            *_segments(episode),
             *map(_figure, episode.figures),
             *map(_feature, shown),
             *more,
@@ -92,6 +93,7 @@ def _what_happened(episode: Episode) -> Section:
             ("acknowledged by", episode.acknowledged_by or "nobody"),
             ("snoozed until", snoozed),
             ("what moved", f"{len(episode.moved)}, {len(episode.away)} still away"),
+            ("retraining", episode.retraining or ""),
         )
     )
     return Section("What happened", tuple(blocks))
@@ -129,6 +131,18 @@ def _named(names: list[str]) -> str:
     return ", ".join(names[:5]) + more
 
 
+def _segments(episode: Episode) -> list[Section]:
+    """Of what moved in parts of the stream, which part it was, and what."""
+    found = defaultdict(list)
+    for each in episode.features:
+        if each.segment is not None:
+            found[each.segment].append(each.name.removesuffix(f" in {each.segment}"))
+    if not found:
+        return []
+    rows = tuple(row(segment, _named(names)) for segment, names in found.items())
+    return [Section("Segments", (Table(("part of the stream", "what moved"), rows, (0.4, 0.6)),))]
+
+
 def _figure(figure: WorseFigure) -> Section:
     back = "still worse" if figure.back is None else utc(figure.back, "s")
     told = facts(
@@ -142,24 +156,35 @@ def _figure(figure: WorseFigure) -> Section:
 
 
 def _feature(feature: MovedFeature) -> Section:
-    name, answer = feature.name, feature.name.startswith(_ANSWER)
+    """A feature, beside its reference; of another thing that happened, what is known of it."""
+    name = feature.name
+    # Whatever has moved has a PSI; silence, dead letters and hints of adversaries have none.
+    measured = feature.psi > 0
+    chance = "; chance alone gets there once in monitor.arl" if measured else ""
+    psi = f"{feature.psi:.3g}, over {count(feature.events)} events; 0 is no change"
+    since_promotion = feature.references != ("training",)
     blocks: list[Block] = [
         Line(feature.words),
         facts(
             ("kind of change", feature.kind.replace("_", " ")),
+            ("segment", feature.segment or ""),
+            ("reference", " and ".join(feature.references) if since_promotion else ""),
             ("producer", feature.producer or "not one's alone, or not known"),
             ("moved since", utc(feature.since, "s")),
             ("back since", "still away" if feature.back is None else utc(feature.back, "s")),
-            ("median", f"{_number(feature.before)} before, {_number(feature.now)} now"),
             (
-                "evidence",
-                f"{feature.evidence:.1f} (ln); chance alone gets there once in monitor.arl",
+                "median" if measured else "found",
+                f"{_number(feature.before)} before, {_number(feature.now)} now",
             ),
-            ("PSI", f"{feature.psi:.3g}, over {count(feature.events)} events; 0 is no change"),
+            ("evidence", f"{feature.evidence:.1f} (ln){chance}"),
+            ("PSI", psi if measured else ""),
         ),
-        _histogram(feature),
     ]
-    title = f"The model's {name.removeprefix(_ANSWER)}" if answer else f"Feature {name}"
+    if measured:
+        blocks.append(_histogram(feature))
+    title = f"Feature {name}" if measured else name
+    if name.startswith(_ANSWER):
+        title = f"The model's {name.removeprefix(_ANSWER)}"
     return Section(title, tuple(blocks))
 
 

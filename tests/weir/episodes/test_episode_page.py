@@ -160,6 +160,23 @@ def test_odd_records_have_a_page() -> None:
     assert "70 more features" in page.said
 
 
+def test_segments_and_references_are_named() -> None:
+    part = moved("amount in country=DE", segment="country=DE", references=("training", "promotion"))
+    said = read(episode(features=[part, moved("hour")])).said
+    table = said[said.index("Segments") :]
+    assert table.index("country=DE") < table.index("amount") < table.index("Feature amount in")
+    assert "training and promotion" in said
+    assert "Segments" not in read(episode()).said
+
+
+def test_what_is_no_feature_has_neither_psi_nor_histogram() -> None:
+    silent = moved("producer app-version 4.2.0", psi=0.0, kind="silent_producer", histogram=None)
+    page = read(episode(features=[silent]))
+    assert page.images == []
+    for text in ("PSI", "No histogram", "median", "Feature producer", "monitor.arl"):
+        assert text not in page.said, text
+
+
 def test_each_kind_has_a_meaning_and_a_runbook() -> None:
     assert set(get_args(Kind)) <= set(MEANINGS)
     for meaning in MEANINGS.values():
