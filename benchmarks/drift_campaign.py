@@ -22,9 +22,9 @@ from inference.packages.drift_reference import DriftReference, fit_histogram
 from inference.packages.hours import in_time
 from monitoring.counting.details import details_of
 from monitoring.counting.model_bins import ModelBins
-from monitoring.drift.episode import Episode
 from monitoring.drift.model_watch import ModelWatch
 from monitoring.drift.reference import yardstick_of
+from monitoring.episodes.episode import Episode
 from monitoring.settings import MonitorSettings
 from streams.loop.stateless.keyed_state import PartitionState
 

@@ -83,6 +83,8 @@ FLOORS = {
         monitoring
         monitoring/statistics monitoring/breakage monitoring/alerts monitoring/ops
         monitoring/counting monitoring/performance/cohorts
+        monitoring/episodes
+        monitoring/stream
         monitoring/drift monitoring/performance
         monitoring/losses
         monitoring/workers

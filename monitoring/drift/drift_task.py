@@ -17,13 +17,13 @@ from monitoring.counting.cell_counts import (
 )
 from monitoring.counting.model_bins import ModelBins
 from monitoring.counting.segments import check_segments, unpack_segments
-from monitoring.drift.episode import ENCODE_EPISODE, Episode
 from monitoring.drift.metrics import DriftMetrics
 from monitoring.drift.model_watch import ModelWatch
 from monitoring.drift.reference import yardstick_of
-from monitoring.drift.stream_watch import StreamWatch
 from monitoring.drift.yardstick import Yardstick
+from monitoring.episodes.episode import ENCODE_EPISODE, Episode
 from monitoring.settings import MonitorSettings
+from monitoring.stream.stream_watch import StreamWatch
 from streams.events.rejection import Reason, Rejected
 from streams.loop.stateless.keyed_state import KeyedState, PartitionState
 from streams.loop.stateless.loop import Processed

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from monitoring.drift.detector import Moved
-from monitoring.drift.episode import Reference
+from monitoring.episodes.episode import Reference
 
 
 @dataclass(frozen=True)

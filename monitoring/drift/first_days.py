@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 
 from monitoring.counting.model_bins import ModelBins
 from monitoring.drift.finding import Finding
-from monitoring.drift.kept import Kept
 from monitoring.drift.open_cells import OpenCell
 from monitoring.drift.segment_watch import SegmentWatch
 from monitoring.drift.since_promotion import SincePromotion
+from monitoring.episodes.kept import Kept
 from monitoring.settings import MonitorSettings
 
 

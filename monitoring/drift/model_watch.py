@@ -18,7 +18,13 @@ from monitoring.counting.model_bins import ModelBins
 from monitoring.counting.segments import Segments
 from monitoring.drift.detail_log import DetailLog
 from monitoring.drift.detector import Detector, Moved, Watched
-from monitoring.drift.episode import (
+from monitoring.drift.finding import Finding
+from monitoring.drift.first_days import FirstDays
+from monitoring.drift.open_cells import OpenCells
+from monitoring.drift.watched_record import decode_watched, encode_watched
+from monitoring.drift.words import describe
+from monitoring.drift.yardstick import Yardstick
+from monitoring.episodes.episode import (
     DECODE_EPISODE,
     ENCODE_EPISODE,
     REFERENCES,
@@ -30,13 +36,7 @@ from monitoring.drift.episode import (
     after,
     new_id,
 )
-from monitoring.drift.finding import Finding
-from monitoring.drift.first_days import FirstDays
-from monitoring.drift.kept import Kept
-from monitoring.drift.open_cells import OpenCells
-from monitoring.drift.watched_record import decode_watched, encode_watched
-from monitoring.drift.words import describe
-from monitoring.drift.yardstick import Yardstick
+from monitoring.episodes.kept import Kept
 from monitoring.settings import MonitorSettings
 from streams.features.calendar import hour_of_week
 from streams.loop.stateless.keyed_state import PartitionState

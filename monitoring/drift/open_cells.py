@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.counting.segments import Segments, add_segments, pack_segments, unpack_segments
-from monitoring.drift.kept import Kept
+from monitoring.episodes.kept import Kept
 
 _MOST_DETAILS = 128 << 10
 """Bytes of a cell: they are of a sample of the events anyway."""

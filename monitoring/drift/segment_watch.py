@@ -13,8 +13,8 @@ from monitoring.counting.model_bins import ModelBins
 from monitoring.counting.segments import MOST, OTHERS, Segments
 from monitoring.drift.detector import Moved
 from monitoring.drift.finding import Finding, named
-from monitoring.drift.kept import Kept
 from monitoring.drift.since_promotion import SincePromotion
+from monitoring.episodes.kept import Kept
 from monitoring.settings import MonitorSettings
 
 _FINDING = 1 / 10

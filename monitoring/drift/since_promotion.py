@@ -15,9 +15,9 @@ from inference.packages.drift_reference import HOURS, Histogram
 from monitoring.counting.model_bins import ModelBins
 from monitoring.counting.packed import pack, unpack
 from monitoring.drift.detector import Detector, Moved, Watched
-from monitoring.drift.kept import Kept
 from monitoring.drift.reference import clusters_of, yardstick_of
 from monitoring.drift.watched_record import decode_watched, encode_watched
+from monitoring.episodes.kept import Kept
 from monitoring.statistics.bets import shares
 
 logger = logging.getLogger(__name__)

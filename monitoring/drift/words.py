@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from monitoring.breakage.kinds import Diagnosis, Kind
 from monitoring.drift.detector import Moved
-from monitoring.drift.episode import MovedFeature
-from monitoring.drift.moved_histogram import MovedHistogram, bin_name
+from monitoring.episodes.episode import MovedFeature
+from monitoring.episodes.moved_histogram import MovedHistogram, bin_name
 
 _CLEAR = 0.01
 """A share of missing or unseen values that grew by this is worth a word."""

@@ -7,7 +7,7 @@ from msgspec.structs import replace as changed
 
 from inference.shadow.comparison.terms import Terms
 from monitoring.counting.cell_counts import CohortDays, EpisodeAct
-from monitoring.drift.episode import (
+from monitoring.episodes.episode import (
     DECODE_EPISODE,
     ENCODE_EPISODE,
     Episode,

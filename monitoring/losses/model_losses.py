@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pydantic import TypeAdapter
 
 from inference.shadow.comparison.terms import Terms
-from monitoring.drift.episode import WorseFigure
+from monitoring.episodes.episode import WorseFigure
 from monitoring.performance.cohorts.cohort import DAY, Cohort, Group, date_of, terms_of
 from monitoring.performance.cohorts.truth import Truth
 from monitoring.performance.estimate import CalibrationWatch

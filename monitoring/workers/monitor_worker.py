@@ -17,8 +17,8 @@ from monitoring.counting.letter_task import LetterTask
 from monitoring.counting.model_bins import ModelBins
 from monitoring.counting.stream_counter import StreamCounter
 from monitoring.drift.drift_task import DriftTask
-from monitoring.drift.episode import Episode
 from monitoring.drift.metrics import DriftMetrics
+from monitoring.episodes.episode import Episode
 from monitoring.losses.loss_watch import LossWatch
 from monitoring.performance.cohort_writer import CohortWriter
 from monitoring.performance.metrics import PerformanceMetrics

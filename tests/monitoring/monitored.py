@@ -16,8 +16,8 @@ from monitoring.counting.counting_task import CountingTask
 from monitoring.counting.model_bins import ModelBins
 from monitoring.counting.stream_counter import StreamCounter
 from monitoring.drift.drift_task import DriftTask
-from monitoring.drift.episode import DECODE_EPISODE, Episode
 from monitoring.drift.metrics import DriftMetrics
+from monitoring.episodes.episode import DECODE_EPISODE, Episode
 from monitoring.losses.loss_watch import LossWatch
 from monitoring.performance.watch import WatchTerms
 from monitoring.settings import MonitorSettings

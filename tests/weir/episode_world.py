@@ -5,8 +5,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from monitoring.counting.cell_counts import EpisodeAct
-from monitoring.drift.episode import Episode, MovedFeature
-from monitoring.drift.moved_histogram import MovedHistogram
+from monitoring.episodes.episode import Episode, MovedFeature
+from monitoring.episodes.moved_histogram import MovedHistogram
 
 MINUTE = 60_000
 T0 = 1_795_000_000_000 // MINUTE * MINUTE

@@ -7,7 +7,7 @@ from typing import Annotated, get_args
 import msgspec
 
 from monitoring.counting.cell_counts import EpisodeAct
-from monitoring.drift.episode import Episode
+from monitoring.episodes.episode import Episode
 from streams.base.clock import now_ms
 from streams.base.safe_text import json_text
 from streams.base.section import parse_duration

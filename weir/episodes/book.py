@@ -6,7 +6,7 @@ from threading import Event
 
 from confluent_kafka import KafkaException
 
-from monitoring.drift.episode import DECODE_EPISODE, Episode
+from monitoring.episodes.episode import DECODE_EPISODE, Episode
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.control_topic import ControlReader
 from streams.kafka.topics.topic_watch import PositionLostError

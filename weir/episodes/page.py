@@ -3,8 +3,8 @@
 from collections import defaultdict
 from importlib.metadata import version
 
-from monitoring.drift.episode import Episode, MovedFeature, WorseFigure
-from monitoring.drift.moved_histogram import MovedHistogram, bin_name
+from monitoring.episodes.episode import Episode, MovedFeature, WorseFigure
+from monitoring.episodes.moved_histogram import MovedHistogram, bin_name
 from streams.base.clock import now_ms, utc
 from weir.dossier.blocks import (
     Block,

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from monitoring.drift.episode import Episode
+from monitoring.episodes.episode import Episode
 from streams.base.clock import now_ms
 from weir.cli.dates import moment
 

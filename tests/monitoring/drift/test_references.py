@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from watching import Watching
 
 from monitoring.counting.model_bins import ModelBins
-from monitoring.drift.episode import MovedFeature
+from monitoring.episodes.episode import MovedFeature
 from monitoring.settings import MonitorSettings
 
 SETTINGS = MonitorSettings(promotion_span="1h")

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from monitoring.counting.details import details_of
 from monitoring.counting.model_bins import ModelBins
 from monitoring.counting.segments import count_segments
-from monitoring.drift.episode import Episode
 from monitoring.drift.model_watch import ModelWatch
 from monitoring.drift.reference import yardstick_of
+from monitoring.episodes.episode import Episode
 from monitoring.settings import MonitorSettings
 from streams.loop.stateless.keyed_state import PartitionState
 

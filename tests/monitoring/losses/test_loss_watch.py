@@ -9,7 +9,7 @@ from monitored import Drift, Record
 from msgspec.structs import replace
 
 from monitoring.counting.cell_counts import ENCODE, CohortDays, DayCohort, EpisodeAct
-from monitoring.drift.episode import Episode
+from monitoring.episodes.episode import Episode
 from monitoring.performance.cohorts.cohort import DAY, Cohort, cohort_bytes, terms_of
 
 QUIET, WORSE, AGAIN = 30, 15, 30

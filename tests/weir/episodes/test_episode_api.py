@@ -12,7 +12,7 @@ import pytest
 from episode_world import episode, looked_after, moved
 
 from monitoring.counting.cell_counts import DECODE, EpisodeAct
-from monitoring.drift.episode import ENCODE_EPISODE, Episode
+from monitoring.episodes.episode import ENCODE_EPISODE, Episode
 from streams.base.beside import beside
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import read_to_end

@@ -12,7 +12,7 @@ from episode_world import HISTOGRAM, T0, episode, looked_after, moved
 from msgspec.structs import replace
 
 from monitoring.counting.cell_counts import EpisodeAct
-from monitoring.drift.episode import DECODE_EPISODE, ENCODE_EPISODE, Episode, Kind, WorseFigure
+from monitoring.episodes.episode import DECODE_EPISODE, ENCODE_EPISODE, Episode, Kind, WorseFigure
 from weir.dossier.html import html_of
 from weir.episodes.page import page_of
 from weir.episodes.words import MEANINGS

@@ -20,7 +20,7 @@ from group_lag import group_lag
 from running_scorer import Scorer, replay
 
 from monitoring.counting.cell_counts import DECODE, CellCounts
-from monitoring.drift.episode import DECODE_EPISODE, Episode
+from monitoring.episodes.episode import DECODE_EPISODE, Episode
 from streams.kafka.records.consuming import read_to_end
 from weir.config.settings import Settings, load_settings
 

@@ -12,7 +12,7 @@ from front_door import Trained, weir
 from running_scorer import Scorer, replay
 
 from monitoring.counting.cell_counts import DECODE, CellCounts, LetterCounts
-from monitoring.drift.episode import DECODE_EPISODE, Episode
+from monitoring.episodes.episode import DECODE_EPISODE, Episode
 from streams.kafka.records.consuming import read_to_end
 from weir.config.settings import Settings, load_settings
 

@@ -8,8 +8,8 @@ import typer
 from rich.table import Table
 
 from monitoring.counting.cell_counts import EpisodeAct
-from monitoring.drift.episode import DECODE_EPISODE, Episode
-from monitoring.drift.retraining import retraining_verdict
+from monitoring.episodes.episode import DECODE_EPISODE, Episode
+from monitoring.episodes.retraining import retraining_verdict
 from streams.base.clock import now_ms
 from streams.base.section import parse_duration
 from streams.kafka.records.consuming import read_to_end

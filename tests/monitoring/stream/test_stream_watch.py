@@ -8,7 +8,7 @@ import pytest
 from monitored import BOUND, STEP_MS, T0, Drift, Record, counted, records, rows
 
 from monitoring.counting.cell_counts import ENCODE, EpisodeAct, LetterCounts, StreamCounts
-from monitoring.drift.episode import Episode
+from monitoring.episodes.episode import Episode
 
 HOUR = 3_600_000
 AN_HOUR = HOUR // STEP_MS

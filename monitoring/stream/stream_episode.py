@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from monitoring.counting.cell_counts import EpisodeAct
-from monitoring.drift.episode import (
+from monitoring.episodes.episode import (
     DECODE_EPISODE,
     ENCODE_EPISODE,
     Episode,

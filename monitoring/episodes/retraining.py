@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from monitoring.drift.episode import Episode
+from monitoring.episodes.episode import Episode
 
 
 class Reason(msgspec.Struct, frozen=True):

@@ -6,8 +6,8 @@ from monitoring.breakage.adversaries import CROWD_TIMES
 from monitoring.breakage.kinds import Kind, percent
 from monitoring.breakage.shares import SURE
 from monitoring.counting.cell_counts import StreamCounts
-from monitoring.drift.episode import MovedFeature
-from monitoring.drift.share_watch import Rule, Share
+from monitoring.episodes.episode import MovedFeature
+from monitoring.stream.share_watch import Rule, Share
 from streams.base.clock import utc
 from streams.loop.stateless.keyed_state import PartitionState
 

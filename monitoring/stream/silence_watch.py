@@ -19,7 +19,7 @@ from monitoring.breakage.silence import (
     taken_over,
     usual,
 )
-from monitoring.drift.episode import MovedFeature
+from monitoring.episodes.episode import MovedFeature
 from streams.loop.stateless.keyed_state import PartitionState
 
 _WEEKS_H, _RECENT_H, _LEAST_H = 3 * 168, 6, 6

@@ -6,8 +6,8 @@ import msgspec
 
 from monitoring.breakage.outages import LEAST, TIMES, dead_letters_found
 from monitoring.counting.cell_counts import SPAN_MS, LetterCounts, StreamCounts
-from monitoring.drift.episode import MovedFeature
-from monitoring.drift.share_watch import Rule, Share
+from monitoring.episodes.episode import MovedFeature
+from monitoring.stream.share_watch import Rule, Share
 from streams.loop.stateless.keyed_state import PartitionState
 
 _RULE = Rule(TIMES, LEAST, 1_000, 600_000)

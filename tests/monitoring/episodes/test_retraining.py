@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from monitoring.drift.episode import (
+from monitoring.episodes.episode import (
     DECODE_EPISODE,
     ENCODE_EPISODE,
     Episode,
@@ -10,7 +10,7 @@ from monitoring.drift.episode import (
     MovedFeature,
     WorseFigure,
 )
-from monitoring.drift.retraining import Reason, retraining_verdict
+from monitoring.episodes.retraining import Reason, retraining_verdict
 
 
 def episode(name: str, kind: Kind, found: int = 5) -> Episode:

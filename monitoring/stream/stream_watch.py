@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from monitoring.counting.cell_counts import EpisodeAct, LetterCounts, StreamCounts
-from monitoring.drift.episode import Episode
-from monitoring.drift.hint_watch import HintWatch
-from monitoring.drift.letter_watch import LetterWatch
-from monitoring.drift.silence_watch import SilenceWatch
-from monitoring.drift.stream_episode import StreamEpisode
+from monitoring.episodes.episode import Episode
 from monitoring.settings import MonitorSettings
+from monitoring.stream.hint_watch import HintWatch
+from monitoring.stream.letter_watch import LetterWatch
+from monitoring.stream.silence_watch import SilenceWatch
+from monitoring.stream.stream_episode import StreamEpisode
 from streams.events.record_headers import PREFIX
 from streams.loop.stateless.keyed_state import PartitionState
 

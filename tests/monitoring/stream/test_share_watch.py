@@ -1,6 +1,6 @@
 import numpy as np
 
-from monitoring.drift.share_watch import Rule, Share
+from monitoring.stream.share_watch import Rule, Share
 
 MINUTE = 60_000
 RNG = np.random.default_rng(8)

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from monitoring.counting.cell_counts import EpisodeAct
-from monitoring.drift.moved_histogram import MovedHistogram
+from monitoring.episodes.moved_histogram import MovedHistogram
 
 Kind = Literal["data_breakage", "covariate_shift", "performance_loss", "adversary"]
 Severity = Literal["warning", "page"]

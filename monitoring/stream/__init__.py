@@ -1,0 +1,1 @@
+"""What happens to the stream itself, whatever the model: silence, dead letters, adversaries."""
