@@ -1,8 +1,7 @@
 """One model's stream: its open cells of time, its detectors, and its episode."""
 
 import logging
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable
 
 import msgspec
 import numpy as np
@@ -25,25 +24,21 @@ from monitoring.drift.watched_record import decode_watched, encode_watched
 from monitoring.drift.words import describe
 from monitoring.drift.yardstick import Yardstick
 from monitoring.episodes.episode import (
-    DECODE_EPISODE,
-    ENCODE_EPISODE,
     REFERENCES,
     Episode,
     Kind,
     MovedFeature,
     Reference,
     Severity,
-    after,
     new_id,
 )
 from monitoring.episodes.kept import Kept
+from monitoring.episodes.ongoing import Ongoing
 from monitoring.settings import MonitorSettings
 from streams.features.calendar import hour_of_week
 from streams.loop.stateless.keyed_state import PartitionState
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _CELLS, _WATCHED, _DETAILS, _EPISODE = "cell", "watched", "details", "episode"
 _ANSWER = "answer:"
@@ -66,7 +61,6 @@ class ModelWatch:
 
     Attributes:
         shape: how many features and bins are counted.
-        episode: the one that goes on, if one does.
     """
 
     def __init__(
@@ -77,7 +71,7 @@ class ModelWatch:
         settings: MonitorSettings,
         yardstick: Yardstick,
     ) -> None:
-        self._state = state
+        self._kept = kept = Kept(state, model)
         self._model = model
         self._bins = bins
         self.shape = bins.shape
@@ -88,21 +82,27 @@ class ModelWatch:
         alarms = parts * len(bins.histograms) * settings.arl / settings.interval
         log_alarm = float(np.log(alarms))
         self._detector = Detector(self._yardstick, log_alarm)
-        kept = Kept(state, model)
         self._first_days = FirstDays(kept, bins, settings, log_alarm, _BLOCK)
         self._watched = self._kept_watched()
         self._open = OpenCells(kept.below(_CELLS), bins.shape)
-        self._log = DetailLog(dict(self._kept(_DETAILS, _BLOBS)))
+        self._details = kept.below(_DETAILS)
+        self._log = DetailLog(
+            {
+                int(each): _BLOBS.decode(self._details.get(each) or b"")
+                for each in self._details.names()
+            }
+        )
         self._logged = set(self._log.entries)
         self._last_events = 0
-        stored = state.get(self._key(_EPISODE))
-        self.episode: Episode | None = None if stored is None else DECODE_EPISODE(stored)
+        self._ongoing = Ongoing(kept, _EPISODE)
 
-    def _key(self, *parts: str) -> bytes:
-        return "/".join([self._model, *parts]).encode()
+    @property
+    def episode(self) -> Episode | None:
+        """The one that goes on, if one does."""
+        return self._ongoing.episode
 
     def _kept_watched(self) -> Watched | None:
-        stored = self._state.get(self._key(_WATCHED))
+        stored = self._kept.get(_WATCHED)
         if stored is None:
             return None
         try:
@@ -114,13 +114,6 @@ class ModelWatch:
                 error,
             )
             return None
-
-    def _kept(self, what: str, decoder: "msgspec.msgpack.Decoder[T]") -> Iterator[tuple[int, T]]:
-        """What is kept by cell: begin and value."""
-        prefix = self._key(what, "")
-        for key, value in self._state.items():
-            if key.startswith(prefix):
-                yield int(key[len(prefix) :]), decoder.decode(value)
 
     def add(
         self,
@@ -160,16 +153,12 @@ class ModelWatch:
         self._first_days.write()
         if self._watched is None:
             return
-        self._put(self._key(_WATCHED), encode_watched(self._watched))
+        self._kept.put(_WATCHED, encode_watched(self._watched))
         kept = self._log.entries
         for start in self._logged ^ kept.keys():
             value = msgspec.msgpack.encode(kept[start]) if start in kept else None
-            self._put(self._key(_DETAILS, f"{start:020}"), value)
+            self._details.put(f"{start:020}", value)
         self._logged = set(kept)
-
-    def _put(self, key: bytes, value: bytes | None) -> None:
-        if self._state.get(key) != value:
-            self._state.put(key, value)
 
     def _close(self, starts: list[int]) -> list[Episode]:
         """Look at some cells as one."""
@@ -223,7 +212,7 @@ class ModelWatch:
             episode = self._followed(before, named, end)
             if episode == before:
                 return []
-        self._keep(episode)
+        self._ongoing.put(episode)
         return [episode]
 
     def _away(self) -> dict[Reference, set[str]]:
@@ -321,16 +310,7 @@ class ModelWatch:
 
     def hear(self, act: EpisodeAct) -> Episode | None:
         """The episode after what somebody has said of it; None where it is not ours."""
-        if self.episode is None or self.episode.id != act.episode:
-            return None
-        episode = after(self.episode, act)
-        self._keep(episode)
-        return episode
-
-    def _keep(self, episode: Episode) -> None:
-        ongoing = episode.state == "open"
-        self.episode = episode if ongoing else None
-        self._state.put(self._key(_EPISODE), ENCODE_EPISODE(episode) if ongoing else None)
+        return self._ongoing.hear(act)
 
 
 def _ranked(features: list[MovedFeature]) -> list[MovedFeature]:

@@ -7,20 +7,15 @@ from msgspec.structs import replace as changed
 
 from inference.shadow.comparison.terms import Terms
 from monitoring.counting.cell_counts import CohortDays, EpisodeAct
-from monitoring.episodes.episode import (
-    DECODE_EPISODE,
-    ENCODE_EPISODE,
-    Episode,
-    WorseFigure,
-    after,
-    new_id,
-)
+from monitoring.episodes.episode import Episode, WorseFigure, new_id
+from monitoring.episodes.kept import Kept
+from monitoring.episodes.ongoing import Ongoing
 from monitoring.losses.model_losses import MODEL_LOSSES, ModelLosses
 from monitoring.performance.cohorts.cohort import DAY, Group, read_cohort, terms_of
 from monitoring.performance.watch import WatchTerms
 from streams.loop.stateless.keyed_state import PartitionState
 
-_DAYS, _LOSSES, _EPISODE = b"losses:days", b"losses:of:", b"losses:episode:"
+_DAYS, _LOSSES, _EPISODE = "losses:days", "losses:of:", "losses:episode:"
 
 
 class _Days(msgspec.Struct, frozen=True):
@@ -38,30 +33,26 @@ class LossWatch:
     """
 
     def __init__(self, state: PartitionState, terms: Terms, said: WatchTerms) -> None:
-        self._state = state
+        self._kept = kept = Kept(state)
         self._terms = terms
         self._own = terms_of(terms)
         self._said = said
-        stored = state.get(_DAYS)
+        stored = kept.get(_DAYS)
         self._days = _Days() if stored is None else msgspec.json.decode(stored, type=_Days)
         self._losses: dict[Group, ModelLosses] = {}
-        self._episodes: dict[Group, Episode] = {}
-        for key, value in list(state.items()):
+        self._ongoing: dict[Group, Ongoing] = {}
+        self._touched: set[Group] = set()
+        for key in kept.names():
             if key.startswith(_LOSSES):
-                known = MODEL_LOSSES.validate_json(value)
+                known = MODEL_LOSSES.validate_json(kept.get(key) or b"")
                 if known.terms != self._own:  # other costs, or another maturity
                     known = ModelLosses.begin(known.group, terms, said)
-                self._losses[known.group] = known
-        for group in self._losses:
-            stored = state.get(_key(_EPISODE, group))
-            if stored is not None:
-                self._episodes[group] = DECODE_EPISODE(stored)
-        self._touched: set[Group] = set()
+                self._have(known)
 
     @property
     def episodes(self) -> list[Episode]:
         """Those that go on."""
-        return list(self._episodes.values())
+        return [each.episode for each in self._ongoing.values() if each.episode is not None]
 
     def take(
         self, record: CohortDays, holding: Collection[int], behind: Collection[int]
@@ -94,32 +85,32 @@ class LossWatch:
             *self._look_at_mature(_until(self._days.mature, behind)),
         ]
         # A model that answers no more is one that nobody has to train anew.
-        for group in [each for each in self._episodes if self._is_gone(each)]:
+        for group, ongoing in self._ongoing.items():
+            if ongoing.episode is None or not self._is_gone(group):
+                continue
             said += self._say(group, [], (self._latest + 1) * DAY)
         return list({each.id: each for each in said}.values())
 
     def hear(self, act: EpisodeAct) -> Episode | None:
         """The episode after what somebody has said of it; None where it is not ours."""
-        for group, known in self._episodes.items():
-            if known.id == act.episode:
-                episode = after(known, act)
-                self._keep(group, episode)
-                return episode
-        return None
+        heard = (each.hear(act) for each in self._ongoing.values())
+        return next((each for each in heard if each is not None), None)
 
     def write(self) -> None:
         """Write down what has changed, at the end of a batch."""
         for group in self._touched:
-            self._put(_key(_LOSSES, group), MODEL_LOSSES.dump_json(self._losses[group]))
+            self._kept.put(_key(_LOSSES, group), MODEL_LOSSES.dump_json(self._losses[group]))
         self._touched.clear()
-        self._put(_DAYS, msgspec.json.encode(self._days))
+        self._kept.put(_DAYS, msgspec.json.encode(self._days))
 
-    def _put(self, key: bytes, value: bytes | None) -> None:
-        if self._state.get(key) != value:
-            self._state.put(key, value)
+    def _have(self, losses: ModelLosses) -> None:
+        group = losses.group
+        self._losses[group] = losses
+        if group not in self._ongoing:
+            self._ongoing[group] = Ongoing(self._kept, _key(_EPISODE, group))
 
     def _know(self, losses: ModelLosses) -> None:
-        self._losses[losses.group] = losses
+        self._have(losses)
         self._touched.add(losses.group)
 
     def _look_at_over(self, until: int) -> Iterator[Episode]:
@@ -152,7 +143,7 @@ class LossWatch:
 
     def _say(self, group: Group, worse: list[WorseFigure], at: int) -> list[Episode]:
         """The episode, if there is anything new to say of it, by what is worse now, at ms."""
-        before = self._episodes.get(group)
+        before = self._ongoing[group].episode
         if before is None:
             if not worse:
                 return []
@@ -171,16 +162,8 @@ class LossWatch:
             episode = _followed(before, worse, at)
             if episode == before:
                 return []
-        self._keep(group, episode)
+        self._ongoing[group].put(episode)
         return [episode]
-
-    def _keep(self, group: Group, episode: Episode) -> None:
-        if episode.state == "open":
-            self._episodes[group] = episode
-            self._put(_key(_EPISODE, group), ENCODE_EPISODE(episode))
-        else:
-            self._episodes.pop(group, None)
-            self._put(_key(_EPISODE, group), None)
 
 
 def _followed(episode: Episode, worse: list[WorseFigure], at: int) -> Episode:
@@ -204,5 +187,5 @@ def _until(days: Mapping[int, int], behind: Collection[int]) -> int:
     return min(day if place in behind else max(day, silent) for place, day in days.items())
 
 
-def _key(prefix: bytes, group: Group) -> bytes:
-    return prefix + f"{group.model}:{group.segment}".encode()
+def _key(prefix: str, group: Group) -> str:
+    return f"{prefix}{group.model}:{group.segment}"

@@ -7,13 +7,13 @@ from monitoring.breakage.kinds import Kind, percent
 from monitoring.breakage.shares import SURE
 from monitoring.counting.cell_counts import StreamCounts
 from monitoring.episodes.episode import MovedFeature
+from monitoring.episodes.kept import Kept
 from monitoring.stream.share_watch import Rule, Share
 from streams.base.clock import utc
-from streams.loop.stateless.keyed_state import PartitionState
 
 _HOUR_MS = 3_600_000
 _RULE = Rule(CROWD_TIMES, 0.0, 100, _HOUR_MS)
-_KEY = b"stream:hints"
+_KEY = "stream:hints"
 _MOST_BOUNDS, _MOST_KEYS = 64, 64
 _VARIATIONS = "variations of one key, "
 
@@ -39,10 +39,10 @@ class HintWatch:
         interval: length of a cell, ms.
     """
 
-    def __init__(self, state: PartitionState, interval: int) -> None:
-        self._state = state
+    def __init__(self, kept: Kept, interval: int) -> None:
+        self._kept = kept
         self._interval = interval
-        stored = state.get(_KEY)
+        stored = kept.get(_KEY)
         self._known = _State() if stored is None else msgspec.msgpack.decode(stored, type=_State)
 
     def add(self, start: int, counts: StreamCounts) -> list[MovedFeature]:
@@ -114,9 +114,7 @@ class HintWatch:
 
     def write(self) -> None:
         """Write down what has changed, at the end of a batch."""
-        data = msgspec.msgpack.encode(self._known)
-        if self._state.get(_KEY) != data:
-            self._state.put(_KEY, data)
+        self._kept.put(_KEY, msgspec.msgpack.encode(self._known))
 
 
 def _described(name: str, share: Share) -> MovedFeature:

@@ -7,11 +7,11 @@ import msgspec
 from monitoring.breakage.outages import LEAST, TIMES, dead_letters_found
 from monitoring.counting.cell_counts import SPAN_MS, LetterCounts, StreamCounts
 from monitoring.episodes.episode import MovedFeature
+from monitoring.episodes.kept import Kept
 from monitoring.stream.share_watch import Rule, Share
-from streams.loop.stateless.keyed_state import PartitionState
 
 _RULE = Rule(TIMES, LEAST, 1_000, 600_000)
-_KEY = b"stream:letters"
+_KEY = "stream:letters"
 _MOST_REASONS, _MOST_SPANS = 64, 1_000
 _LATE_MS = 600_000
 """What comes later than this is of a burst that nobody can mend any more."""
@@ -48,9 +48,9 @@ class _State(msgspec.Struct):
 class LetterWatch:
     """Watches the share of records that are rejected, by reason."""
 
-    def __init__(self, state: PartitionState) -> None:
-        self._state = state
-        stored = state.get(_KEY)
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+        stored = kept.get(_KEY)
         self._known = _State() if stored is None else msgspec.msgpack.decode(stored, type=_State)
 
     def events(self, counts: StreamCounts) -> None:
@@ -102,9 +102,7 @@ class LetterWatch:
 
     def write(self) -> None:
         """Write down what has changed, at the end of a batch."""
-        data = msgspec.msgpack.encode(self._known)
-        if self._state.get(_KEY) != data:
-            self._state.put(_KEY, data)
+        self._kept.put(_KEY, msgspec.msgpack.encode(self._known))
 
     def _span(self, start: int) -> _Span | None:
         """Where to count what is of this span; None where it is none of ours."""

@@ -20,7 +20,7 @@ from monitoring.breakage.silence import (
     usual,
 )
 from monitoring.episodes.episode import MovedFeature
-from streams.loop.stateless.keyed_state import PartitionState
+from monitoring.episodes.kept import Kept
 
 _WEEKS_H, _RECENT_H, _LEAST_H = 3 * 168, 6, 6
 """Hours that are kept; of them, those that are looked at; and those that have to be known."""
@@ -32,8 +32,8 @@ _GO_ON = 20.0
 _MOST = 256
 _WEEK_MS = 168 * HOUR_MS
 _ALL, _PARTITION, _PRODUCER = "", "partition ", "producer "
-_PREFIX = b"stream:hour:"
-_SILENT = b"stream:silent"
+_HOUR, _SILENT = "stream:hour:", "stream:silent"
+_HOUR_DECODER = msgspec.msgpack.Decoder(dict[str, list[int]])
 
 Blocks = NDArray[np.int64]
 
@@ -53,19 +53,19 @@ class SilenceWatch:
         label: what a producer is called: ``app-version``.
     """
 
-    def __init__(self, state: PartitionState, block_ms: int, label: str) -> None:
-        self._state = state
+    def __init__(self, kept: Kept, block_ms: int, label: str) -> None:
+        self._kept = kept
         self._block_ms = block_ms
         self._label = label
         self._a_day = HOUR_MS // block_ms
         self._hours: dict[int, dict[str, Blocks]] = {}
-        for key, value in state.items():
-            if key.startswith(_PREFIX):
-                packed = msgspec.msgpack.decode(value, type=dict[str, list[int]])
-                self._hours[int(key[len(_PREFIX) :])] = {
+        for key in kept.names():
+            if key.startswith(_HOUR):
+                packed = _HOUR_DECODER.decode(kept.get(key) or b"")
+                self._hours[int(key.removeprefix(_HOUR))] = {
                     name: np.array(counts, np.int64) for name, counts in packed.items()
                 }
-        stored = state.get(_SILENT)
+        stored = kept.get(_SILENT)
         self._known = _Known() if stored is None else msgspec.msgpack.decode(stored, type=_Known)
         self._firsts: dict[str, int] = {}
         for hour in sorted(self._hours):
@@ -134,11 +134,9 @@ class SilenceWatch:
             if counts:
                 packed = {name: each.tolist() for name, each in counts.items()}
                 value = msgspec.msgpack.encode(packed)
-            self._state.put(_PREFIX + f"{hour:012}".encode(), value)
+            self._kept.put(f"{_HOUR}{hour:012}", value)
         self._touched.clear()
-        known = msgspec.msgpack.encode(self._known)
-        if self._state.get(_SILENT) != known:
-            self._state.put(_SILENT, known)
+        self._kept.put(_SILENT, msgspec.msgpack.encode(self._known))
 
     def _note_first(self, hour: int) -> None:
         for name in self._hours[hour]:

@@ -5,17 +5,9 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from monitoring.counting.cell_counts import EpisodeAct
-from monitoring.episodes.episode import (
-    DECODE_EPISODE,
-    ENCODE_EPISODE,
-    Episode,
-    Kind,
-    MovedFeature,
-    Severity,
-    after,
-    new_id,
-)
-from streams.loop.stateless.keyed_state import PartitionState
+from monitoring.episodes.episode import Episode, Kind, MovedFeature, Severity, new_id
+from monitoring.episodes.kept import Kept
+from monitoring.episodes.ongoing import Ongoing
 
 WHOLE_STREAM = "all"
 """In place of a model."""
@@ -31,19 +23,17 @@ class StreamEpisode:
     """
 
     def __init__(
-        self,
-        state: PartitionState,
-        kind: Kind,
-        severity: Severity,
-        closed: Callable[[Episode], None],
+        self, kept: Kept, kind: Kind, severity: Severity, closed: Callable[[Episode], None]
     ) -> None:
-        self._state = state
         self._kind = kind
         self._severity = severity
         self._closed = closed
-        self._key = f"stream:episode:{kind}".encode()
-        stored = state.get(self._key)
-        self.episode: Episode | None = None if stored is None else DECODE_EPISODE(stored)
+        self._ongoing = Ongoing(kept, f"stream:episode:{kind}")
+
+    @property
+    def episode(self) -> Episode | None:
+        """The one that goes on."""
+        return self._ongoing.episode
 
     @property
     def away(self) -> list[str]:
@@ -85,23 +75,15 @@ class StreamEpisode:
                 return None
             if not episode.away:
                 episode = replace(episode, state="closed", ended=at)
-        self._keep(episode)
+        self._ongoing.put(episode)
         return episode
 
     def hear(self, act: EpisodeAct) -> Episode | None:
         """The episode after what somebody has said of it; None where it is not ours."""
-        if self.episode is None or self.episode.id != act.episode:
-            return None
-        episode = after(self.episode, act)
-        if episode.state == "closed":
-            self._closed(self.episode)
-        self._keep(episode)
+        episode = self._ongoing.hear(act)
+        if episode is not None and episode.state == "closed":
+            self._closed(episode)
         return episode
-
-    def _keep(self, episode: Episode) -> None:
-        ongoing = episode.state == "open"
-        self.episode = episode if ongoing else None
-        self._state.put(self._key, ENCODE_EPISODE(episode) if ongoing else None)
 
 
 def _now(known: MovedFeature, anew: MovedFeature | None, over: bool, at: int) -> MovedFeature:

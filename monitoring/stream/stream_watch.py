@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from monitoring.counting.cell_counts import EpisodeAct, LetterCounts, StreamCounts
 from monitoring.episodes.episode import Episode
+from monitoring.episodes.kept import Kept
 from monitoring.settings import MonitorSettings
 from monitoring.stream.hint_watch import HintWatch
 from monitoring.stream.letter_watch import LetterWatch
@@ -19,11 +20,12 @@ class StreamWatch:
     def __init__(self, state: PartitionState, settings: MonitorSettings) -> None:
         self._interval = settings.interval
         label = settings.producer.removeprefix(PREFIX)
-        self._silence = SilenceWatch(state, settings.interval, label)
-        self._letters = LetterWatch(state)
-        self._hints = HintWatch(state, settings.interval)
-        self._broken = StreamEpisode(state, "data_breakage", "page", self._forget)
-        self._probed = StreamEpisode(state, "adversary", "warning", self._forget)
+        kept = Kept(state)
+        self._silence = SilenceWatch(kept, settings.interval, label)
+        self._letters = LetterWatch(kept)
+        self._hints = HintWatch(kept, settings.interval)
+        self._broken = StreamEpisode(kept, "data_breakage", "page", self._forget)
+        self._probed = StreamEpisode(kept, "adversary", "warning", self._forget)
 
     @property
     def ongoing(self) -> list[Episode]:
