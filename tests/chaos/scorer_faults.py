@@ -23,25 +23,19 @@ def terminate_scorer(stage: Stage) -> None:
 def suspend_scorer(stage: Stage) -> None:
     """SIGSTOP for less than the session, then SIGCONT: it must go on as if nothing was."""
     scorer = stage.someone()
-    scorer.process.send_signal(signal.SIGSTOP)
-    stage.pause(float(stage.rng.uniform(0.2, 0.6)) * SESSION_S)
-    scorer.send(signal.SIGCONT)
+    stage.suspend(scorer, float(stage.rng.uniform(0.2, 0.6)) * SESSION_S)
 
 
 def zombie(stage: Stage) -> None:
     """SIGSTOP beyond the session, then SIGCONT, with nobody in its place."""
     scorer = stage.someone()
-    scorer.process.send_signal(signal.SIGSTOP)
-    stage.pause(SESSION_S * 1.5)
-    scorer.send(signal.SIGCONT)
+    stage.suspend(scorer, SESSION_S * 1.5)
 
 
 def outlived_transaction(stage: Stage) -> None:
     """SIGSTOP until the broker has aborted the open transaction by itself."""
     scorer = stage.someone()
-    scorer.process.send_signal(signal.SIGSTOP)
-    stage.pause(TRANSACTION_S + _ABORTED_S)
-    scorer.send(signal.SIGCONT)
+    stage.suspend(scorer, TRANSACTION_S + _ABORTED_S)
 
 
 def zombie_replaced(stage: Stage) -> None:

@@ -1,5 +1,6 @@
 """What faults are done to: the cluster, processes and feeder of one campaign."""
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,12 @@ class Stage:
             raise NotNowError
         awake = scorers.awake
         return awake[int(self.rng.integers(len(awake)))]
+
+    def suspend(self, process: Scorer, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT after so long; nobody takes its place meanwhile."""
+        process.process.send_signal(signal.SIGSTOP)
+        self.pause(seconds)
+        process.send(signal.SIGCONT)
 
     def answers_again(self) -> bool:
         """Wait until something is answered; not for ever, and not if nothing is left to be."""

@@ -24,9 +24,7 @@ def kill_shadow(stage: Stage) -> None:
 def suspend_shadow(stage: Stage) -> None:
     """SIGSTOP for less than its session or for more, then SIGCONT."""
     shadow = stage.someone(stage.shadows)
-    shadow.process.send_signal(signal.SIGSTOP)
-    stage.pause(float(stage.rng.uniform(0.2, 2.0)) * SESSION_S)
-    shadow.send(signal.SIGCONT)
+    stage.suspend(shadow, float(stage.rng.uniform(0.2, 2.0)) * SESSION_S)
 
 
 def restart_shadow(stage: Stage) -> None:

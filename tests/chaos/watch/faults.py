@@ -14,9 +14,7 @@ def kill_monitor(stage: Stage) -> None:
 def suspend_monitor(stage: Stage) -> None:
     """SIGSTOP for less than its session or for more, then SIGCONT."""
     monitor = stage.someone(stage.monitors)
-    monitor.process.send_signal(signal.SIGSTOP)
-    stage.pause(float(stage.rng.uniform(0.2, 2.0)) * SESSION_S)
-    monitor.send(signal.SIGCONT)
+    stage.suspend(monitor, float(stage.rng.uniform(0.2, 2.0)) * SESSION_S)
 
 
 def restart_monitor(stage: Stage) -> None:
