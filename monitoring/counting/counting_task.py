@@ -10,7 +10,7 @@ import pyarrow as pa
 from confluent_kafka import Message
 from numpy.typing import NDArray
 
-from monitoring.counting.cell_counts import ENCODE, CellCounts
+from monitoring.counting.cell_counts import ENCODE, CellCounts, outgoing_counts
 from monitoring.counting.details import details_of
 from monitoring.counting.model_bins import ModelBins
 from monitoring.counting.segments import (
@@ -26,7 +26,6 @@ from streams.events.rejection import Reason, Rejected
 from streams.feature_log import read_feature_log
 from streams.kafka.partition import PartitionId
 from streams.loop.stateless.loop import Processed
-from streams.transactions.outcome import Outgoing
 
 _LOOKED_AT = 500
 """Events of a cell and record, evenly taken, that details are of."""
@@ -105,9 +104,10 @@ class CountingTask:
         for index, message in enumerate(messages):
             try:
                 table = read_feature_log(message.value() or b"")
-                found, without = self._counted(table)
+                producers = self._producers(table)
+                found, without = self._counted(table, producers)
                 self._also.take(message.partition() or 0, table)
-                self._stream.take(message, table, self._producers(table))
+                self._stream.take(message, table, producers)
             except _BROKEN as error:
                 why = f"no record of the feature log as Weir writes it: {error}"
                 bad.append((message, Rejected(index, Reason.BAD_BODY, None, why)))
@@ -144,25 +144,24 @@ class CountingTask:
             self._uncounted(unknown)
             settled()
 
-        return Processed(self._outgoing(values + told), bad, once_committed)
+        return Processed(outgoing_counts(self._topic, values + told), bad, once_committed)
 
     def at_rest(self) -> Processed:
         """What there is to do while nothing comes."""
         told, settled = self._also.settle()
-        return Processed(self._outgoing(told + self._stream.at_rest(now_ms())), [], settled)
+        told += self._stream.at_rest(now_ms())
+        return Processed(outgoing_counts(self._topic, told), [], settled)
 
-    def _outgoing(self, values: list[bytes]) -> list[Outgoing]:
-        if not values:
-            return []
-        return [Outgoing(self._topic, values, [None] * len(values), [0] * len(values))]
-
-    def _counted(self, table: pa.Table) -> tuple[dict[tuple[str, int], _Cell], int]:
+    def _counted(
+        self, table: pa.Table, producers: Sequence[str]
+    ) -> tuple[dict[tuple[str, int], _Cell], int]:
         """What a table says of each model and cell, and of how many events nothing is known."""
         found: dict[tuple[str, int], _Cell] = {}
         unknown = 0
         models = np.array(table["model"].to_pylist(), str)
         for model in np.unique(models).tolist():
-            own = table.filter(pa.array(models == model))
+            answered = models == model
+            own = table.filter(pa.array(answered))
             bins = self._bins(model)
             if bins is None:
                 unknown += own.num_rows
@@ -172,7 +171,7 @@ class CountingTask:
             matrix = bins.matrix(own)
             counts = bins.count(matrix, cells, len(starts))
             said = own["decision"].to_pylist()
-            who = self._producers(own)
+            who = [producers[row] for row in np.flatnonzero(answered).tolist()] if producers else []
             fields = coded(own, self._segments)
             for place, start in enumerate(starts.tolist()):
                 rows = np.flatnonzero(cells == place)

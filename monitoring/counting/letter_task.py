@@ -5,12 +5,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from confluent_kafka import Message
 
-from monitoring.counting.cell_counts import ENCODE, SPAN_MS, LetterCounts
+from monitoring.counting.cell_counts import ENCODE, SPAN_MS, LetterCounts, outgoing_counts
 from streams.dead_letters.letter import DeadLetter, read_dead_letter
 from streams.events.record_headers import LONGEST_TEXT, PREFIX, header_of
 from streams.kafka.partition import PartitionId
 from streams.loop.stateless.loop import Processed
-from streams.transactions.outcome import Outgoing
 
 _BEHIND = 500
 _MOST_REASONS, _MOST_PRODUCERS = 32, 32
@@ -61,8 +60,7 @@ class LetterTask:
             ENCODE(LetterCounts(partition, span, _bounded(letters), partition in behind))
             for (partition, span), letters in sorted(cells.items(), key=lambda each: each[0])
         ]
-        outgoing = Outgoing(self._topic, values, [None] * len(values), [0] * len(values))
-        return Processed([outgoing])
+        return Processed(outgoing_counts(self._topic, values))
 
     def _producer(self, letter: DeadLetter) -> str:
         if self._header is None:

@@ -114,6 +114,8 @@ class Detector:
     def __init__(self, yardstick: Yardstick, log_alarm: float) -> None:
         self._yardstick = yardstick
         self.log_alarm = log_alarm
+        # Of what has moved, a bet keeps what it loses in so many quiet events: so an end is seen.
+        self._kept = log_alarm * _WEAK + _END * yardstick.losses - yardstick.log_weight
 
     def step(
         self, watched: Watched, counts: NDArray[np.int64], groups: NDArray[np.int64], end: int
@@ -149,11 +151,14 @@ class Detector:
         watched.away &= ~weak
         for each in found:
             watched.away[(*each.stream, each.feature)] = True
-        # Of what has moved, a bet keeps what it loses in so many quiet events: so an end is seen.
-        kept = self.log_alarm * _WEAK + _END * yardstick.losses - yardstick.log_weight
-        most = np.where(watched.away[..., None], kept, np.inf)
+        most = np.where(watched.away[..., None], self._kept, np.inf)
         watched.log_s = np.minimum(watched.log_s, most)
         return found
+
+    def suspected(self, watched: Watched) -> set[str]:
+        """The features of one stream of which evidence says that they may be away, by name."""
+        weak = watched.weak(self.log_alarm)
+        return {name for name, each in zip(self._yardstick.names, weak, strict=True) if not each}
 
     def _gained(self, counts: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
         """ln e of the bets, (..., F, K)."""

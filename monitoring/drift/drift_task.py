@@ -121,8 +121,7 @@ class DriftTask:
                 if isinstance(record, EpisodeAct):
                     self._hear(record, said)
                 elif isinstance(record, CohortDays):
-                    found = losses.take(record, self._holding, progress.behind)
-                    said |= {each.id: each for each in found}
+                    _say(losses.take(record, self._holding, progress.behind), said)
                 elif isinstance(record, LetterCounts):
                     self._stream.hear_letters(record)
                 elif isinstance(record, StreamCounts):
@@ -192,8 +191,7 @@ class DriftTask:
             watches.append(self._losses)
         for watch in watches:
             episode = watch.hear(act)
-            if episode is not None:
-                said[episode.id] = episode
+            _say([] if episode is None else [episode], said)
         _say(self._stream.hear(act), said)
 
     def _add(self, state: PartitionState, record: CellCounts, progress: Progress) -> Progress:

@@ -218,9 +218,10 @@ class ModelWatch:
     def _away(self) -> dict[Reference, set[str]]:
         """What may be away, against each reference."""
         assert self._watched is not None
-        weak = self._watched.weak(self._detector.log_alarm)
-        away = {name for name, each in zip(self._yardstick.names, weak, strict=True) if not each}
-        return {"training": away, "promotion": self._first_days.away}
+        return {
+            "training": self._detector.suspected(self._watched),
+            "promotion": self._first_days.away,
+        }
 
     def _followed(self, episode: Episode, named: dict[str, list[Finding]], end: int) -> Episode:
         """The episode after a cell: features join it, and come back."""

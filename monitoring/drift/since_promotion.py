@@ -123,10 +123,9 @@ class SincePromotion:
     @property
     def away(self) -> set[str]:
         """The features of which evidence says that they may be away."""
-        if self._watched is None:
+        if self._detector is None or self._watched is None:
             return set()
-        weak = self._watched.weak(self._log_alarm)
-        return {name for name, each in zip(self._histograms, weak, strict=True) if not each}
+        return self._detector.suspected(self._watched)
 
     def effect(self, name: str) -> float:
         """The PSI of a feature since its evidence was weak, less what chance makes of it."""
