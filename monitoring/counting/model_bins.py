@@ -10,6 +10,9 @@ from inference.packages.drift_reference import DriftReference, Histogram
 from monitoring.counting.kernels import Binning
 from streams.feature_log import feature_columns
 
+ANSWER = "answer:"
+"""With what the names of a model's answers begin, among those of its features."""
+
 
 class ModelBins:
     """What is counted of one model.
@@ -31,7 +34,7 @@ class ModelBins:
         self.timezone = reference.timezone
         self.histograms: dict[str, Histogram] = {
             **{name: reference.features[name] for name in self._features},
-            **{f"answer:{name}": reference.outputs[name] for name in self._answers},
+            **{f"{ANSWER}{name}": reference.outputs[name] for name in self._answers},
         }
         whole = len(reference.importance)
         self.importance = {

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from monitoring.breakage.adversaries import Variations, sides
 from monitoring.counting.cell_counts import ENCODE, SPAN_MS, StreamCounts, Tried
+from monitoring.counting.model_bins import ANSWER
 from streams.feature_log import feature_matrix, feature_names
 from streams.features.hashing import Secret
 
-PROBABILITY = "answer:probability"
+PROBABILITY = f"{ANSWER}probability"
 _POLICY_BOUNDS = (b"weir.review", b"weir.decline")
 _WIDTH = 0.05
 """Of a bound's strip on either side, of what there is below it."""

@@ -13,7 +13,7 @@ from monitoring.breakage.kinds import Kind as BreakageKind
 from monitoring.breakage.magnitudes import dense
 from monitoring.counting.cell_counts import EpisodeAct
 from monitoring.counting.details import check_details
-from monitoring.counting.model_bins import ModelBins
+from monitoring.counting.model_bins import ANSWER, ModelBins
 from monitoring.counting.segments import Segments
 from monitoring.drift.detail_log import DetailLog
 from monitoring.drift.detector import Detector, Moved, Watched
@@ -41,7 +41,6 @@ from streams.loop.stateless.keyed_state import PartitionState
 logger = logging.getLogger(__name__)
 
 _CELLS, _WATCHED, _DETAILS, _EPISODE = "cell", "watched", "details", "episode"
-_ANSWER = "answer:"
 _KINDS = [each.value for each in BreakageKind]
 _BLOCK = 25
 """Events at least that the detectors are shown at once: in less busy streams, of several cells."""
@@ -296,7 +295,7 @@ class ModelWatch:
 
     def _diagnosed(self, name: str, moved: Moved) -> Diagnosis | None:
         histogram = self._bins.histograms[name]
-        if name.startswith(_ANSWER) or not histogram.magnitudes:
+        if name.startswith(ANSWER) or not histogram.magnitudes:
             return None
         found = self._log.of(moved.feature, moved.since)
         feature = FeatureCounts(

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from importlib.metadata import version
 
+from monitoring.counting.model_bins import ANSWER
 from monitoring.episodes.episode import Episode, MovedFeature, WorseFigure
 from monitoring.episodes.moved_histogram import MovedHistogram, bin_name
 from streams.base.clock import now_ms, utc
@@ -28,7 +29,6 @@ _MOST = 30
 """Features with a section of their own, and acts: a page ends somewhere."""
 _SEEN = 0.0005
 """A bin with a smaller share, before and now, is left out of the picture."""
-_ANSWER = "answer:"
 _SEVERITIES = {"page": "page: somebody is called", "warning": "warning: nobody is called"}
 _DEEDS = {
     "acknowledge": "acknowledged by",
@@ -183,8 +183,8 @@ def _feature(feature: MovedFeature) -> Section:
     if measured:
         blocks.append(_histogram(feature))
     title = f"Feature {name}" if measured else name
-    if name.startswith(_ANSWER):
-        title = f"The model's {name.removeprefix(_ANSWER)}"
+    if name.startswith(ANSWER):
+        title = f"The model's {name.removeprefix(ANSWER)}"
     return Section(title, tuple(blocks))
 
 

@@ -18,9 +18,6 @@ from weir.simulator import SimulatorSettings, simulate
 
 _EVENTS = 300_000
 _LEARN_DAYS = (31, 60)
-_SECTIONS = {"monitor": {"interval": "1h", "lateness": "30d"}}
-"""Months go by in minutes: cells of an hour are as much as a person can wait for, and partitions
-may be days apart."""
 _LONG = "30d"
 """A mean over so long would know of the cents for a month."""
 _DAYS = {"begin": 62, "cents": 68, "euros": 69, "pattern": 72, "end": 75}
@@ -37,7 +34,7 @@ def write_drift_plot(folder: Path, config: Path) -> DriftPlot:
     values = tomllib.loads(config.read_text(encoding="utf-8"))
     data = folder / "data"
     shutil.rmtree(data, ignore_errors=True)  # the story begins with no models
-    values = without_features(values, _LONG) | {"data_dir": str(data)} | _SECTIONS
+    values = without_features(values, _LONG) | {"data_dir": str(data)}
     write_whole(config, head(config) + tomli_w.dumps(values))
     world = SimulatorSettings.for_events(_EVENTS)
     table = simulate(world)
