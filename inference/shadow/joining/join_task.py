@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 import msgspec
 from confluent_kafka import Message
@@ -18,12 +19,16 @@ from streams.events.rejection import Reason, Rejected
 from streams.loop.stateless.keyed_state import KeyedState, PartitionState
 from streams.loop.stateless.loop import Processed
 
+_PATIENCE_S = 60.0
+"""So long after the first score, partitions of the events without any are waited for."""
+
 
 class JoinTask:
     """Changes the state of partitions of ours, and writes nothing else.
 
     Args:
         partitions: how many the topic of shadow scores has, at this moment.
+        sources: how many the topic of the feature log has, where events come from.
     """
 
     def __init__(
@@ -33,12 +38,15 @@ class JoinTask:
         terms: Terms,
         *,
         partitions: Callable[[], int],
+        sources: Callable[[], int],
         metrics: JoinMetrics,
     ) -> None:
         self._state = state
         self._labels = labels
         self._terms = terms
         self._partitions = partitions
+        self._sources = sources
+        self._first_at: float | None = None
         self._metrics = metrics
         self._decode = msgspec.json.Decoder(ShadowScore).decode
         self._joins: dict[int, tuple[PartitionState, int, int, PartitionJoin]] = {}
@@ -78,10 +86,23 @@ class JoinTask:
     ) -> Processed:
         if joins and self._labels.hear(joins):
             for each in joins.values():
-                each.mature()
+                if self._all_heard_of(each):
+                    each.mature()
         for each in joins.values():
             each.write()
         return Processed([], bad, lambda: self._metrics.show(joins.values()))
+
+    def _all_heard_of(self, join: PartitionJoin) -> bool:
+        """Whether each partition of the events has come, or has had its time to.
+
+        In a backlog, days of one may be here before the first event of another, which would be too
+        late then. One without any events must not hold back the others for ever.
+        """
+        if len(join.progress.reached) >= self._sources():
+            return True
+        if self._first_at is None:
+            self._first_at = monotonic()
+        return monotonic() > self._first_at + _PATIENCE_S
 
     def _of_ours(self) -> dict[int, PartitionJoin]:
         """What is ours now; made of its state again where that was taken back."""

@@ -27,6 +27,7 @@ class JoinWorker:
 
     Args:
         partitions: how many the topic of shadow scores has, at this moment.
+        sources: how many the topic of the feature log has.
         metrics: of transactions and dead letters.
         widen: see `StatelessLoop`.
     """
@@ -39,6 +40,7 @@ class JoinWorker:
         topics: TopicSettings,
         terms: Terms,
         partitions: Callable[[], int],
+        sources: Callable[[], int],
         metrics: LoopMetrics,
         registry: CollectorRegistry,
         tolerant: bool,
@@ -47,7 +49,12 @@ class JoinWorker:
         state = KeyedState(kafka=kafka, topic=topics.shadow_evidence, source=topics.shadow_scores)
         self._labels = LabelFeed(kafka, topics.labels)
         task = JoinTask(
-            state, self._labels, terms, partitions=partitions, metrics=JoinMetrics(registry)
+            state,
+            self._labels,
+            terms,
+            partitions=partitions,
+            sources=sources,
+            metrics=JoinMetrics(registry),
         )
         self._loop = StatelessLoop(
             kafka=kafka,

@@ -85,6 +85,7 @@ class World:
             topics=self.topics,
             terms=TERMS,
             partitions=lambda: PARTITIONS,
+            sources=lambda: 1,
             metrics=ShadowMetrics(registry),
             registry=registry,
             tolerant=False,

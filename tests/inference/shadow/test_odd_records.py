@@ -40,6 +40,7 @@ def test_what_no_shadow_writes_goes_to_the_dead_letters(more: dict[str, Any]) ->
             labels,
             terms_of(SETTINGS),
             partitions=lambda: 1,
+            sources=lambda: 1,
             metrics=JoinMetrics(CollectorRegistry()),
         )
         value = msgspec.json.encode(score(1, **more))

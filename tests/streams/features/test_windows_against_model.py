@@ -4,18 +4,17 @@ import copy
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from window_model import CONTRACT, Event, Label, Model, assert_matrix, feed, make_plan
-from window_strategies import MANY, cut_lists, streams, tables
+from window_strategies import FEWER, MANY, cut_lists, streams, tables
 
 from streams.events.contract import EventContract
 from streams.features.state import FeatureState
 from streams.features.window_settings import WindowSettings
 
 
-@MANY
-@settings(max_examples=60)
+@FEWER
 @given(st.lists(tables(), min_size=1, max_size=8), streams(), cut_lists)
 def test_every_cell_equals_the_model(
     drawn: list[dict[str, Any]], stream: tuple[list[Event], list[Label]], cuts: list[int]
@@ -39,8 +38,7 @@ def test_late_events_see_what_has_arrived_up_to_their_own_time(
     )
 
 
-@MANY
-@settings(max_examples=60)
+@FEWER
 @given(st.lists(tables(), min_size=1, max_size=8), streams(), cut_lists)
 def test_bits_do_not_depend_on_the_micro_batches(
     drawn: list[dict[str, Any]], stream: tuple[list[Event], list[Label]], cuts: list[int]

@@ -13,6 +13,7 @@ MANY = settings(
 )
 
 SOME = settings(MANY, max_examples=100)
+FEWER = settings(MANY, max_examples=60)
 
 spans = st.sampled_from(["1ms", "2ms", "5ms", "10ms", "40ms", "1s"])
 entities = st.sampled_from(["card", "shop"])

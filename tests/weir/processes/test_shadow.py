@@ -103,7 +103,7 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
     by_hour = weir("shadow", "compare", "same", "--slices", "hour", "-c", path)
     assert by_hour.returncode == 2
     assert "name it in comparison.slice_by" in by_hour.stderr
-    assert told["events"] == len(asked)
+    assert told["events"] == len(asked), told["left_out"]
     assert told["mature"] > 500
     assert (told["cost"]["log_better"], told["cost"]["log_worse"]) == (0.0, 0.0)
     assert told["flips"]["review"] == {"champion_only": 0, "candidate_only": 0}

@@ -63,10 +63,12 @@ def build_shadow(
 
     metrics = ShadowMetrics(prometheus)
     scores = _Partitions(kafka, topics.shadow_scores)
+    log = _Partitions(kafka, topics.feature_log)
 
     def widen() -> None:
         ensure_shadow_topics(connect(kafka), topics)
         scores.look()
+        log.look()
 
     scoring = ShadowWorker(
         kafka,
@@ -86,6 +88,7 @@ def build_shadow(
         topics=topics,
         terms=settings.terms(),
         partitions=lambda: scores.count,
+        sources=lambda: log.count,
         metrics=metrics,
         registry=prometheus,
         tolerant=settings.snapshots.tolerant,
