@@ -132,7 +132,7 @@ class LocalBroker:
         if process is not None:
             try:
                 java, uptime = process.cmdline()[0], uptime_s(process)
-            except psutil.NoSuchProcess:
+            except (psutil.NoSuchProcess, IndexError):  # who is dying has no command line any more
                 process = None
         if process is None:
             return BrokerStatus(False, False, None, None, version, root, java=None, uptime=None)
