@@ -14,6 +14,8 @@ from monitoring.breakage.magnitudes import BUCKETS, Counts, count_magnitudes
 from monitoring.breakage.stuck import COUNTERS, Repeated, Repeats
 
 MOST_PRODUCERS = 8
+_WHOLE = 10
+"""Vectors of each record that are kept whole, evenly taken."""
 OTHERS = "others"
 
 
@@ -26,7 +28,7 @@ class _Sparse(msgspec.Struct, array_like=True):
 
 class _Record(msgspec.Struct, array_like=True):
     """Of F features: magnitudes of all events and by producer, and of each feature the values that
-    come most (F, 16), how often, and its longest run.
+    come most (F, 16), how often, and its longest run; and some vectors whole, float32 (n, F).
     """
 
     features: int
@@ -36,6 +38,7 @@ class _Record(msgspec.Struct, array_like=True):
     held: bytes
     run_values: bytes
     runs: bytes
+    whole: bytes = b""
 
 
 _DECODER = msgspec.msgpack.Decoder(_Record)
@@ -61,6 +64,7 @@ def details_of(rows: NDArray[np.float32], producers: Sequence[str]) -> bytes:
             repeats.counts.astype("<i8").tobytes(),
             repeats.run_values.astype("<f4").tobytes(),
             repeats.run_lengths.astype("<i8").tobytes(),
+            rows[:: -(-len(rows) // _WHOLE) or 1].astype("<f4").tobytes(),
         )
     )
 
@@ -82,6 +86,8 @@ def check_details(data: bytes, features: int) -> None:
         raise ValueError(f"details of {record.features} features, not of {features}")
     if len(record.runs) != 8 * features or len(record.run_values) != 4 * features:
         raise ValueError(f"runs of another number of features than {features}")
+    if len(record.whole) % (4 * features):
+        raise ValueError(f"vectors of another number of features than {features}")
 
 
 @dataclass
@@ -95,6 +101,12 @@ class FeatureDetails:
     magnitudes: Counts
     by_producer: dict[str, Counts]
     repeated: Repeated
+
+
+def whole_vectors(details: Iterable[bytes], features: int) -> NDArray[np.float32]:
+    """The vectors that some details, all of them right, have kept whole, (n, features)."""
+    kept = b"".join(_DECODER.decode(each).whole for each in details)
+    return np.frombuffer(kept, "<f4").reshape(-1, features)
 
 
 def of_feature(details: Iterable[bytes], feature: int) -> FeatureDetails:

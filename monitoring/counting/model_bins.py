@@ -19,6 +19,7 @@ class ModelBins:
 
     Args:
         features: names of the features that the model reads.
+        background: some vectors of the model's training, (b, features); none where empty.
 
     Attributes:
         histograms: of the reference, by name: features that the model reads, then its answers.
@@ -26,10 +27,20 @@ class ModelBins:
         importance: of each, in what moves the model's answers: 1 for a feature of middling
             importance, for answers, and where it is not known.
         binning: of all of these.
+        background: vectors of the training, of those features alone that are counted.
     """
 
-    def __init__(self, features: Sequence[str], reference: DriftReference) -> None:
+    def __init__(
+        self,
+        features: Sequence[str],
+        reference: DriftReference,
+        background: NDArray[np.float32] | None = None,
+    ) -> None:
         self._features = [name for name in features if name in reference.features]
+        if background is None:
+            background = np.empty((0, len(features)), np.float32)
+        counted = [place for place, name in enumerate(features) if name in reference.features]
+        self.background = background[:, counted]
         self._answers = list(reference.outputs)
         self.timezone = reference.timezone
         self.histograms: dict[str, Histogram] = {

@@ -2,7 +2,10 @@
 
 from collections import deque
 
-from monitoring.counting.details import FeatureDetails, of_feature
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring.counting.details import FeatureDetails, of_feature, whole_vectors
 
 _MOST_CELLS = 2_000
 _MOST = 300
@@ -37,5 +40,12 @@ class DetailLog:
 
     def of(self, feature: int, since: int) -> FeatureDetails:
         """What is known of a feature since then, ms."""
+        return of_feature(self._since(since), feature)
+
+    def vectors(self, since: int, features: int) -> NDArray[np.float32]:
+        """Some of the vectors since then, in the order of time, (n, features)."""
+        return whole_vectors(self._since(since), features)
+
+    def _since(self, since: int) -> list[bytes]:
         details = [each for start, cell in self._cells if start >= since for each in cell]
-        return of_feature(details[:_MOST], feature)
+        return details[:_MOST]

@@ -19,19 +19,13 @@ from monitoring.drift.detail_log import DetailLog
 from monitoring.drift.detector import Detector, Moved, Watched
 from monitoring.drift.finding import Finding
 from monitoring.drift.first_days import FirstDays
+from monitoring.drift.moved_together import moved_together
 from monitoring.drift.open_cells import OpenCells
+from monitoring.drift.ranking import kind_of, ranked, severity_of
 from monitoring.drift.watched_record import decode_watched, encode_watched
 from monitoring.drift.words import describe
 from monitoring.drift.yardstick import Yardstick
-from monitoring.episodes.episode import (
-    REFERENCES,
-    Episode,
-    Kind,
-    MovedFeature,
-    Reference,
-    Severity,
-    new_id,
-)
+from monitoring.episodes.episode import REFERENCES, Episode, MovedFeature, Reference, new_id
 from monitoring.episodes.kept import Kept
 from monitoring.episodes.ongoing import Ongoing
 from monitoring.settings import MonitorSettings
@@ -183,8 +177,21 @@ class ModelWatch:
         said = self._further(found, end)
         if said or (self.episode is not None and self.episode.kind == "data_breakage"):
             self._first_days.begin_anew()
+        said = self._said_of_all(said)
         self._log.forget(int(self._watched.since.min()))
         return said
+
+    def _said_of_all(self, said: list[Episode]) -> list[Episode]:
+        """What is said, with what moved together, where there is anything new to say of that."""
+        episode = self.episode
+        if episode is None:
+            return said
+        together = moved_together(episode, self._bins, self._log)
+        if together == episode.together:
+            return said
+        episode = replace(episode, together=together)
+        self._ongoing.put(episode)
+        return [episode]
 
     def _further(self, found: Iterable[Finding], end: int) -> list[Episode]:
         """The episode, if there is anything new to say of it."""
@@ -200,12 +207,12 @@ class ModelWatch:
             episode = Episode(
                 id=new_id(self._model, end, first.name),
                 model=self._model,
-                kind=_kind(features),
-                severity=_severity(features),
+                kind=kind_of(features),
+                severity=severity_of(features),
                 state="open",
                 began=first.since,
                 found=end,
-                features=_ranked(features),
+                features=ranked(features),
             )
         else:
             episode = self._followed(before, named, end)
@@ -246,7 +253,10 @@ class ModelWatch:
         if features == episode.features:
             return episode
         episode = replace(
-            episode, features=_ranked(features), kind=_kind(features), severity=_severity(features)
+            episode,
+            features=ranked(features),
+            kind=kind_of(features),
+            severity=severity_of(features),
         )
         if not episode.away:
             ended = max(each.back or 0 for each in episode.features)
@@ -311,20 +321,3 @@ class ModelWatch:
     def hear(self, act: EpisodeAct) -> Episode | None:
         """The episode after what somebody has said of it; None where it is not ours."""
         return self._ongoing.hear(act)
-
-
-def _ranked(features: list[MovedFeature]) -> list[MovedFeature]:
-    """What is broken comes first, then what matters most."""
-    return sorted(features, key=lambda each: (not _is_broken(each), -each.rank, each.name))
-
-
-def _is_broken(feature: MovedFeature) -> bool:
-    return BreakageKind(feature.kind).is_breakage
-
-
-def _kind(features: list[MovedFeature]) -> Kind:
-    return "data_breakage" if any(map(_is_broken, features)) else "covariate_shift"
-
-
-def _severity(features: list[MovedFeature]) -> Severity:
-    return "page" if any(map(_is_broken, features)) else "warning"

@@ -60,6 +60,24 @@ class MovedFeature(msgspec.Struct, frozen=True):
         return self.importance * self.psi
 
 
+class Together(msgspec.Struct, frozen=True):
+    """What moved in the same events, as a classifier of all features at once tells them apart.
+
+    Attributes:
+        auc: of telling events of now from those of the training, on events that it had not seen;
+            .5 where nothing tells them apart. `error`: its standard error.
+        share: of the events of now, those that it recognises.
+        features: by what they tell, most first: name, and part of all that is told, 0 to 1.
+        vectors: how many of now were looked at.
+    """
+
+    auc: float
+    error: float
+    share: float
+    features: list[tuple[str, float]]
+    vectors: int
+
+
 class WorseFigure(msgspec.Struct, frozen=True):
     """A figure of a model's performance that is worse than at first.
 
@@ -98,6 +116,8 @@ class Episode(msgspec.Struct, frozen=True):
         acts: what people said of it, in their order.
         snoozed_until: ms; nobody is to be called before.
         figures: those that are worse; none of them where it is one of features.
+        together: what moved in the same events; None while there are too few, or where it is not
+            one of features.
         retraining: what it says of that while it is open, by its kind: a worse model asks for it,
             broken data block it, since a model would learn them.
     """
@@ -115,6 +135,7 @@ class Episode(msgspec.Struct, frozen=True):
     snoozed_until: int | None = None
     acts: list[EpisodeAct] = []
     figures: list[WorseFigure] = []
+    together: Together | None = None
     retraining: Retraining | None = None
 
     def __post_init__(self) -> None:

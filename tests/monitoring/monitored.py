@@ -75,7 +75,7 @@ def reference(seed: int = 1) -> DriftReference:
     )
 
 
-BINS = ModelBins(NAMES, reference())
+BINS = ModelBins(NAMES, reference(), rows(np.random.default_rng(2), 500))
 
 
 def records(

@@ -23,7 +23,7 @@ from weir.dossier.blocks import (
     share,
 )
 from weir.dossier.html import html_of
-from weir.episodes.words import meaning_of, state_of
+from weir.episodes.words import meaning_of, state_of, together_of
 
 _MOST = 30
 """Features with a section of their own, and acts: a page ends somewhere."""
@@ -62,6 +62,7 @@ def page_of(episode: Episode, made: int) -> Page:
             _what_happened(episode),
             _what_to_do(episode),
             _timeline(episode),
+            *_together(episode),
             *_segments(episode),
             *map(_figure, episode.figures),
             *map(_feature, shown),
@@ -129,6 +130,20 @@ def _timeline(episode: Episode) -> Section:
 def _named(names: list[str]) -> str:
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
+
+
+def _together(episode: Episode) -> list[Section]:
+    """What a classifier of all features at once says."""
+    found = episode.together
+    if found is None:
+        return []
+    said = together_of(episode)
+    blocks: list[Block] = [Line(f"{said[0].upper()}{said[1:]}.")]
+    if found.features:
+        rows = tuple(row(name, share(part, 0)) for name, part in found.features[:_MOST])
+        columns = ("feature", "its part in telling them apart")
+        blocks.append(Table(columns, rows, (0.6, 0.4)))
+    return [Section("What moved together", tuple(blocks))]
 
 
 def _segments(episode: Episode) -> list[Section]:

@@ -6,6 +6,8 @@ from monitoring.episodes.episode import Episode
 from streams.base.clock import now_ms
 from weir.cli.dates import moment
 
+_MOST_NAMED = 8
+
 
 class Meaning(NamedTuple):
     """What a kind of episode means.
@@ -85,3 +87,23 @@ def state_of(episode: Episode) -> str:
     if episode.acknowledged_by is not None:
         return f"acknowledged by {episode.acknowledged_by}"
     return "open"
+
+
+def together_of(episode: Episode) -> str:
+    """What moved in the same events, in a sentence; nothing where that is not known."""
+    found = episode.together
+    if found is None:
+        return ""
+    if not found.features:
+        return (
+            f"by all features at once, {found.vectors} events of now can't be told from those of "
+            "the training"
+        )
+    names = [f"{name} ({part:.0%})" for name, part in found.features[:_MOST_NAMED]]
+    more = len(found.features) - len(names)
+    return (
+        f"by all features at once, {found.share:.0%} of {found.vectors} events of now are told "
+        f"from those of the training (AUC {found.auc:.2f} ± {2 * found.error:.2f}): moved together: "
+        + ", ".join(names)
+        + (f" and {more} more" if more else "")
+    )

@@ -94,4 +94,4 @@ class _Bins:
             )
             return None
         package = self._registry.fetch(found)
-        return ModelBins(package.features.names, package.drift_reference)
+        return ModelBins(package.features.names, package.drift_reference, package.background)

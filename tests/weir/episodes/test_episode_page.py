@@ -12,7 +12,14 @@ from episode_world import HISTOGRAM, T0, episode, looked_after, moved
 from msgspec.structs import replace
 
 from monitoring.counting.cell_counts import EpisodeAct
-from monitoring.episodes.episode import DECODE_EPISODE, ENCODE_EPISODE, Episode, Kind, WorseFigure
+from monitoring.episodes.episode import (
+    DECODE_EPISODE,
+    ENCODE_EPISODE,
+    Episode,
+    Kind,
+    Together,
+    WorseFigure,
+)
 from weir.dossier.html import html_of
 from weir.episodes.page import page_of
 from weir.episodes.words import MEANINGS
@@ -60,6 +67,17 @@ def test_figures_that_are_worse_stand_on_the_page() -> None:
     said = read(episode(kind="performance_loss", features=[], figures=[worse])).said
     for text in ("it finds less than it did", "0.21; 0.4 would be no loss", "1, 1 still away"):
         assert text in said
+
+
+def test_what_moved_together_stands_on_the_page() -> None:
+    together = Together(0.93, 0.01, 0.31, [("amount", 0.7), (HOSTILE, 0.3)], 800)
+    page = read(episode(together=together))
+    assert "What moved together" in page.texts
+    assert "31% of 800 events of now are told from those of the training" in page.said
+    assert "(AUC 0.93 ± 0.02): moved together: amount (70%)" in page.said
+    assert "script" not in page.tags
+    nothing = replace(together, features=[])
+    assert "can't be told from" in read(episode(together=nothing)).said
 
 
 def test_all_of_it_stands_on_the_page() -> None:

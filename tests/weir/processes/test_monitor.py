@@ -106,7 +106,10 @@ def test_each_event_counts_once_and_each_episode_is_said_once(
     assert counted(settings) == COUNT
 
     episodes = said(settings)
-    changes = Counter((each.id, each.state, tuple(each.away)) for each in episodes)
+    changes = Counter(
+        (each.id, each.state, tuple(each.away), each.together and each.together.vectors)
+        for each in episodes
+    )
     assert set(changes.values()) == {1}
     listed = json.loads(weir("drift", "status", "--json", "-c", path).stdout)
     (episode,) = listed["episodes"]

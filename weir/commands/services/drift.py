@@ -23,7 +23,7 @@ from weir.commands.models.promote import ByOption, NoteOption
 from weir.config.settings import Settings, load_settings
 from weir.episodes.acts import Deed, say
 from weir.episodes.page import episode_html
-from weir.episodes.words import state_of
+from weir.episodes.words import state_of, together_of
 from weir.services.wiring import admitted, usage
 
 _ID_WIDTH = 12
@@ -91,6 +91,8 @@ def show(episode: IdArgument, config: ConfigOption = None, as_json: JsonOption =
     for each in found.moved:
         back = "" if each.back is None else f" (back since {moment(each.back, 's')})"
         stdout.print(f"- {each.words}, since {moment(each.since, 's')}{back}", markup=False)
+    if said := together_of(found):
+        stdout.print(said, markup=False)
     for act in found.acts:
         stdout.print(f"{moment(act.at, 's')} {act.deed} by {act.by}: {act.note}", markup=False)
 
