@@ -101,9 +101,8 @@ def together_of(episode: Episode) -> str:
         )
     names = [f"{name} ({part:.0%})" for name, part in found.features[:_MOST_NAMED]]
     more = len(found.features) - len(names)
+    told = f"{found.share:.0%} of {found.vectors} events of now are told from those of the training"
     return (
-        f"by all features at once, {found.share:.0%} of {found.vectors} events of now are told "
-        f"from those of the training (AUC {found.auc:.2f} ± {2 * found.error:.2f}): moved together: "
-        + ", ".join(names)
-        + (f" and {more} more" if more else "")
+        f"by all features at once, {told} (AUC {found.auc:.2f} ± {2 * found.error:.2f}): moved "
+        "together: " + ", ".join(names) + (f" and {more} more" if more else "")
     )
