@@ -127,7 +127,6 @@ def fired(world: World, prometheus: Prometheus, started: float, only: list[str] 
         sound &= not missing
         provocation.end(world)
         prometheus.ask(world.addresses())
-    print(f"live: not provoked: {sorted(provocations.PENDING)}")
     return sound
 
 

@@ -18,8 +18,6 @@ from confluent_kafka.admin import (
 from tests.ops import hindrances, shifted_stream
 from tests.ops.world import World
 
-PENDING = {"WeirAdversary"}
-"""Nobody probes the model of this stream: `promtool` alone tests these."""
 _FIRST_DAYS_S = 90
 """Until then, a model's first days are there, with which it is compared."""
 
@@ -208,7 +206,7 @@ PROVOCATIONS = (
     Provocation(
         ("WeirWindowsFull", "WeirDataBreakage", "WeirAlertsUndelivered"), lambda world: None
     ),
-    Provocation(("WeirCovariateShift",), shifted_stream.begin, shifted_stream.end),
+    Provocation(("WeirCovariateShift", "WeirAdversary"), shifted_stream.begin, shifted_stream.end),
     Provocation(("WeirPerformanceLoss",), _nothing_is_flagged, _flagged_again),
     _dead_letters(),
     Provocation(("WeirAuditChain",), _no_explanation),

@@ -1,9 +1,12 @@
 """A second stream in the same world: windows that fill up, and customers who then spend more.
 
 Both are another world than the one that the model learned from, and no broken data. In the first
-stream, features are broken from the start, since its windows have no room.
+stream, features are broken from the start, since its windows have no room. At its end, somebody
+tries which amounts pass.
 """
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -14,6 +17,7 @@ from weir.simulator.payments import DAY_MS
 
 _DAYS, _FIRST = 90, 60
 _FACTOR = 1.8
+_TRIED, _TRIED_EVERY_MS = 200, 5_000
 _LABELS = ("scorer", "monitor", "replay")
 
 
@@ -25,7 +29,8 @@ def begin(world: World) -> None:
     late = pc.greater_equal(times, pc.add(pc.min(times), _FIRST * DAY_MS))
     amounts = table["amount"]
     more = pc.if_else(late, pc.multiply(amounts, _FACTOR), amounts).cast(amounts.type)
-    pq.write_table(table.set_column(table.column_names.index("amount"), "amount", more), path)
+    table = table.set_column(table.column_names.index("amount"), "amount", more)
+    pq.write_table(pa.concat_tables([table, _tried(table)]), path)
     config = world.other_settings(
         "shifted",
         topics={"partitions": 1} | {role: f"shifted-{role}" for role in ROLES},
@@ -37,6 +42,21 @@ def begin(world: World) -> None:
     world.start("shifted-scorer", "score", "--model", "1", config=config)
     world.start("shifted-monitor", "monitor", config=config)
     world.start("shifted-replay", "replay", str(path), config=config, serves=False)
+
+
+def _tried(table: pa.Table) -> pa.Table:
+    """The last event again and again, of other amounts: a bit more each time, and a bit less."""
+    rows = np.arange(1, _TRIED + 1)
+    found = table.take(np.full(_TRIED, table.num_rows - 1))
+    columns = {
+        "transaction_id": pc.max(table["transaction_id"]).as_py() + rows,
+        "time": pc.max(table["time"].cast("int64")).as_py() + rows * _TRIED_EVERY_MS,
+        "amount": 100.0 + rows % 5,
+    }
+    for name, values in columns.items():
+        place, type_ = found.column_names.index(name), found.schema.field(name).type
+        found = found.set_column(place, name, pa.array(values).cast(type_))
+    return found
 
 
 def end(world: World) -> None:
