@@ -41,7 +41,8 @@ READERS = {
     DRIFT_GROUP: "drift_counts",
 }
 """What each group beside the scorers' reads, in the order of the flow."""
-CELL_MS = 60_000
+CELL_MS = 600_000
+"""Of the monitor: a minute of this stream has seven events."""
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 LATENESS_MS = HOUR_MS
