@@ -149,6 +149,7 @@ class PositionCheck:
             return committed
         if committed.offset >= logged.offset:
             return committed
+        self._know_all(committed)
         self._tell_behind(committed, logged)
         return TopicPartition(*place, logged.offset, logged.metadata)
 
@@ -231,6 +232,7 @@ class PositionCheck:
             )
             return TopicPartition(*place, low)
         if logged is not None and behind:
+            self._know_all(committed)
             self._tell_behind(committed, logged)
             return TopicPartition(*place, logged.offset, logged.metadata)
         if self._alone and logged is not None and committed.offset > logged.offset:
@@ -246,6 +248,24 @@ class PositionCheck:
                 logged.offset,
             )
         return None
+
+    def _know_all(self, committed: TopicPartition) -> None:
+        """See that the log says all that it has to, where the group's own offset is old.
+
+        Raises:
+            KafkaException: a transaction that hangs hides the end of the log, and with it where the
+                group was last.
+        """
+        if self._reader.hidden and not self._tolerant:
+            raise KafkaException(
+                KafkaError(
+                    KafkaError._TIMED_OUT,
+                    f"the consumer group {self._group} has an old offset of {_name(committed)}, "
+                    f"{committed.offset}, and a transaction that hangs in {self._log_topic} hides "
+                    "where it was last: reading goes on when that ends, since records would be "
+                    "answered twice (see 'Where reading goes on' in docs/operations.md)",
+                )
+            )
 
     def _tell_behind(self, committed: TopicPartition, logged: LoggedPosition) -> None:
         where = _name(committed)

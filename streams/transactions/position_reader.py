@@ -58,6 +58,11 @@ class PositionReader:
         self._failed: tuple[float, KafkaException] | None = None
         self._hidden: _Hidden | None = None
 
+    @property
+    def hidden(self) -> bool:
+        """Whether a transaction that hangs hides some of what was committed, when it was read."""
+        return self._hidden is not None
+
     def read(self, since: float) -> Mapping[PartitionId, LoggedPosition]:
         """All that was committed by `since`, seconds of `monotonic`. Other records are passed over.
 

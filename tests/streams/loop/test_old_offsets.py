@@ -7,9 +7,10 @@ to a start, and to whoever is given a partition while others are at work.
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from time import monotonic, sleep
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from copy_task import copying
 from counting import PARTITIONS, CountingWorld, MakeTopics
@@ -71,6 +72,52 @@ def test_an_offset_is_not_believed_while_the_log_is_away() -> None:
     with pytest.raises(KafkaException, match="no topic 'positions'") as error:
         check.believed(TopicPartition("events", 0, 5), 0.0)
     assert passes(error.value)
+
+
+@pytest.mark.parametrize("tolerant", [False, True])
+def test_an_old_offset_is_not_believed_while_a_transaction_hides_the_log(
+    kafka: str, make_topics: MakeTopics, positions: str, tolerant: bool
+) -> None:
+    (events,) = make_topics("events")
+    group = f"{events}-group"
+    check = PositionCheck(
+        KafkaSettings(bootstrap_servers=kafka),
+        group=group,
+        topics=[events],
+        log_topic=positions,
+        longest_transaction_s=0.1,
+        tolerant=tolerant,
+    )
+    check.run(threading.Event(), 1.0)
+    place = (events, 0)
+
+    def note(producer: Producer, offset: int) -> None:
+        assert check.log is not None
+        made = check.log.of([TopicPartition(*place, offset)])
+        producer.produce(positions, made.values[0], made.keys[0])
+        assert producer.flush(30) == 0
+
+    note(Producer({"bootstrap.servers": kafka}), 5)
+    hung = Producer(
+        {"bootstrap.servers": kafka, "transactional.id": events, "transaction.timeout.ms": 600_000}
+    )
+    hung.init_transactions(30)
+    hung.begin_transaction()
+    hung.produce(positions, b"of others", b"others")
+    assert hung.flush(30) == 0
+    note(Producer({"bootstrap.servers": kafka}), 7)
+    with pytest.raises(KafkaException, match="a transaction is open in"):
+        check.believed(TopicPartition(*place, 7), monotonic())
+    sleep(0.2)
+    assert check.believed(TopicPartition(*place, 7), monotonic()).offset == 7
+    if tolerant:
+        assert check.believed(TopicPartition(*place, 3), monotonic()).offset == 5
+    else:
+        with pytest.raises(KafkaException, match="hides where it was last") as error:
+            check.believed(TopicPartition(*place, 3), monotonic())
+        assert passes(error.value)
+    hung.abort_transaction(30)
+    assert check.believed(TopicPartition(*place, 3), monotonic()).offset == 7
 
 
 @pytest.mark.parametrize("when", ["before the start", "after the check"])
