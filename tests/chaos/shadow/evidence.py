@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.chaos.configuration import PARTITIONS, TOPICS
+from tests.chaos.configuration import DAY_MS, PARTITIONS, TOPICS
 from tests.chaos.transcript import DECISIONS, read_topic
 from tests.chaos.violations import Violations
 
+FORGOTTEN_MS = 90 * DAY_MS
+"""Of a candidate that has said nothing for so long, the shadow keeps nothing."""
 Pairing = tuple[str, str, str]
 """Champion, candidate, policy."""
 
@@ -66,13 +68,14 @@ def check_evidence(bootstrap_servers: str, found: Violations) -> int:
     for message in read_topic(bootstrap_servers, TOPICS["shadow_evidence"]):
         entries[message.partition(), message.key()] = message.value()
     tallies = dict(_tallies(entries))
+    latest = max((each["event_time"] for said in scores.values() for each in said), default=0)
     pairs = 0
     for partition, said in scores.items():
         for name, run in runs_of(said).items():
             tally = tallies.get((partition, name))
             place = f"{TOPICS['shadow_evidence']}[{partition}]: {name}"
             if tally is None:
-                if run.pairs:
+                if run.pairs and run.latest > latest - FORGOTTEN_MS:
                     found.add("evidence: lost", f"{place}: {len(run.pairs)} pairs")
                 continue
             pairs += tally["events"]

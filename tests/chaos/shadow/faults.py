@@ -9,7 +9,8 @@ from tests.chaos.configuration import SESSION_S
 from tests.chaos.scorers import Scorer
 from tests.chaos.stage import NotNowError, Stage
 
-_GONE_S = 5.0
+_GONE_S = 20.0
+"""A candidate has the lowest priority: it takes time until it gets some to die in."""
 
 
 def kill_shadow(stage: Stage) -> None:
