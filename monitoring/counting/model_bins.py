@@ -36,10 +36,10 @@ class ModelBins:
         reference: DriftReference,
         background: NDArray[np.float32] | None = None,
     ) -> None:
-        self._features = [name for name in features if name in reference.features]
+        counted = [place for place, name in enumerate(features) if name in reference.features]
+        self._features = [features[place] for place in counted]
         if background is None:
             background = np.empty((0, len(features)), np.float32)
-        counted = [place for place, name in enumerate(features) if name in reference.features]
         self.background = background[:, counted]
         self._answers = list(reference.outputs)
         self.timezone = reference.timezone

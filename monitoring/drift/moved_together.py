@@ -23,7 +23,7 @@ def moved_together(episode: Episode, bins: ModelBins, log: DetailLog) -> Togethe
     if len(before) < _LEAST or looked_at >= _MOST:
         return known
     now = log.vectors(episode.began, len(bins.histograms))[:_MOST, : before.shape[1]]
-    if len(now) < max(_LEAST, 2 * looked_at) and not looked_at < _MOST <= len(now):
+    if len(now) < min(_MOST, max(_LEAST, 2 * looked_at)):
         return known
     found = tell_apart(before, now, np.random.default_rng(0))
     names = list(bins.histograms)

@@ -8,11 +8,12 @@ LightGBM) say in which features the difference is.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.shadow.statistics.curves import auc
+from inference.shadow.statistics.curves import Curve, auc
 
 _TREES, _LEAVES, _LEAST = 40, 8, 20
 _RECOGNISED = 0.95
@@ -53,31 +54,46 @@ def tell_apart(
     half = np.concatenate(
         [rng.permutation(len(before)) % 2, np.arange(len(now)) * 2 // max(len(now), 1)]
     )
-    contributions = np.zeros((len(rows), rows.shape[1] + 1))
+    halves = []
     for own in (0, 1):
-        learns = half != own
-        contributions[~learns] = _contributions(rows[learns], is_now[learns], rows[~learns])
-    said = contributions.sum(axis=1)
-    shares = []
-    found = np.zeros((2, rows.shape[1]))
-    for own in (0, 1):
-        ours = half == own
-        bound = np.quantile(said[ours & ~is_now], _RECOGNISED)
-        shares.append((said[ours & is_now] > bound).mean() - (said[ours & ~is_now] > bound).mean())
-        each = contributions[ours, :-1]
-        here, there = each[is_now[ours]], each[~is_now[ours]]
-        gap = here.mean(axis=0) - there.mean(axis=0)
-        error = np.sqrt(here.var(axis=0) / len(here) + there.var(axis=0) / len(there))
-        found[own] = np.where(gap > _ERRORS * error, gap, 0)
-    gaps = np.where((found > 0).all(axis=0), found.mean(axis=0), 0)
-    parts = gaps / max(gaps.sum(), np.finfo(float).tiny)
-    curves = [auc(is_now[half == own], said[half == own]) for own in (0, 1)]
+        asked = half == own
+        contributions = _contributions(rows[~asked], is_now[~asked], rows[asked])
+        halves.append(_Half.of(contributions, is_now[asked]))
+    gaps = np.array([each.gaps for each in halves])
+    both = np.where((gaps > 0).all(axis=0), gaps.mean(axis=0), 0)
+    parts = both / max(both.sum(), np.finfo(float).tiny)
     return Domains(
-        float(np.mean([each.value for each in curves])),
-        float(np.sqrt(sum(each.influence.var() / len(each.influence) for each in curves)) / 2),
-        float(np.clip(np.mean(shares), 0, 1)),
+        float(np.mean([each.auc.value for each in halves])),
+        float(np.sqrt(sum(_variance(each.auc) for each in halves)) / 2),
+        float(np.clip(np.mean([each.share for each in halves]), 0, 1)),
         np.where(parts >= _PART, parts, 0),
     )
+
+
+class _Half(NamedTuple):
+    """What is found in one half: see `Domains`; `gaps` between mean contributions, (k,)."""
+
+    auc: Curve
+    share: float
+    gaps: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, contributions: NDArray[np.float64], is_now: NDArray[np.bool_]) -> "_Half":
+        """Of contributions and the constant, (n, k + 1)."""
+        said, each = contributions.sum(axis=1), contributions[:, :-1]
+        recognised = said > np.quantile(said[~is_now], _RECOGNISED)
+        here, there = each[is_now], each[~is_now]
+        gaps = here.mean(axis=0) - there.mean(axis=0)
+        errors = np.sqrt(here.var(axis=0) / len(here) + there.var(axis=0) / len(there))
+        return cls(
+            auc(is_now, said),
+            float(recognised[is_now].mean() - recognised[~is_now].mean()),
+            np.where(gaps > _ERRORS * errors, gaps, 0),
+        )
+
+
+def _variance(curve: Curve) -> float:
+    return float(curve.influence.var() / len(curve.influence))
 
 
 def _contributions(

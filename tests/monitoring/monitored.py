@@ -197,6 +197,19 @@ class Drift:
         self.letters += len(done.rejected)
         done.when_visible()
 
+    def take_and_be_killed(
+        self, records: Sequence[Record], *, seed: int, most: int, chance: float
+    ) -> None:
+        """Up to `most` - 1 at once; by chance they are taken back, and by chance it starts anew."""
+        rng, place = np.random.default_rng(seed), 0
+        while place < len(records):
+            part = records[place : place + int(rng.integers(1, most))]
+            commit = rng.random() >= chance
+            self.take(part, commit=commit)
+            place += len(part) if commit else 0
+            if rng.random() < chance:
+                self.start()
+
     def alarms(self) -> float:
         """What the metric says."""
         (family,) = [each for each in self.registry.collect() if each.name == "weir_drift_alarms"]

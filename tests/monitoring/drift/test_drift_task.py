@@ -77,19 +77,8 @@ def test_what_is_found_does_not_depend_on_batches_and_kills() -> None:
     steady = Drift()
     for each in counts:
         steady.take([each])
-    rng = np.random.default_rng(1)
     killed = Drift()
-    place = 0
-    while place < len(counts):
-        size = int(rng.integers(1, 40))
-        part = counts[place : place + size]
-        if rng.random() < 0.3:
-            killed.take(part, commit=False)
-        else:
-            killed.take(part)
-            place += size
-        if rng.random() < 0.3:
-            killed.start()
+    killed.take_and_be_killed(counts, seed=1, most=40, chance=0.3)
     assert {each.id: each for each in killed.said} == {each.id: each for each in steady.said}
     assert dict(killed.state.of(0).items()) == dict(steady.state.of(0).items())
 

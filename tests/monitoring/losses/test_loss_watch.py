@@ -81,17 +81,8 @@ def test_what_is_found_does_not_depend_on_batches_and_kills() -> None:
     steady = Drift()
     for each in records:
         steady.take([each])
-    rng = np.random.default_rng(2)
-    killed, place = Drift(), 0
-    while place < len(records):
-        part = records[place : place + int(rng.integers(1, 12))]
-        if rng.random() < 0.3:
-            killed.take(part, commit=False)
-        else:
-            killed.take(part)
-            place += len(part)
-        if rng.random() < 0.3:
-            killed.start()
+    killed = Drift()
+    killed.take_and_be_killed(records, seed=2, most=12, chance=0.3)
     assert len(steady.said) > 1
     assert {each.id: each for each in killed.said} == {each.id: each for each in steady.said}
     assert dict(killed.state.of(0).items()) == dict(steady.state.of(0).items())

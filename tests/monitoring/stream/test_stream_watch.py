@@ -104,16 +104,8 @@ def test_it_is_said_once_and_so_is_its_end(kind: str) -> None:
 
 
 def _killed_often(counts: list[Record]) -> Drift:
-    rng, drift, place = np.random.default_rng(1), Drift(), 0
-    while place < len(counts):
-        part = counts[place : place + int(rng.integers(1, 60))]
-        if rng.random() < 0.2:
-            drift.take(part, commit=False)
-        else:
-            drift.take(part)
-            place += len(part)
-        if rng.random() < 0.2:
-            drift.start()
+    drift = Drift()
+    drift.take_and_be_killed(counts, seed=1, most=60, chance=0.2)
     return drift
 
 
