@@ -19,7 +19,6 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
         reached: latest event time of these events, ms.
         behind: whether there was more to be counted of the partition then.
         counts: int32, features times bins.
-        decisions: events by what was decided.
         details: see `details_of`; of some of the events.
         segments: counts by segment; see `pack_segments`.
     """
@@ -30,7 +29,6 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
     reached: int
     events: int
     counts: bytes
-    decisions: dict[str, int]
     behind: bool = False
     details: list[bytes] = []
     segments: bytes = b""

@@ -1,6 +1,5 @@
 """From the feature log to counts: the task of the monitor's first stage."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -42,7 +41,6 @@ class _Cell:
     events: int
     details: list[bytes]
     reached: int = 0
-    decisions: Counter[str] = field(default_factory=Counter)
     segments: Segments = field(default_factory=dict)
 
 
@@ -130,7 +128,6 @@ class CountingTask:
                     cell.reached,
                     cell.events,
                     cell.counts.astype("<i4").tobytes(),
-                    dict(cell.decisions),
                     partition in behind,
                     cell.details,
                     pack_segments(cell.segments),
@@ -170,7 +167,6 @@ class CountingTask:
             starts, cells = np.unique(times // self._interval, return_inverse=True)
             matrix = bins.matrix(own)
             counts = bins.count(matrix, cells, len(starts))
-            said = own["decision"].to_pylist()
             who = [producers[row] for row in np.flatnonzero(answered).tolist()] if producers else []
             fields = coded(own, self._segments)
             for place, start in enumerate(starts.tolist()):
@@ -182,7 +178,6 @@ class CountingTask:
                     len(rows),
                     [details_of(matrix[some], whose)],
                     int(times[rows].max()),
-                    Counter(said[row] for row in rows),
                     count_segments(bins.binning, matrix, rows, fields) if fields else {},
                 )
         return found, unknown
@@ -199,5 +194,4 @@ def _add(cell: _Cell, more: _Cell) -> None:
     cell.events += more.events
     cell.details += more.details
     cell.reached = max(cell.reached, more.reached)
-    cell.decisions += more.decisions
     add_segments(cell.segments, more.segments)

@@ -64,7 +64,7 @@ class MonitorMetrics(LoopMetrics):
         )
         self.uncounted = Counter(
             "weir_monitor_uncounted_events",
-            "Events of models that are not in the registry any more",
+            "Events of models that are not in the registry any more, or are damaged there",
             registry=registry,
         )
         self.drift = DriftMetrics(registry)

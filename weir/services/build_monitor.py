@@ -8,6 +8,7 @@ from cachetools import LRUCache
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
+from inference.packages.package import PackageError
 from inference.packages.registry import Registry
 from monitoring.counting.model_bins import ModelBins
 from monitoring.workers.monitor_worker import MonitorWorker, Performance
@@ -46,7 +47,7 @@ def build_monitor(
     topics, unusual = settings.topics, settings.policy.anomaly_review
 
     def bins() -> Callable[[str], ModelBins | None]:
-        return _Bins(registry, stop)
+        return RegisteredBins(registry, stop)
 
     return MonitorWorker(
         kafka,
@@ -67,8 +68,11 @@ def build_monitor(
     )
 
 
-class _Bins:
-    """What is counted of each model, out of its package; waits while the registry is away."""
+class RegisteredBins:
+    """What is counted of each model, out of its package; waits while the registry is away.
+
+    One model whose package is gone or damaged is not watched; the others are.
+    """
 
     def __init__(self, registry: Registry, stop: Event) -> None:
         self._registry = registry
@@ -79,7 +83,7 @@ class _Bins:
         """Return what is counted of a model, by the first digits of its package's id.
 
         Raises:
-            InferenceError: its package is damaged.
+            InferenceError: the registry refuses us.
             StoppedError: we were told to stop while the registry is away.
         """
         if model not in self._bins:
@@ -93,5 +97,14 @@ class _Bins:
                 "model %s is not in the registry any more: its events are not watched", model
             )
             return None
-        package = self._registry.fetch(found)
+        try:
+            package = self._registry.fetch(found)
+        except PackageError as error:
+            logger.error(
+                "the package of model %s is damaged: %s; its events are not watched until the "
+                "registry's copy is mended and the monitor started again",
+                model,
+                error,
+            )
+            return None
         return ModelBins(package.features.names, package.drift_reference, package.background)

@@ -97,7 +97,7 @@ def test_the_first_stage_counts_by_what_the_feature_log_holds() -> None:
 
 
 def test_counts_of_before_are_read() -> None:
-    record = CellCounts(MODEL, 0, 0, 0, 0, b"", {})
+    record = CellCounts(MODEL, 0, 0, 0, 0, b"")
     fields = msgspec.msgpack.decode(ENCODE(record))
     del fields["segments"]
     assert DECODE(msgspec.msgpack.encode(fields)) == record
