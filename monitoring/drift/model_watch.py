@@ -8,22 +8,20 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from monitoring.breakage.kinds import Diagnosis, FeatureCounts, diagnose
-from monitoring.breakage.kinds import Kind as BreakageKind
-from monitoring.breakage.magnitudes import dense
+from monitoring.breakage.kinds import Kind
 from monitoring.counting.cell_counts import EpisodeAct
 from monitoring.counting.details import check_details
-from monitoring.counting.model_bins import ANSWER, ModelBins
+from monitoring.counting.model_bins import ModelBins
 from monitoring.counting.segments import Segments
+from monitoring.drift.describer import Describer
 from monitoring.drift.detail_log import DetailLog
-from monitoring.drift.detector import Detector, Moved, Watched
+from monitoring.drift.detector import Detector, Watched
 from monitoring.drift.finding import Finding
 from monitoring.drift.first_days import FirstDays
 from monitoring.drift.moved_together import moved_together
 from monitoring.drift.open_cells import OpenCells
 from monitoring.drift.ranking import kind_of, ranked, severity_of
 from monitoring.drift.watched_record import decode_watched, encode_watched
-from monitoring.drift.words import describe
 from monitoring.drift.yardstick import Yardstick
 from monitoring.episodes.episode import REFERENCES, Episode, MovedFeature, Reference, new_id
 from monitoring.episodes.kept import Kept
@@ -35,7 +33,7 @@ from streams.loop.stateless.keyed_state import PartitionState
 logger = logging.getLogger(__name__)
 
 _CELLS, _WATCHED, _DETAILS, _EPISODE = "cell", "watched", "details", "episode"
-_KINDS = [each.value for each in BreakageKind]
+_KINDS = [each.value for each in Kind]
 _BLOCK = 25
 """Events at least that the detectors are shown at once: in less busy streams, of several cells."""
 _FEW = 10_000
@@ -86,6 +84,7 @@ class ModelWatch:
             }
         )
         self._logged = set(self._log.entries)
+        self._described = Describer(bins, self._log)
         self._last_events = 0
         self._ongoing = Ongoing(kept, _EPISODE)
 
@@ -284,39 +283,6 @@ class ModelWatch:
         if after >= before:
             return feature
         return replace(now, since=feature.since, references=feature.references)
-
-    def _described(self, found: list[Finding]) -> MovedFeature:
-        """What has become of one feature; what a training reference says of it is said first."""
-        first = found[0]
-        edges, diagnosis = self._bins.histograms[first.feature].edges, None
-        if first.reference == "training":
-            diagnosis = self._diagnosed(first.feature, first.moved)
-        described = describe(first.name, first.moved, edges, diagnosis)
-        words = described.words
-        if first.reference == "promotion":
-            words += ", against the model's first days"
-        return replace(
-            described,
-            words=words,
-            importance=self._bins.importance[first.feature],
-            references=tuple(each.reference for each in found),
-            segment=first.segment,
-        )
-
-    def _diagnosed(self, name: str, moved: Moved) -> Diagnosis | None:
-        histogram = self._bins.histograms[name]
-        if name.startswith(ANSWER) or not histogram.magnitudes:
-            return None
-        found = self._log.of(moved.feature, moved.since)
-        feature = FeatureCounts(
-            name,
-            histogram,
-            dense(histogram.magnitudes),
-            found.magnitudes,
-            found.repeated,
-            by_producer=found.by_producer,
-        )
-        return diagnose(feature, moved.since, True)
 
     def hear(self, act: EpisodeAct) -> Episode | None:
         """The episode after what somebody has said of it; None where it is not ours."""
