@@ -13,6 +13,12 @@ _KNOWN = (
     ("OutOfMemoryError", BrokerError, "its memory is too small: raise `broker.heap`"),
     ("Could not reserve enough space", BrokerError, "`broker.heap` is more than this machine has"),
     ("Invalid maximum heap size", BrokerError, "`broker.heap` is not one that Java accepts"),
+    (
+        "UnsupportedVersionException",
+        BrokerError,
+        "a newer Kafka than ours wrote its data: move the folder away, or name another one in "
+        "`broker.data_dir`",
+    ),
     ("ConfigException", BrokerError, "`broker.properties` has an entry that Kafka rejects"),
     ("Failed to acquire lock", BrokerError, "another Kafka uses the same folder: stop that one"),
 )

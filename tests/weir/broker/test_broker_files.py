@@ -203,6 +203,7 @@ def test_a_second_start_waits_for_the_first(tmp_path: Path) -> None:
         ("java.io.IOException: No space left on device", "the disk is full"),
         ("java.lang.OutOfMemoryError: Java heap space", r"raise `broker\.heap`"),
         ("java.net.BindException: Address already in use", "a port was taken"),
+        ("UnsupportedVersionException: Can't read version 4 of BrokerEndpoint", "a newer Kafka"),
     ],
 )
 def test_a_known_cause_is_read_from_this_starts_log(tmp_path: Path, line: str, words: str) -> None:
