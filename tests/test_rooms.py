@@ -82,6 +82,7 @@ FLOORS = {
     "monitoring": """
         monitoring
         monitoring/statistics monitoring/breakage monitoring/alerts monitoring/ops
+        monitoring/archive
         monitoring/counting monitoring/performance/cohorts
         monitoring/episodes
         monitoring/stream

@@ -85,6 +85,11 @@ class Commands(LazyGroup):
             "Show how well models did, day by day: precision, recall, average precision, cost.",
         ),
         (
+            "sql",
+            "weir.commands.sql:sql",
+            "Ask the archive: views events, scores, labels and matured.",
+        ),
+        (
             "models",
             "weir.commands.models.models:app",
             "Models in the registry, and which of them answers.",

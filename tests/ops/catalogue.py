@@ -16,6 +16,7 @@ from inference.shadow.joining.metrics import JoinMetrics
 from inference.shadow.metrics import ShadowMetrics
 from monitoring.alerts.settings import AlertSettings
 from monitoring.alerts.webhook import Webhook
+from monitoring.archive.metrics import ArchiveMetrics
 from monitoring.workers.monitor_worker import MonitorMetrics
 from weir.commands.explanations.fidelity import fidelity_gauges
 from weir.commands.services.judge import JudgeMetrics
@@ -92,6 +93,10 @@ def _monitor(registry: CollectorRegistry) -> None:
     Webhook(AlertSettings(), registry)
 
 
+def _archive(registry: CollectorRegistry) -> None:
+    ArchiveMetrics(registry).lag = _lag()
+
+
 def _shadow(registry: CollectorRegistry) -> None:
     ShadowMetrics(registry).lag = _lag
     JoinMetrics(registry)
@@ -105,6 +110,7 @@ _OWN: dict[str, Callable[[CollectorRegistry], object]] = {
     "canary": CanaryMetrics,
     "judge": JudgeMetrics,
     "monitor": _monitor,
+    "archive": _archive,
 }
 """By process, what registers its metrics."""
 

@@ -21,7 +21,7 @@ from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import Settings, load_settings
 from weir.simulator import SimulatorSettings, simulate
 
-PROCESSES = ("score", "explainer", "sink", "shadow", "canary", "judge", "monitor")
+PROCESSES = ("score", "explainer", "sink", "shadow", "canary", "judge", "monitor", "archive")
 RATE = 120
 """Events per second."""
 _EVENTS = 100_000

@@ -32,6 +32,7 @@ from inference.shadow.comparison.terms import Terms
 from inference.shadow.settings import ShadowSettings
 from inference.training.settings import TrainingSettings
 from monitoring.alerts.settings import AlertSettings
+from monitoring.archive.settings import ArchiveSettings
 from monitoring.performance.settings import PerformanceSettings
 from monitoring.settings import MonitorSettings
 from streams.base import compiled_code
@@ -117,6 +118,7 @@ class Settings(BaseSettings):
     gates: GateSettings = GateSettings()
     monitor: MonitorSettings = MonitorSettings()
     performance: PerformanceSettings = PerformanceSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     explain: ExplainSettings = ExplainSettings()
     reasons: ReasonSettings = ReasonSettings()
     letters: CustomerLetterSettings = CustomerLetterSettings()

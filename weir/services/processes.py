@@ -34,6 +34,11 @@ PROCESSES: tuple[ServiceProcess, ...] = (
     ServiceProcess("canary", 9468, "Let models answer for a share of the keys, until SIGTERM."),
     ServiceProcess("judge", 9469, "Compare candidates now and then, and write it down."),
     ServiceProcess("monitor", 9470, "Watch the stream for drift, until SIGTERM or Ctrl-C."),
+    ServiceProcess(
+        "archive",
+        9471,
+        "Keep what was scored and what it turned out to be, until SIGTERM or Ctrl-C.",
+    ),
 )
 
 

@@ -51,6 +51,7 @@ def usage(settings: Settings) -> Usage:
         shadow_group=settings.shadow.group,
         canary_group=settings.canary.group,
         monitor_group=settings.monitor.group,
+        archive_group=settings.archive.group,
         sink_group=settings.store.group,
         witness_topic=settings.store.witness_topic,
     )

@@ -18,8 +18,9 @@ class Usage:
         snapshots: whether state is written down.
         stages: topics between the stages of a staged topology; none where it is fused.
         explains_inline: whether the scorer writes explanations.
-        explainer_group, sink_group, shadow_group, canary_group, monitor_group: consumer groups of
-            those who explain, keep that, try candidates, step a canary, and watch for drift.
+        explainer_group, sink_group, shadow_group, canary_group, monitor_group, archive_group:
+            consumer groups of those who explain, keep that, try candidates, step a canary, watch
+            for drift, and archive.
         approves_through: whether the scorer approves would-be declines within a budget.
         witness_topic: where the sink writes the store's anchors; empty for nowhere.
     """
@@ -35,6 +36,7 @@ class Usage:
     shadow_group: str = "weir-shadow"
     canary_group: str = "weir-canary"
     monitor_group: str = "weir-monitor"
+    archive_group: str = "weir-archive"
     sink_group: str = "weir-sink"
     witness_topic: str = ""
 
@@ -300,6 +302,18 @@ def _monitor(usage: Usage) -> list[Acl]:
     ]
 
 
+def _archive(usage: Usage) -> list[Acl]:
+    topics = usage.topics
+    return [
+        Acl("Read", "topic", topics.feature_log, why="what was seen and answered"),
+        Acl("Read", "topic", topics.scores, why="what consumers were told"),
+        Acl("Read", "topic", topics.labels, why="what events turned out to be"),
+        Acl("Read", "topic", topics.control, why="who is to be erased"),
+        Acl("Write", "topic", topics.dead_letters, why="what is no record of these topics"),
+        Acl("Read", "group", usage.archive_group, why="membership and committed offsets"),
+    ]
+
+
 def _drift(usage: Usage) -> list[Acl]:
     return [Acl("Read", "topic", usage.topics.drift, why="episodes of drift")]
 
@@ -342,6 +356,7 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.CANARY: _canary,
     Process.JUDGE: _judge,
     Process.MONITOR: _monitor,
+    Process.ARCHIVE: _archive,
     Process.DRIFT: _drift,
     Process.DRIFT_ACT: _drift_act,
     Process.REPLAY: _replay,

@@ -24,6 +24,7 @@ class Process(StrEnum):
     CANARY = "canary"
     JUDGE = "judge"
     MONITOR = "monitor"
+    ARCHIVE = "archive"
     DRIFT = "drift"
     DRIFT_ACT = "drift-act"
     REPLAY = "shadow-replay"
@@ -49,6 +50,7 @@ COMMANDS: dict[Process, list[str]] = {
     Process.CANARY: ["weir canary run"],
     Process.JUDGE: ["weir judge"],
     Process.MONITOR: ["weir monitor"],
+    Process.ARCHIVE: ["weir archive"],
     Process.DRIFT: ["weir drift status", "weir drift show", "weir drift page"],
     Process.DRIFT_ACT: ["weir drift ack", "weir drift snooze", "weir drift close"],
     Process.COMPARISON: ["weir shadow compare"],

@@ -54,6 +54,8 @@ class GroupReader(ClosedAtEnd):
         state: restored before a partition is read.
         check: of the group and these topics; it has been run.
         widen: called when a topic has got partitions: gives those that are written to as many.
+        begin_at: where to read on, once the state is loaded, given what the group has committed (-1
+            for nothing); by default there.
     """
 
     def __init__(
@@ -67,9 +69,11 @@ class GroupReader(ClosedAtEnd):
         state: RestoredState | None = None,
         check: PositionCheck,
         widen: Callable[[], None] = lambda: None,
+        begin_at: Callable[[PartitionId, int], int] = lambda _, committed: committed,
     ) -> None:
         self._group = group
         self._state = state
+        self._begin_at = begin_at
         self._growth = Growth(TopicWatch(kafka, check.states), widen)
         self._growth.begin()
         self._finder = StartFinder(kafka, group, state, check.believed)
@@ -278,11 +282,12 @@ class GroupReader(ClosedAtEnd):
             committed, entries = starting.start.result()
             if self._state is not None:
                 self._state.load(place, entries)
-            offset = committed if committed >= 0 else OFFSET_BEGINNING
+            begin = self._begin_at(place, committed)
+            offset = begin if begin >= 0 else OFFSET_BEGINNING
             self._consumer.incremental_assign([TopicPartition(*place, offset)])
             # The client remembers of one that was held when it went that it was.
             self._consumer.resume([TopicPartition(*place)])
-            self._reading[place] = _Reading(committed, committed)
+            self._reading[place] = _Reading(committed, begin)
             del self._starting[place]
 
     def _note_lag(self) -> None:

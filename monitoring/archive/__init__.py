@@ -1,0 +1,1 @@
+"""The archive: feature log, scores and labels as Delta Lake tables of Parquet files, for good."""
