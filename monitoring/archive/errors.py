@@ -1,17 +1,19 @@
 """What can be wrong with the archive."""
 
-from streams.base.errors import WeirError
+from streams.base.errors import UNAVAILABLE, WeirError
 
 
 class ArchiveError(WeirError):
     """The archive can't be used; the message says what to change."""
 
 
-class ArchiveAwayError(Exception):
+class ArchiveAwayError(WeirError):
     """Its store does not answer, or has no room: trying again may help."""
 
+    exit_code = UNAVAILABLE
 
-class ArchiveConflictError(Exception):
+
+class ArchiveConflictError(WeirError):
     """Another worker has archived rows of the same partitions meanwhile."""
 
 

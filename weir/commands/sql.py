@@ -1,16 +1,16 @@
 """`weir sql`: SQL over the archive."""
 
-import sys
 from typing import Annotated, Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.csv
 import typer
 from rich.table import Table
 
 from monitoring.archive.table import open_tables
 from monitoring.archive.views import open_views
-from weir.cli.console import ConfigOption, JsonOption, print_json, stdout
+from weir.cli.console import STDOUT, ConfigOption, JsonOption, print_json, stdout, write_file
 from weir.config.errors import SettingsError
 from weir.config.settings import load_settings
 
@@ -48,7 +48,9 @@ def sql(
     try:
         found = database.execute(query)
         if as_csv:
-            pyarrow.csv.write_csv(found.to_arrow_table(), sys.stdout.buffer)
+            sink = pa.BufferOutputStream()
+            pyarrow.csv.write_csv(found.to_arrow_table(), sink)
+            write_file(STDOUT, [sink.getvalue().to_pybytes()])
             return
         rows = found.fetchall() if as_json else found.fetchmany(_SHOWN + 1)
         names = [column[0] for column in found.description or ()]
