@@ -140,6 +140,20 @@ def test_letters_from_before_the_first_events_are_no_burst() -> None:
     assert drift.said == []
 
 
+@pytest.mark.parametrize("burst", [4, 10])
+@pytest.mark.parametrize("calm", [20, 40, 55])
+def test_letters_come_again_after_a_calm_that_was_too_short(burst: int, calm: int) -> None:
+    drift = Drift()
+    spans = [(500, 0)] * 120 + [(500, 8)] * burst + [(5_000, 0)] * calm
+    for place, (events, letters) in enumerate([*spans, *[(500, 10)] * 30, *[(500, 0)] * 70]):
+        at = T0 + place * 10_000
+        if letters:
+            drift.take([Record(ENCODE(LetterCounts(0, at, {"not_json": {"": letters}})))])
+        drift.take([Record(ENCODE(StreamCounts(0, at // 60_000 * 60_000, at, events)))])
+    assert {each.kind for each in drift.said} == {"data_breakage"}
+    assert drift.said[-1].state == "closed"
+
+
 @pytest.mark.parametrize(
     "counts",
     [
