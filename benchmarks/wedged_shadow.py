@@ -3,7 +3,8 @@
 A scorer of its own process answers a replay at a third of the largest rate that it can keep. For
 each way in which a candidate can be unwell, spans without a shadow and with one take turns, in
 pairs: it answers; it never does (it is stopped); it crashes each second; it fills a gigabyte of
-memory for each batch; it takes a hundred times as long. Latency is from the event's Kafka timestamp
+memory for each batch; it takes a hundred times as long. The worker itself works on events for a
+tenth of its time at most (`shadow.max_busy`), as is right beside a scorer. Latency is from the event's Kafka timestamp
 to when a consumer of committed records has the score. The figure is that of the worst way: the
 median of its pairs' ratios of p99. Beside these stands the machine's own limit: a loop that does
 nothing but compute, at the lowest priority that there is.
@@ -142,12 +143,14 @@ def main() -> None:
         seconds={"type": float, "default": None, "help": "of each span"},
         pairs={"type": int, "default": 5, "help": "of each way"},
         only={"choices": WAYS, "default": None, "help": "one way"},
+        max_busy={"type": float, "default": 0.1, "help": "shadow.max_busy"},
     )
     seconds = args.seconds or (5.0 if args.quick else 10.0)
     pairs = min(args.pairs, 1) if args.quick else args.pairs
     ways = WAYS if args.only is None else (args.only,)
     count = 300_000 if args.quick else 2_000_000
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["WEIR_SHADOW__MAX_BUSY"] = str(args.max_busy)
     with tempfile.TemporaryDirectory(prefix="weir-shadow-") as name:
         folder = Path(name)
         with LocalBroker(BrokerSettings(data_dir=folder / "broker", port=0)) as broker:
@@ -210,6 +213,7 @@ def main() -> None:
         met=bool(worst <= TARGET and answers_right),
         details={
             "rate": round(bench.rate),
+            "max_busy": args.max_busy,
             "seconds": seconds,
             "times_too_slow": round(times, 1),
             "medians": medians,

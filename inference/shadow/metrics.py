@@ -34,7 +34,8 @@ class ShadowMetrics(LoopMetrics):
         )
         self.shed = Counter(
             "weir_shadow_shed_events",
-            "Events that no candidate was asked about, since the shadow lags (shadow.max_lag)",
+            "Events that no candidate was asked about: the shadow lags (shadow.max_lag), or is "
+            "busy (shadow.max_busy)",
             registry=registry,
         )
         self._answering = Gauge(

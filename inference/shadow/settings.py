@@ -17,6 +17,9 @@ class ShadowSettings(WorkerSection):
         max_memory: of a candidate's process, in MiB of address space.
         max_lag: records of the feature log; where there are more to read, only a share of the
             events is scored, chosen by a hash of their ids, so that the shadow catches up.
+        max_busy: of its time, that the worker may spend on events and on waiting for candidates.
+            Beyond it only a share of the events is scored, as above. 1 is no bound, for a machine
+            of its own; on that of a scorer, a tenth does it no harm that could be measured.
         niceness: how far the worker stands back for others that want the processors, 0 ... 19; its
             candidates do a little more.
         session_timeout: after this the group takes a silent member's partitions away.
@@ -29,6 +32,7 @@ class ShadowSettings(WorkerSection):
     start_timeout: Duration = Field(default=120_000, gt=0)
     max_memory: int = Field(default=4_096, ge=512)
     max_lag: int = Field(default=2_000, ge=1)
+    max_busy: float = Field(default=1.0, gt=0, le=1)
     niceness: int = Field(default=15, ge=0, le=19)
     session_timeout: Duration = Field(default=10_000, gt=0)
     transaction_timeout: Duration = Field(default=30_000, gt=0)

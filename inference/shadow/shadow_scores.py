@@ -1,6 +1,6 @@
 """From a table of the feature log, and what candidates answered, to shadow scores."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import repeat
 from typing import Any
 
@@ -35,26 +35,16 @@ def candidate_scores(
 
 
 def shadow_scores(
-    table: pa.Table,
-    partition: int,
-    candidates: Mapping[str, list[CandidateScore]],
-    *,
-    policy: str,
-    kept: float = 1.0,
+    table: pa.Table, partition: int, *, policy: str, kept: float = 1.0
 ) -> list[ShadowScore]:
-    """Beside what the champion said, as the feature log has it, what candidates say.
+    """What the champion said, as the feature log has it, with no candidates beside it yet.
 
     Args:
         table: n rows; see `streams.feature_log.read_feature_log`.
         partition: of the events.
-        candidates: by name, n each.
         policy: version of the one that decided.
         kept: see `ShadowScore`.
     """
-    asked = [
-        dict(zip(candidates, row, strict=True))
-        for row in (zip(*candidates.values(), strict=True) if candidates else ())
-    ] or [{} for _ in range(table.num_rows)]
     return list(
         map(
             ShadowScore,
@@ -71,10 +61,19 @@ def shadow_scores(
             table["fallback"].to_pylist(),
             table["context"].to_pylist(),
             repeat(kept),
-            asked,
+            [{} for _ in range(table.num_rows)],
             (UNSET if each is None else each for each in approve_through_of(table)),
         )
     )
+
+
+def add_candidates(
+    scores: Iterable[ShadowScore], candidates: Mapping[str, list[CandidateScore]]
+) -> None:
+    """Put what candidates say, by name, beside n scores."""
+    for name, said in candidates.items():
+        for score, own in zip(scores, said, strict=True):
+            score.candidates[name] = own
 
 
 def policy_of(table: pa.Table) -> str:

@@ -6,6 +6,7 @@ from threading import Event
 
 from inference.shadow.candidates import Candidates
 from inference.shadow.metrics import ShadowMetrics
+from inference.shadow.pace import BusyShare
 from inference.shadow.settings import ShadowSettings
 from inference.shadow.shadow_book import ShadowBook
 from inference.shadow.shadow_task import ShadowTask
@@ -18,8 +19,9 @@ from streams.loop.stateless.loop import StatelessLoop
 
 logger = logging.getLogger(__name__)
 
-_RECORDS = 4
-"""Of the feature log in one transaction; each holds the events of one of the scorer's."""
+_RECORDS, _LINGER_MS = 64, 500
+"""Of the feature log in one transaction; each holds the events of one of the scorer's. Nobody waits
+for shadow scores, and each transaction costs the cluster some of what the scorer needs of it."""
 _READ_S = 0.5
 
 
@@ -61,6 +63,7 @@ class ShadowWorker:
             partitions=partitions,
             max_lag=settings.max_lag,
             lag=lambda: sum(self._loop.lag.values()),
+            busy=BusyShare(settings.max_busy),
             metrics=metrics,
         )
         self._loop = StatelessLoop(
@@ -71,6 +74,7 @@ class ShadowWorker:
             process=task,
             dead_letters=topics.dead_letters,
             max_batch=_RECORDS,
+            linger=_LINGER_MS,
             session_timeout=settings.session_timeout,
             transaction_timeout=settings.transaction_timeout,
             position_log=topics.positions,

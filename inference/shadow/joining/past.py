@@ -13,7 +13,7 @@ from inference.shadow.comparison.gathered import Gathered
 from inference.shadow.comparison.rows import NothingToCompareError
 from inference.shadow.comparison.terms import Terms
 from inference.shadow.joining.in_memory import InMemoryJoin, Progress
-from inference.shadow.shadow_scores import candidate_scores, shadow_scores
+from inference.shadow.shadow_scores import add_candidates, candidate_scores, shadow_scores
 from streams.feature_log import feature_columns, read_feature_log
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.consuming import read_to_end
@@ -90,7 +90,8 @@ class Past:
         if table.num_rows:
             outputs, version = self._infer(matrix), self._policy.version
             said = candidate_scores(self._model, self._policy, outputs, table.num_rows)
-            scores = shadow_scores(table, partition, {self._model: said}, policy=version)
+            scores = shadow_scores(table, partition, policy=version)
+            add_candidates(scores, {self._model: said})
             self._join.arrive(scores)
 
 

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _STARTING_POLL_S = 0.02
 _LAG_S = 0.2
+_LARGE_FETCH = 1 << 20
 _TIMEOUT_S = 30
 
 
@@ -51,12 +52,18 @@ class GroupReader(ClosedAtEnd):
     Args:
         worker: what the cluster calls this client in its own log.
         session_timeout: ms; after this the group takes a silent member's partitions away.
+        linger: ms that a fetch may wait at the cluster for more to bring; 0 for hardly at all.
         state: restored before a partition is read.
         check: of the group and these topics; it has been run.
         widen: called when a topic has got partitions: gives those that are written to as many.
         begin_at: where to read on, once the state is loaded, given what the group has committed (-1
             for nothing); by default there.
+
+    Attributes:
+        gone: raised whenever partitions go, or are read again: what was handed out of them is void.
     """
+
+    gone: int = 0
 
     def __init__(
         self,
@@ -66,6 +73,7 @@ class GroupReader(ClosedAtEnd):
         topics: Sequence[str],
         worker: str = "weir",
         session_timeout: int = 45_000,
+        linger: int = 0,
         state: RestoredState | None = None,
         check: PositionCheck,
         widen: Callable[[], None] = lambda: None,
@@ -92,6 +100,7 @@ class GroupReader(ClosedAtEnd):
                 session_timeout_ms=session_timeout,
                 heartbeat_interval_ms=min(3_000, session_timeout // 3),
                 partition_assignment_strategy="cooperative-sticky",
+                **(_lingering(linger) if linger else {}),
             )
         )
         self._consumer.subscribe(
@@ -265,6 +274,7 @@ class GroupReader(ClosedAtEnd):
         self._on_revoked(places)
 
     def _read_no_more(self, places: Collection[PartitionId]) -> None:
+        self.gone += bool(places)
         self._consumer.incremental_unassign(_partitions(places))
         for place in places:
             del self._reading[place]
@@ -301,6 +311,10 @@ class GroupReader(ClosedAtEnd):
         }
         places = [TopicPartition(*place, offset) for place, offset in nexts.items()]
         self._lag = lag_of(self._consumer, places)
+
+
+def _lingering(linger: int) -> dict[str, int]:
+    return {"fetch_wait_max_ms": linger, "fetch_min_bytes": _LARGE_FETCH}
 
 
 def _place(message: Message) -> PartitionId:

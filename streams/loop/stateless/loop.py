@@ -68,6 +68,8 @@ class StatelessLoop:
             these go to the dead letters, as does what the cluster takes no answer for.
         dead_letters: topic.
         max_batch: records in one transaction.
+        linger: ms that records wait for others to share their transaction, and fetches at the
+            cluster for more to bring; 0 for not at all.
         session_timeout: ms; after this the group takes a silent member's partitions away.
         transaction_timeout: ms; after this the cluster aborts a transaction that is still open.
         machine_errors: of `process`, for which no record is to blame: they end `run`. So do those
@@ -92,6 +94,7 @@ class StatelessLoop:
         process: Callable[[Sequence[Message]], Processed],
         dead_letters: str,
         max_batch: int,
+        linger: int = 0,
         session_timeout: int = 10_000,
         transaction_timeout: int = 30_000,
         machine_errors: tuple[type[Exception], ...] = (),
@@ -111,6 +114,7 @@ class StatelessLoop:
         self._process = process
         self._dead_letters = dead_letters
         self._max_batch = max_batch
+        self._linger = linger
         self._session_timeout = session_timeout
         self._transaction_timeout = transaction_timeout
         self._machine_errors = _NO_RECORD_TO_BLAME + machine_errors
@@ -178,6 +182,7 @@ class StatelessLoop:
                 topics=self._topics,
                 worker=f"weir-{self._worker}",
                 session_timeout=self._session_timeout,
+                linger=self._linger,
                 state=self._state,
                 check=check,
                 widen=self._widen,
@@ -198,10 +203,23 @@ class StatelessLoop:
         while not self._stop.is_set():
             messages = reader.poll(self._max_batch, _POLL_S)
             if messages:
-                self._answer(reader, messages)
+                self._answer(reader, self._with_company(reader, messages))
             elif monotonic() - self._last_transaction > _AT_REST_S:
                 self._rest(reader)
         self._commit_drained(reader)
+
+    def _with_company(self, reader: GroupReader, messages: list[Message]) -> list[Message]:
+        """What came, and what comes while that lingers."""
+        until, gone = monotonic() + self._linger / 1_000, reader.gone
+        while len(messages) < self._max_batch and not self._stop.is_set():
+            if (left := until - monotonic()) <= 0:
+                break
+            messages += reader.poll(self._max_batch - len(messages), min(left, _POLL_S))
+            if reader.gone != gone:
+                # A partition may be back by now, and its records among these twice.
+                reader.read_again({_place(each) for each in messages})
+                return []
+        return messages
 
     def _answer(self, reader: GroupReader, messages: Sequence[Message]) -> None:
         """Answer all: in one transaction, or in smaller ones until it shows who is to blame."""
@@ -310,7 +328,7 @@ class StatelessLoop:
             if outcome.records_at_fault:
                 return outcome.reason
             logger.warning("a transaction was aborted, reading its input again: %s", outcome.reason)
-            reader.read_again({(each.topic() or "", each.partition() or 0) for each in messages})
+            reader.read_again({_place(each) for each in messages})
             return None
         if self._state is not None:
             self._state.commit()
@@ -330,3 +348,7 @@ class StatelessLoop:
             return self._transactor.settle(wait=True)
         finally:
             self._transaction_since = None
+
+
+def _place(message: Message) -> PartitionId:
+    return message.topic() or "", message.partition() or 0

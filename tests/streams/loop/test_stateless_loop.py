@@ -184,6 +184,21 @@ def test_state_is_complete_before_a_partition_is_read(
     assert [b'"key": "1", "count": 71' in value for value in sorted(said)].count(True) == 1
 
 
+def test_records_that_linger_count_once_while_workers_come_and_go(world: CountingWorld) -> None:
+    def worker(name: str) -> StatelessLoop:
+        return world.worker(name, linger=400, max_batch=1_000)
+
+    with running(worker("a")):
+        for name in ("b", "c", "d"):
+            world.send(60)
+            with running(worker(name)) as other:
+                world.send(60)
+                wait(lambda other=other: other.loop.ready)  # type: ignore[misc]
+                world.send(60)
+        wait(lambda: world.answered() == world.sent)
+    world.check()
+
+
 def test_a_worker_without_partitions_stands_by(kafka: str, make_topics: MakeTopics) -> None:
     source, letters = make_topics("source", "letters")
 
