@@ -4,10 +4,10 @@ A scorer of its own process answers a replay at a third of the largest rate that
 each way in which a candidate can be unwell, spans without a shadow and with one take turns, in
 pairs: it answers; it never does (it is stopped); it crashes each second; it fills a gigabyte of
 memory for each batch; it takes a hundred times as long. The worker itself works on events for a
-tenth of its time at most (`shadow.max_busy`), as is right beside a scorer. Latency is from the event's Kafka timestamp
-to when a consumer of committed records has the score. The figure is that of the worst way: the
-median of its pairs' ratios of p99. Beside these stands the machine's own limit: a loop that does
-nothing but compute, at the lowest priority that there is.
+tenth of its time at most (`shadow.max_busy`), as is right beside a scorer. Latency is from the
+event's Kafka timestamp to when a consumer of committed records has the score. The figure is that of
+the worst way: the median of its pairs' ratios of p99. Beside these stands the machine's own limit:
+a loop that does nothing but compute, at the lowest priority that there is.
 Afterwards every event is looked for, and every score computed again by plain ONNX Runtime. And the
 same events are answered once more by a scorer beside which there never was a shadow: all scores
 have to be the same to the last byte, but for `arrived` and `timings`; and for the anomaly, which
