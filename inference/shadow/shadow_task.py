@@ -11,10 +11,10 @@ import pyarrow as pa
 from confluent_kafka import Message
 from numpy.typing import NDArray
 
+from inference.shadow.busy_share import LEAST_KEPT, BusyShare
 from inference.shadow.candidates import CandidateAnswers
 from inference.shadow.event_hash import id_hashes, partitions_of_ids
 from inference.shadow.metrics import ShadowMetrics
-from inference.shadow.pace import LEAST_KEPT, BusyShare
 from inference.shadow.shadow_record import ShadowScore
 from inference.shadow.shadow_scores import (
     add_candidates,

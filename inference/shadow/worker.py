@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Mapping
 from threading import Event
 
+from inference.shadow.busy_share import BusyShare
 from inference.shadow.candidates import Candidates
 from inference.shadow.metrics import ShadowMetrics
-from inference.shadow.pace import BusyShare
 from inference.shadow.settings import ShadowSettings
 from inference.shadow.shadow_book import ShadowBook
 from inference.shadow.shadow_task import ShadowTask

@@ -65,7 +65,7 @@ class Housekeeper:
                 continue
             try:
                 self._look()
-            except (ArchiveAwayError, ArchiveError) as error:
+            except (ArchiveAwayError, ArchiveError, OSError) as error:
                 logger.warning("the archive can't be tidied up now, trying again: %s", error)
 
     def _look(self) -> None:

@@ -117,7 +117,10 @@ def test_they_come_and_go_while_the_others_answer(shadow: Shadow, model: ModelPa
     assert not psutil.pid_exists(first.pid)
 
 
-@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize(
+    "how",
+    [signal.SIGSTOP, signal.SIGKILL, pytest.param(signal.SIGSEGV, marks=pytest.mark.exhaustive)],
+)
 def test_one_that_hangs_or_dies_fails_alone_and_is_started_again(
     shadow: Shadow, model: ModelPackage, how: signal.Signals
 ) -> None:

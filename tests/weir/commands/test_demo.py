@@ -133,7 +133,7 @@ def test_a_pipe_gets_a_line_for_each_step_and_no_control_codes(given):
         ("reading", 0.0, signal.SIGINT),
         ("starting Apache Kafka", 1.0, signal.SIGTERM),
         pytest.param("opening the registry", 0.3, signal.SIGINT, marks=pytest.mark.exhaustive),
-        ("catching up", 0.2, signal.SIGTERM),
+        pytest.param("catching up", 0.2, signal.SIGTERM, marks=pytest.mark.exhaustive),
         ("live", 2.0, signal.SIGINT),
     ],
 )

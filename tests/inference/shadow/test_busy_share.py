@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.shadow.pace import LEAST_KEPT, BusyShare
+from inference.shadow.busy_share import LEAST_KEPT, BusyShare
 
 
 def kept(most: float, per_event_s: float, events: int = 500, batches: int = 40) -> list[float]:
