@@ -18,7 +18,7 @@ from explain.workers.witness_topic import WitnessTopic
 from streams.base.bounded_calls import StoppedError
 from streams.base.clock import now_ms
 from streams.base.counted import counter_by
-from streams.dead_letters.writer import dead_letters_of
+from streams.dead_letters.writer import publish_dead_letters
 from streams.events.rejection import Reason, Rejected
 from streams.kafka.authorization import is_denial
 from streams.kafka.batches.bad_batch import rejection_of
@@ -242,12 +242,7 @@ class ExplanationSink:
             rejected = Rejected(each.position, reason, None, each.detail)
             bad.append((message, rejection_of(message, rejected)))
             self._metrics.dead_letters.labels(bad[-1][1].reason.value).inc()
-        if not bad:
-            return
-        out = dead_letters_of(self._dead_letters, bad, now_ms())
-        for value, key, headers in zip(out.values, out.keys, out.headers or (), strict=True):
-            letters.send(out.topic, value, key, headers=headers)
-        letters.flush()
+        publish_dead_letters(letters, self._dead_letters, bad, now_ms())
 
     def _note_witness(self, reader: GroupReader, witness: Witness) -> None:
         """See that Kafka knows how far the store is, and which partitions are drained."""

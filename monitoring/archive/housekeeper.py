@@ -87,7 +87,7 @@ class Housekeeper:
         """
         before = self._expires()
         for name, archived in self._tables.items():
-            table = archived.at()
+            table = archived.newest()
             if table is None:
                 continue
             if before is not None:
@@ -134,7 +134,7 @@ class Housekeeper:
                     yield ids
 
     def _delete(self, archived: ArchiveTable, predicate: str) -> None:
-        table = archived.at()
+        table = archived.newest()
         if table is None:
             return
         done = said_plainly(archived.url, lambda: table.delete(predicate))
@@ -161,7 +161,7 @@ class Housekeeper:
 
     def _expires(self) -> date | None:
         """Before which date rows expire; by event time, so that a replay of old events stays."""
-        table = self._tables[EVENTS].at() if self._settings.keep else None
+        table = self._tables[EVENTS].newest() if self._settings.keep else None
         if table is None:
             return None
         dates = pa.table(table.get_add_actions(flatten=True))["partition.date"].to_pylist()

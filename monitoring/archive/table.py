@@ -40,7 +40,6 @@ T = TypeVar("T")
 _TRIES = 8
 _MISFIT = "Cast error"
 _WRITER = WriterProperties(compression="ZSTD")
-_HOUR_MS = 3_600_000
 EVENTS, SCORES, LABELS = "events", "scores", "labels"
 TABLES = (EVENTS, SCORES, LABELS)
 _FOLDERS: dict[str, Sequence[str]] = {
@@ -116,29 +115,27 @@ class ArchiveTable:
                 if not tries_left:
                     raise
 
-    def dataset(self, version: int | None = None) -> ds.Dataset | None:
-        """What is in, now or as of a version; None where nothing was ever archived.
+    def dataset(self) -> ds.Dataset | None:
+        """What is in now; None where nothing was ever archived.
 
         Raises:
             ArchiveAwayError: the store does not answer.
-            ArchiveError: there is no such version any more.
         """
-        table = self.at(version)
+        table = self.newest()
         if table is None:
             return None
         return self._do(lambda: table.to_pyarrow_dataset())
 
-    def at(self, version: int | None = None) -> DeltaTable | None:
+    def newest(self) -> DeltaTable | None:
         """The table of Delta Lake, opened anew; None where nothing was ever archived.
 
         Raises:
             ArchiveAwayError: the store does not answer.
-            ArchiveError: there is no such version any more.
         """
 
         def opened() -> DeltaTable | None:
             try:
-                return DeltaTable(self.url, version=version, storage_options=self._options)
+                return DeltaTable(self.url, storage_options=self._options)
             except TableNotFoundError:
                 return None
 
@@ -183,22 +180,23 @@ def said_plainly(url: str, action: Callable[[], T]) -> T:
     except CommitFailedError as error:
         raise ChangedMeanwhileError(str(error)) from error
     except (DeltaError, OSError) as error:
-        why = without_secrets(" ".join(str(error).split()))
-        if isinstance(error, SchemaMismatchError) or _MISFIT in why:
-            raise ArchiveError(
-                f"the archive's table {url} does not take these rows: {why}"
-            ) from error
-        raise ArchiveAwayError(f"table {url} of the archive can't be used: {why}") from error
+        if isinstance(error, SchemaMismatchError) or _MISFIT in str(error):
+            raise _misfit(url, error) from error
+        raise ArchiveAwayError(
+            f"table {url} of the archive can't be used: {_why(error)}"
+        ) from error
     except (pa.ArrowException, ValueError) as error:
-        why = without_secrets(" ".join(str(error).split()))
-        raise ArchiveError(f"table {url} of the archive does not take these rows: {why}") from error
+        raise _misfit(url, error) from error
+
+
+def _misfit(url: str, error: Exception) -> ArchiveError:
+    return ArchiveError(f"table {url} of the archive does not take these rows: {_why(error)}")
+
+
+def _why(error: Exception) -> str:
+    return without_secrets(" ".join(str(error).split()))
 
 
 def open_tables(place: str, options: Mapping[str, str]) -> dict[str, ArchiveTable]:
     """All tables, by name."""
     return {name: ArchiveTable(place, name, options) for name in TABLES}
-
-
-def hours(milliseconds: int) -> int:
-    """Whole hours, as Delta Lake has it."""
-    return -(-milliseconds // _HOUR_MS)

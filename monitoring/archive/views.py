@@ -31,11 +31,7 @@ where e.event_time + to_milliseconds({maturity}) <= complete.at {left_out}
 
 
 def open_views(
-    tables: Mapping[str, ArchiveTable],
-    *,
-    maturity: int,
-    unlabelled_legitimate: bool,
-    versions: Mapping[str, int] | None = None,
+    tables: Mapping[str, ArchiveTable], *, maturity: int, unlabelled_legitimate: bool
 ) -> duckdb.DuckDBPyConnection:
     """A database in memory with the views; it reads the archive's files and no others.
 
@@ -43,15 +39,14 @@ def open_views(
         maturity: age in ms from which on an event counts with what is known of it by then.
         unlabelled_legitimate: whether a mature event without a label is legitimate; else it is left
             out of ``matured``.
-        versions: of the tables, by name, to be read; by default the newest ones.
 
     Raises:
         ArchiveAwayError: the store does not answer.
-        ArchiveError: nothing was ever archived, or there are no such versions any more.
+        ArchiveError: nothing was ever archived.
     """
     database = duckdb.connect(":memory:")
     for name, table in tables.items():
-        dataset = table.dataset((versions or {}).get(name))
+        dataset = table.dataset()
         if dataset is None and name == EVENTS:
             raise ArchiveError(
                 f"there is no archive at {table.url} yet: `weir archive` begins one, once events "

@@ -15,11 +15,12 @@ from monitoring.archive.settings import ArchiveSettings
 from monitoring.archive.table import ArchiveTable
 from streams.base.bounded_calls import StoppedError
 from streams.base.clock import now_ms
-from streams.dead_letters.writer import dead_letters_of
+from streams.dead_letters.writer import publish_dead_letters
 from streams.events.rejection import Rejected
 from streams.kafka.authorization import is_denial
 from streams.kafka.batches.bad_batch import BadBatch, rejection_of
 from streams.kafka.client import KafkaSettings
+from streams.kafka.message import place_of
 from streams.kafka.partition import PartitionId
 from streams.kafka.records.publisher import Publisher
 from streams.loop.position_check import PositionCheck
@@ -138,7 +139,7 @@ class ArchiveWorker:
         for message in messages:
             if not self._came:
                 self._since = monotonic()
-            place = message.topic() or "", message.partition() or 0
+            place = place_of(message)
             self._came.setdefault(place, []).append(message)
             self._bytes += len(message.value() or b"")
 
@@ -225,12 +226,7 @@ class ArchiveWorker:
             self._metrics.rejected.labels(said.reason.value).inc()
             if message.topic() in self._letters_for:
                 kept.append((message, said))
-        if not kept:
-            return
-        out = dead_letters_of(self._dead_letters, kept, now_ms())
-        for value, key, headers in zip(out.values, out.keys, out.headers or (), strict=True):
-            letters.send(out.topic, value, key, headers=headers)
-        letters.flush()
+        publish_dead_letters(letters, self._dead_letters, kept, now_ms())
 
     def _commit(self, reader: GroupReader, positions: list[TopicPartition]) -> None:
         """Tell the group; that only shows others how far we are."""

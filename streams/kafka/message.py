@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from gc import get_referents
 from typing import Protocol
 
+from streams.kafka.partition import PartitionId
+
 Header = tuple[str, bytes | None]
 
 
@@ -17,6 +19,11 @@ class Message(Protocol):
     def key(self) -> bytes | None: ...  # noqa: D102
     def value(self) -> bytes | None: ...  # noqa: D102
     def headers(self) -> Sequence[Header] | None: ...  # noqa: D102
+
+
+def place_of(message: Message) -> PartitionId:
+    """Which partition a message is of."""
+    return message.topic() or "", message.partition() or 0
 
 
 def headers_of(message: Message) -> list[Header] | None:

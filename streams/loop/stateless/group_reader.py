@@ -17,6 +17,7 @@ from streams.base.closing import ClosedAtEnd
 from streams.kafka.batches.consumer import PassingConsumer
 from streams.kafka.client import KafkaSettings
 from streams.kafka.lag import lag_of
+from streams.kafka.message import place_of
 from streams.kafka.partition import PartitionId
 from streams.kafka.records.consuming import consume_ready, is_end, note_errors
 from streams.kafka.topics.topic_watch import TopicWatch
@@ -153,7 +154,7 @@ class GroupReader(ClosedAtEnd):
 
     def reads(self, message: Message) -> bool:
         """Whether the partition of a message is ours still, and not to be read again."""
-        return _place(message) in self._reading
+        return place_of(message) in self._reading
 
     def positions(self, messages: Iterable[Message]) -> list[TopicPartition]:
         """Where reading goes on behind these messages, in those of their partitions that are ours.
@@ -161,7 +162,7 @@ class GroupReader(ClosedAtEnd):
         Where nothing more has come, that is the partition's end: behind a transaction's last record
         stands a marker that is no record, and would count as one that was not read.
         """
-        ends = {_place(message): (message.offset() or 0) + 1 for message in messages}
+        ends = {place_of(message): (message.offset() or 0) + 1 for message in messages}
         positions = []
         for place, end in ends.items():
             reading = self._reading.get(place)
@@ -238,7 +239,7 @@ class GroupReader(ClosedAtEnd):
         messages = []
         for message in came:
             # It may have come before its partition went. One that is back by now has not begun.
-            reading = self._reading.get(_place(message))
+            reading = self._reading.get(place_of(message))
             if reading is None:
                 continue
             if message.error() is None:
@@ -315,10 +316,6 @@ class GroupReader(ClosedAtEnd):
 
 def _lingering(linger: int) -> dict[str, int]:
     return {"fetch_wait_max_ms": linger, "fetch_min_bytes": _LARGE_FETCH}
-
-
-def _place(message: Message) -> PartitionId:
-    return message.topic() or "", message.partition() or 0
 
 
 def _places(partitions: Iterable[TopicPartition]) -> list[PartitionId]:

@@ -23,6 +23,7 @@ from streams.dead_letters.writer import dead_letters_of
 from streams.events.rejection import Reason, Rejected
 from streams.kafka.batches.bad_batch import BadBatch
 from streams.kafka.client import KafkaSettings
+from streams.kafka.message import place_of
 from streams.kafka.partition import PartitionId
 from streams.loop.position_check import PositionCheck
 from streams.loop.stateless.group_reader import GroupReader
@@ -217,7 +218,7 @@ class StatelessLoop:
             messages += reader.poll(self._max_batch - len(messages), min(left, _POLL_S))
             if reader.gone != gone:
                 # A partition may be back by now, and its records among these twice.
-                reader.read_again({_place(each) for each in messages})
+                reader.read_again({place_of(each) for each in messages})
                 return []
         return messages
 
@@ -328,7 +329,7 @@ class StatelessLoop:
             if outcome.records_at_fault:
                 return outcome.reason
             logger.warning("a transaction was aborted, reading its input again: %s", outcome.reason)
-            reader.read_again({_place(each) for each in messages})
+            reader.read_again({place_of(each) for each in messages})
             return None
         if self._state is not None:
             self._state.commit()
@@ -348,7 +349,3 @@ class StatelessLoop:
             return self._transactor.settle(wait=True)
         finally:
             self._transaction_since = None
-
-
-def _place(message: Message) -> PartitionId:
-    return message.topic() or "", message.partition() or 0

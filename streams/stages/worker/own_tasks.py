@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from confluent_kafka import Message
 
+from streams.kafka.message import place_of
 from streams.kafka.partition import PartitionId
 from streams.kafka.records.consuming import is_end
 from streams.loop.stage_clock import StageClock
@@ -102,7 +103,7 @@ class OwnTasks:
         runs: dict[PartitionId, list[Message]] = {}
         for message in messages:
             if message.error() is None or is_end(message):
-                place = (message.topic() or "", message.partition() or 0)
+                place = place_of(message)
                 runs.setdefault(place, []).append(message)
         self._stages.lap("upkeep")
         for place, run in runs.items():

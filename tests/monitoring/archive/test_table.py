@@ -202,7 +202,7 @@ def test_old_days_expire_and_small_files_become_one(tmp_path: Path) -> None:
             tables[EVENTS].append(some, {"log/0": (begin, begin + 10)})
     house(str(tmp_path), {}, Erasures(), keep="1d").tidy()  # type: ignore[arg-type]
     assert offsets(tables[EVENTS]) == [*range(40, 120)]
-    table = tables[EVENTS].at()
+    table = tables[EVENTS].newest()
     assert table is not None
     assert len(table.file_uris()) == 2
     assert tables[EVENTS].position("log/0") == 120

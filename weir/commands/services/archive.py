@@ -17,7 +17,7 @@ def archive(config: ConfigOption = None, metrics_port: MetricsPortOption = None)
     Reads feature log, scores and labels in a consumer group of its own, and writes each record once
     to Delta Lake tables of Parquet files in the folder or object store of [archive]. It merges
     small files, deletes what is older than archive.keep, and whom `weir erase` names. Start as many
-    workers as you like. `weir sql` looks at what it wrote, and `weir train --archive` learns of it.
+    workers as you like. `weir sql` looks at what it wrote.
     """
     service = Service(
         process=process_named("archive"),
