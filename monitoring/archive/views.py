@@ -14,10 +14,11 @@ with known as (
   select event_id, label, time from labels where event_id is not null
 ), complete as (
   -- Up to when all is known: a replay of months in minutes has no other clock.
-  select least(
-    (select max(event_time) from events),
-    (select max(time) from labels)
-  ) as at
+  -- Without a label nothing is; least() would pass over that.
+  select least(e.last, l.last) as at
+  from (select max(event_time) as last from events) e,
+       (select max(time) as last from labels) l
+  where l.last is not null
 ), first_labels as (
   select e.event_id, max_by(k.label, k.time) as label, max(k.time) as labelled
   from events e join known k on k.event_id = e.event_id
@@ -45,14 +46,16 @@ def open_views(
         ArchiveError: nothing was ever archived.
     """
     database = duckdb.connect(":memory:")
-    for name, table in tables.items():
-        dataset = table.dataset()
-        if dataset is None and name == EVENTS:
-            raise ArchiveError(
-                f"there is no archive at {table.url} yet: `weir archive` begins one, once events "
-                "are scored"
-            )
-        database.register(name, _NOTHING[name] if dataset is None else dataset)
+    events = tables[EVENTS].dataset()
+    if events is None:
+        raise ArchiveError(
+            f"there is no archive at {tables[EVENTS].url} yet: `weir archive` begins one, once "
+            "events are scored"
+        )
+    database.register(EVENTS, events)
+    for name, nothing in _nothing(events.schema.field("event_id").type).items():
+        dataset = tables[name].dataset()
+        database.register(name, nothing if dataset is None else dataset)
     left_out = "" if unlabelled_legitimate else "and f.label is not null"
     unlabelled = "0" if unlabelled_legitimate else "null"
     database.execute(
@@ -64,14 +67,10 @@ def open_views(
     return database
 
 
-_TIME = pa.timestamp("us", "UTC")
-_NOTHING = {
-    SCORES: pa.table({"event_id": pa.array([], pa.int64()), "event_time": pa.array([], _TIME)}),
-    LABELS: pa.table(
-        {
-            "event_id": pa.array([], pa.int64()),
-            "label": pa.array([], pa.int8()),
-            "time": pa.array([], _TIME),
-        }
-    ),
-}
+def _nothing(id_type: pa.DataType) -> dict[str, pa.Table]:
+    """What stands for tables that are not there yet, with ids of the events' kind."""
+    ids, times = pa.array([], id_type), pa.array([], pa.timestamp("us", "UTC"))
+    return {
+        SCORES: pa.table({"event_id": ids, "event_time": times}),
+        LABELS: pa.table({"event_id": ids, "label": pa.array([], pa.int8()), "time": times}),
+    }

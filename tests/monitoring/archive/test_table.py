@@ -225,3 +225,13 @@ def test_matured_has_what_was_known_by_then(tmp_path: Path) -> None:
     # Labels are complete up to the fourth day, so the first two are two days old.
     assert matured(legitimate=False) == [(each, 1) for each in range(3)]
     assert matured(legitimate=True) == [(each, int(each < 3)) for each in range(20)]
+
+
+def test_without_labels_nothing_is_mature_whatever_ids_are(tmp_path: Path) -> None:
+    tables = open_tables(str(tmp_path), {})
+    some = pa.concat_tables([rows(0, 5), rows(5, 10, day=DAY + timedelta(days=9))])
+    texts = pa.array([f"event {each}" for each in range(10)])
+    tables[EVENTS].append(some.set_column(0, "event_id", texts), {"log/0": (0, 10)})
+    database = open_views(tables, maturity=2 * DAY_MS, unlabelled_legitimate=True)
+    assert database.execute("select count(*) from matured").fetchall() == [(0,)]
+    assert database.execute("select count(*) from events").fetchall() == [(10,)]
