@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from tests.chaos.disk import Disk
 from tests.chaos.log_damage import cut_logs
 from tests.chaos.proxy import HOST
 from weir.broker import BrokerError, BrokerSettings, LocalBroker
+from weir.broker.ports import free_port
 
 _ATTEMPTS = 3
 _START_S = 120.0
@@ -28,7 +28,8 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.disk = Disk(folder / "disk")
         self._kept = folder / "disk.kept"
-        port, target = _free_ports(2)
+        port = free_port(HOST)
+        target = free_port(HOST, {port})
         self.bootstrap_servers = f"{HOST}:{port}"
         self._proxy = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.proxy", str(port), str(target)],
@@ -112,14 +113,3 @@ class Cluster:
         self._proxy.stdin.close()
         self._proxy.wait(10)
         self.disk.close(self._kept if keep else None)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

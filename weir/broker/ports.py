@@ -1,10 +1,18 @@
 """Choosing ports: the wanted one or an error, a remembered one if it is still free, else any."""
 
+import secrets
 import socket
+from collections.abc import Collection
 
 from weir.broker.errors import BrokerError, PortInUseError
 from weir.broker.settings import BrokerSettings
 from weir.broker.state import Ports
+
+_LASTING = range(10_000, 30_000)
+"""Where a port is sought that is kept over restarts: Linux, macOS and Windows give connections
+that go out theirs from above. A client that tries to reach a broker that is down may be given that
+broker's own port, and then the broker cannot take it again."""
+_ATTEMPTS = 100
 
 
 def choose_ports(settings: BrokerSettings, remembered: Ports | None) -> Ports:
@@ -44,9 +52,25 @@ def _free_port(host: str, wanted: int, remembered: int, key: str, taken: set[int
         return wanted
     if remembered and remembered not in taken and is_free(host, remembered):
         return remembered
-    while (free := _any_free(host)) in taken:
+    return free_port(host, taken)
+
+
+def free_port(host: str, taken: Collection[int] = ()) -> int:
+    """Return a port that is free now, and that no outgoing connection is given later.
+
+    Args:
+        taken: ports not to choose.
+
+    Raises:
+        BrokerError: the host is no address of this machine.
+    """
+    for _ in range(_ATTEMPTS):
+        port = secrets.choice(_LASTING)
+        if port not in taken and is_free(host, port):
+            return port
+    while (port := _any_free(host)) in taken:
         pass
-    return free
+    return port
 
 
 def is_free(host: str, port: int) -> bool:

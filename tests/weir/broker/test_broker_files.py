@@ -13,7 +13,7 @@ from weir.broker.config import log4j2_properties, server_properties
 from weir.broker.errors import PortInUseError
 from weir.broker.failure import failure
 from weir.broker.lock import exclusive
-from weir.broker.ports import choose_ports
+from weir.broker.ports import choose_ports, free_port
 from weir.broker.process import find_process
 from weir.broker.state import Layout, Ports, State
 from weir.commands.cluster.broker import NOT_RUNNING, app, broker_settings
@@ -74,15 +74,9 @@ def test_without_java_the_error_says_how_to_get_one(
 # Ports
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 def test_a_remembered_port_is_kept_while_it_is_free() -> None:
     settings = BrokerSettings(port=0)
-    before = Ports(free_port(), free_port())
+    before = Ports(free_port("127.0.0.1"), free_port("127.0.0.1"))
     assert choose_ports(settings, before) == before
     with socket.create_server(("127.0.0.1", before.client)):
         now = choose_ports(settings, before)
@@ -91,7 +85,7 @@ def test_a_remembered_port_is_kept_while_it_is_free() -> None:
 
 
 def test_a_wanted_port_is_taken_or_refused() -> None:
-    wanted = free_port()
+    wanted = free_port("127.0.0.1")
     assert choose_ports(BrokerSettings(port=wanted), Ports(1, 2)).client == wanted
     with (
         socket.create_server(("127.0.0.1", wanted)),
@@ -100,6 +94,15 @@ def test_a_wanted_port_is_taken_or_refused() -> None:
         choose_ports(BrokerSettings(port=wanted), None)
     with pytest.raises(PortInUseError, match=r"broker\.controller_port"):
         choose_ports(BrokerSettings(port=wanted, controller_port=wanted), None)
+
+
+def test_a_chosen_port_is_none_that_outgoing_connections_are_given() -> None:
+    """Else a client that seeks a broker that is down can take the broker's port."""
+    ports = choose_ports(BrokerSettings(port=0, listeners={"INNER": 0}), None)
+    every = {ports.client, ports.controller, *ports.more.values()}
+    assert len(every) == 3
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert max(every) < 30_000 < server.getsockname()[1]
 
 
 def test_a_host_of_another_machine_is_refused() -> None:
