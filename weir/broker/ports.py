@@ -3,6 +3,7 @@
 import secrets
 import socket
 from collections.abc import Collection
+from time import monotonic, sleep
 
 from weir.broker.errors import BrokerError, PortInUseError
 from weir.broker.settings import BrokerSettings
@@ -13,6 +14,8 @@ _LASTING = range(10_000, 30_000)
 that go out theirs from above. A client that tries to reach a broker that is down may be given that
 broker's own port, and then the broker cannot take it again."""
 _ATTEMPTS = 100
+_ENDING_S, _LOOK_S = 10.0, 0.1
+"""Threads of a broker that was killed may hold its port for a moment more than it seems to live."""
 
 
 def choose_ports(settings: BrokerSettings, remembered: Ports | None) -> Ports:
@@ -44,7 +47,10 @@ def _choose(host: str, wanted: int, remembered: int, key: str, taken: set[int]) 
 
 def _free_port(host: str, wanted: int, remembered: int, key: str, taken: set[int]) -> int:
     if wanted:
-        if wanted in taken or not is_free(host, wanted):
+        until = monotonic() + (_ENDING_S if wanted == remembered else 0)
+        while wanted not in taken and not (free := is_free(host, wanted)) and monotonic() < until:
+            sleep(_LOOK_S)
+        if wanted in taken or not free:
             raise PortInUseError(
                 f"port {wanted} of {host} is in use by another program: stop it, "
                 f"or set `broker.{key}` to another port (0 chooses a free one)"

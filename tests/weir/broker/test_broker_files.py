@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,15 @@ def test_a_chosen_port_is_none_that_outgoing_connections_are_given() -> None:
     assert len(every) == 3
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert max(every) < 30_000 < server.getsockname()[1]
+
+
+def test_a_port_of_our_own_that_is_held_a_moment_longer_is_waited_for() -> None:
+    wanted = free_port("127.0.0.1")
+    held = socket.create_server(("127.0.0.1", wanted))
+    timer = threading.Timer(0.5, held.close)
+    timer.start()
+    assert choose_ports(BrokerSettings(port=wanted), Ports(wanted, 2)).client == wanted
+    timer.join()
 
 
 def test_a_host_of_another_machine_is_refused() -> None:
