@@ -35,7 +35,7 @@ from weir.config.settings import load_settings
 from weir.demo.player import Player
 from weir.demo.scorer_process import DemoScorer
 from weir.demo.watcher import Watcher
-from weir.services.training import train_and_register
+from weir.training.registering import train_and_register
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "handbook" / "weir.toml"
 TRAINING = ("2018-07-25", "2018-08-01")

@@ -24,7 +24,7 @@ from streams.features.hashing import Secret
 from streams.features.recent_ids import RecentIds
 from streams.files.event_file import open_events
 from weir.config.settings import Settings, load_settings
-from weir.services.training import train_and_register
+from weir.training.registering import train_and_register
 
 _BATCH = 1_000
 _MOST_INT, _MOST_TEXT = 26.0, 35.0

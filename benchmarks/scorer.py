@@ -54,9 +54,9 @@ from weir.config.settings import Settings, load_settings
 from weir.services.build_scorer import build_scorer
 from weir.services.scorer_model import open_model, package_trials
 from weir.services.scorer_process import ScorerProcess
-from weir.services.training import train_and_register
 from weir.services.wiring import open_registry
 from weir.simulator import SimulatorSettings, simulate
+from weir.training.registering import train_and_register
 
 ROOT = Path(__file__).parents[1]
 TARGET = 0.25

@@ -52,9 +52,9 @@ from streams.replay.replay import Replayer
 from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import EXAMPLE_FILE, Settings, load_settings
 from weir.demo.scorer_process import DemoScorer
-from weir.services.training import training_set
 from weir.services.wiring import ensure_all_topics, open_registry
 from weir.simulator import SimulatorSettings, simulate
+from weir.training.registering import training_set
 
 TARGET = 1.5
 SHARE = 0.7

@@ -32,8 +32,8 @@ from streams.replay.replay import Replayer
 from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import Settings, load_settings
 from weir.demo.scorer_process import DemoScorer
-from weir.services.training import train_and_register
 from weir.services.wiring import ensure_all_topics
+from weir.training.registering import train_and_register
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "handbook" / "weir.toml"
 TRAINED_ON = 100_000

@@ -29,7 +29,7 @@ from streams.tracing.settings import TracingSettings
 from streams.tracing.tracer import Tracer
 from weir.config.settings import load_settings
 from weir.services.tracing import opened_tracer
-from weir.services.training import train_and_register
+from weir.training.registering import train_and_register
 
 TARGET = 0.7
 WITHOUT, WITH = "without", "with traces"

@@ -96,7 +96,7 @@ FLOORS = {
         weir/cli
         weir/services/http
         weir/services
-        weir/services/candidates
+        weir/services/candidates weir/training
         weir/demo weir/dossier
         weir/demo/story weir/episodes
         weir/commands/models weir/commands/explanations

@@ -12,25 +12,37 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def auc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the ROC curve, ties counted half; ``NaN`` unless both classes are present."""
+def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Area under the ROC curve, ties counted half; ``NaN`` unless both classes are present.
+
+    Args:
+        labels, scores: (n,).
+        weights: events that each one stands for, (n,); 1 where None.
+    """
     labels, scores = _labels_and(labels, "scores", scores)
     if labels.all() or not labels.any():
         return float("nan")
     # Imported when needed: scikit-learn takes seconds, and every command would pay them.
     from sklearn.metrics import roc_auc_score
 
-    return float(roc_auc_score(labels, scores))
+    return float(roc_auc_score(labels, scores, sample_weight=weights))
 
 
-def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Σ (recall_i - recall_{i-1}) precision_i over the distinct scores; ``NaN`` without fraud."""
+def average_precision(
+    labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None
+) -> float:
+    """Σ (recall_i - recall_{i-1}) precision_i over the distinct scores; ``NaN`` without fraud.
+
+    Args:
+        labels, scores: (n,).
+        weights: events that each one stands for, (n,); 1 where None.
+    """
     labels, scores = _labels_and(labels, "scores", scores)
     if not labels.any():
         return float("nan")
     from sklearn.metrics import average_precision_score
 
-    return float(average_precision_score(labels, scores))
+    return float(average_precision_score(labels, scores, sample_weight=weights))
 
 
 def card_precision_at_k(
@@ -143,19 +155,19 @@ def expected_calibration_error(
 
     Args:
         labels, probabilities: (n,).
-        weights: whole numbers of events that each one stands for, (n,); 1 where None.
+        weights: events that each one stands for, (n,); 1 where None.
     """
     _check_capacity("bins", bins)
     labels, probabilities = _labels_and(labels, "probabilities", probabilities)
     _check_unit_interval(probabilities)
-    weight = np.ones(len(labels), np.int64) if weights is None else np.asarray(weights, np.int64)
-    n = int(weight.sum())
+    weight = np.ones(len(labels), np.int64) if weights is None else np.asarray(weights)
+    n = weight.sum()
     if not n:
         return float("nan")
     order = np.argsort(probabilities, kind="stable")
-    sums = np.append(0, np.cumsum(weight[order]))
+    sums = np.append(weight.dtype.type(0), np.cumsum(weight[order]))
     below = sums[np.searchsorted(probabilities[order], probabilities, side="left")]
-    bin_ = below * bins // n
+    bin_ = (below * bins // n).astype(np.intp)
     # |mean p - mean y| of a bin times its share of events is |Σ (p - y)| / n.
     gaps = np.bincount(bin_, weights=weight * (probabilities - labels))
     return float(np.abs(gaps).sum() / n)

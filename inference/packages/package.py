@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from inference.errors import InferenceError
+from inference.packages.data_version import DataVersion
 from inference.packages.drift_reference import DriftReference
 from inference.packages.thresholds import Thresholds
 from streams.base.section import Section
@@ -54,13 +55,18 @@ class FeatureColumns(Section):
 
 
 class TrainingData(Section):
-    """Which rows a model was trained on; times are UTC milliseconds."""
+    """Which rows a model was trained on; times are UTC milliseconds.
+
+    `sha256` is that of a file's bytes; of an archive, that of the rows as they were trained on.
+    `version` says where they are from; older packages and imported models have none.
+    """
 
     sha256: str
     rows: int
     frauds: int
     first_time: int
     last_time: int
+    version: DataVersion | None = Field(default=None, exclude_if=lambda version: version is None)
 
 
 class ImportedModel(Section):

@@ -1,5 +1,6 @@
 """The model registry: versions and aliases of packages, kept in MLflow."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from inference.packages.mlflow_connection import MlflowConnection, RegistryError
-from inference.packages.package import ModelPackage, PackageError, adopt_package
+from inference.packages.package import ModelPackage, PackageError, TrainingData, adopt_package
 from inference.packages.signature import SIGNATURE, PackageKeys
 from streams.base.secret_fields import LoginUrl
 from streams.base.section import Name, Section
@@ -255,6 +256,8 @@ class Registry:
         for name, value in card.metrics.items():
             client.log_metric(run_id, name, value)
         client.set_tag(run_id, "data_sha256", card.data.sha256)
+        if card.data.version is not None:
+            client.log_inputs(run_id, [_dataset(card.data)])
         client.log_artifacts(run_id, str(package.folder), _ARTIFACT)
         client.set_terminated(run_id)
         if not client.search_registered_models(f"name = '{self._model}'"):
@@ -297,6 +300,22 @@ class Registry:
     @property
     def _client(self) -> "MlflowClient":
         return self._mlflow.client
+
+
+def _dataset(data: TrainingData) -> Any:
+    """What MLflow shows as the data of a run; a digest there has at most 36 characters."""
+    from mlflow.entities import Dataset, DatasetInput
+
+    version = data.version
+    assert version is not None
+    dataset = Dataset(
+        name="archive" if version.of_archive else "events",
+        digest=data.sha256[:36],
+        source_type="archive" if version.of_archive else "file",
+        source=version.model_dump_json(exclude={"files"}),
+        profile=json.dumps({"rows": data.rows, "frauds": data.frauds, "files": len(version.files)}),
+    )
+    return DatasetInput(dataset, [])
 
 
 def _flatten(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -77,40 +77,47 @@ def fit_thresholds(
     labels: NDArray[np.int8],
     review_rate: float,
     decline_rate: float,
+    weights: NDArray[np.float64] | None = None,
 ) -> Thresholds:
     """Build the table from hold-out rows (n,), for 0.01 % to 50 % of them and the two rates.
 
     A bound flags at most its rate: where equal probabilities straddle it, it lies above them.
 
+    Args:
+        weights: how many events each row stands for, (n,); 1 each where None.
+
     Raises:
         ThresholdError: there are too few rows for `decline_rate` or `review_rate`.
     """
     order = np.argsort(-probability, kind="stable")
-    ranked, frauds = probability[order], np.cumsum(labels[order])
-    n, total = len(ranked), int(frauds[-1])
+    n, ranked = len(order), probability[order]
+    each = np.ones(n) if weights is None else weights[order]
+    events, frauds = np.cumsum(each), np.cumsum(each * labels[order])
+    total = float(frauds[-1])
     table = []
     for rate in sorted({*_ALERT_RATES, review_rate, decline_rate}):
-        flagged = int(rate * n + 1e-9)  # 0.07 * 100 is a little more than 7
+        # 0.07 * 100 is a little more than 7.
+        flagged = int(np.searchsorted(events, rate * events[-1] + 1e-9, side="right"))
         if flagged == 0:
             continue
         if ranked[flagged] == ranked[flagged - 1]:
             flagged = int(np.searchsorted(-ranked, -ranked[flagged], side="left"))
         if flagged == 0:
-            bound, caught = float(np.nextafter(ranked[0], np.float32(np.inf))), 0
+            bound, caught = float(np.nextafter(ranked[0], np.float32(np.inf))), 0.0
         else:
-            bound, caught = float(ranked[flagged - 1]), int(frauds[flagged - 1])
+            bound, caught = float(ranked[flagged - 1]), float(frauds[flagged - 1])
         table.append(
             ThresholdRow(
                 alert_rate=rate,
                 probability=bound,
-                precision=caught / flagged if flagged else 0.0,
+                precision=caught / float(events[flagged - 1]) if flagged else 0.0,
                 recall=caught / total if total else 0.0,
             )
         )
     if not table or table[0].alert_rate > decline_rate:
         raise ThresholdError(
             f"{n} hold-out rows are too few for an alert rate of {decline_rate:g}: raise "
-            "training.decline_rate, or train on more events"
+            "training.decline_alert_rate, or train on more events"
         )
     bounds = {row.alert_rate: row.probability for row in table}
     return Thresholds(

@@ -19,7 +19,10 @@ from inference.training.training_set import TrainingSet
 
 
 def measure(
-    outputs: Outputs, uncalibrated: NDArray[np.float64], labels: NDArray[np.int8]
+    outputs: Outputs,
+    uncalibrated: NDArray[np.float64],
+    labels: NDArray[np.int8],
+    weights: NDArray[np.float64] | None = None,
 ) -> dict[str, float]:
     """Measure on the hold-out rows (n,); the names are those on the card.
 
@@ -28,18 +31,19 @@ def measure(
         uncalibrated: the fraud model's own probability; it ranks rows as ``outputs.score`` does,
             and may be more precise.
         labels: 1 for fraud and 0 for legitimate.
+        weights: how many events each row stands for; 1 each where None.
     """
     before, after = uncalibrated, outputs.probability.astype(np.float64)
     metrics: dict[str, float] = {
-        "roc_auc": auc(labels, outputs.score),
-        "average_precision": average_precision(labels, outputs.score),
-        "anomaly_roc_auc": auc(labels, outputs.anomaly),
-        "brier_uncalibrated": brier_score(labels, before),
-        "brier": brier_score(labels, after),
-        "log_loss_uncalibrated": log_loss(before, labels),
-        "log_loss": log_loss(after, labels),
-        "calibration_error_uncalibrated": expected_calibration_error(labels, before, bins=20),
-        "calibration_error": expected_calibration_error(labels, after, bins=20),
+        "roc_auc": auc(labels, outputs.score, weights),
+        "average_precision": average_precision(labels, outputs.score, weights),
+        "anomaly_roc_auc": auc(labels, outputs.anomaly, weights),
+        "brier_uncalibrated": brier_score(labels, before, weights),
+        "brier": brier_score(labels, after, weights),
+        "log_loss_uncalibrated": log_loss(before, labels, weights),
+        "log_loss": log_loss(after, labels, weights),
+        "calibration_error_uncalibrated": expected_calibration_error(labels, before, 20, weights),
+        "calibration_error": expected_calibration_error(labels, after, 20, weights),
         "holdout_rows": len(labels),
         "holdout_frauds": int(np.count_nonzero(labels)),
     }

@@ -19,6 +19,7 @@ def fit_trees(
     labels: NDArray[np.int8],
     settings: TreeSettings,
     *,
+    weights: NDArray[np.float64] | None = None,
     seed: int,
     threads: int,
     progress: Callable[[float], None],
@@ -26,6 +27,9 @@ def fit_trees(
     """Fit one booster per bag on rows (n, k) with ``NaN`` for missing values.
 
     The same rows, settings and seed give the same trees, on any number of threads.
+
+    Args:
+        weights: how many events each row stands for, (n,); 1 each where None.
     """
     # Imported when needed: LightGBM takes a second, and every command would pay it.
     import lightgbm
@@ -41,7 +45,7 @@ def fit_trees(
         "data_random_seed": seed,
         "verbosity": -1,
     }
-    rows = lightgbm.Dataset(matrix, labels, params=shared)
+    rows = lightgbm.Dataset(matrix, labels, weight=weights, params=shared)
     boosters = []
     for bag in range(settings.bags):
         parameters = shared | {

@@ -68,6 +68,7 @@ def train(
             data.matrix[rows],
             labels[rows],
             settings.trees,
+            weights=data.weights_of(rows),
             seed=settings.seed,
             threads=settings.threads,
             progress=lambda share: progress(message, start + share * 0.7 / fits),
@@ -76,6 +77,7 @@ def train(
     boosters = fit(early, "fitting trees", 0.0)
     progress("fitting the autoencoder", 0.7 / fits)
     legitimate = labels == 0
+    weights = data.weights_of(late)
     autoencoder = fit_autoencoder(
         data.matrix[early][legitimate[early]],
         data.matrix[late][legitimate[late]],
@@ -83,7 +85,7 @@ def train(
         rng,
     )
     progress("calibrating", 0.7 / fits + 0.2)
-    calibration = fit_platt(margin(boosters, data.matrix[late]), labels[late])
+    calibration = fit_platt(margin(boosters, data.matrix[late]), labels[late], weights)
     metadata = {
         "feature_names": ",".join(data.feature_names),
         "feature_schema_hash": data.feature_schema_hash,
@@ -94,9 +96,13 @@ def train(
         load_session(model, "the trained model"), np.ascontiguousarray(data.matrix[late])
     )
     thresholds = fit_thresholds(
-        outputs.probability, labels[late], settings.review_alert_rate, settings.decline_alert_rate
+        outputs.probability,
+        labels[late],
+        settings.review_alert_rate,
+        settings.decline_alert_rate,
+        weights,
     )
-    metrics = measure(outputs, sigmoid(margin(boosters, data.matrix[late])), labels[late])
+    metrics = measure(outputs, sigmoid(margin(boosters, data.matrix[late])), labels[late], weights)
     if settings.refit:
         boosters = fit(slice(None), "fitting trees on all rows", 0.55)
         model = build_graph(_forest(boosters), calibration, autoencoder, metadata)
@@ -145,6 +151,7 @@ def _card(
             frauds=int(np.count_nonzero(labels)),
             first_time=int(data.times[0]),
             last_time=int(data.times[-1]),
+            version=data.version,
         ),
         code_version=importlib.metadata.version("weir"),
         libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InferenceError
+from inference.packages.data_version import DataVersion
 
 _LEAST_FRAUDS = 10
 
@@ -28,6 +29,8 @@ class TrainingSet:
         feature_definitions: the declarations that the columns were computed from.
         feature_schema_hash: their hash.
         data_sha256: names the data that this was computed from.
+        weights: how many events each one stands for, above 0, (n,); 1 each where None.
+        version: where the data are from.
     """
 
     matrix: NDArray[np.float32]
@@ -37,6 +40,12 @@ class TrainingSet:
     feature_definitions: dict[str, Any]
     feature_schema_hash: str
     data_sha256: str
+    weights: NDArray[np.float64] | None = None
+    version: DataVersion | None = None
+
+    def weights_of(self, rows: slice) -> NDArray[np.float64] | None:
+        """The weights of some rows."""
+        return None if self.weights is None else self.weights[rows]
 
 
 def checked_labels(data: TrainingSet) -> NDArray[np.int8]:
@@ -62,6 +71,8 @@ def checked_labels(data: TrainingSet) -> NDArray[np.int8]:
             f"{np.count_nonzero(unknown)} labels are neither 0 nor 1, the first in row "
             f"{np.argmax(unknown)}: leave out events whose label is not known yet"
         )
+    if data.weights is not None and (data.weights.shape != (n,) or not (data.weights > 0).all()):
+        raise TrainingError(f"{n} rows need a weight each, above 0")
     if (np.diff(data.times) < 0).any():
         raise TrainingError("rows are not in order of time: sort them by event time")
     return np.asarray(data.labels, dtype=np.int8)

@@ -1,6 +1,7 @@
 """SQL over the archive: views ``events``, ``scores``, ``labels`` and ``matured`` in DuckDB."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -30,9 +31,15 @@ from events e left join first_labels f using (event_id), complete
 where e.event_time + to_milliseconds({maturity}) <= complete.at {left_out}
 """
 
+_EARLIER = 'create view {name} as select * from all_{name} where "offset" < {ends}'
+
 
 def open_views(
-    tables: Mapping[str, ArchiveTable], *, maturity: int, unlabelled_legitimate: bool
+    tables: Mapping[str, ArchiveTable],
+    *,
+    maturity: int,
+    unlabelled_legitimate: bool,
+    until: Mapping[str, Mapping[int, int]] | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """A database in memory with the views; it reads the archive's files and no others.
 
@@ -40,6 +47,8 @@ def open_views(
         maturity: age in ms from which on an event counts with what is known of it by then.
         unlabelled_legitimate: whether a mature event without a label is legitimate; else it is left
             out of ``matured``.
+        until: up to which offset of each partition of a table its rows are there; all of a table
+            that is not named, and none of a partition that is not.
 
     Raises:
         ArchiveAwayError: the store does not answer.
@@ -52,10 +61,14 @@ def open_views(
             f"there is no archive at {tables[EVENTS].url} yet: `weir archive` begins one, once "
             "events are scored"
         )
-    database.register(EVENTS, events)
-    for name, nothing in _nothing(events.schema.field("event_id").type).items():
-        dataset = tables[name].dataset()
-        database.register(name, nothing if dataset is None else dataset)
+    found: dict[str, Any] = dict(_nothing(events.schema.field("event_id").type))
+    found |= {name: dataset for name in found if (dataset := tables[name].dataset()) is not None}
+    for name, rows in (found | {EVENTS: events}).items():
+        if until is None or name not in until:
+            database.register(name, rows)
+        else:
+            database.register(f"all_{name}", rows)
+            database.execute(_EARLIER.format(name=name, ends=_ends(until[name])))
     left_out = "" if unlabelled_legitimate else "and f.label is not null"
     unlabelled = "0" if unlabelled_legitimate else "null"
     database.execute(
@@ -67,10 +80,17 @@ def open_views(
     return database
 
 
+def _ends(until: Mapping[int, int]) -> str:
+    each = " ".join(f"when {int(partition)} then {int(end)}" for partition, end in until.items())
+    return f"case partition {each} else 0 end" if each else "0"
+
+
 def _nothing(id_type: pa.DataType) -> dict[str, pa.Table]:
     """What stands for tables that are not there yet, with ids of the events' kind."""
     ids, times = pa.array([], id_type), pa.array([], pa.timestamp("us", "UTC"))
+    known = {"label": pa.array([], pa.int8()), "time": times}
+    places = {"partition": pa.array([], pa.int32()), "offset": pa.array([], pa.int64())}
     return {
-        SCORES: pa.table({"event_id": ids, "event_time": times}),
-        LABELS: pa.table({"event_id": ids, "label": pa.array([], pa.int8()), "time": times}),
+        SCORES: pa.table({"event_id": ids, "event_time": times} | places),
+        LABELS: pa.table({"event_id": ids} | known | places),
     }

@@ -12,8 +12,8 @@ from inference.training.train import train as train_package
 from streams.files.event_file import open_events
 from tests.chaos.world import Habits, World
 from weir.config.settings import load_settings
-from weir.services.training import training_set
 from weir.services.wiring import open_registry
+from weir.training.registering import training_set
 
 _TICKS, _PER_TICK = 40, 500
 _LARGE = 150.0

@@ -20,8 +20,8 @@ from tests.fuzz.schema_campaign import KINDS, run_schemas
 from tests.registry_server import Registry, fetch_registry
 from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import EXAMPLE_FILE, load_settings
-from weir.services.training import train_and_register
 from weir.simulator import SimulatorSettings, simulate
+from weir.training.registering import train_and_register
 
 _ROLES = ("events", "scores", "feature_log", "dead_letters", "labels", "snapshots")
 _EVERY_S = 5.0

@@ -28,8 +28,8 @@ from tests.restarts.traffic import Answers, Sender
 from tests.weir.front_door import write_settings
 from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import Settings, load_settings
-from weir.services.training import train_and_register
 from weir.simulator import SimulatorSettings, simulate
+from weir.training.registering import train_and_register
 
 _EVENTS = 60_000
 _TRICKLE = 8

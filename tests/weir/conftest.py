@@ -18,7 +18,7 @@ from streams.kafka.topics.weir_topics import ROLES
 from weir.cli import console
 from weir.config.settings import load_settings
 from weir.main import main
-from weir.services.training import train_and_register
+from weir.training.registering import train_and_register
 
 
 @pytest.fixture(autouse=True)

@@ -34,9 +34,9 @@ from weir.cli.console import (
 )
 from weir.config.settings import DEFAULT_FILE, EXAMPLE_FILE, Settings, load_settings
 from weir.services.scorer_model import package_trials
-from weir.services.training import training_set
 from weir.services.wiring import open_registry
 from weir.simulator import SimulatorSettings, simulate
+from weir.training.registering import training_set
 
 logger = logging.getLogger(__name__)
 

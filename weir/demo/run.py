@@ -29,8 +29,8 @@ from weir.demo.stage import Stage
 from weir.demo.summary import summarise
 from weir.demo.trial import Trial, Tried
 from weir.demo.watcher import Seen, Watcher
-from weir.services.training import train_and_register
 from weir.services.wiring import ensure_all_topics, open_registry
+from weir.training.registering import train_and_register
 
 _REFRESH_PER_S = 8
 _CANDIDATE = "candidate"

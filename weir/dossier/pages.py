@@ -142,6 +142,7 @@ def _card(card: Card) -> Block:
         ("training data", f"{data.rows:,} events, {data.frauds:,} frauds"),
         ("their time", f"{utc(data.first_time, 's')} to {utc(data.last_time, 's')}"),
         ("their SHA-256", data.sha256),
+        *(data.version.facts() if data.version else ()),
         ("code", f"weir {card.code_version}"),
         ("libraries", ", ".join(f"{name} {each}" for name, each in sorted(card.libraries.items()))),
         ("seed", str(card.seed)),

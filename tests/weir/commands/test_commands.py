@@ -133,7 +133,9 @@ def one_line(result, code, *words):
         (["models", "lst"], ["lst", "'list'"]),
         (["--nope"], ["--nope"]),
         (["train", "--dta", "x"], ["--dta", "--data"]),
-        (["train"], ["--data"]),
+        (["train", "--data", "x", "--archive", "y"], ["--data", "--archive", "--label-delay"]),
+        (["train", "--label-delay", "soon"], ["--label-delay", "soon", "7d"]),
+        (["train", "--reproduce", "1", "--promote"], ["--reproduce", "--data or --archive"]),
         (["features", "x.parquet"], ["--out"]),
         (["replay"], ["file"]),
         (["replay", "x", "--rate", "fast"], ["--rate", "number"]),
@@ -245,6 +247,26 @@ def test_the_same_data_and_settings_give_the_same_package(given, tmp_path):
     done = weir("train", "--data", given.events, "--json", "-c", config)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["package_id"] == given.model["package_id"]
+
+
+def test_a_model_of_a_file_is_made_again_from_its_card(given, run, tmp_path):
+    other = {"data_dir": str(given.folder / "data"), "training": {"seed": 5}}  # the card counts
+    config = write_settings(tmp_path / "weir.toml", **other)
+    again = ("train", "--reproduce", "champion", "-c", config, "--no-progress")
+    code, out, _ = run(*again, "--data", given.events)
+    assert (code, "bit for bit" in out) == (0, True)
+    one_line(run(*again), 1, "SHA-256", given.model["package_id"][:12], "--data")
+    fewer = tmp_path / "fewer.parquet"
+    events = pq.read_table(given.events)
+    pq.write_table(events.slice(0, len(events) - 500), fewer)
+    code, out, _ = run(*again, "--data", fewer, "--json")
+    said = json.loads(out)
+    assert (code, said["same"]) == (1, False)
+    assert any("500" in each or "rows then" in each for each in said["differences"])
+    assert "model.onnx differs" in said["differences"]
+    declared = tomllib.loads(config.read_text())["features"][:-1]
+    write_settings(config, **other, features=declared)
+    one_line(run(*again, "--data", given.events), 1, "the settings declare features")
 
 
 def test_another_seed_gives_another_package_and_leaves_the_champion_if_told(given, run, tmp_path):

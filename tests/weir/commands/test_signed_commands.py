@@ -17,7 +17,7 @@ from streams.kafka.records.control_topic import write_control
 from streams.kafka.topics.weir_topics import ROLES
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings, load_settings
-from weir.services.training import train_and_register
+from weir.training.registering import train_and_register
 
 Run = Callable[..., tuple[int, str, str]]
 

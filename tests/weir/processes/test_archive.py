@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -40,10 +41,35 @@ def places(table: pa.Table) -> list[tuple[int, int]]:
     return sorted(zip(table["partition"].to_pylist(), table["offset"].to_pylist(), strict=True))
 
 
+def check_training(path: Path, mature: int) -> int:
+    """A model of the archive is the same again, whatever was compacted; its version."""
+    done = weir("train", "--json", "-c", path)
+    assert done.returncode == 0, done.stderr
+    model = json.loads(done.stdout)
+    assert model["version"] > 1
+    again = weir("train", "--reproduce", model["version"], "--json", "-c", path)
+    assert again.returncode == 0, again.stderr + again.stdout
+    assert json.loads(again.stdout) == {
+        "package": model["package_id"],
+        "same": True,
+        "differences": [],
+    }
+    shown = json.loads(weir("models", "show", str(model["version"]), "--json", "-c", path).stdout)
+    data = shown["card"]["data"]
+    champions = data["version"]["champions"].values()
+    assert sum(each["rows"] for each in champions) == data["rows"] > 0.9 * mature
+    assert sum(each["rows"] + each["censored"] for each in champions) == mature
+    assert {name.split("/")[0] for name in data["version"]["files"]} == {EVENTS, LABELS}
+    version: int = model["version"]
+    return version
+
+
 def test_each_record_is_a_row_once_whoever_is_killed(
     config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer], tmp_path: Path
 ) -> None:
+    shutil.copytree(trained.folder / "data", tmp_path / "data")
     path = config(
+        data_dir=str(tmp_path / "data"),
         archive={
             "url": str(tmp_path / "archive"),
             "group": f"archive-{os.urandom(4).hex()}",
@@ -51,7 +77,7 @@ def test_each_record_is_a_row_once_whoever_is_killed(
             "compact_every": "5s",
             "session_timeout": "6s",
             "niceness": 1,
-        }
+        },
     )
     settings = load_settings(path)
     topics = settings.topics
@@ -110,6 +136,7 @@ def test_each_record_is_a_row_once_whoever_is_killed(
         refused = weir("sql", wrong, "-c", path)
         assert (refused.returncode, "root:" in refused.stdout) == (2, False)
 
+    model = check_training(path, mature)
     card = events["key"][0].as_py()
     erased = weir("erase", str(card), "--yes", "--by", "ada", "-c", path)
     assert erased.returncode == 0, erased.stderr
@@ -123,3 +150,7 @@ def test_each_record_is_a_row_once_whoever_is_killed(
     third.wait_for(lambda: not (known(SCORES) or known(LABELS)), 30)
     third.wait_for(lambda: third.metrics()["weir_archive_tidied_total:compacted"] > 0, 60)
     assert archived(settings, EVENTS).num_rows == COUNT - len(hers)
+    again = weir("train", "--reproduce", model, "-c", path)
+    assert again.returncode == 1, again.stderr
+    assert " rows then" in again.stdout
+    assert "model.onnx differs" in again.stdout

@@ -25,8 +25,8 @@ from streams.kafka.records.consuming import read_to_end
 from streams.kafka.topics.weir_topics import ROLES
 from weir.config.settings import Settings, load_settings
 from weir.demo.watcher import Watcher
-from weir.services.training import train_and_register
 from weir.simulator import SimulatorSettings, simulate
+from weir.training.registering import train_and_register
 
 EVENTS = int(os.environ.get("WEIR_RESTART_EVENTS", "20000"))
 RESTARTS = int(os.environ.get("WEIR_RESTARTS", "3"))

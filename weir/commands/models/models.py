@@ -129,6 +129,7 @@ def show(
         ("data", f"{card.data.rows:,} events, {card.data.frauds:,} frauds"),
         ("", f"{moment(card.data.first_time, 's')} to {moment(card.data.last_time, 's')}"),
         ("data SHA-256", card.data.sha256),
+        *(card.data.version.facts() if card.data.version else ()),
         ("features", f"{len(package.features.names)}, schema {card.feature_schema_hash}"),
         ("seed", str(card.seed)),
         ("versions", f"weir {card.code_version}, " + _pairs(card.libraries)),

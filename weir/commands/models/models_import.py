@@ -27,14 +27,14 @@ from weir.commands.models.candidate import (
 )
 from weir.commands.models.promote import ByOption, NoteOption, WaitOption
 from weir.config.settings import Settings, load_settings
-from weir.services.training import (
+from weir.services.wiring import open_registry
+from weir.training.registering import (
     Progress,
     check_alias,
     packages_folder,
     register_model,
     training_set,
 )
-from weir.services.wiring import open_registry
 
 # The importer is imported by the functions that need it: `weir models list` does not.
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""`weir train`: a model from a file of labelled events."""
+"""`weir train`: a model from the archive, or from a file of labelled events."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from streams.base.section import parse_duration
 from streams.features.offline import without_repeats
-from streams.files.event_file import open_events
-from weir.cli.console import ConfigOption, JsonOption, QuietOption, stdout, steps_bar
+from streams.files.event_file import EventFile, open_events
+from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, stdout, steps_bar
 from weir.cli.dates import FromOption, ToOption, time_range_ms
 from weir.cli.rejected_rows import report_rejected
 from weir.commands.models.candidate import (
@@ -19,12 +20,41 @@ from weir.commands.models.candidate import (
     names_of,
 )
 from weir.commands.models.promote import ByOption, NoteOption, WaitOption
-from weir.config.settings import load_settings
-from weir.services.training import check_alias, train_and_register
+from weir.config.settings import Settings, load_settings
+from weir.services.wiring import open_registry
+from weir.training.archived import archived_rows
+from weir.training.registering import check_alias, train_and_register, train_on
+from weir.training.reproduction import reproduce
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="Parquet or CSV file of events with their labels.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Parquet or CSV file of events with their labels.", show_default=False),
+    ] = None,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", show_default=False, help="The archive; by default archive.url."
+        ),
+    ] = None,
+    label_delay: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            show_default="comparison.maturity",
+            help="Take labels at this age of their events, such as 7d; of an archive.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--reproduce",
+            metavar="MODEL",
+            show_default=False,
+            help="Train this version or alias again, and say what differs.",
+        ),
+    ] = None,
     config: ConfigOption = None,
     start: FromOption = None,
     stop: ToOption = None,
@@ -36,29 +66,91 @@ def train(
     as_json: JsonOption = False,
     no_progress: QuietOption = False,
 ) -> None:
-    """Train a fraud and an anomaly model on a file, and register them.
+    """Train a fraud and an anomaly model on the archive or a file, and register them.
 
-    Features come from the scorer's own code; events before --from are history for the windows.
+    The archive has features as they were scored, and labels as they were known once an event was as
+    old as --label-delay. Declined events are left out, but those that were let through on purpose
+    stand for them. For a file (--data), features come from the scorer's own code, and events before
+    --from are history for the windows.
+
     The latest fifth of the rows is held out to calibrate, to set thresholds and to measure. The
-    same file and settings give the same package id.
+    same data and settings give the same package id. --reproduce goes by a model's card, registers
+    nothing, and ends with exit code 1 if the package would be another one.
 
     The first model of a registry is its champion. Later ones are candidates, until `weir models
     promote` or --promote makes one of them champion for all scorers. Exit code 1 if a scorer
     refuses it.
     """
     check_alias(alias)
+    if data is not None and (archive is not None or label_delay is not None):
+        raise typer.BadParameter(
+            "--data names a file: --archive and --label-delay are for an archive"
+        )
+    if model is not None and (start or stop or promote or alias or label_delay):
+        raise typer.BadParameter(
+            "--reproduce goes by the model's card: it takes --data or --archive, and no more"
+        )
+    delay = _delay(label_delay)
     settings = load_settings(config)
     if promote:
         check_promotable(settings, by)
     first, last = time_range_ms(start, stop)
     show = not (no_progress or as_json)
-    file = without_repeats(open_events(data, settings.event, settings.labels.field))
-    report_rejected(file)
+    file = None
+    if data is not None:
+        file = without_repeats(open_events(data, settings.event, settings.labels.field))
+        report_rejected(file)
+    if model is not None:
+        _reproduce(settings, model, file, archive, show, as_json)
+        return
     with steps_bar(show) as step:
-        model = train_and_register(settings, file, first, last, alias or None, step)
+        if file is not None:
+            trained = train_and_register(settings, file, first, last, alias or None, step)
+        else:
+            trained = train_on(
+                settings,
+                lambda: archived_rows(settings, archive, (first, last), delay, step),
+                "the archive",
+                alias or None,
+                step,
+            )
     if not as_json:
-        stdout.print(f"model {model.package_id[:12]}, version {model.version}{names_of(model)}")
+        stdout.print(
+            f"model {trained.package_id[:12]}, version {trained.version}{names_of(trained)}"
+        )
         for name in ("roc_auc", "average_precision", "brier", "calibration_error"):
-            if name in model.metrics:
-                stdout.print(f"  {name.replace('_', ' '):<20} {model.metrics[name]:.4f} (hold-out)")
-    finish(settings, model, asdict(model), promote, by, note, wait, as_json)
+            if name in trained.metrics:
+                shown = f"{trained.metrics[name]:.4f} (hold-out)"
+                stdout.print(f"  {name.replace('_', ' '):<20} {shown}")
+    finish(settings, trained, asdict(trained), promote, by, note, wait, as_json)
+
+
+def _delay(text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--label-delay") from error
+
+
+def _reproduce(
+    settings: Settings,
+    model: str,
+    file: EventFile | None,
+    archive: str | None,
+    show: bool,
+    as_json: bool,
+) -> None:
+    registry = open_registry(settings)
+    package = registry.resolve(model)
+    with steps_bar(show) as step:
+        differences = reproduce(settings, package, file, archive, step)
+    if as_json:
+        print_json({"package": package.id, "same": not differences, "differences": differences})
+    elif not differences:
+        stdout.print(f"package {package.short_id} again, bit for bit")
+    else:
+        stdout.print(f"another package than {package.short_id}:")
+        for each in differences:
+            stdout.print(f"  {each}")
+    if differences:
+        raise typer.Exit(1)

@@ -1,8 +1,9 @@
-"""From a file of events to a registered model."""
+"""From labelled rows to a registered model."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+from inference.packages.data_version import DataVersion
 from inference.packages.package import ModelPackage
 from inference.packages.registry import CHAMPION_ALIAS, RegisteredModel, Registry
 from inference.training.train import train
@@ -36,12 +37,38 @@ def train_and_register(
         RegistryError: the registry can't be reached or written.
         SettingsError: models have to be signed here, and we can't.
     """
+
+    def rows() -> TrainingSet:
+        return training_set(settings, file, start_ms, stop_ms, progress)
+
+    return train_on(settings, rows, str(file.path), alias, progress)
+
+
+def train_on(
+    settings: Settings,
+    rows: Callable[[], TrainingSet],
+    source: str,
+    alias: str | None,
+    progress: Progress,
+) -> RegisteredModel:
+    """Train on rows and register the model.
+
+    Args:
+        rows: reads them.
+        source: what errors call them.
+        alias: see `register_model`.
+
+    Raises:
+        TrainingError: the data is too small, or has too few frauds.
+        RegistryError: the registry can't be reached or written.
+        SettingsError: models have to be signed here, and we can't.
+    """
     registry = open_registry(settings, signing=True)  # before the work: we may have no key
-    rows = training_set(settings, file, start_ms, stop_ms, progress)
+    data = rows()
     try:
-        package = train(rows, settings.training, packages_folder(settings), progress)
+        package = train(data, settings.training, packages_folder(settings), progress)
     except TrainingError as error:
-        raise TrainingError(f"{file.path}: {error}") from error
+        raise TrainingError(f"{source}: {error}") from error
     return register_model(registry, package, alias)
 
 
@@ -112,6 +139,12 @@ def training_set(
         feature_definitions=plan.schema(),
         feature_schema_hash=plan.schema_hash,
         data_sha256=file.sha256,
+        version=DataVersion(
+            files={"events": file.sha256},
+            start=start_ms,
+            stop=stop_ms,
+            label_delay=settings.labels.delay,
+        ),
     )
 
 

@@ -1,0 +1,234 @@
+"""Training rows out of the archive: what models saw, and what became of it by a certain age."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+from numpy.typing import NDArray
+
+from inference.packages.data_version import Champion, DataVersion
+from inference.packages.package import FeatureColumns
+from inference.training.training_set import TrainingError, TrainingSet
+from monitoring.archive.errors import ArchiveAwayError
+from monitoring.archive.table import EVENTS, LABELS, ArchiveTable
+from monitoring.archive.views import open_views
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and how much of it is, 0 to 1."""
+
+_BLOCK = 1 << 23
+_ROWS = 65_536
+# What was declined has a label only by chance, or by somebody's choice. Declines that were let
+# through stand for all that had their chance; where one had none, its label counts if it came.
+_FORM = """
+create table chosen as
+select {columns}, model,
+  decision <> 'decline' or (labelled is not null and coalesce(approve_through, 0) = 0) as kept,
+  case when decision <> 'decline' and approve_through > 0 then 1 / approve_through::double else 1.0
+  end as weight
+from matured where feature_schema = $schema
+  and event_time >= make_timestamptz($start) and event_time < make_timestamptz($stop)
+"""
+_LAST_US = 253_402_300_799_000_000
+
+
+class Span(NamedTuple):
+    """Which events are meant, and by which terms they are labelled.
+
+    Attributes:
+        start, stop: event times, UTC milliseconds, the last left out; None where it is open.
+        label_delay: age in ms at which labels are taken.
+        unlabelled_legitimate: whether one without a label by then is legitimate; else it is left
+            out.
+    """
+
+    start: int | None
+    stop: int | None
+    label_delay: int
+    unlabelled_legitimate: bool
+
+
+def read_training_rows(
+    tables: Mapping[str, ArchiveTable],
+    features: FeatureColumns,
+    span: Span,
+    progress: Progress,
+    again: DataVersion | None = None,
+) -> TrainingSet:
+    """Read mature events of one feature schema, in the order of time, then of Kafka's places.
+
+    An event that was declined is left out, unless it was let through on purpose: then it stands for
+    the declines that had the same chance. One that had no chance counts where it has a label.
+
+    Args:
+        again: read what this one has read, whatever was archived or compacted since.
+
+    Raises:
+        TrainingError: there are no such rows.
+        ArchiveAwayError: the store does not answer.
+        ArchiveError: nothing was ever archived.
+    """
+    until = None if again is None else _until(again)
+    database = open_views(
+        tables,
+        maturity=span.label_delay,
+        unlabelled_legitimate=span.unlabelled_legitimate,
+        until=until,
+    )
+    try:
+        progress("reading the archive", 0.0)
+        ends = until or {name: _ends(database, name) for name in (EVENTS, LABELS)}
+        database.execute(
+            _FORM.format(columns='event_time, partition, "offset", label, features'),
+            {
+                "schema": features.schema_hash,
+                "start": 0 if span.start is None else span.start * 1_000,
+                "stop": _LAST_US if span.stop is None else span.stop * 1_000,
+            },
+        )
+        champions = _champions(database)
+        rows = sum(each.rows for each in champions.values())
+        if not rows:
+            raise TrainingError(_why_none(database, features.schema_hash, tables[EVENTS].url))
+        found = _Columns.empty(rows, len(features.names))
+        for done in found.fill(database, features.names):
+            progress("reading the archive", done / rows)
+    except duckdb.Error as error:
+        raise ArchiveAwayError(f"the archive can't be read: {error}") from error
+    files = {} if again is None else again.files
+    if again is None:
+        for name in (EVENTS, LABELS):
+            files |= _hashed(tables[name], _folders(features, span) if name == EVENTS else None)
+    version = DataVersion(
+        files=files,
+        until={f"{name}/{part}": end for name in ends for part, end in ends[name].items()},
+        start=span.start,
+        stop=span.stop,
+        label_delay=span.label_delay,
+        unlabelled_legitimate=span.unlabelled_legitimate,
+        champions=champions,
+    )
+    return TrainingSet(
+        matrix=found.matrix,
+        labels=found.labels,
+        times=found.times,
+        feature_names=features.names,
+        feature_definitions=features.definitions,
+        feature_schema_hash=features.schema_hash,
+        data_sha256=found.sha256(),
+        weights=None if (found.weights == 1).all() else found.weights,
+        version=version,
+    )
+
+
+class _Columns(NamedTuple):
+    matrix: NDArray[np.float32]
+    labels: NDArray[np.int8]
+    times: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+    @classmethod
+    def empty(cls, rows: int, width: int) -> "_Columns":
+        return cls(
+            np.empty((rows, width), np.float32),
+            np.empty(rows, np.int8),
+            np.empty(rows, np.int64),
+            np.empty(rows, np.float64),
+        )
+
+    def fill(self, database: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> Iterator[int]:
+        """Fill all rows, and tell after each batch how many are."""
+        query = (
+            "select event_time, label, weight, features from chosen where kept"
+            ' order by event_time, partition, "offset"'
+        )
+        done = 0
+        batches: Any = database.sql(query).to_arrow_reader(_ROWS)
+        for batch in batches:
+            here = slice(done, done + batch.num_rows)
+            times = batch.column(0).cast(pa.int64())
+            self.times[here] = times.to_numpy() // 1_000
+            self.labels[here] = batch.column(1).to_numpy()
+            self.weights[here] = batch.column(2).to_numpy()
+            vector = batch.column(3)
+            for place, name in enumerate(names):
+                self.matrix[here, place] = vector.field(name).to_numpy(zero_copy_only=False)
+            done += batch.num_rows
+            yield done
+
+    def sha256(self) -> str:
+        found = hashlib.sha256()
+        for column in (self.matrix, self.labels, self.times, self.weights):
+            found.update(column.data)
+        return found.hexdigest()
+
+
+def _until(version: DataVersion) -> dict[str, dict[int, int]]:
+    until: dict[str, dict[int, int]] = {EVENTS: {}, LABELS: {}}
+    for place, end in version.until.items():
+        table, partition = place.split("/")
+        until[table][int(partition)] = end
+    return until
+
+
+def _ends(database: duckdb.DuckDBPyConnection, table: str) -> dict[int, int]:
+    query = f'select partition, max("offset") + 1 from {table} group by 1 order by 1'
+    return dict(database.execute(query).fetchall())
+
+
+def _champions(database: duckdb.DuckDBPyConnection) -> dict[str, Champion]:
+    query = (
+        "select model, count(*) filter (kept), count(*) filter (not kept)"
+        " from chosen group by 1 order by 1"
+    )
+    return {
+        model: Champion(rows=rows, censored=censored)
+        for model, rows, censored in database.execute(query).fetchall()
+    }
+
+
+def _why_none(database: duckdb.DuckDBPyConnection, schema: str, url: str) -> str:
+    query = (
+        "select count(*), count(*) filter (feature_schema = $schema),"
+        " (select count(*) from matured where feature_schema = $schema) from events"
+    )
+    every, ours, mature = database.execute(query, {"schema": schema}).fetchone() or (0, 0, 0)
+    return (
+        f"{url} has no event to train on: of its {every:,} events {ours:,} have the features that "
+        f"are declared now ({schema[:12]}), {mature:,} of these are old enough to have a label, "
+        "and none of those is of this span. Ask for a longer one by --from and --to, or for a "
+        "shorter --label-delay"
+    )
+
+
+def _folders(features: FeatureColumns, span: Span) -> ds.Expression:
+    wanted = ds.field("feature_schema") == features.schema_hash
+    if span.start is not None:
+        wanted &= ds.field("date") >= _day(span.start)
+    if span.stop is not None:
+        wanted &= ds.field("date") <= _day(span.stop)
+    return wanted
+
+
+def _day(time: int) -> date:
+    return datetime.fromtimestamp(time / 1_000, UTC).date()
+
+
+def _hashed(table: ArchiveTable, wanted: ds.Expression | None) -> dict[str, str]:
+    """SHA-256 of a table's files as it is now, by their names below the archive."""
+    dataset: Any = table.dataset()
+    if dataset is None:
+        return {}
+    found = {}
+    for fragment in dataset.get_fragments(filter=wanted):
+        with fragment.filesystem.open_input_stream(fragment.path) as file:
+            hashed = hashlib.sha256()
+            while block := file.read(_BLOCK):
+                hashed.update(block)
+        found[f"{table.name}/{fragment.path}"] = hashed.hexdigest()
+    return dict(sorted(found.items()))

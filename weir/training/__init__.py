@@ -1,0 +1,1 @@
+"""From data to a registered model, and from a model back to its data."""
