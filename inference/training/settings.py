@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from streams.base.section import Section, TimeZone
+from streams.base.section import Duration, Section, TimeZone
 
 
 class TreeSettings(Section):
@@ -80,3 +80,11 @@ class TrainingSettings(Section):
         if self.decline_alert_rate > self.review_alert_rate:
             raise ValueError("decline_alert_rate must not be above review_alert_rate")
         return self
+
+
+class PrequentialSettings(Section):
+    """The ``[prequential]`` section: folds of `weir train --protocol prequential`."""
+
+    folds: int = Field(default=4, ge=1)
+    train: Duration = Field(default=7 * 86_400_000, gt=0, description="span that each trains on")
+    test: Duration = Field(default=7 * 86_400_000, gt=0, description="span that each is tested on")

@@ -30,7 +30,7 @@ from inference.policy.policy import PolicySettings
 from inference.shadow.comparison.settings import ComparisonSettings
 from inference.shadow.comparison.terms import Terms
 from inference.shadow.settings import ShadowSettings
-from inference.training.settings import TrainingSettings
+from inference.training.settings import PrequentialSettings, TrainingSettings
 from monitoring.alerts.settings import AlertSettings
 from monitoring.archive.settings import ArchiveSettings
 from monitoring.performance.settings import PerformanceSettings
@@ -111,6 +111,7 @@ class Settings(BaseSettings):
     training: TrainingSettings = TrainingSettings()
     registry: RegistrySettings = RegistrySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    prequential: PrequentialSettings = PrequentialSettings()
     shadow: ShadowSettings = ShadowSettings()
     comparison: ComparisonSettings = ComparisonSettings()
     approve_through: ApproveThroughSettings | None = None

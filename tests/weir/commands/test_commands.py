@@ -269,6 +269,27 @@ def test_a_model_of_a_file_is_made_again_from_its_card(given, run, tmp_path):
     one_line(run(*again, "--data", given.events), 1, "the settings declare features")
 
 
+def test_the_prequential_protocol_trains_and_tests_fold_by_fold(given, run, tmp_path):
+    spans = {"prequential": {"folds": 2, "train": "20d", "test": "10d"}}
+    config = write_settings(tmp_path / "weir.toml", **spans)
+    asked = ("train", "--data", given.events, "--protocol", "prequential", "-c", config)
+    code, out, err = run(*asked, "--json")
+    assert (code, err) == (0, "")
+    said = json.loads(out)
+    first, second = said["folds"]
+    assert first["fold"]["test_stop"] == second["fold"]["test_start"]
+    assert first["tested"] > first["frauds"] > 10
+    mean = (first["auc"] + second["auc"]) / 2
+    assert said["mean"]["auc"] == pytest.approx(mean)
+    assert not (tmp_path / "data" / "registry.db").exists()
+    code, out, _ = run(*asked, "--no-progress")
+    assert (code, f"{mean:.3f} ±" in out) == (0, True)
+    early = run(*asked, "--to", "2000-01-01")
+    one_line(early, 1, "begins on", "[prequential]")
+    refused = run("train", "--protocol", "prequential", "-c", config)
+    one_line(refused, 2, "--protocol", "--data")
+
+
 def test_another_seed_gives_another_package_and_leaves_the_champion_if_told(given, run, tmp_path):
     config = write_settings(tmp_path / "weir.toml", data_dir=str(given.folder / "data"))
     values = config.read_text().replace("threads = 1", "threads = 1\nseed = 99")

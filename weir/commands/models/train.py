@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,6 +20,7 @@ from weir.commands.models.candidate import (
     names_of,
 )
 from weir.commands.models.promote import ByOption, NoteOption, WaitOption
+from weir.commands.models.train_protocol import show_prequential
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import open_registry
 from weir.training.archived import archived_rows
@@ -53,6 +54,14 @@ def train(
             metavar="MODEL",
             show_default=False,
             help="Train this version or alias again, and say what differs.",
+        ),
+    ] = None,
+    protocol: Annotated[
+        Literal["prequential"] | None,
+        typer.Option(
+            show_default=False,
+            help="Register nothing: train and test in the folds of [prequential] up to --to, and "
+            "print how good the models were; with --data.",
         ),
     ] = None,
     config: ConfigOption = None,
@@ -90,6 +99,10 @@ def train(
         raise typer.BadParameter(
             "--reproduce goes by the model's card: it takes --data or --archive, and no more"
         )
+    if protocol is not None and (data is None or start or model or promote or alias):
+        raise typer.BadParameter(
+            "--protocol prequential trains on --data, up to --to, and registers nothing"
+        )
     delay = _delay(label_delay)
     settings = load_settings(config)
     if promote:
@@ -102,6 +115,9 @@ def train(
         report_rejected(file)
     if model is not None:
         _reproduce(settings, model, file, archive, show, as_json)
+        return
+    if protocol is not None and file is not None:
+        show_prequential(settings, file, last, show, as_json)
         return
     with steps_bar(show) as step:
         if file is not None:

@@ -1,0 +1,53 @@
+"""`weir train --protocol prequential`: how good this way of training is, fold by fold."""
+
+import math
+from dataclasses import asdict
+
+import numpy as np
+from rich.table import Table
+
+from inference.training.prequential import FoldResult
+from streams.files.event_file import EventFile
+from weir.cli.console import print_json, stdout, steps_bar
+from weir.cli.dates import moment
+from weir.config.settings import Settings
+from weir.training.prequential import prequential_of_file
+
+_FIGURES = ("auc", "average_precision", "card_precision")
+
+
+def show_prequential(
+    settings: Settings, file: EventFile, stop: int | None, show: bool, as_json: bool
+) -> None:
+    """Train and test in each fold, and print a table of them."""
+    with steps_bar(show) as step:
+        found = list(prequential_of_file(settings, file, stop, step))
+    means = {name: float(np.mean([getattr(each, name) for each in found])) for name in _FIGURES}
+    spreads = {name: float(np.std([getattr(each, name) for each in found])) for name in _FIGURES}
+    if as_json:
+        folds = [asdict(each) | {"fold": each.fold._asdict()} for each in found]
+        print_json({"folds": folds, "mean": means, "spread": spreads})
+        return
+    k = settings.evaluation.cards_per_day
+    table = Table(
+        "trained from", "tested from", "to", "tested", "frauds", "AUC", "average precision",
+        f"card precision@{k}",
+    )  # fmt: skip
+    for each in found:
+        table.add_row(*_row(each))
+    table.add_section()
+    table.add_row(
+        "mean", "", "", "", "", *(f"{means[name]:.3f} ± {spreads[name]:.3f}" for name in _FIGURES)
+    )
+    stdout.print(table)
+
+
+def _row(each: FoldResult) -> list[str]:
+    spans = (each.fold.train_start, each.fold.test_start, each.fold.test_stop)
+    figures = (getattr(each, name) for name in _FIGURES)
+    return [
+        *(moment(at, "s")[:10] for at in spans),
+        f"{each.tested:,}",
+        f"{each.frauds:,}",
+        *("-" if math.isnan(figure) else f"{figure:.3f}" for figure in figures),
+    ]
