@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from inference.training.scaling import dense_layers, robust_scale, scaled
 from inference.training.settings import AutoencoderSettings
 
 _LEVELS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.999, 0.9995, 1.0)
@@ -53,8 +54,8 @@ def fit_autoencoder(
     if len(legitimate) > settings.max_rows:
         chosen = np.sort(rng.choice(len(legitimate), settings.max_rows, replace=False))
         legitimate = legitimate[chosen]
-    center, scale = _robust_scale(legitimate)
-    z = _scaled(legitimate, center, scale, settings.clip)
+    center, scale = robust_scale(legitimate)
+    z = scaled(legitimate, center, scale, settings.clip)
     # Imported when needed: scikit-learn takes seconds, and every command would pay them.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPRegressor
@@ -76,48 +77,14 @@ def fit_autoencoder(
             (np.asarray(weights, np.float32), np.asarray(bias, np.float32))
             for weights, bias in zip(network.coefs_, network.intercepts_, strict=True)
         )
-        squares = (z - _reconstruct(z, layers)) ** 2
+        squares = (z - dense_layers(z, layers)) ** 2
         # A feature that is hard to predict for everybody says little about one event.
         residual = np.maximum(squares.mean(axis=0), np.float32(1e-3))
-        other = _scaled(held_out, center, scale, settings.clip)
-        errors = ((other - _reconstruct(other, layers)) ** 2 / residual).mean(axis=1)
+        other = scaled(held_out, center, scale, settings.clip)
+        errors = ((other - dense_layers(other, layers)) ** 2 / residual).mean(axis=1)
     largest = errors.max()
     knots, levels = quantile_map(errors, np.float32(10) * max(largest, np.float32(1)))
     return Autoencoder(center, scale, settings.clip, layers, residual, knots, levels)
-
-
-def _robust_scale(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return median and spread by column: the interquartile range, else the standard deviation."""
-    center = np.zeros(rows.shape[1], np.float32)
-    scale = np.ones(rows.shape[1], np.float32)
-    for j, column in enumerate(rows.T):
-        values = column[np.isfinite(column)].astype(np.float64)
-        if len(values) == 0:
-            continue
-        low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
-        spread = (high - low) / 1.349 or values.std()  # 1.349: the normal distribution's range
-        center[j] = middle
-        if np.float32(spread) > 0:
-            scale[j] = spread
-    return center, scale
-
-
-def _scaled(
-    rows: NDArray[np.float32], center: NDArray[np.float32], scale: NDArray[np.float32], clip: float
-) -> NDArray[np.float32]:
-    filled = np.where(np.isnan(rows), center, rows)
-    z: NDArray[np.float32] = np.clip((filled - center) / scale, -clip, clip, dtype=np.float32)
-    return z
-
-
-def _reconstruct(
-    z: NDArray[np.float32], layers: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
-) -> NDArray[np.float32]:
-    for index, (weights, bias) in enumerate(layers):
-        z = z @ weights + bias
-        if index < len(layers) - 1:
-            z = np.maximum(z, np.float32(0))
-    return z
 
 
 def quantile_map(

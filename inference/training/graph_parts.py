@@ -1,5 +1,7 @@
 """The parts that packages' graphs are made of: constants, nodes, calibration, anomaly model."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,24 +52,49 @@ def add_calibration(graph: GraphBuilder, calibration: PlattScaling) -> None:
     graph.add_sigmoid("calibrated_log_odds", "probability")
 
 
+def add_scaling(
+    graph: GraphBuilder,
+    source: str,
+    center: NDArray[np.float32],
+    scale: NDArray[np.float32],
+    clip: float,
+    prefix: str = "",
+) -> tuple[str, str]:
+    """Add `scaled` of rows (n, k); return its name, and that of what is missing, bool (n, k)."""
+    middle = graph.constant(f"{prefix}center", center)
+    graph.add("IsNaN", [source], f"{prefix}missing")
+    graph.add("Where", [f"{prefix}missing", middle, source], f"{prefix}imputed")
+    graph.add("Sub", [f"{prefix}imputed", middle], f"{prefix}centred")
+    spread = graph.constant(f"{prefix}scale", scale)
+    graph.add("Div", [f"{prefix}centred", spread], f"{prefix}spread")
+    low = graph.constant(f"{prefix}clip_low", -clip)
+    high = graph.constant(f"{prefix}clip_high", clip)
+    return graph.add("Clip", [f"{prefix}spread", low, high], f"{prefix}scaled"), f"{prefix}missing"
+
+
+def add_dense(
+    graph: GraphBuilder,
+    source: str,
+    layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
+    prefix: str = "",
+) -> str:
+    """Add `dense_layers` of rows; return the name of the last one's output."""
+    hidden = source
+    for index, (weights, bias) in enumerate(layers):
+        parameters = [
+            graph.constant(f"{prefix}weights_{index}", weights),
+            graph.constant(f"{prefix}bias_{index}", bias),
+        ]
+        hidden = graph.add("Gemm", [hidden, *parameters], f"{prefix}layer_{index}")
+        if index < len(layers) - 1:
+            hidden = graph.add("Relu", [hidden], f"{prefix}active_{index}")
+    return hidden
+
+
 def add_autoencoder(graph: GraphBuilder, model: Autoencoder) -> None:
     """Add the nodes of `Autoencoder`'s formula, from ``features`` to ``anomaly``."""
-    center = graph.constant("center", model.center)
-    graph.add("IsNaN", ["features"], "missing")
-    graph.add("Where", ["missing", center, "features"], "imputed")
-    graph.add("Sub", ["imputed", center], "centred")
-    graph.add("Div", ["centred", graph.constant("scale", model.scale)], "spread")
-    low = graph.constant("clip_low", -model.clip)
-    high = graph.constant("clip_high", model.clip)
-    z = hidden = graph.add("Clip", ["spread", low, high], "scaled")
-    for index, (weights, bias) in enumerate(model.layers):
-        parameters = [
-            graph.constant(f"weights_{index}", weights),
-            graph.constant(f"bias_{index}", bias),
-        ]
-        hidden = graph.add("Gemm", [hidden, *parameters], f"layer_{index}")
-        if index < len(model.layers) - 1:
-            hidden = graph.add("Relu", [hidden], f"active_{index}")
+    z, _ = add_scaling(graph, "features", model.center, model.scale, model.clip)
+    hidden = add_dense(graph, z, model.layers)
     graph.add("Sub", [z, hidden], "difference")
     graph.add("Mul", ["difference", "difference"], "square")
     graph.add("Div", ["square", graph.constant("residual", model.residual)], "relative")

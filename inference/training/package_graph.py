@@ -1,11 +1,10 @@
 """Builds a package's one ONNX graph: raw features in, score, probability and anomaly out."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from onnx import TensorProto, helper
 
-from inference.forest.forest import Forest
-from inference.forest.onnx_writer import add_tree_ensemble
 from inference.onnx_nodes import serialized
 from inference.training.autoencoder import Autoencoder
 from inference.training.calibration import PlattScaling
@@ -15,19 +14,30 @@ OPSETS = {"": 17, "ai.onnx.ml": 3}
 IR_VERSION = 8
 
 
+class AddsMargin(Protocol):
+    """A fraud model that a graph can be made of; see `inference.training.fraud_model`."""
+
+    def add_to(self, graph: GraphBuilder, source: str, output: str) -> None:
+        """Add the nodes from rows (n, k) to the log-odds (n, 1)."""
+        ...
+
+
 def build_graph(
-    forest: Forest, calibration: PlattScaling, autoencoder: Autoencoder, metadata: Mapping[str, str]
+    fraud: AddsMargin,
+    calibration: PlattScaling,
+    autoencoder: Autoencoder,
+    metadata: Mapping[str, str],
 ) -> bytes:
     """Return the serialised, checked model; the same parts give the same bytes.
 
     Args:
-        forest: the fraud model.
-        calibration: from the forest's margin to the probability.
+        fraud: the fraud model.
+        calibration: from its margin to the probability.
         autoencoder: the anomaly model.
         metadata: what the model says of itself.
     """
     graph = GraphBuilder(OPSETS[""])
-    add_tree_ensemble(graph, forest, "features", "margin")
+    fraud.add_to(graph, "features", "margin")
     graph.add("Squeeze", ["margin", "column"], "log_odds")
     graph.add_sigmoid("log_odds", "score")
     add_calibration(graph, calibration)

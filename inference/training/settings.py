@@ -1,5 +1,7 @@
 """The ``[training]`` section; without the libraries that train, which settings have no use for."""
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from streams.base.section import Duration, Section, TimeZone
@@ -52,6 +54,40 @@ class AutoencoderSettings(Section):
     clip: float = Field(default=8.0, gt=0, description="bound of a scaled feature")
 
 
+class DenseSettings(Section):
+    """The ``[training.dense]`` section, of the families ``mlp`` and ``logistic``."""
+
+    hidden: tuple[int, ...] = Field(
+        default=(32, 16), min_length=1, description="widths of the layers of mlp"
+    )
+    epochs: int = Field(default=20, ge=1, description="of mlp")
+    batch_size: int = Field(default=256, ge=1, description="of mlp")
+    learning_rate: float = Field(default=1e-3, gt=0, description="of mlp")
+    l2: float = Field(default=1e-4, gt=0, description="penalty on the weights")
+    clip: float = Field(default=8.0, gt=0, description="bound of a scaled feature")
+    fraud_weight: float = Field(default=1.0, gt=0, description="how many times a fraud counts")
+
+    @model_validator(mode="after")
+    def _layers_are_wide(self) -> "DenseSettings":
+        if min(self.hidden) < 1:
+            raise ValueError("hidden: each layer needs a width of at least 1")
+        return self
+
+
+class XGBoostSettings(Section):
+    """The ``[training.xgboost]`` section, of the family ``xgboost``."""
+
+    rounds: int = Field(default=300, ge=1)
+    learning_rate: float = Field(default=0.03, gt=0)
+    max_depth: int = Field(default=5, ge=1)
+    max_bin: int = Field(default=8191, ge=2)
+    min_child_weight: float = Field(default=1.0, ge=0)
+    lambda_l2: float = Field(default=1.0, ge=0, description="lambda")
+    subsample: float = Field(default=0.7, gt=0, le=1)
+    colsample: float = Field(default=0.7, gt=0, le=1, description="colsample_bytree")
+    scale_pos_weight: float = Field(default=1.0, gt=0)
+
+
 class TrainingSettings(Section):
     """The ``[training]`` section."""
 
@@ -72,7 +108,12 @@ class TrainingSettings(Section):
         default="UTC", description="whose hours of the week the drift reference is counted by"
     )
     background_rows: int = Field(default=500, ge=1)
+    family: Literal["lightgbm", "xgboost", "mlp", "logistic"] = Field(
+        default="lightgbm", description="kind of the fraud model"
+    )
     trees: TreeSettings = TreeSettings()
+    xgboost: XGBoostSettings = XGBoostSettings()
+    dense: DenseSettings = DenseSettings()
     autoencoder: AutoencoderSettings = AutoencoderSettings()
 
     @model_validator(mode="after")

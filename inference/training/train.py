@@ -1,17 +1,15 @@
 """Trains a model package from a file of feature vectors and labels."""
 
+import contextlib
 import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.engine.onnx_session import load_session, run_session
-from inference.forest.forest import Forest
 from inference.forest.graph_forms import tensor_form_or_why_not
-from inference.forest.lightgbm_reader import read_lightgbm
 from inference.packages.package import (
     FORMAT,
     Card,
@@ -23,8 +21,8 @@ from inference.packages.package import (
 from inference.packages.thresholds import fit_thresholds
 from inference.training.autoencoder import fit_autoencoder
 from inference.training.calibration import fit_platt, sigmoid
+from inference.training.fraud_model import FraudModel, fit_fraud_model
 from inference.training.holdout_figures import freeze_drift_reference, measure, sample_background
-from inference.training.lightgbm_trees import fit_trees, importance, margin
 from inference.training.package_graph import build_graph
 from inference.training.settings import TrainingSettings
 from inference.training.training_set import TrainingSet, checked_labels, split_by_time
@@ -33,6 +31,8 @@ Progress = Callable[[str, float], None]
 """Called with what is being done, and the share of the whole that is done, 0 to 1."""
 
 _LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxruntime", "scikit-learn")
+_XGBOOST = ("xgboost-cpu", "xgboost")
+"""Two distributions of one library; the card of one of its models names that which is there."""
 
 
 def train(
@@ -41,11 +41,12 @@ def train(
     """Train a model and write its package into `folder`, under its short id.
 
     1. Split by time: the latest `holdout_fraction` of the rows is held out.
-    2. Fit the trees on the earlier rows, and the autoencoder on the legitimate ones among them.
+    2. Fit the fraud model (`training.family`) on the earlier rows, and the autoencoder on the
+       legitimate ones among them.
     3. On the held-out rows, fit the calibration, read the thresholds and the anomaly's quantiles,
-       and measure: the figures on the card are from rows that the trees never saw. (Those of the
+       and measure: the figures on the card are from rows that the model never saw. (Those of the
        calibrated probability are from the rows that its two parameters were fitted on.)
-    4. With `refit`, fit the served trees again on all rows, so that they know the latest frauds.
+    4. With `refit`, fit the served model again on all rows, so that they know the latest frauds.
        Calibration and thresholds stay: fitted on rows of their own training, they would be far too
        sure. They assume that the added rows leave the margins' distribution as it was.
 
@@ -63,18 +64,17 @@ def train(
     rng = np.random.default_rng(settings.seed)
     fits = 2 if settings.refit else 1
 
-    def fit(rows: slice, message: str, start: float) -> list[Any]:
-        return fit_trees(
+    def fit(rows: slice, message: str, start: float) -> FraudModel:
+        return fit_fraud_model(
             data.matrix[rows],
             labels[rows],
-            settings.trees,
-            weights=data.weights_of(rows),
-            seed=settings.seed,
-            threads=settings.threads,
-            progress=lambda share: progress(message, start + share * 0.7 / fits),
+            settings,
+            data.weights_of(rows),
+            lambda share: progress(message, start + share * 0.7 / fits),
         )
 
-    boosters = fit(early, "fitting trees", 0.0)
+    kind = "trees" if "gb" in settings.family else f"the {settings.family} model"
+    fraud = fit(early, f"fitting {kind}", 0.0)
     progress("fitting the autoencoder", 0.7 / fits)
     legitimate = labels == 0
     weights = data.weights_of(late)
@@ -85,12 +85,12 @@ def train(
         rng,
     )
     progress("calibrating", 0.7 / fits + 0.2)
-    calibration = fit_platt(margin(boosters, data.matrix[late]), labels[late], weights)
+    calibration = fit_platt(fraud.margin(data.matrix[late]), labels[late], weights)
     metadata = {
         "feature_names": ",".join(data.feature_names),
         "feature_schema_hash": data.feature_schema_hash,
     }
-    model = build_graph(_forest(boosters), calibration, autoencoder, metadata)
+    model = build_graph(fraud, calibration, autoencoder, metadata)
     # From the graph itself: thresholds are compared with what serving computes, to the last bit.
     outputs = run_session(
         load_session(model, "the trained model"), np.ascontiguousarray(data.matrix[late])
@@ -102,10 +102,10 @@ def train(
         settings.decline_alert_rate,
         weights,
     )
-    metrics = measure(outputs, sigmoid(margin(boosters, data.matrix[late])), labels[late], weights)
+    metrics = measure(outputs, sigmoid(fraud.margin(data.matrix[late])), labels[late], weights)
     if settings.refit:
-        boosters = fit(slice(None), "fitting trees on all rows", 0.55)
-        model = build_graph(_forest(boosters), calibration, autoencoder, metadata)
+        fraud = fit(slice(None), f"fitting {kind} on all rows", 0.55)
+        model = build_graph(fraud, calibration, autoencoder, metadata)
     progress("writing the package", 0.9)
     tensors, left_out = tensor_form_or_why_not(model)
     package = write_package(
@@ -124,16 +124,12 @@ def train(
             outputs,
             settings.drift_bins,
             settings.drift_timezone,
-            importance(boosters, data.matrix[late]),
+            fraud.importance(data.matrix[late]),
         ),
         background=sample_background(data.matrix, settings.background_rows, rng),
     )
     progress("done", 1.0)
     return package
-
-
-def _forest(boosters: list[Any]) -> Forest:
-    return read_lightgbm([booster.dump_model() for booster in boosters])
 
 
 def _card(
@@ -154,10 +150,19 @@ def _card(
             version=data.version,
         ),
         code_version=importlib.metadata.version("weir"),
-        libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        libraries=_libraries(settings.family),
         parameters=settings.model_dump(mode="json", exclude={"seed", "threads"}),
         seed=settings.seed,
         metrics=metrics,
         feature_schema_hash=data.feature_schema_hash,
         tensors_left_out=tensors_left_out,
     )
+
+
+def _libraries(family: str) -> dict[str, str]:
+    found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    if family == "xgboost":
+        for name in _XGBOOST:
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                found[name] = importlib.metadata.version(name)
+    return found

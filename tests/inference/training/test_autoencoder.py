@@ -1,18 +1,32 @@
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
 from inference.engine.onnx_session import load_session, run_session
-from inference.forest.forest import Leaf, Split, build_forest, tree_nodes
+from inference.forest.forest import Forest, Leaf, Split, build_forest, tree_nodes
+from inference.forest.onnx_writer import add_tree_ensemble
 from inference.training.autoencoder import fit_autoencoder
 from inference.training.calibration import PlattScaling
+from inference.training.graph_parts import GraphBuilder
 from inference.training.package_graph import build_graph
 from inference.training.settings import AutoencoderSettings
+
+
+class Trees(NamedTuple):
+    """A fraud model of these trees."""
+
+    forest: Forest
+
+    def add_to(self, graph: GraphBuilder, source: str, output: str) -> None:
+        add_tree_ensemble(graph, self.forest, source, output)
+
 
 STUMP = build_forest(4, 0.0, [[Split(0, 0.0, True, 1, 2), Leaf(-1.0), Leaf(1.0)]])
 
 
 def anomaly(model, rows):
-    graph = build_graph(STUMP, PlattScaling(1.0, 0.0), model, {})
+    graph = build_graph(Trees(STUMP), PlattScaling(1.0, 0.0), model, {})
     return run_session(load_session(graph, "test"), rows.astype(np.float32)).anomaly
 
 
@@ -105,7 +119,7 @@ def test_probabilities_keep_the_order_of_margins_and_small_ones_their_size():
     rng = np.random.default_rng(1)
     training = correlated(rng, 200)
     autoencoder = fit_autoencoder(training, training, AutoencoderSettings(epochs=1), rng)
-    graph = build_graph(forest, PlattScaling(0.5, -1.0), autoencoder, {})
+    graph = build_graph(Trees(forest), PlattScaling(0.5, -1.0), autoencoder, {})
     outputs = run_session(load_session(graph, "test"), rows)
     np.testing.assert_allclose(outputs.score, 1 / (1 + np.exp(-margins)), rtol=2e-6)
     np.testing.assert_allclose(outputs.probability, 1 / (1 + np.exp(1 - 0.5 * margins)), rtol=2e-6)

@@ -1,0 +1,97 @@
+"""Fits the fraud model by XGBoost, which the extra ``xgboost`` installs."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.training.settings import XGBoostSettings
+from inference.training.training_set import TrainingError
+
+if TYPE_CHECKING:
+    import xgboost
+
+_ROWS_EXPLAINED = 1_000
+
+
+def fit_xgboost(
+    matrix: NDArray[np.float32],
+    labels: NDArray[np.int8],
+    settings: XGBoostSettings,
+    *,
+    weights: NDArray[np.float64] | None,
+    seed: int,
+    threads: int,
+    progress: Callable[[float], None],
+) -> "xgboost.Booster":
+    """Fit a booster on rows (n, k) with ``NaN`` for missing values.
+
+    The same rows, settings and seed give the same trees, on any number of threads.
+
+    Args:
+        weights: how many events each row stands for, (n,); 1 each where None.
+
+    Raises:
+        TrainingError: XGBoost is not installed.
+    """
+    xgb = _library()
+
+    class Report(xgb.callback.TrainingCallback):  # type: ignore[name-defined,misc]
+        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+            progress((epoch + 1) / settings.rounds)
+            return False
+
+    parameters = {
+        "objective": "binary:logistic",
+        "tree_method": "hist",
+        "max_bin": settings.max_bin,
+        "learning_rate": settings.learning_rate,
+        "max_depth": settings.max_depth,
+        "min_child_weight": settings.min_child_weight,
+        "lambda": settings.lambda_l2,
+        "subsample": settings.subsample,
+        "colsample_bytree": settings.colsample,
+        "scale_pos_weight": settings.scale_pos_weight,
+        "seed": seed,
+        "nthread": threads,
+        "verbosity": 0,
+    }
+    rows = xgb.QuantileDMatrix(_finite(matrix), labels, weight=weights, max_bin=settings.max_bin)
+    booster: xgboost.Booster = xgb.train(parameters, rows, settings.rounds, callbacks=[Report()])
+    return booster
+
+
+def margin(booster: "xgboost.Booster", matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the log-odds of fraud of rows (n, k), shape (n,)."""
+    found = booster.predict(_library().DMatrix(_finite(matrix)), output_margin=True)
+    return np.asarray(found, np.float64)
+
+
+def importance(booster: "xgboost.Booster", matrix: NDArray[np.float32]) -> list[float]:
+    """Return what share each of k features has in what moves the log-odds of rows (n, k).
+
+    As `inference.training.lightgbm_trees.importance`.
+    """
+    some = matrix[:: -(-len(matrix) // _ROWS_EXPLAINED)]
+    contributions = booster.predict(_library().DMatrix(_finite(some)), pred_contribs=True)[:, :-1]
+    total = np.abs(np.asarray(contributions, np.float64)).mean(axis=0)
+    shares: list[float] = np.round(total / (total.sum() or 1), 6).tolist()
+    return shares
+
+
+def _finite(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows with the largest number for infinity, which XGBoost refuses; no split parts the two."""
+    largest = np.finfo(np.float32).max
+    return np.clip(matrix, -largest, largest)
+
+
+def _library() -> Any:
+    try:
+        import xgboost
+    except ImportError as error:
+        raise TrainingError(
+            "training.family = 'xgboost' needs XGBoost: pip install 'weir[xgboost]', or choose "
+            "another family"
+        ) from error
+    return xgboost
