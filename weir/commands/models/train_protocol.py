@@ -29,25 +29,22 @@ def show_prequential(
         print_json({"folds": folds, "mean": means, "spread": spreads})
         return
     k = settings.evaluation.cards_per_day
-    table = Table("trained", "tested", "events", "frauds", "AUC", "AP", f"CP@{k}")
+    table = Table("train from", "tested", "events", "frauds", "AUC", "AP", f"CP@{k}")
     for each in found:
         table.add_row(*_row(each))
     table.add_section()
-    table.add_row(
-        "mean", "", "", "", *(f"{means[name]:.3f} ±{spreads[name]:.3f}" for name in _FIGURES)
-    )
+    for name, figures in (("mean", means), ("spread", spreads)):
+        table.add_row(name, "", "", "", *(f"{figures[each]:.3f}" for each in _FIGURES))
     stdout.print(table)
     stdout.print(f"AP is average precision, CP@{k} card precision at {k} cards a day; days in UTC")
 
 
 def _row(each: FoldResult) -> list[str]:
-    spans = (
-        (each.fold.train_start, each.fold.train_stop),
-        (each.fold.test_start, each.fold.test_stop),
-    )
+    first, last = each.fold.test_start, each.fold.test_stop - 1
     figures = (getattr(each, name) for name in _FIGURES)
     return [
-        *(f"{moment(first, 's')[:10]}…{moment(last - 1, 's')[5:10]}" for first, last in spans),
+        moment(each.fold.train_start, "s")[:10],
+        f"{moment(first, 's')[:10]}…{moment(last, 's')[5:10]}",
         f"{each.tested:,}",
         f"{each.frauds:,}",
         *("-" if math.isnan(figure) else f"{figure:.3f}" for figure in figures),
