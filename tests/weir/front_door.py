@@ -35,14 +35,10 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def registry_of(folder: Path, seeds: Sequence[int]) -> Path:
-    """Train a model for each seed in a folder, the first of them champion; their events.
-
-    Later ones review more: their decisions are others, whatever trees a processor makes.
-    """
+    """Train a model for each seed in a folder, the first of them champion; their events."""
     events = write_events(folder / "events.parquet")
-    for place, seed in enumerate(seeds):
-        rate = 0.01 + 0.02 * place
-        training = QUICK_TRAINING | {"seed": seed, "review_alert_rate": rate}
+    for seed in seeds:
+        training = QUICK_TRAINING | {"seed": seed}
         settings = load_settings(write_settings(folder / "weir.toml", training=training))
         file = open_events(events, settings.event, settings.labels.field)
         train_and_register(settings, file, None, None)
