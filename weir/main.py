@@ -46,7 +46,7 @@ class Commands(LazyGroup):
         (
             "train",
             "weir.commands.models.train:train",
-            "Train a fraud and an anomaly model on a file, and register them.",
+            "Train a fraud and an anomaly model on the archive or a file, and register them.",
         ),
         *SERVICES,
         (

@@ -1,6 +1,5 @@
 """The model registry: versions and aliases of packages, kept in MLflow."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from inference.packages.mlflow_connection import MlflowConnection, RegistryError
-from inference.packages.package import ModelPackage, PackageError, TrainingData, adopt_package
+from inference.packages.mlflow_run import record_run
+from inference.packages.package import ModelPackage, PackageError, adopt_package
 from inference.packages.signature import SIGNATURE, PackageKeys
 from streams.base.secret_fields import LoginUrl
 from streams.base.section import Name, Section
@@ -242,24 +242,14 @@ class Registry:
             self._client.set_registered_model_alias(self._model, alias, str(version))
 
     def _create(self, package: ModelPackage) -> int:
-        client, card = self._client, package.card
+        client = self._client
         experiment = client.get_experiment_by_name(f"weir-{self._model}")
         experiment_id = (
             experiment.experiment_id
             if experiment is not None
             else client.create_experiment(f"weir-{self._model}", self._artifacts)
         )
-        run = client.create_run(experiment_id, run_name=package.short_id)
-        run_id = run.info.run_id
-        for name, value in _flatten(card.parameters).items():
-            client.log_param(run_id, name, value)
-        for name, value in card.metrics.items():
-            client.log_metric(run_id, name, value)
-        client.set_tag(run_id, "data_sha256", card.data.sha256)
-        if card.data.version is not None:
-            client.log_inputs(run_id, [_dataset(card.data)])
-        client.log_artifacts(run_id, str(package.folder), _ARTIFACT)
-        client.set_terminated(run_id)
+        run_id = record_run(client, experiment_id, package, _ARTIFACT)
         if not client.search_registered_models(f"name = '{self._model}'"):
             client.create_registered_model(self._model)
         entry = client.create_model_version(
@@ -300,30 +290,3 @@ class Registry:
     @property
     def _client(self) -> "MlflowClient":
         return self._mlflow.client
-
-
-def _dataset(data: TrainingData) -> Any:
-    """What MLflow shows as the data of a run; a digest there has at most 36 characters."""
-    from mlflow.entities import Dataset, DatasetInput
-
-    version = data.version
-    assert version is not None
-    dataset = Dataset(
-        name="archive" if version.of_archive else "events",
-        digest=data.sha256[:36],
-        source_type="archive" if version.of_archive else "file",
-        source=version.model_dump_json(exclude={"files"}),
-        profile=json.dumps({"rows": data.rows, "frauds": data.frauds, "files": len(version.files)}),
-    )
-    return DatasetInput(dataset, [])
-
-
-def _flatten(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested parameters under dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in parameters.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat

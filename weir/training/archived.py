@@ -3,7 +3,8 @@
 from inference.packages.data_version import DataVersion
 from inference.packages.package import FeatureColumns
 from inference.training.training_set import TrainingSet
-from monitoring.archive.table import ArchiveTable, open_tables
+from monitoring.archive.errors import ArchiveError
+from monitoring.archive.table import EVENTS, ArchiveTable, open_tables
 from monitoring.archive.training_rows import Span, read_training_rows
 from weir.config.settings import Settings
 from weir.training.registering import Progress
@@ -27,14 +28,19 @@ def archived_rows(
         TrainingError: there are no such rows.
         ArchiveAwayError, ArchiveError: the archive can't be read, or there is none.
     """
-    terms, plan = settings.terms(), settings.plan()
+    terms, plan, tables = settings.terms(), settings.plan(), _tables(settings, place)
+    if tables[EVENTS].newest() is None:
+        raise ArchiveError(
+            f"there is no archive at {tables[EVENTS].url} yet: name a file of events and labels by "
+            "--data, or let `weir archive` begin one"
+        )
     asked = Span(
         *span, terms.maturity if label_delay is None else label_delay, terms.unlabelled_count
     )
     columns = FeatureColumns(
         names=plan.names, schema_hash=plan.schema_hash, definitions=plan.schema()
     )
-    return read_training_rows(_tables(settings, place), columns, asked, progress)
+    return read_training_rows(tables, columns, asked, progress)
 
 
 def archived_again(

@@ -131,14 +131,13 @@ def check_radius(config: Path, found: list[dict[str, Any]], now: Assignment) -> 
     assert told["asked"] == sum(each["arm"] == "champion" for each in found)
     past = json.loads(weir("shadow", "replay", "2", "--json", "-c", config).stdout)
     scale = len(touched) * daily / past["events"]
-    flips = 0
+    # Frauds lie on few keys: chance may give them all to the canary, and then there is no flip.
+    # What flips are counted as is tests/inference/canary/test_blast_radius.py.
     for first, row in told["flips"].items():
         for second, count in row.items():
             assert count == pytest.approx(past["decisions"][first][second] * scale)
             amounts = past["amounts"][first][second]
             assert told["flip_amounts"][first][second] == pytest.approx(amounts * scale, rel=1e-6)
-            flips += count
-    assert flips > 0, "two models that never differ would show nothing"
     shown = weir("canary", "status", "--blast-radius", "-c", config).stdout
     assert "blast radius at 60.00% of the keys, from 30.00%" in shown
     assert "flips a day" in shown

@@ -1,0 +1,59 @@
+"""What MLflow keeps of a training: parameters, figures, data and the package."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from inference.packages.package import ModelPackage, TrainingData
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+
+def record_run(
+    client: "MlflowClient", experiment_id: str, package: ModelPackage, artifact: str
+) -> str:
+    """Write a run of an experiment and return its id.
+
+    Args:
+        artifact: the folder of the run in which the package is kept.
+    """
+    card = package.card
+    run = client.create_run(experiment_id, run_name=package.short_id)
+    run_id: str = run.info.run_id
+    for name, value in _flatten(card.parameters).items():
+        client.log_param(run_id, name, value)
+    for name, value in card.metrics.items():
+        client.log_metric(run_id, name, value)
+    client.set_tag(run_id, "data_sha256", card.data.sha256)
+    if card.data.version is not None:
+        client.log_inputs(run_id, [_dataset(card.data)])
+    client.log_artifacts(run_id, str(package.folder), artifact)
+    client.set_terminated(run_id)
+    return run_id
+
+
+def _dataset(data: TrainingData) -> Any:
+    """What MLflow shows as the data of a run; a digest there has at most 36 characters."""
+    from mlflow.entities import Dataset, DatasetInput
+
+    version = data.version
+    assert version is not None
+    dataset = Dataset(
+        name="archive" if version.of_archive else "events",
+        digest=data.sha256[:36],
+        source_type="archive" if version.of_archive else "file",
+        source=version.model_dump_json(exclude={"files"}),
+        profile=json.dumps({"rows": data.rows, "frauds": data.frauds, "files": len(version.files)}),
+    )
+    return DatasetInput(dataset, [])
+
+
+def _flatten(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested parameters under dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in parameters.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
