@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from inference.training.graph_parts import GraphBuilder, add_dense, add_scaling
+from inference.training.importance import sample_to_explain, shares_of
 from inference.training.scaling import dense_layers, robust_scale, scaled
 from inference.training.settings import DenseSettings
-
-_ROWS_EXPLAINED = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +41,14 @@ class DenseModel:
         It is the mean change of the log-odds where the feature's median stands in its place, over
         the sum of all; zeros where nothing moves them.
         """
-        some = matrix[:: -(-len(matrix) // _ROWS_EXPLAINED)]
+        some = sample_to_explain(matrix)
         usual = self.margin(some)
         moved = np.zeros(matrix.shape[1])
         for j, middle in enumerate(self.center):
             without = some.copy()
             without[:, j] = middle
             moved[j] = np.abs(self.margin(without) - usual).mean()
-        shares: list[float] = np.round(moved / (moved.sum() or 1), 6).tolist()
-        return shares
+        return shares_of(moved)
 
     def add_to(self, graph: GraphBuilder, source: str, output: str) -> None:
         """Add the nodes from rows (n, k) to the log-odds (n, 1)."""

@@ -14,6 +14,7 @@ from inference.training import xgboost_trees
 from inference.training.dense import fit_dense
 from inference.training.graph_parts import GraphBuilder
 from inference.training.lightgbm_trees import fit_trees, importance, margin
+from inference.training.package_graph import AddsMargin
 from inference.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import xgboost
 
 
-class FraudModel(Protocol):
+class FraudModel(AddsMargin, Protocol):
     """A fitted model of the log-odds of fraud."""
 
     def margin(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -30,10 +31,6 @@ class FraudModel(Protocol):
 
     def importance(self, matrix: NDArray[np.float32]) -> list[float]:
         """What share each of k features has in what moves the log-odds of rows (n, k)."""
-        ...
-
-    def add_to(self, graph: GraphBuilder, source: str, output: str) -> None:
-        """Add the nodes from rows (n, k) to the log-odds (n, 1)."""
         ...
 
 

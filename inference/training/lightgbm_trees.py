@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.training.importance import sample_to_explain, shares_of
 from inference.training.settings import TreeSettings
 
 if TYPE_CHECKING:
     import lightgbm
-
-_ROWS_EXPLAINED = 1_000
 
 
 def fit_trees(
@@ -86,10 +85,9 @@ def importance(boosters: list["lightgbm.Booster"], matrix: NDArray[np.float32]) 
     It is the mean of |contribution| over rows and bags (TreeSHAP: Lundberg et al., arXiv
     1802.03888), over the sum of all; zeros where nothing moves them.
     """
-    some = matrix[:: -(-len(matrix) // _ROWS_EXPLAINED)]
+    some = sample_to_explain(matrix)
     total = np.zeros(matrix.shape[1])
     for booster in boosters:
         contributions = np.asarray(booster.predict(some, pred_contrib=True))[:, :-1]
         total += np.abs(contributions).mean(axis=0)
-    shares: list[float] = np.round(total / (total.sum() or 1), 6).tolist()
-    return shares
+    return shares_of(total)

@@ -6,7 +6,7 @@ the delay of labels, and keys that are known to be defrauded by then are not tes
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,12 +19,9 @@ from inference.evaluation.evaluate import DAY_MS, event_days
 from inference.evaluation.metrics import auc, average_precision, card_precision_at_k
 from inference.packages.package import ModelPackage
 from inference.training.settings import PrequentialSettings, TrainingSettings
-from inference.training.train import train
+from inference.training.train import Progress, train
 from inference.training.training_set import TrainingError, TrainingSet
 from streams.base.clock import utc
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and how much of it is, 0 to 1."""
 
 
 class Fold(NamedTuple):

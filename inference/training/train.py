@@ -31,6 +31,7 @@ Progress = Callable[[str, float], None]
 """Called with what is being done, and the share of the whole that is done, 0 to 1."""
 
 _LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxruntime", "scikit-learn")
+_OF_TREES = ("lightgbm", "xgboost")
 _XGBOOST = ("xgboost-cpu", "xgboost")
 """Two distributions of one library; the card of one of its models names that which is there."""
 
@@ -73,7 +74,7 @@ def train(
             lambda share: progress(message, start + share * 0.7 / fits),
         )
 
-    kind = "trees" if "gb" in settings.family else f"the {settings.family} model"
+    kind = "trees" if settings.family in _OF_TREES else f"the {settings.family} model"
     fraud = fit(early, f"fitting {kind}", 0.0)
     progress("fitting the autoencoder", 0.7 / fits)
     legitimate = labels == 0

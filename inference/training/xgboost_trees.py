@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.training.importance import sample_to_explain, shares_of
 from inference.training.settings import XGBoostSettings
 from inference.training.training_set import TrainingError
 
 if TYPE_CHECKING:
     import xgboost
-
-_ROWS_EXPLAINED = 1_000
 
 
 def fit_xgboost(
@@ -73,11 +72,10 @@ def importance(booster: "xgboost.Booster", matrix: NDArray[np.float32]) -> list[
 
     As `inference.training.lightgbm_trees.importance`.
     """
-    some = matrix[:: -(-len(matrix) // _ROWS_EXPLAINED)]
+    some = sample_to_explain(matrix)
     contributions = booster.predict(_library().DMatrix(_finite(some)), pred_contribs=True)[:, :-1]
     total = np.abs(np.asarray(contributions, np.float64)).mean(axis=0)
-    shares: list[float] = np.round(total / (total.sum() or 1), 6).tolist()
-    return shares
+    return shares_of(total)
 
 
 def _finite(matrix: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Training rows out of the archive: what models saw, and what became of it by a certain age."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 
 from inference.packages.data_version import Champion, DataVersion
 from inference.packages.package import FeatureColumns
+from inference.training.train import Progress
 from inference.training.training_set import TrainingError, TrainingSet
 from monitoring.archive.errors import ArchiveAwayError
 from monitoring.archive.table import EVENTS, LABELS, ArchiveTable
 from monitoring.archive.views import open_views
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and how much of it is, 0 to 1."""
 
 _BLOCK = 1 << 23
 _ROWS = 65_536
@@ -27,7 +25,7 @@ _ROWS = 65_536
 # through stand for all that had their chance; where one had none, its label counts if it came.
 _FORM = """
 create table chosen as
-select {columns}, model,
+select event_time, partition, "offset", label, features, model,
   decision <> 'decline' or (labelled is not null and coalesce(approve_through, 0) = 0) as kept,
   case when decision <> 'decline' and approve_through > 0 then 1 / approve_through::double else 1.0
   end as weight
@@ -84,7 +82,7 @@ def read_training_rows(
         progress("reading the archive", 0.0)
         ends = until or {name: _ends(database, name) for name in (EVENTS, LABELS)}
         database.execute(
-            _FORM.format(columns='event_time, partition, "offset", label, features'),
+            _FORM,
             {
                 "schema": features.schema_hash,
                 "start": 0 if span.start is None else span.start * 1_000,

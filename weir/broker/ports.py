@@ -47,10 +47,8 @@ def _choose(host: str, wanted: int, remembered: int, key: str, taken: set[int]) 
 
 def _free_port(host: str, wanted: int, remembered: int, key: str, taken: set[int]) -> int:
     if wanted:
-        until = monotonic() + (_ENDING_S if wanted == remembered else 0)
-        while wanted not in taken and not (free := is_free(host, wanted)) and monotonic() < until:
-            sleep(_LOOK_S)
-        if wanted in taken or not free:
+        patience = _ENDING_S if wanted == remembered else 0.0
+        if wanted in taken or not _is_free_within(host, wanted, patience):
             raise PortInUseError(
                 f"port {wanted} of {host} is in use by another program: stop it, "
                 f"or set `broker.{key}` to another port (0 chooses a free one)"
@@ -77,6 +75,13 @@ def free_port(host: str, taken: Collection[int] = ()) -> int:
     while (port := _any_free(host)) in taken:
         pass
     return port
+
+
+def _is_free_within(host: str, port: int, seconds: float) -> bool:
+    until = monotonic() + seconds
+    while not (free := is_free(host, port)) and monotonic() < until:
+        sleep(_LOOK_S)
+    return free
 
 
 def is_free(host: str, port: int) -> bool:

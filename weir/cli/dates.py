@@ -1,4 +1,4 @@
-"""Days and times, as the command line takes and shows them."""
+"""Days, times and durations, as the command line takes and shows them."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from streams.base.clock import utc
+from streams.base.section import parse_duration
 
 FromOption = Annotated[
     str | None,
@@ -38,6 +39,18 @@ def parse_time_ms(text: str, option: str | None = None) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return round(moment.timestamp() * 1_000)
+
+
+def parse_duration_ms(text: str, option: str) -> int:
+    """Milliseconds of a duration such as 7d.
+
+    Raises:
+        typer.BadParameter: it is none; the error names the option.
+    """
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def time_range_ms(start: str | None, stop: str | None) -> tuple[int | None, int | None]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from inference.evaluation.evaluate import DAY_MS
 from inference.training.prequential import FoldResult, folds_until, prequential
 from inference.training.training_set import TrainingError
 from streams.base.clock import utc
@@ -25,8 +26,7 @@ def prequential_of_file(
     Raises:
         TrainingError: the file begins after the first fold, or a fold can't be trained or tested.
     """
-    day = 86_400_000
-    end = (int(file.times[-1]) // day + 1) * day if stop_ms is None else stop_ms
+    end = (int(file.times[-1]) // DAY_MS + 1) * DAY_MS if stop_ms is None else stop_ms
     folds = folds_until(end, settings.labels.delay, settings.prequential)
     begin = folds[0].train_start
     if begin < file.times[0]:

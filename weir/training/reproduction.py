@@ -1,6 +1,7 @@
 """Training a model again, from its own card: the same package bit for bit, or what differs."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,7 +112,7 @@ def _data(card: Card, rows: TrainingSet) -> list[str]:
     found = [f"data: SHA-256 {card.data.sha256[:12]} then, {rows.data_sha256[:12]} now"]
     then, now = card.data.rows, len(rows.labels)
     if then != now:
-        why = ": expired or erased since?" if now < then and card.data.version else ""
+        why = ": expired or erased since?" if now < then else ""
         found.append(f"data: {then:,} rows then, {now:,} now{why}")
     frauds = int((rows.labels == 1).sum())
     if frauds != card.data.frauds:
@@ -123,11 +124,7 @@ def _environment(then: Card, now: Card) -> list[str]:
     found = []
     if then.code_version != now.code_version:
         found.append(f"Weir: {then.code_version} then, {now.code_version} now")
-    for name in sorted(then.libraries | now.libraries):
-        before, after = then.libraries.get(name, "none"), now.libraries.get(name, "none")
-        if before != after:
-            found.append(f"{name}: {before} then, {after} now")
-    return found
+    return found + _changes(then.libraries, now.libraries)
 
 
 def _content(then: ModelPackage, now: ModelPackage) -> list[str]:
@@ -135,10 +132,16 @@ def _content(then: ModelPackage, now: ModelPackage) -> list[str]:
     for name in sorted(then.card.files | now.card.files):
         if then.card.files.get(name) != now.card.files.get(name):
             found.append(f"{name} differs")
-    for name in sorted(then.card.metrics | now.card.metrics):
-        before, after = (each.card.metrics.get(name) for each in (then, now))
-        if before != after:
-            found.append(f"{name}: {before} then, {after} now")
+    found += _changes(then.card.metrics, now.card.metrics)
     if len(found) > _SHOWN:
         found[_SHOWN:] = [f"and {len(found) - _SHOWN} more"]
     return found or ["card.json differs"]
+
+
+def _changes(then: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    """What stands under each name that has not the same then and now."""
+    return [
+        f"{name}: {then.get(name, 'none')} then, {now.get(name, 'none')} now"
+        for name in sorted({*then, *now})
+        if then.get(name) != now.get(name)
+    ]

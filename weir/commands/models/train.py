@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from streams.base.section import parse_duration
 from streams.features.offline import without_repeats
 from streams.files.event_file import EventFile, open_events
 from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, stdout, steps_bar
-from weir.cli.dates import FromOption, ToOption, time_range_ms
+from weir.cli.dates import FromOption, ToOption, parse_duration_ms, time_range_ms
 from weir.cli.rejected_rows import report_rejected
 from weir.commands.models.candidate import (
     AliasOption,
@@ -103,7 +102,7 @@ def train(
         raise typer.BadParameter(
             "--protocol prequential trains on --data, up to --to, and registers nothing"
         )
-    delay = _delay(label_delay)
+    delay = None if label_delay is None else parse_duration_ms(label_delay, "--label-delay")
     settings = load_settings(config)
     if promote:
         check_promotable(settings, by)
@@ -139,13 +138,6 @@ def train(
                 shown = f"{trained.metrics[name]:.4f} (hold-out)"
                 stdout.print(f"  {name.replace('_', ' '):<20} {shown}")
     finish(settings, trained, asdict(trained), promote, by, note, wait, as_json)
-
-
-def _delay(text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--label-delay") from error
 
 
 def _reproduce(

@@ -11,13 +11,12 @@ from monitoring.counting.cell_counts import EpisodeAct
 from monitoring.episodes.episode import DECODE_EPISODE, Episode
 from monitoring.episodes.retraining import retraining_verdict
 from streams.base.clock import now_ms
-from streams.base.section import parse_duration
 from streams.kafka.records.consuming import read_to_end
 from streams.kafka.rights.acls import acls_of
 from streams.kafka.rights.permission_check import named_denials
 from streams.kafka.rights.process import Process
 from weir.cli.console import ConfigOption, JsonOption, print_json, stdout, write_file
-from weir.cli.dates import moment
+from weir.cli.dates import moment, parse_duration_ms
 from weir.cli.login import login_or
 from weir.commands.models.promote import ByOption, NoteOption
 from weir.config.settings import Settings, load_settings
@@ -143,10 +142,7 @@ def snooze(
     as_json: JsonOption = False,
 ) -> None:
     """Let nobody be called because of an episode for a while."""
-    try:
-        length = parse_duration(duration)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--for") from error
+    length = parse_duration_ms(duration, "--for")
     _say(config, episode, "snooze", by, note, as_json, length)
 
 
