@@ -88,6 +88,8 @@ FLOORS = {
         monitoring/stream
         monitoring/drift monitoring/performance
         monitoring/losses
+        monitoring/retraining/jobs
+        monitoring/retraining
         monitoring/workers
     """,
     "weir": """

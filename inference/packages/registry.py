@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CHAMPION_ALIAS = "champion"
 _PACKAGE_TAG = "weir.package_id"
+_JOB_TAG = "weir.job."
 _ARTIFACT = "package"
 
 Admit = Callable[[ModelPackage], ModelPackage]
@@ -156,6 +157,25 @@ class Registry:
             if not found:
                 return None
             return self._describe(min(found, key=lambda each: int(each.version)), self._aliases())
+
+    def note_job(self, version: int, key: str) -> None:
+        """Note that a retraining job has led to a version, which others may have led to before.
+
+        Raises:
+            RegistryError: the registry refuses, or cannot be reached.
+        """
+        with self._mlflow.errors():
+            self._client.set_model_version_tag(self._model, str(version), _JOB_TAG + key, "done")
+
+    def of_job(self, key: str) -> RegisteredModel | None:
+        """The version that a retraining job has led to; None while there is none.
+
+        Raises:
+            RegistryAwayError: the registry cannot be reached.
+        """
+        with self._mlflow.errors():
+            found = [entry for entry in self._entries() if _JOB_TAG + key in entry.tags]
+            return self._describe(found[0], self._aliases()) if found else None
 
     def resolve(self, name: str | int, package_id: str | None = None) -> ModelPackage:
         """Return the package of a version or alias, fetched into the cache and checked.

@@ -32,6 +32,11 @@ select event_time, partition, "offset", label, features, model,
 from matured where feature_schema = $schema
   and event_time >= make_timestamptz($start) and event_time < make_timestamptz($stop)
 """
+_COUNT = """
+select count(*), count(*) filter (label = 1)
+from matured where feature_schema = $schema and labelled is not null
+  and event_time >= make_timestamptz($start) and event_time < make_timestamptz($stop)
+"""
 _LAST_US = 253_402_300_799_000_000
 
 
@@ -57,6 +62,7 @@ def read_training_rows(
     span: Span,
     progress: Progress,
     again: DataVersion | None = None,
+    until: Mapping[str, int] | None = None,
 ) -> TrainingSet:
     """Read mature events of one feature schema, in the order of time, then of Kafka's places.
 
@@ -65,30 +71,25 @@ def read_training_rows(
 
     Args:
         again: read what this one has read, whatever was archived or compacted since.
+        until: as of a `DataVersion`: read no further than that; where `again` says nothing.
 
     Raises:
         TrainingError: there are no such rows.
         ArchiveAwayError: the store does not answer.
         ArchiveError: nothing was ever archived.
     """
-    until = None if again is None else _until(again)
+    said = again.until if again is not None else until
+    bounds = None if said is None else _bounds(said)
     database = open_views(
         tables,
         maturity=span.label_delay,
         unlabelled_legitimate=span.unlabelled_legitimate,
-        until=until,
+        until=bounds,
     )
     try:
         progress("reading the archive", 0.0)
-        ends = until or {name: _ends(database, name) for name in (EVENTS, LABELS)}
-        database.execute(
-            _FORM,
-            {
-                "schema": features.schema_hash,
-                "start": 0 if span.start is None else span.start * 1_000,
-                "stop": _LAST_US if span.stop is None else span.stop * 1_000,
-            },
-        )
+        ends = bounds or {name: _ends(database, name) for name in (EVENTS, LABELS)}
+        database.execute(_FORM, _asked(features.schema_hash, span))
         champions = _champions(database)
         rows = sum(each.rows for each in champions.values())
         if not rows:
@@ -104,7 +105,7 @@ def read_training_rows(
             files |= _hashed(tables[name], _folders(features, span) if name == EVENTS else None)
     version = DataVersion(
         files=files,
-        until={f"{name}/{part}": end for name in ends for part, end in ends[name].items()},
+        until=_said(ends),
         start=span.start,
         stop=span.stop,
         label_delay=span.label_delay,
@@ -166,12 +167,55 @@ class _Columns(NamedTuple):
         return found.hexdigest()
 
 
-def _until(version: DataVersion) -> dict[str, dict[int, int]]:
-    until: dict[str, dict[int, int]] = {EVENTS: {}, LABELS: {}}
-    for place, end in version.until.items():
+class Sighted(NamedTuple):
+    """What could be trained on, as far as it is known without reading it.
+
+    Attributes:
+        labels, frauds: mature events with a label, and frauds among them.
+        until: up to which offsets the tables were looked at; see `DataVersion`.
+    """
+
+    labels: int
+    frauds: int
+    until: dict[str, int]
+
+
+def sight(tables: Mapping[str, ArchiveTable], schema_hash: str, span: Span) -> Sighted:
+    """Count the mature events of one feature schema.
+
+    Raises:
+        ArchiveAwayError: the store does not answer.
+        ArchiveError: nothing was ever archived.
+    """
+    database = open_views(
+        tables, maturity=span.label_delay, unlabelled_legitimate=span.unlabelled_legitimate
+    )
+    try:
+        ends = {name: _ends(database, name) for name in (EVENTS, LABELS)}
+        labels, frauds = database.execute(_COUNT, _asked(schema_hash, span)).fetchone() or (0, 0)
+    except duckdb.Error as error:
+        raise ArchiveAwayError(f"the archive can't be read: {error}") from error
+    return Sighted(labels, frauds, _said(ends))
+
+
+def _asked(schema_hash: str, span: Span) -> dict[str, Any]:
+    return {
+        "schema": schema_hash,
+        "start": 0 if span.start is None else span.start * 1_000,
+        "stop": _LAST_US if span.stop is None else span.stop * 1_000,
+    }
+
+
+def _bounds(said: Mapping[str, int]) -> dict[str, dict[int, int]]:
+    bounds: dict[str, dict[int, int]] = {EVENTS: {}, LABELS: {}}
+    for place, end in said.items():
         table, partition = place.split("/")
-        until[table][int(partition)] = end
-    return until
+        bounds[table][int(partition)] = end
+    return bounds
+
+
+def _said(ends: Mapping[str, Mapping[int, int]]) -> dict[str, int]:
+    return {f"{name}/{part}": end for name in ends for part, end in ends[name].items()}
 
 
 def _ends(database: duckdb.DuckDBPyConnection, table: str) -> dict[int, int]:
