@@ -98,7 +98,7 @@ FLOORS = {
         weir/cli
         weir/services/http
         weir/services
-        weir/services/candidates weir/training
+        weir/services/candidates weir/training weir/retraining
         weir/demo weir/dossier
         weir/demo/story weir/episodes
         weir/commands/models weir/commands/explanations

@@ -48,6 +48,11 @@ class Commands(LazyGroup):
             "weir.commands.models.train:train",
             "Train a fraud and an anomaly model on the archive or a file, and register them.",
         ),
+        (
+            "retrain",
+            "weir.commands.models.retrain:retrain",
+            "Run a retraining job: train the model that its spec names, and register it.",
+        ),
         *SERVICES,
         (
             "drift",

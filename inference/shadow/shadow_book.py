@@ -88,6 +88,11 @@ class ShadowBook:
             name: said for name, said in self._stands.items() if isinstance(said, ShadowCommand)
         }
 
+    @property
+    def left(self) -> frozenset[str]:
+        """Names of candidates that somebody has taken away."""
+        return frozenset(self._stands.keys() - self.commands.keys())
+
     def place(self, name: str) -> int:
         """Which candidate this is, from 1 on: those count that came before it, and all that left.
 

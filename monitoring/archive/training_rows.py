@@ -37,6 +37,7 @@ select count(*), count(*) filter (label = 1)
 from matured where feature_schema = $schema and labelled is not null
   and event_time >= make_timestamptz($start) and event_time < make_timestamptz($stop)
 """
+_NEWEST = "select epoch_ms(max(event_time)) from events"
 _LAST_US = 253_402_300_799_000_000
 
 
@@ -173,11 +174,13 @@ class Sighted(NamedTuple):
     Attributes:
         labels, frauds: mature events with a label, and frauds among them.
         until: up to which offsets the tables were looked at; see `DataVersion`.
+        newest: the latest event time, UTC milliseconds; None where there is no event.
     """
 
     labels: int
     frauds: int
     until: dict[str, int]
+    newest: int | None
 
 
 def sight(tables: Mapping[str, ArchiveTable], schema_hash: str, span: Span) -> Sighted:
@@ -193,9 +196,10 @@ def sight(tables: Mapping[str, ArchiveTable], schema_hash: str, span: Span) -> S
     try:
         ends = {name: _ends(database, name) for name in (EVENTS, LABELS)}
         labels, frauds = database.execute(_COUNT, _asked(schema_hash, span)).fetchone() or (0, 0)
+        (newest,) = database.execute(_NEWEST).fetchone() or (None,)
     except duckdb.Error as error:
         raise ArchiveAwayError(f"the archive can't be read: {error}") from error
-    return Sighted(labels, frauds, _said(ends))
+    return Sighted(labels, frauds, _said(ends), newest)
 
 
 def _asked(schema_hash: str, span: Span) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from streams.base.section import Section
 if TYPE_CHECKING:
     from streams.base.signing import Signer, TrustedKey
 
-Deed = Literal["champion", "policy", "package", "erase", "shadow", "canary", "waiver"]
+Deed = Literal["champion", "policy", "package", "erase", "shadow", "canary", "waiver", "retraining"]
 _ALL: tuple[Deed, ...] = get_args(Deed)
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$"
 
@@ -23,7 +23,7 @@ class KeyOwner(Section):
     Attributes:
         file: the public key, in PEM.
         may: what the owner may sign: which model is champion, the policy, model packages,
-            erasures, candidates.
+            erasures, candidates, words to the retraining controller.
     """
 
     file: Path

@@ -34,6 +34,7 @@ from inference.training.settings import PrequentialSettings, TrainingSettings
 from monitoring.alerts.settings import AlertSettings
 from monitoring.archive.settings import ArchiveSettings
 from monitoring.performance.settings import PerformanceSettings
+from monitoring.retraining.settings import RetrainingSettings
 from monitoring.settings import MonitorSettings
 from streams.base import compiled_code
 from streams.base.masking import without_secrets
@@ -120,6 +121,7 @@ class Settings(BaseSettings):
     monitor: MonitorSettings = MonitorSettings()
     performance: PerformanceSettings = PerformanceSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    retraining: RetrainingSettings = RetrainingSettings()
     explain: ExplainSettings = ExplainSettings()
     reasons: ReasonSettings = ReasonSettings()
     letters: CustomerLetterSettings = CustomerLetterSettings()

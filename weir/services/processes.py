@@ -39,6 +39,7 @@ PROCESSES: tuple[ServiceProcess, ...] = (
         9471,
         "Keep what was scored and what it turned out to be, until SIGTERM or Ctrl-C.",
     ),
+    ServiceProcess("controller", 9472, "Have models trained anew, until SIGTERM or Ctrl-C."),
 )
 
 

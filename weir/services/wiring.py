@@ -52,6 +52,7 @@ def usage(settings: Settings) -> Usage:
         canary_group=settings.canary.group,
         monitor_group=settings.monitor.group,
         archive_group=settings.archive.group,
+        controller_group=settings.retraining.group,
         sink_group=settings.store.group,
         witness_topic=settings.store.witness_topic,
     )

@@ -18,9 +18,9 @@ class Usage:
         snapshots: whether state is written down.
         stages: topics between the stages of a staged topology; none where it is fused.
         explains_inline: whether the scorer writes explanations.
-        explainer_group, sink_group, shadow_group, canary_group, monitor_group, archive_group:
-            consumer groups of those who explain, keep that, try candidates, step a canary, watch
-            for drift, and archive.
+        explainer_group, sink_group, shadow_group, canary_group, monitor_group, archive_group,
+        controller_group: consumer groups of those who explain, keep that, try candidates, step a
+            canary, watch for drift, archive, and have models trained anew.
         approves_through: whether the scorer approves would-be declines within a budget.
         witness_topic: where the sink writes the store's anchors; empty for nowhere.
     """
@@ -37,6 +37,7 @@ class Usage:
     canary_group: str = "weir-canary"
     monitor_group: str = "weir-monitor"
     archive_group: str = "weir-archive"
+    controller_group: str = "weir-controller"
     sink_group: str = "weir-sink"
     witness_topic: str = ""
 
@@ -314,6 +315,25 @@ def _archive(usage: Usage) -> list[Acl]:
     ]
 
 
+def _controller(usage: Usage) -> list[Acl]:
+    topics = usage.topics
+    return [
+        Acl("Read", "topic", topics.drift, why="episodes that ask for retraining, or block it"),
+        Acl("Read", "topic", topics.comparisons, why="how its candidates fare"),
+        Acl("Read", "topic", topics.control, why="what people say, and which models answer"),
+        *_commands(topics),
+        Acl("Write", "topic", topics.retraining, why="what was decided, and why"),
+        Acl("Read", "topic", topics.retraining, why="the same, so that nothing is decided twice"),
+        Acl("Write", "topic", topics.retraining_state, why="what it knows"),
+        Acl("Read", "topic", topics.retraining_state, why="the same, at a start"),
+        Acl("Read", "group", usage.controller_group, why="one of several is at work"),
+    ]
+
+
+def _controller_status(usage: Usage) -> list[Acl]:
+    return [Acl("Read", "topic", usage.topics.retraining, why="what the controller knows")]
+
+
 def _drift(usage: Usage) -> list[Acl]:
     return [Acl("Read", "topic", usage.topics.drift, why="episodes of drift")]
 
@@ -357,6 +377,8 @@ _TABLE: dict[Process, Callable[[Usage], list[Acl]]] = {
     Process.JUDGE: _judge,
     Process.MONITOR: _monitor,
     Process.ARCHIVE: _archive,
+    Process.CONTROLLER: _controller,
+    Process.CONTROLLER_STATUS: _controller_status,
     Process.DRIFT: _drift,
     Process.DRIFT_ACT: _drift_act,
     Process.REPLAY: _replay,

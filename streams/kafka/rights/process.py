@@ -25,6 +25,8 @@ class Process(StrEnum):
     JUDGE = "judge"
     MONITOR = "monitor"
     ARCHIVE = "archive"
+    CONTROLLER = "controller"
+    CONTROLLER_STATUS = "controller-status"
     DRIFT = "drift"
     DRIFT_ACT = "drift-act"
     REPLAY = "shadow-replay"
@@ -44,6 +46,7 @@ COMMANDS: dict[Process, list[str]] = {
     Process.CONTROL: [
         *("weir models promote", "weir models rollback", "weir policy set"),
         *("weir shadow add", "weir shadow remove"),
+        *("weir controller trigger", "weir controller pause", "weir controller resume"),
     ],
     Process.VIEWER: ["weir models serving", "weir policy show", "weir shadow status"],
     Process.SHADOW: ["weir shadow"],
@@ -51,6 +54,8 @@ COMMANDS: dict[Process, list[str]] = {
     Process.JUDGE: ["weir judge"],
     Process.MONITOR: ["weir monitor"],
     Process.ARCHIVE: ["weir archive"],
+    Process.CONTROLLER: ["weir controller"],
+    Process.CONTROLLER_STATUS: ["weir controller status"],
     Process.DRIFT: ["weir drift status", "weir drift show", "weir drift page"],
     Process.DRIFT_ACT: ["weir drift ack", "weir drift snooze", "weir drift close"],
     Process.COMPARISON: ["weir shadow compare"],

@@ -34,6 +34,8 @@ Role = Literal[
     "drift_state",
     "drift",
     "performance_state",
+    "retraining",
+    "retraining_state",
     "control",
     "reports",
     "positions",
@@ -42,6 +44,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 _OF_OTHERS = (
     *("explanations", "shadow_scores", "shadow_evidence", "comparisons"),
     *("drift_counts", "drift_state", "drift", "performance_state"),
+    *("retraining", "retraining_state"),
 )
 SCORER_ROLES = tuple(role for role in ROLES if role not in _OF_OTHERS)
 """Of the topics that a scorer reads and writes; those who read what it writes have their own."""
@@ -90,7 +93,7 @@ _RETAINED: tuple[Role, ...] = (
 )
 _ONE_PARTITION: tuple[Role, ...] = (
     *("control", "reports", "positions", "comparisons"),
-    *("drift_counts", "drift_state", "drift"),
+    *("drift_counts", "drift_state", "drift", "retraining", "retraining_state"),
 )
 """Of what is said there, the order counts; or there is little of it."""
 
@@ -122,6 +125,8 @@ class TopicSettings(Section):
     drift_state: Name = "weir.drift-state"
     drift: Name = "weir.drift"
     performance_state: Name = "weir.performance-state"
+    retraining: Name = "weir.retraining"
+    retraining_state: Name = "weir.retraining-state"
     positions: Name = "weir.positions"
     partitions: int = Field(default=4, ge=1)
     replication_factor: int = -1
@@ -254,7 +259,7 @@ def _make(
         if role in _RETAINED:
             config = {"retention.ms": str(topics.retention)}
             config |= _INPUT_CONFIG if role in _STRANGERS else {}
-        elif role in ("shadow_evidence", "drift_state", "performance_state"):
+        elif role in ("shadow_evidence", "drift_state", "performance_state", "retraining_state"):
             config = STATE_CONFIG
         elif role == "drift_counts":
             config = _COUNTS_CONFIG
@@ -262,7 +267,7 @@ def _make(
             config = _SNAPSHOT_CONFIG
         elif role in ("control", "reports"):
             config = _CONTROL_CONFIG
-        elif role == "drift":
+        elif role in ("drift", "retraining"):
             config = {"cleanup.policy": "compact"}
         elif role == "positions":
             config = _POSITIONS_CONFIG

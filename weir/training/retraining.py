@@ -1,0 +1,45 @@
+"""What a retraining job does: a model of what its spec names, registered once."""
+
+from inference.packages.package import FeatureColumns
+from inference.packages.registry import RegisteredModel
+from inference.training.train import train
+from inference.training.training_set import TrainingError
+from monitoring.archive.table import open_tables
+from monitoring.archive.training_rows import Span, read_training_rows
+from monitoring.retraining.jobs.job import JobSpec
+from weir.config.settings import Settings
+from weir.services.wiring import open_registry
+from weir.training.registering import Progress, packages_folder
+
+
+def run_job(settings: Settings, spec: JobSpec, progress: Progress) -> tuple[RegisteredModel, bool]:
+    """Train what a job is told to, unless the registry has its model; and whether it had.
+
+    The model gets no alias: it is a candidate, and nothing else. Two runs of the same job train the
+    same package, which the registry takes once.
+
+    Raises:
+        TrainingError: nothing can be trained from that data, or features are declared that are not
+            those of the job.
+        ArchiveAwayError, ArchiveError, RegistryError: they can't be reached.
+        SettingsError: models have to be signed here, and we can't.
+    """
+    registry = open_registry(settings, signing=True)
+    if (found := registry.of_job(spec.key)) is not None:
+        return found, True
+    plan = settings.plan()
+    if plan.schema_hash != spec.feature_schema:
+        raise TrainingError(
+            f"job {spec.key} is of features {spec.feature_schema[:12]}, and the settings declare "
+            f"{plan.schema_hash[:12]}: run it by the settings of the controller that decided it"
+        )
+    columns = FeatureColumns(
+        names=plan.names, schema_hash=plan.schema_hash, definitions=plan.schema()
+    )
+    span = Span(spec.start, spec.stop, spec.label_delay, spec.unlabelled_legitimate)
+    tables = open_tables(spec.archive, settings.archive.storage_options())
+    rows = read_training_rows(tables, columns, span, progress, until=spec.until)
+    package = train(rows, settings.training, packages_folder(settings), progress)
+    model = registry.register(package)
+    registry.note_job(model.version, spec.key)
+    return model, False
