@@ -22,13 +22,22 @@ from monitoring.retraining.settings import RetrainingSettings
 from monitoring.retraining.state import DECODE_STATE, ENCODE_STATE, ControllerState
 from monitoring.retraining.step import step
 from streams.base.clock import now_ms
+from streams.base.errors import UNAVAILABLE, WeirError
 
 logger = logging.getLogger(__name__)
 
 _KEY = b"controller"
 _POLL_S = 0.1
 _KEPT_S = 30.0
+_SESSION_S = 8.0
+"""After this the group gives a silent controller's place to another one."""
 _TALKATIVE = ("faust", "mode", "aiokafka")
+
+
+class ControllerCrashedError(WeirError):
+    """Faust's client or one of its services has ended; a new start may go on."""
+
+    exit_code = UNAVAILABLE
 
 
 class Hands(Protocol):
@@ -99,6 +108,8 @@ class ControllerApp:
             look_at = 0.0
             while not stop.is_set() and self._failure is None:
                 await asyncio.sleep(_POLL_S)
+                if app.crashed:
+                    raise ControllerCrashedError(f"Faust has ended: {app.crash_reason!r}")
                 self._ready = bool(app.consumer.assignment()) or self._ready
                 if monotonic() >= look_at:
                     look_at = monotonic() + self._settings.look / 1e3
@@ -114,6 +125,8 @@ class ControllerApp:
             broker=self._login.brokers,
             broker_credentials=self._login.credentials,
             broker_commit_interval=1.0,
+            broker_session_timeout=_SESSION_S,
+            broker_heartbeat_interval=_SESSION_S / 4,
             consumer_auto_offset_reset="earliest",
             processing_guarantee="at_least_once",
             store="memory://",
