@@ -17,18 +17,13 @@ from inference.training.train import Progress
 from inference.training.training_set import TrainingError, TrainingSet
 from monitoring.archive.errors import ArchiveAwayError
 from monitoring.archive.table import EVENTS, LABELS, ArchiveTable
-from monitoring.archive.views import open_views
+from monitoring.archive.views import KEPT, WEIGHT, open_views
 
 _BLOCK = 1 << 23
 _ROWS = 65_536
-# What was declined has a label only by chance, or by somebody's choice. Declines that were let
-# through stand for all that had their chance; where one had none, its label counts if it came.
-_FORM = """
+_FORM = f"""
 create table chosen as
-select event_time, partition, "offset", label, features, model,
-  decision <> 'decline' or (labelled is not null and coalesce(approve_through, 0) = 0) as kept,
-  case when decision <> 'decline' and approve_through > 0 then 1 / approve_through::double else 1.0
-  end as weight
+select event_time, partition, "offset", label, features, model, {KEPT} as kept, {WEIGHT} as weight
 from matured where feature_schema = $schema
   and event_time >= make_timestamptz($start) and event_time < make_timestamptz($stop)
 """

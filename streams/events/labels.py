@@ -8,9 +8,11 @@ time has been sent, so that a reader of history need not wait for a label that d
 import re
 
 import msgspec
+from pydantic import Field as PydanticField
 
 from streams.base.section import Duration, Name, Section
 from streams.events.contract import EventContract, Field
+from streams.events.label_rules import MOST_RULES, LabelRule
 
 PROGRESS_HEADER = "weir.progress"
 
@@ -24,10 +26,12 @@ class LabelSettings(Section):
         field: the column of a file that holds the label (1 or true for fraud); events never
             carry it.
         delay: how long after its event a label becomes known.
+        rules: what analysts go by while it is not known; see docs/weak-labels.md.
     """
 
     field: Name = "is_fraud"
     delay: Duration = 604_800_000
+    rules: tuple[LabelRule, ...] = PydanticField(default=(), max_length=MOST_RULES)
 
 
 class Label(msgspec.Struct, gc=False):
