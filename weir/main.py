@@ -131,6 +131,11 @@ class Commands(LazyGroup):
             "Say what an event was; models and metrics learn it from the labels topic.",
         ),
         (
+            "labels",
+            "weir.commands.models.labels:app",
+            "What is held for likely while labels are young.",
+        ),
+        (
             "dead-letters",
             "weir.commands.cluster.dead_letters:app",
             "Look at rejected records, send them again, or delete them.",

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln
+from scipy.special import betaln  # type: ignore[import-untyped]
 
 from inference.weak_labels.errors import WeakLabelError
 from inference.weak_labels.pattern_counts import FRAUD, LEGITIMATE, PatternCounts
@@ -96,11 +96,11 @@ def _fit(counts: PatternCounts, prior: float, concentration: float) -> RuleRates
         if max(np.abs(a - b).max() for a, b in zip(rates, former, strict=True)) < _STILL:
             break
     chance = _chance(counts, rates, prior, concentration)
-    errors = (
+    errors = [
         np.sqrt(rate * (1 - rate) / weight.sum())
         for rate, weight in zip(rates, (frauds, legitimate), strict=True)
-    )
-    return RuleRates(*rates, *errors, chance, prior, concentration)
+    ]
+    return RuleRates(*rates, errors[0], errors[1], chance, prior, concentration)
 
 
 def _rates(patterns: NDArray[np.int8], weight: NDArray[np.float64]) -> NDArray[np.float64]:

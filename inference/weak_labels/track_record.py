@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta, fisher_exact
+from scipy.stats import beta, fisher_exact  # type: ignore[import-untyped]
 
 from inference.weak_labels.pattern_counts import FRAUD, LEGITIMATE, PatternCounts
 from streams.events.label_rules import LabelRule

@@ -75,7 +75,7 @@ def read_training_rows(
         ArchiveError: nothing was ever archived.
     """
     said = again.until if again is not None else until
-    bounds = None if said is None else _bounds(said)
+    bounds = None if said is None else bounds_of(said)
     database = open_views(
         tables,
         maturity=span.label_delay,
@@ -85,7 +85,7 @@ def read_training_rows(
     try:
         progress("reading the archive", 0.0)
         ends = bounds or {name: _ends(database, name) for name in (EVENTS, LABELS)}
-        database.execute(_FORM, _asked(features.schema_hash, span))
+        database.execute(_FORM, asked(features.schema_hash, span))
         champions = _champions(database)
         rows = sum(each.rows for each in champions.values())
         if not rows:
@@ -190,14 +190,15 @@ def sight(tables: Mapping[str, ArchiveTable], schema_hash: str, span: Span) -> S
     )
     try:
         ends = {name: _ends(database, name) for name in (EVENTS, LABELS)}
-        labels, frauds = database.execute(_COUNT, _asked(schema_hash, span)).fetchone() or (0, 0)
+        labels, frauds = database.execute(_COUNT, asked(schema_hash, span)).fetchone() or (0, 0)
         (newest,) = database.execute(_NEWEST).fetchone() or (None,)
     except duckdb.Error as error:
         raise ArchiveAwayError(f"the archive can't be read: {error}") from error
     return Sighted(labels, frauds, _said(ends), newest)
 
 
-def _asked(schema_hash: str, span: Span) -> dict[str, Any]:
+def asked(schema_hash: str, span: Span) -> dict[str, Any]:
+    """What a query for events of a schema in a span is given."""
     return {
         "schema": schema_hash,
         "start": 0 if span.start is None else span.start * 1_000,
@@ -205,7 +206,8 @@ def _asked(schema_hash: str, span: Span) -> dict[str, Any]:
     }
 
 
-def _bounds(said: Mapping[str, int]) -> dict[str, dict[int, int]]:
+def bounds_of(said: Mapping[str, int]) -> dict[str, dict[int, int]]:
+    """By table and partition, from `DataVersion.until`."""
     bounds: dict[str, dict[int, int]] = {EVENTS: {}, LABELS: {}}
     for place, end in said.items():
         table, partition = place.split("/")

@@ -72,7 +72,7 @@ def parse_condition(text: str) -> Condition:
     sign = "=" if sign == "==" else " ".join(sign.split())
     if sign in ("in", "not in"):
         return Condition(text, name, sign, _items(text, right))
-    found = _value(right)
+    found: Value | Other | None = _value(right)
     if found is None:
         other = _OTHER.fullmatch(right)
         if other is None:

@@ -225,7 +225,7 @@ class Settings(BaseSettings):
         Where both have one name it is the feature.
         """
         fields = self.event.fields
-        along = {
+        along: dict[str, str] = {
             name: fields[name].type if name in fields else "string"
             for name in self.feature_log.include
         }
