@@ -135,6 +135,7 @@ class Commands(LazyGroup):
             "weir.commands.models.labels:app",
             "What is held for likely while labels are young.",
         ),
+        ("review", "weir.commands.models.review:app", "What reviewers look at next."),
         (
             "dead-letters",
             "weir.commands.cluster.dead_letters:app",

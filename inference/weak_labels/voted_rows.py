@@ -1,9 +1,9 @@
 """Events that the rules were asked about."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 
@@ -16,8 +16,9 @@ class VotedRows(NamedTuple):
         votes: of each rule, int8 (n, r).
         labels: 1 for fraud, 0 for legitimate, -1 where nothing is known, int8 (n,).
         weights: how many events each stands for, (n,).
-        ids: of the events, (n,).
         matrix: features, float32 (n, k).
+        answers: of an archive: ``event_id``, ``key``, ``event_time``, ``decision`` and
+            ``probability`` of n events.
     """
 
     mature: bool
@@ -25,5 +26,5 @@ class VotedRows(NamedTuple):
     votes: NDArray[np.int8]
     labels: NDArray[np.int8]
     weights: NDArray[np.float64]
-    ids: Sequence[Any]
     matrix: NDArray[np.float32]
+    answers: pa.RecordBatch | None = None

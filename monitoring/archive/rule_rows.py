@@ -11,9 +11,9 @@ from inference.packages.package import FeatureColumns
 from inference.weak_labels.voted_rows import VotedRows
 from inference.weak_labels.votes import votes
 from monitoring.archive.errors import ArchiveAwayError
-from monitoring.archive.table import ArchiveTable
+from monitoring.archive.table import EVENTS, ArchiveTable
 from monitoring.archive.training_rows import Span, asked
-from monitoring.archive.views import KEPT, WEIGHT, open_views
+from monitoring.archive.views import KEPT, WEIGHT, columns_of, open_views
 from streams.events.label_rules import LabelRule
 
 _ROWS = 65_536
@@ -55,8 +55,8 @@ def read_votes(
         unlabelled_legitimate=span.unlabelled_legitimate,
         until=until,
     )
-    there = [name for name, *_ in database.execute("describe events").fetchall()]
-    columns = ["event_id", "features", "partition", '"offset"']
+    there = columns_of(database, EVENTS)
+    columns = ["event_id", "key", "decision", "probability", "features", "partition", '"offset"']
     columns += ["context"] if "context" in there else []
     if "approve_through" not in there:
         columns.append("null::double as approve_through")
@@ -97,6 +97,6 @@ def _voted(batch: pa.RecordBatch, rules: Sequence[LabelRule], names: tuple[str, 
         votes=votes(rules, column, batch.num_rows),
         labels=labels.astype(np.int8),
         weights=batch.column("weight").to_numpy(zero_copy_only=False),
-        ids=batch.column("event_id"),
         matrix=matrix,
+        answers=batch.select(["event_id", "key", "event_time", "decision", "probability"]),
     )

@@ -33,12 +33,15 @@ from events e left join first_labels f using (event_id), complete
 where e.event_time + to_milliseconds({maturity}) <= complete.at {left_out}
 """
 
-# Of a young event there may be a label; where it has two that differ, nobody knows yet.
+# Of what one source says of a young event, the last counts; where sources differ, nobody knows yet.
 _YOUNG = """
 create view young as
-with known as (
-  select event_id, min(label) as low, max(label) as high, max(time) as labelled
-  from labels where event_id is not null group by event_id
+with said as (
+  select event_id, {by} as source, max_by(label, time) as label, max(time) as labelled
+  from labels where event_id is not null group by all
+), known as (
+  select event_id, min(label) as low, max(label) as high, max(labelled) as labelled
+  from said group by event_id
 )
 select e.*, case when k.low = k.high then k.low end::tinyint as label, k.labelled
 from events e left join known k using (event_id), complete
@@ -96,7 +99,8 @@ def open_views(
     left_out = "" if unlabelled_legitimate else "and f.label is not null"
     unlabelled = "0" if unlabelled_legitimate else "null"
     database.execute(_COMPLETE)
-    database.execute(_YOUNG.format(maturity=int(maturity)))
+    by = '"by"' if "by" in columns_of(database, LABELS) else "''"
+    database.execute(_YOUNG.format(maturity=int(maturity), by=by))
     database.execute(
         _MATURED.format(maturity=int(maturity), unlabelled=unlabelled, left_out=left_out)
     )
@@ -104,6 +108,11 @@ def open_views(
     database.execute("set enable_external_access = false")
     database.execute("set lock_configuration = true")
     return database
+
+
+def columns_of(database: duckdb.DuckDBPyConnection, view: str) -> list[str]:
+    """Names of a view's columns."""
+    return [name for name, *_ in database.execute(f"describe {view}").fetchall()]
 
 
 def _ends(until: Mapping[int, int]) -> str:
@@ -114,7 +123,7 @@ def _ends(until: Mapping[int, int]) -> str:
 def _nothing(id_type: pa.DataType) -> dict[str, pa.Table]:
     """What stands for tables that are not there yet, with ids of the events' kind."""
     ids, times = pa.array([], id_type), pa.array([], pa.timestamp("us", "UTC"))
-    known = {"label": pa.array([], pa.int8()), "time": times}
+    known = {"label": pa.array([], pa.int8()), "time": times, "by": pa.array([], pa.string())}
     places = {"partition": pa.array([], pa.int32()), "offset": pa.array([], pa.int64())}
     return {
         SCORES: pa.table({"event_id": ids, "event_time": times} | places),

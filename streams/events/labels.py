@@ -15,6 +15,8 @@ from streams.events.contract import EventContract, Field
 from streams.events.label_rules import MOST_RULES, LabelRule
 
 PROGRESS_HEADER = "weir.progress"
+BY_HEADER, NOTE_HEADER = "weir.label.by", "weir.label.note"
+"""Of an analyst's verdict: who says so, and why."""
 
 _TIME = re.compile(rb"-?[0-9]{1,15}")
 
@@ -68,3 +70,9 @@ def read_progress(headers: list[tuple[str, bytes | None]] | None) -> int | None:
         if name == PROGRESS_HEADER and value is not None and _TIME.fullmatch(value):
             return int(value)
     return None
+
+
+def said_by(headers: list[tuple[str, bytes | None]] | None) -> str | None:
+    """Which analyst a label is from; None where it is none's verdict."""
+    names = [value for name, value in headers or () if name == BY_HEADER and value]
+    return names[-1].decode(errors="replace") if names else None

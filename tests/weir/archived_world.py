@@ -1,7 +1,6 @@
 """An archive of simulated payments, as `weir archive` leaves it: features of the scorer's own."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,11 +22,11 @@ RULES = [
 ]
 
 
-def fill_archive(settings: Settings, file: Path, *more_labels: tuple[Any, int, float]) -> None:
+def fill_archive(settings: Settings, file: Path, *verdicts: tuple[int, int, str]) -> None:
     """Write a file's events, and the labels that had come by the last one.
 
     Args:
-        more_labels: an event's id, its label, and how many days after the first event it came.
+        verdicts: an event by its place (-1 is the last one), its label, and which analyst says so.
     """
     events = open_events(file, settings.event, settings.labels.field)
     plan, delay = settings.plan(), settings.labels.delay
@@ -43,7 +42,7 @@ def fill_archive(settings: Settings, file: Path, *more_labels: tuple[Any, int, f
         "event_id": ids,
         "key": pa.array(map(str, events.events.keys)),
         "event_time": moments,
-        "decision": pa.array(["approve"] * len(times)),
+        "decision": pa.array(np.where(matrix[:, 0] > 150, "review", "approve").tolist()),
         "model": pa.array(["ada"] * len(times)),
         "probability": pa.array(1 / (1 + np.exp(3 - matrix[:, 0] / 100)), pa.float32()),
         "approve_through": pa.nulls(len(times), pa.float64()),
@@ -58,15 +57,13 @@ def fill_archive(settings: Settings, file: Path, *more_labels: tuple[Any, int, f
     tables[EVENTS].append(pa.table(rows), {"log/0": (0, len(times))})
     come = np.flatnonzero(times + delay <= times[-1])
     named = [(events.events.ids[at], events.labels[at], times[at] + delay, None) for at in come]
-    named += [
-        (event, label, int(times[0] + days * 86_400_000), "ann")
-        for event, label, days in more_labels
-    ]
+    named += [(events.events.ids[at], label, times[-1], by) for at, label, by in verdicts]
     at = pa.array([int(time) for _, _, time, _ in named]).cast(pa.timestamp("ms", "UTC"))
     labels = {
         "event_id": pa.array([event for event, *_ in named], ids.type),
         "label": pa.array([int(label) for _, label, *_ in named], pa.int8()),
         "time": at.cast(pa.timestamp("us", "UTC")),
+        "by": pa.array([by for *_, by in named], pa.string()),
         "partition": pa.array(np.zeros(len(named), np.int32)),
         "offset": pa.array(np.arange(len(named))),
         "date": at.cast(pa.date32()),

@@ -31,6 +31,7 @@ from inference.shadow.comparison.settings import ComparisonSettings
 from inference.shadow.comparison.terms import Terms
 from inference.shadow.settings import ShadowSettings
 from inference.training.settings import PrequentialSettings, TrainingSettings
+from inference.weak_labels.settings import ReviewSettings
 from monitoring.alerts.settings import AlertSettings
 from monitoring.archive.settings import ArchiveSettings
 from monitoring.performance.settings import PerformanceSettings
@@ -114,6 +115,7 @@ class Settings(BaseSettings):
     registry: RegistrySettings = RegistrySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     prequential: PrequentialSettings = PrequentialSettings()
+    review: ReviewSettings = ReviewSettings()
     shadow: ShadowSettings = ShadowSettings()
     comparison: ComparisonSettings = ComparisonSettings()
     approve_through: ApproveThroughSettings | None = None

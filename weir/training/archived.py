@@ -9,12 +9,13 @@ from inference.training.training_set import TrainingSet
 from inference.training.weak_rows import weak_rows
 from monitoring.archive.errors import ArchiveError
 from monitoring.archive.rule_rows import read_votes
-from monitoring.archive.table import EVENTS, ArchiveTable, open_tables
+from monitoring.archive.table import EVENTS, ArchiveTable
 from monitoring.archive.training_rows import Span, bounds_of, read_training_rows
 from streams.events.label_rules import LabelRule
 from weir.config.settings import Settings
+from weir.training.declared import archive_tables, declared_columns
 from weir.training.registering import Progress
-from weir.training.rule_votes import check_there_are_rules, declared_columns
+from weir.training.rule_votes import check_there_are_rules
 
 
 def archived_rows(
@@ -41,7 +42,7 @@ def archived_rows(
     """
     if weak:
         check_there_are_rules(settings)
-    terms, tables = settings.terms(), _tables(settings, place)
+    terms, tables = settings.terms(), archive_tables(settings, place)
     if tables[EVENTS].newest() is None:
         raise ArchiveError(
             f"there is no archive at {tables[EVENTS].url} yet: name a file of events and labels by "
@@ -69,7 +70,7 @@ def archived_again(
         TrainingError, ArchiveAwayError, ArchiveError: as `archived_rows`.
     """
     asked = Span(version.start, version.stop, version.label_delay, version.unlabelled_legitimate)
-    tables = _tables(settings, place)
+    tables = archive_tables(settings, place)
     rows = read_training_rows(tables, columns, asked, progress, version)
     rules = version.weak.rules if version.weak is not None else ()
     return _with_weak(tables, rows, columns, asked, rules, progress)
@@ -90,8 +91,3 @@ def _with_weak(
     voted = read_votes(tables, rules, columns, span, bounds_of(rows.version.until))
     weak, said = weak_rows(voted, rules)
     return replace(rows, weak=weak, version=rows.version.model_copy(update={"weak": said}))
-
-
-def _tables(settings: Settings, place: str | None) -> dict[str, ArchiveTable]:
-    archive = settings.archive
-    return open_tables(place or archive.place(settings.data_dir), archive.storage_options())

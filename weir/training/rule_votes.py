@@ -6,24 +6,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from inference.packages.package import FeatureColumns
 from inference.weak_labels.voted_rows import VotedRows
 from inference.weak_labels.votes import votes
 from monitoring.archive.rule_rows import read_votes
-from monitoring.archive.table import open_tables
 from monitoring.archive.training_rows import Span
 from streams.features.offline import compute_features, without_repeats
 from streams.files.arrow_batch import ColumnBatch
 from streams.files.event_file import open_events
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings
+from weir.training.declared import archive_tables, declared_columns
 from weir.training.registering import Progress
-
-
-def declared_columns(settings: Settings) -> FeatureColumns:
-    """The features that the settings declare."""
-    plan = settings.plan()
-    return FeatureColumns(names=plan.names, schema_hash=plan.schema_hash, definitions=plan.schema())
 
 
 def check_there_are_rules(settings: Settings) -> None:
@@ -43,8 +36,7 @@ def votes_of_archive(
     settings: Settings, place: str | None, span: tuple[int | None, int | None]
 ) -> Iterator[VotedRows]:
     """See `read_votes`; labels are taken at an age of ``comparison.maturity``."""
-    archive, terms = settings.archive, settings.terms()
-    tables = open_tables(place or archive.place(settings.data_dir), archive.storage_options())
+    terms, tables = settings.terms(), archive_tables(settings, place)
     asked = Span(*span, terms.maturity, terms.unlabelled_count)
     return read_votes(tables, settings.labels.rules, declared_columns(settings), asked)
 
@@ -96,6 +88,5 @@ def votes_of_file(
                     votes=found[here],
                     labels=labels,
                     weights=np.ones(len(labels)),
-                    ids=rows.events.ids[here],
                     matrix=matrix[here],
                 )

@@ -19,7 +19,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         labels={"field": "is_fraud", "delay": "7d", "rules": RULES},
         feature_log={"include": ["header:country"]},
     )
-    fill_archive(load_settings(path), write_events(folder / "events.parquet"))
+    verdicts = [(-1, 1, "ann"), (-2, 1, "ann"), (-2, 0, "bob"), (-3, 0, "bob"), (0, 1, "bob")]
+    fill_archive(load_settings(path), write_events(folder / "events.parquet"), *verdicts)
     return path
 
 
@@ -101,3 +102,34 @@ def test_training_takes_young_events_and_can_be_repeated(config, run):
     code, _, err = run("train", "-c", config, "--data", "x.parquet", "--weak-labels")
     assert code == 2
     assert "--weak-labels are for an archive" in " ".join(err.split())
+
+
+def test_verdicts_are_counted_where_they_differ(config, run):
+    found = json.loads(run("labels", "rules", "report", "-c", config, "--json")[1])["analysts"]
+    assert [each.pop("name") for each in found] == ["bob", "ann"]
+    bob, ann = found
+    # The first event was legitimate, as a label from elsewhere says.
+    assert bob == {"verdicts": 3, "shared": 1, "differed": 1, "labelled": 1, "wrong": 1}
+    assert ann == {"verdicts": 2, "shared": 1, "differed": 1, "labelled": 0, "wrong": 0}
+    assert "analyst" in run("labels", "rules", "report", "-c", config)[1]
+
+
+def test_review_shares_the_capacity_out(config, run):
+    code, out, err = run("review", "next", "-c", config, "--capacity", "40", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    events = found["events"]
+    risky = [each for each in events if each["why"] == "risk"]
+    instructive = [each for each in events if each["why"] == "teaches"]
+    assert (len(risky), len(instructive)) == (36, 4)
+    assert {each["decision"] for each in risky} == {"review"}
+    assert [each["probability"] for each in risky] == sorted(
+        (each["probability"] for each in risky), reverse=True
+    )
+    assert len({each["event_id"] for each in events}) == 40
+    again = json.loads(run("review", "next", "-c", config, "--capacity", "40", "--json")[1])
+    assert again == found
+    # Where analysts differ, nobody knows: of three events with verdicts, two are known.
+    weak = json.loads(run("labels", "rules", "report", "-c", config, "--json")[1])
+    assert found["unlabelled"] == weak["unknown"] - 2
+    assert "young events without a label" in run("review", "next", "-c", config)[1]

@@ -15,6 +15,7 @@ from inference.weak_labels.pattern_counts import PatternCounts
 from inference.weak_labels.report import DailyCounts, RulesReport, report_on
 from inference.weak_labels.track_record import Rate
 from inference.weak_labels.voted_rows import VotedRows
+from monitoring.archive.verdicts import Analyst, analysts
 from weir.cli.console import (
     FAILED,
     ConfigOption,
@@ -26,6 +27,7 @@ from weir.cli.console import (
 )
 from weir.cli.dates import FromOption, ToOption, parse_duration_ms, time_range_ms
 from weir.config.settings import Settings, load_settings
+from weir.training.declared import archive_tables
 from weir.training.registering import Progress
 from weir.training.rule_votes import check_there_are_rules, votes_of_archive, votes_of_file
 
@@ -98,7 +100,8 @@ def report(
     """Say how right the rules are: estimated from all events, and by the labels that have come.
 
     A rule that finds fewer frauds of late than it did, or cries wolf more often, has turned bad,
-    and is named; so is one that labels speak against. Exit code 1 if there is any.
+    and is named; so is one that labels speak against. Exit code 1 if there is any. Below stand the
+    analysts' verdicts (`weir label`), and how often others, or labels from elsewhere, differ.
     """
     settings = load_settings(config)
     check_there_are_rules(settings)
@@ -108,10 +111,12 @@ def report(
         for rows in _votes(settings, data, archive, start, stop, step):
             daily.add(rows.mature, rows.times, rows.votes, rows.labels, rows.weights)
     found = report_on(daily, days)
+    people = [] if data is not None else analysts(archive_tables(settings, archive))
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(found) | {"analysts": [each._asdict() for each in people]})
     else:
         _show_report(found)
+        _show_analysts(people)
     if found.turned or found.useless:
         raise typer.Exit(FAILED)
 
@@ -188,6 +193,15 @@ def _show_report(found: RulesReport) -> None:
             f"labels speak against rule {rule!r}: it fires more often for what it does not mean",
             soft_wrap=True,
         )
+
+
+def _show_analysts(people: list[Analyst]) -> None:
+    if not people:
+        return
+    table = Table("analyst", "verdicts", "beside others'", "differ", "beside labels", "differ")
+    for each in people:
+        table.add_row(each.name, *(f"{count:,}" for count in each[1:]))
+    stdout.print(table)
 
 
 def _interval(rate: Rate, digits: int) -> str:
