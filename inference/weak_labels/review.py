@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from inference.weak_labels.young import certainty
 
-
 _NOTHING = 1e-6
 """Bits: less is nothing to learn."""
 

@@ -10,6 +10,8 @@ import numpy as np
 import typer
 from rich.table import Table
 
+from inference.training.training_set import TrainingError
+from inference.training.weak_worth import LabelledPast, weak_label_worth
 from inference.weak_labels.coverage import Coverage, cover
 from inference.weak_labels.pattern_counts import PatternCounts
 from inference.weak_labels.report import DailyCounts, RulesReport, report_on
@@ -25,7 +27,7 @@ from weir.cli.console import (
     stdout,
     steps_bar,
 )
-from weir.cli.dates import FromOption, ToOption, parse_duration_ms, time_range_ms
+from weir.cli.dates import FromOption, ToOption, moment, parse_duration_ms, time_range_ms
 from weir.config.settings import Settings, load_settings
 from weir.training.declared import archive_tables
 from weir.training.registering import Progress
@@ -119,6 +121,62 @@ def report(
         _show_analysts(people)
     if found.turned or found.useless:
         raise typer.Exit(FAILED)
+
+
+@rules_app.command()
+def worth(
+    data: DataOption = None,
+    archive: ArchiveOption = None,
+    test: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION", help="How much of the latest mature time models are tested on."
+        ),
+    ] = "7d",
+    config: ConfigOption = None,
+    start: FromOption = None,
+    stop: ToOption = None,
+    as_json: JsonOption = False,
+    no_progress: QuietOption = False,
+) -> None:
+    """Go back in time, and measure what weak labels would have been worth for training.
+
+    At a moment of the past, models are trained on what was known then: with true labels alone, with
+    weak ones for the young events, and, to compare, with all labels that came later. All are tested
+    on what came after that moment, by its true labels. Nothing is registered.
+    """
+    settings = load_settings(config)
+    check_there_are_rules(settings)
+    span_ms = parse_duration_ms(test, "--test")
+    delay = settings.labels.delay if data is not None else settings.terms().maturity
+    with steps_bar(not (no_progress or as_json)) as step:
+        past = _past(_votes(settings, data, archive, start, stop, step))
+        now = int(past.times[-1]) + 1 - span_ms
+        found = weak_label_worth(past, now, delay, settings.training, step)
+    if as_json:
+        print_json({"now_ms": now, **asdict(found)})
+        return
+    table = Table("trained by " + moment(now, "s"), "average precision after")
+    table.add_row(f"{found.trained:,} events with their labels", f"{found.without:.4f}")
+    table.add_row(f"and {found.young:,} with weak labels", f"{found.with_weak:.4f}")
+    table.add_row("had all labels been known", f"{found.all_known:.4f}")
+    stdout.print(table)
+    stdout.print(
+        f"weak labels gain {found.gain:+.4f} ({found.low:+.4f} to {found.high:+.4f}) on "
+        f"{found.tested:,} events with {found.frauds:,} frauds",
+        soft_wrap=True,
+    )
+
+
+def _past(voted: Iterator[VotedRows]) -> LabelledPast:
+    """The mature events that have a label."""
+    parts = [rows for rows in voted if rows.mature]
+    if not parts:
+        raise TrainingError("no event of this span is mature: no true label has come yet")
+    columns = ("matrix", "votes", "labels", "times", "weights")
+    past = {name: np.concatenate([getattr(rows, name) for rows in parts]) for name in columns}
+    known = past["labels"] >= 0
+    return LabelledPast(**{name: column[known] for name, column in past.items()})
 
 
 def _votes(
