@@ -19,6 +19,7 @@ is above -.005, and all rates are within .02 (true positives) and .002 (false po
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,14 +32,12 @@ sys.path.pop(0)  # this folder, whose lime.py would hide the package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.harness import DATA, arguments, report
 from benchmarks.peers.crowd_kit import crowd_kit
-from inference.evaluation.metrics import average_precision
-from inference.training.fraud_model import fit_fraud_model
 from inference.training.settings import TrainingSettings
-from inference.training.training_set import Rows, TrainingSet, WeakRows
+from inference.training.training_set import TrainingSet
+from inference.training.weak_worth import LabelledPast, weak_label_worth
 from inference.weak_labels.dawid_skene import INDEPENDENT, RuleRates, fit_rates
 from inference.weak_labels.pattern_counts import PatternCounts
 from inference.weak_labels.votes import votes
-from inference.weak_labels.young import certainty
 from streams.base.clock import utc
 from streams.events.label_rules import LabelRule
 from streams.files.event_file import open_events
@@ -94,7 +93,7 @@ def main() -> None:
     peer = {} if args.without_peers else compare(world, int(starts[0]))
     seeds = np.linspace(37, last - SHORT - DELAY, 3 if args.quick else 20).astype(int)
     runs = [teach(world, int(start), seed) for seed, start in enumerate(seeds)]
-    gain = np.array([run["weak"] - run["true"] for run in runs])
+    gain = np.array([run["gain"] for run in runs])
     error = gain.std(ddof=1) / np.sqrt(len(gain))
     bound = float(gain.mean() - student.ppf(0.95, len(gain) - 1) * error)
     details = {
@@ -190,26 +189,19 @@ def compare(world: World, start: int) -> dict[str, Any]:
 
 def teach(world: World, start: int, seed: int) -> dict[str, Any]:
     """Average precision in the week after ten days, of what could be trained on by then."""
-    here, later = world.days(start, SHORT), world.days(start + SHORT, DELAY)
-    matrix, labels, known = world.data.matrix[here], world.data.labels[here], world.known(here)
-    counts = PatternCounts.of(world.votes[here], known)
-    young = known < 0
-    chance = fit_rates(counts).chance[counts.place_of(world.votes[here][young])]
-    weak = WeakRows(matrix[young], chance, certainty(chance))
-    true = Rows(matrix[~young], labels[~young], None)
+    here = world.days(start, SHORT + DELAY)
+    data = world.data
+    past = LabelledPast(
+        data.matrix[here],
+        world.votes[here],
+        data.labels[here],
+        data.times[here],
+        np.ones(here.stop - here.start),
+    )
+    now = (int(data.times[0]) // DAY_MS + start + SHORT) * DAY_MS
     settings = TrainingSettings(seed=seed)
-    found: dict[str, Any] = {"seed": seed, "from": utc(int(world.data.times[here.start]))[:10]}
-    for name, rows in _variants(true, weak, Rows(matrix, labels, None)):
-        model = fit_fraud_model(*rows[:2], settings, rows.weights, lambda share: None)
-        margin = model.margin(world.data.matrix[later])
-        found[name] = float(average_precision(world.data.labels[later], margin))
-    return found
-
-
-def _variants(true: Rows, weak: WeakRows, all_known: Rows) -> Iterator[tuple[str, Rows]]:
-    yield "true", true
-    yield "weak", weak.beside(true)
-    yield "all_labels", all_known
+    found = weak_label_worth(past, now, DELAY * DAY_MS, settings)
+    return {"seed": seed, "from": utc(int(past.times[0]))[:10], **asdict(found)}
 
 
 def _text(
@@ -237,7 +229,7 @@ def _text(
         )
     elif peer:
         yield f"crowd-kit could not be run: {peer['failed']}"
-    for name in ("true", "weak", "all_labels"):
+    for name in ("without", "with_weak", "all_known"):
         mean = np.mean([run[name] for run in runs])
         yield f"average precision, {name.replace('_', ' ')}: {mean:.4f} over {len(runs)} seeds"
     yield f"weak labels gain {gain.mean():+.4f} in the mean, {gain.min():+.4f} at worst"

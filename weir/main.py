@@ -92,7 +92,7 @@ class Commands(LazyGroup):
         (
             "sql",
             "weir.commands.sql:sql",
-            "Ask the archive: views events, scores, labels and matured.",
+            "Ask the archive: views events, scores, labels, matured and young.",
         ),
         (
             "models",
