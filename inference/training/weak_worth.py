@@ -105,10 +105,12 @@ def weak_label_worth(
     gain = difference(curves[0], curves[1], past.weights[later])
     radius = float(norm.ppf(0.975) * gain.deviation / np.sqrt(gain.labels))
     return Worth(
-        *(curve.value for curve in curves),
-        gain.value,
-        gain.value - radius,
-        gain.value + radius,
+        without=curves[0].value,
+        with_weak=curves[1].value,
+        all_known=curves[2].value,
+        gain=gain.value,
+        low=gain.value - radius,
+        high=gain.value + radius,
         trained=old,
         young=end - old,
         tested=len(past.labels) - end,
