@@ -46,15 +46,16 @@ def votes_of_file(
 ) -> Iterator[VotedRows]:
     """Ask the rules about events whose features are computed by the scorer's own code.
 
-    Labels are mature ``labels.delay`` before the last event; those of later events count as
-    unknown. Headers of records are missing: a file has none.
+    Labels are mature ``labels.delay`` before the last event of the span, as if it were now; those
+    of later events count as unknown. Headers of records are missing: a file has none.
 
     Raises:
         EventFileError, ValueError: the file can't be read, or features not computed from it.
     """
     file = without_repeats(open_events(path, settings.event, settings.labels.field))
     rules, plan, (first, last) = settings.labels.rules, settings.plan(), span
-    mature_until = int(file.times[-1]) - settings.labels.delay
+    end = int(file.times[-1]) if last is None else min(int(file.times[-1]), last)
+    mature_until = end - settings.labels.delay
     every = compute_features(
         file,
         plan,

@@ -224,9 +224,9 @@ def _show_coverage(settings: Settings, found: Coverage) -> None:
 
 
 def _show_report(found: RulesReport) -> None:
-    table = Table(
-        "rule", "says", "fires", "of frauds", "by labels", "of legitimate", "by labels", "right"
-    )
+    table = Table("rule", "says", "fires")
+    for name in ("of frauds", "by labels", "of legitimate", "by labels", "right"):
+        table.add_column(name, no_wrap=True)
     for each in found.rules:
         table.add_row(
             each.rule,
@@ -265,4 +265,5 @@ def _show_analysts(people: list[Analyst]) -> None:
 def _interval(rate: Rate, digits: int) -> str:
     if not rate.events:
         return "no event"
-    return f"{rate.rate:.{digits}%} ({rate.low:.{digits}%} to {rate.high:.{digits}%})"
+    low, high = 100 * rate.low, 100 * rate.high
+    return f"{rate.rate:.{digits}%} ({low:.{digits}f} to {high:.{digits}f})"
