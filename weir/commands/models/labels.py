@@ -224,13 +224,13 @@ def _show_coverage(settings: Settings, found: Coverage) -> None:
 
 
 def _show_report(found: RulesReport) -> None:
-    table = Table("rule", "says", "fires")
-    for name in ("of frauds", "by labels", "of legitimate", "by labels", "right"):
-        table.add_column(name, no_wrap=True)
+    table = Table()
+    table.add_column("rule", no_wrap=True)
+    for name in ("fires", "of frauds", "by labels", "of legitimate", "by labels", "right"):
+        table.add_column(name)
     for each in found.rules:
         table.add_row(
-            each.rule,
-            each.says,
+            each.rule if each.says == "fraud" else f"{each.rule} (says legitimate)",
             f"{each.fires:.2%}",
             f"{each.estimated_true_positive:.1%}",
             _interval(each.true_positive, 1),
