@@ -41,7 +41,7 @@ FLOORS = {
     """,
     "inference": """
         inference
-        inference/engine inference/forest
+        inference/engine inference/forest inference/weak_labels
         inference/packages
         inference/backends/tensorrt
         inference/backends

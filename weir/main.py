@@ -92,7 +92,7 @@ class Commands(LazyGroup):
         (
             "sql",
             "weir.commands.sql:sql",
-            "Ask the archive: views events, scores, labels and matured.",
+            "Ask the archive: views events, scores, labels, matured and young.",
         ),
         (
             "models",
@@ -130,6 +130,12 @@ class Commands(LazyGroup):
             "weir.commands.explanations.label:label",
             "Say what an event was; models and metrics learn it from the labels topic.",
         ),
+        (
+            "labels",
+            "weir.commands.models.labels:app",
+            "What is held for likely while labels are young.",
+        ),
+        ("review", "weir.commands.models.review:app", "What reviewers look at next."),
         (
             "dead-letters",
             "weir.commands.cluster.dead_letters:app",

@@ -2,13 +2,14 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.peers.environment import output_of, python_with
 
 _EVIDENTLY = """
 import json, sys, time, warnings
@@ -55,17 +56,9 @@ def rates(
         for path, values in zip(paths, (reference, rows), strict=True):
             np.save(path, values)
         for name, (packages, script) in PEERS.items():
-            python = folder / name.split()[0] / "bin" / "python"
             try:
-                if not python.exists():
-                    _run([sys.executable, "-m", "uv", "venv", "-q", str(python.parents[1])])
-                    install = [sys.executable, "-m", "uv", "pip", "install", "-q"]
-                    _run([*install, "--python", str(python), *packages])
-                found[name] = json.loads(_run([str(python), "-c", script, *map(str, paths)]))
+                python = python_with(name.split()[0], packages, folder)
+                found[name] = json.loads(output_of([python, "-c", script, *map(str, paths)]))
             except subprocess.CalledProcessError as error:
                 found[name] = f"could not be run: {error.stderr.strip().splitlines()[-1:]}"
     return found
-
-
-def _run(command: list[str]) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from streams.base.section import Section, format_duration
+from streams.events.label_rules import LabelRule
 
 
 class Champion(Section):
@@ -17,6 +18,29 @@ class Champion(Section):
     censored: int
 
 
+class WeakLabels(Section):
+    """Events that were trained on before their labels had come, by what rules said of them.
+
+    Attributes:
+        rules: as they were declared.
+        true_positive, false_positive: the rates of each rule, as they were estimated.
+        events: how many young events there were.
+        known: of these, how many had a label early.
+        frauds: how many frauds were expected among all of them.
+        weight: how many labelled events they counted for, by the certainty of their chances.
+        sha256: of the rows.
+    """
+
+    rules: tuple[LabelRule, ...]
+    true_positive: tuple[float, ...]
+    false_positive: tuple[float, ...]
+    events: int = 0
+    known: int = 0
+    frauds: float = 0.0
+    weight: float = 0.0
+    sha256: str = ""
+
+
 class DataVersion(Section):
     """What was read, and by which terms.
 
@@ -28,6 +52,7 @@ class DataVersion(Section):
         label_delay: age in ms at which labels were taken.
         unlabelled_legitimate: whether a mature event without a label was taken for legitimate.
         champions: by the id of each model that answered, in an archive.
+        weak: events without a label that were trained on besides.
     """
 
     files: dict[str, str]
@@ -37,6 +62,7 @@ class DataVersion(Section):
     label_delay: int = 0
     unlabelled_legitimate: bool = False
     champions: dict[str, Champion] = Field(default_factory=dict)
+    weak: WeakLabels | None = Field(default=None, exclude_if=lambda weak: weak is None)
 
     @property
     def of_archive(self) -> bool:
@@ -56,6 +82,15 @@ class DataVersion(Section):
                     f"answered by {model[:12]}",
                     f"{every:,} events, of which it declined {each.censored:,} "
                     f"({each.censored / every:.2%}) that nobody can train on",
+                )
+            )
+        if self.weak is not None:
+            found.append(
+                (
+                    "weak labels",
+                    f"{self.weak.events:,} young events by {len(self.weak.rules)} rules, worth "
+                    f"{self.weak.weight:,.0f} labelled ones, {self.weak.frauds:,.0f} frauds "
+                    "expected",
                 )
             )
         return found

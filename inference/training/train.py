@@ -25,7 +25,13 @@ from inference.training.fraud_model import FraudModel, fit_fraud_model
 from inference.training.holdout_figures import freeze_drift_reference, measure, sample_background
 from inference.training.package_graph import build_graph
 from inference.training.settings import TrainingSettings
-from inference.training.training_set import TrainingSet, checked_labels, split_by_time
+from inference.training.training_set import (
+    Rows,
+    TrainingError,
+    TrainingSet,
+    checked_labels,
+    split_by_time,
+)
 
 Progress = Callable[[str, float], None]
 """Called with what is being done, and the share of the whole that is done, 0 to 1."""
@@ -47,7 +53,9 @@ def train(
     3. On the held-out rows, fit the calibration, read the thresholds and the anomaly's quantiles,
        and measure: the figures on the card are from rows that the model never saw. (Those of the
        calibrated probability are from the rows that its two parameters were fitted on.)
-    4. With `refit`, fit the served model again on all rows, so that they know the latest frauds.
+    4. With `refit`, fit the served model again on all rows, so that they know the latest frauds,
+       and on those of `data.weak`: they have a chance of fraud for a label, so nothing is measured
+       or calibrated by them.
        Calibration and thresholds stay: fitted on rows of their own training, they would be far too
        sure. They assume that the added rows leave the margins' distribution as it was.
 
@@ -60,22 +68,28 @@ def train(
         OSError: `folder` cannot be written to.
     """
     labels = checked_labels(data)
+    if data.weak is not None and not settings.refit:
+        raise TrainingError(
+            "training.refit = false leaves no place for weak labels, which only the last fit has: "
+            "set it to true, or train without --weak-labels"
+        )
     split = split_by_time(data, labels, settings.holdout_fraction)
     early, late = slice(0, split), slice(split, None)
     rng = np.random.default_rng(settings.seed)
     fits = 2 if settings.refit else 1
 
-    def fit(rows: slice, message: str, start: float) -> FraudModel:
+    def fit(rows: Rows, message: str, start: float) -> FraudModel:
         return fit_fraud_model(
-            data.matrix[rows],
-            labels[rows],
+            rows.matrix,
+            rows.labels,
             settings,
-            data.weights_of(rows),
+            rows.weights,
             lambda share: progress(message, start + share * 0.7 / fits),
         )
 
     kind = "trees" if settings.family in _OF_TREES else f"the {settings.family} model"
-    fraud = fit(early, f"fitting {kind}", 0.0)
+    known = Rows(data.matrix[early], labels[early], data.weights_of(early))
+    fraud = fit(known, f"fitting {kind}", 0.0)
     progress("fitting the autoencoder", 0.7 / fits)
     legitimate = labels == 0
     weights = data.weights_of(late)
@@ -105,7 +119,9 @@ def train(
     )
     metrics = measure(outputs, sigmoid(fraud.margin(data.matrix[late])), labels[late], weights)
     if settings.refit:
-        fraud = fit(slice(None), f"fitting {kind} on all rows", 0.55)
+        every = Rows(data.matrix, labels, data.weights)
+        every = every if data.weak is None else data.weak.beside(every)
+        fraud = fit(every, f"fitting {kind} on all rows", 0.55)
         model = build_graph(fraud, calibration, autoencoder, metadata)
     progress("writing the package", 0.9)
     tensors, left_out = tensor_form_or_why_not(model)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,54 @@ from inference.errors import InferenceError
 from inference.packages.data_version import DataVersion
 
 _LEAST_FRAUDS = 10
+_LEAST_WEIGHT = 1e-4
+"""Rows that weigh less only take time."""
 
 
 class TrainingError(InferenceError):
     """The data cannot train a model; the message says what to change."""
+
+
+class Rows(NamedTuple):
+    """What a model is fitted on.
+
+    Attributes:
+        matrix: float32 (n, k), ``NaN`` where missing.
+        labels: 1 for fraud and 0 for legitimate, (n,).
+        weights: how many events each one stands for, above 0, (n,); 1 each where None.
+    """
+
+    matrix: NDArray[np.float32]
+    labels: NDArray[np.int8]
+    weights: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, eq=False)
+class WeakRows:
+    """Events that have no label yet, with what is held for likely meanwhile.
+
+    Attributes:
+        matrix: float32 (n, k), ``NaN`` where missing.
+        chance: of fraud, (n,).
+        weights: how many labelled events each one is worth, (n,).
+    """
+
+    matrix: NDArray[np.float32]
+    chance: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    def beside(self, rows: Rows) -> Rows:
+        """Rows with these behind them: each as a fraud and as legitimate, by its chance."""
+        parts = [rows.matrix]
+        labels = [rows.labels]
+        weights = [np.ones(len(rows.labels)) if rows.weights is None else rows.weights]
+        for label, chance in ((1, self.chance), (0, 1 - self.chance)):
+            weight = self.weights * chance
+            counts = weight > _LEAST_WEIGHT
+            parts.append(self.matrix[counts])
+            labels.append(np.full(np.count_nonzero(counts), label, np.int8))
+            weights.append(weight[counts])
+        return Rows(np.concatenate(parts), np.concatenate(labels), np.concatenate(weights))
 
 
 @dataclass(frozen=True)
@@ -31,6 +75,7 @@ class TrainingSet:
         data_sha256: names the data that this was computed from.
         weights: how many events each one stands for, above 0, (n,); 1 each where None.
         version: where the data are from.
+        weak: later events, whose label has not come.
     """
 
     matrix: NDArray[np.float32]
@@ -42,6 +87,7 @@ class TrainingSet:
     data_sha256: str
     weights: NDArray[np.float64] | None = None
     version: DataVersion | None = None
+    weak: WeakRows | None = None
 
     def weights_of(self, rows: slice) -> NDArray[np.float64] | None:
         """The weights of some rows."""

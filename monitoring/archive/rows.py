@@ -15,7 +15,7 @@ from confluent_kafka import Message
 
 from inference.serving.score_record import Score
 from streams.events.json_decoder import Decoder
-from streams.events.labels import read_progress
+from streams.events.labels import read_progress, said_by
 from streams.events.rejection import Reason, Rejected
 from streams.feature_log import APPROVE_THROUGH, feature_matrix, feature_names, read_feature_log
 from streams.kafka.message import headers_of
@@ -132,6 +132,7 @@ def label_rows(messages: Sequence[Message], kinds: Kinds, decoder: Decoder) -> R
         "event_id": pa.array([*events.ids, *nothing], kinds.id),
         "label": pa.array([*map(int, events.values("label")), *nothing], pa.int8()),
         "time": _times(pa.array(times, pa.int64())),
+        "by": pa.array([said_by(headers_of(message)) for message in good], pa.string()),
     }
     columns |= _places(good) | {"date": columns["time"].cast(pa.date32())}
     return Rows(pa.table(columns), bad)

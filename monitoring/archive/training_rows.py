@@ -17,18 +17,13 @@ from inference.training.train import Progress
 from inference.training.training_set import TrainingError, TrainingSet
 from monitoring.archive.errors import ArchiveAwayError
 from monitoring.archive.table import EVENTS, LABELS, ArchiveTable
-from monitoring.archive.views import open_views
+from monitoring.archive.views import KEPT, WEIGHT, open_views
 
 _BLOCK = 1 << 23
 _ROWS = 65_536
-# What was declined has a label only by chance, or by somebody's choice. Declines that were let
-# through stand for all that had their chance; where one had none, its label counts if it came.
-_FORM = """
+_FORM = f"""
 create table chosen as
-select event_time, partition, "offset", label, features, model,
-  decision <> 'decline' or (labelled is not null and coalesce(approve_through, 0) = 0) as kept,
-  case when decision <> 'decline' and approve_through > 0 then 1 / approve_through::double else 1.0
-  end as weight
+select event_time, partition, "offset", label, features, model, {KEPT} as kept, {WEIGHT} as weight
 from matured where feature_schema = $schema
   and event_time >= make_timestamptz($start) and event_time < make_timestamptz($stop)
 """
@@ -80,7 +75,7 @@ def read_training_rows(
         ArchiveError: nothing was ever archived.
     """
     said = again.until if again is not None else until
-    bounds = None if said is None else _bounds(said)
+    bounds = None if said is None else bounds_of(said)
     database = open_views(
         tables,
         maturity=span.label_delay,
@@ -90,7 +85,7 @@ def read_training_rows(
     try:
         progress("reading the archive", 0.0)
         ends = bounds or {name: _ends(database, name) for name in (EVENTS, LABELS)}
-        database.execute(_FORM, _asked(features.schema_hash, span))
+        database.execute(_FORM, asked(features.schema_hash, span))
         champions = _champions(database)
         rows = sum(each.rows for each in champions.values())
         if not rows:
@@ -195,14 +190,15 @@ def sight(tables: Mapping[str, ArchiveTable], schema_hash: str, span: Span) -> S
     )
     try:
         ends = {name: _ends(database, name) for name in (EVENTS, LABELS)}
-        labels, frauds = database.execute(_COUNT, _asked(schema_hash, span)).fetchone() or (0, 0)
+        labels, frauds = database.execute(_COUNT, asked(schema_hash, span)).fetchone() or (0, 0)
         (newest,) = database.execute(_NEWEST).fetchone() or (None,)
     except duckdb.Error as error:
         raise ArchiveAwayError(f"the archive can't be read: {error}") from error
     return Sighted(labels, frauds, _said(ends), newest)
 
 
-def _asked(schema_hash: str, span: Span) -> dict[str, Any]:
+def asked(schema_hash: str, span: Span) -> dict[str, Any]:
+    """What a query for events of a schema in a span is given."""
     return {
         "schema": schema_hash,
         "start": 0 if span.start is None else span.start * 1_000,
@@ -210,7 +206,8 @@ def _asked(schema_hash: str, span: Span) -> dict[str, Any]:
     }
 
 
-def _bounds(said: Mapping[str, int]) -> dict[str, dict[int, int]]:
+def bounds_of(said: Mapping[str, int]) -> dict[str, dict[int, int]]:
+    """By table and partition, from `DataVersion.until`."""
     bounds: dict[str, dict[int, int]] = {EVENTS: {}, LABELS: {}}
     for place, end in said.items():
         table, partition = place.split("/")

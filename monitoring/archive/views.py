@@ -1,4 +1,4 @@
-"""SQL over the archive: views ``events``, ``scores``, ``labels`` and ``matured`` in DuckDB."""
+"""SQL over the archive, in DuckDB: views of its tables, and of mature and of young events."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,17 +9,19 @@ import pyarrow as pa
 from monitoring.archive.errors import ArchiveError
 from monitoring.archive.table import EVENTS, LABELS, SCORES, ArchiveTable
 
+_COMPLETE = """
+create view complete as
+-- Up to when all is known: a replay of months in minutes has no other clock.
+-- Without a label nothing is; least() would pass over that.
+select least(e.last, l.last) as at
+from (select max(event_time) as last from events) e,
+     (select max(time) as last from labels) l
+where l.last is not null
+"""
 _MATURED = """
 create view matured as
 with known as (
   select event_id, label, time from labels where event_id is not null
-), complete as (
-  -- Up to when all is known: a replay of months in minutes has no other clock.
-  -- Without a label nothing is; least() would pass over that.
-  select least(e.last, l.last) as at
-  from (select max(event_time) as last from events) e,
-       (select max(time) as last from labels) l
-  where l.last is not null
 ), first_labels as (
   select e.event_id, max_by(k.label, k.time) as label, max(k.time) as labelled
   from events e join known k on k.event_id = e.event_id
@@ -29,6 +31,31 @@ with known as (
 select e.*, coalesce(f.label, {unlabelled})::tinyint as label, f.labelled
 from events e left join first_labels f using (event_id), complete
 where e.event_time + to_milliseconds({maturity}) <= complete.at {left_out}
+"""
+
+# Of what one source says of a young event, the last counts; where sources differ, nobody knows yet.
+_YOUNG = """
+create view young as
+with said as (
+  select event_id, {by} as source, max_by(label, time) as label, max(time) as labelled
+  from labels where event_id is not null group by all
+), known as (
+  select event_id, min(label) as low, max(label) as high, max(labelled) as labelled
+  from said group by event_id
+)
+select e.*, case when k.low = k.high then k.low end::tinyint as label, k.labelled
+from events e left join known k using (event_id), complete
+where e.event_time + to_milliseconds({maturity}) > complete.at
+"""
+
+# What was declined has a label only by chance, or by somebody's choice. Declines that were let
+# through stand for all that had their chance; where one had none, its label counts if it came.
+KEPT = """
+(decision <> 'decline' or (labelled is not null and coalesce(approve_through, 0) = 0))
+"""
+WEIGHT = """
+(case when decision <> 'decline' and approve_through > 0 then 1 / approve_through::double else 1.0
+ end)
 """
 
 _EARLIER = 'create view {name} as select * from all_{name} where "offset" < {ends}'
@@ -71,6 +98,9 @@ def open_views(
             database.execute(_EARLIER.format(name=name, ends=_ends(until[name])))
     left_out = "" if unlabelled_legitimate else "and f.label is not null"
     unlabelled = "0" if unlabelled_legitimate else "null"
+    database.execute(_COMPLETE)
+    by = '"by"' if "by" in columns_of(database, LABELS) else "''"
+    database.execute(_YOUNG.format(maturity=int(maturity), by=by))
     database.execute(
         _MATURED.format(maturity=int(maturity), unlabelled=unlabelled, left_out=left_out)
     )
@@ -78,6 +108,11 @@ def open_views(
     database.execute("set enable_external_access = false")
     database.execute("set lock_configuration = true")
     return database
+
+
+def columns_of(database: duckdb.DuckDBPyConnection, view: str) -> list[str]:
+    """Names of a view's columns."""
+    return [name for name, *_ in database.execute(f"describe {view}").fetchall()]
 
 
 def _ends(until: Mapping[int, int]) -> str:
@@ -88,7 +123,7 @@ def _ends(until: Mapping[int, int]) -> str:
 def _nothing(id_type: pa.DataType) -> dict[str, pa.Table]:
     """What stands for tables that are not there yet, with ids of the events' kind."""
     ids, times = pa.array([], id_type), pa.array([], pa.timestamp("us", "UTC"))
-    known = {"label": pa.array([], pa.int8()), "time": times}
+    known = {"label": pa.array([], pa.int8()), "time": times, "by": pa.array([], pa.string())}
     places = {"partition": pa.array([], pa.int32()), "offset": pa.array([], pa.int64())}
     return {
         SCORES: pa.table({"event_id": ids, "event_time": times} | places),

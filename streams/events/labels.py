@@ -8,11 +8,15 @@ time has been sent, so that a reader of history need not wait for a label that d
 import re
 
 import msgspec
+from pydantic import Field as PydanticField
 
 from streams.base.section import Duration, Name, Section
 from streams.events.contract import EventContract, Field
+from streams.events.label_rules import MOST_RULES, LabelRule
 
 PROGRESS_HEADER = "weir.progress"
+BY_HEADER, NOTE_HEADER = "weir.label.by", "weir.label.note"
+"""Of an analyst's verdict: who says so, and why."""
 
 _TIME = re.compile(rb"-?[0-9]{1,15}")
 
@@ -24,10 +28,12 @@ class LabelSettings(Section):
         field: the column of a file that holds the label (1 or true for fraud); events never
             carry it.
         delay: how long after its event a label becomes known.
+        rules: what analysts go by while it is not known; see docs/weak-labels.md.
     """
 
     field: Name = "is_fraud"
     delay: Duration = 604_800_000
+    rules: tuple[LabelRule, ...] = PydanticField(default=(), max_length=MOST_RULES)
 
 
 class Label(msgspec.Struct, gc=False):
@@ -64,3 +70,9 @@ def read_progress(headers: list[tuple[str, bytes | None]] | None) -> int | None:
         if name == PROGRESS_HEADER and value is not None and _TIME.fullmatch(value):
             return int(value)
     return None
+
+
+def said_by(headers: list[tuple[str, bytes | None]] | None) -> str | None:
+    """Which analyst a label is from; None where it is none's verdict."""
+    names = [value for name, value in headers or () if name == BY_HEADER and value]
+    return names[-1].decode(errors="replace") if names else None

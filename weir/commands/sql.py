@@ -29,11 +29,11 @@ def sql(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, all rows.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the archive: views events, scores, labels and matured.
+    """Ask the archive: views events, scores, labels, matured and young.
 
     events has what models saw and answered: features.NAME, context.NAME, decision, model. labels
     has what became known, and when. matured has the events that are old enough, each with the label
-    that was known by then. Times are UTC. For example:
+    that was known by then; young has the others. Times are UTC. For example:
 
     weir sql "select date, count(*), avg(label) from matured group by date order by date"
     """

@@ -31,6 +31,7 @@ from inference.shadow.comparison.settings import ComparisonSettings
 from inference.shadow.comparison.terms import Terms
 from inference.shadow.settings import ShadowSettings
 from inference.training.settings import PrequentialSettings, TrainingSettings
+from inference.weak_labels.settings import ReviewSettings
 from monitoring.alerts.settings import AlertSettings
 from monitoring.archive.settings import ArchiveSettings
 from monitoring.performance.settings import PerformanceSettings
@@ -43,6 +44,7 @@ from streams.base.secret_fields import is_secret
 from streams.base.section import Section, format_duration
 from streams.base.signing_settings import SigningSettings
 from streams.events.contract import EventContract
+from streams.events.label_rules import check_rules
 from streams.events.labels import LabelSettings
 from streams.events.record_headers import check_names
 from streams.feature_log import FeatureLogSettings
@@ -113,6 +115,7 @@ class Settings(BaseSettings):
     registry: RegistrySettings = RegistrySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     prequential: PrequentialSettings = PrequentialSettings()
+    review: ReviewSettings = ReviewSettings()
     shadow: ShadowSettings = ShadowSettings()
     comparison: ComparisonSettings = ComparisonSettings()
     approve_through: ApproveThroughSettings | None = None
@@ -187,6 +190,7 @@ class Settings(BaseSettings):
                     f"monitor.bounds names {name!r}, which is neither a feature nor among "
                     "feature_log.include: add it there, or correct the name"
                 )
+        check_rules(self.labels.rules, self.rule_columns)
         if self.approve_through is not None:
             amount = self.approve_through.amount
             if self.event.fields[amount].type not in ("int", "float"):
@@ -215,6 +219,19 @@ class Settings(BaseSettings):
     def plan(self) -> FeaturePlan:
         """The declared features, compiled."""
         return FeaturePlan(self.features, self.event)
+
+    @property
+    def rule_columns(self) -> dict[str, str]:
+        """What rules of labels may read, with types: features, and fields that go along.
+
+        Where both have one name it is the feature.
+        """
+        fields = self.event.fields
+        along: dict[str, str] = {
+            name: fields[name].type if name in fields else "string"
+            for name in self.feature_log.include
+        }
+        return along | {each.name: "float" for each in self.features}
 
     @property
     def carried(self) -> tuple[str, ...]:

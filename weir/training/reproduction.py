@@ -107,6 +107,13 @@ def _of_file(
 
 
 def _data(card: Card, rows: TrainingSet) -> list[str]:
+    versions = card.data.version, rows.version
+    weak = [each.weak for each in versions if each is not None and each.weak is not None]
+    if len({each.sha256 for each in weak}) > 1:
+        return [
+            f"weak labels: {weak[0].events:,} young events then, {weak[1].events:,} now, or other "
+            "chances of fraud"
+        ]
     if rows.data_sha256 == card.data.sha256:
         return []
     found = [f"data: SHA-256 {card.data.sha256[:12]} then, {rows.data_sha256[:12]} now"]

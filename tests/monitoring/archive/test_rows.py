@@ -119,8 +119,10 @@ def test_labels_and_their_progress_are_rows() -> None:
     label = json.dumps({"event_id": 7, "label": 1, "time": T0}).encode()
     messages = sent(b"garbage", label, None)
     messages.append(Sent(None, 3, [("weir.progress", str(T0 + 1).encode())]))
+    messages.append(Sent(label, 4, [("weir.label.by", b"ann"), ("weir.label.note", b"seen it")]))
     found = label_rows(messages, KINDS, Decoder(label_contract(contract)))
     assert found.table is not None
-    assert found.table["event_id"].to_pylist() == [7, None]
-    assert found.table["offset"].to_pylist() == [1, 3]
+    assert found.table["event_id"].to_pylist() == [7, 7, None]
+    assert found.table["offset"].to_pylist() == [1, 4, 3]
+    assert found.table["by"].to_pylist() == [None, "ann", None]
     assert sorted(message.offset() for message, _ in found.rejected) == [0, 2]

@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from streams.base.clock import now_ms
-from streams.events.labels import Label
+from streams.events.labels import BY_HEADER, NOTE_HEADER, Label
 from streams.kafka.records.publisher import Publisher
 from streams.kafka.rights.acls import acls_of
 from streams.kafka.rights.process import Process
@@ -20,8 +20,6 @@ from weir.commands.explanations.audit_hold import ByOption, NoteOption
 from weir.commands.explanations.tokens import identifier_of
 from weir.config.settings import load_settings
 from weir.services.wiring import admitted
-
-BY_HEADER, NOTE_HEADER = "weir.label.by", "weir.label.note"
 
 
 class Verdict(StrEnum):

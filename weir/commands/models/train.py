@@ -46,6 +46,13 @@ def train(
             help="Take labels at this age of their events, such as 7d; of an archive.",
         ),
     ] = None,
+    weak_labels: Annotated[
+        bool,
+        typer.Option(
+            "--weak-labels",
+            help="Train on young events, too, by what labels.rules say of them; of an archive.",
+        ),
+    ] = False,
     model: Annotated[
         str | None,
         typer.Option(
@@ -90,11 +97,11 @@ def train(
     refuses it.
     """
     check_alias(alias)
-    if data is not None and (archive is not None or label_delay is not None):
+    if data is not None and (archive is not None or label_delay is not None or weak_labels):
         raise typer.BadParameter(
-            "--data names a file: --archive and --label-delay are for an archive"
+            "--data names a file: --archive, --label-delay and --weak-labels are for an archive"
         )
-    if model is not None and (start or stop or promote or alias or label_delay):
+    if model is not None and (start or stop or promote or alias or label_delay or weak_labels):
         raise typer.BadParameter(
             "--reproduce goes by the model's card: it takes --data or --archive, and no more"
         )
@@ -124,7 +131,7 @@ def train(
         else:
             trained = train_on(
                 settings,
-                lambda: archived_rows(settings, archive, (first, last), delay, step),
+                lambda: archived_rows(settings, archive, (first, last), delay, step, weak_labels),
                 "the archive",
                 alias or None,
                 step,
