@@ -1,11 +1,11 @@
-# make setup | demo | test | test-all | lint | bench | chaos | restarts | fuzz | ops-check  ARGS="…" passes options on to the demo, the tests
+# make setup | demo | test | test-all | lint | bench | chaos | restarts | fuzz | ops-check | spark-check  ARGS="…" passes options on to the demo, the tests
 #                 and the fault campaign (MINUTES=20, SEED=N, TOPOLOGY=staged, WORKERS=3).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements-build.lock requirements.lock | cksum | cut -d' ' -f1)
 
-.PHONY: setup demo test test-all lint bench chaos restarts fuzz ops-check clean
+.PHONY: setup demo test test-all lint bench chaos restarts fuzz ops-check spark-check clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -71,6 +71,18 @@ fuzz: setup
 # Rules, dashboards and alerts against a real Prometheus, that of Debian (docs/alerts.md).
 ops-check: setup
 	@$(BIN)/python -m tests.ops $(ARGS)
+
+# The extra spark, beside the environment and not in it (480 MB), and its tests (docs/spark.md). By its lock;
+# pandas, which PySpark asks for, is in the environment for the other tests.
+SPARK := $(VENV)/spark
+$(SPARK)/.installed: requirements-spark.lock | setup
+	@echo "building PySpark (a minute) …"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(SPARK) --no-deps --require-hashes \
+	  --no-build-isolation -r requirements-spark.lock
+	@touch $@
+
+spark-check: setup $(SPARK)/.installed
+	@PYTHONPATH=$(SPARK) $(BIN)/python -m pytest tests/spark $(ARGS)
 
 clean:
 	rm -rf $(VENV) var build dist *.egg-info

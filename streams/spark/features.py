@@ -196,11 +196,14 @@ class _Pipeline:
             self._plan, wanted.label_delay_ms, wanted.windows, wanted.compiled
         )
         schema = event_schema(self._plan.contract)
+        ids = field_column(self._plan.contract, self._plan.contract.id)
+        twice = frame.groupBy(ids).count().where(F.col("count") > 1)
+        ghosts = self._plan.reads_labels and not twice.isEmpty()
         frame = frame.withColumns({name.split(" ")[0]: F.lit(False) for name in FLAGS.split(", ")})
         schema = f"{schema}, {FLAGS}"
         for entity in entities:
             schema = f"{schema}, {feature_schema(entity.places)}"
-            frame = self._windows(frame, entity, schema)
+            frame = self._windows(frame, entity, schema, ghosts)
         if wanted.start_ms is not None:
             frame = frame.where(F.col(TIME) >= wanted.start_ms)
         if wanted.with_labels:
@@ -220,11 +223,13 @@ class _Pipeline:
         )
         return rows, late, approximate
 
-    def _windows(self, frame: "DataFrame", entity: EntityFeatures, schema: str) -> "DataFrame":
-        """Events with the features of one entity."""
+    def _windows(
+        self, frame: "DataFrame", entity: EntityFeatures, schema: str, ghosts: bool
+    ) -> "DataFrame":
+        """Events with the features of one entity; with ghosts where ids are there twice."""
         contract = self._plan.contract
         frame = self._spread(frame, field_column(contract, entity.entity))
-        if entity.plan.reads_labels:
+        if ghosts and entity.plan.reads_labels:
             frame = self._with_ghosts(frame)
         names = [each.split(" ")[0] for each in schema.split(", ")]
         return frame.groupBy(_BUCKET).applyInArrow(

@@ -86,6 +86,7 @@ def plan_reading(
     """
     check_label_field(path, contract, label_field)
     try:
+        path.open("rb").close()  # for a plain word where it is not there
         columns, absent = find_columns(path, contract, label_field)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise unreadable(path, error) from error

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -133,6 +134,8 @@ def _start(settings: SparkSettings, log: Path) -> "SparkSession":
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "WARN",
     }
+    # We go by Arrow: of pandas nothing is used, whatever its version.
+    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
     logging.getLogger("py4j").setLevel(logging.WARNING)
     if settings.is_local:
         os.environ["PYSPARK_PYTHON"] = sys.executable
