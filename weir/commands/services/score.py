@@ -13,7 +13,6 @@ from inference.backends.tensorrt.errors import BuildCancelledError
 from streams.base.bounded_calls import StoppedError
 from streams.kafka.rights.process import Process
 from weir.cli.console import ComputeEngine, ConfigOption, EngineOption, JsonOption, Topology
-from weir.commands.services.score_archive import score_archive
 from weir.config.settings import Settings, load_settings
 from weir.services.build_scorer import build_scorer
 from weir.services.process_tuning import share_the_lock, spare_the_collector
@@ -87,6 +86,9 @@ def score(
                 "--archive scores files, once: --topology, --on-missing-history and "
                 "--metrics-port are for a stream"
             )
+        # Imported here: a scorer of streams has no use for the archive's libraries.
+        from weir.commands.services.score_archive import score_archive
+
         score_archive(load_settings(config), archive, model, out, engine, as_json)
         return
     if engine is ComputeEngine.SPARK or as_json:
