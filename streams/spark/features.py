@@ -9,6 +9,7 @@
 """
 
 import math
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -54,6 +55,7 @@ Step = Callable[[str], None]
 
 _ROWS_PER_BUCKET = 250_000
 _BUCKET = "bucket"
+_PATTERN_SIGNS = re.compile(r"([\[\]{}*?\\])")
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def write_features(
         rejected = rejected_of(reading, summaries)
         sha256 = _sha256(spark, reading.path)
         pipeline = _Pipeline(spark, wanted, sum(each.events for each in summaries))
-        frame = spark.read.schema(event_schema(plan.contract)).parquet(str(staging))
+        frame = _read(spark, plan, staging)
         frame, repeats = pipeline.without_repeats(frame, staging, step)
         step("computing features")
         table = FeatureTable(
@@ -171,16 +173,15 @@ class _Pipeline:
         if contract.deduplicate is None:
             return frame, 0
         step("leaving out repeats")
-        place = str(staging / "new")
         (
             self._spread(frame, field_column(contract, contract.id))
             .groupBy(_BUCKET)
             .applyInArrow(
                 lambda table: new_events(plan, table.drop_columns(_BUCKET)), event_schema(contract)
             )
-            .write.parquet(place)
+            .write.parquet(str(staging / "new"))
         )
-        new = self._spark.read.schema(event_schema(contract)).parquet(place)
+        new = _read(self._spark, plan, staging / "new")
         return new, self.events - new.count()
 
     def written(
@@ -259,6 +260,12 @@ class _Pipeline:
         )
         frame = frame.withColumn(GHOST, F.lit(False))
         return frame.unionByName(ghosts.select(frame.columns))
+
+
+def _read(spark: "SparkSession", plan: FeaturePlan, folder: Path) -> "DataFrame":
+    """The events in a folder, whose name is no pattern, whatever it holds."""
+    name = _PATTERN_SIGNS.sub(r"\\\1", str(folder))
+    return spark.read.schema(event_schema(plan.contract)).parquet(name)
 
 
 def _staged(spark: "SparkSession", reading: Reading) -> list[SplitSummary]:

@@ -20,6 +20,7 @@ from streams.spark.writing import FolderTakenError, parts_of
 from weir.spark.session import SparkFailedError, SparkRun
 
 EVENTS, DAY = 4_000, 86_400_000
+THERE = "there [1] {x}*"  # no pattern, but a name
 START = 1_700_000_000_000
 DECLARATIONS: list[dict[str, Any]] = [
     {"name": "amount", "kind": "field", "field": "Amount"},
@@ -108,7 +109,7 @@ def both(
 ) -> tuple[pa.Table, pa.Table, Written]:
     windows = WindowSettings(max_events_per_entity=300)
     wanted = Wanted(plan, "fraud", DAY, windows, folder / "compiled", buckets=5, **more)
-    written = write_features(spark.session, path, folder / "there", wanted)
+    written = write_features(spark.session, path, folder / THERE, wanted)
     write_here(
         folder / "here.parquet",
         open_events(path, plan.contract, "fraud"),
@@ -120,7 +121,7 @@ def both(
         as_served=wanted.as_served,
         windows=windows,
     )
-    there = pa.concat_tables(map(pq.read_table, parts_of(folder / "there")))
+    there = pa.concat_tables(map(pq.read_table, parts_of(folder / THERE)))
     return pq.read_table(folder / "here.parquet"), there, written
 
 
@@ -139,7 +140,7 @@ def test_no_cell_is_different(spark: SparkRun, tmp_path: Path, deduplicate: str 
     assert sorted(each.name for each in tmp_path.iterdir()) == [
         "events.parquet",
         "here.parquet",
-        "there",
+        THERE,
     ]
 
 
@@ -162,7 +163,7 @@ def test_labelled_events_alone(spark: SparkRun, tmp_path: Path) -> None:
 
 
 def test_a_folder_of_something_else_stays(spark: SparkRun, tmp_path: Path) -> None:
-    path, folder = tmp_path / "events.parquet", tmp_path / "there"
+    path, folder = tmp_path / "events.parquet", tmp_path / THERE
     pq.write_table(events(), path)
     folder.mkdir()
     (folder / "thesis.txt").write_text("years of work")
