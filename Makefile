@@ -1,11 +1,11 @@
-# make setup | demo | test | test-all | lint | bench | chaos | restarts | fuzz | ops-check  ARGS="…" passes options on to the demo, the tests
+# make setup | demo | test | test-all | lint | bench | chaos | restarts | fuzz | ops-check | spark-check  ARGS="…" passes options on to the demo, the tests
 #                 and the fault campaign (MINUTES=20, SEED=N, TOPOLOGY=staged, WORKERS=3).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements-build.lock requirements.lock | cksum | cut -d' ' -f1)
 
-.PHONY: setup demo test test-all lint bench chaos restarts fuzz ops-check clean
+.PHONY: setup demo test test-all lint bench chaos restarts fuzz ops-check spark-check clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -49,7 +49,7 @@ lint: setup
 
 bench: setup
 	@for script in benchmarks/[a-z]*.py; do \
-	  case $$script in */harness.py|*/score_watcher.py|*/torch_graph.py) continue;; esac; \
+	  case $$script in */harness.py|*/score_watcher.py|*/torch_graph.py|*/spark.py) continue;; esac; \
 	  echo "== $$script"; $(BIN)/python $$script --quick || exit 1; done
 
 # The fault campaign of docs/chaos.md: faults for MINUTES, then every answer is checked.
@@ -71,6 +71,19 @@ fuzz: setup
 # Rules, dashboards and alerts against a real Prometheus, that of Debian (docs/alerts.md).
 ops-check: setup
 	@$(BIN)/python -m tests.ops $(ARGS)
+
+# The extra spark, beside the environment and not in it (480 MB), and its tests (docs/spark.md). By its lock;
+# pandas, which PySpark asks for, is in the environment for the other tests.
+SPARK := $(VENV)/spark
+$(SPARK)/.installed: requirements-spark.lock | setup
+	@echo "building PySpark (a minute) …"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(SPARK) --no-deps --require-hashes \
+	  --no-build-isolation -r requirements-spark.lock
+	@touch $@
+
+# Its benchmark, which `make bench` leaves out: PYTHONPATH=.venv/spark .venv/bin/python benchmarks/spark.py
+spark-check: setup $(SPARK)/.installed
+	@PYTHONPATH=$(SPARK) $(BIN)/python -m pytest tests/spark $(ARGS)
 
 clean:
 	rm -rf $(VENV) var build dist *.egg-info

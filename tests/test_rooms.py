@@ -26,6 +26,7 @@ FLOORS = {
         streams/files
         streams/features/kernels
         streams/features
+        streams/spark
         streams/protoc
         streams/formats
         streams
@@ -94,6 +95,7 @@ FLOORS = {
     """,
     "weir": """
         weir/broker weir/simulator weir/reasons
+        weir/spark
         weir/config
         weir/cli
         weir/services/http

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet
 from numpy.typing import NDArray
 
 from streams.base.atomic_file import atomic_file
+from streams.features.feature_table import FeatureTable, metadata_of, said_of
 from streams.features.label_batch import LabelBatch
 from streams.features.plan import FeaturePlan, check_label_delays
 from streams.features.repeat_filter import RepeatFilter
@@ -68,15 +68,9 @@ def without_repeats(file: EventFile) -> EventFile:
 
     That is by ``event.deduplicate``, in the order of time, the whole file taken for one partition.
     """
-    repeats = RepeatFilter.of(file.contract)
-    if repeats is None or file.repeats is not None:
+    new = new_rows(file) if file.repeats is None else None
+    if new is None:
         return file
-    new = np.empty(len(file), np.bool_)
-    for start in range(0, len(file), CHUNK):
-        stop = min(start + CHUNK, len(file))
-        batch = file.batch(start, stop)
-        new[start:stop] = repeats.take_in(0, batch.ids, batch.times, np.arange(start, stop))
-        repeats.settle(0, stop)
     if new.all():
         return replace(file, repeats=0)
     kept = np.flatnonzero(new)
@@ -86,6 +80,20 @@ def without_repeats(file: EventFile) -> EventFile:
         labels=None if file.labels is None else file.labels[kept],
         repeats=len(file) - kept.size,
     )
+
+
+def new_rows(file: EventFile) -> NDArray[np.bool_] | None:
+    """Which of a file's n events are no repeats, shape (n,); None where repeats count as events."""
+    repeats = RepeatFilter.of(file.contract)
+    if repeats is None:
+        return None
+    new = np.empty(len(file), np.bool_)
+    for start in range(0, len(file), CHUNK):
+        stop = min(start + CHUNK, len(file))
+        batch = file.batch(start, stop)
+        new[start:stop] = repeats.take_in(0, batch.ids, batch.times, np.arange(start, stop))
+        repeats.settle(0, stop)
+    return new
 
 
 def compute_features(
@@ -233,49 +241,26 @@ def write_features(
     """
     path = Path(path)
     file = without_repeats(file)
-    contract = file.contract
-    label_field = file.label_field if with_labels else None
-    for name, role in ((contract.id, "id"), (contract.time, "time"), (label_field, "label")):
-        if name in plan.names:
-            raise ValueError(
-                f"features: {name!r} is also the name of the {role} column of the file to be "
-                "written: rename the feature"
-            )
+    written = FeatureTable(
+        plan,
+        file.label_field if with_labels else None,
+        as_served,
+        metadata_of(plan, file.sha256, label_delay_ms),
+    )
+    written.check_names()
     chunks = compute_features(
         file, plan, label_delay_ms, start_ms, stop_ms, windows=windows, progress=progress
     )
-    kind = np.float32 if as_served else np.float64
-    fields = [
-        pa.field(contract.id, file.events.column(contract.id).type),
-        pa.field(contract.time, pa.timestamp("ms", tz="UTC")),
-        *(pa.field(name, pa.from_numpy_dtype(kind)) for name in plan.names),
-    ]
-    if label_field is not None:
-        fields.append(pa.field(label_field, pa.int8()))
-    metadata = {
-        "weir.feature_schema_hash": plan.schema_hash,
-        "weir.events_sha256": file.sha256,
-        "weir.label_delay_ms": str(label_delay_ms),
-    }
-    schema = pa.schema(fields, metadata=metadata)
     count = late = approximate = 0
     with (
         atomic_file(path) as target,
-        pyarrow.parquet.ParquetWriter(target, schema, compression="zstd") as writer,
+        pyarrow.parquet.ParquetWriter(target, written.schema, compression="zstd") as writer,
     ):
         for rows in chunks:
-            columns = [
-                rows.events.column(contract.id),
-                pa.array(rows.events.times, schema.field(1).type),
-                *(pa.array(column) for column in rows.matrix.T.astype(kind)),
-            ]
-            if label_field is not None:
-                columns.append(pa.array(rows.labels, mask=rows.labels == UNLABELLED))
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+            ids = rows.events.column(file.contract.id)
+            writer.write_table(written.rows(ids, rows.events.times, rows.matrix, rows.labels))
             count += len(rows.events)
             late += int(rows.late.sum())
             approximate += int(rows.approximate.sum())
-        writer.add_key_value_metadata(
-            {"weir.late_events": str(late), "weir.approximate_events": str(approximate)}
-        )
+        writer.add_key_value_metadata(said_of(late, approximate))
     return count

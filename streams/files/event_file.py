@@ -1,10 +1,11 @@
 """Files of events: Parquet or CSV, read into columns under the event contract."""
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -100,45 +101,94 @@ def open_events(
             is an event.
     """
     path = Path(path)
-    if label_field is not None and label_field in (contract.time, *contract.fields):
-        raise EventFileError(
-            f"{path}: labels.field = {label_field!r} is also a field of the event, where it would "
-            "give the answer away: remove it from [event]"
-        )
+    check_label_field(path, contract, label_field)
     try:
         with path.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         table, absent = _read(path, contract, label_field)
         if not table.num_rows:
             raise ValueError("holds no rows")
-        checks = RowChecks(table.num_rows)
         clock = wall_clock_ms() if now_ms is None else now_ms
-        times = to_times(table[contract.time], contract, clock, checks)
-        columns = {
-            name: to_field(name, field, table[name], checks)
-            for name, field in contract.fields.items()
-        }
-        labels = None if label_field is None else to_labels(label_field, table[label_field])
-        rejected = checks.summary(partial(explain, contract, table, clock))
+        checked = check_rows(table, contract, label_field, clock)
     except (OSError, ValueError, pa.ArrowException) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise EventFileError(f"{path}: {reason}") from error
+        raise unreadable(path, error) from error
     del table
+    if not len(checked.times):
+        raise no_event(path, checked.rejected)
+    times, columns, labels = checked.times, checked.columns, checked.labels
+    order = event_order(times, columns[contract.id])
+    events = ColumnBatch(contract, times, columns)
+    if order is not None:
+        events = events.take(order)
+        labels = None if labels is None else labels[order]
+    return EventFile(path, sha256, contract, events, labels, label_field, checked.rejected, absent)
+
+
+def check_label_field(path: Path, contract: EventContract, label_field: str | None) -> None:
+    """Refuse a label that is also a field.
+
+    Raises:
+        EventFileError: it is.
+    """
+    if label_field is not None and label_field in (contract.time, *contract.fields):
+        raise EventFileError(
+            f"{path}: labels.field = {label_field!r} is also a field of the event, where it would "
+            "give the answer away: remove it from [event]"
+        )
+
+
+class CheckedRows(NamedTuple):
+    """The rows of a table that are events, in their order there.
+
+    Attributes:
+        rows: which rows of the table they are, counted from 0, shape (n,).
+        times: UTC milliseconds, shape (n,).
+        columns: an Arrow array of each field.
+        labels: as in `EventFile`, shape (n,).
+        rejected: the other rows.
+    """
+
+    rows: NDArray[np.int64]
+    times: NDArray[np.int64]
+    columns: dict[str, Any]
+    labels: NDArray[np.int8] | None
+    rejected: tuple[RejectedRows, ...]
+
+
+def check_rows(
+    table: Any, contract: EventContract, label_field: str | None, now_ms: int
+) -> CheckedRows:
+    """Read a table's cells by the rules of the stream.
+
+    Raises:
+        ValueError: a column's type is not what the contract says.
+    """
+    checks = RowChecks(table.num_rows)
+    times = to_times(table[contract.time], contract, now_ms, checks)
+    columns = {
+        name: to_field(name, field, table[name], checks) for name, field in contract.fields.items()
+    }
+    labels = None if label_field is None else to_labels(label_field, table[label_field])
+    rejected = checks.summary(partial(explain, contract, table, now_ms))
     good = checks.good
-    if not good.any():
-        found = "; ".join(map(str, rejected))
-        raise EventFileError(f"{path}: no row is an event under the contract: {found}")
     if rejected:
         mask = pa.array(good)
         columns = {name: column.filter(mask) for name, column in columns.items()}
         times = times[good]
         labels = None if labels is None else labels[good]
-    order = _order(times, columns[contract.id])
-    events = ColumnBatch(contract, times, columns)
-    if order is not None:
-        events = events.take(order)
-        labels = None if labels is None else labels[order]
-    return EventFile(path, sha256, contract, events, labels, label_field, rejected, absent)
+    return CheckedRows(np.flatnonzero(good), times, columns, labels, rejected)
+
+
+def unreadable(path: Path, error: Exception) -> EventFileError:
+    """What to raise for a file that can't be read."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return EventFileError(f"{path}: {reason}")
+
+
+def no_event(path: Path, rejected: Iterable[RejectedRows]) -> EventFileError:
+    """What to raise for a file of which no row is an event."""
+    found = "; ".join(map(str, rejected))
+    return EventFileError(f"{path}: no row is an event under the contract: {found}")
 
 
 def read_text(path: Path, columns: list[str], header: bool = True) -> Any:
@@ -147,15 +197,26 @@ def read_text(path: Path, columns: list[str], header: bool = True) -> Any:
     Args:
         header: whether its first row has the columns' names; else they are ``f0``, ``f1``, ...
     """
-    convert = pyarrow.csv.ConvertOptions(
+    read = pyarrow.csv.ReadOptions(autogenerate_column_names=not header)
+    return pyarrow.csv.read_csv(path, read, _PARSING, _as_text(columns))
+
+
+def stream_text(path: Path, columns: list[str], block_bytes: int) -> Iterator[Any]:
+    """The same in tables, one after another, each of about so many bytes of the file."""
+    read = pyarrow.csv.ReadOptions(block_size=block_bytes)
+    with pyarrow.csv.open_csv(path, read, _PARSING, _as_text(columns)) as reader:
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+
+
+def _as_text(columns: list[str]) -> Any:
+    return pyarrow.csv.ConvertOptions(
         include_columns=columns,
         column_types=dict.fromkeys(columns, pa.large_string()),
         null_values=[""],
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
-    read = pyarrow.csv.ReadOptions(autogenerate_column_names=not header)
-    return pyarrow.csv.read_csv(path, read, _PARSING, convert)
 
 
 def is_csv(path: Path) -> bool:
@@ -167,15 +228,28 @@ def _read(
     path: Path, contract: EventContract, label_field: str | None
 ) -> tuple[Any, tuple[str, ...]]:
     """The columns that are needed, and the optional fields that have none."""
-    text = is_csv(path)
-    if not text and path.suffix.lower() not in (".parquet", ".pq"):
-        raise ValueError("is neither .parquet nor .csv: name it for what it is")
-    if text:
+    wanted, absent = find_columns(path, contract, label_field)
+    if is_csv(path):
+        return with_absent(read_text(path, wanted), contract, absent), absent
+    return with_absent(pyarrow.parquet.read_table(path, columns=wanted), contract, absent), absent
+
+
+def find_columns(
+    path: Path, contract: EventContract, label_field: str | None
+) -> tuple[list[str], tuple[str, ...]]:
+    """The columns to read, and the optional fields that have none.
+
+    Raises:
+        ValueError: it is no file of events, or a column is not there, or twice.
+    """
+    if is_csv(path):
         # Only to learn the header: types are not left to a guess over the first rows.
         with pyarrow.csv.open_csv(path, parse_options=_PARSING) as reader:
             present = reader.schema.names
-    else:
+    elif path.suffix.lower() in (".parquet", ".pq"):
         present = pyarrow.parquet.read_schema(path).names
+    else:
+        raise ValueError("is neither .parquet nor .csv: name it for what it is")
     absent = tuple(
         name
         for name, field in contract.fields.items()
@@ -192,19 +266,21 @@ def _read(
             raise ValueError(
                 f"has no column {name!r}, which {section} names; it has {', '.join(present)}"
             )
-    wanted = [name for name in wanted if name not in absent]
-    table = read_text(path, wanted) if text else pyarrow.parquet.read_table(path, columns=wanted)
+    return [name for name in wanted if name not in absent], absent
+
+
+def with_absent(table: Any, contract: EventContract, absent: tuple[str, ...]) -> Any:
+    """A table with columns of nulls for the fields that have none."""
     for name in absent:
-        table = table.append_column(
-            name, pa.nulls(table.num_rows, _EMPTY[contract.fields[name].type])
-        )
-    return table, absent
+        empty = pa.nulls(table.num_rows, _EMPTY[contract.fields[name].type])
+        table = table.append_column(name, empty)
+    return table
 
 
 _EMPTY = {"int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "string": pa.large_string()}
 
 
-def _order(times: NDArray[np.int64], ids: Any) -> NDArray[np.int64] | None:
+def event_order(times: NDArray[np.int64], ids: Any) -> NDArray[np.int64] | None:
     """The stable order by time and id, shape (n,), or None if the rows are in it already."""
     ascending = times[1:] > times[:-1]
     ties = times[1:] == times[:-1]

@@ -36,6 +36,13 @@ class Topology(StrEnum):
     STAGED = "staged"
 
 
+class ComputeEngine(StrEnum):
+    """What computes over files and the archive."""
+
+    LOCAL = "local"
+    SPARK = "spark"
+
+
 stdout = SafeConsole()
 stderr = SafeConsole(stderr=True)
 
@@ -60,6 +67,10 @@ JsonFileOption = Annotated[
         show_default=False,
         help="Write the result as one JSON object to FILE; - is standard output.",
     ),
+]
+EngineOption = Annotated[
+    ComputeEngine,
+    typer.Option("--engine", help="What computes: this process, or Spark as [spark] says."),
 ]
 QuietOption = Annotated[bool, typer.Option("--no-progress", help="Show no progress.")]
 

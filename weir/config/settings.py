@@ -68,6 +68,7 @@ from weir.config.errors import SettingsError
 from weir.config.log_settings import LogSettings
 from weir.config.metrics_settings import MetricsSettings
 from weir.simulator import SimulatorSettings
+from weir.spark.settings import SparkSettings
 
 ENV_PREFIX = "WEIR_"
 CONFIG_VARIABLE = "WEIR_CONFIG"
@@ -116,6 +117,7 @@ class Settings(BaseSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     prequential: PrequentialSettings = PrequentialSettings()
     review: ReviewSettings = ReviewSettings()
+    spark: SparkSettings = SparkSettings()
     shadow: ShadowSettings = ShadowSettings()
     comparison: ComparisonSettings = ComparisonSettings()
     approve_through: ApproveThroughSettings | None = None
@@ -234,6 +236,11 @@ class Settings(BaseSettings):
         return along | {each.name: "float" for each in self.features}
 
     @property
+    def compiled_dir(self) -> Path:
+        """Where compiled code is kept that can't be beside its sources."""
+        return (self.data_dir / "compiled").absolute()
+
+    @property
     def carried(self) -> tuple[str, ...]:
         """Fields, and headers of records, that go along with events to where they are answered."""
         traces = () if self.tracing is None else TRACE_FIELDS
@@ -303,7 +310,7 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
         raise SettingsError(_explain_variable(error)) from error
     _check_environment()
     logs.follow(settings.log)
-    compiled_code.keep_in(settings.data_dir / "compiled")
+    compiled_code.keep_in(settings.compiled_dir)
     return settings
 
 

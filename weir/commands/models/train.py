@@ -8,7 +8,16 @@ import typer
 
 from streams.features.offline import without_repeats
 from streams.files.event_file import EventFile, open_events
-from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, stdout, steps_bar
+from weir.cli.console import (
+    ComputeEngine,
+    ConfigOption,
+    EngineOption,
+    JsonOption,
+    QuietOption,
+    print_json,
+    stdout,
+    steps_bar,
+)
 from weir.cli.dates import FromOption, ToOption, parse_duration_ms, time_range_ms
 from weir.cli.rejected_rows import report_rejected
 from weir.commands.models.candidate import (
@@ -23,6 +32,7 @@ from weir.commands.models.train_protocol import show_prequential
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import open_registry
 from weir.training.archived import archived_rows
+from weir.training.on_spark import training_set_by_spark
 from weir.training.registering import check_alias, train_and_register, train_on
 from weir.training.reproduction import reproduce
 
@@ -73,6 +83,7 @@ def train(
     config: ConfigOption = None,
     start: FromOption = None,
     stop: ToOption = None,
+    engine: EngineOption = ComputeEngine.LOCAL,
     alias: AliasOption = None,
     promote: PromoteOption = False,
     by: ByOption = None,
@@ -92,6 +103,9 @@ def train(
     same data and settings give the same package id. --reproduce goes by a model's card, registers
     nothing, and ends with exit code 1 if the package would be another one.
 
+    --engine spark computes the features of --data on as many machines as spark.master names; the
+    model is fitted here, on the matrix of the labelled events.
+
     The first model of a registry is its champion. Later ones are candidates, until `weir models
     promote` or --promote makes one of them champion for all scorers. Exit code 1 if a scorer
     refuses it.
@@ -109,6 +123,12 @@ def train(
         raise typer.BadParameter(
             "--protocol prequential trains on --data, up to --to, and registers nothing"
         )
+    by_spark = engine is ComputeEngine.SPARK
+    if by_spark and (data is None or model is not None or protocol is not None):
+        raise typer.BadParameter(
+            "--engine spark computes features of --data, to train on them: the archive has its "
+            "features already, and --reproduce and --protocol compute here"
+        )
     delay = None if label_delay is None else parse_duration_ms(label_delay, "--label-delay")
     settings = load_settings(config)
     if promote:
@@ -116,7 +136,7 @@ def train(
     first, last = time_range_ms(start, stop)
     show = not (no_progress or as_json)
     file = None
-    if data is not None:
+    if data is not None and not by_spark:
         file = without_repeats(open_events(data, settings.event, settings.labels.field))
         report_rejected(file)
     if model is not None:
@@ -126,7 +146,15 @@ def train(
         show_prequential(settings, file, last, show, as_json)
         return
     with steps_bar(show) as step:
-        if file is not None:
+        if data is not None and by_spark:
+            trained = train_on(
+                settings,
+                lambda: training_set_by_spark(settings, data, first, last, step),
+                str(data),
+                alias or None,
+                step,
+            )
+        elif file is not None:
             trained = train_and_register(settings, file, first, last, alias or None, step)
         else:
             trained = train_on(

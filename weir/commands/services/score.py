@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 from threading import Event
 from typing import Annotated, Any
 
@@ -11,8 +12,8 @@ from confluent_kafka.admin import AdminClient
 from inference.backends.tensorrt.errors import BuildCancelledError
 from streams.base.bounded_calls import StoppedError
 from streams.kafka.rights.process import Process
-from weir.cli.console import ConfigOption, Topology
-from weir.config.settings import Settings
+from weir.cli.console import ComputeEngine, ConfigOption, EngineOption, JsonOption, Topology
+from weir.config.settings import Settings, load_settings
 from weir.services.build_scorer import build_scorer
 from weir.services.process_tuning import share_the_lock, spare_the_collector
 from weir.services.processes import process_named
@@ -46,6 +47,22 @@ def score(
         MissingHistory | None,
         typer.Option(help="What to do where input that the windows look back on has expired."),
     ] = None,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            show_default=False,
+            help="Score the events of this archive instead, once, and write the answers to --out.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            show_default=False, help="With --archive: a folder for Parquet files of answers."
+        ),
+    ] = None,
+    engine: EngineOption = ComputeEngine.LOCAL,
+    as_json: JsonOption = False,
 ) -> None:
     """Score events exactly once, until SIGTERM or Ctrl-C.
 
@@ -57,7 +74,25 @@ def score(
 
     With --topology staged, start as many as you like: they share the partitions of all stages, and
     a stage's state is restored from its topic. `weir topology` shows what runs where.
+
+    --archive needs no Kafka: it says what --model and the [policy] of the settings make of archived
+    feature vectors, and leaves approve-through aside. --engine spark does so on a cluster.
     """
+    if archive is not None or out is not None:
+        if archive is None or out is None:
+            raise typer.BadParameter("--archive and --out go together: where from, and where to")
+        if topology is not None or on_missing_history is not None or metrics_port is not None:
+            raise typer.BadParameter(
+                "--archive scores files, once: --topology, --on-missing-history and "
+                "--metrics-port are for a stream"
+            )
+        # Imported here: a scorer of streams has no use for the archive's libraries.
+        from weir.commands.services.score_archive import score_archive
+
+        score_archive(load_settings(config), archive, model, out, engine, as_json)
+        return
+    if engine is ComputeEngine.SPARK or as_json:
+        raise typer.BadParameter("--engine and --json are for --archive")
     share_the_lock()
     overrides: dict[str, Any] = {}
     if on_missing_history is not None:
