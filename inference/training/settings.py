@@ -85,6 +85,30 @@ class XGBoostSettings(Section):
     colsample: float = Field(default=0.7, gt=0, le=1, description="colsample_bytree")
 
 
+Family = Literal["lightgbm", "xgboost", "mlp", "logistic"]
+
+
+class SearchSettings(Section):
+    """The ``[training.search]`` section: `weir train --search`.
+
+    It ends with `trials` or with `time`, whichever comes first; only with the first of them the
+    same data and seed give the same winner.
+    """
+
+    trials: int = Field(default=100, ge=1, description="at most so many")
+    time: Duration = Field(default=30 * 60_000, gt=0, description="at most so long")
+    families: tuple[Family, ...] = Field(
+        default=(), description="kinds of fraud model to choose from; () is training.family alone"
+    )
+    metric: Literal["average_precision", "auc", "card_precision"] = "average_precision"
+    folds: int = Field(
+        default=4, ge=1, description="as those of [prequential], all before the hold-out"
+    )
+    on_stop: Literal["discard", "use_best"] = Field(
+        default="discard", description="what Ctrl-C or SIGTERM makes of the best so far"
+    )
+
+
 class TrainingSettings(Section):
     """The ``[training]`` section."""
 
@@ -105,9 +129,7 @@ class TrainingSettings(Section):
         default="UTC", description="whose hours of the week the drift reference is counted by"
     )
     background_rows: int = Field(default=500, ge=1)
-    family: Literal["lightgbm", "xgboost", "mlp", "logistic"] = Field(
-        default="lightgbm", description="kind of the fraud model"
-    )
+    family: Family = Field(default="lightgbm", description="kind of the fraud model")
     class_weight: Literal["none", "balanced"] | Annotated[float, Field(gt=0, le=1e6)] = Field(
         default="none",
         description="how many times a fraud counts while the fraud model is fitted; balanced: "
@@ -117,6 +139,7 @@ class TrainingSettings(Section):
     xgboost: XGBoostSettings = XGBoostSettings()
     dense: DenseSettings = DenseSettings()
     autoencoder: AutoencoderSettings = AutoencoderSettings()
+    search: SearchSettings = SearchSettings()
 
     @model_validator(mode="after")
     def _declines_fewer_than_it_reviews(self) -> "TrainingSettings":

@@ -31,6 +31,7 @@ class TrainingSet:
         data_sha256: names the data that this was computed from.
         weights: how many events each one stands for, above 0, (n,); 1 each where None.
         version: where the data are from.
+        keys: whose each event is, such as a card, as a number in the order of the keys, (n,).
     """
 
     matrix: NDArray[np.float32]
@@ -42,6 +43,7 @@ class TrainingSet:
     data_sha256: str
     weights: NDArray[np.float64] | None = None
     version: DataVersion | None = None
+    keys: NDArray[np.int64] | None = None
 
     def weights_of(self, rows: slice) -> NDArray[np.float64] | None:
         """The weights of some rows."""

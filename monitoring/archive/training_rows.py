@@ -25,12 +25,17 @@ _ROWS = 65_536
 # through stand for all that had their chance; where one had none, its label counts if it came.
 _FORM = """
 create table chosen as
-select event_time, partition, "offset", label, features, model,
+select event_time, partition, "offset", key, label, features, model,
   decision <> 'decline' or (labelled is not null and coalesce(approve_through, 0) = 0) as kept,
   case when decision <> 'decline' and approve_through > 0 then 1 / approve_through::double else 1.0
   end as weight
 from matured where feature_schema = $schema
   and event_time >= make_timestamptz($start) and event_time < make_timestamptz($stop)
+"""
+_OWNERS = """
+create table owners as
+select key, row_number() over (order by key) as owner
+from (select distinct key from chosen where kept)
 """
 _COUNT = """
 select count(*), count(*) filter (label = 1)
@@ -91,6 +96,7 @@ def read_training_rows(
         ends = bounds or {name: _ends(database, name) for name in (EVENTS, LABELS)}
         database.execute(_FORM, _asked(features.schema_hash, span))
         champions = _champions(database)
+        database.execute(_OWNERS)
         rows = sum(each.rows for each in champions.values())
         if not rows:
             raise TrainingError(_why_none(database, features.schema_hash, tables[EVENTS].url))
@@ -122,6 +128,7 @@ def read_training_rows(
         data_sha256=found.sha256(),
         weights=None if (found.weights == 1).all() else found.weights,
         version=version,
+        keys=found.keys,
     )
 
 
@@ -130,6 +137,7 @@ class _Columns(NamedTuple):
     labels: NDArray[np.int8]
     times: NDArray[np.int64]
     weights: NDArray[np.float64]
+    keys: NDArray[np.int64]
 
     @classmethod
     def empty(cls, rows: int, width: int) -> "_Columns":
@@ -138,12 +146,14 @@ class _Columns(NamedTuple):
             np.empty(rows, np.int8),
             np.empty(rows, np.int64),
             np.empty(rows, np.float64),
+            np.empty(rows, np.int64),
         )
 
     def fill(self, database: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> Iterator[int]:
         """Fill all rows, and tell after each batch how many are."""
         query = (
-            "select event_time, label, weight, features from chosen where kept"
+            "select event_time, label, weight, features, owner from chosen join owners using (key)"
+            " where kept"
             ' order by event_time, partition, "offset"'
         )
         done = 0
@@ -157,6 +167,7 @@ class _Columns(NamedTuple):
             vector = batch.column(3)
             for place, name in enumerate(names):
                 self.matrix[here, place] = vector.field(name).to_numpy(zero_copy_only=False)
+            self.keys[here] = batch.column(4).to_numpy()
             done += batch.num_rows
             yield done
 
