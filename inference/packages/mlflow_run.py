@@ -1,9 +1,11 @@
 """What MLflow keeps of a training: parameters, figures, data and the package."""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from inference.packages.package import ModelPackage, TrainingData
+from inference.packages.search_record import Trial
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -30,6 +32,44 @@ def record_run(
     client.log_artifacts(run_id, str(package.folder), artifact)
     client.set_terminated(run_id)
     return run_id
+
+
+def record_trials(
+    client: "MlflowClient",
+    experiment_id: str,
+    parent: str,
+    package: ModelPackage,
+    trials: Sequence[Trial],
+) -> None:
+    """Write each trial of the search that found a package's parameters, as a run below its own."""
+    from mlflow.entities import Metric, Param
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    searched = package.card.searched
+    for trial in trials:
+        assert searched is not None
+        run = client.create_run(
+            experiment_id,
+            start_time=trial.begun,
+            tags={MLFLOW_PARENT_RUN_ID: parent, "failed": trial.failed}
+            if trial.failed
+            else {MLFLOW_PARENT_RUN_ID: parent},
+            run_name=f"trial {trial.number}" if trial.number else "as set",
+        )
+        end = trial.begun + round(trial.seconds * 1_000)
+        figures = {"seconds": trial.seconds}
+        if not trial.failed:
+            figures[searched.metric] = trial.figure
+        client.log_batch(
+            run.info.run_id,
+            metrics=[Metric(name, value, end, 0) for name, value in figures.items()],
+            params=[
+                Param(name, str(value))
+                for name, value in {"family": trial.family, **trial.parameters}.items()
+            ],
+        )
+        status = "FAILED" if trial.failed else "FINISHED"
+        client.set_terminated(run.info.run_id, status, end_time=end)
 
 
 def _dataset(data: TrainingData) -> Any:

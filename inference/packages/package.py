@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from inference.errors import InferenceError
 from inference.packages.data_version import DataVersion
 from inference.packages.drift_reference import DriftReference
+from inference.packages.search_record import SearchRecord
 from inference.packages.thresholds import Thresholds
 from streams.base.section import Section
 
@@ -87,8 +88,9 @@ class ImportedModel(Section):
 class Card(Section):
     """``card.json``: where a model comes from, how good it was, and the SHA-256 of every file.
 
-    `tensors_left_out` says why the package has no tensor form, where it has none. `source` is
-    where an imported model comes from; the data are then those that its yardsticks were read from.
+    `searched` says how the parameters were found, where a search did. `tensors_left_out` says why
+    the package has no tensor form, where it has none. `source` is where an imported model comes
+    from; the data are then those that its yardsticks were read from.
     """
 
     format: int
@@ -96,6 +98,7 @@ class Card(Section):
     code_version: str
     libraries: dict[str, str]
     parameters: dict[str, Any]
+    searched: SearchRecord | None = Field(default=None, exclude_if=lambda record: record is None)
     seed: int
     metrics: dict[str, float]
     feature_schema_hash: str

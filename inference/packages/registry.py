@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from inference.packages.mlflow_connection import MlflowConnection, RegistryError
-from inference.packages.mlflow_run import record_run
+from inference.packages.mlflow_run import record_run, record_trials
 from inference.packages.package import ModelPackage, PackageError, adopt_package
+from inference.packages.search_record import Trial
 from inference.packages.signature import SIGNATURE, PackageKeys
 from streams.base.secret_fields import LoginUrl
 from streams.base.section import Name, Section
@@ -83,10 +84,15 @@ class Registry:
         self._cache = data_folder / "models"
         self._mlflow = MlflowConnection(uri, self._cache)
 
-    def register(self, package: ModelPackage, alias: str | None = None) -> RegisteredModel:
+    def register(
+        self, package: ModelPackage, alias: str | None = None, trials: Sequence[Trial] = ()
+    ) -> RegisteredModel:
         """Add a package as the next version, and point `alias` at it.
 
         A package that is registered already keeps its version.
+
+        Args:
+            trials: of the search that found its parameters; runs below its own.
 
         Raises:
             RegistryError: the registry refuses, or cannot be reached.
@@ -94,7 +100,7 @@ class Registry:
         self._keys.sign(package)
         found = self.find(package.id)
         with self._mlflow.errors():
-            version = self._create(package) if found is None else found.version
+            version = self._create(package, trials) if found is None else found.version
         if alias is not None:
             self.set_alias(alias, version)
         return self.get(version)
@@ -261,7 +267,7 @@ class Registry:
         with self._mlflow.errors():
             self._client.set_registered_model_alias(self._model, alias, str(version))
 
-    def _create(self, package: ModelPackage) -> int:
+    def _create(self, package: ModelPackage, trials: Sequence[Trial]) -> int:
         client = self._client
         experiment = client.get_experiment_by_name(f"weir-{self._model}")
         experiment_id = (
@@ -270,6 +276,7 @@ class Registry:
             else client.create_experiment(f"weir-{self._model}", self._artifacts)
         )
         run_id = record_run(client, experiment_id, package, _ARTIFACT)
+        record_trials(client, experiment_id, run_id, package, trials)
         if not client.search_registered_models(f"name = '{self._model}'"):
             client.create_registered_model(self._model)
         entry = client.create_model_version(

@@ -78,8 +78,6 @@ def fit_dense(
     """
     center, scale = robust_scale(matrix)
     inputs = _inputs(matrix, center, scale, settings.clip)
-    each = np.ones(len(labels)) if weights is None else weights
-    each = np.where(labels == 1, each * settings.fraud_weight, each)
     # Imported when needed: scikit-learn takes seconds, and every command would pay them.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -98,12 +96,12 @@ def fit_dense(
                 n_iter_no_change=settings.epochs,
                 random_state=seed,
             )
-            network.fit(inputs, labels, each)
+            network.fit(inputs, labels, weights)
             found = zip(network.coefs_, network.intercepts_, strict=True)
         else:
             # C is the inverse of the penalty on all rows; that of a network is on their mean.
             line = LogisticRegression(C=1 / (settings.l2 * len(inputs)), max_iter=1_000)
-            line.fit(inputs.astype(np.float64), labels, each)
+            line.fit(inputs.astype(np.float64), labels, weights)
             found = zip([line.coef_.T], [line.intercept_], strict=True)
     progress(1.0)
     layers = tuple((np.asarray(w, np.float32), np.asarray(b, np.float32)) for w, b in found)

@@ -83,7 +83,8 @@ def fit_fraud_model(
 ) -> FraudModel:
     """Fit a model of ``training.family`` on rows (n, k).
 
-    The same rows and settings give the same model.
+    The same rows and settings give the same model. With ``training.class_weight`` its log-odds are
+    not those of the rows: calibrate them on rows as they are.
 
     Args:
         weights: how many events each row stands for, (n,); 1 each where None.
@@ -91,6 +92,7 @@ def fit_fraud_model(
     Raises:
         TrainingError: what the family needs is not installed.
     """
+    weights = _with_class_weight(labels, weights, settings)
     if settings.family == "lightgbm":
         return TreeModel(
             fit_trees(
@@ -124,3 +126,17 @@ def fit_fraud_model(
         weights=weights,
         progress=progress,
     )
+
+
+def _with_class_weight(
+    labels: NDArray[np.int8], weights: NDArray[np.float64] | None, settings: TrainingSettings
+) -> NDArray[np.float64] | None:
+    times = settings.class_weight
+    if times == "none":
+        return weights
+    each = np.ones(len(labels)) if weights is None else weights
+    fraud = labels == 1
+    if times == "balanced":
+        frauds = each[fraud].sum()
+        times = (each.sum() - frauds) / frauds if frauds else 1.0
+    return np.where(fraud, each * times, each)

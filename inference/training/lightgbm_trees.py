@@ -58,7 +58,6 @@ def fit_trees(
             "bagging_fraction": settings.bagging_fraction,
             "bagging_freq": int(settings.bagging_fraction < 1),
             "extra_trees": settings.extra_trees,
-            "scale_pos_weight": settings.scale_pos_weight,
             "feature_fraction_seed": seed + bag,
             "bagging_seed": seed + bag,
             "extra_seed": seed + bag,

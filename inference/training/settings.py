@@ -1,6 +1,6 @@
 """The ``[training]`` section; without the libraries that train, which settings have no use for."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -28,7 +28,6 @@ class TreeSettings(Section):
     feature_fraction: float = Field(default=0.7, gt=0, le=1)
     bagging_fraction: float = Field(default=0.7, gt=0, le=1)
     extra_trees: bool = False
-    scale_pos_weight: float = Field(default=1.0, gt=0)
     bags: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
@@ -65,7 +64,6 @@ class DenseSettings(Section):
     learning_rate: float = Field(default=1e-3, gt=0, description="of mlp")
     l2: float = Field(default=1e-4, gt=0, description="penalty on the weights")
     clip: float = Field(default=8.0, gt=0, description="bound of a scaled feature")
-    fraud_weight: float = Field(default=1.0, gt=0, description="how many times a fraud counts")
 
     @model_validator(mode="after")
     def _layers_are_wide(self) -> "DenseSettings":
@@ -85,7 +83,30 @@ class XGBoostSettings(Section):
     lambda_l2: float = Field(default=1.0, ge=0, description="lambda")
     subsample: float = Field(default=0.7, gt=0, le=1)
     colsample: float = Field(default=0.7, gt=0, le=1, description="colsample_bytree")
-    scale_pos_weight: float = Field(default=1.0, gt=0)
+
+
+Family = Literal["lightgbm", "xgboost", "mlp", "logistic"]
+
+
+class SearchSettings(Section):
+    """The ``[training.search]`` section: `weir train --search`.
+
+    It ends with `trials` or with `time`, whichever comes first; only with the first of them the
+    same data and seed give the same winner.
+    """
+
+    trials: int = Field(default=100, ge=1, description="at most so many")
+    time: Duration = Field(default=30 * 60_000, gt=0, description="at most so long")
+    families: tuple[Family, ...] = Field(
+        default=(), description="kinds of fraud model to choose from; () is training.family alone"
+    )
+    metric: Literal["average_precision", "auc", "card_precision"] = "average_precision"
+    folds: int = Field(
+        default=4, ge=1, description="as those of [prequential], all before the hold-out"
+    )
+    on_stop: Literal["discard", "use_best"] = Field(
+        default="discard", description="what Ctrl-C or SIGTERM makes of the best so far"
+    )
 
 
 class TrainingSettings(Section):
@@ -108,13 +129,17 @@ class TrainingSettings(Section):
         default="UTC", description="whose hours of the week the drift reference is counted by"
     )
     background_rows: int = Field(default=500, ge=1)
-    family: Literal["lightgbm", "xgboost", "mlp", "logistic"] = Field(
-        default="lightgbm", description="kind of the fraud model"
+    family: Family = Field(default="lightgbm", description="kind of the fraud model")
+    class_weight: Literal["none", "balanced"] | Annotated[float, Field(gt=0, le=1e6)] = Field(
+        default="none",
+        description="how many times a fraud counts while the fraud model is fitted; balanced: "
+        "frauds together as much as the others",
     )
     trees: TreeSettings = TreeSettings()
     xgboost: XGBoostSettings = XGBoostSettings()
     dense: DenseSettings = DenseSettings()
     autoencoder: AutoencoderSettings = AutoencoderSettings()
+    search: SearchSettings = SearchSettings()
 
     @model_validator(mode="after")
     def _declines_fewer_than_it_reviews(self) -> "TrainingSettings":

@@ -18,6 +18,7 @@ from inference.packages.package import (
     TrainingData,
     write_package,
 )
+from inference.packages.search_record import SearchRecord
 from inference.packages.thresholds import fit_thresholds
 from inference.training.autoencoder import fit_autoencoder
 from inference.training.calibration import fit_platt, sigmoid
@@ -43,7 +44,11 @@ _XGBOOST = ("xgboost-cpu", "xgboost")
 
 
 def train(
-    data: TrainingSet, settings: TrainingSettings, folder: Path, progress: Progress
+    data: TrainingSet,
+    settings: TrainingSettings,
+    folder: Path,
+    progress: Progress,
+    searched: SearchRecord | None = None,
 ) -> ModelPackage:
     """Train a model and write its package into `folder`, under its short id.
 
@@ -61,6 +66,9 @@ def train(
 
     The same data and settings give the same bytes, hence the same package id, with the same
     versions of the libraries (they are on the card).
+
+    Args:
+        searched: how these settings were found, for the card.
 
     Raises:
         TrainingError: the data is malformed, too small, or has too few frauds on either side.
@@ -127,7 +135,7 @@ def train(
     tensors, left_out = tensor_form_or_why_not(model)
     package = write_package(
         folder,
-        card=_card(data, labels, settings, metrics, left_out),
+        card=_card(data, labels, settings, metrics, left_out, searched),
         model=model,
         tensors=tensors,
         features=FeatureColumns(
@@ -155,6 +163,7 @@ def _card(
     settings: TrainingSettings,
     metrics: dict[str, float],
     tensors_left_out: str | None,
+    searched: SearchRecord | None,
 ) -> Card:
     return Card(
         format=FORMAT,
@@ -168,7 +177,8 @@ def _card(
         ),
         code_version=importlib.metadata.version("weir"),
         libraries=_libraries(settings.family),
-        parameters=settings.model_dump(mode="json", exclude={"seed", "threads"}),
+        parameters=settings.model_dump(mode="json", exclude={"seed", "threads", "search"}),
+        searched=searched,
         seed=settings.seed,
         metrics=metrics,
         feature_schema_hash=data.feature_schema_hash,

@@ -76,6 +76,7 @@ class TrainingSet:
         weights: how many events each one stands for, above 0, (n,); 1 each where None.
         version: where the data are from.
         weak: later events, whose label has not come.
+        keys: whose each event is, such as a card, as a number in the order of the keys, (n,).
     """
 
     matrix: NDArray[np.float32]
@@ -88,6 +89,7 @@ class TrainingSet:
     weights: NDArray[np.float64] | None = None
     version: DataVersion | None = None
     weak: WeakRows | None = None
+    keys: NDArray[np.int64] | None = None
 
     def weights_of(self, rows: slice) -> NDArray[np.float64] | None:
         """The weights of some rows."""

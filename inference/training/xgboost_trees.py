@@ -51,7 +51,6 @@ def fit_xgboost(
         "lambda": settings.lambda_l2,
         "subsample": settings.subsample,
         "colsample_bytree": settings.colsample,
-        "scale_pos_weight": settings.scale_pos_weight,
         "seed": seed,
         "nthread": threads,
         "verbosity": 0,

@@ -23,9 +23,15 @@ _BLOCK = 1 << 23
 _ROWS = 65_536
 _FORM = f"""
 create table chosen as
-select event_time, partition, "offset", label, features, model, {KEPT} as kept, {WEIGHT} as weight
+select event_time, partition, "offset", key, label, features, model,
+  {KEPT} as kept, {WEIGHT} as weight
 from matured where feature_schema = $schema
   and event_time >= make_timestamptz($start) and event_time < make_timestamptz($stop)
+"""
+_OWNERS = """
+create table owners as
+select key, row_number() over (order by key) as owner
+from (select distinct key from chosen where kept)
 """
 _COUNT = """
 select count(*), count(*) filter (label = 1)
@@ -87,6 +93,7 @@ def read_training_rows(
         ends = bounds or {name: _ends(database, name) for name in (EVENTS, LABELS)}
         database.execute(_FORM, asked(features.schema_hash, span))
         champions = _champions(database)
+        database.execute(_OWNERS)
         rows = sum(each.rows for each in champions.values())
         if not rows:
             raise TrainingError(_why_none(database, features.schema_hash, tables[EVENTS].url))
@@ -118,6 +125,7 @@ def read_training_rows(
         data_sha256=found.sha256(),
         weights=None if (found.weights == 1).all() else found.weights,
         version=version,
+        keys=found.keys,
     )
 
 
@@ -126,6 +134,7 @@ class _Columns(NamedTuple):
     labels: NDArray[np.int8]
     times: NDArray[np.int64]
     weights: NDArray[np.float64]
+    keys: NDArray[np.int64]
 
     @classmethod
     def empty(cls, rows: int, width: int) -> "_Columns":
@@ -134,12 +143,14 @@ class _Columns(NamedTuple):
             np.empty(rows, np.int8),
             np.empty(rows, np.int64),
             np.empty(rows, np.float64),
+            np.empty(rows, np.int64),
         )
 
     def fill(self, database: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> Iterator[int]:
         """Fill all rows, and tell after each batch how many are."""
         query = (
-            "select event_time, label, weight, features from chosen where kept"
+            "select event_time, label, weight, features, owner from chosen join owners using (key)"
+            " where kept"
             ' order by event_time, partition, "offset"'
         )
         done = 0
@@ -153,6 +164,7 @@ class _Columns(NamedTuple):
             vector = batch.column(3)
             for place, name in enumerate(names):
                 self.matrix[here, place] = vector.field(name).to_numpy(zero_copy_only=False)
+            self.keys[here] = batch.column(4).to_numpy()
             done += batch.num_rows
             yield done
 

@@ -4,9 +4,12 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Event, Thread
 from time import monotonic
+from types import FrameType
 from typing import NoReturn
 
 from weir.cli.console import STOPPED
@@ -50,6 +53,27 @@ def stop_on_signals(stop: Event | None = None, *, leave_on_second: bool = False)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: told.put(number))
     return stop
+
+
+@contextmanager
+def interrupt_on_signals() -> Iterator[Callable[[], bool]]:
+    """Let SIGTERM raise KeyboardInterrupt, too, meanwhile; in the main thread.
+
+    Yields a function that says whether a signal came: some libraries swallow what it raises.
+    """
+    came = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, interrupt) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def leave_now(code: int) -> NoReturn:

@@ -1,14 +1,29 @@
 """From labelled rows to a registered model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from inference.evaluation.evaluate import DAY_MS
 from inference.packages.data_version import DataVersion
 from inference.packages.package import ModelPackage
 from inference.packages.registry import CHAMPION_ALIAS, RegisteredModel, Registry
+from inference.packages.search_record import Trial
+from inference.training.search import Chosen
+from inference.training.settings import TrainingSettings
 from inference.training.train import train
-from inference.training.training_set import TrainingError, TrainingSet
+from inference.training.training_set import (
+    TrainingError,
+    TrainingSet,
+    checked_labels,
+    split_by_time,
+)
 from streams.features.offline import training_matrix
+from streams.files.columns import UNLABELLED
 from streams.files.event_file import EventFile
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings
@@ -16,6 +31,9 @@ from weir.services.wiring import open_registry
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and how much of it is, 0 to 1."""
+
+Choose = Callable[[TrainingSet, int], Chosen]
+"""Searches settings on those rows that are before a time, UTC milliseconds."""
 
 
 def train_and_register(
@@ -25,12 +43,13 @@ def train_and_register(
     stop_ms: int | None,
     alias: str | None = None,
     progress: Progress = lambda step, share: None,
+    choose: Choose | None = None,
 ) -> RegisteredModel:
     """Compute features of the labelled events in a span of time, train on them, register.
 
     Args:
         file: opened with its labels; events before `start_ms` are history for the windows.
-        alias: see `register_model`.
+        alias, choose: see `train_on`.
 
     Raises:
         TrainingError: the data is too small, or has too few frauds.
@@ -41,7 +60,7 @@ def train_and_register(
     def rows() -> TrainingSet:
         return training_set(settings, file, start_ms, stop_ms, progress)
 
-    return train_on(settings, rows, str(file.path), alias, progress)
+    return train_on(settings, rows, str(file.path), alias, progress, choose)
 
 
 def train_on(
@@ -50,6 +69,7 @@ def train_on(
     source: str,
     alias: str | None,
     progress: Progress,
+    choose: Choose | None = None,
 ) -> RegisteredModel:
     """Train on rows and register the model.
 
@@ -57,6 +77,7 @@ def train_on(
         rows: reads them.
         source: what errors call them.
         alias: see `register_model`.
+        choose: searches the settings on rows before the held-out ones; None to take them as set.
 
     Raises:
         TrainingError: the data is too small, or has too few frauds.
@@ -66,14 +87,30 @@ def train_on(
     registry = open_registry(settings, signing=True)  # before the work: we may have no key
     data = rows()
     try:
-        package = train(data, settings.training, packages_folder(settings), progress)
+        chosen = None if choose is None else choose(data, _hold_out(data, settings.training))
+        package = train(
+            data,
+            settings.training if chosen is None else chosen.settings,
+            packages_folder(settings),
+            progress,
+            None if chosen is None else chosen.record,
+        )
     except TrainingError as error:
         raise TrainingError(f"{source}: {error}") from error
-    return register_model(registry, package, alias)
+    return register_model(registry, package, alias, () if chosen is None else chosen.trials)
+
+
+def _hold_out(data: TrainingSet, settings: TrainingSettings) -> int:
+    """The day, UTC milliseconds, in which the first held-out row lies."""
+    split = split_by_time(data, checked_labels(data), settings.holdout_fraction)
+    return int(data.times[split]) // DAY_MS * DAY_MS
 
 
 def register_model(
-    registry: Registry, package: ModelPackage, alias: str | None = None
+    registry: Registry,
+    package: ModelPackage,
+    alias: str | None = None,
+    trials: Sequence[Trial] = (),
 ) -> RegisteredModel:
     """Register a package: as the champion where there is none yet, else as a candidate.
 
@@ -82,11 +119,12 @@ def register_model(
 
     Args:
         alias: what the registry calls it besides; None for nothing.
+        trials: of the search that found its parameters.
 
     Raises:
         RegistryError: the registry can't be reached or written.
     """
-    model = registry.register(package, alias)
+    model = registry.register(package, alias, trials)
     if CHAMPION_ALIAS in registry.aliases():
         return model
     registry.set_alias(CHAMPION_ALIAS, model.version)
@@ -145,7 +183,24 @@ def training_set(
             stop=stop_ms,
             label_delay=settings.labels.delay,
         ),
+        keys=_keys(settings, file, start_ms, stop_ms),
     )
+
+
+def _keys(
+    settings: Settings, file: EventFile, start_ms: int | None, stop_ms: int | None
+) -> NDArray[np.int64]:
+    """Whose each labelled event is, as a number in the order of the keys."""
+    first, last = file.span(start_ms, stop_ms)
+    assert file.labels is not None
+    known = pa.array(file.labels[first:last] != UNLABELLED)
+    column = file.events.column(settings.event.key).slice(first, last - first).filter(known)
+    # A rank for each that is distinct: sorting all events would take longer than their features.
+    codes = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    codes = codes if pa.types.is_dictionary(codes.type) else codes.dictionary_encode()
+    ranks = pc.rank(codes.dictionary, tiebreaker="dense").to_numpy().astype(np.int64)
+    found: NDArray[np.int64] = ranks[codes.indices.to_numpy()]
+    return found
 
 
 def packages_folder(settings: Settings) -> Path:

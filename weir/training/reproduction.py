@@ -48,7 +48,11 @@ def reproduce(
     differences = _data(card, rows)
     with tempfile.TemporaryDirectory(prefix="weir-reproduce-") as folder:
         again = train(
-            replace(rows, version=version), _settings(settings, card), Path(folder), progress
+            replace(rows, version=version),
+            _settings(settings, card),
+            Path(folder),
+            progress,
+            card.searched,
         )
         differences += _environment(card, again.card)
         if again.id != package.id:

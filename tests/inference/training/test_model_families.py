@@ -63,14 +63,41 @@ def test_a_feature_counts_for_what_it_moves_and_missing_says_something() -> None
     np.testing.assert_allclose(found.margin(rows), margin, atol=0.3)
     first, second, third = found.importance(rows)
     assert first > second > third
-    heavy = fit(data.matrix, labels, DenseSettings(fraud_weight=5))
-    np.testing.assert_allclose(heavy.margin(rows), margin + np.log(5), atol=0.4)
+    heavy = quick_settings(family="logistic", class_weight=5.0)
+    often = fit_fraud_model(data.matrix, labels, heavy, None, lambda _: None)
+    np.testing.assert_allclose(often.margin(rows), margin + np.log(5), atol=0.4)
 
 
-def fit(rows: np.ndarray, labels: np.ndarray, settings: DenseSettings | None = None) -> DenseModel:
+def fit(rows: np.ndarray, labels: np.ndarray) -> DenseModel:
     return fit_dense(
-        rows, labels, settings or DenseSettings(), (), seed=1, weights=None, progress=lambda _: None
+        rows, labels, DenseSettings(), (), seed=1, weights=None, progress=lambda _: None
     )
+
+
+@pytest.mark.parametrize("family", ["lightgbm", *FAMILIES])
+def test_weighed_classes_move_the_score_and_not_the_probability(
+    family: str, tmp_path: Path
+) -> None:
+    settings = settings_of(family).model_copy(update={"class_weight": "balanced"})
+    package = train(DATA, settings, tmp_path, lambda *_: None)
+    figures = package.card.metrics
+    assert figures["calibration_error_uncalibrated"] > 0.15
+    assert figures["calibration_error"] < 0.02
+    assert package.card.parameters["class_weight"] == "balanced"
+    # As heavy as they are rare, and no more.
+    frauds = int((DATA.labels == 1).sum())
+    ratio = (len(DATA.labels) - frauds) / frauds
+    by_ratio, balanced = (
+        fit_fraud_model(
+            DATA.matrix,
+            DATA.labels,
+            settings.model_copy(update={"class_weight": weight}),
+            None,
+            lambda _: None,
+        ).margin(DATA.matrix[:100])
+        for weight in (ratio, "balanced")
+    )
+    np.testing.assert_array_equal(by_ratio, balanced)
 
 
 def test_a_network_learns_what_no_line_can() -> None:

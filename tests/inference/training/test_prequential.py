@@ -34,18 +34,22 @@ def test_keys_known_by_the_day_are_not_tested() -> None:
         labels=fraud,
     )
     fold = Fold(1 * DAY, 8 * DAY, 15 * DAY, 18 * DAY)
+
+    def unknown(days: int) -> np.ndarray:
+        return still_unknown(data.labels, data.times, keys, fold, days * DAY)
+
     # With a delay of seven days: a's fraud of day 8 is known on day 15, since 15 - 7 = 8 is not
     # before it; b's of day 9.5 is known on day 17, and c was never caught.
-    assert still_unknown(data, keys, fold, 7 * DAY).tolist() == [4, 5, 6, 7]
+    assert unknown(7).tolist() == [4, 5, 6, 7]
     keys[0] = "c"  # a fraud from before training began is nothing that we know
-    assert 7 in still_unknown(data, keys, fold, 7 * DAY)
+    assert 7 in unknown(7)
     fraud[4] = 1
-    assert still_unknown(data, keys, fold, 5 * DAY).tolist() == [7]
+    assert unknown(5).tolist() == [7]
 
 
 def test_each_fold_is_trained_on_its_own_span() -> None:
-    data = payments(12_000)
     keys = np.random.default_rng(2).integers(0, 3_000, 12_000)
+    data = replace(payments(12_000), keys=keys)
     spans = PrequentialSettings(folds=2, train="5d", test="3d")  # type: ignore[arg-type]
     end = START + 14 * DAY
     folds = folds_until(end, DAY, spans)
@@ -53,9 +57,7 @@ def test_each_fold_is_trained_on_its_own_span() -> None:
 
     def run(rows: object = data) -> list:
         return list(
-            prequential(
-                rows, keys, folds, DAY, quick_settings(), 20, lambda step, _: told.append(step)
-            )
+            prequential(rows, folds, DAY, quick_settings(), 20, lambda step, _: told.append(step))
         )
 
     found = run()

@@ -87,14 +87,6 @@ def test_bags_are_averaged(data, tmp_path):
         np.testing.assert_allclose(engine.infer(data.matrix).score, expected, rtol=2e-6)
 
 
-def test_calibration_undoes_the_weighting_of_frauds(data, tmp_path):
-    trees = TreeSettings(rounds=20, num_leaves=15, scale_pos_weight=30)
-    metrics = train(data, quick_settings(trees=trees), tmp_path, silent).card.metrics
-    assert metrics["calibration_error"] < 0.3 * metrics["calibration_error_uncalibrated"]
-    assert metrics["brier"] < metrics["brier_uncalibrated"]
-    assert metrics["log_loss"] < metrics["log_loss_uncalibrated"]
-
-
 def test_the_card_says_where_the_model_comes_from(data, package):
     card = package.card
     assert card.data.sha256 == data.data_sha256

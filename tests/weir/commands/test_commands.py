@@ -27,6 +27,7 @@ from streams.kafka.topics.weir_topics import ROLES
 from weir import __version__
 from weir.config.settings import EXAMPLE_FILE, load_settings
 from weir.main import Commands
+from weir.services.wiring import open_registry
 
 SINGLE = ("control", "reports", "positions", "comparisons", "drift_counts", "drift_state", "drift")
 """Roles of topics with one partition."""
@@ -289,8 +290,54 @@ def test_the_prequential_protocol_trains_and_tests_fold_by_fold(given, run, tmp_
     assert (code, f"{second['auc']:.3f}" in out) == (0, True)
     early = run(*asked, "--to", "2000-01-01")
     one_line(early, 1, "begins on", "[prequential]")
-    refused = run("train", "--protocol", "prequential", "-c", config)
-    one_line(refused, 2, "--protocol", "--data")
+    nothing = run("train", "--protocol", "prequential", "-c", config)
+    one_line(nothing, 1, "no archive at", "--data")
+    refused = run(*asked, "--promote")
+    one_line(refused, 2, "--protocol", "registers nothing")
+
+
+def test_a_search_trains_with_what_did_best_before_the_hold_out(given, run, tmp_path):
+    config = write_settings(
+        tmp_path / "weir.toml",
+        training={"family": "logistic", "search": {"folds": 2}},
+        prequential={"train": "20d", "test": "8d"},
+    )
+    asked = ("train", "--data", given.events, "-c", config)
+    code, out, err = run(*asked, "--trials", "3", "--json")
+    assert (code, err) == (0, "")
+    said = json.loads(out)
+    found = said["search"]
+    assert found["figure"] >= found["as_set"] > 0
+    assert (found["trials"], found["ended"], found["metric"]) == (3, "trials", "average_precision")
+    registry = open_registry(load_settings(config))
+    card = registry.resolve(said["version"]).card
+    assert found["stop"] <= card.data.last_time - 0.2 * 86_400_000
+    assert card.searched.figure == found["figure"]
+    for key, value in found["best"]["parameters"].items():
+        section, name = key.split(".")
+        assert card.parameters[section][name] == value
+    client = MlflowClient(f"sqlite:///{tmp_path / 'data' / 'registry.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("weir-fraud").experiment_id])
+    below = [each for each in runs if "mlflow.parentRunId" in each.data.tags]
+    assert sorted(each.info.run_name for each in below) == [
+        "as set",
+        *(f"trial {n}" for n in (1, 2, 3)),
+    ]
+    best = max(each.data.metrics["average_precision"] for each in below)
+    assert best == pytest.approx(found["figure"])
+    assert sum("dense.l2" in each.data.params for each in below) == 3
+    code, out, _ = run(*asked, "--reproduce", "1", "--no-progress")
+    assert (code, "bit for bit" in out) == (0, True)
+    one_line(run(*asked, "--search", "soon"), 2, "--search", "soon")
+    one_line(run(*asked, "--reproduce", "1", "--trials", "3"), 2, "goes by the model's card")
+    once = {"train": "20d", "test": "8d", "folds": 1}
+    write_settings(
+        config, training={"family": "logistic", "search": {"folds": 1}}, prequential=once
+    )
+    code, out, _ = run(*asked, "--trials", "1", "--no-progress", "--protocol", "prequential")
+    assert code == 0, out
+    assert "search: trials 1, folds 1," in out
+    assert out.index("average precision") < out.index("mean")
 
 
 def test_training_without_a_file_asks_for_an_archive(run, tmp_path):

@@ -29,10 +29,12 @@ from weir.commands.models.candidate import (
 )
 from weir.commands.models.promote import ByOption, NoteOption, WaitOption
 from weir.commands.models.train_protocol import show_prequential
+from weir.commands.models.train_search import Searching
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import open_registry
 from weir.training.archived import archived_rows
 from weir.training.on_spark import training_set_by_spark
+from weir.training.prequential import Protocol, prequential_of_archive, prequential_of_file
 from weir.training.registering import check_alias, train_and_register, train_on
 from weir.training.reproduction import reproduce
 
@@ -77,7 +79,21 @@ def train(
         typer.Option(
             show_default=False,
             help="Register nothing: train and test in the folds of [prequential] up to --to, and "
-            "print how good the models were; with --data.",
+            "print how good the models were.",
+        ),
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            show_default=False,
+            help="Search better settings first, for so long, such as 30m; training.search.time.",
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1, show_default=False, help="Search, with so many trials; training.search.trials."
         ),
     ] = None,
     config: ConfigOption = None,
@@ -106,6 +122,10 @@ def train(
     --engine spark computes the features of --data on as many machines as spark.master names; the
     model is fitted here, on the matrix of the labelled events.
 
+    --search and --trials try settings on folds of [prequential] that lie before the hold-out, or
+    before the folds of --protocol, and take the best; the card has them. After Ctrl-C
+    nothing is trained, or with the best so far (training.search.on_stop).
+
     The first model of a registry is its champion. Later ones are candidates, until `weir models
     promote` or --promote makes one of them champion for all scorers. Exit code 1 if a scorer
     refuses it.
@@ -115,13 +135,15 @@ def train(
         raise typer.BadParameter(
             "--data names a file: --archive, --label-delay and --weak-labels are for an archive"
         )
-    if model is not None and (start or stop or promote or alias or label_delay or weak_labels):
+    searches = search is not None or trials is not None
+    of_rows = start or stop or promote or alias or label_delay
+    if model is not None and (of_rows or weak_labels or searches):
         raise typer.BadParameter(
             "--reproduce goes by the model's card: it takes --data or --archive, and no more"
         )
-    if protocol is not None and (data is None or start or model or promote or alias):
+    if protocol is not None and (start or model or promote or alias):
         raise typer.BadParameter(
-            "--protocol prequential trains on --data, up to --to, and registers nothing"
+            "--protocol prequential trains up to --to, in its own folds, and registers nothing"
         )
     by_spark = engine is ComputeEngine.SPARK
     if by_spark and (data is None or model is not None or protocol is not None):
@@ -130,7 +152,7 @@ def train(
             "features already, and --reproduce and --protocol compute here"
         )
     delay = None if label_delay is None else parse_duration_ms(label_delay, "--label-delay")
-    settings = load_settings(config)
+    settings = _settings(config, search, trials)
     if promote:
         check_promotable(settings, by)
     first, last = time_range_ms(start, stop)
@@ -142,20 +164,28 @@ def train(
     if model is not None:
         _reproduce(settings, model, file, archive, show, as_json)
         return
-    if protocol is not None and file is not None:
-        show_prequential(settings, file, last, show, as_json)
-        return
     with steps_bar(show) as step:
-        if data is not None and by_spark:
+        searching = Searching(settings, step, as_json) if searches else None
+        if protocol is not None:
+            asked = Protocol(last, searching)
+            folds = (
+                prequential_of_archive(settings, archive, delay, asked, step)
+                if file is None
+                else prequential_of_file(settings, file, asked, step)
+            )
+        elif data is not None and by_spark:
             trained = train_on(
                 settings,
                 lambda: training_set_by_spark(settings, data, first, last, step),
                 str(data),
                 alias or None,
                 step,
+                searching,
             )
         elif file is not None:
-            trained = train_and_register(settings, file, first, last, alias or None, step)
+            trained = train_and_register(
+                settings, file, first, last, alias or None, step, searching
+            )
         else:
             trained = train_on(
                 settings,
@@ -163,7 +193,12 @@ def train(
                 "the archive",
                 alias or None,
                 step,
+                searching,
             )
+    more = {} if searching is None else searching.described()
+    if protocol is not None:
+        show_prequential(settings, folds, as_json, more)
+        return
     if not as_json:
         stdout.print(
             f"model {trained.package_id[:12]}, version {trained.version}{names_of(trained)}"
@@ -172,7 +207,17 @@ def train(
             if name in trained.metrics:
                 shown = f"{trained.metrics[name]:.4f} (hold-out)"
                 stdout.print(f"  {name.replace('_', ' '):<20} {shown}")
-    finish(settings, trained, asdict(trained), promote, by, note, wait, as_json)
+    finish(settings, trained, asdict(trained) | more, promote, by, note, wait, as_json)
+
+
+def _settings(config: Path | None, search: str | None, trials: int | None) -> Settings:
+    asked: dict[str, str | int] = {}
+    if search is not None:
+        parse_duration_ms(search, "--search")
+        asked["time"] = search
+    if trials is not None:
+        asked["trials"] = trials
+    return load_settings(config, training={"search": asked}) if asked else load_settings(config)
 
 
 def _reproduce(

@@ -2,31 +2,32 @@
 
 import math
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from rich.table import Table
 
 from inference.training.prequential import FoldResult
-from streams.files.event_file import EventFile
-from weir.cli.console import print_json, stdout, steps_bar
+from weir.cli.console import print_json, stdout
 from weir.cli.dates import moment
 from weir.config.settings import Settings
-from weir.training.prequential import prequential_of_file
 
 _FIGURES = ("auc", "average_precision", "card_precision")
 
 
 def show_prequential(
-    settings: Settings, file: EventFile, stop: int | None, show: bool, as_json: bool
+    settings: Settings, found: list[FoldResult], as_json: bool, more: dict[str, Any]
 ) -> None:
-    """Train and test in each fold, and print a table of them."""
-    with steps_bar(show) as step:
-        found = list(prequential_of_file(settings, file, stop, step))
+    """Print a table of folds.
+
+    Args:
+        more: what programs are told besides.
+    """
     means = {name: float(np.mean([getattr(each, name) for each in found])) for name in _FIGURES}
     spreads = {name: float(np.std([getattr(each, name) for each in found])) for name in _FIGURES}
     if as_json:
         folds = [asdict(each) | {"fold": each.fold._asdict()} for each in found]
-        print_json({"folds": folds, "mean": means, "spread": spreads})
+        print_json({"folds": folds, "mean": means, "spread": spreads} | more)
         return
     k = settings.evaluation.cards_per_day
     table = Table("train from", "tested", "events", "frauds", "AUC", "AP", f"CP@{k}")
