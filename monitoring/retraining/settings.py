@@ -2,24 +2,11 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from streams.base.section import Duration, Name, Section
 
 _DAY_MS = 86_400_000
-
-
-class KubernetesSettings(Section):
-    """The ``[retraining.kubernetes]`` section: jobs of a cluster.
-
-    Attributes:
-        namespace: where jobs are made; empty for the controller's own.
-        manifest: file of a Job in YAML, in which the container ``weir`` gets the command; the rest
-            is yours: image, resources, volumes, tolerations.
-    """
-
-    namespace: str = ""
-    manifest: str = ""
 
 
 class RetrainingSettings(Section):
@@ -27,8 +14,8 @@ class RetrainingSettings(Section):
 
     Attributes:
         group: consumer group of the controllers, one of which is at work.
-        runner: who runs jobs: ``local``, this machine; ``kubernetes``; or ``outbox``: whoever reads
-            the topic of retraining, such as Airflow, Argo or Prefect.
+        runner: who runs jobs: ``local``, this machine; or ``outbox``: whoever reads the topic of
+            retraining, such as Airflow, Argo or Prefect.
         every: train anew so often, beside what drift asks for; never if ``0s``.
         span: train on the last events of so much event time; on all of the archive if ``0s``.
         cooldown: after a job, no other begins for so long.
@@ -42,7 +29,7 @@ class RetrainingSettings(Section):
     """
 
     group: Name = "weir-controller"
-    runner: Literal["local", "kubernetes", "outbox"] = "local"
+    runner: Literal["local", "outbox"] = "local"
     every: Duration = Field(default=0, ge=0)
     span: Duration = Field(default=0, ge=0)
     cooldown: Duration = Field(default=_DAY_MS, ge=0)
@@ -53,13 +40,3 @@ class RetrainingSettings(Section):
     attempts: int = Field(default=3, ge=1)
     trial: Duration = Field(default=60 * _DAY_MS, gt=0)
     look: Duration = Field(default=10_000, ge=100)
-    kubernetes: KubernetesSettings = KubernetesSettings()
-
-    @model_validator(mode="after")
-    def _kubernetes_has_a_manifest(self) -> "RetrainingSettings":
-        if self.runner == "kubernetes" and not self.kubernetes.manifest:
-            raise ValueError(
-                "runner = 'kubernetes' needs retraining.kubernetes.manifest: a file with a Job in "
-                "YAML, with your image and resources; docs/retraining.md has one"
-            )
-        return self

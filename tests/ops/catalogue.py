@@ -20,6 +20,7 @@ from monitoring.archive.metrics import ArchiveMetrics
 from monitoring.workers.monitor_worker import MonitorMetrics
 from weir.commands.explanations.fidelity import fidelity_gauges
 from weir.commands.services.judge import JudgeMetrics
+from weir.retraining.metrics import RetrainingMetrics
 from weir.services.candidates.canary_worker import CanaryMetrics
 from weir.services.process_metrics import ProcessMetrics
 from weir.services.processes import PROCESSES
@@ -111,6 +112,7 @@ _OWN: dict[str, Callable[[CollectorRegistry], object]] = {
     "judge": JudgeMetrics,
     "monitor": _monitor,
     "archive": _archive,
+    "controller": RetrainingMetrics,
 }
 """By process, what registers its metrics."""
 
