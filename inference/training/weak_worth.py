@@ -86,7 +86,7 @@ def weak_label_worth(
         if frauds < _LEAST_FRAUDS:
             raise TrainingError(
                 f"{frauds} frauds {name} are too few to say what weak labels were worth; "
-                f"{_LEAST_FRAUDS} are needed: take a longer span, or another --test"
+                f"{_LEAST_FRAUDS} are needed: take a longer span, or another --test-span"
             )
     labels = np.where(past.times[:end] < now - delay, past.labels[:end], -1).astype(np.int8)
     counts = PatternCounts.of(past.votes[:end], labels, past.weights[:end])

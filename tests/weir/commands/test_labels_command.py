@@ -136,16 +136,16 @@ def test_review_shares_the_capacity_out(config, run):
 
 
 def test_the_worth_is_measured_on_what_came_after(config, run):
-    code, out, err = run("labels", "rules", "worth", "-c", config, "--test", "14d", "--json")
+    code, out, err = run("labels", "rules", "worth", "-c", config, "--test-span", "14d", "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert found["young"] > 500
     assert found["tested"] > 1_000
     assert found["low"] < found["gain"] < found["high"]
     assert found["gain"] == pytest.approx(found["with_weak"] - found["without"])
-    code, out, _ = run("labels", "rules", "worth", "-c", config, "--test", "14d")
+    code, out, _ = run("labels", "rules", "worth", "-c", config, "--test-span", "14d")
     assert code == 0
     assert "weak labels gain" in out
-    code, _, err = run("labels", "rules", "worth", "-c", config, "--test", "1ms")
+    code, _, err = run("labels", "rules", "worth", "-c", config, "--test-span", "1ms")
     assert code == 1
     assert "too few to say what weak labels were worth" in " ".join(err.split())

@@ -127,7 +127,7 @@ def report(
 def worth(
     data: DataOption = None,
     archive: ArchiveOption = None,
-    test: Annotated[
+    test_span: Annotated[
         str,
         typer.Option(
             metavar="DURATION", help="How much of the latest mature time models are tested on."
@@ -147,7 +147,7 @@ def worth(
     """
     settings = load_settings(config)
     check_there_are_rules(settings)
-    span_ms = parse_duration_ms(test, "--test")
+    span_ms = parse_duration_ms(test_span, "--test-span")
     delay = settings.labels.delay if data is not None else settings.terms().maturity
     with steps_bar(not (no_progress or as_json)) as step:
         past = _past(_votes(settings, data, archive, start, stop, step))
