@@ -7,7 +7,6 @@ from typing import Any
 
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.types.auth import CredentialsT, SASLMechanism
-from yarl import URL
 
 from streams.kafka.client import ClientSettingsError, KafkaSettings
 
@@ -37,11 +36,11 @@ class KafkaLogin:
     """What an app of Faust is given.
 
     Attributes:
-        brokers: their addresses.
+        brokers: their addresses, as URLs.
         credentials: None where the cluster asks for none.
     """
 
-    brokers: list[URL]
+    brokers: list[str]
     credentials: CredentialsT | None
 
 
@@ -61,7 +60,8 @@ def kafka_login(kafka: KafkaSettings) -> KafkaLogin:
             )
     protocol = str(config["security.protocol"]).upper()
     context = _tls(config) if protocol.endswith("SSL") else None
-    brokers = [URL(f"kafka://{each.strip()}") for each in config["bootstrap.servers"].split(",")]
+    servers: str = config["bootstrap.servers"]
+    brokers = [f"kafka://{each.strip()}" for each in servers.split(",")]
     if not protocol.startswith("SASL"):
         return KafkaLogin(brokers, None if context is None else SSLCredentials(context))
     mechanism = str(config.get("sasl.mechanisms") or config.get("sasl.mechanism") or "GSSAPI")

@@ -19,7 +19,7 @@ from streams.kafka.topics.weir_topics import (
 )
 
 SINGLE = {"control": 1, "reports": 1, "positions": 1, "comparisons": 1}
-SINGLE |= {"drift_counts": 1, "drift_state": 1, "drift": 1}
+SINGLE |= {"drift_counts": 1, "drift_state": 1, "drift": 1, "retraining": 1, "retraining_state": 1}
 
 
 @pytest.fixture

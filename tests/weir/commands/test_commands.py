@@ -29,7 +29,10 @@ from weir.config.settings import EXAMPLE_FILE, load_settings
 from weir.main import Commands
 from weir.services.wiring import open_registry
 
-SINGLE = ("control", "reports", "positions", "comparisons", "drift_counts", "drift_state", "drift")
+SINGLE = (
+    *("control", "reports", "positions", "comparisons", "drift_counts", "drift_state", "drift"),
+    *("retraining", "retraining_state"),
+)
 """Roles of topics with one partition."""
 NAMES = [name for name, _, _ in Commands.lazy]
 

@@ -27,6 +27,7 @@ OPTIONS = {
     ("judge", "--metrics-port"): ("metrics.port", 4, 5, 6),
     ("monitor", "--metrics-port"): ("metrics.port", 4, 5, 6),
     ("archive", "--metrics-port"): ("metrics.port", 4, 5, 6),
+    ("controller", "--metrics-port"): ("metrics.port", 4, 5, 6),
     ("score", "--topology"): ("loop.topology", "fused", "fused", "staged"),
     ("topology", "--topology"): ("loop.topology", "fused", "fused", "staged"),
     ("score", "--on-missing-history"): ("snapshots.on_missing_history", "fail", "fail", "warn"),
