@@ -311,6 +311,7 @@ MAY_WRITE = {
     "weir/config/logs.py": "the log",
     "weir/main.py": "its own version, and flushing",
     "weir/services/stopping.py": "flushing",
+    "weir/spark/session.py": "flushing, before Java writes to a file in its place",
 }
 """Files that name a stream of the process, and what for."""
 STREAMS = {"sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__", "typer.echo"}
