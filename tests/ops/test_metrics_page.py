@@ -13,7 +13,7 @@ ROOMS = ("streams", "inference", "explain", "monitoring", "weir")
 CATALOGUE = catalogue()
 LABELS = re.compile(
     "arm|backend|candidate|decision|deed|device|entity|feature|feature_schema|guardrail|kind|model|outcome"
-    "|part|partition|path|policy|precision|reason|route|severity|stage|topic|verdict"
+    "|part|partition|path|phase|policy|precision|reason|route|severity|stage|topic|verdict"
 )
 """One word for one thing: another one needs a reason."""
 UNITS = {"seconds", "bytes", "ratio"}

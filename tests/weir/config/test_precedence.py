@@ -1,6 +1,7 @@
 """An option of the command line wins over the environment, and that over the file."""
 
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from tests.weir.front_door import write_settings
 from weir.cli.lazy_commands import LazyCommand
 from weir.commands.cluster import broker, topology
+from weir.commands.models import train
 from weir.config import settings as module
 from weir.config.settings import Settings, load_settings
 from weir.main import app
@@ -30,6 +32,7 @@ OPTIONS = {
     ("controller", "--metrics-port"): ("metrics.port", 4, 5, 6),
     ("score", "--topology"): ("loop.topology", "fused", "fused", "staged"),
     ("topology", "--topology"): ("loop.topology", "fused", "fused", "staged"),
+    ("train", "--trials"): ("training.search.trials", 4, 5, 6),
     ("score", "--on-missing-history"): ("snapshots.on_missing_history", "fail", "fail", "warn"),
     **{
         (f"broker {command}", option): values
@@ -65,19 +68,22 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(
         seen.append(load_settings(*arguments, **options))
         raise SettingsReadError
 
-    for each in (service, topology, module):
+    for each in (service, topology, train, module):
         monkeypatch.setattr(each, "load_settings", read)
     monkeypatch.setattr(service, "stop_on_signals", lambda *_, **__: None)
     (command, name), (place, in_file, in_environment, given) = option, OPTIONS[option]
-    section, key = place.split(".")
-    file = write_settings(tmp_path / "weir.toml", **{section: {key: in_file}})
-    variable = {f"WEIR_{section}__{key}".upper(): str(in_environment)}
+    section, *keys = place.split(".")
+    said: Any = in_file
+    for key in reversed(keys):
+        said = {key: said}
+    file = write_settings(tmp_path / "weir.toml", **{section: said})
+    variable = {"WEIR_" + "__".join([section, *keys]).upper(): str(in_environment)}
 
     def result(*more: str, **environment: str) -> Any:
         arguments = [*command.split(), "--config", str(file), *more]
         ended = CliRunner().invoke(app, arguments, env=environment)
         assert isinstance(ended.exception, SettingsReadError), ended.output
-        return str(getattr(getattr(seen[-1], section), key))
+        return str(reduce(getattr, keys, getattr(seen[-1], section)))
 
     assert result() == str(in_file)
     assert result(**variable) == str(in_environment)
