@@ -43,7 +43,7 @@ def step(
         case VerdictHeard():
             return _hear_verdict(state, event), []
         case Looked():
-            return _look(_hear_people(state, event, now), event, now, settings)
+            return _look(hear_people(state, event, now), event, now, settings)
 
 
 def next_cause(
@@ -94,7 +94,8 @@ def _hear_verdict(state: ControllerState, heard: VerdictHeard) -> ControllerStat
     return changed(state, job=changed(job, verdict=heard.verdict))
 
 
-def _hear_people(state: ControllerState, looked: Looked, now: int) -> ControllerState:
+def hear_people(state: ControllerState, looked: Looked, now: int) -> ControllerState:
+    """The state once it has heard what people say; `step` of a look begins with that."""
     asked, scheduled = state.asked, state.scheduled or now
     if looked.said > state.answered:
         asked = looked.asked or asked

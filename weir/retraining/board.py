@@ -19,7 +19,7 @@ from inference.control.standing import Standing
 from inference.shadow.shadow_book import ShadowBook, ShadowCommand, shadow_key
 from streams.base.clock import now_ms
 from streams.kafka.client import KafkaSettings
-from streams.kafka.records.control_topic import ControlReader, ControlRecord
+from streams.kafka.records.control_topic import ControlFollower, ControlReader, ControlRecord
 from streams.transactions.control_writer import ControlWriter
 
 logger = logging.getLogger(__name__)
@@ -43,13 +43,11 @@ class RetrainingBoard:
         self.champion: str | None = None
         self.said: RetrainingCommand | None = None
         self.book = ShadowBook(keys)
-        self._reader: ControlReader | None = None
+        self._follower = ControlFollower(kafka, keys.topic, self._hear)
 
     def close(self) -> None:
         """Leave the cluster."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        self._follower.close()
 
     def look(self) -> None:
         """Read what has come since.
@@ -57,13 +55,7 @@ class RetrainingBoard:
         Raises:
             KafkaException: the cluster failed.
         """
-        if self._reader is None:
-            self._reader = ControlReader(self._kafka, self._keys.topic)
-        while not self._reader.at_end:
-            for record in self._reader.read(0.5):
-                self._hear(record)
-        for record in self._reader.read(0.0):
-            self._hear(record)
+        self._follower.look()
 
     def try_out(self, name: str, model: ModelVersion, by: str, note: str) -> None:
         """Name a model as a candidate; nothing where it is tried, or was taken away.

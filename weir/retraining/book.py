@@ -9,13 +9,17 @@ import msgspec
 from monitoring.retraining.jobs.outbox import JOB
 from monitoring.retraining.state import DECODE_STATE, ENCODE_STATE, ControllerState, Job
 from streams.kafka.client import KafkaSettings
-from streams.kafka.records.control_topic import ControlReader, ControlRecord, write_control
+from streams.kafka.records.control_topic import (
+    ControlFollower,
+    ControlReader,
+    ControlRecord,
+    write_control,
+)
 
 DECISION = "decision/"
 """What the keys of records begin with that say which job was decided, and what became of it."""
 STATUS = "status"
 _WRITE_S = 30.0
-_READ_S = 0.5
 
 
 class RetrainingBook:
@@ -28,16 +32,14 @@ class RetrainingBook:
 
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         self._kafka, self._topic = kafka, topic
-        self._reader: ControlReader | None = None
+        self._follower = ControlFollower(kafka, topic, self._hear)
         self._written: dict[str, bytes | None] = {}
         self.decided: set[str] = set()
         self.ordered: dict[str, int] = {}
 
     def close(self) -> None:
         """Leave the cluster."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        self._follower.close()
 
     def look(self) -> None:
         """Read what has come since.
@@ -45,13 +47,7 @@ class RetrainingBook:
         Raises:
             KafkaException: the cluster failed.
         """
-        if self._reader is None:
-            self._reader = ControlReader(self._kafka, self._topic)
-        while not self._reader.at_end:
-            for record in self._reader.read(_READ_S):
-                self._hear(record)
-        for record in self._reader.read(0.0):
-            self._hear(record)
+        self._follower.look()
 
     def write_down(self, state: ControllerState) -> None:
         """Write down the job at hand, and all that is known, where that is news.

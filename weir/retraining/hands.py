@@ -12,7 +12,7 @@ from monitoring.retraining.events import Cancel, Command, Looked, Submit, TakeAw
 from monitoring.retraining.jobs.job import Runner, RunnerError
 from monitoring.retraining.settings import RetrainingSettings
 from monitoring.retraining.state import Cause, ControllerState, Job, TrainedModel, changed
-from monitoring.retraining.step import next_cause
+from monitoring.retraining.step import hear_people, next_cause
 from streams.base.clock import now_ms
 from streams.kafka.authorization import is_denial
 from streams.kafka.records.publisher import PublishError
@@ -87,17 +87,8 @@ class ControllerHands:
         champion = board.champion or self._registered()
         # The runner first: what it says has ended may be in the registry a moment later.
         running = None if job is None else self._runner.state(job.key, job.attempt)
-        cause = next_cause(self._heard(state), champion, now_ms(), self._settings)
-        material, hindrance = None, ""
-        if cause is not None and champion is not None:
-            self._book.look()
-            if cause.id in self._book.decided and cause.id not in state.handled:
-                hindrance = f"another controller has decided a job because of {cause.id}"
-            else:
-                material = self._material.of(cause, champion)
-                hindrance = self._material.hindrance
         said = board.said
-        return Looked(
+        looked = Looked(
             champion=champion,
             paused=said is not None and said.paused,
             asked=self._asked(),
@@ -106,16 +97,17 @@ class ControllerHands:
             model=None if job is None or job.model is not None else self._trained(job),
             candidates={name: each.package for name, each in board.book.wanted.items()},
             left=board.book.left,
-            material=material,
-            hindrance=hindrance,
         )
-
-    def _heard(self, state: ControllerState) -> ControllerState:
-        """The state as it will be once it has heard what people say: its cause may be theirs."""
-        asked, said = self._asked(), self._board.said
-        if asked is None or asked.id in state.handled or said is None:
-            return state
-        return changed(state, asked=asked) if said.at > state.answered else state
+        now = now_ms()
+        cause = next_cause(hear_people(state, looked, now), champion, now, self._settings)
+        if cause is None or champion is None:
+            return looked
+        self._book.look()
+        if cause.id in self._book.decided and cause.id not in state.handled:
+            why = f"another controller has decided a job because of {cause.id}"
+            return changed(looked, hindrance=why)
+        material = self._material.of(cause, champion)
+        return changed(looked, material=material, hindrance=self._material.hindrance)
 
     def _asked(self) -> Cause | None:
         said = self._board.said

@@ -1,14 +1,13 @@
 """What a retraining job does: a model of what its spec names, registered once."""
 
-from inference.packages.package import FeatureColumns
 from inference.packages.registry import RegisteredModel
 from inference.training.train import train
 from inference.training.training_set import TrainingError
-from monitoring.archive.table import open_tables
 from monitoring.archive.training_rows import Span, read_training_rows
 from monitoring.retraining.jobs.job import JobSpec
 from weir.config.settings import Settings
 from weir.services.wiring import open_registry
+from weir.training.declared import archive_tables, declared_columns
 from weir.training.registering import Progress, packages_folder
 
 
@@ -33,11 +32,9 @@ def run_job(settings: Settings, spec: JobSpec, progress: Progress) -> tuple[Regi
             f"job {spec.key} is of features {spec.feature_schema[:12]}, and the settings declare "
             f"{plan.schema_hash[:12]}: run it by the settings of the controller that decided it"
         )
-    columns = FeatureColumns(
-        names=plan.names, schema_hash=plan.schema_hash, definitions=plan.schema()
-    )
     span = Span(spec.start, spec.stop, spec.label_delay, spec.unlabelled_legitimate)
-    tables = open_tables(spec.archive, settings.archive.storage_options())
+    tables = archive_tables(settings, spec.archive)
+    columns = declared_columns(settings)
     rows = read_training_rows(tables, columns, span, progress, until=spec.until)
     package = train(rows, settings.training, packages_folder(settings), progress)
     model = registry.register(package)

@@ -106,6 +106,42 @@ class ControlReader:
         return latest
 
 
+class ControlFollower:
+    """Reads a control topic bit by bit, for whoever looks now and then.
+
+    Args:
+        hear: told of each record, in the topic's order.
+    """
+
+    def __init__(
+        self, kafka: KafkaSettings, topic: str, hear: Callable[[ControlRecord], object]
+    ) -> None:
+        self._kafka, self._topic, self._hear = kafka, topic, hear
+        self._reader: ControlReader | None = None
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def look(self) -> None:
+        """Read what has come since; at first, all that stands there.
+
+        Raises:
+            AuthorizationError, ValueError, KafkaException: see `ControlReader`.
+        """
+        if self._reader is None:
+            self._reader = ControlReader(self._kafka, self._topic)
+        while not self._reader.at_end:
+            self._tell(self._reader.read(_POLL_S))
+        self._tell(self._reader.read(0.0))
+
+    def _tell(self, records: list[ControlRecord]) -> None:
+        for record in records:
+            self._hear(record)
+
+
 def write_control(
     kafka: KafkaSettings, topic: str, key: str, value: bytes | None, patience_s: float = 60.0
 ) -> None:
