@@ -25,8 +25,12 @@ COUNT = 6_000
 
 def archived(settings: Settings, name: str) -> pa.Table:
     place = settings.archive.place(settings.data_dir)
-    dataset = ArchiveTable(place, name, {}).dataset()
-    return pa.table({"offset": []}) if dataset is None else dataset.to_table()
+    while True:
+        dataset = ArchiveTable(place, name, {}).dataset()
+        try:
+            return pa.table({"offset": []}) if dataset is None else dataset.to_table()
+        except FileNotFoundError:
+            pass  # An erasure took a file away between the log and the reading of it.
 
 
 def records(settings: Settings, topic: str) -> list[tuple[int, int, bytes]]:
