@@ -1,6 +1,7 @@
 """The ``[canary]`` section."""
 
 from itertools import pairwise
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -22,6 +23,9 @@ class CanarySettings(Section):
             canary's may be, or how many times fewer.
         false_alarms: time in which a canary that is right is rolled back once, in the mean.
         every: how often the keeper looks.
+        automatic: what the keeper does without a person: ``steps`` of a canary that somebody has
+            begun; ``start``: it also begins a canary with a candidate of the shadow that has passed
+            the other gates; ``promotion``: it also makes one champion that has passed all.
     """
 
     group: Name = "weir-canary"
@@ -33,6 +37,7 @@ class CanarySettings(Section):
     max_alert_ratio: float = Field(default=2.0, gt=1)
     false_alarms: Duration = Field(default=365 * 86_400_000, gt=0)
     every: Duration = Field(default=5_000, ge=100)
+    automatic: Literal["steps", "start", "promotion"] = "steps"
 
     @field_validator("steps")
     @classmethod

@@ -1,6 +1,8 @@
 """Which arms are tried beside the champion, on live traffic, by the control topic."""
 
 import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -17,6 +19,7 @@ from inference.control.commands import (
     read_entry,
 )
 from inference.control.signatures import CommandKeys, UntrustedCommandError, check_entry
+from streams.base.clock import now_ms
 from streams.feature_log import CHAMPION_ARM
 from streams.kafka.records.control_topic import ControlRecord
 
@@ -70,6 +73,28 @@ class CanaryCommand(ControlEntry):
         if (whole := sum(arm.share for arm in self.arms)) > 1 + 1e-9:
             raise ValueError(f"the shares of the arms have a sum of {whole:g}, and 1 is all keys")
         return self
+
+    @classmethod
+    def begin(
+        cls, champion: str, arms: Sequence[ArmShare], *, by: str, note: str = ""
+    ) -> "CanaryCommand":
+        """The command that begins an experiment now, beside the package of a champion.
+
+        Raises:
+            ValidationError: its arms don't fit together, or a text is too long.
+        """
+        now = now_ms()
+        stamp = datetime.fromtimestamp(now / 1_000, UTC).strftime("%Y%m%dT%H%M%S")
+        return cls(
+            experiment=f"v{arms[0].model.version}-{stamp}",
+            champion=champion,
+            arms=tuple(arms),
+            begun=now,
+            stepped=now,
+            by=by,
+            note=note,
+            at=now,
+        )
 
     @property
     def canary(self) -> ArmShare:

@@ -19,6 +19,7 @@ class Story(StrEnum):
 
     SHADOW = "shadow"
     DRIFT = "drift"
+    LOOP = "loop"
 
 
 def _nothing(line: str) -> None:
@@ -60,7 +61,8 @@ def demo(
         Story | None,
         typer.Option(
             help="Tell this instead, on simulated transactions: a candidate in the shadow, as a "
-            "canary, and as champion; or a producer that sends cents for euros.",
+            "canary, and as champion; a producer that sends cents for euros; or the whole loop: "
+            "new fraud, a model trained anew, and its way to champion.",
             show_default=False,
         ),
     ] = None,

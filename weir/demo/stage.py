@@ -82,6 +82,21 @@ class Stage:
         self._processes[name] = process, path
         self._stack.callback(_end, process)
 
+    def kill(self, name: str) -> None:
+        """Kill a process, as if its machine were gone; it may be started again."""
+        process, _ = self._processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def pause(self, seconds: float) -> None:
+        """Let some time go by.
+
+        Raises:
+            KeyboardInterrupt: the story is to end.
+        """
+        if self._stopped.wait(seconds):
+            raise KeyboardInterrupt
+
     @contextmanager
     def playing(self, *arguments: str) -> Iterator[Callable[[], bool]]:
         """Run a command beside; the block is told whether it has ended."""
@@ -140,8 +155,7 @@ class Stage:
                     raise DemoError(f"`weir {name}` has ended: see {name}.log in {self._folder}")
             if monotonic() > deadline:
                 raise DemoError(f"waited in vain for {what}: see the logs in {self._folder}")
-            if self._stopped.wait(_LOOK_S):
-                raise KeyboardInterrupt
+            self.pause(_LOOK_S)
         return found
 
     def _environment(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,17 @@ import pytest
 from front_door import registry_of, weir, write_settings
 from running_scorer import Scorer, replay
 
+from inference.control.commands import version_of
+from inference.gates.record import ComparisonRecord, comparison_key
 from inference.routing.assignment import Assignment
+from inference.shadow.comparison.comparison import Verdict
+from streams.base.clock import now_ms
 from streams.feature_log import read_feature_log
 from streams.kafka.records.consuming import read_to_end
+from streams.kafka.records.control_topic import write_control
 from streams.kafka.topics.weir_topics import ROLES
 from weir.config.settings import Settings, load_settings
+from weir.services.wiring import open_registry
 
 COUNT = 1_500
 
@@ -29,7 +36,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def config(kafka: str, world: tuple[Path, Path], tmp_path: Path) -> Path:
+def configured(kafka: str, world: tuple[Path, Path], tmp_path: Path) -> Callable[..., Path]:
+    return partial(write_config, kafka, world, tmp_path)
+
+
+@pytest.fixture
+def config(configured: Callable[..., Path]) -> Path:
+    return configured()
+
+
+def write_config(kafka: str, world: tuple[Path, Path], tmp_path: Path, **canary: Any) -> Path:
     run = uuid.uuid4().hex[:8]
     shutil.copytree(world[0] / "data", tmp_path / "data")
     return write_settings(
@@ -44,7 +60,8 @@ def config(kafka: str, world: tuple[Path, Path], tmp_path: Path) -> Path:
             "min_events": 100,
             "max_alert_ratio": 50,
             "every": "200ms",
-        },
+        }
+        | canary,
         gates={"enforce": True, "second_person": True},
         feature_log={"include": ["amount"]},
         policy={"costs": {"cap": 500, "friction": 20, "review": 5}},
@@ -204,3 +221,42 @@ def test_keys_have_the_arm_that_the_hash_gives_until_the_last_step(
     keepers[0].wait_for(lambda: "ended" in said(config, "status"), 60)
     assert said(config, "status")["ended"]["note"] == "it is champion now"
     assert weir("canary", "abort", "-c", config).returncode == 2
+
+
+def test_a_keeper_that_may_begins_a_canary_and_makes_it_champion(
+    configured: Callable[..., Path], world: tuple[Path, Path], start: Callable[..., Scorer]
+) -> None:
+    config = configured(automatic="promotion", steps=[0.5, 1.0])
+    settings = load_settings(config)
+    scorer = start(config)
+    scorer.wait_for(lambda: scorer.readiness()[0] == 200, 120)
+    assert weir("shadow", "add", "2", "--name", "better", "-c", config).returncode == 0
+    champion, model = (version_of(open_registry(settings).get(each)) for each in ("champion", "2"))
+    keeper = start(config, command="canary")
+    keeper.wait_for(lambda: keeper.metrics().get("weir_canary_keeper_at_work") == 1, 60)
+    assert said(config, "status") == {"ended": None}, "nothing was found of it yet"
+    seen = {"candidate": model.package[:12], "mature": 5_000, "recall": {"events": 80}}
+    record = ComparisonRecord(
+        name="better",
+        model=model,
+        champion=champion.package[:12],
+        policy="1",
+        verdict=Verdict.BETTER,
+        found=seen,
+        at=now_ms(),
+    )
+    topic, value = settings.topics.comparisons, record.model_dump_json().encode()
+    write_control(settings.kafka, topic, comparison_key("better"), value, 10)
+    keeper.wait_for(lambda: "experiment" in said(config, "status"), 60)
+    begun = said(config, "status")["experiment"]
+    assert begun["arms"][0]["model"]["package"] == model.package
+    assert "better has passed the gates" in begun["note"]
+    scorer.wait_for(lambda: "arm canary answers" in scorer.log, 120)
+    for step in (0.5, 1.0):
+        keeper.wait_for(lambda step=step: share(settings) == step, 90)  # type: ignore[misc]
+        replay(config, world[1], COUNT)
+    keeper.wait_for(lambda: "ended" in said(config, "status"), 90)
+    serving = json.loads(weir("models", "serving", "--json", "-c", config).stdout)["champion"]
+    assert serving["model"]["package"] == model.package
+    assert (serving["waived"], "has passed all gates" in serving["note"]) == ("", True)
+    assert keeper.metrics()["weir_canary_deeds_total:promote"] == 1

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -96,19 +95,7 @@ def start(
             raise SettingsError(
                 f"experiment {board.said.experiment} runs: end it first with `weir canary abort`"
             )
-        now = now_ms()
-        stamp = datetime.fromtimestamp(now / 1_000, UTC).strftime("%Y%m%dT%H%M%S")
-        command = said(
-            CanaryCommand,
-            experiment=f"v{chosen[0].model.version}-{stamp}",
-            champion=package,
-            arms=tuple(chosen),
-            begun=now,
-            stepped=now,
-            by=author,
-            note=note,
-            at=now,
-        )
+        command = said(CanaryCommand.begin, champion=package, arms=chosen, by=author, note=note)
         radius = tell_radius(settings, command, 0.0, blast_radius, as_json, no_progress)
         at = now_ms()  # it took a while
         command = command.model_copy(update={"begun": at, "stepped": at, "at": at})

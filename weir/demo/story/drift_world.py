@@ -45,7 +45,7 @@ def write_drift_plot(folder: Path, config: Path) -> DriftPlot:
     files = {
         "learned": between(table, "time", start, end),
         "stream": _with_gift_cards(
-            _in_cents(table, turns["cents"], turns["euros"]),
+            in_cents(table, turns["cents"], turns["euros"]),
             turns["pattern"],
             np.random.default_rng(world.seed),
         ),
@@ -60,13 +60,15 @@ def write_drift_plot(folder: Path, config: Path) -> DriftPlot:
     )
 
 
-def _in_cents(table: pa.Table, first: datetime, end: datetime) -> pa.Table:
+def in_cents(
+    table: pa.Table, first: datetime, end: datetime, *, time: str = "time", amount: str = "amount"
+) -> pa.Table:
     """A table whose amounts are a hundredfold for a while."""
-    times, amounts = table["time"], table["amount"]
+    times, amounts = table[time], table[amount]
     low, high = (pa.scalar(turn, times.type) for turn in (first, end))
     then = pc.and_(pc.greater_equal(times, low), pc.less(times, high))
     changed = pc.if_else(then, pc.multiply(amounts, 100), amounts).cast(amounts.type)
-    return table.set_column(table.column_names.index("amount"), "amount", changed)
+    return table.set_column(table.column_names.index(amount), amount, changed)
 
 
 def _with_gift_cards(table: pa.Table, first: datetime, rng: np.random.Generator) -> pa.Table:

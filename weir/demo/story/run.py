@@ -10,8 +10,9 @@ from streams.kafka.client import KafkaSettings
 from weir.demo.folder import prepare_folder
 from weir.demo.run import DemoOptions, running_broker
 from weir.demo.stage import Stage
-from weir.demo.story import drift, shadow
+from weir.demo.story import drift, loop, shadow
 from weir.demo.story.drift_world import write_drift_plot
+from weir.demo.story.loop_world import write_loop_plot
 from weir.demo.story.simulated import write_plot
 
 
@@ -19,7 +20,7 @@ def run_story(name: str, options: DemoOptions, say: Callable[[str], None]) -> di
     """Tell a story; leaves no process behind, whatever happens.
 
     Args:
-        name: ``shadow``, of a candidate, or ``drift``.
+        name: ``shadow``, of a candidate; ``drift``; or ``loop``, of a model that is trained anew.
         say: told each line as it happens.
 
     Returns:
@@ -42,6 +43,8 @@ def run_story(name: str, options: DemoOptions, say: Callable[[str], None]) -> di
     tell: Callable[[Stage], bool]
     if name == "drift":
         tell = partial(drift.tell, plot=write_drift_plot(folder, config), told=told)
+    elif name == "loop":
+        tell = partial(_tell_loop, plot=write_loop_plot(folder, config), told=told)
     else:
         tell = partial(shadow.tell, plot=write_plot(folder, config), told=told)
     with ExitStack() as stack:
@@ -52,3 +55,7 @@ def run_story(name: str, options: DemoOptions, say: Callable[[str], None]) -> di
         told("Apache Kafka runs")
         met = tell(stage)
     return {"story": name, "met": met, "lines": lines}
+
+
+def _tell_loop(stage: Stage, plot: loop.LoopPlot, told: Callable[[str], None]) -> bool:
+    return loop.tell(stage, plot, told).as_it_has_to

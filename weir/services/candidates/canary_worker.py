@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from threading import Event
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry, Gauge
@@ -58,7 +58,7 @@ class CanaryMetrics:
         )
         self.deeds = counter_by(
             "deed",
-            ("step", "roll_back", "void", "ask", "end"),
+            ("begin", "step", "roll_back", "void", "ask", "promote", "end"),
             "weir_canary_deeds",
             "What the keeper has done",
             registry,
@@ -106,10 +106,21 @@ class Election:
         self.elected = False
 
 
+class Automatic(Protocol):
+    """What is done without a person; each says what it did, None for nothing."""
+
+    def begin(self) -> str | None:
+        """Begin a canary, where no experiment runs."""
+
+    def promote(self) -> str | None:
+        """Make the canary champion whose last step is over."""
+
+
 class CanaryWorker:
     """Runs a keeper while this process is elected.
 
     Args:
+        automatic: asked where a person would have to say what is next.
         new_keeper: makes one, given what it tells of each look.
         write: puts a record on the topic of comparisons: key and value.
     """
@@ -119,12 +130,14 @@ class CanaryWorker:
         settings: CanarySettings,
         *,
         election: Election,
+        automatic: Automatic,
         new_keeper: Callable[[Callable[[CanaryCommand, Judgement, dict[str, Any]], None]], Keeper],
         write: Callable[[str, bytes], None],
         metrics: CanaryMetrics,
     ) -> None:
         self._settings = settings
         self._election = election
+        self._automatic = automatic
         self._keeper = new_keeper(self._tell)
         self._write = write
         self._metrics = metrics
@@ -162,9 +175,14 @@ class CanaryWorker:
         return []
 
     def _look(self) -> None:
-        if self._keeper.look(_POLL_S) is None:
+        judgement = self._keeper.look(_POLL_S)
+        if judgement is None:
             self._metrics.show_none()
             self._write_down()
+            if self._automatic.begin():
+                self._metrics.deeds.labels("begin").inc()
+        elif judgement.deed == "done" and not self._unwritten and self._automatic.promote():
+            self._metrics.deeds.labels("promote").inc()
 
     def _tell(self, said: CanaryCommand, judgement: Judgement, evidence: dict[str, Any]) -> None:
         metrics = self._metrics
