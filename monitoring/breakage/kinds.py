@@ -7,13 +7,13 @@ shift.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.packages.drift_reference import Histogram
+from monitoring.breakage.kind import Kind as Kind
 from monitoring.breakage.magnitudes import BUCKETS, NAN, Counts, bucket_of
 from monitoring.breakage.missing import Missing, missing_change
 from monitoring.breakage.novel import new_category, new_range
@@ -22,29 +22,6 @@ from monitoring.breakage.shares import SURE, evidence_above, limit_above
 from monitoring.breakage.stuck import Repeated, stuck
 from monitoring.breakage.units import KNOWN, OTHER_SPREADS, UnitChange, unit_change
 from streams.base.clock import utc
-
-
-class Kind(StrEnum):
-    """Kinds, the first one first where several are found. Values stand in alerts."""
-
-    SCHEMA = "schema"
-    DEAD_LETTERS = "dead_letters"
-    SILENT_PRODUCER = "silent_producer"
-    SILENT_PARTITION = "silent_partition"
-    NULLS = "nulls"
-    UNIT_CHANGE = "unit_change"
-    STUCK = "stuck"
-    NEW_RANGE = "new_range"
-    NEW_CATEGORY = "new_category"
-    COVARIATE_SHIFT = "covariate_shift"
-    CROWD = "crowd"
-    VARIATIONS = "variations"
-
-    @property
-    def is_breakage(self) -> bool:
-        """Whether data is broken: it pages, and blocks retraining. The others warn."""
-        return self not in (Kind.NEW_CATEGORY, Kind.COVARIATE_SHIFT, Kind.CROWD, Kind.VARIATIONS)
-
 
 REST = 1 / 3
 """How far others' values may have moved where one producer's unit changed, of how far its own."""

@@ -1,7 +1,7 @@
 """From counts to episodes: the task of the monitor's second stage, which sees all partitions."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -59,6 +59,9 @@ class Losses(Protocol):
         self, record: CohortDays, holding: Collection[int], behind: Collection[int]
     ) -> list[Episode]:
         """Take in what a partition tells; ValueError where it is not as Weir writes it."""
+
+    def note(self, episodes: Iterable[Episode]) -> None:
+        """Take note of when data are broken, of episodes that there is something new to say of."""
 
     def hear(self, act: EpisodeAct) -> Episode | None:
         """The episode after what somebody has said of it; None where it is another's."""
@@ -121,6 +124,7 @@ class DriftTask:
                 if isinstance(record, EpisodeAct):
                     self._hear(record, said)
                 elif isinstance(record, CohortDays):
+                    losses.note(said.values())
                     _say(losses.take(record, self._holding, progress.behind), said)
                 elif isinstance(record, LetterCounts):
                     self._stream.hear_letters(record)
@@ -136,6 +140,7 @@ class DriftTask:
                 bad.append((message, Rejected(index, Reason.BAD_BODY, None, why)))
         for watch in self._watches.values():
             watch.write()
+        losses.note(said.values())
         losses.write()
         self._stream.write()
         state.put(_PROGRESS, msgspec.msgpack.encode(progress))
@@ -227,6 +232,9 @@ class DriftTask:
             return progress
         for watch in self._watches.values():
             _say(watch.close(until), said)
+        answered = max((watch.answered for watch in self._watches.values()), default=until)
+        for watch in self._watches.values():
+            _say(watch.end_where_gone(answered), said)
         _say(self._stream.close(progress.closed, until), said)
         return msgspec.structs.replace(progress, closed=until)
 

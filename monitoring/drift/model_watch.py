@@ -33,9 +33,12 @@ from streams.loop.stateless.keyed_state import PartitionState
 logger = logging.getLogger(__name__)
 
 _CELLS, _WATCHED, _DETAILS, _EPISODE = "cell", "watched", "details", "episode"
+_ANSWERED = "answered"
 _KINDS = [each.value for each in Kind]
 _BLOCK = 25
 """Events at least that the detectors are shown at once: in less busy streams, of several cells."""
+_GONE = 86_400_000
+"""ms: a model that answered nothing for so long, while others did, answers no more."""
 _FEW = 10_000
 """Events: of what was told with fewer, more of them may say more."""
 
@@ -52,6 +55,7 @@ class ModelWatch:
 
     Attributes:
         shape: how many features and bins are counted.
+        answered: up to which event time its events were looked at, ms; 0 for none.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class ModelWatch:
         self._described = Describer(bins, self._log)
         self._last_events = 0
         self._ongoing = Ongoing(kept, _EPISODE)
+        self.answered = int(kept.get(_ANSWERED) or 0)
 
     @property
     def episode(self) -> Episode | None:
@@ -139,8 +144,25 @@ class ModelWatch:
                 block, events = [], 0
         return said
 
+    def end_where_gone(self, latest: int) -> list[Episode]:
+        """The episode that is over since the model answers no more; nothing where it does.
+
+        Its events are another model's now, whose watch knows what is broken: else what nobody can
+        mend would keep models from being trained anew.
+
+        Args:
+            latest: up to which event time the events of any model were looked at, ms.
+        """
+        episode = self.episode
+        if episode is None or not self.answered or self.answered + _GONE > latest:
+            return []
+        episode = replace(episode, state="closed", ended=self.answered)
+        self._ongoing.put(episode)
+        return [episode]
+
     def write(self) -> None:
         """Write down what has changed, at the end of a batch."""
+        self._kept.put(_ANSWERED, str(self.answered).encode())
         self._open.write()
         self._first_days.write()
         if self._watched is None:
@@ -154,7 +176,7 @@ class ModelWatch:
 
     def _close(self, starts: list[int]) -> list[Episode]:
         """Look at some cells as one."""
-        end = starts[-1] + self._interval
+        end = self.answered = starts[-1] + self._interval
         if self._watched is None:
             self._watched = Watched.begin(self._yardstick, starts[0])
         groups = np.zeros(self._yardstick.share.shape[1], np.int64)

@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from monitoring.breakage.kind import Kind as BreakageKind
 from monitoring.counting.cell_counts import EpisodeAct
 from monitoring.episodes.moved_histogram import MovedHistogram
 
@@ -118,8 +119,8 @@ class Episode(msgspec.Struct, frozen=True):
         figures: those that are worse; none of them where it is one of features.
         together: what moved in the same events; None while there are too few, or where it is not
             one of features.
-        retraining: what it says of that while it is open, by its kind: a worse model asks for it,
-            broken data block it, since a model would learn them.
+        retraining: what it says of that while it is open: a worse model asks for it; broken data
+            block it, since a model would learn them, until nothing is broken any more.
     """
 
     id: str
@@ -140,12 +141,25 @@ class Episode(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         # Here, so that it follows the kind, also where that changes.
-        msgspec.structs.force_setattr(self, "retraining", _RETRAINING.get(self.kind))
+        said = _RETRAINING.get(self.kind)
+        if said == "blocked" and self.mended is not None:
+            said = None
+        msgspec.structs.force_setattr(self, "retraining", said)
 
     @property
     def moved(self) -> list[MovedFeature | WorseFigure]:
         """All that it is about."""
         return [*self.features, *self.figures]
+
+    @property
+    def mended(self) -> int | None:
+        """Since when no data are broken any more, ms; None where some are, or none were.
+
+        What moved because of them may be away for longer.
+        """
+        broken = [each.back for each in self.features if BreakageKind(each.kind).is_breakage]
+        back = [each for each in broken if each is not None]
+        return max(back) if back and len(back) == len(broken) else None
 
     @property
     def away(self) -> list[str]:

@@ -1,6 +1,6 @@
 """From days that partitions are through with to episodes of performance loss."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import msgspec
 from msgspec.structs import replace as changed
@@ -16,6 +16,10 @@ from monitoring.performance.watch import WatchTerms
 from streams.loop.stateless.keyed_state import PartitionState
 
 _DAYS, _LOSSES, _EPISODE = "losses:days", "losses:of:", "losses:episode:"
+_BROKEN = "losses:broken"
+_ALL = "all"
+_REMEMBERED = 100
+"""Episodes of broken data, the latest."""
 
 
 class _Days(msgspec.Struct, frozen=True):
@@ -25,8 +29,19 @@ class _Days(msgspec.Struct, frozen=True):
     mature: dict[int, int] = {}
 
 
+class _Broken(msgspec.Struct, frozen=True):
+    """Data of a model, or of all, were broken from then on, ms; until `ended`, where it is over."""
+
+    model: str
+    began: int
+    ended: int | None
+
+
 class LossWatch:
     """Watches all models; what it knows stands in the state, under keys that begin with `losses:`.
+
+    A day on which data were broken is left out: who trains anew because of what a model made of it
+    would learn nothing. The episode of the data has called people already.
 
     A day is looked at once all partitions are through with it. One that is silent, and not behind,
     holds up the others for a day at most: what it tells of earlier days then is left out.
@@ -39,6 +54,10 @@ class LossWatch:
         self._said = said
         stored = kept.get(_DAYS)
         self._days = _Days() if stored is None else msgspec.json.decode(stored, type=_Days)
+        broken = kept.get(_BROKEN)
+        self._broken: dict[str, _Broken] = (
+            {} if broken is None else msgspec.json.decode(broken, type=dict[str, _Broken])
+        )
         self._losses: dict[Group, ModelLosses] = {}
         self._ongoing: dict[Group, Ongoing] = {}
         self._touched: set[Group] = set()
@@ -91,6 +110,17 @@ class LossWatch:
             said += self._say(group, [], (self._latest + 1) * DAY)
         return list({each.id: each for each in said}.values())
 
+    def note(self, episodes: Iterable[Episode]) -> None:
+        """Take note of when data are broken, of episodes that there is something new to say of."""
+        for each in episodes:
+            if each.kind == "data_breakage":
+                ended = each.ended if each.mended is None else each.mended
+                self._broken[each.id] = _Broken(each.model, each.began, ended)
+            else:
+                self._broken.pop(each.id, None)  # more events may say that the world has changed
+        for key in list(self._broken)[:-_REMEMBERED]:
+            del self._broken[key]
+
     def hear(self, act: EpisodeAct) -> Episode | None:
         """The episode after what somebody has said of it; None where it is not ours."""
         heard = (each.hear(act) for each in self._ongoing.values())
@@ -102,6 +132,7 @@ class LossWatch:
             self._kept.put(_key(_LOSSES, group), MODEL_LOSSES.dump_json(self._losses[group]))
         self._touched.clear()
         self._kept.put(_DAYS, msgspec.json.encode(self._days))
+        self._kept.put(_BROKEN, msgspec.json.encode(self._broken))
 
     def _have(self, losses: ModelLosses) -> None:
         group = losses.group
@@ -118,7 +149,12 @@ class LossWatch:
         for day in sorted(days):
             for group, known in list(self._losses.items()):
                 if day in known.over:
-                    self._know(known.answer(day, self._terms, self._said))
+                    broken = self._is_broken(group, day)
+                    self._know(
+                        known.leave_out(day)
+                        if broken
+                        else known.answer(day, self._terms, self._said)
+                    )
                     yield from self._look(group, (day + 1) * DAY)
 
     def _look_at_mature(self, until: int) -> Iterator[Episode]:
@@ -126,8 +162,17 @@ class LossWatch:
         for day in sorted(days):
             for group, known in list(self._losses.items()):
                 if day in known.mature:
-                    self._know(known.ripen(day, self._said))
+                    broken = self._is_broken(group, day)
+                    self._know(known.leave_out(day) if broken else known.ripen(day, self._said))
                     yield from self._look(group, (day + 1) * DAY + self._terms.maturity)
+
+    def _is_broken(self, group: Group, day: int) -> bool:
+        return any(
+            each.model in (group.model, _ALL)
+            and each.began < (day + 1) * DAY
+            and (each.ended is None or each.ended > day * DAY)
+            for each in self._broken.values()
+        )
 
     @property
     def _latest(self) -> int:

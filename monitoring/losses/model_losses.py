@@ -60,6 +60,12 @@ class ModelLosses:
         estimates = self.estimates.step(day, rest.pop(day), said, terms.costs)
         return replace(self, over=rest, estimates=estimates, answered=day)
 
+    def leave_out(self, day: int) -> "ModelLosses":
+        """After passing over a day whose data were broken: it says nothing of the model."""
+        over = {each: sums for each, sums in self.over.items() if each != day}
+        mature = {each: truth for each, truth in self.mature.items() if each != day}
+        return replace(self, over=over, mature=mature, answered=max(self.answered, day))
+
     def ripen(self, day: int, said: WatchTerms) -> "ModelLosses":
         """After looking at a day that is mature, of `mature`."""
         rest = dict(self.mature)

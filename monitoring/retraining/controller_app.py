@@ -32,6 +32,7 @@ _KEPT_S = 30.0
 _SESSION_S = 8.0
 """After this the group gives a silent controller's place to another one."""
 _TALKATIVE = ("faust", "mode", "aiokafka")
+_COMPLAINS = "faust.transport.drivers.aiokafka"
 
 
 class ControllerCrashedError(WeirError):
@@ -51,6 +52,18 @@ class Hands(Protocol):
 
     def at_work(self, state: ControllerState | None) -> None:
         """Told now and then what is known; None where another process is at work."""
+
+
+class _NobodyStreams(logging.Filter):
+    """Drops Faust's complaint that nothing streams a table's topic: only a start reads it."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__()
+        self._place = f"topic={topic!r}"
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = record.getMessage()
+        return not ("Stream has" in said and self._place in said)
 
 
 Reader = Callable[[bytes | None, bytes | None], ControllerEvent | None]
@@ -83,6 +96,7 @@ class ControllerApp:
         self._ready = False
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(_COMPLAINS).addFilter(_NobodyStreams(table_topic))
         self._login = login
         self._table_topic = table_topic
 

@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
-from front_door import Trained, weir
+from front_door import Trained
+from front_door import weir_here as weir
 from running_scorer import Scorer, replay
 
 from monitoring.archive.table import EVENTS, LABELS, SCORES, ArchiveTable

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from front_door import Trained, weir
+from front_door import Trained
+from front_door import weir_here as weir
 from running_scorer import Scorer, replay
 
 from inference.shadow.shadow_book import ShadowBook

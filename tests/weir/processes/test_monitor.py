@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from front_door import Trained, weir
+from front_door import Trained
+from front_door import weir_here as weir
 from group_lag import group_lag
 from running_scorer import Scorer, replay
 

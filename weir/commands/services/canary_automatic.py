@@ -21,7 +21,7 @@ from weir.services.candidates.promotion_gates import champion_of, gates_before
 
 logger = logging.getLogger(__name__)
 
-_REST = 20
+_REST, _LONGEST_REST_S = 20, 30.0
 """Of its time, a twentieth goes to reading all that was found."""
 _WAIT_S = 10.0
 """For the scorers to say that they have taken up a champion."""
@@ -86,7 +86,8 @@ class AutomaticCanary:
             logger.warning("can't go on without a person, trying again: %s", error)
             return None
         finally:
-            self._again_at = self._clock() + _REST * (self._clock() - begun)
+            took = self._clock() - begun
+            self._again_at = self._clock() + min(_REST * took, _LONGEST_REST_S)
 
     def _begin(self) -> str | None:
         settings = self._settings

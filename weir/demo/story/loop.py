@@ -134,10 +134,15 @@ class _Loop:
             told(f"a producer sends cents for euros: {each['features'][0]['words']}")
         blocked = [each["retraining"] for each in broken] == ["blocked"]
         self._play(plot.pattern)
-        closed = all(each["state"] == "closed" for each in self._episodes("data_breakage"))
+        still = [
+            each["id"]
+            for each in self._episodes("data_breakage")
+            if each["state"] == "open" and each["retraining"] == "blocked"
+        ]
         jobs = self._jobs()
-        told(f"euros again: the episode is {'closed' if closed else 'open'}; {len(jobs)} jobs")
-        return blocked and closed and not jobs
+        now = "data are still broken" if still else "nothing is broken any more"
+        told(f"euros again: {now}; {len(jobs)} jobs")
+        return blocked and not still and not jobs
 
     def _new_pattern(self) -> dict[str, Any]:
         """Until a job has led to a model; the job."""

@@ -18,7 +18,7 @@ from weir.demo.story.loop import LoopPlot
 from weir.demo.story.simulated import between, head, story_settings, without_features
 from weir.simulator import SimulatorSettings, simulate
 
-_EVENTS = 360_000
+_EVENTS = 900_000
 _LONG = "30d"
 """Windows that long would need a month to fill up."""
 _EARLY_DAYS, _CHAMPION_DAYS = (8, 15), (8, 22)
