@@ -59,6 +59,7 @@ FLOORS = {
         inference/canary
         inference/gates
         inference/training
+        inference/training/search
         inference/importing/static
         inference/importing/sandbox
         inference/importing/build

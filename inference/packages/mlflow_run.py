@@ -1,24 +1,51 @@
 """What MLflow keeps of a training: parameters, figures, data and the package."""
 
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.csv
+
 from inference.packages.package import ModelPackage, TrainingData
-from inference.packages.search_record import Trial
+from inference.packages.search_record import SearchRecord, Trial
+from streams.base.clock import now_ms
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 
+@dataclass(frozen=True)
+class RunDetails:
+    """What a run shows beside the package.
+
+    Attributes:
+        trials: of the search that found its parameters; runs below its own.
+        tables: by name, such as ``calibration``; each is a file of CSV.
+        steps: figures by the step of training, such as a boosting round.
+    """
+
+    trials: Sequence[Trial] = ()
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    steps: Sequence[tuple[int, Mapping[str, float]]] = ()
+
+
 def record_run(
-    client: "MlflowClient", experiment_id: str, package: ModelPackage, artifact: str
+    client: "MlflowClient",
+    experiment_id: str,
+    package: ModelPackage,
+    artifact: str,
+    details: RunDetails,
 ) -> str:
     """Write a run of an experiment and return its id.
 
     Args:
         artifact: the folder of the run in which the package is kept.
     """
+    from mlflow.entities import Metric
+
     card = package.card
     run = client.create_run(experiment_id, run_name=package.short_id)
     run_id: str = run.info.run_id
@@ -30,22 +57,32 @@ def record_run(
     if card.data.version is not None:
         client.log_inputs(run_id, [_dataset(card.data)])
     client.log_artifacts(run_id, str(package.folder), artifact)
+    for name, table in details.tables.items():
+        sink = io.BytesIO()
+        pa.csv.write_csv(table, sink)
+        client.log_text(run_id, sink.getvalue().decode(), f"curves/{name}.csv")
+    now = now_ms()
+    steps = [
+        Metric(name, value, now, step)
+        for step, figures in details.steps
+        for name, value in figures.items()
+    ]
+    client.log_batch(run_id, metrics=steps)
+    _record_trials(client, experiment_id, run_id, card.searched, details.trials)
     client.set_terminated(run_id)
     return run_id
 
 
-def record_trials(
+def _record_trials(
     client: "MlflowClient",
     experiment_id: str,
     parent: str,
-    package: ModelPackage,
+    searched: SearchRecord | None,
     trials: Sequence[Trial],
 ) -> None:
-    """Write each trial of the search that found a package's parameters, as a run below its own."""
     from mlflow.entities import Metric, Param
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-    searched = package.card.searched
     for trial in trials:
         assert searched is not None
         run = client.create_run(

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from inference.packages.mlflow_connection import MlflowConnection, RegistryError
-from inference.packages.mlflow_run import record_run, record_trials
+from inference.packages.mlflow_run import RunDetails, record_run
 from inference.packages.package import ModelPackage, PackageError, adopt_package
-from inference.packages.search_record import Trial
 from inference.packages.signature import SIGNATURE, PackageKeys
 from streams.base.secret_fields import LoginUrl
 from streams.base.section import Name, Section
@@ -85,14 +84,14 @@ class Registry:
         self._mlflow = MlflowConnection(uri, self._cache)
 
     def register(
-        self, package: ModelPackage, alias: str | None = None, trials: Sequence[Trial] = ()
+        self, package: ModelPackage, alias: str | None = None, details: RunDetails | None = None
     ) -> RegisteredModel:
         """Add a package as the next version, and point `alias` at it.
 
         A package that is registered already keeps its version.
 
         Args:
-            trials: of the search that found its parameters; runs below its own.
+            details: what its run in MLflow shows besides.
 
         Raises:
             RegistryError: the registry refuses, or cannot be reached.
@@ -100,7 +99,9 @@ class Registry:
         self._keys.sign(package)
         found = self.find(package.id)
         with self._mlflow.errors():
-            version = self._create(package, trials) if found is None else found.version
+            version = (
+                self._create(package, details or RunDetails()) if found is None else found.version
+            )
         if alias is not None:
             self.set_alias(alias, version)
         return self.get(version)
@@ -267,7 +268,7 @@ class Registry:
         with self._mlflow.errors():
             self._client.set_registered_model_alias(self._model, alias, str(version))
 
-    def _create(self, package: ModelPackage, trials: Sequence[Trial]) -> int:
+    def _create(self, package: ModelPackage, details: RunDetails) -> int:
         client = self._client
         experiment = client.get_experiment_by_name(f"weir-{self._model}")
         experiment_id = (
@@ -275,8 +276,7 @@ class Registry:
             if experiment is not None
             else client.create_experiment(f"weir-{self._model}", self._artifacts)
         )
-        run_id = record_run(client, experiment_id, package, _ARTIFACT)
-        record_trials(client, experiment_id, run_id, package, trials)
+        run_id = record_run(client, experiment_id, package, _ARTIFACT, details)
         if not client.search_registered_models(f"name = '{self._model}'"):
             client.create_registered_model(self._model)
         entry = client.create_model_version(

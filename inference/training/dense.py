@@ -1,7 +1,7 @@
 """Fraud models that are layers of weights: logistic regression, and a small network."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,10 @@ class DenseModel:
             without[:, j] = middle
             moved[j] = np.abs(self.margin(without) - usual).mean()
         return shares_of(moved)
+
+    def stages(self, matrix: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """None: there are no boosting rounds."""
+        return iter(())
 
     def add_to(self, graph: GraphBuilder, source: str, output: str) -> None:
         """Add the nodes from rows (n, k) to the log-odds (n, 1)."""

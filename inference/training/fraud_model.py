@@ -1,6 +1,6 @@
 """The fraud model of a package, of the family that the settings name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +13,7 @@ from inference.forest.xgboost_reader import read_xgboost
 from inference.training import xgboost_trees
 from inference.training.dense import fit_dense
 from inference.training.graph_parts import GraphBuilder
-from inference.training.lightgbm_trees import fit_trees, importance, margin
+from inference.training.lightgbm_trees import fit_trees, importance, margin, stages
 from inference.training.package_graph import AddsMargin
 from inference.training.settings import TrainingSettings
 
@@ -33,6 +33,13 @@ class FraudModel(AddsMargin, Protocol):
         """What share each of k features has in what moves the log-odds of rows (n, k)."""
         ...
 
+    def stages(self, matrix: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """Log-odds of rows (n, k) after some of the boosting rounds, the last one among them.
+
+        Nothing where there are no such rounds.
+        """
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class TreeModel:
@@ -47,6 +54,10 @@ class TreeModel:
     def importance(self, matrix: NDArray[np.float32]) -> list[float]:
         """See `FraudModel`."""
         return importance(self.boosters, matrix)
+
+    def stages(self, matrix: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """See `FraudModel`."""
+        return stages(self.boosters, matrix)
 
     def add_to(self, graph: GraphBuilder, source: str, output: str) -> None:
         """See `FraudModel`."""
@@ -67,6 +78,10 @@ class XGBoostModel:
     def importance(self, matrix: NDArray[np.float32]) -> list[float]:
         """See `FraudModel`."""
         return xgboost_trees.importance(self.booster, matrix)
+
+    def stages(self, matrix: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """See `FraudModel`."""
+        return xgboost_trees.stages(self.booster, matrix)
 
     def add_to(self, graph: GraphBuilder, source: str, output: str) -> None:
         """See `FraudModel`."""

@@ -1,12 +1,13 @@
 """Fits the fraud model: gradient-boosted trees, the mean of several bags."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.training.importance import sample_to_explain, shares_of
+from inference.training.rounds import spans_of
 from inference.training.settings import TreeSettings
 
 if TYPE_CHECKING:
@@ -76,6 +77,19 @@ def margin(boosters: list["lightgbm.Booster"], matrix: NDArray[np.float32]) -> N
     for booster in boosters:
         total += booster.predict(matrix, raw_score=True)
     return total / len(boosters)
+
+
+def stages(
+    boosters: list["lightgbm.Booster"], matrix: NDArray[np.float32]
+) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Yield rounds, and the bags' mean log-odds of rows (n, k) after so many, (n,)."""
+    total = np.zeros(len(matrix))
+    for begin, end in spans_of(max(each.current_iteration() for each in boosters)):
+        for booster in boosters:
+            total += booster.predict(
+                matrix, raw_score=True, start_iteration=begin, num_iteration=end - begin
+            )
+        yield end, total / len(boosters)
 
 
 def importance(boosters: list["lightgbm.Booster"], matrix: NDArray[np.float32]) -> list[float]:

@@ -166,4 +166,5 @@ def _part(data: TrainingSet, rows: slice) -> TrainingSet:
         times=data.times[rows],
         weights=data.weights_of(rows),
         keys=None,
+        stakes=None,
     )

@@ -22,6 +22,7 @@ from inference.packages.search_record import SearchRecord
 from inference.packages.thresholds import fit_thresholds
 from inference.training.autoencoder import fit_autoencoder
 from inference.training.calibration import fit_platt, sigmoid
+from inference.training.curves import HeldOut
 from inference.training.fraud_model import FraudModel, fit_fraud_model
 from inference.training.holdout_figures import freeze_drift_reference, measure, sample_background
 from inference.training.package_graph import build_graph
@@ -49,6 +50,7 @@ def train(
     folder: Path,
     progress: Progress,
     searched: SearchRecord | None = None,
+    observe: Callable[[HeldOut], None] = lambda rows: None,
 ) -> ModelPackage:
     """Train a model and write its package into `folder`, under its short id.
 
@@ -69,6 +71,7 @@ def train(
 
     Args:
         searched: how these settings were found, for the card.
+        observe: is shown the held-out rows and the model that was measured on them.
 
     Raises:
         TrainingError: the data is malformed, too small, or has too few frauds on either side.
@@ -126,6 +129,16 @@ def train(
         weights,
     )
     metrics = measure(outputs, sigmoid(fraud.margin(data.matrix[late])), labels[late], weights)
+    observe(
+        HeldOut(
+            fraud,
+            data.matrix[late],
+            labels[late],
+            weights,
+            outputs.probability,
+            None if data.stakes is None else data.stakes[late],
+        )
+    )
     if settings.refit:
         every = Rows(data.matrix, labels, data.weights)
         every = every if data.weak is None else data.weak.beside(every)

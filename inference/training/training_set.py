@@ -77,6 +77,8 @@ class TrainingSet:
         version: where the data are from.
         weak: later events, whose label has not come.
         keys: whose each event is, such as a card, as a number in the order of the keys, (n,).
+        stakes: what each event is about, as ``policy.costs.amount`` says, ``NaN`` where missing,
+            (n,); None where there are no costs.
     """
 
     matrix: NDArray[np.float32]
@@ -90,6 +92,7 @@ class TrainingSet:
     version: DataVersion | None = None
     weak: WeakRows | None = None
     keys: NDArray[np.int64] | None = None
+    stakes: NDArray[np.float64] | None = None
 
     def weights_of(self, rows: slice) -> NDArray[np.float64] | None:
         """The weights of some rows."""

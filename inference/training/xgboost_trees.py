@@ -1,12 +1,13 @@
 """Fits the fraud model by XGBoost, which the extra ``xgboost`` installs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.training.importance import sample_to_explain, shares_of
+from inference.training.rounds import spans_of
 from inference.training.settings import XGBoostSettings
 from inference.training.training_set import TrainingError
 
@@ -64,6 +65,18 @@ def margin(booster: "xgboost.Booster", matrix: NDArray[np.float32]) -> NDArray[n
     """Return the log-odds of fraud of rows (n, k), shape (n,)."""
     found = booster.predict(_library().DMatrix(_finite(matrix)), output_margin=True)
     return np.asarray(found, np.float64)
+
+
+def stages(
+    booster: "xgboost.Booster", matrix: NDArray[np.float32]
+) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Yield rounds, and the log-odds of rows (n, k) after so many, (n,)."""
+    rows = _library().DMatrix(_finite(matrix))
+    for begin, end in spans_of(booster.num_boosted_rounds()):
+        # What came of the rounds before stands in for the base score from the second time on.
+        margin = booster.predict(rows, output_margin=True, iteration_range=(begin, end))
+        rows.set_base_margin(margin)
+        yield end, np.asarray(margin, np.float64)
 
 
 def importance(booster: "xgboost.Booster", matrix: NDArray[np.float32]) -> list[float]:

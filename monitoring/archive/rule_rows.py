@@ -13,7 +13,7 @@ from inference.weak_labels.votes import votes
 from monitoring.archive.errors import ArchiveAwayError
 from monitoring.archive.table import EVENTS, ArchiveTable
 from monitoring.archive.training_rows import Span, asked
-from monitoring.archive.views import KEPT, WEIGHT, columns_of, open_views
+from monitoring.archive.views import KEPT, WEIGHT, columns_of, open_views, snapshot
 from streams.events.label_rules import LabelRule
 
 _ROWS = 65_536
@@ -50,7 +50,7 @@ def read_votes(
         ArchiveError: nothing was ever archived.
     """
     database = open_views(
-        tables,
+        snapshot(tables),
         maturity=span.label_delay,
         unlabelled_legitimate=span.unlabelled_legitimate,
         until=until,

@@ -17,14 +17,14 @@ from inference.training.train import Progress
 from inference.training.training_set import TrainingError, TrainingSet
 from monitoring.archive.errors import ArchiveAwayError
 from monitoring.archive.table import EVENTS, LABELS, ArchiveTable
-from monitoring.archive.views import KEPT, WEIGHT, open_views
+from monitoring.archive.views import KEPT, WEIGHT, open_views, snapshot
 
 _BLOCK = 1 << 23
 _ROWS = 65_536
 _FORM = f"""
 create table chosen as
 select event_time, partition, "offset", key, label, features, model,
-  {KEPT} as kept, {WEIGHT} as weight
+  {KEPT} as kept, {WEIGHT} as weight, try_cast({{stake}} as double) as stake
 from matured where feature_schema = $schema
   and event_time >= make_timestamptz($start) and event_time < make_timestamptz($stop)
 """
@@ -65,6 +65,7 @@ def read_training_rows(
     progress: Progress,
     again: DataVersion | None = None,
     until: Mapping[str, int] | None = None,
+    stake: str | None = None,
 ) -> TrainingSet:
     """Read mature events of one feature schema, in the order of time, then of Kafka's places.
 
@@ -74,6 +75,7 @@ def read_training_rows(
     Args:
         again: read what this one has read, whatever was archived or compacted since.
         until: as of a `DataVersion`: read no further than that; where `again` says nothing.
+        stake: the field that says what an event is about; see `TrainingSet.stakes`.
 
     Raises:
         TrainingError: there are no such rows.
@@ -82,8 +84,9 @@ def read_training_rows(
     """
     said = again.until if again is not None else until
     bounds = None if said is None else bounds_of(said)
+    found_now = snapshot(tables)
     database = open_views(
-        tables,
+        found_now,
         maturity=span.label_delay,
         unlabelled_legitimate=span.unlabelled_legitimate,
         until=bounds,
@@ -91,7 +94,8 @@ def read_training_rows(
     try:
         progress("reading the archive", 0.0)
         ends = bounds or {name: _ends(database, name) for name in (EVENTS, LABELS)}
-        database.execute(_FORM, asked(features.schema_hash, span))
+        form = _FORM.format(stake=_stake(found_now, stake))
+        database.execute(form, asked(features.schema_hash, span))
         champions = _champions(database)
         database.execute(_OWNERS)
         rows = sum(each.rows for each in champions.values())
@@ -104,8 +108,8 @@ def read_training_rows(
         raise ArchiveAwayError(f"the archive can't be read: {error}") from error
     files = {} if again is None else again.files
     if again is None:
-        for name in (EVENTS, LABELS):
-            files |= _hashed(tables[name], _folders(features, span) if name == EVENTS else None)
+        files = _hashed(found_now, EVENTS, _folders(features, span))
+        files |= _hashed(found_now, LABELS, None)
     version = DataVersion(
         files=files,
         until=_said(ends),
@@ -126,6 +130,7 @@ def read_training_rows(
         weights=None if (found.weights == 1).all() else found.weights,
         version=version,
         keys=found.keys,
+        stakes=None if stake is None else found.stakes,
     )
 
 
@@ -135,6 +140,7 @@ class _Columns(NamedTuple):
     times: NDArray[np.int64]
     weights: NDArray[np.float64]
     keys: NDArray[np.int64]
+    stakes: NDArray[np.float64]
 
     @classmethod
     def empty(cls, rows: int, width: int) -> "_Columns":
@@ -144,13 +150,14 @@ class _Columns(NamedTuple):
             np.empty(rows, np.int64),
             np.empty(rows, np.float64),
             np.empty(rows, np.int64),
+            np.empty(rows, np.float64),
         )
 
     def fill(self, database: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> Iterator[int]:
         """Fill all rows, and tell after each batch how many are."""
         query = (
-            "select event_time, label, weight, features, owner from chosen join owners using (key)"
-            " where kept"
+            "select event_time, label, weight, features, owner, stake"
+            " from chosen join owners using (key) where kept"
             ' order by event_time, partition, "offset"'
         )
         done = 0
@@ -165,6 +172,7 @@ class _Columns(NamedTuple):
             for place, name in enumerate(names):
                 self.matrix[here, place] = vector.field(name).to_numpy(zero_copy_only=False)
             self.keys[here] = batch.column(4).to_numpy()
+            self.stakes[here] = batch.column(5).to_numpy(zero_copy_only=False)
             done += batch.num_rows
             yield done
 
@@ -198,7 +206,9 @@ def sight(tables: Mapping[str, ArchiveTable], schema_hash: str, span: Span) -> S
         ArchiveError: nothing was ever archived.
     """
     database = open_views(
-        tables, maturity=span.label_delay, unlabelled_legitimate=span.unlabelled_legitimate
+        snapshot(tables),
+        maturity=span.label_delay,
+        unlabelled_legitimate=span.unlabelled_legitimate,
     )
     try:
         ends = {name: _ends(database, name) for name in (EVENTS, LABELS)}
@@ -261,6 +271,15 @@ def _why_none(database: duckdb.DuckDBPyConnection, schema: str, url: str) -> str
     )
 
 
+def _stake(tables: Mapping[str, Any], field: str | None) -> str:
+    """How the query says it; of events that were archived without it nothing is known."""
+    schema = tables[EVENTS].schema
+    has = "context" in schema.names and field in {
+        each.name for each in schema.field("context").type
+    }
+    return '"context"."{}"'.format(str(field).replace('"', '""')) if has else "null"
+
+
 def _folders(features: FeatureColumns, span: Span) -> ds.Expression:
     wanted = ds.field("feature_schema") == features.schema_hash
     if span.start is not None:
@@ -274,10 +293,9 @@ def _day(time: int) -> date:
     return datetime.fromtimestamp(time / 1_000, UTC).date()
 
 
-def _hashed(table: ArchiveTable, wanted: ds.Expression | None) -> dict[str, str]:
-    """SHA-256 of a table's files as it is now, by their names below the archive."""
-    dataset: Any = table.dataset()
-    if dataset is None:
+def _hashed(tables: Mapping[str, Any], name: str, wanted: ds.Expression | None) -> dict[str, str]:
+    """SHA-256 of the files of a table, if it is there, by their names below the archive."""
+    if (dataset := tables.get(name)) is None:
         return {}
     found = {}
     for fragment in dataset.get_fragments(filter=wanted):
@@ -285,5 +303,5 @@ def _hashed(table: ArchiveTable, wanted: ds.Expression | None) -> dict[str, str]
             hashed = hashlib.sha256()
             while block := file.read(_BLOCK):
                 hashed.update(block)
-        found[f"{table.name}/{fragment.path}"] = hashed.hexdigest()
+        found[f"{name}/{fragment.path}"] = hashed.hexdigest()
     return dict(sorted(found.items()))

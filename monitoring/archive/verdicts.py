@@ -7,7 +7,7 @@ import duckdb
 
 from monitoring.archive.errors import ArchiveAwayError
 from monitoring.archive.table import LABELS, ArchiveTable
-from monitoring.archive.views import columns_of, open_views
+from monitoring.archive.views import columns_of, open_views, snapshot
 
 # Of what one source says of an event, the last counts.
 _QUERY = """
@@ -52,7 +52,7 @@ def analysts(tables: Mapping[str, ArchiveTable]) -> list[Analyst]:
         ArchiveAwayError: the store does not answer.
         ArchiveError: nothing was ever archived.
     """
-    database = open_views(tables, maturity=0, unlabelled_legitimate=True)
+    database = open_views(snapshot(tables), maturity=0, unlabelled_legitimate=True)
     try:
         if "by" not in columns_of(database, LABELS):
             return []

@@ -61,8 +61,28 @@ WEIGHT = """
 _EARLIER = 'create view {name} as select * from all_{name} where "offset" < {ends}'
 
 
+def snapshot(tables: Mapping[str, ArchiveTable]) -> dict[str, Any]:
+    """Datasets of the tables that are there, as they stand now.
+
+    What is written later does not change them; files that are replaced stay for ``archive.undo``.
+
+    Raises:
+        ArchiveAwayError: the store does not answer.
+        ArchiveError: nothing was ever archived.
+    """
+    events = tables[EVENTS].dataset()
+    if events is None:
+        raise ArchiveError(
+            f"there is no archive at {tables[EVENTS].url} yet: `weir archive` begins one, once "
+            "events are scored"
+        )
+    others = {name: tables[name].dataset() for name in (SCORES, LABELS)}
+    there = {name: dataset for name, dataset in others.items() if dataset is not None}
+    return {EVENTS: events} | there
+
+
 def open_views(
-    tables: Mapping[str, ArchiveTable],
+    tables: Mapping[str, Any],
     *,
     maturity: int,
     unlabelled_legitimate: bool,
@@ -71,26 +91,16 @@ def open_views(
     """A database in memory with the views; it reads the archive's files and no others.
 
     Args:
+        tables: see `snapshot`.
         maturity: age in ms from which on an event counts with what is known of it by then.
         unlabelled_legitimate: whether a mature event without a label is legitimate; else it is left
             out of ``matured``.
         until: up to which offset of each partition of a table its rows are there; all of a table
             that is not named, and none of a partition that is not.
-
-    Raises:
-        ArchiveAwayError: the store does not answer.
-        ArchiveError: nothing was ever archived.
     """
     database = duckdb.connect(":memory:")
-    events = tables[EVENTS].dataset()
-    if events is None:
-        raise ArchiveError(
-            f"there is no archive at {tables[EVENTS].url} yet: `weir archive` begins one, once "
-            "events are scored"
-        )
-    found: dict[str, Any] = dict(_nothing(events.schema.field("event_id").type))
-    found |= {name: dataset for name in found if (dataset := tables[name].dataset()) is not None}
-    for name, rows in (found | {EVENTS: events}).items():
+    found = _nothing(tables[EVENTS].schema.field("event_id").type) | dict(tables)
+    for name, rows in found.items():
         if until is None or name not in until:
             database.register(name, rows)
         else:
@@ -120,7 +130,7 @@ def _ends(until: Mapping[int, int]) -> str:
     return f"case partition {each} else 0 end" if each else "0"
 
 
-def _nothing(id_type: pa.DataType) -> dict[str, pa.Table]:
+def _nothing(id_type: pa.DataType) -> dict[str, Any]:
     """What stands for tables that are not there yet, with ids of the events' kind."""
     ids, times = pa.array([], id_type), pa.array([], pa.timestamp("us", "UTC"))
     known = {"label": pa.array([], pa.int8()), "time": times, "by": pa.array([], pa.string())}

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from monitoring.archive.table import open_tables
-from monitoring.archive.views import open_views
+from monitoring.archive.views import open_views, snapshot
 from weir.cli.console import STDOUT, ConfigOption, JsonOption, print_json, stdout, write_file
 from weir.config.errors import SettingsError
 from weir.config.settings import load_settings
@@ -41,7 +41,7 @@ def sql(
     place = archive or settings.archive.place(settings.data_dir)
     terms = settings.terms()
     database = open_views(
-        open_tables(place, settings.archive.storage_options()),
+        snapshot(open_tables(place, settings.archive.storage_options())),
         maturity=terms.maturity,
         unlabelled_legitimate=terms.unlabelled_count,
     )

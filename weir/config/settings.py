@@ -173,10 +173,12 @@ class Settings(BaseSettings):
             raise ValueError(f"{by} names {error}") from error
         along = [("comparison.slice_by", name) for name in self.comparison.slice_by]
         along += [("monitor.segments", name) for name in self.monitor.segments]
+        amounts = []
         if self.policy.costs is not None:
-            along.append(("policy.costs.amount", self.policy.costs.amount))
+            amounts.append(("policy.costs.amount", self.policy.costs.amount))
         if self.approve_through is not None:
-            along.append(("approve_through.amount", self.approve_through.amount))
+            amounts.append(("approve_through.amount", self.approve_through.amount))
+        along += amounts
         if self.monitor.producer:
             along.append(("monitor.producer", self.monitor.producer))
         for key, name in along:
@@ -193,12 +195,12 @@ class Settings(BaseSettings):
                     "feature_log.include: add it there, or correct the name"
                 )
         check_rules(self.labels.rules, self.rule_columns)
-        if self.approve_through is not None:
-            amount = self.approve_through.amount
-            if self.event.fields[amount].type not in ("int", "float"):
+        for key, name in amounts:
+            field = self.event.fields.get(name)
+            if field is None or field.type not in ("int", "float"):
                 raise ValueError(
-                    f"approve_through.amount = {amount!r} is no number: name a field of "
-                    'event.fields whose type is "int" or "float"'
+                    f"{key} = {name!r} is no number: name a field of event.fields whose type is "
+                    '"int" or "float"'
                 )
         if self.labels.field in self.event.fields:
             raise ValueError(

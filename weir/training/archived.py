@@ -13,7 +13,7 @@ from monitoring.archive.table import EVENTS, ArchiveTable
 from monitoring.archive.training_rows import Span, bounds_of, read_training_rows
 from streams.events.label_rules import LabelRule
 from weir.config.settings import Settings
-from weir.training.declared import archive_tables, declared_columns
+from weir.training.declared import archive_tables, declared_columns, declared_stake
 from weir.training.registering import Progress
 from weir.training.rule_votes import check_there_are_rules
 
@@ -52,7 +52,7 @@ def archived_rows(
         *span, terms.maturity if label_delay is None else label_delay, terms.unlabelled_count
     )
     columns = declared_columns(settings)
-    rows = read_training_rows(tables, columns, asked, progress)
+    rows = read_training_rows(tables, columns, asked, progress, stake=declared_stake(settings))
     rules = settings.labels.rules if weak else ()
     return _with_weak(tables, rows, columns, asked, rules, progress)
 

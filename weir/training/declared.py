@@ -1,4 +1,4 @@
-"""What the settings declare: features, and where the archive is."""
+"""What the settings declare: features, what is at stake, and where the archive is."""
 
 from inference.packages.package import FeatureColumns
 from monitoring.archive.table import ArchiveTable, open_tables
@@ -15,3 +15,9 @@ def archive_tables(settings: Settings, place: str | None) -> dict[str, ArchiveTa
     """The archive's tables; at `place`, or where the settings say."""
     archive = settings.archive
     return open_tables(place or archive.place(settings.data_dir), archive.storage_options())
+
+
+def declared_stake(settings: Settings) -> str | None:
+    """The field that says what an event is about; None where there are no costs."""
+    costs = settings.policy.costs
+    return None if costs is None else costs.amount

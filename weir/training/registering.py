@@ -1,6 +1,6 @@
 """From labelled rows to a registered model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from inference.evaluation.evaluate import DAY_MS
 from inference.packages.data_version import DataVersion
+from inference.packages.mlflow_run import RunDetails
 from inference.packages.package import ModelPackage
 from inference.packages.registry import CHAMPION_ALIAS, RegisteredModel, Registry
 from inference.packages.search_record import Trial
-from inference.training.search import Chosen
+from inference.training.curves import HeldOut, by_threshold, calibration, learning
+from inference.training.search.search import Chosen
 from inference.training.settings import TrainingSettings
 from inference.training.train import train
 from inference.training.training_set import (
@@ -28,6 +30,7 @@ from streams.files.event_file import EventFile
 from weir.config.errors import SettingsError
 from weir.config.settings import Settings
 from weir.services.wiring import open_registry
+from weir.training.declared import declared_stake
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and how much of it is, 0 to 1."""
@@ -86,6 +89,7 @@ def train_on(
     """
     registry = open_registry(settings, signing=True)  # before the work: we may have no key
     data = rows()
+    held_out: list[HeldOut] = []
     try:
         chosen = None if choose is None else choose(data, _hold_out(data, settings.training))
         package = train(
@@ -94,10 +98,30 @@ def train_on(
             packages_folder(settings),
             progress,
             None if chosen is None else chosen.record,
+            held_out.append,
         )
     except TrainingError as error:
         raise TrainingError(f"{source}: {error}") from error
-    return register_model(registry, package, alias, () if chosen is None else chosen.trials)
+    trials = () if chosen is None else chosen.trials
+    return register_model(
+        registry, package, alias, run_details(settings, package, held_out[0], trials)
+    )
+
+
+def run_details(
+    settings: Settings, package: ModelPackage, rows: HeldOut, trials: tuple[Trial, ...] = ()
+) -> RunDetails:
+    """What a run shows of a package, by the held-out rows of its training."""
+    shares = package.drift_reference.importance
+    return RunDetails(
+        trials=trials,
+        tables={
+            "by_threshold": by_threshold(rows, settings.policy.costs),
+            "calibration": calibration(rows),
+            "importance": pa.table({"feature": list(shares), "share": list(shares.values())}),
+        },
+        steps=list(learning(rows)),
+    )
 
 
 def _hold_out(data: TrainingSet, settings: TrainingSettings) -> int:
@@ -110,7 +134,7 @@ def register_model(
     registry: Registry,
     package: ModelPackage,
     alias: str | None = None,
-    trials: Sequence[Trial] = (),
+    details: RunDetails | None = None,
 ) -> RegisteredModel:
     """Register a package: as the champion where there is none yet, else as a candidate.
 
@@ -119,12 +143,12 @@ def register_model(
 
     Args:
         alias: what the registry calls it besides; None for nothing.
-        trials: of the search that found its parameters.
+        details: what its run in MLflow shows besides.
 
     Raises:
         RegistryError: the registry can't be reached or written.
     """
-    model = registry.register(package, alias, trials)
+    model = registry.register(package, alias, details)
     if CHAMPION_ALIAS in registry.aliases():
         return model
     registry.set_alias(CHAMPION_ALIAS, model.version)
@@ -183,21 +207,32 @@ def training_set(
             stop=stop_ms,
             label_delay=settings.labels.delay,
         ),
-        keys=_keys(settings, file, start_ms, stop_ms),
+        keys=_codes(_labelled(file, settings.event.key, start_ms, stop_ms)),
+        stakes=_stakes(file, declared_stake(settings), start_ms, stop_ms),
     )
 
 
-def _keys(
-    settings: Settings, file: EventFile, start_ms: int | None, stop_ms: int | None
-) -> NDArray[np.int64]:
-    """Whose each labelled event is, as a number in the order of the keys."""
+def _stakes(
+    file: EventFile, field: str | None, start_ms: int | None, stop_ms: int | None
+) -> NDArray[np.float64] | None:
+    if field is None:
+        return None
+    column = _labelled(file, field, start_ms, stop_ms).cast(pa.float64())
+    return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
+
+
+def _labelled(file: EventFile, field: str, start_ms: int | None, stop_ms: int | None) -> pa.Array:
+    """A column of the events in a span that have a label."""
     first, last = file.span(start_ms, stop_ms)
     assert file.labels is not None
     known = pa.array(file.labels[first:last] != UNLABELLED)
-    column = file.events.column(settings.event.key).slice(first, last - first).filter(known)
+    return file.events.column(field).slice(first, last - first).filter(known)
+
+
+def _codes(keys: pa.Array) -> NDArray[np.int64]:
+    """Keys as numbers that are in order as they are."""
     # A rank for each that is distinct: sorting all events would take longer than their features.
-    codes = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    codes = codes if pa.types.is_dictionary(codes.type) else codes.dictionary_encode()
+    codes = keys if pa.types.is_dictionary(keys.type) else keys.dictionary_encode()
     ranks = pc.rank(codes.dictionary, tiebreaker="dense").to_numpy().astype(np.int64)
     found: NDArray[np.int64] = ranks[codes.indices.to_numpy()]
     return found

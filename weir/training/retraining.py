@@ -1,14 +1,15 @@
 """What a retraining job does: a model of what its spec names, registered once."""
 
 from inference.packages.registry import RegisteredModel
+from inference.training.curves import HeldOut
 from inference.training.train import train
 from inference.training.training_set import TrainingError
 from monitoring.archive.training_rows import Span, read_training_rows
 from monitoring.retraining.jobs.job import JobSpec
 from weir.config.settings import Settings
 from weir.services.wiring import open_registry
-from weir.training.declared import archive_tables, declared_columns
-from weir.training.registering import Progress, packages_folder
+from weir.training.declared import archive_tables, declared_columns, declared_stake
+from weir.training.registering import Progress, packages_folder, run_details
 
 
 def run_job(settings: Settings, spec: JobSpec, progress: Progress) -> tuple[RegisteredModel, bool]:
@@ -35,8 +36,12 @@ def run_job(settings: Settings, spec: JobSpec, progress: Progress) -> tuple[Regi
     span = Span(spec.start, spec.stop, spec.label_delay, spec.unlabelled_legitimate)
     tables = archive_tables(settings, spec.archive)
     columns = declared_columns(settings)
-    rows = read_training_rows(tables, columns, span, progress, until=spec.until)
-    package = train(rows, settings.training, packages_folder(settings), progress)
-    model = registry.register(package)
+    stake = declared_stake(settings)
+    rows = read_training_rows(tables, columns, span, progress, until=spec.until, stake=stake)
+    held_out: list[HeldOut] = []
+    package = train(
+        rows, settings.training, packages_folder(settings), progress, observe=held_out.append
+    )
+    model = registry.register(package, details=run_details(settings, package, held_out[0]))
     registry.note_job(model.version, spec.key)
     return model, False

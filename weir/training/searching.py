@@ -1,7 +1,7 @@
 """Searching settings by what `[training.search]` and `[prequential]` say."""
 
 from inference.training.prequential import Fold, folds_until
-from inference.training.search import Chosen, search
+from inference.training.search.search import Chosen, search
 from inference.training.training_set import TrainingSet
 from weir.config.settings import Settings
 from weir.services.stopping import interrupt_on_signals

@@ -17,7 +17,7 @@ from monitoring.archive.housekeeper import Housekeeper
 from monitoring.archive.metrics import ArchiveMetrics
 from monitoring.archive.settings import ArchiveSettings
 from monitoring.archive.table import EVENTS, LABELS, SCORES, TABLES, ArchiveTable, open_tables
-from monitoring.archive.views import open_views
+from monitoring.archive.views import open_views, snapshot
 from streams.features.erasures import Erasures
 
 DAY = date(2026, 1, 1)
@@ -218,7 +218,9 @@ def test_matured_has_what_was_known_by_then(tmp_path: Path) -> None:
     tables[LABELS].append(pa.concat_tables([early, late]), {"labels/0": (0, 6)})
 
     def matured(legitimate: bool) -> list[tuple[int, int]]:
-        database = open_views(tables, maturity=2 * DAY_MS, unlabelled_legitimate=legitimate)
+        database = open_views(
+            snapshot(tables), maturity=2 * DAY_MS, unlabelled_legitimate=legitimate
+        )
         found = database.execute("select event_id, label from matured order by event_id")
         return found.fetchall()
 
@@ -232,6 +234,6 @@ def test_without_labels_nothing_is_mature_whatever_ids_are(tmp_path: Path) -> No
     some = pa.concat_tables([rows(0, 5), rows(5, 10, day=DAY + timedelta(days=9))])
     texts = pa.array([f"event {each}" for each in range(10)])
     tables[EVENTS].append(some.set_column(0, "event_id", texts), {"log/0": (0, 10)})
-    database = open_views(tables, maturity=2 * DAY_MS, unlabelled_legitimate=True)
+    database = open_views(snapshot(tables), maturity=2 * DAY_MS, unlabelled_legitimate=True)
     assert database.execute("select count(*) from matured").fetchall() == [(0,)]
     assert database.execute("select count(*) from events").fetchall() == [(10,)]

@@ -84,6 +84,17 @@ def read(tables: dict[str, ArchiveTable], span: Span = SPAN, **more: Any) -> Tra
     return read_training_rows(tables, COLUMNS, span, lambda *_: None, **more)
 
 
+def keeper(tables: dict[str, ArchiveTable], **settings: Any) -> Housekeeper:
+    return Housekeeper(
+        tables,
+        ArchiveSettings(**settings),
+        erasures=Erasures(),
+        key_field="key",
+        leads=lambda: True,
+        metrics=ArchiveMetrics(CollectorRegistry()),
+    )
+
+
 def test_rows_are_mature_and_none_is_censored(tables: dict[str, ArchiveTable]) -> None:
     found = read(tables)
     ids = found.matrix[:, 1].astype(int).tolist()
@@ -98,6 +109,35 @@ def test_rows_are_mature_and_none_is_censored(tables: dict[str, ArchiveTable]) -
     assert {weight[each] for each in ids} == {1, 4}
     assert found.version is not None
     assert found.version.champions == {"ada": Champion(rows=17, censored=3)}
+
+
+def test_whose_an_event_is_and_what_is_at_stake(tmp_path: Path) -> None:
+    tables = open_tables(str(tmp_path), {})
+    whose = ["b", "a", "c", "a", "b"] * 8
+    stakes = pa.array([{"EUR": each % 7} for each in range(40)], pa.struct({"EUR": pa.int64()}))
+    tables[EVENTS].append(events(0, 40, key=whose, context=stakes), {"log/0": (0, 40)})
+    tables[LABELS].append(labels((0, 1, 1.0), (39, 1, 9.0)), {"labels/0": (0, 2)})
+    found = read(tables, stake="EUR")
+    ids = found.matrix[:, 1].astype(int)
+    assert found.keys is not None
+    assert [" abc"[each] for each in found.keys] == [whose[each] for each in ids]
+    assert found.stakes.tolist() == [each % 7 for each in ids]
+    assert np.isnan(read(tables, stake="USD").stakes).all()
+    assert read(tables).stakes is None
+
+
+def test_files_are_those_that_were_read_though_they_are_compacted_meanwhile(
+    tables: dict[str, ArchiveTable],
+) -> None:
+    before = read(tables).version
+
+    def compacted(step: str, share: float) -> None:
+        if not share:
+            keeper(tables).tidy()
+
+    found = read_training_rows(tables, COLUMNS, SPAN, compacted)
+    assert found.version == before
+    assert read(tables).version.files != before.files
 
 
 def test_a_span_and_what_a_missing_label_says(tables: dict[str, ArchiveTable]) -> None:
@@ -132,15 +172,7 @@ def test_the_very_rows_are_read_again_whatever_came_since(
     tables[EVENTS].append(events(40, 90), {"log/0": (40, 90)})
     more = labels((6, 1, 1.0), (7, 1, 1.0), (80, 1, 9.0), first=5)
     tables[LABELS].append(more, {"labels/0": (5, 8)})
-    keeper = Housekeeper(
-        tables,
-        ArchiveSettings(undo="0s"),
-        erasures=Erasures(),
-        key_field="key",
-        leads=lambda: True,
-        metrics=ArchiveMetrics(CollectorRegistry()),
-    )
-    keeper.tidy()
+    keeper(tables, undo="0s").tidy()
     assert first.version is not None
     gone = [name for name in first.version.files if not (tmp_path / name).exists()]
     assert gone, "files were compacted"

@@ -351,6 +351,12 @@ def test_training_without_a_file_asks_for_an_archive(run, tmp_path):
 def test_mlflow_shows_the_data_of_a_run(given):
     client = MlflowClient(f"sqlite:///{given.folder / 'data' / 'registry.db'}")
     (version,) = client.search_model_versions("name = 'fraud' and version_number = 1")
+    curves = sorted(each.path for each in client.list_artifacts(version.run_id, "curves"))
+    assert curves == [
+        f"curves/{name}.csv" for name in ("by_threshold", "calibration", "importance")
+    ]
+    by_round = client.get_metric_history(version.run_id, "average_precision_by_round")
+    assert len({each.step for each in by_round}) > 5
     (shown,) = client.get_run(version.run_id).inputs.dataset_inputs
     sha256 = hashlib.sha256(given.events.read_bytes()).hexdigest()
     assert (shown.dataset.name, shown.dataset.digest) == ("events", sha256[:36])

@@ -6,7 +6,7 @@ from typing import Any
 import tomli_w
 
 from inference.packages.search_record import Trial
-from inference.training.search import Chosen
+from inference.training.search.search import Chosen
 from inference.training.training_set import TrainingSet
 from weir.cli.console import stdout
 from weir.cli.dates import moment

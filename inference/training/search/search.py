@@ -10,11 +10,17 @@ from typing import Literal, NamedTuple
 
 from inference.packages.search_record import SearchRecord, Trial
 from inference.training.prequential import Fold, between, check_testable, reaches, still_unknown
-from inference.training.search_spaces import suggest
+from inference.training.search.spaces import suggest
+from inference.training.search.trial import (
+    RunTrials,
+    TrialResult,
+    TrialRules,
+    run_trials,
+    write_rows,
+)
 from inference.training.settings import TrainingSettings
 from inference.training.train import Progress
 from inference.training.training_set import TrainingError, TrainingSet, checked_labels
-from inference.training.trial import RunTrials, TrialResult, TrialRules, run_trials, write_rows
 from streams.base.clock import utc
 
 
