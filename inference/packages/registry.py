@@ -84,7 +84,12 @@ class Registry:
         self._mlflow = MlflowConnection(uri, self._cache)
 
     def register(
-        self, package: ModelPackage, alias: str | None = None, details: RunDetails | None = None
+        self,
+        package: ModelPackage,
+        alias: str | None = None,
+        details: RunDetails | None = None,
+        *,
+        job: str | None = None,
     ) -> RegisteredModel:
         """Add a package as the next version, and point `alias` at it.
 
@@ -92,6 +97,8 @@ class Registry:
 
         Args:
             details: what its run in MLflow shows besides.
+            job: key of the retraining job that has led to it, written with the version: a job that
+                is killed has a model or none.
 
         Raises:
             RegistryError: the registry refuses, or cannot be reached.
@@ -99,9 +106,14 @@ class Registry:
         self._keys.sign(package)
         found = self.find(package.id)
         with self._mlflow.errors():
-            version = (
-                self._create(package, details or RunDetails()) if found is None else found.version
-            )
+            if found is None:
+                version = self._create(package, details or RunDetails(), job)
+            else:
+                version = found.version
+                if job is not None:
+                    self._client.set_model_version_tag(
+                        self._model, str(version), _JOB_TAG + job, "done"
+                    )
         if alias is not None:
             self.set_alias(alias, version)
         return self.get(version)
@@ -165,15 +177,6 @@ class Registry:
                 return None
             return self._describe(min(found, key=lambda each: int(each.version)), self._aliases())
 
-    def note_job(self, version: int, key: str) -> None:
-        """Note that a retraining job has led to a version, which others may have led to before.
-
-        Raises:
-            RegistryError: the registry refuses, or cannot be reached.
-        """
-        with self._mlflow.errors():
-            self._client.set_model_version_tag(self._model, str(version), _JOB_TAG + key, "done")
-
     def of_job(self, key: str) -> RegisteredModel | None:
         """The version that a retraining job has led to; None while there is none.
 
@@ -182,7 +185,9 @@ class Registry:
         """
         with self._mlflow.errors():
             found = [entry for entry in self._entries() if _JOB_TAG + key in entry.tags]
-            return self._describe(found[0], self._aliases()) if found else None
+            # Two runs of it at the same time may both have come to an end: the first one counts.
+            first = min(found, key=lambda entry: int(entry.version), default=None)
+            return None if first is None else self._describe(first, self._aliases())
 
     def resolve(self, name: str | int, package_id: str | None = None) -> ModelPackage:
         """Return the package of a version or alias, fetched into the cache and checked.
@@ -268,7 +273,7 @@ class Registry:
         with self._mlflow.errors():
             self._client.set_registered_model_alias(self._model, alias, str(version))
 
-    def _create(self, package: ModelPackage, details: RunDetails) -> int:
+    def _create(self, package: ModelPackage, details: RunDetails, job: str | None) -> int:
         client = self._client
         experiment = client.get_experiment_by_name(f"weir-{self._model}")
         experiment_id = (
@@ -279,9 +284,9 @@ class Registry:
         run_id = record_run(client, experiment_id, package, _ARTIFACT, details)
         if not client.search_registered_models(f"name = '{self._model}'"):
             client.create_registered_model(self._model)
-        entry = client.create_model_version(
-            self._model, f"runs:/{run_id}/{_ARTIFACT}", run_id, tags={_PACKAGE_TAG: package.id}
-        )
+        tags = {_PACKAGE_TAG: package.id} | ({} if job is None else {_JOB_TAG + job: "done"})
+        source = f"runs:/{run_id}/{_ARTIFACT}"
+        entry = client.create_model_version(self._model, source, run_id, tags=tags)
         return int(entry.version)
 
     def _entries(self) -> list[Any]:

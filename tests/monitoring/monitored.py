@@ -26,6 +26,8 @@ from streams.feature_log import Arm, FeatureLogWriter, ScoredEvents
 from streams.loop.stateless.keyed_state import KeyedState
 
 MODEL, NAMES = "abc123", ("amount", "hour", "count")
+OTHER = "def456"
+"""Another model, with the same reference."""
 STEP_MS = 6_000
 """Ten events a minute and partition."""
 WATCH = WatchTerms(baseline_frauds=100, baseline_days=5)
@@ -176,7 +178,7 @@ class Drift:
         self.registry = CollectorRegistry()
         self.task = DriftTask(
             self.state,
-            lambda model: BINS if model == MODEL else None,
+            lambda model: BINS if model in (MODEL, OTHER) else None,
             self.settings,
             topic="drift",
             losses=lambda known: LossWatch(known, TERMS, WATCH),

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from monitored import BINS, MODEL, STEP_MS, T0, Drift, Record, counted, records, rows
+from monitored import BINS, MODEL, OTHER, STEP_MS, T0, Drift, Record, counted, records, rows
 from msgspec.structs import replace
 
 from monitoring.counting.cell_counts import DECODE, ENCODE, CellCounts, EpisodeAct
@@ -42,6 +42,31 @@ def test_counts_are_those_of_the_events() -> None:
     own = np.searchsorted(BINS.histograms["amount"].edges, features[:, 0], side="right")
     assert total[0, :22].tolist() == np.bincount(own, minlength=22).tolist()
     assert max(each.reached for each in found if isinstance(each, CellCounts)) == T0 + 499 * STEP_MS
+
+
+def answered_by_another(first: int, count: int = 200) -> list[Record]:
+    """Counts of events that another model answers, from then on."""
+    found = [
+        DECODE(each.value())
+        for each in counted(records(rows(np.random.default_rng(8), count), first=first))
+    ]
+    return [Record(ENCODE(replace(each, model=OTHER))) for each in found if hasattr(each, "model")]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_an_episode_ends_with_the_model_that_answers_no_more(restart: bool) -> None:
+    drift = Drift()
+    drift.take(counted(stream(5, 0)[: (QUIET + AWAY) // 25]))
+    assert [each.state for each in drift.said[-1:]] == ["open"]
+    last = T0 + (QUIET + AWAY) * STEP_MS
+    if restart:
+        drift.start()
+    drift.take(answered_by_another(last))
+    assert drift.said[-1].state == "open", "it may answer again: it was a quiet hour"
+    drift.take(answered_by_another(last + 2 * 86_400_000))
+    over = drift.said[-1]
+    assert (over.model, over.state, over.retraining) == (MODEL, "closed", "blocked")
+    assert 0 <= last - (over.ended or 0) <= 2 * MINUTE
 
 
 def test_a_change_is_said_once_and_so_is_its_end() -> None:

@@ -50,3 +50,19 @@ def test_what_is_over_says_nothing() -> None:
     over = [replace(each, state="closed", ended=9) for each in (WORSE, BROKEN)]
     assert retraining_verdict(over).state == "idle"
     assert retraining_verdict(over).words == "nothing asks for it"
+
+
+def test_what_is_mended_blocks_nothing_though_what_it_moved_is_still_away() -> None:
+    (broken,) = BROKEN.features
+    moved = replace(broken, name="answer:anomaly", kind="covariate_shift")
+    half = replace(broken, name="rate", back=6)
+    for features, mended in (
+        ([broken, moved], None),
+        ([broken, half], None),
+        ([replace(broken, back=7), moved], 7),
+        ([replace(broken, back=7), half, moved], 7),
+    ):
+        episode = replace(BROKEN, features=features)
+        assert (episode.mended, episode.state) == (mended, "open")
+        assert episode.retraining == ("blocked" if mended is None else None)
+    assert SHIFTED.mended is None

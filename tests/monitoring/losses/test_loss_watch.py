@@ -8,9 +8,11 @@ from cohort_world import FIRST, TERMS, cohort_of, day_of
 from monitored import Drift, Record
 from msgspec.structs import replace
 
-from monitoring.counting.cell_counts import ENCODE, CohortDays, DayCohort, EpisodeAct
+from monitoring.counting.cell_counts import DECODE, ENCODE, CohortDays, DayCohort, EpisodeAct
 from monitoring.episodes.episode import Episode
+from monitoring.losses.loss_watch import LossWatch
 from monitoring.performance.cohorts.cohort import DAY, Cohort, cohort_bytes, terms_of
+from monitoring.performance.watch import WatchTerms
 
 QUIET, WORSE, AGAIN = 30, 15, 30
 MATURITY = TERMS.maturity // DAY
@@ -74,6 +76,30 @@ def test_a_loss_is_said_once_and_so_is_its_end() -> None:
     assert "recall: 0." in first.words or "average precision: 0." in first.words
     assert len(drift.said) <= 2 + 2 * len(last.figures)
     assert drift.alarms() == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "ended", "found"),
+    [("all", 1, False), (MODEL, 1, False), (MODEL, None, False), ("b" * 12, 1, True)],
+)
+def test_days_of_broken_data_say_nothing_of_the_model(
+    model: str, ended: int | None, found: bool
+) -> None:
+    drift = Drift()
+    began, over = (FIRST + QUIET) * DAY + 5, (FIRST + QUIET + WORSE) * DAY
+    broken = Episode(
+        "units", model, "data_breakage", "page", "open", began, began, [], ended and over
+    )
+    watch = LossWatch(drift.state.of(0), TERMS, WatchTerms())
+    watch.note([broken])
+    watch.write()
+    watch = LossWatch(drift.state.of(0), TERMS, WatchTerms())
+    said = []
+    for record in told(cohorts(0.7, 1.0)):
+        days = DECODE(record.value() or b"")
+        assert isinstance(days, CohortDays)
+        said += watch.take(days, {0, 1}, set())
+    assert bool(said) == found
 
 
 def test_what_is_found_does_not_depend_on_batches_and_kills() -> None:
