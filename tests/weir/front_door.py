@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import tomli_w
 
 from streams.files.event_file import open_events
+from weir.cli import console
 from weir.config.settings import EXAMPLE_FILE, load_settings
 from weir.main import main
 from weir.simulator import SimulatorSettings, simulate
@@ -67,7 +68,11 @@ def weir_here(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the command to its end in this process, which has done the imports: far sooner."""
     out, err, code = StringIO(), StringIO(), 0
     before, argv = dict(os.environ), sys.argv
+    consoles = (console.stdout, console.stderr)
+    widths = [each._width for each in consoles]
     try:
+        for each in consoles:  # those that an earlier test has made know the width of then
+            each._width = 100
         os.environ.clear()
         os.environ.update(environment())
         sys.argv = ["weir", *map(str, arguments)]
@@ -76,6 +81,8 @@ def weir_here(*arguments: object) -> subprocess.CompletedProcess[str]:
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0
     finally:
+        for each, width in zip(consoles, widths, strict=True):
+            each._width = width
         sys.argv = argv
         os.environ.clear()
         os.environ.update(before)

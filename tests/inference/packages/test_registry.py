@@ -12,6 +12,7 @@ import pytest
 from payments import quick_settings
 
 from inference.packages.mlflow_connection import RegistryAwayError, RegistryError, import_quietly
+from inference.packages.mlflow_run import RunDetails
 from inference.packages.package import ModelPackage, PackageError
 from inference.packages.registry import Registry, RegistrySettings
 from inference.training.train import train
@@ -72,7 +73,7 @@ def test_a_package_is_found_by_its_first_digits(registry, package, candidate):
 
 def test_of_a_package_that_was_registered_twice_the_first_counts(registry, package):
     registry.register(package)
-    registry._create(package, ())
+    registry._create(package, RunDetails(), None)
     assert [model.version for model in registry.versions()] == [2, 1]
     assert registry.find(package.id).version == 1
 

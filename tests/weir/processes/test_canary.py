@@ -225,6 +225,7 @@ def test_keys_have_the_arm_that_the_hash_gives_until_the_last_step(
     assert weir("canary", "abort", "-c", config).returncode == 2
 
 
+@pytest.mark.exhaustive
 def test_a_keeper_that_may_begins_a_canary_and_makes_it_champion(
     configured: Callable[..., Path], world: tuple[Path, Path], start: Callable[..., Scorer]
 ) -> None:

@@ -48,6 +48,7 @@ def kill(process: Scorer) -> None:
     process.process.wait()
 
 
+@pytest.mark.exhaustive
 def test_an_episode_has_one_job_and_its_model_is_a_candidate(
     config: Callable[..., Path], trained: Trained, start: Callable[..., Scorer], tmp_path: Path
 ) -> None:
