@@ -16,6 +16,8 @@ Reference = Literal["training", "promotion"]
 the first days after the model's promotion."""
 REFERENCES: tuple[Reference, ...] = ("training", "promotion")
 Retraining = Literal["asked", "blocked"]
+_WHOLE = frozenset(each.value for each in BreakageKind if not each.is_breakage)
+"""Kinds of change that leave data whole; a kind that nobody knows does not."""
 _RETRAINING: dict[Kind, Retraining] = {"performance_loss": "asked", "data_breakage": "blocked"}
 
 
@@ -157,7 +159,7 @@ class Episode(msgspec.Struct, frozen=True):
 
         What moved because of them may be away for longer.
         """
-        broken = [each.back for each in self.features if BreakageKind(each.kind).is_breakage]
+        broken = [each.back for each in self.features if each.kind not in _WHOLE]
         back = [each for each in broken if each is not None]
         return max(back) if back and len(back) == len(broken) else None
 

@@ -61,6 +61,7 @@ def run(write: Any, *looks: tuple[str, CanaryCommand] | None) -> tuple[Keeper, C
     worker = CanaryWorker(
         CanarySettings(every="100ms"),
         election=SimpleNamespace(look=lambda _: not stop.wait(0.02), close=list),  # type: ignore[arg-type]
+        automatic=SimpleNamespace(begin=lambda: None, promote=lambda: None),
         new_keeper=keeper.of,  # type: ignore[arg-type]
         write=write,
         metrics=CanaryMetrics(registry),
