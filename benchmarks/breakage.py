@@ -33,7 +33,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.drift_worlds.feature_streams import Stream, Values, most_common, real, simulated
 from benchmarks.harness import DATA, arguments, report
 from monitoring.breakage.adversaries import Variations
-from monitoring.breakage.kinds import Diagnosis, FeatureCounts, Kind, diagnose
+from monitoring.breakage.kind import Kind
+from monitoring.breakage.kinds import Diagnosis, FeatureCounts, diagnose
 from monitoring.breakage.magnitudes import BUCKETS, count_magnitudes, magnitudes
 from monitoring.breakage.outages import dead_letters_found
 from monitoring.breakage.silence import silent, usual

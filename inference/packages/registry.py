@@ -105,15 +105,14 @@ class Registry:
         """
         self._keys.sign(package)
         found = self.find(package.id)
+        tags = {} if job is None else {_JOB_TAG + job: "done"}
         with self._mlflow.errors():
             if found is None:
-                version = self._create(package, details or RunDetails(), job)
+                version = self._create(package, details or RunDetails(), tags)
             else:
                 version = found.version
-                if job is not None:
-                    self._client.set_model_version_tag(
-                        self._model, str(version), _JOB_TAG + job, "done"
-                    )
+                for tag, value in tags.items():
+                    self._client.set_model_version_tag(self._model, str(version), tag, value)
         if alias is not None:
             self.set_alias(alias, version)
         return self.get(version)
@@ -273,7 +272,7 @@ class Registry:
         with self._mlflow.errors():
             self._client.set_registered_model_alias(self._model, alias, str(version))
 
-    def _create(self, package: ModelPackage, details: RunDetails, job: str | None) -> int:
+    def _create(self, package: ModelPackage, details: RunDetails, tags: dict[str, str]) -> int:
         client = self._client
         experiment = client.get_experiment_by_name(f"weir-{self._model}")
         experiment_id = (
@@ -284,8 +283,7 @@ class Registry:
         run_id = record_run(client, experiment_id, package, _ARTIFACT, details)
         if not client.search_registered_models(f"name = '{self._model}'"):
             client.create_registered_model(self._model)
-        tags = {_PACKAGE_TAG: package.id} | ({} if job is None else {_JOB_TAG + job: "done"})
-        source = f"runs:/{run_id}/{_ARTIFACT}"
+        source, tags = f"runs:/{run_id}/{_ARTIFACT}", tags | {_PACKAGE_TAG: package.id}
         entry = client.create_model_version(self._model, source, run_id, tags=tags)
         return int(entry.version)
 

@@ -24,7 +24,7 @@ class HeldOut(NamedTuple):
         matrix: float32 (n, k).
         labels: 1 for fraud and 0 for legitimate, (n,).
         weights: how many events each row stands for, (n,); 1 each where None.
-        probability: calibrated, (n,).
+        probability, uncalibrated: with and without the calibration, (n,).
         stakes: what each event is about, in the currency of costs, (n,); None where nobody says.
     """
 
@@ -33,6 +33,7 @@ class HeldOut(NamedTuple):
     labels: NDArray[np.int8]
     weights: NDArray[np.float64] | None
     probability: NDArray[np.float32]
+    uncalibrated: NDArray[np.float64]
     stakes: NDArray[np.float64] | None
 
 
@@ -86,7 +87,7 @@ def calibration(rows: HeldOut) -> pa.Table:
         {
             "events": events,
             "probability": mean(rows.probability.astype(np.float64)),
-            "uncalibrated": mean(sigmoid(rows.model.margin(rows.matrix))),
+            "uncalibrated": mean(rows.uncalibrated),
             "fraud_rate": mean(rows.labels.astype(np.float64)),
         }
     )

@@ -111,7 +111,8 @@ def train(
         rng,
     )
     progress("calibrating", 0.7 / fits + 0.2)
-    calibration = fit_platt(fraud.margin(data.matrix[late]), labels[late], weights)
+    margin = fraud.margin(data.matrix[late])
+    calibration = fit_platt(margin, labels[late], weights)
     metadata = {
         "feature_names": ",".join(data.feature_names),
         "feature_schema_hash": data.feature_schema_hash,
@@ -128,7 +129,8 @@ def train(
         settings.decline_alert_rate,
         weights,
     )
-    metrics = measure(outputs, sigmoid(fraud.margin(data.matrix[late])), labels[late], weights)
+    uncalibrated = sigmoid(margin)
+    metrics = measure(outputs, uncalibrated, labels[late], weights)
     observe(
         HeldOut(
             fraud,
@@ -136,6 +138,7 @@ def train(
             labels[late],
             weights,
             outputs.probability,
+            uncalibrated,
             None if data.stakes is None else data.stakes[late],
         )
     )

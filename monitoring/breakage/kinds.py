@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.packages.drift_reference import Histogram
-from monitoring.breakage.kind import Kind as Kind
+from monitoring.breakage.kind import Kind
 from monitoring.breakage.magnitudes import BUCKETS, NAN, Counts, bucket_of
 from monitoring.breakage.missing import Missing, missing_change
 from monitoring.breakage.novel import new_category, new_range

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from monitoring.breakage.kinds import Diagnosis, Kind, percent, whose_words
+from monitoring.breakage.kind import Kind
+from monitoring.breakage.kinds import Diagnosis, percent, whose_words
 from monitoring.breakage.producers import source
 from monitoring.breakage.shares import SURE, evidence_above, limit_above
 from monitoring.breakage.silence import Silence

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from monitoring.breakage.kinds import Kind
+from monitoring.breakage.kind import Kind
 from monitoring.counting.cell_counts import EpisodeAct
 from monitoring.counting.details import check_details
 from monitoring.counting.model_bins import ModelBins

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.breakage.kinds import Diagnosis, Kind
+from monitoring.breakage.kind import Kind
+from monitoring.breakage.kinds import Diagnosis
 from monitoring.drift.detector import Moved
 from monitoring.episodes.episode import MovedFeature
 from monitoring.episodes.moved_histogram import MovedHistogram, bin_name

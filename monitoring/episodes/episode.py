@@ -58,6 +58,11 @@ class MovedFeature(msgspec.Struct, frozen=True):
     histogram: MovedHistogram | None = None
 
     @property
+    def is_broken(self) -> bool:
+        """Whether its data are broken, and not another world's."""
+        return self.kind not in _WHOLE
+
+    @property
     def rank(self) -> float:
         """How much it matters that it has moved: importance times effect."""
         return self.importance * self.psi
@@ -159,7 +164,7 @@ class Episode(msgspec.Struct, frozen=True):
 
         What moved because of them may be away for longer.
         """
-        broken = [each.back for each in self.features if each.kind not in _WHOLE]
+        broken = [each.back for each in self.features if each.is_broken]
         back = [each for each in broken if each is not None]
         return max(back) if back and len(back) == len(broken) else None
 

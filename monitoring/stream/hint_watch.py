@@ -3,7 +3,8 @@
 import msgspec
 
 from monitoring.breakage.adversaries import CROWD_TIMES
-from monitoring.breakage.kinds import Kind, percent
+from monitoring.breakage.kind import Kind
+from monitoring.breakage.kinds import percent
 from monitoring.breakage.shares import SURE
 from monitoring.counting.cell_counts import StreamCounts
 from monitoring.episodes.episode import MovedFeature

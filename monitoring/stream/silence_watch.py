@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.breakage.kinds import Kind
+from monitoring.breakage.kind import Kind
 from monitoring.breakage.outages import silence_found
 from monitoring.breakage.silence import (
     ALIVE,

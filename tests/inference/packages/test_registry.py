@@ -73,7 +73,7 @@ def test_a_package_is_found_by_its_first_digits(registry, package, candidate):
 
 def test_of_a_package_that_was_registered_twice_the_first_counts(registry, package):
     registry.register(package)
-    registry._create(package, RunDetails(), None)
+    registry._create(package, RunDetails(), {})
     assert [model.version for model in registry.versions()] == [2, 1]
     assert registry.find(package.id).version == 1
 

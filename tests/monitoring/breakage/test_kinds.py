@@ -1,7 +1,8 @@
 import numpy as np
 from counted_feature import counted
 
-from monitoring.breakage.kinds import Diagnosis, FeatureCounts, Kind, diagnose
+from monitoring.breakage.kind import Kind
+from monitoring.breakage.kinds import Diagnosis, FeatureCounts, diagnose
 
 RNG = np.random.default_rng(5)
 SINCE = 1_534_241_100_000

@@ -1,4 +1,4 @@
-from monitoring.breakage.kinds import Kind
+from monitoring.breakage.kind import Kind
 from monitoring.breakage.outages import dead_letters_found, silence_found
 from monitoring.breakage.silence import Silence
 from streams.events.rejection import Reason

@@ -134,11 +134,10 @@ class _Loop:
             told(f"a producer sends cents for euros: {each['features'][0]['words']}")
         blocked = [each["retraining"] for each in broken] == ["blocked"]
         self._play(plot.pattern)
-        still = [
-            each["id"]
+        still = any(
+            each["state"] == "open" and each["retraining"] == "blocked"
             for each in self._episodes("data_breakage")
-            if each["state"] == "open" and each["retraining"] == "blocked"
-        ]
+        )
         jobs = self._jobs()
         now = "data are still broken" if still else "nothing is broken any more"
         told(f"euros again: {now}; {len(jobs)} jobs")
