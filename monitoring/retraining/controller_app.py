@@ -8,6 +8,7 @@ because of it; where that can't be known, the process ends, and its next start r
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from threading import Event
 from time import monotonic
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from faust.types import TP
 from monitoring.retraining.events import Command, Looked
 from monitoring.retraining.events import Event as ControllerEvent
 from monitoring.retraining.kafka_login import KafkaLogin
+from monitoring.retraining.reseeking_consumer import ReseekingConsumer
 from monitoring.retraining.settings import RetrainingSettings
 from monitoring.retraining.state import DECODE_STATE, ENCODE_STATE, ControllerState
 from monitoring.retraining.step import step
@@ -77,6 +79,7 @@ class ControllerApp:
         sources: what reads the records of each topic, by name: each has one partition.
         table_topic: compacted, with one partition.
         hands: called in a thread, one call at a time.
+        folder: that Faust may make; nothing is kept there.
     """
 
     def __init__(
@@ -87,8 +90,10 @@ class ControllerApp:
         sources: dict[str, Reader],
         table_topic: str,
         hands: Hands,
+        folder: Path,
     ) -> None:
         self._settings = settings
+        self._folder = folder
         self._sources = sources
         self._hands = hands
         self._place = TP(table_topic, 0)
@@ -117,6 +122,7 @@ class ControllerApp:
     async def _run(self, stop: Event) -> None:
         self._turn = asyncio.Lock()
         self._app = app = self._make_app()
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
         await app.start()
         try:
             look_at = 0.0
@@ -144,6 +150,7 @@ class ControllerApp:
             consumer_auto_offset_reset="earliest",
             processing_guarantee="at_least_once",
             store="memory://",
+            datadir=self._folder,
             key_serializer="raw",
             value_serializer="raw",
             topic_allow_declare=False,
@@ -152,6 +159,8 @@ class ControllerApp:
             autodiscover=False,
             producer_request_timeout=_KEPT_S,
         )
+        transport: Any = app.transport
+        transport.Consumer = ReseekingConsumer
         tables: Any = app.tables
         self._recovery = tables.recovery
         self._table: Any = app.Table(

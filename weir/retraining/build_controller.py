@@ -78,6 +78,7 @@ def build_controller(
         sources={topics.drift: read_episode, topics.comparisons: read_verdict},
         table_topic=topics.retraining_state,
         hands=hands,
+        folder=settings.data_dir / "controller",
     )
 
 
