@@ -33,12 +33,19 @@ _POLL_S = 0.1
 _KEPT_S = 30.0
 _SESSION_S = 8.0
 """After this the group gives a silent controller's place to another one."""
+_STILL_S = _SESSION_S / 2
 _TALKATIVE = ("faust", "mode", "aiokafka")
 _COMPLAINS = "faust.transport.drivers.aiokafka"
 
 
 class ControllerCrashedError(WeirError):
     """Faust's client or one of its services has ended; a new start may go on."""
+
+    exit_code = UNAVAILABLE
+
+
+class SuspendedError(WeirError):
+    """It stood still for so long that another one may be at work; a new start joins its group."""
 
     exit_code = UNAVAILABLE
 
@@ -99,6 +106,7 @@ class ControllerApp:
         self._place = TP(table_topic, 0)
         self._failure: BaseException | None = None
         self._ready = False
+        self._beat = monotonic()
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
         logging.getLogger(_COMPLAINS).addFilter(_NobodyStreams(table_topic))
@@ -124,6 +132,7 @@ class ControllerApp:
         self._app = app = self._make_app()
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         await app.start()
+        pulse = asyncio.create_task(self._pulse())
         try:
             look_at = 0.0
             while not stop.is_set() and self._failure is None:
@@ -135,9 +144,36 @@ class ControllerApp:
                     look_at = monotonic() + self._settings.look / 1e3
                     await self._look()
         finally:
+            pulse.cancel()
+            if self._failure is not None:
+                app.conf.stream_wait_empty = False  # Nobody acknowledges what has failed.
             await app.stop()
         if self._failure is not None:
             raise self._failure
+
+    async def _pulse(self) -> None:
+        """End the controller once it has stood still, as a suspended process does."""
+        self._beat = monotonic()
+        while self._failure is None:
+            await asyncio.sleep(_POLL_S)
+            try:
+                self._check_beat()
+            except SuspendedError as error:
+                self._failure = error
+            self._beat = monotonic()
+
+    def _check_beat(self) -> None:
+        """Nothing else keeps one that was suspended from a decision that another one has made.
+
+        Raises:
+            SuspendedError: its place may be another one's by now.
+        """
+        still = monotonic() - self._beat
+        if still > _STILL_S:
+            raise SuspendedError(
+                f"stood still for {still:.0f} s (suspended, or starved of CPU): another controller "
+                "may be at work by now; the next start reads what that one has decided"
+            )
 
     def _make_app(self) -> faust.App:
         app = faust.App(
@@ -189,11 +225,13 @@ class ControllerApp:
 
     def _agent(self, name: str, read: Reader) -> Any:
         async def heard(stream: Any) -> None:
-            async for record in stream.events():
+            # Else Faust acknowledges a record whose handling failed, too.
+            async for record in stream.noack().events():
                 try:
                     event = read(record.key, record.value)
                     if event is not None:
                         await self._handle(event)
+                    record.ack()
                 except Exception as error:
                     # Faust would log it and go on with the next record: this one would be lost.
                     self._failure = error
@@ -220,6 +258,9 @@ class ControllerApp:
     async def _step(self, event: ControllerEvent) -> None:
         before = self._state()
         after, commands = step(before, event, now_ms(), self._settings)
+        if self._failure is not None:
+            raise self._failure
+        self._check_beat()
         if after != before:
             await self._keep(after)
         if after != before or isinstance(event, Looked):
