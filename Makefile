@@ -1,11 +1,11 @@
-# make setup | demo | test | test-all | lint | bench | chaos | restarts | fuzz | ops-check | spark-check  ARGS="…" passes options on to the demo, the tests
-#                 and the fault campaign (MINUTES=20, SEED=N, TOPOLOGY=staged, WORKERS=3).
+# make setup | demo | test | test-all | lint | bench | chaos | restarts | retraining-check | fuzz | ops-check | spark-check
+#                 ARGS="…" passes options on to the demo, the tests and the fault campaign (MINUTES=20, SEED=N, TOPOLOGY=staged, WORKERS=3).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements-build.lock requirements.lock | cksum | cut -d' ' -f1)
 
-.PHONY: setup demo test test-all lint bench chaos restarts fuzz ops-check spark-check clean
+.PHONY: setup demo test test-all lint bench chaos restarts retraining-check fuzz ops-check spark-check clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -62,6 +62,11 @@ chaos: setup
 RESTARTS ?= 10
 restarts: setup
 	@$(BIN)/python -m tests.restarts --restarts $(RESTARTS) $(if $(TOPOLOGY),--topology $(TOPOLOGY)) $(ARGS)
+
+# Controllers and jobs are killed at each step of their way (docs/retraining.md); SEED=N replays.
+SCHEDULES ?= 50
+retraining-check: setup
+	@$(BIN)/python -m tests.retraining --schedules $(SCHEDULES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 # The fuzz campaign of docs/dead-letters.md: malformed records between good ones; SEED=N replays.
 RECORDS ?= 1000000

@@ -29,8 +29,11 @@ class ArchiveMetrics:
             registry=registry,
         )
         self.up = Gauge(
-            "weir_archive_up", "1 when the archive took the last rows", registry=registry
+            "weir_archive_up",
+            "0 while the archive's folder or object store takes no rows",
+            registry=registry,
         )
+        self.up.set(1)  # until it is known better
         self.seconds = Histogram(
             "weir_archive_commit_seconds",
             "Time of one commit to a table",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from monitoring.ops.panel import Panel
-from monitoring.ops.panels import DRIFT, ENGINE, MODELS, STREAM
+from monitoring.ops.panels import DRIFT, ENGINE, LOOP, MODELS, STREAM
 
 FOLDER = Path(__file__).with_name("dashboards")
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -17,6 +17,7 @@ DASHBOARDS = {
     "engine": ("Weir: engine", ENGINE),
     "models": ("Weir: models, shadow and explanations", MODELS),
     "drift": ("Weir: drift", DRIFT),
+    "loop": ("Weir: archive and retraining", LOOP),
 }
 """By name: title and panels."""
 

@@ -228,3 +228,26 @@ DRIFT = (
         ),
     ),
 )
+
+LOOP = (
+    panel("Rows archived", "ops", (per_second("kind", "weir_archive_rows_total"), "{{kind}}")),
+    panel("Lag of the archive", "short", ('sum(weir_lag_records{job="weir-archive"})', "records")),
+    panel("Time of a commit to the archive", "s", *quantiles("weir_archive_commit_seconds")),
+    panel(
+        "What the controller is at",
+        "short",
+        ("max by (phase) (weir_retraining_phase)", "{{phase}}"),
+    ),
+    panel(
+        "Retraining",
+        "short",
+        ("sum(weir_retraining_controller_at_work)", "controllers at work"),
+        ("max(weir_retraining_hindered)", "hindered"),
+        ("max(weir_retraining_job_failed)", "last job failed"),
+    ),
+    panel(
+        "Looks of the controller that failed",
+        "short",
+        ("sum(increase(weir_retraining_looks_failed_total[1h]))", "looks"),
+    ),
+)

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Callable, Sequence
 from threading import Event, Thread
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 _ALTER_CLIENT_QUOTAS = 49
@@ -48,6 +48,22 @@ def throttle(bootstrap: str, clients: Sequence[str], bytes_per_s: float | None) 
     (error,) = struct.unpack_from(">h", body, 4 + 4 + 4)
     if error:
         raise RuntimeError(f"the broker refused the quota: error code {error}")
+
+
+def expire(bootstrap: str, topic: str, but: int) -> None:
+    """Delete the records of a topic as its retention does, but for so many of each partition."""
+    client = {"bootstrap.servers": bootstrap}
+    admin, consumer = AdminClient(client), Consumer(client | {"group.id": "nobody"})
+    places = [
+        TopicPartition(topic, each) for each in admin.list_topics(topic).topics[topic].partitions
+    ]
+    until = []
+    for place in places:
+        low, high = consumer.get_watermark_offsets(place, timeout=30)
+        until.append(TopicPartition(topic, place.partition, max(low, high - but)))
+    consumer.close()
+    for done in admin.delete_records(until).values():
+        done.result(30)
 
 
 def _text(value: str) -> bytes:

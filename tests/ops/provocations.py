@@ -191,6 +191,37 @@ def _lost_id(world: World) -> Callable[[], None]:
     return hindrances.take_id_again_and_again(bootstrap, world.settings.loop.transactional_id())
 
 
+def _archive_away(world: World) -> Callable[[], None]:
+    """A file lies where the archive's folder is."""
+    folder = world.settings.data_dir / "archive"
+    aside = folder.with_name("archive-aside")
+    folder.rename(aside)
+    folder.write_text("no folder")
+
+    def end() -> None:
+        folder.unlink()
+        aside.rename(folder)
+
+    return end
+
+
+def _expired(world: World) -> None:
+    """What the archive has not read yet is deleted in Kafka."""
+    world.end("archive", signal.SIGKILL)
+    sleep(10)
+    # The others have read those long ago.
+    hindrances.expire(world.broker.bootstrap_servers, world.settings.topics.feature_log, but=300)
+    world.start("archive", "archive")
+
+
+def _no_job_can_begin(world: World) -> Callable[[], None]:
+    """A file lies where the folder of jobs is; and a person asks for one."""
+    folder = world.settings.data_dir / "jobs"
+    folder.write_text("no folder")
+    world.weir("controller", "trigger")
+    return folder.unlink
+
+
 def _end_judge(world: World) -> None:
     world.end("judge", signal.SIGKILL)
 
@@ -225,6 +256,11 @@ PROVOCATIONS = (
     ),
     _until_ended("WeirTransactionsAborting", _lost_id),
     _until_ended("WeirMonitorStuck", _open_transaction),
+    _until_ended("WeirArchiveAway", _archive_away),
+    _until_ended("WeirControllerStuck", _no_job_can_begin),
+    # Then the job begins, and has a second to end.
+    Provocation(("WeirRetrainingFailed",), lambda world: None),
+    Provocation(("WeirArchiveLost",), _expired),
     _held_back(),
     _slow_restore(),
     Provocation(("WeirProcessDown",), _end_judge),

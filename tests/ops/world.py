@@ -21,7 +21,17 @@ from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import Settings, load_settings
 from weir.simulator import SimulatorSettings, simulate
 
-PROCESSES = ("score", "explainer", "sink", "shadow", "canary", "judge", "monitor", "archive")
+PROCESSES = (
+    "score",
+    "explainer",
+    "sink",
+    "shadow",
+    "canary",
+    "judge",
+    "monitor",
+    "archive",
+    "controller",
+)
 RATE = 120
 """Events per second."""
 _EVENTS = 100_000
@@ -47,6 +57,9 @@ _SECTIONS: dict[str, Any] = {
     "explain": {"samples": 256},
     # A day of events takes nine seconds here.
     "performance": {"baseline_frauds": 30, "baseline_days": 5},
+    "archive": {"interval": "2s"},
+    # Drift leads to no job here, but a person's word does; and no job has time to end.
+    "retraining": {"look": "1s", "min_frauds": 1_000_000, "job_timeout": "1s", "attempts": 1},
     "store": {"anchor_every": 50, "anchor_after": "5s"},
     "metrics": {"port": 0},
     "alerts": {"url": "http://127.0.0.1:9/nobody", "tries": 2},

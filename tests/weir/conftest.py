@@ -90,8 +90,8 @@ def start() -> Iterator[Callable[..., Scorer]]:
     """Return a function that starts a scorer; none outlives the test."""
     started: list[Scorer] = []
 
-    def run(config: Path, *options: str, command: str = "score") -> Scorer:
-        started.append(Scorer(config, *options, command=command))
+    def run(config: Path, *options: str, command: str = "score", **secrets: str) -> Scorer:
+        started.append(Scorer(config, *options, command=command, **secrets))
         return started[-1]
 
     yield run

@@ -26,14 +26,18 @@ Samples = dict[str, float]
 
 
 class Scorer:
-    """A running `weir score`, or another command that runs until it is told to stop."""
+    """A running `weir score`, or another command that runs until it is told to stop.
 
-    def __init__(self, config: Path, *options: str, command: str = "score") -> None:
+    Args:
+        secrets: further variables of its environment.
+    """
+
+    def __init__(self, config: Path, *options: str, command: str = "score", **secrets: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "weir", command, "--config", str(config), *options],
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(PYTHONPATH=str(Path(__file__).parents[2])),
+            env=environment(PYTHONPATH=str(Path(__file__).parents[2]), **secrets),
         )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from weir.broker import BrokerSettings, LocalBroker
 
-USERS = ("admin", "scorer", "producer", "analyst", "nobody")
+USERS = ("admin", "scorer", "producer", "analyst", "controller", "nobody")
 HOST = "127.0.0.1"
 _AS_COMMON_NAME = "RULE:^CN=([^,]+).*$/$1/, DEFAULT"
 

@@ -57,6 +57,7 @@ class World:
                 "group": f"scorer-{self._run}",
                 "session_timeout": "6s",
             },
+            "retraining": {"group": f"controller-{self._run}", "look": "300ms"},
             "snapshots": {"every_events": 200},
             "metrics": {"port": 0},
             "store": {

@@ -1,6 +1,5 @@
 """Puts the retraining controller together."""
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,31 +9,29 @@ from prometheus_client import CollectorRegistry
 from inference.control.signatures import CommandKeys
 from inference.packages.registry import Registry
 from monitoring.retraining.controller_app import ControllerApp
-from monitoring.retraining.jobs.job import Runner
-from monitoring.retraining.jobs.local import LocalRunner
-from monitoring.retraining.jobs.outbox import OutboxRunner
 from monitoring.retraining.kafka_login import kafka_login
 from monitoring.retraining.readers import read_episode, read_verdict
-from streams.base.child_process import our_module
 from streams.kafka.client import KafkaSettings
-from streams.kafka.topics.weir_topics import Role, TopicSettings, ensure_beside
+from streams.kafka.topics.weir_topics import Role, TopicSettings, ensure_roles
 from weir.config.settings import Settings
 from weir.retraining.board import RetrainingBoard
 from weir.retraining.book import RetrainingBook
 from weir.retraining.hands import ControllerHands
 from weir.retraining.material import ArchiveMaterial
 from weir.retraining.metrics import RetrainingMetrics
+from weir.retraining.runners import runner_of
 
 
 def ensure_controller_topics(admin: AdminClient, topics: TopicSettings) -> None:
     """Make the topics that a controller reads and writes, where they are missing.
 
     Raises:
-        TopicError: there is no feature log, or one can't be made.
+        TopicError: one can't be made.
         AuthorizationError: we may not make one.
     """
+    # Each has one partition; the controller may not even see the others.
     roles: list[Role] = ["drift", "comparisons", "control", "retraining", "retraining_state"]
-    ensure_beside(admin, topics, "feature_log", roles)
+    ensure_roles(admin, topics, roles, 1)
 
 
 def build_controller(
@@ -57,6 +54,7 @@ def build_controller(
 
     Raises:
         ClientSettingsError: ``[kafka]`` says what its client can't do.
+        SettingsError, KubernetesLoginError: see `runner_of`.
     """
     topics = settings.topics
     board, book = RetrainingBoard(kafka, keys), RetrainingBook(kafka, topics.retraining)
@@ -67,7 +65,7 @@ def build_controller(
         board=board,
         book=book,
         registry=registry,
-        runner=_runner(settings, book, config),
+        runner=runner_of(settings, book, config),
         material=ArchiveMaterial(settings),
         metrics=RetrainingMetrics(prometheus),
         by=by,
@@ -80,14 +78,3 @@ def build_controller(
         hands=hands,
         folder=settings.data_dir / "controller",
     )
-
-
-def _runner(settings: Settings, book: RetrainingBook, config: Path | None) -> Runner:
-    if settings.retraining.runner == "outbox":
-        return OutboxRunner(book.write, book.orders)
-
-    def command(key: str, spec: Path) -> Sequence[str]:
-        named = [] if config is None else ["--config", str(config.absolute())]
-        return our_module("weir", "retrain", str(spec.absolute()), "--no-progress", *named)
-
-    return LocalRunner(settings.data_dir / "jobs", command)

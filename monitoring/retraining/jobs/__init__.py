@@ -1,4 +1,4 @@
 """Retraining jobs: what one is told, and who runs it.
 
-This machine, or an orchestrator that reads a topic.
+This machine, Kubernetes, or an orchestrator that reads a topic.
 """

@@ -9,7 +9,6 @@ from threading import Event, Timer
 from typing import Literal
 
 import pytest
-from conftest import MakeTopics
 from faust.transport.consumer import Consumer
 
 from monitoring.episodes.episode import ENCODE_EPISODE, Episode
@@ -22,6 +21,7 @@ from monitoring.retraining.settings import RetrainingSettings
 from monitoring.retraining.state import ControllerState
 from streams.kafka.client import KafkaSettings
 from streams.kafka.records.publisher import Publisher
+from tests.conftest import MakeTopics
 
 EPISODES = [f"units-{each}" for each in range(4)]
 
