@@ -87,16 +87,18 @@ def test_a_wrong_password_is_told_as_to_others(world: World) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("number", range(9))
 def test_it_says_which_right_it_lacks_at_its_start(
     world: World, run: Run, acls: list[Acl], number: int
 ) -> None:
-    assert len(acls) == 12
+    # Nobody can ask for a transactional id; the first candidate that is named shows it.
+    asked = [each for each in acls if each.resource != "transactional id"]
+    assert len(asked) == 9
     assert run("admin", "topics").code == 0
-    world.take_away(USER, acls[number])
+    world.take_away(USER, asked[number])
     try:
         said = run(USER, "controller")
     finally:
-        world.grant(USER, [acls[number]])
+        world.grant(USER, [asked[number]])
     assert said.code == 3
-    assert f"Kafka denies user '{USER}': {acls[number]}." in said.err
+    assert f"Kafka denies user '{USER}': {asked[number]}." in said.err
