@@ -92,7 +92,7 @@ def test_it_says_which_right_it_lacks_at_its_start(
     world: World, run: Run, acls: list[Acl], number: int
 ) -> None:
     # Nobody can ask for a transactional id; the first candidate that is named shows it.
-    asked = [each for each in acls if each.resource != "transactional id"]
+    asked = [each for each in acls if each.resource != "transactional-id"]
     assert len(asked) == 9
     assert run("admin", "topics").code == 0
     world.take_away(USER, asked[number])
