@@ -106,7 +106,10 @@ class _Loop:
         jobs = self._jobs()
         told(
             "jobs that were decided: "
-            + "; ".join(f"{each['cause']['id']}: {each['outcome']}" for each in jobs)
+            + "; ".join(
+                f"{each['key']} because of {each['cause']['id']}: {each['outcome']}"
+                for each in jobs
+            )
         )
         one = [each["cause"]["kind"] for each in jobs] == ["episode"]
         promoted = jobs[0]["outcome"] == "promoted"
