@@ -98,14 +98,15 @@ def test_the_champion_as_its_own_candidate_says_the_same_of_each_event_once(
         lambda: set(group_lag(settings.kafka.bootstrap_servers, group, topic).values()) == {0}, 300
     )
     mature = "weir_shadow_mature_events:same"
-    shadow.wait_for(lambda: shadow.metrics().get(mature, 0) > 500, 300)
+    # How many, depends on what was shed while the shadow was away.
+    shadow.wait_for(lambda: shadow.metrics().get(mature, 0) > 0, 300)
     told = json.loads(weir("shadow", "compare", "same", "--json", "-c", path).stdout)
     assert sum(each["events"] for each in told["slices"]["amount"]) <= len(asked)
     by_hour = weir("shadow", "compare", "same", "--slices", "hour", "-c", path)
     assert by_hour.returncode == 2
     assert "name it in comparison.slice_by" in by_hour.stderr
     assert told["events"] == len(asked), told["left_out"]
-    assert told["mature"] > 500
+    assert 0 < told["mature"] < len(asked)
     assert (told["cost"]["log_better"], told["cost"]["log_worse"]) == (0.0, 0.0)
     assert told["flips"]["review"] == {"champion_only": 0, "candidate_only": 0}
     both = json.loads(weir("shadow", "compare", "same", "other", "--json", "-c", path).stdout)
