@@ -106,7 +106,6 @@ class ControllerApp:
         self._place = TP(table_topic, 0)
         self._failure: BaseException | None = None
         self._ready = False
-        self._beat = monotonic()
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
         logging.getLogger(_COMPLAINS).addFilter(_NobodyStreams(table_topic))
@@ -131,8 +130,9 @@ class ControllerApp:
         self._turn = asyncio.Lock()
         self._app = app = self._make_app()
         self._folder.parent.mkdir(parents=True, exist_ok=True)
-        await app.start()
+        self._beat = monotonic()
         pulse = asyncio.create_task(self._pulse())
+        await app.start()
         try:
             look_at = 0.0
             while not stop.is_set() and self._failure is None:
@@ -153,7 +153,6 @@ class ControllerApp:
 
     async def _pulse(self) -> None:
         """End the controller once it has stood still, as a suspended process does."""
-        self._beat = monotonic()
         while self._failure is None:
             await asyncio.sleep(_POLL_S)
             try:

@@ -57,7 +57,7 @@ def check_files(tools: dict[str, str]) -> bool:
 
 def live(tools: dict[str, str], folder: Path, *, pictures: bool, only: list[str] | None) -> bool:
     """Run a small Weir under a real Prometheus, look at each panel, and make alerts fire."""
-    print("live: training two models, and starting Kafka and seven processes …", flush=True)
+    print("live: training two models, and starting Kafka and all processes …", flush=True)
     with World(folder) as world, Prometheus(tools, folder) as prometheus:
         prometheus.ask(world.addresses())
         world.weir("shadow", "add", "2", "--name", "v2")

@@ -4,6 +4,7 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Thread
 from time import sleep
 
@@ -193,7 +194,7 @@ def _lost_id(world: World) -> Callable[[], None]:
 
 def _archive_away(world: World) -> Callable[[], None]:
     """A file lies where the archive's folder is."""
-    folder = world.settings.data_dir / "archive"
+    folder = Path(world.settings.archive.place(world.settings.data_dir))
     aside = folder.with_name("archive-aside")
     folder.rename(aside)
     folder.write_text("no folder")

@@ -19,19 +19,9 @@ from streams.base.child_process import our_module, tied_to_us
 from tests.weir.front_door import registry_of, write_settings
 from weir.broker import BrokerSettings, LocalBroker
 from weir.config.settings import Settings, load_settings
+from weir.services.processes import PROCESSES
 from weir.simulator import SimulatorSettings, simulate
 
-PROCESSES = (
-    "score",
-    "explainer",
-    "sink",
-    "shadow",
-    "canary",
-    "judge",
-    "monitor",
-    "archive",
-    "controller",
-)
 RATE = 120
 """Events per second."""
 _EVENTS = 100_000
@@ -85,8 +75,8 @@ class World:
         kafka = {"bootstrap_servers": self.broker.bootstrap_servers}
         write_settings(self.config, kafka=kafka, **_SECTIONS)
         self.weir("topics")
-        for name in PROCESSES:
-            self.start(name, name)
+        for each in PROCESSES:
+            self.start(each.name, each.name)
         return self
 
     def __exit__(self, *_: object) -> None:

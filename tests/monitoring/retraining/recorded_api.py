@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from time import sleep
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -132,7 +133,7 @@ def _handler(api: RecordedApi) -> type[BaseHTTPRequestHandler]:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             while api.silent.is_set():
-                threading.Event().wait(0.02)
+                sleep(0.02)
             url = urlsplit(self.path)
             if self.headers.get("Authorization") != f"Bearer {TOKEN}":
                 code, said = _failure(401, "Unauthorized", "Unauthorized")
