@@ -1,6 +1,6 @@
 """The bins that a model's vectors and answers are counted over, as its package has frozen them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from inference.packages.drift_reference import DriftReference, Histogram
 from monitoring.counting.kernels import Binning
+from monitoring.counting.memory import Memory
 from streams.feature_log import feature_columns
 
 ANSWER = "answer:"
@@ -20,6 +21,7 @@ class ModelBins:
     Args:
         features: names of the features that the model reads.
         background: some vectors of the model's training, (b, features); none where empty.
+        memories: what features are made of, by name; see `monitoring.counting.memory`.
 
     Attributes:
         histograms: of the reference, by name: features that the model reads, then its answers.
@@ -35,12 +37,14 @@ class ModelBins:
         features: Sequence[str],
         reference: DriftReference,
         background: NDArray[np.float32] | None = None,
+        memories: Mapping[str, Memory] | None = None,
     ) -> None:
         counted = [place for place, name in enumerate(features) if name in reference.features]
         self._features = [features[place] for place in counted]
         if background is None:
             background = np.empty((0, len(features)), np.float32)
         self.background = background[:, counted]
+        self.memories = memories or {}
         self._answers = list(reference.outputs)
         self.timezone = reference.timezone
         self.histograms: dict[str, Histogram] = {

@@ -21,6 +21,7 @@ from monitoring.drift.first_days import FirstDays
 from monitoring.drift.moved_together import moved_together
 from monitoring.drift.open_cells import OpenCells
 from monitoring.drift.ranking import kind_of, ranked, severity_of
+from monitoring.drift.remembering import with_memory
 from monitoring.drift.watched_record import decode_watched, encode_watched
 from monitoring.drift.yardstick import Yardstick
 from monitoring.episodes.episode import REFERENCES, Episode, MovedFeature, Reference, new_id
@@ -271,6 +272,7 @@ class ModelWatch:
                 features.append(each)
         known = {each.name for each in features}
         features += [self._described(found) for name, found in named.items() if name not in known]
+        features = with_memory(features, self._bins.memories, end)
         if features == episode.features:
             return episode
         episode = replace(

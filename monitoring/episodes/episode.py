@@ -39,6 +39,8 @@ class MovedFeature(msgspec.Struct, frozen=True):
         references: against which it has moved.
         segment: in which part of the stream, such as ``country=DE``; None for all of it.
         histogram: of these events, beside the reference; None in records of earlier versions.
+        remembers: since when what it is made of is whole again, ms, and only its window remembers;
+            None where that is not so.
     """
 
     name: str
@@ -56,6 +58,7 @@ class MovedFeature(msgspec.Struct, frozen=True):
     references: tuple[Reference, ...] = ("training",)
     segment: str | None = None
     histogram: MovedHistogram | None = None
+    remembers: int | None = None
 
     @property
     def is_broken(self) -> bool:
@@ -162,11 +165,12 @@ class Episode(msgspec.Struct, frozen=True):
     def mended(self) -> int | None:
         """Since when no data are broken any more, ms; None where some are, or none were.
 
-        What moved because of them may be away for longer.
+        What moved because of them may be away for longer, and so may windows that remember them.
         """
-        broken = [each.back for each in self.features if each.is_broken]
-        back = [each for each in broken if each is not None]
-        return max(back) if back and len(back) == len(broken) else None
+        broken = [each for each in self.features if each.is_broken]
+        both = [each.remembers if each.back is None else each.back for each in broken]
+        whole = [each for each in both if each is not None]
+        return max(whole) if whole and len(whole) == len(broken) else None
 
     @property
     def away(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from monitoring.episodes.episode import Episode
+from monitoring.episodes.episode import Episode, MovedFeature, WorseFigure
 from streams.base.clock import now_ms
 from weir.cli.dates import moment
 
@@ -87,6 +87,16 @@ def state_of(episode: Episode) -> str:
     if episode.acknowledged_by is not None:
         return f"acknowledged by {episode.acknowledged_by}"
     return "open"
+
+
+def back_of(moved: MovedFeature | WorseFigure) -> str:
+    """Since when it is as before; nothing while it is not."""
+    if moved.back is not None:
+        return f"back since {moment(moved.back, 's')}"
+    if isinstance(moved, MovedFeature) and moved.remembers is not None:
+        whole = moment(moved.remembers, "s")
+        return f"its field is whole again since {whole}, its window still remembers"
+    return ""
 
 
 def together_of(episode: Episode) -> str:

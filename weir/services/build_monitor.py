@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from inference.packages.package import PackageError
 from inference.packages.registry import Registry
+from monitoring.counting.memory import memories
 from monitoring.counting.model_bins import ModelBins
 from monitoring.workers.monitor_worker import MonitorWorker, Performance
 from streams.kafka.client import KafkaSettings, connect
@@ -107,4 +108,10 @@ class RegisteredBins:
                 error,
             )
             return None
-        return ModelBins(package.features.names, package.drift_reference, package.background)
+        features = package.features
+        return ModelBins(
+            features.names,
+            package.drift_reference,
+            package.background,
+            memories(features.definitions),
+        )

@@ -22,7 +22,7 @@ from weir.commands.models.promote import ByOption, NoteOption
 from weir.config.settings import Settings, load_settings
 from weir.episodes.acts import Deed, say
 from weir.episodes.page import episode_html
-from weir.episodes.words import state_of, together_of
+from weir.episodes.words import back_of, state_of, together_of
 from weir.services.wiring import admitted, usage
 
 _ID_WIDTH = 12
@@ -88,7 +88,7 @@ def show(episode: IdArgument, config: ConfigOption = None, as_json: JsonOption =
     if found.state == "open" and found.retraining is not None:
         stdout.print(f"retraining: {found.retraining}")
     for each in found.moved:
-        back = "" if each.back is None else f" (back since {moment(each.back, 's')})"
+        back = f" ({said})" if (said := back_of(each)) else ""
         stdout.print(f"- {each.words}, since {moment(each.since, 's')}{back}", markup=False)
     if said := together_of(found):
         stdout.print(said, markup=False)
