@@ -17,7 +17,6 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
         partition: of the feature log.
         start: of the cell, ms of event time.
         reached: latest event time of these events, ms.
-        behind: whether there was more to be counted of the partition then.
         counts: int32, features times bins.
         details: see `details_of`; of some of the events.
         segments: counts by segment; see `pack_segments`.
@@ -29,7 +28,6 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
     reached: int
     events: int
     counts: bytes
-    behind: bool = False
     details: list[bytes] = []
     segments: bytes = b""
 
@@ -43,6 +41,16 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
         if (found < 0).any() or (found.sum(axis=1) != self.events).any():
             raise ValueError(f"counts of a feature do not add up to {self.events} events")
         return found
+
+
+class Unread(msgspec.Struct, frozen=True, tag="unread"):
+    """What a worker had not read yet of the feature log when it counted what comes next.
+
+    Attributes:
+        partitions: all that were its own then; records of each, those that are none included.
+    """
+
+    partitions: dict[int, int]
 
 
 class DayCohort(NamedTuple):
@@ -157,5 +165,5 @@ def outgoing_counts(topic: str, values: list[bytes]) -> list[Outgoing]:
 
 ENCODE = msgspec.msgpack.Encoder().encode
 DECODE = msgspec.msgpack.Decoder(
-    CellCounts | CohortDays | StreamCounts | LetterCounts | EpisodeAct
+    CellCounts | CohortDays | StreamCounts | LetterCounts | Unread | EpisodeAct
 ).decode

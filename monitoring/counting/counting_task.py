@@ -1,6 +1,6 @@
 """From the feature log to counts: the task of the monitor's first stage."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,16 +20,14 @@ from monitoring.counting.segments import (
     pack_segments,
 )
 from monitoring.counting.stream_counter import StreamCounter
+from monitoring.counting.unread_watch import UnreadWatch
 from streams.base.clock import now_ms
 from streams.events.rejection import Reason, Rejected
 from streams.feature_log import read_feature_log
-from streams.kafka.partition import PartitionId
 from streams.loop.stateless.loop import Processed
 
 _LOOKED_AT = 500
 """Events of a cell and record, evenly taken, that details are of."""
-_BEHIND = 8
-"""Records of the feature log: fewer are those that are being written just now."""
 _BROKEN = (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException)
 
 
@@ -65,7 +63,7 @@ class CountingTask:
             empty.
         segments: fields of the context by whose values it counts, too.
         uncounted: told how many events are of a model that nothing is known of.
-        lag: records of each partition that were not read a moment ago.
+        unread: tells the second stage what waits to be counted.
         also: what else is done with each record, in the same transaction.
         stream: counts what is of no model.
     """
@@ -79,7 +77,7 @@ class CountingTask:
         producer: str,
         segments: Sequence[str] = (),
         uncounted: Callable[[int], None],
-        lag: Callable[[], Mapping[PartitionId, int]],
+        unread: UnreadWatch,
         also: Also,
         stream: StreamCounter,
     ) -> None:
@@ -89,7 +87,7 @@ class CountingTask:
         self._producer = producer
         self._segments = segments
         self._uncounted = uncounted
-        self._lag = lag
+        self._unread = unread
         self._also = also
         self._stream = stream
 
@@ -117,8 +115,8 @@ class CountingTask:
                     _add(cells[place], cell)
                 else:
                     cells[place] = cell
-        behind = {partition for (_, partition), lag in self._lag().items() if lag > _BEHIND}
-        values = self._stream.records()
+        values = self._unread.look(max((each.reached for each in cells.values()), default=0))
+        values += self._stream.records()
         values += [
             ENCODE(
                 CellCounts(
@@ -128,7 +126,6 @@ class CountingTask:
                     cell.reached,
                     cell.events,
                     cell.counts.astype("<i4").tobytes(),
-                    partition in behind,
                     cell.details,
                     pack_segments(cell.segments),
                 )
@@ -139,6 +136,7 @@ class CountingTask:
 
         def once_committed() -> None:
             self._uncounted(unknown)
+            self._unread.committed()
             settled()
 
         return Processed(outgoing_counts(self._topic, values + told), bad, once_committed)
@@ -147,7 +145,13 @@ class CountingTask:
         """What there is to do while nothing comes."""
         told, settled = self._also.settle()
         told += self._stream.at_rest(now_ms())
-        return Processed(outgoing_counts(self._topic, told), [], settled)
+        told += self._unread.at_rest()
+
+        def once_committed() -> None:
+            self._unread.committed()
+            settled()
+
+        return Processed(outgoing_counts(self._topic, told), [], once_committed)
 
     def _counted(
         self, table: pa.Table, producers: Sequence[str]

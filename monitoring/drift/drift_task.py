@@ -14,6 +14,7 @@ from monitoring.counting.cell_counts import (
     EpisodeAct,
     LetterCounts,
     StreamCounts,
+    Unread,
 )
 from monitoring.counting.model_bins import ModelBins
 from monitoring.counting.segments import check_segments, unpack_segments
@@ -32,6 +33,8 @@ from streams.transactions.outcome import Outgoing
 logger = logging.getLogger(__name__)
 
 _PROGRESS = b"progress"
+_BEHIND = 20
+"""Offsets of a partition of the feature log: fewer are what is being written just now."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -39,13 +42,23 @@ class Progress(msgspec.Struct, frozen=True):
 
     Attributes:
         reached: latest event time of each partition of the feature log, ms.
-        behind: those of which there was more to be counted then.
+        unread: records of each that were not counted yet then, those that are none included.
         closed: up to which time cells are closed, ms.
     """
 
     reached: dict[int, int] = {}
-    behind: list[int] = []
+    unread: dict[int, int] = {}
     closed: int | None = None
+
+    @property
+    def waiting(self) -> set[int]:
+        """Partitions of which there is more to be counted."""
+        return {partition for partition, unread in self.unread.items() if unread}
+
+    @property
+    def behind(self) -> bool:
+        """Whether more waits than what is being written just now."""
+        return any(unread > _BEHIND for unread in self.unread.values())
 
 
 class Losses(Protocol):
@@ -125,13 +138,17 @@ class DriftTask:
                     self._hear(record, said)
                 elif isinstance(record, CohortDays):
                     losses.note(said.values())
-                    _say(losses.take(record, self._holding, progress.behind), said)
+                    _say(losses.take(record, self._holding, progress.waiting), said)
                 elif isinstance(record, LetterCounts):
                     self._stream.hear_letters(record)
                 elif isinstance(record, StreamCounts):
                     _say(self._stream.add(record, progress.closed), said)
                     if not progress.behind:
                         _say(self._stream.look_at_letters(record.logged), said)
+                elif isinstance(record, Unread):
+                    unread = progress.unread | record.partitions
+                    progress = msgspec.structs.replace(progress, unread=unread)
+                    progress = self._close(progress, said)
                 else:
                     # After each record: so what is found does not depend on how they are batched.
                     progress = self._close(self._add(state, record, progress), said)
@@ -213,9 +230,7 @@ class DriftTask:
         watch.add(start, counts, record.details, segments)
         before = progress.reached.get(record.partition, record.reached)
         reached = progress.reached | {record.partition: max(before, record.reached)}
-        behind = {*progress.behind} - {record.partition}
-        behind |= {record.partition} if record.behind else set()
-        return msgspec.structs.replace(progress, reached=reached, behind=sorted(behind))
+        return msgspec.structs.replace(progress, reached=reached)
 
     def _close(self, progress: Progress, said: dict[str, Episode]) -> Progress:
         if not progress.reached or self._holding - progress.reached.keys():
@@ -223,8 +238,9 @@ class DriftTask:
         # A partition to which nothing comes holds nobody up; one that is being caught up with does:
         # without its events, the others are those of other keys.
         idle_since = max(progress.reached.values()) - self._settings.lateness
+        waiting = progress.waiting
         watermark = min(
-            time if place in progress.behind else max(time, idle_since)
+            time if place in waiting else max(time, idle_since)
             for place, time in progress.reached.items()
         )
         until = watermark // self._settings.interval * self._settings.interval

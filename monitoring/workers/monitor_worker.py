@@ -16,6 +16,7 @@ from monitoring.counting.counting_task import CountingTask
 from monitoring.counting.letter_task import LetterTask
 from monitoring.counting.model_bins import ModelBins
 from monitoring.counting.stream_counter import StreamCounter
+from monitoring.counting.unread_watch import UnreadWatch
 from monitoring.drift.drift_task import DriftTask
 from monitoring.drift.metrics import DriftMetrics
 from monitoring.episodes.episode import Episode
@@ -131,7 +132,7 @@ class MonitorWorker:
             producer=settings.producer,
             segments=settings.segments,
             uncounted=metrics.uncounted.inc,
-            lag=lambda: self._counting.lag,
+            unread=UnreadWatch(lambda: self._counting.unread(), settings.lateness),
             also=PerformanceTask(
                 known,
                 self._labels,

@@ -15,6 +15,7 @@ from inference.packages.hours import in_time
 from monitoring.counting.counting_task import CountingTask
 from monitoring.counting.model_bins import ModelBins
 from monitoring.counting.stream_counter import StreamCounter
+from monitoring.counting.unread_watch import UnreadWatch
 from monitoring.drift.drift_task import DriftTask
 from monitoring.drift.metrics import DriftMetrics
 from monitoring.episodes.episode import DECODE_EPISODE, Episode
@@ -142,7 +143,7 @@ def counting(
         producer="",
         segments=segments,
         uncounted=lambda count: None,
-        lag=dict,
+        unread=UnreadWatch(dict, 0),
         also=Mock(settle=Mock(return_value=([], lambda: None))),
         stream=StreamCounter(60_000, NAMES[:1], {"amount": (BOUND,)}, lambda partition: 0),
     )

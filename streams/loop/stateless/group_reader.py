@@ -15,7 +15,7 @@ from confluent_kafka import OFFSET_BEGINNING, Message, TopicPartition
 
 from streams.base.closing import ClosedAtEnd
 from streams.kafka.batches.consumer import PassingConsumer
-from streams.kafka.client import KafkaSettings
+from streams.kafka.client import KafkaSettings, watermarks
 from streams.kafka.lag import lag_of
 from streams.kafka.message import place_of
 from streams.kafka.partition import PartitionId
@@ -31,6 +31,7 @@ _STARTING_POLL_S = 0.02
 _LAG_S = 0.2
 _LARGE_FETCH = 1 << 20
 _TIMEOUT_S = 30
+_UNREAD_S = 5.0
 
 
 @dataclass
@@ -123,6 +124,22 @@ class GroupReader(ClosedAtEnd):
     def lag(self) -> Mapping[PartitionId, int]:
         """Records of each partition that were not handed out a moment ago; any thread may ask."""
         return self._lag
+
+    def unread(self) -> dict[PartitionId, int]:
+        """Offsets of each partition that is ours that were not handed out, by the cluster's word.
+
+        One that is not being read yet counts with all that it holds.
+
+        Raises:
+            KafkaException: the cluster does not say.
+        """
+        found = {}
+        for place in [*self._reading, *self._starting]:
+            low, high = watermarks(self._consumer, TopicPartition(*place), _UNREAD_S)
+            reading = self._reading.get(place)
+            at = low if reading is None else max(low, reading.handed_out, reading.drained_at)
+            found[place] = max(0, high - at)
+        return found
 
     def poll(self, limit: int, timeout_s: float) -> list[Message]:
         """Up to `limit` records that have come, of partitions that are ours still.

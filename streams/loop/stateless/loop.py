@@ -148,6 +148,14 @@ class StatelessLoop:
         """Records of each partition that were not read a moment ago; any thread may ask."""
         return {} if self._reader is None else self._reader.lag
 
+    def unread(self) -> Mapping[PartitionId, int]:
+        """Of each partition that is ours, what was not read yet; for the task alone.
+
+        Raises:
+            KafkaException: the cluster does not say.
+        """
+        return {} if self._reader is None else self._reader.unread()
+
     def run(self, stop: Event) -> None:
         """Run until `stop` is set; then all that was begun is committed.
 

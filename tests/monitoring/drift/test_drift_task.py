@@ -7,7 +7,7 @@ import pytest
 from monitored import BINS, MODEL, OTHER, STEP_MS, T0, Drift, Record, counted, records, rows
 from msgspec.structs import replace
 
-from monitoring.counting.cell_counts import DECODE, ENCODE, CellCounts, EpisodeAct
+from monitoring.counting.cell_counts import DECODE, ENCODE, CellCounts, EpisodeAct, Unread
 from monitoring.statistics.effect import psi
 
 MINUTE = 60_000
@@ -181,14 +181,44 @@ def test_who_is_caught_up_with_holds_up_the_others() -> None:
     ahead = [DECODE(each.value()) for each in counted(stream(5, 0))]
     drift.take([Record(ENCODE(each)) for each in ahead])
     assert drift.said == [], "partition 1 was never counted"
-    behind = [DECODE(each.value()) for each in counted(stream(5, 1))]
+    drift.take([Record(ENCODE(Unread({0: 0, 1: 30})))])
+    behind = counted(stream(5, 1))
     half = len(behind) // 2
-    waiting = [
-        replace(each, behind=True) if isinstance(each, CellCounts) else each for each in behind[:-1]
-    ] + behind[-1:]
-    drift.take([Record(ENCODE(each)) for each in waiting[:half]])
+    drift.take(behind[:half])
     found = {each.id for each in drift.said}
-    drift.take([Record(ENCODE(each)) for each in waiting[half:]])
+    drift.take([*behind[half:], Record(ENCODE(Unread({1: 0})))])
     assert len(found) == 1
     assert {each.id for each in drift.said} == found
     assert drift.said[-1].state == "closed"
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_who_waits_to_be_counted_is_not_silent(waiting: bool) -> None:
+    """A monitor that was down counts half a day of a partition before the other's."""
+    drift = Drift()
+    drift.holding = {0, 1}
+    events = 12 * 3_600_000 // STEP_MS
+    days = [
+        [
+            records(
+                rows(np.random.default_rng([seed, place]), events),
+                first=first,
+                partition=place,
+                size=500,
+            )
+            for place in (0, 1)
+        ]
+        for seed, first in ((1, T0), (2, T0 + events * STEP_MS))
+    ]
+    both = [each for pair in zip(*days[0], strict=True) for each in pair]
+    drift.take(counted(both))
+    assert drift.said == []
+    drift.start()
+    drift.take([Record(ENCODE(Unread({0: 0, 1: 9 * waiting}))), *counted(days[1][0])])
+    assert ("silent_partition" in kinds(drift)) != waiting
+    drift.take([*counted(days[1][1]), Record(ENCODE(Unread({0: 0, 1: 0})))])
+    assert ("silent_partition" in kinds(drift)) != waiting
+
+
+def kinds(drift: Drift) -> set[str]:
+    return {each.kind for said in drift.said for each in said.features}

@@ -1,0 +1,67 @@
+"""What waits to be counted is said when event time leaps, and now and then."""
+
+from monitoring.counting.cell_counts import DECODE, Unread
+from monitoring.counting.unread_watch import UnreadWatch
+
+LEAP = 600_000
+
+
+class World:
+    """A worker's partitions, and its clock."""
+
+    def __init__(self) -> None:
+        self.unread = {("log", 0): 0, ("log", 1): 3}
+        self.now = 10.0
+        self.asked = 0
+        self.watch = UnreadWatch(self.ask, LEAP, lambda: self.now)
+
+    def ask(self) -> dict[tuple[str, int], int]:
+        self.asked += 1
+        return dict(self.unread)
+
+    def said(self, values: list[bytes]) -> list[dict[int, int]]:
+        found = [DECODE(each) for each in values]
+        assert all(isinstance(each, Unread) for each in found)
+        return [each.partitions for each in found if isinstance(each, Unread)]
+
+    def look(self, reached: int, *, commit: bool = True) -> list[dict[int, int]]:
+        said = self.said(self.watch.look(reached))
+        if commit:
+            self.watch.committed()
+        return said
+
+    def rest(self) -> list[dict[int, int]]:
+        said = self.said(self.watch.at_rest())
+        self.watch.committed()
+        return said
+
+
+def test_it_looks_first_then_now_and_then_and_where_time_leaps() -> None:
+    world = World()
+    assert world.look(0) == [{0: 0, 1: 3}]
+    assert world.look(LEAP) == []
+    assert world.look(LEAP + 1) == [{0: 0, 1: 3}], "small steps add up"
+    assert world.asked == 2
+    world.now += 1.1
+    assert world.look(LEAP + 2) == [{0: 0, 1: 3}]
+    assert world.look(LEAP + 3) == []
+
+
+def test_at_rest_it_says_what_is_new() -> None:
+    world = World()
+    world.look(0)
+    assert world.rest() == []
+    world.unread["log", 1] = 0
+    assert world.rest() == [{0: 0, 1: 0}]
+    assert world.rest() == []
+    del world.unread["log", 1]
+    assert world.rest() == [{0: 0}]
+
+
+def test_what_was_taken_back_is_said_again() -> None:
+    world = World()
+    assert world.look(LEAP, commit=False) == [{0: 0, 1: 3}]
+    assert world.look(LEAP) == [{0: 0, 1: 3}]
+    world.unread["log", 1] = 0
+    assert world.said(world.watch.at_rest()) == [{0: 0, 1: 0}]
+    assert world.rest() == [{0: 0, 1: 0}]
