@@ -30,7 +30,7 @@ from weir.demo.stage import Stage
 from weir.demo.story.drift_world import in_cents
 from weir.demo.story.loop import LoopPlot, tell
 from weir.demo.story.loop_world import LOOP_SECTIONS, with_gift_cards
-from weir.demo.story.simulated import between, story_settings, without_features
+from weir.demo.story.simulated import between, story_settings
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "handbook" / "weir.toml"
 TIME, AMOUNT, LABEL = "TX_DATETIME", "TX_AMOUNT", "TX_FRAUD"
@@ -45,9 +45,6 @@ TURNS = {
     "end": date(2018, 9, 30),
 }
 COSTS = {"amount": AMOUNT, "cap": 200, "friction": 10, "review": 2}
-MONTH = "avg_amount_30day"
-"""Such features know of the cents for a month, in which their data are broken: its days are left
-out of all losses."""
 TARGET = 0.95
 
 
@@ -55,8 +52,6 @@ def write_plot(folder: Path, data: Path) -> tuple[Path, LoopPlot]:
     """Settings and files."""
     values = tomllib.loads(EXAMPLE.read_text())
     values.pop("reasons")
-    values["labels"].pop("rules")  # They ask for such features, and are not needed here.
-    values = without_features(values, MONTH)
     values = story_settings(values | {"data_dir": str(folder / "data")}, COSTS) | LOOP_SECTIONS
     config = folder / "weir.toml"
     config.write_text(tomli_w.dumps(values))

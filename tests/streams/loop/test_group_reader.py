@@ -84,3 +84,25 @@ def test_what_came_before_its_partition_went_is_dropped(
         assert len(kept) == 1
         read = [message for message in mixed if message.error() is None]
         assert {each.partition for each in reader.positions(read)} == kept
+
+
+def test_what_was_not_read_is_told_before_it_comes(kafka: str, make_topics: MakeTopics) -> None:
+    settings, group = KafkaSettings(bootstrap_servers=kafka), uuid.uuid4().hex
+    (topic,) = make_topics("source", partitions=2)
+    producer = Producer({"bootstrap.servers": kafka})
+
+    def produce(partition: int, count: int) -> None:
+        for _ in range(count):
+            producer.produce(topic, b"", partition=partition)
+        assert producer.flush(30) == 0
+
+    produce(0, 3)
+    produce(1, 2)
+    with member(settings, group, topic) as reader:
+        read: list[Message] = []
+        wait(lambda: read.extend(reader.poll(1, 0.0)) or len(reader.unread()) == 2)
+        assert sum(reader.unread().values()) == 5 - len(read)
+        wait(lambda: read.extend(reader.poll(1, 0.05)) or len(read) == 5)
+        assert reader.unread() == {(topic, 0): 0, (topic, 1): 0}
+        produce(1, 4)
+        assert reader.unread() == {(topic, 0): 0, (topic, 1): 4}
