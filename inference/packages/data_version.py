@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from streams.base.clock import utc
 from streams.base.section import Section, format_duration
 from streams.events.label_rules import LabelRule
 
@@ -51,6 +52,7 @@ class DataVersion(Section):
         start, stop: span of event times, UTC milliseconds; None where it was open.
         label_delay: age in ms at which labels were taken.
         unlabelled_legitimate: whether a mature event without a label was taken for legitimate.
+        left_out: spans of event times, UTC milliseconds, that were not read, as data were broken.
         champions: by the id of each model that answered, in an archive.
         weak: events without a label that were trained on besides.
     """
@@ -61,6 +63,7 @@ class DataVersion(Section):
     stop: int | None = None
     label_delay: int = 0
     unlabelled_legitimate: bool = False
+    left_out: tuple[tuple[int, int], ...] = Field(default=(), exclude_if=lambda spans: not spans)
     champions: dict[str, Champion] = Field(default_factory=dict)
     weak: WeakLabels | None = Field(default=None, exclude_if=lambda weak: weak is None)
 
@@ -75,6 +78,10 @@ class DataVersion(Section):
         if not self.of_archive:
             return found
         found.insert(0, ("read from", f"an archive, {len(self.files):,} files"))
+        found += [
+            ("left out, as data were broken", f"{utc(start, 's')} to {utc(stop, 's')}")
+            for start, stop in self.left_out
+        ]
         for model, each in self.champions.items():
             every = each.rows + each.censored
             found.append(

@@ -25,10 +25,6 @@ select * from (
   select false as mature, event_time, label, 1.0 as weight, {columns} from young where {ours}
 ) order by mature desc, event_time, partition, "offset"
 """
-_OURS = """
-feature_schema = $schema and event_time >= make_timestamptz($start)
-and event_time < make_timestamptz($stop)
-"""
 
 
 def read_votes(
@@ -60,7 +56,7 @@ def read_votes(
     columns += ["context"] if "context" in there else []
     if "approve_through" not in there:
         columns.append("null::double as approve_through")
-    query = _QUERY.format(kept=KEPT, weight=WEIGHT, ours=_OURS, columns=", ".join(columns))
+    query = _QUERY.format(kept=KEPT, weight=WEIGHT, ours=span.query, columns=", ".join(columns))
     try:
         batches: Any = database.sql(
             query, params=asked(features.schema_hash, span)

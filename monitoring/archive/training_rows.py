@@ -20,13 +20,16 @@ from monitoring.archive.table import EVENTS, LABELS, ArchiveTable
 from monitoring.archive.views import KEPT, WEIGHT, open_views, snapshot
 
 _BLOCK = 1 << 23
+_MEANT = (
+    "feature_schema = $schema and event_time >= make_timestamptz($start)"
+    " and event_time < make_timestamptz($stop)"
+)
 _ROWS = 65_536
 _FORM = f"""
 create table chosen as
 select event_time, partition, "offset", key, label, features, model,
   {KEPT} as kept, {WEIGHT} as weight, try_cast({{stake}} as double) as stake
-from matured where feature_schema = $schema
-  and event_time >= make_timestamptz($start) and event_time < make_timestamptz($stop)
+from matured where {{meant}}
 """
 _OWNERS = """
 create table owners as
@@ -35,8 +38,7 @@ from (select distinct key from chosen where kept)
 """
 _COUNT = """
 select count(*), count(*) filter (label = 1)
-from matured where feature_schema = $schema and labelled is not null
-  and event_time >= make_timestamptz($start) and event_time < make_timestamptz($stop)
+from matured where labelled is not null and {meant}
 """
 _NEWEST = "select epoch_ms(max(event_time)) from events"
 _LAST_US = 253_402_300_799_000_000
@@ -50,12 +52,24 @@ class Span(NamedTuple):
         label_delay: age in ms at which labels are taken.
         unlabelled_legitimate: whether one without a label by then is legitimate; else it is left
             out.
+        left_out: spans of event times, UTC milliseconds, of which no event is meant.
     """
 
     start: int | None
     stop: int | None
     label_delay: int
     unlabelled_legitimate: bool
+    left_out: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def query(self) -> str:
+        """What an event of a schema in the span fulfils, in SQL; see `asked`."""
+        broken = "".join(
+            f" and not (event_time >= make_timestamptz({start * 1_000})"
+            f" and event_time < make_timestamptz({stop * 1_000}))"
+            for start, stop in self.left_out
+        )
+        return _MEANT + broken
 
 
 def read_training_rows(
@@ -94,7 +108,7 @@ def read_training_rows(
     try:
         progress("reading the archive", 0.0)
         ends = bounds or {name: _ends(database, name) for name in (EVENTS, LABELS)}
-        form = _FORM.format(stake=_stake(found_now, stake))
+        form = _FORM.format(stake=_stake(found_now, stake), meant=span.query)
         database.execute(form, asked(features.schema_hash, span))
         champions = _champions(database)
         database.execute(_OWNERS)
@@ -117,6 +131,7 @@ def read_training_rows(
         stop=span.stop,
         label_delay=span.label_delay,
         unlabelled_legitimate=span.unlabelled_legitimate,
+        left_out=span.left_out,
         champions=champions,
     )
     return TrainingSet(
@@ -212,7 +227,8 @@ def sight(tables: Mapping[str, ArchiveTable], schema_hash: str, span: Span) -> S
     )
     try:
         ends = {name: _ends(database, name) for name in (EVENTS, LABELS)}
-        labels, frauds = database.execute(_COUNT, asked(schema_hash, span)).fetchone() or (0, 0)
+        count = _COUNT.format(meant=span.query)
+        labels, frauds = database.execute(count, asked(schema_hash, span)).fetchone() or (0, 0)
         (newest,) = database.execute(_NEWEST).fetchone() or (None,)
     except duckdb.Error as error:
         raise ArchiveAwayError(f"the archive can't be read: {error}") from error

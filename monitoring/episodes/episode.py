@@ -173,6 +173,17 @@ class Episode(msgspec.Struct, frozen=True):
         return max(whole) if whole and len(whole) == len(broken) else None
 
     @property
+    def broken(self) -> tuple[int, int | None] | None:
+        """Since when data were broken, and until when, ms; None where they never were.
+
+        The end is None where they still are. Other features may have moved long before.
+        """
+        if self.kind != "data_breakage":
+            return None
+        began = min((each.since for each in self.features if each.is_broken), default=self.began)
+        return began, self.ended if self.mended is None else self.mended
+
+    @property
     def away(self) -> list[str]:
         """The features and figures that are not back."""
         return [each.name for each in self.moved if each.back is None]

@@ -113,9 +113,8 @@ class LossWatch:
     def note(self, episodes: Iterable[Episode]) -> None:
         """Take note of when data are broken, of episodes that there is something new to say of."""
         for each in episodes:
-            if each.kind == "data_breakage":
-                ended = each.ended if each.mended is None else each.mended
-                self._broken[each.id] = _Broken(each.model, each.began, ended)
+            if each.broken is not None:
+                self._broken[each.id] = _Broken(each.model, *each.broken)
             else:
                 self._broken.pop(each.id, None)  # more events may say that the world has changed
         for key in list(self._broken)[:-_REMEMBERED]:

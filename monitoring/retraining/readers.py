@@ -22,7 +22,9 @@ def read_episode(key: bytes | None, value: bytes | None) -> EpisodeHeard | None:
     except (msgspec.MsgspecError, ValueError) as error:
         logger.error("passing a record of the drift topic that is no episode: %s", error)
         return None
-    found = OpenEpisode(said.id, said.model, said.kind, said.began, said.words, said.retraining)
+    found = OpenEpisode(
+        said.id, said.model, said.kind, said.began, said.words, said.retraining, said.broken
+    )
     return EpisodeHeard(found, said.state == "open")
 
 

@@ -42,6 +42,7 @@ class OpenEpisode(msgspec.Struct, frozen=True):
     Attributes:
         model: the first digits of its package's id, or ``all``.
         retraining: what it says of that; None for nothing.
+        broken: see `Episode.broken`.
     """
 
     id: str
@@ -50,6 +51,7 @@ class OpenEpisode(msgspec.Struct, frozen=True):
     began: int
     words: str
     retraining: Literal["asked", "blocked"] | None
+    broken: tuple[int, int | None] | None = None
 
 
 class TrainedModel(msgspec.Struct, frozen=True):
@@ -93,6 +95,7 @@ class ControllerState(msgspec.Struct, frozen=True):
     Attributes:
         since: when the phase began, UTC ms.
         episodes: those that are open, by id.
+        broken: from when to when features were broken, event times in ms, by episode.
         handled: causes that had a job, the latest last: each has one, whatever became of it.
         decided: when jobs were decided, UTC ms, of the last 24 hours.
         job: the latest one.
@@ -106,6 +109,7 @@ class ControllerState(msgspec.Struct, frozen=True):
     phase: Phase = "ok"
     since: int = 0
     episodes: dict[str, OpenEpisode] = {}
+    broken: dict[str, tuple[int, int]] = {}
     handled: tuple[str, ...] = ()
     decided: tuple[int, ...] = ()
     job: Job | None = None

@@ -21,12 +21,23 @@ from monitoring.retraining.events import (
     VerdictHeard,
 )
 from monitoring.retraining.settings import RetrainingSettings
-from monitoring.retraining.state import Cause, ControllerState, Job, Outcome, Phase, changed
+from monitoring.retraining.state import (
+    Cause,
+    ControllerState,
+    Job,
+    OpenEpisode,
+    Outcome,
+    Phase,
+    changed,
+)
 
 _DAY_MS = 86_400_000
 _REMEMBERED = 1_000
 """Causes; an episode that is said again after so many others was over long ago."""
 _WORSE = "worse"
+_STREAM = "all"
+_SPANS = 100
+"""Episodes of broken data."""
 
 
 def step(
@@ -79,7 +90,17 @@ def _hear_episode(state: ControllerState, heard: EpisodeHeard) -> ControllerStat
     episodes = {key: each for key, each in state.episodes.items() if key != heard.episode.id}
     if heard.open and heard.episode.retraining is not None:
         episodes[heard.episode.id] = heard.episode
-    return changed(state, episodes=episodes)
+    return changed(state, episodes=episodes, broken=_broken(state, heard.episode))
+
+
+def _broken(state: ControllerState, heard: OpenEpisode) -> dict[str, tuple[int, int]]:
+    """When features were broken, of the latest episodes: whoever is silent breaks none."""
+    others = [each for each in state.broken.items() if each[0] != heard.id]
+    if heard.broken is None or heard.model == _STREAM:
+        return dict(others)
+    began, whole = heard.broken
+    # One that is not over keeps jobs from being decided.
+    return dict([*others[1 - _SPANS :], (heard.id, (began, whole or began))])
 
 
 def _hear_verdict(state: ControllerState, heard: VerdictHeard) -> ControllerState:
@@ -133,7 +154,9 @@ def _rest(
     if hindrance := _hindrance(state, cause, looked, now, settings):
         return changed(_quiet(state, now, settings), waits_for=hindrance), commands
     assert material is not None
-    job = Job(material.spec.key, cause, material.spec, now)
+    left_out = tuple(sorted({each for each in state.broken.values() if each[0] < each[1]}))
+    spec = changed(material.spec, left_out=left_out)
+    job = Job(spec.key, cause, spec, now)
     decided = changed(
         _phase(state, "triggered", now),
         job=job,

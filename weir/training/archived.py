@@ -69,7 +69,13 @@ def archived_again(
     Raises:
         TrainingError, ArchiveAwayError, ArchiveError: as `archived_rows`.
     """
-    asked = Span(version.start, version.stop, version.label_delay, version.unlabelled_legitimate)
+    asked = Span(
+        version.start,
+        version.stop,
+        version.label_delay,
+        version.unlabelled_legitimate,
+        version.left_out,
+    )
     tables = archive_tables(settings, place)
     rows = read_training_rows(tables, columns, asked, progress, version)
     rules = version.weak.rules if version.weak is not None else ()

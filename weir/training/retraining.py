@@ -33,7 +33,7 @@ def run_job(settings: Settings, spec: JobSpec, progress: Progress) -> tuple[Regi
             f"job {spec.key} is of features {spec.feature_schema[:12]}, and the settings declare "
             f"{plan.schema_hash[:12]}: run it by the settings of the controller that decided it"
         )
-    span = Span(spec.start, spec.stop, spec.label_delay, spec.unlabelled_legitimate)
+    span = Span(spec.start, spec.stop, spec.label_delay, spec.unlabelled_legitimate, spec.left_out)
     tables = archive_tables(settings, spec.archive)
     columns = declared_columns(settings)
     stake = declared_stake(settings)

@@ -29,6 +29,7 @@ class JobSpec(msgspec.Struct, frozen=True):
         start, stop: span of event times, UTC milliseconds; None where it is open.
         label_delay: age in ms at which labels are taken.
         unlabelled_legitimate: whether a mature event without a label is taken for legitimate.
+        left_out: spans of event times, UTC milliseconds, in which data were broken.
     """
 
     cause: str
@@ -40,6 +41,7 @@ class JobSpec(msgspec.Struct, frozen=True):
     stop: int | None
     label_delay: int
     unlabelled_legitimate: bool
+    left_out: tuple[tuple[int, int], ...] = ()
 
     @property
     def key(self) -> str:

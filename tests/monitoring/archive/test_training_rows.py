@@ -17,7 +17,7 @@ from monitoring.archive.housekeeper import Housekeeper
 from monitoring.archive.metrics import ArchiveMetrics
 from monitoring.archive.settings import ArchiveSettings
 from monitoring.archive.table import EVENTS, LABELS, ArchiveTable, open_tables
-from monitoring.archive.training_rows import Span, read_training_rows
+from monitoring.archive.training_rows import Span, read_training_rows, sight
 from streams.features.erasures import Erasures
 
 DAY_MS = 86_400_000
@@ -154,6 +154,23 @@ def test_a_span_and_what_a_missing_label_says(tables: dict[str, ArchiveTable]) -
     other = COLUMNS.model_copy(update={"schema_hash": "e" * 64})
     with pytest.raises(TrainingError, match="40 events 0 have the features that are declared now"):
         read_training_rows(tables, other, SPAN, lambda *_: None)
+
+
+def test_what_was_broken_is_left_out(tables: dict[str, ArchiveTable]) -> None:
+    every = read(tables)
+    first = int(START.timestamp() * 1_000)
+    span = SPAN._replace(left_out=((first - 8_000, first - 5_999), (first, first)))
+    found = read(tables, span)
+    assert set(every.matrix[:, 1]) - set(found.matrix[:, 1]) == {6, 7, 8}
+    assert found.version is not None
+    assert found.version.left_out == span.left_out
+    assert (
+        "left out, as data were broken",
+        "2026-01-01 11:59:52 UTC to 2026-01-01 11:59:54 UTC",
+    ) in found.version.facts()
+    assert "left_out" not in every.version.model_dump()
+    without = sight(tables, SCHEMA, SPAN._replace(left_out=((first, first + 1),)))
+    assert without.labels == sight(tables, SCHEMA, SPAN).labels - 1
 
 
 def test_files_are_named_with_their_hashes(tables: dict[str, ArchiveTable], tmp_path: Path) -> None:

@@ -66,3 +66,16 @@ def test_what_is_mended_blocks_nothing_though_what_it_moved_is_still_away() -> N
         assert (episode.mended, episode.state) == (mended, "open")
         assert episode.retraining == ("blocked" if mended is None else None)
     assert SHIFTED.mended is None
+
+
+def test_data_are_broken_from_when_on_the_first_feature_is() -> None:
+    """What moved before was another world."""
+    (broken,) = BROKEN.features
+    moved = replace(broken, name="hour", kind="covariate_shift", since=0)
+    later = replace(broken, since=5)
+    both = replace(BROKEN, began=0, features=[moved, later])
+    assert both.broken == (5, None)
+    assert replace(both, features=[moved, replace(later, back=7)]).broken == (5, 7)
+    assert replace(both, state="closed", ended=9).broken == (5, 9)
+    assert replace(both, features=[]).broken == (0, None)
+    assert SHIFTED.broken is None

@@ -3,6 +3,7 @@
 import pytest
 
 from monitoring.retraining.events import EpisodeHeard
+from monitoring.retraining.state import OpenEpisode
 from tests.monitoring.retraining.schedule_world import DAY, HOUR, SETTINGS, KilledError, World
 
 SCHEDULES = 1_000
@@ -91,3 +92,27 @@ def test_an_episode_that_is_heard_again_has_no_second_job() -> None:
         world.job_goes_on()
         world.look()
     assert len(world.causes[episode.id]) == 1
+
+
+def test_a_job_leaves_out_what_was_broken() -> None:
+    world = World(1, kills=0.0)
+
+    def heard(name: str, model: str, kind: str, whole: int | None) -> None:
+        broken = (DAY, whole) if kind == "data_breakage" else None
+        said = "blocked" if broken and whole is None else None
+        open_ = whole is None or name == "remembers"
+        world.hear(EpisodeHeard(OpenEpisode(name, model, kind, 1, "why", said, broken), open_))
+
+    for whole in (None, DAY + HOUR):
+        heard("cents", "c", "data_breakage", whole)
+    for whole in (None, DAY + 2 * HOUR):
+        heard("remembers", "c", "data_breakage", whole)
+    heard("a closed one", "c", "data_breakage", DAY)
+    heard("silent", "all", "data_breakage", DAY + HOUR)
+    heard("shift", "c", "covariate_shift", DAY + HOUR)
+    world.episode("asked")
+    world.look()
+    (spec,) = world.specs.values()
+    assert spec.left_out == ((DAY, DAY + HOUR), (DAY, DAY + 2 * HOUR))
+    heard("remembers", "c", "covariate_shift", None)  # more events have said so
+    assert world.state.broken.keys() == {"cents", "a closed one"}
