@@ -25,6 +25,7 @@ from streams.spark.columns import (
 from streams.spark.windows import EntityFeatures
 
 PART = "part"
+KEY = "weir.key"
 _PATTERN = "part-*.parquet"
 
 
@@ -40,11 +41,13 @@ class PartWriter:
         folder: for the parts.
         table: what they hold.
         alone: features of the event itself, which are computed here; None where there are none.
+        with_key: write the event's key, too, as the column `KEY`.
     """
 
     folder: Path
     table: FeatureTable
     alone: EntityFeatures | None
+    with_key: bool = False
 
     schema: ClassVar[str] = "rows bigint, late bigint, approximate bigint"
 
@@ -72,13 +75,18 @@ class PartWriter:
             matrix,
             part[LABEL].combine_chunks().to_numpy(),
         )
+        if self.with_key:
+            key = array_of(
+                part, field_column(contract, contract.key), contract.fields[contract.key].type
+            )
+            rows = rows.append_column(KEY, key)
         self._write(number, rows, said_of(late, approximate))
         return pa.table({"rows": [part.num_rows], "late": [late], "approximate": [approximate]})
 
     def _write(self, number: int, rows: Any, said: dict[str, str]) -> None:
         target = self.folder / f"part-{number:05d}.parquet"
         half = target.with_suffix(f".{os.getpid()}.half")
-        with pyarrow.parquet.ParquetWriter(half, self.table.schema, compression="zstd") as writer:
+        with pyarrow.parquet.ParquetWriter(half, rows.schema, compression="zstd") as writer:
             writer.write_table(rows)
             writer.add_key_value_metadata(said)
         os.replace(half, target)

@@ -207,7 +207,7 @@ def training_set(
             stop=stop_ms,
             label_delay=settings.labels.delay,
         ),
-        keys=_codes(_labelled(file, settings.event.key, start_ms, stop_ms)),
+        keys=key_codes(_labelled(file, settings.event.key, start_ms, stop_ms)),
         stakes=_stakes(file, declared_stake(settings), start_ms, stop_ms),
     )
 
@@ -229,8 +229,8 @@ def _labelled(file: EventFile, field: str, start_ms: int | None, stop_ms: int | 
     return file.events.column(field).slice(first, last - first).filter(known)
 
 
-def _codes(keys: pa.Array) -> NDArray[np.int64]:
-    """Keys as numbers that are in order as they are."""
+def key_codes(keys: pa.Array) -> NDArray[np.int64]:
+    """Keys as numbers that are in order as they are, (n,)."""
     # A rank for each that is distinct: sorting all events would take longer than their features.
     codes = keys if pa.types.is_dictionary(keys.type) else keys.dictionary_encode()
     ranks = pc.rank(codes.dictionary, tiebreaker="dense").to_numpy().astype(np.int64)

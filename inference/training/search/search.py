@@ -53,6 +53,7 @@ def search(
     *,
     run: RunTrials = run_trials,
     at_once: int = 1,
+    shared: Path | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Chosen:
     """Try settings until the trials or the time of ``training.search`` are used up; take the best.
@@ -69,6 +70,8 @@ def search(
         k: cards a day for the card precision.
         run: runs trials.
         at_once: how many are proposed before the next ones learn from them.
+        shared: a folder that whoever runs trials can read, for the rows of these folds; None where
+            they run here.
         stopped: whether to end now; so does KeyboardInterrupt. With ``on_stop = "use_best"`` the
             best so far is taken then.
 
@@ -77,7 +80,7 @@ def search(
         KeyboardInterrupt: it was stopped.
     """
     _check(data, folds, delay)
-    with tempfile.TemporaryDirectory(prefix="weir-search-") as folder:
+    with tempfile.TemporaryDirectory(prefix="weir-search-", dir=shared) as folder:
         table = Path(folder) / "rows.arrow"
         write_rows(data, between(data.times, folds[0].train_start, folds[-1].test_stop), table)
         rules = TrialRules(table, tuple(folds), delay, settings.search.metric, k)

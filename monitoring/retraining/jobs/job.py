@@ -16,7 +16,8 @@ class RunnerError(WeirError):
     exit_code = UNAVAILABLE
 
 
-class JobSpec(msgspec.Struct, frozen=True):
+# Defaults are omitted: what is new must not change the key of a job that was decided before it.
+class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a job trains on: enough that whoever gets it trains the same model.
 
     Attributes:

@@ -3,7 +3,8 @@
 import pytest
 
 from monitoring.retraining.events import EpisodeHeard
-from monitoring.retraining.state import OpenEpisode
+from monitoring.retraining.jobs.job import JobSpec
+from monitoring.retraining.state import OpenEpisode, changed
 from tests.monitoring.retraining.schedule_world import DAY, HOUR, SETTINGS, KilledError, World
 
 SCHEDULES = 1_000
@@ -116,3 +117,10 @@ def test_a_job_leaves_out_what_was_broken() -> None:
     assert spec.left_out == ((DAY, DAY + HOUR), (DAY, DAY + 2 * HOUR))
     heard("remembers", "c", "covariate_shift", None)  # more events have said so
     assert world.state.broken.keys() == {"cents", "a closed one"}
+
+
+def test_a_job_keeps_its_key_when_weir_is_upgraded() -> None:
+    """It may have been decided by a version that left nothing out."""
+    spec = JobSpec("e", "c", "f", "a", {"events/0": 3}, 1, None, 7, True)
+    assert spec.key == "79e6f9dace384c89"
+    assert spec.key != changed(spec, left_out=((1, 2),)).key

@@ -119,8 +119,9 @@ def train(
     same data and settings give the same package id. --reproduce goes by a model's card, registers
     nothing, and ends with exit code 1 if the package would be another one.
 
-    --engine spark computes the features of --data on as many machines as spark.master names; the
-    model is fitted here, on the matrix of the labelled events.
+    --engine spark computes the features of --data on as many machines as spark.master names, and
+    runs the trials of a search there; the model is fitted here, on the matrix of the labelled
+    events.
 
     --search and --trials try settings on folds of [prequential] that lie before the hold-out, or
     before the folds of --protocol, and take the best; the card has them. After Ctrl-C
@@ -146,10 +147,12 @@ def train(
             "--protocol prequential trains up to --to, in its own folds, and registers nothing"
         )
     by_spark = engine is ComputeEngine.SPARK
-    if by_spark and (data is None or model is not None or protocol is not None):
+    features_by_spark = by_spark and data is not None and protocol is None
+    if by_spark and (model is not None or not (features_by_spark or searches)):
         raise typer.BadParameter(
-            "--engine spark computes features of --data, to train on them: the archive has its "
-            "features already, and --reproduce and --protocol compute here"
+            "--engine spark computes features of --data, to train on them, and runs the trials of "
+            "--search and --trials: the archive has its features already, and --reproduce and "
+            "--protocol compute here"
         )
     delay = None if label_delay is None else parse_duration_ms(label_delay, "--label-delay")
     settings = _settings(config, search, trials)
@@ -158,14 +161,14 @@ def train(
     first, last = time_range_ms(start, stop)
     show = not (no_progress or as_json)
     file = None
-    if data is not None and not by_spark:
+    if data is not None and not features_by_spark:
         file = without_repeats(open_events(data, settings.event, settings.labels.field))
         report_rejected(file)
     if model is not None:
         _reproduce(settings, model, file, archive, show, as_json)
         return
     with steps_bar(show) as step:
-        searching = Searching(settings, step, as_json) if searches else None
+        searching = Searching(settings, step, as_json, by_spark) if searches else None
         if protocol is not None:
             asked = Protocol(last, searching)
             folds = (
@@ -173,7 +176,7 @@ def train(
                 if file is None
                 else prequential_of_file(settings, file, asked, step)
             )
-        elif data is not None and by_spark:
+        elif data is not None and features_by_spark:
             trained = train_on(
                 settings,
                 lambda: training_set_by_spark(settings, data, first, last, step),

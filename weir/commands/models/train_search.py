@@ -22,15 +22,18 @@ class Searching:
         chosen: what it came to; None before.
     """
 
-    def __init__(self, settings: Settings, progress: Progress, as_json: bool) -> None:
+    def __init__(
+        self, settings: Settings, progress: Progress, as_json: bool, by_spark: bool
+    ) -> None:
         self._settings = settings
         self._progress = progress
         self._as_json = as_json
+        self._by_spark = by_spark
         self.chosen: Chosen | None = None
 
     def __call__(self, data: TrainingSet, end: int) -> Chosen:
         """Search before a time; see `Choose`."""
-        self.chosen = search_before(self._settings, data, end, self._progress)
+        self.chosen = search_before(self._settings, data, end, self._progress, self._by_spark)
         if not self._as_json:
             _show(self.chosen)
         return self.chosen
