@@ -1,12 +1,14 @@
 """What makes alerts fire in a live run, one after the other."""
 
+import json
+import os
 import signal
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
-from time import sleep
+from time import monotonic, sleep
 
 from confluent_kafka.admin import (
     AdminClient,
@@ -21,6 +23,8 @@ from tests.ops.world import World
 
 _FIRST_DAYS_S = 90
 """Until then, a model's first days are there, with which it is compared."""
+_BEGUN_S = 120
+"""Until then, the archive has begun."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +199,9 @@ def _lost_id(world: World) -> Callable[[], None]:
 def _archive_away(world: World) -> Callable[[], None]:
     """A file lies where the archive's folder is."""
     folder = Path(world.settings.archive.place(world.settings.data_dir))
+    until = monotonic() + _BEGUN_S
+    while not folder.is_dir() and monotonic() < until:
+        sleep(1)
     aside = folder.with_name("archive-aside")
     folder.rename(aside)
     folder.write_text("no folder")
@@ -216,11 +223,34 @@ def _expired(world: World) -> None:
 
 
 def _no_job_can_begin(world: World) -> Callable[[], None]:
-    """A file lies where the folder of jobs is; and a person asks for one."""
+    """A file lies where the folder of jobs is; and a person asks for one.
+
+    Data are broken in this world, which would stand against it: the monitor is gone meanwhile, and
+    its episodes are said to be over.
+    """
+    world.end("monitor", signal.SIGKILL)
+    drift = world.settings.topics.drift
+    for each in json.loads(world.weir("drift", "status", "--json"))["episodes"]:
+        over = each | {"state": "closed", "ended": each["found"]}
+        world.write(drift, json.dumps(over).encode(), 1, each["id"].encode())
     folder = world.settings.data_dir / "jobs"
     folder.write_text("no folder")
     world.weir("controller", "trigger")
-    return folder.unlink
+
+    def end() -> None:
+        folder.unlink()
+        world.start("monitor", "monitor")
+
+    return end
+
+
+def _killed_job(world: World) -> None:
+    until = monotonic() + _BEGUN_S
+    while monotonic() < until:
+        for each in (world.settings.data_dir / "jobs").glob("*/process"):
+            os.killpg(int(each.read_text()), signal.SIGKILL)
+            return
+        sleep(0.1)
 
 
 def _end_judge(world: World) -> None:
@@ -259,8 +289,8 @@ PROVOCATIONS = (
     _until_ended("WeirMonitorStuck", _open_transaction),
     _until_ended("WeirArchiveAway", _archive_away),
     _until_ended("WeirControllerStuck", _no_job_can_begin),
-    # Then the job begins, and has a second to end.
-    Provocation(("WeirRetrainingFailed",), lambda world: None),
+    # Then the job begins.
+    Provocation(("WeirRetrainingFailed",), _killed_job),
     Provocation(("WeirArchiveLost",), _expired),
     _held_back(),
     _slow_restore(),
