@@ -19,7 +19,7 @@ from streams.loop.stateless.keyed_state import KeyedState
 from streams.loop.stateless.loop import StatelessLoop
 from streams.loop.stateless.metrics import LoopMetrics
 
-_RECORDS = 5_000
+_RECORDS, _LINGER_MS = 5_000, 500
 
 
 class JoinWorker:
@@ -66,6 +66,7 @@ class JoinWorker:
             state=state,
             dead_letters=topics.dead_letters,
             max_batch=_RECORDS,
+            linger=_LINGER_MS,
             session_timeout=settings.session_timeout,
             transaction_timeout=settings.transaction_timeout,
             machine_errors=(TopicError, AuthorizationError),
