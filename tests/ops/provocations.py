@@ -21,8 +21,6 @@ from confluent_kafka.admin import (
 from tests.ops import hindrances, shifted_stream
 from tests.ops.world import World
 
-_FIRST_DAYS_S = 90
-"""Until then, a model's first days are there, with which it is compared."""
 _BEGUN_S = 120
 """Until then, the archive has begun."""
 
@@ -134,17 +132,6 @@ def _short_deadline(world: World) -> None:
 
 def _no_deadline(world: World) -> None:
     world.weir("policy", "set", "deadline=", "--version", "loose")
-
-
-def _nothing_is_flagged(world: World) -> None:
-    sleep(_FIRST_DAYS_S)
-    bounds = ("review_alert_rate=0.002", "decline_alert_rate=0.001")
-    world.weir("policy", "set", *bounds, "--version", "blind")
-
-
-def _flagged_again(world: World) -> None:
-    bounds = ("review_alert_rate=0.2", "decline_alert_rate=0.1")
-    world.weir("policy", "set", *bounds, "--version", "sighted")
 
 
 def _held_back() -> Provocation:
@@ -268,8 +255,11 @@ PROVOCATIONS = (
     Provocation(
         ("WeirWindowsFull", "WeirDataBreakage", "WeirAlertsUndelivered"), lambda world: None
     ),
-    Provocation(("WeirCovariateShift", "WeirAdversary"), shifted_stream.begin, shifted_stream.end),
-    Provocation(("WeirPerformanceLoss",), _nothing_is_flagged, _flagged_again),
+    Provocation(
+        ("WeirCovariateShift", "WeirAdversary", "WeirPerformanceLoss"),
+        shifted_stream.begin,
+        shifted_stream.end,
+    ),
     _dead_letters(),
     Provocation(("WeirAuditChain",), _no_explanation),
     Provocation(

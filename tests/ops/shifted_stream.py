@@ -1,8 +1,8 @@
-"""A second stream in the same world: windows that fill up, and customers who then spend more.
+"""A second stream in the same world: thieves who look like anybody, and then, dearer customers.
 
-Both are another world than the one that the model learned from, and no broken data. In the first
-stream, features are broken from the start, since its windows have no room. At its end, somebody
-tries which amounts pass.
+Neither is broken data: a loss of performance, and another world than the one that the model learned
+from. In the first stream, features are broken from the start, since its windows have no room, and
+what a model makes of those is no loss. At its end, somebody tries which amounts pass.
 """
 
 import numpy as np
@@ -15,8 +15,9 @@ from tests.ops.world import World
 from tests.weir.front_door import write_events
 from weir.simulator.payments import DAY_MS
 
-_DAYS, _FIRST = 90, 60
-_FACTOR = 1.8
+_DAYS, _THIEVES, _DEARER = 90, 45, 60
+_FACTOR, _EACH = 1.8, 4
+"""Customers spend so much more; and one of so many payments is a thief's."""
 _TRIED, _TRIED_EVERY_MS = 200, 5_000
 _LABELS = ("scorer", "monitor", "replay")
 
@@ -25,11 +26,12 @@ def begin(world: World) -> None:
     """Score and watch it; its events come at once."""
     path = write_events(world.folder / "shifted.parquet", days=_DAYS)
     table = pq.read_table(path)
-    times = table["time"].cast("int64")
-    late = pc.greater_equal(times, pc.add(pc.min(times), _FIRST * DAY_MS))
-    amounts = table["amount"]
-    more = pc.if_else(late, pc.multiply(amounts, _FACTOR), amounts).cast(amounts.type)
-    table = table.set_column(table.column_names.index("amount"), "amount", more)
+    amounts, frauds = table["amount"], table["is_fraud"]
+    more = pc.if_else(_since(table, _DEARER), pc.multiply(amounts, _FACTOR), amounts)
+    stolen = pc.and_(_since(table, _THIEVES), pa.array(np.arange(table.num_rows) % _EACH == 0))
+    for name, column in (("amount", more), ("is_fraud", pc.if_else(stolen, 1, frauds))):
+        place, type_ = table.column_names.index(name), table.schema.field(name).type
+        table = table.set_column(place, name, column.cast(type_))
     pq.write_table(pa.concat_tables([table, _tried(table)]), path)
     config = world.other_settings(
         "shifted",
@@ -42,6 +44,11 @@ def begin(world: World) -> None:
     world.start("shifted-scorer", "score", "--model", "1", config=config)
     world.start("shifted-monitor", "monitor", config=config)
     world.start("shifted-replay", "replay", str(path), config=config, serves=False)
+
+
+def _since(table: pa.Table, day: int) -> pa.ChunkedArray:
+    times = table["time"].cast("int64")
+    return pc.greater_equal(times, pc.add(pc.min(times), day * DAY_MS))
 
 
 def _tried(table: pa.Table) -> pa.Table:

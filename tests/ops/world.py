@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from datetime import date
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -24,7 +25,8 @@ from weir.simulator import SimulatorSettings, simulate
 
 RATE = 120
 """Events per second."""
-_EVENTS = 100_000
+_EVENTS, _DAYS, _START = 250_000, 225, date(2025, 1, 1)
+"""A day of events takes nine seconds, and all of them longer than all provocations."""
 _PATIENCE_S = 300.0
 _SECTIONS: dict[str, Any] = {
     "topics": {"partitions": 2},
@@ -45,7 +47,6 @@ _SECTIONS: dict[str, Any] = {
     "canary": {"steps": [0.3, 1.0], "hold": "300d", "max_alert_ratio": 50, "every": "1s"},
     "gates": {"every": "5s"},
     "explain": {"samples": 256},
-    # A day of events takes nine seconds here.
     "performance": {"baseline_frauds": 30, "baseline_days": 5},
     "archive": {"interval": "2s"},
     # Drift leads to no job here, but a person's word does; and who fails once has failed.
@@ -68,7 +69,7 @@ class World:
 
     def __enter__(self) -> "World":
         registry_of(self.folder, (1, 2))
-        stream = simulate(SimulatorSettings.for_events(_EVENTS))
+        stream = simulate(SimulatorSettings.for_events(_EVENTS, days=_DAYS, start=_START))
         pq.write_table(stream, self.folder / "stream.parquet")
         settings = BrokerSettings(data_dir=self.folder / "broker", port=0)
         self.broker = self._stack.enter_context(LocalBroker(settings))
