@@ -27,11 +27,12 @@ _BEGUN_S = 120
 
 @dataclass(frozen=True)
 class Provocation:
-    """What is done, which alerts have to fire then, and what is done after that."""
+    """What is done, which alerts have to fire within some seconds, and what is done after that."""
 
     alerts: tuple[str, ...]
     begin: Callable[[World], None]
     end: Callable[[World], None] = lambda world: None
+    within_s: float = 300.0
 
 
 def _hang_candidates(world: World, over: Event) -> None:
@@ -106,7 +107,8 @@ def _locked_store() -> Provocation:
         held[0].execute("BEGIN EXCLUSIVE")
 
     alerts = ("WeirStoreAway", "WeirNotReady", "WeirExplanationsBehind")
-    return Provocation(alerts, begin, lambda world: held[0].close())
+    # Until so many explanations wait, some minutes pass.
+    return Provocation(alerts, begin, lambda world: held[0].close(), within_s=600)
 
 
 def _no_room_for_snapshots(world: World) -> None:
