@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from threading import Event
 from time import monotonic
 from typing import TypeVar
@@ -225,6 +226,8 @@ class ExplanationSink:
     def _wait(self, reader: GroupReader, wait_s: float, stop: Event) -> bool:
         """Stay in the group without reading on; whether we were stopped."""
         until = monotonic() + wait_s
+        with suppress(KafkaException):  # whoever waits reads nothing, and so learns of no new end
+            self._metrics.lag = reader.unread()
         while not stop.is_set() and monotonic() < until:
             self._came += reader.wait(min(_POLL_S, wait_s))
         return stop.is_set()

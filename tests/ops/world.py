@@ -46,6 +46,7 @@ _SECTIONS: dict[str, Any] = {
     },
     "canary": {"steps": [0.3, 1.0], "hold": "300d", "max_alert_ratio": 50, "every": "1s"},
     "gates": {"every": "5s"},
+    "monitor": {"interval": "1h"},  # a minute is less than an event
     "explain": {"samples": 256},
     "performance": {"baseline_frauds": 30, "baseline_days": 5},
     "archive": {"interval": "2s"},
