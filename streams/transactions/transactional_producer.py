@@ -33,6 +33,9 @@ _REFUSED_RECORDS = {
     KafkaError.INVALID_RECORD,
     KafkaError.RECORD_LIST_TOO_LARGE,
 }
+_FAILED = {KafkaError._STATE, KafkaError._FATAL}
+"""What the client says while records are produced: that the transaction has failed, or that it can
+go on no more, and not why. Its abort tells, or where that goes well, the next attempt does."""
 
 
 class TransactionalProducer:
@@ -171,10 +174,8 @@ class TransactionalProducer:
         if fenced is None:
             if cause.code() in _REFUSED_RECORDS:
                 self._refused = cause
-            elif cause.code() != KafkaError._STATE and not cause.txn_requires_abort():
+            elif cause.code() not in _FAILED and not cause.txn_requires_abort():
                 raise error
-            # While records are produced, _STATE says that the transaction has failed, and not why:
-            # if that lasts, the next attempt will tell.
             try:
                 self._patiently(client.abort_transaction)
             except KafkaException as failed:

@@ -268,16 +268,20 @@ def test_a_start_that_never_comes_back_ends_the_process(monkeypatch: pytest.Monk
 class TakenOver:
     """A producer that learns only from its abort that another one has taken over."""
 
+    def __init__(self, says: int) -> None:
+        self.says = says
+
     def begin_transaction(self) -> None:
-        raise KafkaException(KafkaError(KafkaError._STATE, "the transaction has failed"))
+        raise KafkaException(KafkaError(self.says, "it can't go on"))
 
     def abort_transaction(self, timeout_s: float) -> None:
         raise KafkaException(KafkaError(KafkaError._FENCED, "fenced", fatal=True))
 
 
-def test_who_learns_only_when_aborting_that_it_was_replaced_says_so() -> None:
+@pytest.mark.parametrize("says", [KafkaError._STATE, KafkaError._FATAL])
+def test_who_learns_only_when_aborting_that_it_was_replaced_says_so(says: int) -> None:
     transactor = Transactor(NOWHERE, "ours", 10_000, Event())
-    transactor._producer.client = TakenOver()
+    transactor._producer.client = TakenOver(says)
     transactor.submit([], [], None)
     with pytest.raises(FencedError, match="transactional id 'ours' took over"):
         transactor.settle(wait=True)
