@@ -1,11 +1,16 @@
 """What was not read yet, told to the second stage: it must not take for silent what only waits."""
 
+import logging
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import NamedTuple
 
+from confluent_kafka import KafkaException
+
 from monitoring.counting.cell_counts import ENCODE, Unread
 from streams.kafka.partition import PartitionId
+
+logger = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
 
@@ -47,20 +52,28 @@ class UnreadWatch:
         due = last is None or self._clock() > last.at_s + _LOOK_S
         if not due and last is not None and reached <= last.reached + self._leap:
             return []
-        return [ENCODE(self._look(reached).found)]
+        found = self._look(reached)
+        return [] if found is None else [ENCODE(found)]
 
     def at_rest(self) -> list[bytes]:
         """What there is to say while nothing comes: nothing that is known."""
-        last = self._last
-        found = self._look(0).found
-        return [] if last is not None and found == last.found else [ENCODE(found)]
+        last, found = self._last, self._look(0)
+        return (
+            [] if found is None or (last is not None and found == last.found) else [ENCODE(found)]
+        )
 
     def committed(self) -> None:
         """What was said last is known now."""
         self._last = self._next
 
-    def _look(self, reached: int) -> _Look:
-        found = Unread({partition: count for (_, partition), count in self._unread().items()})
+    def _look(self, reached: int) -> Unread | None:
+        self._next = self._last
+        try:
+            unread = self._unread()
+        except KafkaException as error:  # it is away: what was said stands until it is there again
+            logger.warning("can't ask what waits to be counted: %s", error.args[0].str())
+            return None
+        found = Unread({partition: count for (_, partition), count in unread.items()})
         reached = reached if self._last is None else max(reached, self._last.reached)
         self._next = _Look(self._clock(), reached, found)
-        return self._next
+        return found

@@ -1,5 +1,7 @@
 """What waits to be counted is said when event time leaps, and now and then."""
 
+from confluent_kafka import KafkaError, KafkaException
+
 from monitoring.counting.cell_counts import DECODE, Unread
 from monitoring.counting.unread_watch import UnreadWatch
 
@@ -12,11 +14,13 @@ class World:
     def __init__(self) -> None:
         self.unread = {("log", 0): 0, ("log", 1): 3}
         self.now = 10.0
-        self.asked = 0
+        self.asked, self.away = 0, False
         self.watch = UnreadWatch(self.ask, LEAP, lambda: self.now)
 
     def ask(self) -> dict[tuple[str, int], int]:
         self.asked += 1
+        if self.away:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
         return dict(self.unread)
 
     def said(self, values: list[bytes]) -> list[dict[int, int]]:
@@ -65,3 +69,15 @@ def test_what_was_taken_back_is_said_again() -> None:
     world.unread["log", 1] = 0
     assert world.said(world.watch.at_rest()) == [{0: 0, 1: 0}]
     assert world.rest() == [{0: 0, 1: 0}]
+
+
+def test_a_cluster_that_is_away_is_asked_again() -> None:
+    world = World()
+    world.away = True
+    assert world.look(0) == world.rest() == []
+    world.away = False
+    assert world.look(0) == [{0: 0, 1: 3}]
+    world.away = True
+    assert world.look(LEAP + 1) == world.rest() == []
+    world.away = False
+    assert world.look(LEAP + 1) == [{0: 0, 1: 3}]
