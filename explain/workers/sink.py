@@ -227,7 +227,7 @@ class ExplanationSink:
         """Stay in the group without reading on; whether we were stopped."""
         until = monotonic() + wait_s
         with suppress(KafkaException):  # whoever waits reads nothing, and so learns of no new end
-            self._metrics.lag = reader.unread()
+            self._metrics.lag = reader.uncommitted()
         while not stop.is_set() and monotonic() < until:
             self._came += reader.wait(min(_POLL_S, wait_s))
         return stop.is_set()

@@ -115,7 +115,10 @@ class CountingTask:
                     _add(cells[place], cell)
                 else:
                     cells[place] = cell
-        values = self._unread.look(max((each.reached for each in cells.values()), default=0))
+        values, behind = self._unread.look(
+            max((each.reached for each in cells.values()), default=0),
+            {message.partition() or 0 for message in messages},
+        )
         values += self._stream.records()
         values += [
             ENCODE(
@@ -139,7 +142,7 @@ class CountingTask:
             self._unread.committed()
             settled()
 
-        return Processed(outgoing_counts(self._topic, values + told), bad, once_committed)
+        return Processed(outgoing_counts(self._topic, values + behind + told), bad, once_committed)
 
     def at_rest(self) -> Processed:
         """What there is to do while nothing comes."""

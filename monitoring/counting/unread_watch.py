@@ -1,7 +1,7 @@
 """What was not read yet, told to the second stage: it must not take for silent what only waits."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from time import monotonic
 from typing import NamedTuple
 
@@ -46,14 +46,22 @@ class UnreadWatch:
         self._last: _Look | None = None
         self._next: _Look | None = None
 
-    def look(self, reached: int) -> list[bytes]:
-        """What there is to say before events up to then, ms, are counted."""
+    def look(self, reached: int, counted: Collection[int]) -> tuple[list[bytes], list[bytes]]:
+        """What there is to say before events up to then, ms, are counted, and behind their counts.
+
+        Args:
+            counted: partitions of these events: they wait until their counts are there.
+        """
         last = self._next = self._last
         due = last is None or self._clock() > last.at_s + _LOOK_S
         if not due and last is not None and reached <= last.reached + self._leap:
-            return []
+            return [], []
         found = self._look(reached)
-        return [] if found is None else [ENCODE(found)]
+        if found is None:
+            return [], []
+        own = {each: found.partitions[each] + 1 for each in counted if each in found.partitions}
+        waiting = Unread(found.partitions | own)
+        return [ENCODE(waiting)], [ENCODE(found)]
 
     def at_rest(self) -> list[bytes]:
         """What there is to say while nothing comes: nothing that is known."""
@@ -74,6 +82,8 @@ class UnreadWatch:
             logger.warning("can't ask what waits to be counted: %s", error.args[0].str())
             return None
         found = Unread({partition: count for (_, partition), count in unread.items()})
+        if self._last is not None and self._last.found.partitions.keys() - found.partitions.keys():
+            self._last = None  # others have spoken of what went, and it may come back
         reached = reached if self._last is None else max(reached, self._last.reached)
         self._next = _Look(self._clock(), reached, found)
         return found

@@ -43,8 +43,10 @@ def _with_memory(
     feature: MovedFeature, own: Memory | None, whole: Mapping[str, tuple[int, int | None]], now: int
 ) -> MovedFeature:
     remembers = None
-    if own is not None and feature.is_broken and feature.back is None:
+    if own is not None and feature.is_broken:
         least, since = whole[own.field]
-        if since is not None and own.span > least and now <= since + _PATIENCE * own.span:
+        if feature.back is not None:  # what was whole before it came back stays so
+            remembers = feature.remembers if feature.remembers == since else None
+        elif since is not None and own.span > least and now <= since + _PATIENCE * own.span:
             remembers = since
     return replace(feature, remembers=remembers)

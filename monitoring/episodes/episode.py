@@ -168,7 +168,7 @@ class Episode(msgspec.Struct, frozen=True):
         What moved because of them may be away for longer, and so may windows that remember them.
         """
         broken = [each for each in self.features if each.is_broken]
-        both = [each.remembers if each.back is None else each.back for each in broken]
+        both = [each.back if each.remembers is None else each.remembers for each in broken]
         whole = [each for each in both if each is not None]
         return max(whole) if whole and len(whole) == len(broken) else None
 

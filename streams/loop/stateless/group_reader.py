@@ -141,6 +141,14 @@ class GroupReader(ClosedAtEnd):
             found[place] = max(0, high - at)
         return found
 
+    def uncommitted(self) -> dict[PartitionId, int]:
+        """Offsets of each partition that is read that the group has not committed; as `unread`."""
+        found = {}
+        for place, reading in self._reading.items():
+            low, high = watermarks(self._consumer, TopicPartition(*place), _UNREAD_S)
+            found[place] = max(0, high - max(low, reading.committed))
+        return found
+
     def poll(self, limit: int, timeout_s: float) -> list[Message]:
         """Up to `limit` records that have come, of partitions that are ours still.
 

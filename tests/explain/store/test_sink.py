@@ -108,7 +108,7 @@ def test_a_database_that_is_away_is_waited_for(
                 world.publish(record(2))
                 assert world.committed() == 1
                 lag = {"topic": world.topic, "partition": "0"}
-                wait_for(lambda: world.registry.get_sample_value("weir_lag_records", lag) == 1)
+                wait_for(lambda: world.registry.get_sample_value("weir_lag_records", lag) == 2)
             finally:
                 postgres.start()
             wait_for(lambda: world.committed() == 3)

@@ -29,7 +29,10 @@ class World:
         return [each.partitions for each in found if isinstance(each, Unread)]
 
     def look(self, reached: int, *, commit: bool = True) -> list[dict[int, int]]:
-        said = self.said(self.watch.look(reached))
+        front, behind = self.watch.look(reached, {0})
+        said = self.said(behind)
+        waiting = [each | ({0: each[0] + 1} if 0 in each else {}) for each in said]
+        assert self.said(front) == waiting, "its own counts are yet to come"
         if commit:
             self.watch.committed()
         return said
@@ -81,3 +84,15 @@ def test_a_cluster_that_is_away_is_asked_again() -> None:
     assert world.look(LEAP + 1) == world.rest() == []
     world.away = False
     assert world.look(LEAP + 1) == [{0: 0, 1: 3}]
+
+
+def test_what_went_and_comes_back_is_said_again() -> None:
+    """Another worker has spoken of it meanwhile, and nothing was to be committed."""
+    world = World()
+    world.unread = {("log", 1): 0}
+    assert world.look(0) == [{1: 0}]
+    assert world.rest() == []
+    world.unread = {}
+    world.watch.at_rest()
+    world.unread = {("log", 1): 0}
+    assert world.rest() == [{1: 0}]

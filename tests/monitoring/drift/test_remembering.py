@@ -71,6 +71,9 @@ def test_an_episode_whose_windows_only_remember_is_mended() -> None:
     episode = Episode("b", "m", "data_breakage", "page", "open", 1, 1, features)
     assert (episode.mended, episode.retraining) == (5, None)
     assert episode.away == ["mean_30d"]
+    over = [replace(each, back=each.back or 8) for each in features]
+    closed = replace(episode, features=with_memory(over, KNOWN, 9), state="closed", ended=8)
+    assert closed.broken == (1, 5), "its window came back much later than its field"
     again = replace(episode, features=with_memory([broken("amount"), features[1]], KNOWN, 9))
     assert (again.mended, again.retraining) == (None, "blocked")
 
