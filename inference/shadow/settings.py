@@ -4,6 +4,10 @@ from pydantic import Field
 
 from streams.base.section import Duration, Name, WorkerSection
 
+LINGER_MS = 500
+"""Nobody waits for shadow scores, nor for their evidence, and each transaction costs the cluster
+some of what the scorer needs of it."""
+
 
 class ShadowSettings(WorkerSection):
     """The ``[shadow]`` section: `weir shadow`, which scores what candidates would have said.

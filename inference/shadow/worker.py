@@ -7,7 +7,7 @@ from threading import Event
 from inference.shadow.busy_share import BusyShare
 from inference.shadow.candidates import Candidates
 from inference.shadow.metrics import ShadowMetrics
-from inference.shadow.settings import ShadowSettings
+from inference.shadow.settings import LINGER_MS, ShadowSettings
 from inference.shadow.shadow_book import ShadowBook
 from inference.shadow.shadow_task import ShadowTask
 from streams.base.beside import beside
@@ -19,9 +19,8 @@ from streams.loop.stateless.loop import StatelessLoop
 
 logger = logging.getLogger(__name__)
 
-_RECORDS, _LINGER_MS = 64, 500
-"""Of the feature log in one transaction; each holds the events of one of the scorer's. Nobody waits
-for shadow scores, and each transaction costs the cluster some of what the scorer needs of it."""
+_RECORDS = 64
+"""Of the feature log in one transaction; each holds the events of one of the scorer's."""
 _READ_S = 0.5
 
 
@@ -74,7 +73,7 @@ class ShadowWorker:
             process=task,
             dead_letters=topics.dead_letters,
             max_batch=_RECORDS,
-            linger=_LINGER_MS,
+            linger=LINGER_MS,
             session_timeout=settings.session_timeout,
             transaction_timeout=settings.transaction_timeout,
             position_log=topics.positions,

@@ -44,10 +44,10 @@ class CellCounts(msgspec.Struct, frozen=True, tag="counts"):
 
 
 class Unread(msgspec.Struct, frozen=True, tag="unread"):
-    """What a worker had not read yet of the feature log when it counted what comes next.
+    """What a worker has still to count of the feature log, behind the counts that came before.
 
     Attributes:
-        partitions: all that were its own then; records of each, those that are none included.
+        partitions: all that are its own; records of each, those that are none included.
     """
 
     partitions: dict[int, int]

@@ -136,25 +136,25 @@ class CountingTask:
             for (model, partition, start), cell in sorted(cells.items(), key=lambda each: each[0])
         ]
         told, settled = self._also.settle()
-
-        def once_committed() -> None:
-            self._uncounted(unknown)
-            self._unread.committed()
-            settled()
-
-        return Processed(outgoing_counts(self._topic, values + behind + told), bad, once_committed)
+        values += behind + told
+        return Processed(
+            outgoing_counts(self._topic, values), bad, self._once_committed(settled, unknown)
+        )
 
     def at_rest(self) -> Processed:
         """What there is to do while nothing comes."""
         told, settled = self._also.settle()
         told += self._stream.at_rest(now_ms())
         told += self._unread.at_rest()
+        return Processed(outgoing_counts(self._topic, told), [], self._once_committed(settled))
 
+    def _once_committed(self, settled: Callable[[], None], unknown: int = 0) -> Callable[[], None]:
         def once_committed() -> None:
+            self._uncounted(unknown)
             self._unread.committed()
             settled()
 
-        return Processed(outgoing_counts(self._topic, told), [], once_committed)
+        return once_committed
 
     def _counted(
         self, table: pa.Table, producers: Sequence[str]

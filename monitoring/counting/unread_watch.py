@@ -53,8 +53,7 @@ class UnreadWatch:
             counted: partitions of these events: they wait until their counts are there.
         """
         last = self._next = self._last
-        due = last is None or self._clock() > last.at_s + _LOOK_S
-        if not due and last is not None and reached <= last.reached + self._leap:
+        if last is not None and not self._is_due(last, reached):
             return [], []
         found = self._look(reached)
         if found is None:
@@ -66,13 +65,15 @@ class UnreadWatch:
     def at_rest(self) -> list[bytes]:
         """What there is to say while nothing comes: nothing that is known."""
         last, found = self._last, self._look(0)
-        return (
-            [] if found is None or (last is not None and found == last.found) else [ENCODE(found)]
-        )
+        known = last is not None and found == last.found
+        return [] if found is None or known else [ENCODE(found)]
 
     def committed(self) -> None:
         """What was said last is known now."""
         self._last = self._next
+
+    def _is_due(self, last: _Look, reached: int) -> bool:
+        return self._clock() > last.at_s + _LOOK_S or reached > last.reached + self._leap
 
     def _look(self, reached: int) -> Unread | None:
         self._next = self._last

@@ -7,9 +7,8 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as CounterMetric
 
-from monitoring.episodes.episode import Episode, Kind, Retraining, Severity
+from monitoring.episodes.episode import WHOLE_STREAM, Episode, Kind, Retraining, Severity
 from monitoring.episodes.retraining import retraining_verdict
-from monitoring.stream.stream_episode import WHOLE_STREAM
 
 _EACH = [(kind, severity) for kind in get_args(Kind) for severity in get_args(Severity)]
 

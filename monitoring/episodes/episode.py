@@ -16,6 +16,8 @@ Reference = Literal["training", "promotion"]
 the first days after the model's promotion."""
 REFERENCES: tuple[Reference, ...] = ("training", "promotion")
 Retraining = Literal["asked", "blocked"]
+WHOLE_STREAM = "all"
+"""In place of a model."""
 _WHOLE = frozenset(each.value for each in BreakageKind if not each.is_breakage)
 """Kinds of change that leave data whole; a kind that nobody knows does not."""
 _RETRAINING: dict[Kind, Retraining] = {"performance_loss": "asked", "data_breakage": "blocked"}
@@ -39,8 +41,8 @@ class MovedFeature(msgspec.Struct, frozen=True):
         references: against which it has moved.
         segment: in which part of the stream, such as ``country=DE``; None for all of it.
         histogram: of these events, beside the reference; None in records of earlier versions.
-        remembers: since when what it is made of is whole again, ms, and only its window remembers;
-            None where that is not so.
+        remembers: since when what it is made of is whole again, ms, and only its window remembers,
+            or did until it was back; None where that is not so.
     """
 
     name: str

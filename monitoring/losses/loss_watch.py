@@ -7,7 +7,7 @@ from msgspec.structs import replace as changed
 
 from inference.shadow.comparison.terms import Terms
 from monitoring.counting.cell_counts import CohortDays, EpisodeAct
-from monitoring.episodes.episode import Episode, WorseFigure, new_id
+from monitoring.episodes.episode import WHOLE_STREAM, Episode, WorseFigure, new_id
 from monitoring.episodes.kept import Kept
 from monitoring.episodes.ongoing import Ongoing
 from monitoring.losses.model_losses import MODEL_LOSSES, ModelLosses
@@ -17,7 +17,6 @@ from streams.loop.stateless.keyed_state import PartitionState
 
 _DAYS, _LOSSES, _EPISODE = "losses:days", "losses:of:", "losses:episode:"
 _BROKEN = "losses:broken"
-_ALL = "all"
 _REMEMBERED = 100
 """Episodes of broken data, the latest."""
 
@@ -167,7 +166,7 @@ class LossWatch:
 
     def _is_broken(self, group: Group, day: int) -> bool:
         return any(
-            each.model in (group.model, _ALL)
+            each.model in (group.model, WHOLE_STREAM)
             and each.began < (day + 1) * DAY
             and (each.ended is None or each.ended > day * DAY)
             for each in self._broken.values()

@@ -9,6 +9,7 @@ may be given twice. A cause is noted as handled in the same state that decides i
 another one.
 """
 
+from monitoring.episodes.episode import WHOLE_STREAM
 from monitoring.retraining.events import (
     Cancel,
     Command,
@@ -35,7 +36,6 @@ _DAY_MS = 86_400_000
 _REMEMBERED = 1_000
 """Causes; an episode that is said again after so many others was over long ago."""
 _WORSE = "worse"
-_STREAM = "all"
 _SPANS = 100
 """Episodes of broken data."""
 
@@ -96,7 +96,7 @@ def _hear_episode(state: ControllerState, heard: EpisodeHeard) -> ControllerStat
 def _broken(state: ControllerState, heard: OpenEpisode) -> dict[str, tuple[int, int]]:
     """When features were broken, of the latest episodes: whoever is silent breaks none."""
     others = [each for each in state.broken.items() if each[0] != heard.id]
-    if heard.broken is None or heard.model == _STREAM:
+    if heard.broken is None or heard.model == WHOLE_STREAM:
         return dict(others)
     began, whole = heard.broken
     # One that is not over keeps jobs from being decided.

@@ -5,12 +5,10 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from monitoring.counting.cell_counts import EpisodeAct
-from monitoring.episodes.episode import Episode, Kind, MovedFeature, Severity, new_id
+from monitoring.episodes.episode import WHOLE_STREAM, Episode, Kind, MovedFeature, Severity, new_id
 from monitoring.episodes.kept import Kept
 from monitoring.episodes.ongoing import Ongoing
 
-WHOLE_STREAM = "all"
-"""In place of a model."""
 MOST = 32
 """Things that one episode names."""
 

@@ -22,7 +22,7 @@ from tests.ops import hindrances, shifted_stream
 from tests.ops.world import World
 
 _BEGUN_S = 120
-"""Until then, the archive has begun."""
+"""Until then, the archive has begun, or a job."""
 
 
 @dataclass(frozen=True)
@@ -185,12 +185,19 @@ def _lost_id(world: World) -> Callable[[], None]:
     return hindrances.take_id_again_and_again(bootstrap, world.settings.loop.transactional_id())
 
 
+def _begun(folder: Path, pattern: str) -> Path:
+    """What is there as soon as it has begun."""
+    until = monotonic() + _BEGUN_S
+    while not (found := list(folder.glob(pattern))):
+        assert monotonic() < until, f"there is no {pattern} in {folder}"
+        sleep(0.1)
+    return found[0]
+
+
 def _archive_away(world: World) -> Callable[[], None]:
     """A file lies where the archive's folder is."""
     folder = Path(world.settings.archive.place(world.settings.data_dir))
-    until = monotonic() + _BEGUN_S
-    while not folder.is_dir() and monotonic() < until:
-        sleep(1)
+    _begun(folder.parent, folder.name)
     aside = folder.with_name("archive-aside")
     folder.rename(aside)
     folder.write_text("no folder")
@@ -234,12 +241,8 @@ def _no_job_can_begin(world: World) -> Callable[[], None]:
 
 
 def _killed_job(world: World) -> None:
-    until = monotonic() + _BEGUN_S
-    while monotonic() < until:
-        for each in (world.settings.data_dir / "jobs").glob("*/process"):
-            os.killpg(int(each.read_text()), signal.SIGKILL)
-            return
-        sleep(0.1)
+    process = _begun(world.settings.data_dir / "jobs", "*/process")
+    os.killpg(int(process.read_text()), signal.SIGKILL)
 
 
 def _end_judge(world: World) -> None:

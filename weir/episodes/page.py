@@ -158,12 +158,6 @@ def _segments(episode: Episode) -> list[Section]:
     return [Section("Segments", (Table(("part of the stream", "what moved"), rows, (0.4, 0.6)),))]
 
 
-def _remembers(feature: MovedFeature) -> str:
-    if feature.remembers is None:
-        return ""
-    return f"its field is whole again since {utc(feature.remembers, 's')}; its window is not over"
-
-
 def _figure(figure: WorseFigure) -> Section:
     back = "still worse" if figure.back is None else utc(figure.back, "s")
     told = facts(
@@ -193,7 +187,7 @@ def _feature(feature: MovedFeature) -> Section:
             ("producer", feature.producer or "not one's alone, or not known"),
             ("moved since", utc(feature.since, "s")),
             ("back since", "still away" if feature.back is None else utc(feature.back, "s")),
-            ("only remembers", _remembers(feature)),
+            ("field whole since", "" if feature.remembers is None else utc(feature.remembers, "s")),
             (
                 "median" if measured else "found",
                 f"{_number(feature.before)} before, {_number(feature.now)} now",

@@ -9,7 +9,7 @@ from inference.shadow.comparison.terms import Terms
 from inference.shadow.joining.join_task import JoinTask
 from inference.shadow.joining.label_feed import LabelFeed
 from inference.shadow.joining.metrics import JoinMetrics
-from inference.shadow.settings import ShadowSettings
+from inference.shadow.settings import LINGER_MS, ShadowSettings
 from streams.kafka.authorization import AuthorizationError
 from streams.kafka.client import KafkaSettings
 from streams.kafka.partition import PartitionId
@@ -19,7 +19,7 @@ from streams.loop.stateless.keyed_state import KeyedState
 from streams.loop.stateless.loop import StatelessLoop
 from streams.loop.stateless.metrics import LoopMetrics
 
-_RECORDS, _LINGER_MS = 5_000, 500
+_RECORDS = 5_000
 
 
 class JoinWorker:
@@ -66,7 +66,7 @@ class JoinWorker:
             state=state,
             dead_letters=topics.dead_letters,
             max_batch=_RECORDS,
-            linger=_LINGER_MS,
+            linger=LINGER_MS,
             session_timeout=settings.session_timeout,
             transaction_timeout=settings.transaction_timeout,
             machine_errors=(TopicError, AuthorizationError),

@@ -43,6 +43,11 @@ class _Reading:
     drained_at: int = -1
 
     @property
+    def next(self) -> int:
+        """The next offset to be handed out."""
+        return max(self.handed_out, self.drained_at)
+
+    @property
     def due(self) -> int:
         """What can be committed at once, beside what is handed out and not committed yet."""
         return self.drained_at if self.handed_out <= self.committed else -1
@@ -133,21 +138,12 @@ class GroupReader(ClosedAtEnd):
         Raises:
             KafkaException: the cluster does not say.
         """
-        found = {}
-        for place in [*self._reading, *self._starting]:
-            low, high = watermarks(self._consumer, TopicPartition(*place), _UNREAD_S)
-            reading = self._reading.get(place)
-            at = low if reading is None else max(low, reading.handed_out, reading.drained_at)
-            found[place] = max(0, high - at)
-        return found
+        starting = dict.fromkeys(self._starting, -1)
+        return self._from({place: each.next for place, each in self._reading.items()} | starting)
 
     def uncommitted(self) -> dict[PartitionId, int]:
         """Offsets of each partition that is read that the group has not committed; as `unread`."""
-        found = {}
-        for place, reading in self._reading.items():
-            low, high = watermarks(self._consumer, TopicPartition(*place), _UNREAD_S)
-            found[place] = max(0, high - max(low, reading.committed))
-        return found
+        return self._from({place: each.committed for place, each in self._reading.items()})
 
     def poll(self, limit: int, timeout_s: float) -> list[Message]:
         """Up to `limit` records that have come, of partitions that are ours still.
@@ -326,16 +322,20 @@ class GroupReader(ClosedAtEnd):
             self._reading[place] = _Reading(committed, begin)
             del self._starting[place]
 
+    def _from(self, offsets: Mapping[PartitionId, int]) -> dict[PartitionId, int]:
+        """Offsets of each partition from there on, or from its first one, to its end."""
+        found = {}
+        for place, offset in offsets.items():
+            low, high = watermarks(self._consumer, TopicPartition(*place), _UNREAD_S)
+            found[place] = max(0, high - max(low, offset))
+        return found
+
     def _note_lag(self) -> None:
         """Look now and then, in the polling thread: the consumer keeps others waiting."""
         if monotonic() - self._lag_at < _LAG_S:
             return
         self._lag_at = monotonic()
-        nexts = {
-            place: max(reading.handed_out, reading.drained_at)
-            for place, reading in self._reading.items()
-        }
-        places = [TopicPartition(*place, offset) for place, offset in nexts.items()]
+        places = [TopicPartition(*place, each.next) for place, each in self._reading.items()]
         self._lag = lag_of(self._consumer, places)
 
 
