@@ -135,7 +135,7 @@ class DriftTask:
             try:
                 record = DECODE(message.value() or b"")
                 if isinstance(record, EpisodeAct):
-                    self._hear(record, said)
+                    self._hear(record, progress.closed or 0, said)
                 elif isinstance(record, CohortDays):
                     losses.note(said.values())
                     _say(losses.take(record, self._holding, progress.waiting), said)
@@ -207,14 +207,14 @@ class DriftTask:
             )
         return self._watches[model]
 
-    def _hear(self, act: EpisodeAct, said: dict[str, Episode]) -> None:
+    def _hear(self, act: EpisodeAct, reached: int, said: dict[str, Episode]) -> None:
         watches: list[ModelWatch | Losses] = [*self._watches.values()]
         if self._losses is not None:
             watches.append(self._losses)
         for watch in watches:
             episode = watch.hear(act)
             _say([] if episode is None else [episode], said)
-        _say(self._stream.hear(act), said)
+        _say(self._stream.hear(act, reached), said)
 
     def _add(self, state: PartitionState, record: CellCounts, progress: Progress) -> Progress:
         watch = self._watch(state, record.model)

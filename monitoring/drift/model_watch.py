@@ -24,7 +24,14 @@ from monitoring.drift.ranking import kind_of, ranked, severity_of
 from monitoring.drift.remembering import with_memory
 from monitoring.drift.watched_record import decode_watched, encode_watched
 from monitoring.drift.yardstick import Yardstick
-from monitoring.episodes.episode import REFERENCES, Episode, MovedFeature, Reference, new_id
+from monitoring.episodes.episode import (
+    REFERENCES,
+    Episode,
+    MovedFeature,
+    Reference,
+    new_id,
+    with_features,
+)
 from monitoring.episodes.kept import Kept
 from monitoring.episodes.ongoing import Ongoing
 from monitoring.settings import MonitorSettings
@@ -275,12 +282,8 @@ class ModelWatch:
         features = with_memory(features, self._bins.memories, end)
         if features == episode.features:
             return episode
-        episode = replace(
-            episode,
-            features=ranked(features),
-            kind=kind_of(features),
-            severity=severity_of(features),
-        )
+        episode = with_features(episode, ranked(features))
+        episode = replace(episode, kind=kind_of(features), severity=severity_of(features))
         if not episode.away:
             ended = max(each.back or 0 for each in episode.features)
             return replace(episode, state="closed", ended=ended)
@@ -310,4 +313,4 @@ class ModelWatch:
 
     def hear(self, act: EpisodeAct) -> Episode | None:
         """The episode after what somebody has said of it; None where it is not ours."""
-        return self._ongoing.hear(act)
+        return self._ongoing.hear(act, self.answered)

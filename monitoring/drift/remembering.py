@@ -6,6 +6,7 @@ remembers, until its window has passed.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -30,23 +31,39 @@ def with_memory(
     for each in features:
         if each.is_broken and each.name in known:
             groups[known[each.name].field].append(each)
-    whole: dict[str, tuple[int, int | None]] = {}
+    tell: dict[str, _Least] = {}
     for field, group in groups.items():
         least = min(known[each.name].span for each in group)
-        back = [each.back for each in group if known[each.name].span == least]
-        since = [each for each in back if each is not None]
-        whole[field] = least, max(since) if len(since) == len(back) else None
-    return [_with_memory(each, known.get(each.name), whole, now) for each in features]
+        those = [each for each in group if known[each.name].span == least]
+        back = [each.back for each in those if each.back is not None]
+        away = [each.since for each in those if each.back is None]
+        tell[field] = _Least(least, min(away, default=0), None if away else max(back))
+    return [_with_memory(each, known.get(each.name), tell, now) for each in features]
+
+
+class _Least(NamedTuple):
+    """What the features of one field say that look back least.
+
+    Attributes:
+        span: how far they do, ms.
+        since: since when the first of those that are broken is, ms; 0 where none is any more.
+        whole: since when all are whole again, ms; None where one is not.
+    """
+
+    span: int
+    since: int
+    whole: int | None
 
 
 def _with_memory(
-    feature: MovedFeature, own: Memory | None, whole: Mapping[str, tuple[int, int | None]], now: int
+    feature: MovedFeature, own: Memory | None, tell: Mapping[str, _Least], now: int
 ) -> MovedFeature:
-    remembers = None
-    if own is not None and feature.is_broken:
-        least, since = whole[own.field]
-        if feature.back is not None:  # what was whole before it came back stays so
-            remembers = feature.remembers if feature.remembers == since else None
-        elif since is not None and own.span > least and now <= since + _PATIENCE * own.span:
-            remembers = since
-    return replace(feature, remembers=remembers)
+    if own is None or not feature.is_broken:
+        return replace(feature, remembers=None)
+    least, remembers = tell[own.field], feature.remembers
+    if feature.back is not None:  # what was whole before it came back stays so
+        return feature
+    if remembers is not None and least.since > remembers:  # its field is broken once more
+        return replace(feature, since=least.since, remembers=None)
+    passed = least.whole is None or now > least.whole + _PATIENCE * own.span
+    return replace(feature, remembers=None if passed or own.span <= least.span else least.whole)

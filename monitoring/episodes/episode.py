@@ -20,6 +20,8 @@ WHOLE_STREAM = "all"
 """In place of a model."""
 _WHOLE = frozenset(each.value for each in BreakageKind if not each.is_breakage)
 """Kinds of change that leave data whole; a kind that nobody knows does not."""
+_REMEMBERED = 100
+"""Spans in which data were broken, the latest."""
 _RETRAINING: dict[Kind, Retraining] = {"performance_loss": "asked", "data_breakage": "blocked"}
 
 
@@ -66,6 +68,11 @@ class MovedFeature(msgspec.Struct, frozen=True):
     def is_broken(self) -> bool:
         """Whether its data are broken, and not another world's."""
         return self.kind not in _WHOLE
+
+    @property
+    def whole(self) -> int | None:
+        """Since when its data are whole again, ms; None where they are not."""
+        return self.back if self.remembers is None else self.remembers
 
     @property
     def rank(self) -> float:
@@ -133,6 +140,8 @@ class Episode(msgspec.Struct, frozen=True):
             one of features.
         retraining: what it says of that while it is open: a worse model asks for it; broken data
             block it, since a model would learn them, until nothing is broken any more.
+        broken_before: spans of event times, ms, in which features of it were broken that have
+            become whole, and moved once more since.
     """
 
     id: str
@@ -150,6 +159,7 @@ class Episode(msgspec.Struct, frozen=True):
     figures: list[WorseFigure] = []
     together: Together | None = None
     retraining: Retraining | None = None
+    broken_before: list[tuple[int, int]] = []
 
     def __post_init__(self) -> None:
         # Here, so that it follows the kind, also where that changes.
@@ -170,20 +180,22 @@ class Episode(msgspec.Struct, frozen=True):
         What moved because of them may be away for longer, and so may windows that remember them.
         """
         broken = [each for each in self.features if each.is_broken]
-        both = [each.back if each.remembers is None else each.remembers for each in broken]
-        whole = [each for each in both if each is not None]
+        whole = [each.whole for each in broken if each.whole is not None]
         return max(whole) if whole and len(whole) == len(broken) else None
 
     @property
-    def broken(self) -> tuple[int, int | None] | None:
-        """Since when data were broken, and until when, ms; None where they never were.
+    def breakages(self) -> list[tuple[int, int | None]]:
+        """Since when data were broken, and until when, ms, in their order.
 
         The end is None where they still are. Other features may have moved long before.
         """
-        if self.kind != "data_breakage":
-            return None
-        began = min((each.since for each in self.features if each.is_broken), default=self.began)
-        return began, self.ended if self.mended is None else self.mended
+        spans: list[tuple[int, int | None]] = [*self.broken_before]
+        for each in self.features:
+            if each.is_broken:
+                spans.append((each.since, self.ended if each.whole is None else each.whole))
+        if not self.features and self.kind == "data_breakage":
+            spans.append((self.began, self.ended))
+        return _united(spans)
 
     @property
     def away(self) -> list[str]:
@@ -201,8 +213,29 @@ def new_id(model: str, found: int, feature: str) -> str:
     return sha256(f"{model} {found} {feature}".encode()).hexdigest()[:12]
 
 
-def after(episode: Episode, act: EpisodeAct) -> Episode:
-    """The episode after somebody has said something of it."""
+def with_features(episode: Episode, features: list[MovedFeature]) -> Episode:
+    """The episode with features as they are now, of which some may have moved once more.
+
+    One that was broken, became whole and moved anew was broken twice: of the first time it would
+    say nothing any more. What was taken for broken data, and is known better now, never was.
+    """
+    since = {each.name: each.since for each in features}
+    over = [
+        (each.since, each.whole)
+        for each in episode.features
+        if each.is_broken and each.whole is not None and since.get(each.name) != each.since
+    ]
+    kept = list(dict.fromkeys([*episode.broken_before, *over]))[-_REMEMBERED:]
+    return msgspec.structs.replace(episode, features=features, broken_before=kept)
+
+
+def after(episode: Episode, act: EpisodeAct, reached: int) -> Episode:
+    """The episode after somebody has said something of it.
+
+    Args:
+        reached: up to which event time the stream was looked at, ms: whoever closes an episode says
+            that it was over by then. The clock on the wall says nothing of a stream that lags.
+    """
     acts = [*episode.acts, act]
     match act.deed:
         case "acknowledge":
@@ -210,7 +243,21 @@ def after(episode: Episode, act: EpisodeAct) -> Episode:
         case "snooze":
             return msgspec.structs.replace(episode, acts=acts, snoozed_until=act.until)
         case "close":
-            return msgspec.structs.replace(episode, acts=acts, state="closed", ended=act.at)
+            ended = max(reached, episode.found)
+            return msgspec.structs.replace(episode, acts=acts, state="closed", ended=ended)
+
+
+def _united(spans: list[tuple[int, int | None]]) -> list[tuple[int, int | None]]:
+    """The same times, in as few spans as there can be."""
+    united: list[tuple[int, int | None]] = []
+    for start, stop in sorted(spans, key=lambda each: each[0]):
+        if not united or (united[-1][1] is not None and united[-1][1] < start):
+            united.append((start, stop))
+            continue
+        last = united[-1]
+        both = None if last[1] is None or stop is None else max(last[1], stop)
+        united[-1] = last[0], both
+    return united
 
 
 ENCODE_EPISODE = msgspec.json.Encoder().encode

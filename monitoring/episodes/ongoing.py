@@ -26,10 +26,14 @@ class Ongoing:
         self.episode = episode if ongoing else None
         self._kept.put(self._name, ENCODE_EPISODE(episode) if ongoing else None)
 
-    def hear(self, act: EpisodeAct) -> Episode | None:
-        """The episode after what somebody has said of it; None where it is another's."""
+    def hear(self, act: EpisodeAct, reached: int) -> Episode | None:
+        """The episode after what somebody has said of it; None where it is another's.
+
+        Args:
+            reached: up to which event time the stream was looked at, ms.
+        """
         if self.episode is None or self.episode.id != act.episode:
             return None
-        episode = after(self.episode, act)
+        episode = after(self.episode, act, reached)
         self.put(episode)
         return episode

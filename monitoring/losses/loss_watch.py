@@ -16,7 +16,7 @@ from monitoring.performance.watch import WatchTerms
 from streams.loop.stateless.keyed_state import PartitionState
 
 _DAYS, _LOSSES, _EPISODE = "losses:days", "losses:of:", "losses:episode:"
-_BROKEN = "losses:broken"
+_BROKEN = "losses:breakages"
 _REMEMBERED = 100
 """Episodes of broken data, the latest."""
 
@@ -29,11 +29,17 @@ class _Days(msgspec.Struct, frozen=True):
 
 
 class _Broken(msgspec.Struct, frozen=True):
-    """Data of a model, or of all, were broken from then on, ms; until `ended`, where it is over."""
+    """When data of a model, or of all, were broken; see `Episode.breakages`."""
 
     model: str
-    began: int
-    ended: int | None
+    spans: list[tuple[int, int | None]]
+
+    def is_on(self, day: int) -> bool:
+        """Whether any were, on a day."""
+        return any(
+            began < (day + 1) * DAY and (ended is None or ended > day * DAY)
+            for began, ended in self.spans
+        )
 
 
 class LossWatch:
@@ -112,8 +118,8 @@ class LossWatch:
     def note(self, episodes: Iterable[Episode]) -> None:
         """Take note of when data are broken, of episodes that there is something new to say of."""
         for each in episodes:
-            if each.broken is not None:
-                self._broken[each.id] = _Broken(each.model, *each.broken)
+            if each.breakages:
+                self._broken[each.id] = _Broken(each.model, each.breakages)
             else:
                 self._broken.pop(each.id, None)  # more events may say that the world has changed
         for key in list(self._broken)[:-_REMEMBERED]:
@@ -121,7 +127,8 @@ class LossWatch:
 
     def hear(self, act: EpisodeAct) -> Episode | None:
         """The episode after what somebody has said of it; None where it is not ours."""
-        heard = (each.hear(act) for each in self._ongoing.values())
+        reached = (self._latest + 1) * DAY if self._losses else 0
+        heard = (each.hear(act, reached) for each in self._ongoing.values())
         return next((each for each in heard if each is not None), None)
 
     def write(self) -> None:
@@ -166,9 +173,7 @@ class LossWatch:
 
     def _is_broken(self, group: Group, day: int) -> bool:
         return any(
-            each.model in (group.model, WHOLE_STREAM)
-            and each.began < (day + 1) * DAY
-            and (each.ended is None or each.ended > day * DAY)
+            each.model in (group.model, WHOLE_STREAM) and each.is_on(day)
             for each in self._broken.values()
         )
 

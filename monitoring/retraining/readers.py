@@ -23,7 +23,7 @@ def read_episode(key: bytes | None, value: bytes | None) -> EpisodeHeard | None:
         logger.error("passing a record of the drift topic that is no episode: %s", error)
         return None
     found = OpenEpisode(
-        said.id, said.model, said.kind, said.began, said.words, said.retraining, said.broken
+        said.id, said.model, said.kind, said.began, said.words, said.retraining, said.breakages
     )
     return EpisodeHeard(found, said.state == "open")
 

@@ -42,7 +42,7 @@ class OpenEpisode(msgspec.Struct, frozen=True):
     Attributes:
         model: the first digits of its package's id, or ``all``.
         retraining: what it says of that; None for nothing.
-        broken: see `Episode.broken`.
+        breakages: see `Episode.breakages`.
     """
 
     id: str
@@ -51,7 +51,7 @@ class OpenEpisode(msgspec.Struct, frozen=True):
     began: int
     words: str
     retraining: Literal["asked", "blocked"] | None
-    broken: tuple[int, int | None] | None = None
+    breakages: list[tuple[int, int | None]] = []
 
 
 class TrainedModel(msgspec.Struct, frozen=True):
@@ -95,7 +95,7 @@ class ControllerState(msgspec.Struct, frozen=True):
     Attributes:
         since: when the phase began, UTC ms.
         episodes: those that are open, by id.
-        broken: from when to when features were broken, event times in ms, by episode.
+        breakages: from when to when features were broken, event times in ms, by episode.
         handled: causes that had a job, the latest last: each has one, whatever became of it.
         decided: when jobs were decided, UTC ms, of the last 24 hours.
         job: the latest one.
@@ -109,7 +109,7 @@ class ControllerState(msgspec.Struct, frozen=True):
     phase: Phase = "ok"
     since: int = 0
     episodes: dict[str, OpenEpisode] = {}
-    broken: dict[str, tuple[int, int]] = {}
+    breakages: dict[str, list[tuple[int, int]]] = {}
     handled: tuple[str, ...] = ()
     decided: tuple[int, ...] = ()
     job: Job | None = None
@@ -118,6 +118,12 @@ class ControllerState(msgspec.Struct, frozen=True):
     answered: int = 0
     scheduled: int = 0
     waits_for: str = ""
+
+    @property
+    def left_out(self) -> tuple[tuple[int, int], ...]:
+        """The spans of event times, ms, of which no job learns: features were broken in them."""
+        spans = {tuple(each) for broken in self.breakages.values() for each in broken}
+        return tuple(sorted((start, stop) for start, stop in spans if start < stop))
 
 
 ENCODE_STATE = msgspec.json.Encoder().encode

@@ -36,7 +36,7 @@ _DAY_MS = 86_400_000
 _REMEMBERED = 1_000
 """Causes; an episode that is said again after so many others was over long ago."""
 _WORSE = "worse"
-_SPANS = 100
+_EPISODES = 100
 """Episodes of broken data."""
 
 
@@ -90,17 +90,17 @@ def _hear_episode(state: ControllerState, heard: EpisodeHeard) -> ControllerStat
     episodes = {key: each for key, each in state.episodes.items() if key != heard.episode.id}
     if heard.open and heard.episode.retraining is not None:
         episodes[heard.episode.id] = heard.episode
-    return changed(state, episodes=episodes, broken=_broken(state, heard.episode))
+    return changed(state, episodes=episodes, breakages=_breakages(state, heard.episode))
 
 
-def _broken(state: ControllerState, heard: OpenEpisode) -> dict[str, tuple[int, int]]:
+def _breakages(state: ControllerState, heard: OpenEpisode) -> dict[str, list[tuple[int, int]]]:
     """When features were broken, of the latest episodes: whoever is silent breaks none."""
-    others = [each for each in state.broken.items() if each[0] != heard.id]
-    if heard.broken is None or heard.model == WHOLE_STREAM:
-        return dict(others)
-    began, whole = heard.broken
+    others = [each for each in state.breakages.items() if each[0] != heard.id]
     # One that is not over keeps jobs from being decided.
-    return dict([*others[1 - _SPANS :], (heard.id, (began, whole or began))])
+    over = [(began, whole) for began, whole in heard.breakages if whole is not None]
+    if not over or heard.model == WHOLE_STREAM:
+        return dict(others)
+    return dict([*others[1 - _EPISODES :], (heard.id, over)])
 
 
 def _hear_verdict(state: ControllerState, heard: VerdictHeard) -> ControllerState:
@@ -154,8 +154,7 @@ def _rest(
     if hindrance := _hindrance(state, cause, looked, now, settings):
         return changed(_quiet(state, now, settings), waits_for=hindrance), commands
     assert material is not None
-    left_out = tuple(sorted({each for each in state.broken.values() if each[0] < each[1]}))
-    spec = changed(material.spec, left_out=left_out)
+    spec = changed(material.spec, left_out=state.left_out)
     job = Job(spec.key, cause, spec, now)
     decided = changed(
         _phase(state, "triggered", now),

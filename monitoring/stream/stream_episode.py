@@ -5,7 +5,15 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from monitoring.counting.cell_counts import EpisodeAct
-from monitoring.episodes.episode import WHOLE_STREAM, Episode, Kind, MovedFeature, Severity, new_id
+from monitoring.episodes.episode import (
+    WHOLE_STREAM,
+    Episode,
+    Kind,
+    MovedFeature,
+    Severity,
+    new_id,
+    with_features,
+)
 from monitoring.episodes.kept import Kept
 from monitoring.episodes.ongoing import Ongoing
 
@@ -68,7 +76,7 @@ class StreamEpisode:
                 for each in before.features
             ]
             features += anew.values()
-            episode = replace(before, features=features[:MOST])
+            episode = with_features(before, features[:MOST])
             if episode == before:
                 return None
             if not episode.away:
@@ -76,9 +84,9 @@ class StreamEpisode:
         self._ongoing.put(episode)
         return episode
 
-    def hear(self, act: EpisodeAct) -> Episode | None:
-        """The episode after what somebody has said of it; None where it is not ours."""
-        episode = self._ongoing.hear(act)
+    def hear(self, act: EpisodeAct, reached: int) -> Episode | None:
+        """The episode after what somebody has said of it, at an event time; None if not ours."""
+        episode = self._ongoing.hear(act, reached)
         if episode is not None and episode.state == "closed":
             self._closed(episode)
         return episode

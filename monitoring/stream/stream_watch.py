@@ -72,9 +72,14 @@ class StreamWatch:
             *_said(self._probed.follow(*hints, until)),
         ]
 
-    def hear(self, act: EpisodeAct) -> list[Episode]:
-        """The episode after what somebody has said of it; nothing where it is not ours."""
-        return [*_said(self._broken.hear(act)), *_said(self._probed.hear(act))]
+    def hear(self, act: EpisodeAct, reached: int) -> list[Episode]:
+        """The episode after what somebody has said of it; nothing where it is not ours.
+
+        Args:
+            reached: up to which event time the stream was looked at, ms.
+        """
+        both = (each.hear(act, reached) for each in (self._broken, self._probed))
+        return [each for each in both if each is not None]
 
     def write(self) -> None:
         """Write down what has changed, at the end of a batch."""

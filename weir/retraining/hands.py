@@ -106,7 +106,7 @@ class ControllerHands:
         if cause.id in self._book.decided and cause.id not in state.handled:
             why = f"another controller has decided a job because of {cause.id}"
             return changed(looked, hindrance=why)
-        material = self._material.of(cause, champion)
+        material = self._material.of(cause, champion, state.left_out)
         return changed(looked, material=material, hindrance=self._material.hindrance)
 
     def _asked(self) -> Cause | None:

@@ -169,7 +169,9 @@ def test_people_have_their_say() -> None:
     assert drift.said[-1].snoozed_until == T0 + 5
     assert [act.deed for act in drift.said[-1].acts] == ["acknowledge", "snooze"]
     say("close")
-    assert (drift.said[-1].state, drift.said[-1].ended) == ("closed", T0)
+    closed = drift.said[-1]
+    assert closed.state == "closed"
+    assert (closed.ended or 0) >= closed.found > T0, "by the stream's time"
     drift.take(counts[half:])
     assert len({each.id for each in drift.said}) == 2, "what is still away begins a new one"
 

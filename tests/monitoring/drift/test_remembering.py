@@ -10,7 +10,7 @@ from watching import Watching
 from monitoring.counting.memory import Memory, memories
 from monitoring.counting.model_bins import ModelBins
 from monitoring.drift.remembering import with_memory
-from monitoring.episodes.episode import Episode, MovedFeature
+from monitoring.episodes.episode import Episode, MovedFeature, with_features
 from monitoring.settings import MonitorSettings
 
 DAY = 86_400_000
@@ -73,9 +73,20 @@ def test_an_episode_whose_windows_only_remember_is_mended() -> None:
     assert episode.away == ["mean_30d"]
     over = [replace(each, back=each.back or 8) for each in features]
     closed = replace(episode, features=with_memory(over, KNOWN, 9), state="closed", ended=8)
-    assert closed.broken == (1, 5), "its window came back much later than its field"
+    assert closed.breakages == [(1, 5)], "its window came back much later than its field"
     again = replace(episode, features=with_memory([broken("amount"), features[1]], KNOWN, 9))
     assert (again.mended, again.retraining) == (None, "blocked")
+
+
+def test_a_field_that_breaks_once_more_breaks_its_windows_once_more() -> None:
+    features = with_memory([broken("amount", back=5), broken("mean_30d")], KNOWN, 9)
+    episode = Episode("b", "m", "data_breakage", "page", "open", 1, 1, features)
+    twice = with_memory([replace(broken("amount"), since=20), features[1]], KNOWN, 25)
+    assert [(each.since, each.remembers) for each in twice] == [(20, None), (20, None)]
+    episode = with_features(episode, twice)
+    assert episode.breakages == [(1, 5), (20, None)]
+    whole = with_memory([replace(twice[0], back=30), twice[1]], KNOWN, 31)
+    assert with_features(episode, whole).breakages == [(1, 5), (20, 30)]
 
 
 def cents(values: NDArray[np.float32], countries: NDArray[np.int64]) -> None:

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from monitoring.counting.cell_counts import EpisodeAct
 from monitoring.episodes.episode import (
     DECODE_EPISODE,
     ENCODE_EPISODE,
@@ -9,12 +10,15 @@ from monitoring.episodes.episode import (
     Kind,
     MovedFeature,
     WorseFigure,
+    after,
+    with_features,
 )
 from monitoring.episodes.retraining import Reason, retraining_verdict
 
 
 def episode(name: str, kind: Kind, found: int = 5) -> Episode:
-    moved = MovedFeature("amount", 1, 9.0, 0.3, 50, 1.0, 2.0, "amount: twice", "unit_change")
+    change = "unit_change" if kind == "data_breakage" else "covariate_shift"
+    moved = MovedFeature("amount", 1, 9.0, 0.3, 50, 1.0, 2.0, "amount: twice", change)
     worse = WorseFigure("recall", 1, 9.0, 0.3, 0.5, "recall: 0.3")
     features, figures = ([], [worse]) if kind == "performance_loss" else ([moved], [])
     return Episode(name, "m", kind, "page", "open", 1, found, features, figures=figures)
@@ -74,8 +78,40 @@ def test_data_are_broken_from_when_on_the_first_feature_is() -> None:
     moved = replace(broken, name="hour", kind="covariate_shift", since=0)
     later = replace(broken, since=5)
     both = replace(BROKEN, began=0, features=[moved, later])
-    assert both.broken == (5, None)
-    assert replace(both, features=[moved, replace(later, back=7)]).broken == (5, 7)
-    assert replace(both, state="closed", ended=9).broken == (5, 9)
-    assert replace(both, features=[]).broken == (0, None)
-    assert SHIFTED.broken is None
+    assert both.breakages == [(5, None)]
+    assert replace(both, features=[moved, replace(later, back=7)]).breakages == [(5, 7)]
+    assert replace(both, state="closed", ended=9).breakages == [(5, 9)]
+    assert replace(both, features=[]).breakages == [(0, None)]
+    assert SHIFTED.breakages == []
+
+
+def test_what_was_broken_twice_is_known_to_have_been() -> None:
+    (broken,) = BROKEN.features
+    first = replace(broken, back=4)
+    other = replace(broken, name="rate", since=2, back=6)
+    episode = replace(BROKEN, features=[first, other])
+    assert episode.breakages == [(1, 6)], "in as few spans as there can be"
+    again = replace(broken, since=9)
+    twice = with_features(episode, [again, other])
+    assert twice.breakages == [(1, 6), (9, None)]
+    assert DECODE_EPISODE(ENCODE_EPISODE(twice)) == twice
+    shift = replace(again, kind="covariate_shift")
+    assert with_features(twice, [replace(again, back=11), other]).breakages == [(1, 6), (9, 11)]
+    later = replace(with_features(episode, [shift, other]), kind="covariate_shift")
+    assert later.breakages == [(1, 6)], "what became of it later changes nothing of that"
+
+
+def test_what_is_known_better_never_was_broken() -> None:
+    (broken,) = BROKEN.features
+    for back in (None, 7):
+        known = replace(broken, kind="covariate_shift")
+        episode = replace(BROKEN, features=[replace(broken, back=back)])
+        assert with_features(episode, [known]).breakages == []
+
+
+def test_who_closes_an_episode_says_that_it_was_over_by_the_time_of_the_stream() -> None:
+    """The clock on the wall is far ahead of a stream that lags, or is replayed."""
+    act = EpisodeAct("b", "close", "ada", "why", 1_700_000_000_000)
+    closed = after(BROKEN, act, 90)
+    assert (closed.state, closed.ended, closed.breakages) == ("closed", 90, [(1, 90)])
+    assert after(BROKEN, act, 0).ended == BROKEN.found

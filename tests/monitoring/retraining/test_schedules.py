@@ -98,25 +98,25 @@ def test_an_episode_that_is_heard_again_has_no_second_job() -> None:
 def test_a_job_leaves_out_what_was_broken() -> None:
     world = World(1, kills=0.0)
 
-    def heard(name: str, model: str, kind: str, whole: int | None) -> None:
-        broken = (DAY, whole) if kind == "data_breakage" else None
-        said = "blocked" if broken and whole is None else None
-        open_ = whole is None or name == "remembers"
-        world.hear(EpisodeHeard(OpenEpisode(name, model, kind, 1, "why", said, broken), open_))
+    def heard(name: str, *spans: tuple[int, int | None], model: str = "c") -> None:
+        said = "blocked" if any(whole is None for _, whole in spans) else None
+        found = OpenEpisode(name, model, "data_breakage", 1, "why", said, [*spans])
+        world.hear(EpisodeHeard(found, said is not None or name == "remembers"))
 
     for whole in (None, DAY + HOUR):
-        heard("cents", "c", "data_breakage", whole)
+        heard("cents", (DAY, whole))
     for whole in (None, DAY + 2 * HOUR):
-        heard("remembers", "c", "data_breakage", whole)
-    heard("a closed one", "c", "data_breakage", DAY)
-    heard("silent", "all", "data_breakage", DAY + HOUR)
-    heard("shift", "c", "covariate_shift", DAY + HOUR)
+        heard("remembers", (DAY, whole))
+    heard("twice", (DAY, DAY + 2 * HOUR), (2 * DAY, 3 * DAY))
+    heard("a closed one", (DAY, DAY))
+    heard("silent", (DAY, DAY + HOUR), model="all")
+    heard("shift")
     world.episode("asked")
     world.look()
     (spec,) = world.specs.values()
-    assert spec.left_out == ((DAY, DAY + HOUR), (DAY, DAY + 2 * HOUR))
-    heard("remembers", "c", "covariate_shift", None)  # more events have said so
-    assert world.state.broken.keys() == {"cents", "a closed one"}
+    assert spec.left_out == ((DAY, DAY + HOUR), (DAY, DAY + 2 * HOUR), (2 * DAY, 3 * DAY))
+    heard("remembers")  # more events have said that nothing was
+    assert world.state.breakages.keys() == {"cents", "twice", "a closed one"}
 
 
 def test_a_job_keeps_its_key_when_weir_is_upgraded() -> None:
