@@ -16,6 +16,10 @@ from weir.training.retraining import run_job
 _MOST_BYTES = 1 << 20
 
 
+class _Spec(JobSpec, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What we do not know of may be what a model must not learn from: such a job is not run."""
+
+
 def retrain(
     spec: Annotated[
         str, typer.Argument(help="File of the job's spec, or the spec itself as JSON.")
@@ -48,11 +52,12 @@ def _read(spec: str) -> JobSpec:
         text = spec.encode() if spec.lstrip().startswith("{") else Path(spec).read_bytes()
         if len(text) > _MOST_BYTES:
             raise SettingsError(f"{spec[:80]}: a spec of {len(text):,} bytes is none")
-        return msgspec.json.decode(text, type=JobSpec)
+        return msgspec.json.decode(text, type=_Spec)
     except OSError as error:
         raise SettingsError(f"{spec[:200]}: {error.strerror}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"{spec[:80]}: it is no spec of a job ({error}); `weir controller status --json` shows "
-            "those that were decided"
+            "those that were decided. A controller newer than this Weir may have decided it: run "
+            "jobs by its version"
         ) from error
