@@ -13,23 +13,33 @@ from streams.kafka.partition import PartitionId
 logger = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
+_AGAIN_S = 60.0
+"""What was said of the partitions of others, as they said it themselves, stands for no longer."""
 
 
 class _Look(NamedTuple):
-    """When it was looked, up to which event time events were counted then, and what was found."""
+    """When it was looked, up to which event time events were counted then, and what was found.
+
+    `said_s` is when that was said last.
+    """
 
     at_s: float
+    said_s: float
     reached: int
-    found: Unread
+    found: dict[int, int]
 
 
 class UnreadWatch:
     """Looks now and then, and whenever event time leaps, as it does where a worker catches up.
 
+    At first it speaks of all partitions: others may begin later than we do, and what they have not
+    counted by then waits, too. From then on each speaks of its own.
+
     What is said counts from `committed` on: a transaction that is taken back has said nothing.
 
     Args:
         unread: of each partition that is ours, records that were not read; asks the cluster.
+        elsewhere: the same of partitions that are not ours.
         leap: event time, ms.
         clock: seconds.
     """
@@ -37,10 +47,12 @@ class UnreadWatch:
     def __init__(
         self,
         unread: Callable[[], Mapping[PartitionId, int]],
+        elsewhere: Callable[[], Mapping[PartitionId, int]],
         leap: int,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._unread = unread
+        self._elsewhere = elsewhere
         self._leap = leap
         self._clock = clock
         self._last: _Look | None = None
@@ -55,18 +67,23 @@ class UnreadWatch:
         last = self._next = self._last
         if last is not None and not self._is_due(last, reached):
             return [], []
-        found = self._look(reached)
-        if found is None:
+        looked = self._look(reached)
+        if looked is None:
             return [], []
-        own = {each: found.partitions[each] + 1 for each in counted if each in found.partitions}
-        waiting = Unread(found.partitions | own)
-        return [ENCODE(waiting)], [ENCODE(found)]
+        found, others = looked
+        own = {each: found[each] + 1 for each in counted if each in found}
+        return [ENCODE(Unread(others | found | own))], [ENCODE(Unread(others | found))]
 
     def at_rest(self) -> list[bytes]:
-        """What there is to say while nothing comes: nothing that is known."""
-        last, found = self._last, self._look(0)
-        known = last is not None and found == last.found
-        return [] if found is None or known else [ENCODE(found)]
+        """What there is to say while nothing comes: seldom what is known."""
+        last, looked = self._last, self._look(0)
+        if looked is None or self._next is None:
+            return []
+        found, others = looked
+        if last is not None and found == last.found and self._clock() < last.said_s + _AGAIN_S:
+            self._next = self._next._replace(said_s=last.said_s)
+            return []
+        return [ENCODE(Unread(others | found))]
 
     def committed(self) -> None:
         """What was said last is known now."""
@@ -75,16 +92,22 @@ class UnreadWatch:
     def _is_due(self, last: _Look, reached: int) -> bool:
         return self._clock() > last.at_s + _LOOK_S or reached > last.reached + self._leap
 
-    def _look(self, reached: int) -> Unread | None:
+    def _look(self, reached: int) -> tuple[dict[int, int], dict[int, int]] | None:
+        """What waits of our partitions, and of others where we have not spoken of them yet."""
         self._next = self._last
         try:
-            unread = self._unread()
+            found = _by_number(self._unread())
+            if self._last is not None and self._last.found.keys() - found.keys():
+                self._last = None  # others have spoken of what went, and it may come back
+            others = _by_number(self._elsewhere()) if self._last is None else {}
         except KafkaException as error:  # it is away: what was said stands until it is there again
             logger.warning("can't ask what waits to be counted: %s", error.args[0].str())
             return None
-        found = Unread({partition: count for (_, partition), count in unread.items()})
-        if self._last is not None and self._last.found.partitions.keys() - found.partitions.keys():
-            self._last = None  # others have spoken of what went, and it may come back
         reached = reached if self._last is None else max(reached, self._last.reached)
-        self._next = _Look(self._clock(), reached, found)
-        return found
+        now = self._clock()
+        self._next = _Look(now, now, reached, found)
+        return found, others
+
+
+def _by_number(unread: Mapping[PartitionId, int]) -> dict[int, int]:
+    return {partition: count for (_, partition), count in unread.items()}

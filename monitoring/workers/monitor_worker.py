@@ -132,7 +132,11 @@ class MonitorWorker:
             producer=settings.producer,
             segments=settings.segments,
             uncounted=metrics.uncounted.inc,
-            unread=UnreadWatch(lambda: self._counting.unread(), settings.lateness),
+            unread=UnreadWatch(
+                lambda: self._counting.unread(),
+                lambda: self._counting.unread_elsewhere(),
+                settings.lateness,
+            ),
             also=PerformanceTask(
                 known,
                 self._labels,

@@ -143,7 +143,7 @@ def counting(
         producer="",
         segments=segments,
         uncounted=lambda count: None,
-        unread=UnreadWatch(dict, 0),
+        unread=UnreadWatch(dict, dict, 0),
         also=Mock(settle=Mock(return_value=([], lambda: None))),
         stream=StreamCounter(60_000, NAMES[:1], {"amount": (BOUND,)}, lambda partition: 0),
     )

@@ -15,7 +15,7 @@ from confluent_kafka import OFFSET_BEGINNING, Message, TopicPartition
 
 from streams.base.closing import ClosedAtEnd
 from streams.kafka.batches.consumer import PassingConsumer
-from streams.kafka.client import KafkaSettings, watermarks
+from streams.kafka.client import KafkaSettings
 from streams.kafka.lag import lag_of
 from streams.kafka.message import place_of
 from streams.kafka.partition import PartitionId
@@ -24,6 +24,7 @@ from streams.kafka.topics.topic_watch import TopicWatch
 from streams.loop.growth import Growth
 from streams.loop.position_check import PositionCheck
 from streams.loop.stateless.start_finder import RestoredState, StartFinder, Starting
+from streams.loop.stateless.unread import unread_elsewhere, unread_from
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,6 @@ _STARTING_POLL_S = 0.02
 _LAG_S = 0.2
 _LARGE_FETCH = 1 << 20
 _TIMEOUT_S = 30
-_UNREAD_S = 5.0
 
 
 @dataclass
@@ -87,6 +87,7 @@ class GroupReader(ClosedAtEnd):
         begin_at: Callable[[PartitionId, int], int] = lambda _, committed: committed,
     ) -> None:
         self._group = group
+        self._topics = list(topics)
         self._state = state
         self._begin_at = begin_at
         self._growth = Growth(TopicWatch(kafka, check.states), widen)
@@ -111,7 +112,7 @@ class GroupReader(ClosedAtEnd):
             )
         )
         self._consumer.subscribe(
-            list(topics),
+            self._topics,
             on_assign=lambda _, partitions: self._on_assigned(_places(partitions)),
             on_revoke=lambda _, partitions: self._on_revoked(_places(partitions)),
             on_lost=lambda _, partitions: self._on_lost(_places(partitions)),
@@ -139,11 +140,18 @@ class GroupReader(ClosedAtEnd):
             KafkaException: the cluster does not say.
         """
         starting = dict.fromkeys(self._starting, -1)
-        return self._from({place: each.next for place, each in self._reading.items()} | starting)
+        reading = {place: each.next for place, each in self._reading.items()}
+        return unread_from(self._consumer, reading | starting)
+
+    def unread_elsewhere(self) -> dict[PartitionId, int]:
+        """Offsets of each partition of another member that the group has not committed."""
+        ours = self._reading.keys() | self._starting.keys()
+        return unread_elsewhere(self._consumer, self._topics, ours)
 
     def uncommitted(self) -> dict[PartitionId, int]:
         """Offsets of each partition that is read that the group has not committed; as `unread`."""
-        return self._from({place: each.committed for place, each in self._reading.items()})
+        committed = {place: each.committed for place, each in self._reading.items()}
+        return unread_from(self._consumer, committed)
 
     def poll(self, limit: int, timeout_s: float) -> list[Message]:
         """Up to `limit` records that have come, of partitions that are ours still.
@@ -321,14 +329,6 @@ class GroupReader(ClosedAtEnd):
             self._consumer.resume([TopicPartition(*place)])
             self._reading[place] = _Reading(committed, begin)
             del self._starting[place]
-
-    def _from(self, offsets: Mapping[PartitionId, int]) -> dict[PartitionId, int]:
-        """Offsets of each partition from there on, or from its first one, to its end."""
-        found = {}
-        for place, offset in offsets.items():
-            low, high = watermarks(self._consumer, TopicPartition(*place), _UNREAD_S)
-            found[place] = max(0, high - max(low, offset))
-        return found
 
     def _note_lag(self) -> None:
         """Look now and then, in the polling thread: the consumer keeps others waiting."""

@@ -156,6 +156,10 @@ class StatelessLoop:
         """
         return {} if self._reader is None else self._reader.unread()
 
+    def unread_elsewhere(self) -> Mapping[PartitionId, int]:
+        """Of each partition that is another's, what its group has not committed; as `unread`."""
+        return {} if self._reader is None else self._reader.unread_elsewhere()
+
     def run(self, stop: Event) -> None:
         """Run until `stop` is set; then all that was begun is committed.
 

@@ -15,7 +15,8 @@ class World:
         self.unread = {("log", 0): 0, ("log", 1): 3}
         self.now = 10.0
         self.asked, self.away = 0, False
-        self.watch = UnreadWatch(self.ask, LEAP, lambda: self.now)
+        self.others: dict[tuple[str, int], int] = {}
+        self.watch = UnreadWatch(self.ask, lambda: self.others, LEAP, lambda: self.now)
 
     def ask(self) -> dict[tuple[str, int], int]:
         self.asked += 1
@@ -96,3 +97,25 @@ def test_what_went_and_comes_back_is_said_again() -> None:
     world.watch.at_rest()
     world.unread = {("log", 1): 0}
     assert world.rest() == [{1: 0}]
+
+
+def test_at_first_it_speaks_of_those_that_others_have_not_begun() -> None:
+    world = World()
+    world.others = {("log", 2): 9}
+    assert world.look(0, commit=False) == [{0: 0, 1: 3, 2: 9}]
+    assert world.look(0) == [{0: 0, 1: 3, 2: 9}], "what was taken back has said nothing"
+    assert world.look(LEAP + 1) == [{0: 0, 1: 3}], "from then on they say it"
+    del world.unread["log", 1]
+    world.others["log", 1] = 2
+    assert world.look(2 * LEAP + 2) == [{0: 0, 1: 2, 2: 9}]
+
+
+def test_what_is_known_is_said_again_now_and_then() -> None:
+    """Another may have said, meanwhile, what it knew of ours before."""
+    world = World()
+    world.look(0)
+    said = []
+    for _ in range(130):
+        world.now += 1
+        said += world.rest()
+    assert said == [{0: 0, 1: 3}] * 2

@@ -106,3 +106,17 @@ def test_what_was_not_read_is_told_before_it_comes(kafka: str, make_topics: Make
         assert reader.unread() == {(topic, 0): 0, (topic, 1): 0}
         produce(1, 4)
         assert reader.unread() == {(topic, 0): 0, (topic, 1): 4}
+        assert reader.unread_elsewhere() == {}, "all are ours"
+        with member(settings, group, topic) as other:
+
+            def shared() -> bool:
+                both = reader, other
+                for each in both:
+                    read.extend(each.poll(10, 0.05))
+                return all(len(each.unread()) == 1 for each in both)
+
+            wait(shared)
+            # Nothing was ever committed: all that the partition holds may wait.
+            held = {(topic, 0): 3, (topic, 1): 6}
+            (place,) = other.unread()
+            assert reader.unread_elsewhere() == {place: held[place]}
