@@ -142,13 +142,14 @@ def main() -> None:
         __doc__ or "",
         seconds={"type": float, "default": None, "help": "of each span"},
         pairs={"type": int, "default": 5, "help": "of each way"},
+        events={"type": int, "default": None, "help": "of all spans; more make them longer"},
         only={"choices": WAYS, "default": None, "help": "one way"},
         max_busy={"type": float, "default": 0.1, "help": "shadow.max_busy"},
     )
     seconds = args.seconds or (5.0 if args.quick else 10.0)
     pairs = min(args.pairs, 1) if args.quick else args.pairs
     ways = WAYS if args.only is None else (args.only,)
-    count = 300_000 if args.quick else 2_000_000
+    count = args.events or (300_000 if args.quick else 3_600_000)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["WEIR_SHADOW__MAX_BUSY"] = str(args.max_busy)
     with tempfile.TemporaryDirectory(prefix="weir-shadow-") as name:

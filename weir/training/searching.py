@@ -65,4 +65,6 @@ def _on_spark(settings: Settings, progress: Progress) -> Iterator[dict[str, Any]
                 context.parallelize(asked, len(asked)).map(partial(run_trial, rules)).collect()
             )
 
+        # A cluster's executors say how many cores they have as they come; a job waits for them.
+        context.parallelize([0], 1).count()
         yield {"run": run, "at_once": context.defaultParallelism, "shared": shared}
