@@ -69,7 +69,7 @@ class Wanted:
         start_ms, stop_ms: event times that are written, UTC milliseconds, the last left out.
         with_labels: write the label column, and events with a label only.
         as_served: features as float32, which is what a model gets; else float64.
-        with_key: write the event's key, too; see `streams.spark.writing.KEY`.
+        also: fields that are written, too; see `streams.spark.writing.also_column`.
         buckets: of entities; 0 for as many as the events and the cores ask for.
         compiled: where compiled code is kept, as `compiled_code.keep_in` has it.
     """
@@ -83,7 +83,7 @@ class Wanted:
     stop_ms: int | None = None
     with_labels: bool = False
     as_served: bool = False
-    with_key: bool = False
+    also: tuple[str, ...] = ()
     buckets: int = 0
 
 
@@ -213,7 +213,7 @@ class _Pipeline:
             frame = frame.where(F.col(LABEL) != UNLABELLED)
         folder.mkdir()
         bounds = _bounds(summaries, self._buckets, wanted.start_ms, wanted.stop_ms)
-        writer = PartWriter(folder, table, alone, wanted.with_key)
+        writer = PartWriter(folder, table, alone, wanted.also)
         parts = F.array(*map(F.lit, bounds)) if bounds else F.array().cast("array<bigint>")
         frame = frame.withColumn(PART, F.size(F.filter(parts, lambda bound: F.col(TIME) >= bound)))
         found = (

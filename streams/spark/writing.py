@@ -25,7 +25,6 @@ from streams.spark.columns import (
 from streams.spark.windows import EntityFeatures
 
 PART = "part"
-KEY = "weir.key"
 _PATTERN = "part-*.parquet"
 
 
@@ -41,13 +40,13 @@ class PartWriter:
         folder: for the parts.
         table: what they hold.
         alone: features of the event itself, which are computed here; None where there are none.
-        with_key: write the event's key, too, as the column `KEY`.
+        also: fields of the events that are written, too; see `also_column`.
     """
 
     folder: Path
     table: FeatureTable
     alone: EntityFeatures | None
-    with_key: bool = False
+    also: tuple[str, ...] = ()
 
     schema: ClassVar[str] = "rows bigint, late bigint, approximate bigint"
 
@@ -75,11 +74,9 @@ class PartWriter:
             matrix,
             part[LABEL].combine_chunks().to_numpy(),
         )
-        if self.with_key:
-            key = array_of(
-                part, field_column(contract, contract.key), contract.fields[contract.key].type
-            )
-            rows = rows.append_column(KEY, key)
+        for name in self.also:
+            values = array_of(part, field_column(contract, name), contract.fields[name].type)
+            rows = rows.append_column(also_column(name), values)
         self._write(number, rows, said_of(late, approximate))
         return pa.table({"rows": [part.num_rows], "late": [late], "approximate": [approximate]})
 
@@ -90,6 +87,11 @@ class PartWriter:
             writer.write_table(rows)
             writer.add_key_value_metadata(said)
         os.replace(half, target)
+
+
+def also_column(field: str) -> str:
+    """The column of a field that is written beside the features, one of which may be called so."""
+    return f"weir.{field}"
 
 
 def publish(parts: Path, out: Path) -> None:

@@ -23,8 +23,11 @@ from monitoring.archive.table import EVENTS, open_tables
 from streams.features.offline import compute_features
 from streams.files.event_file import open_events
 from streams.spark.writing import parts_of
+from tests.weir.archived_world import fill_archive
 from weir.config.settings import Settings, load_settings
 from weir.services.wiring import open_registry
+from weir.training.on_spark import training_set_by_spark
+from weir.training.registering import training_set
 
 pytest.importorskip("pyspark", reason="PySpark is not installed: `make spark-check` does so")
 ROOT = Path(__file__).parents[2]
@@ -73,6 +76,25 @@ def test_training_by_spark_gives_the_same_package(given: Given, tmp_path: Path) 
     assert not list((tmp_path / "data").glob("spark-rows-*"))
 
 
+def test_rows_are_those_of_this_machine(given: Given, tmp_path: Path) -> None:
+    """Whose they are, and what is at stake, included."""
+    costs = {"costs": {"cap": 500, "friction": 20, "review": 5}}
+    config = write_settings(
+        tmp_path / "weir.toml",
+        policy=costs,
+        spark={"master": "local[2]"},
+        feature_log={"include": ["amount"]},
+    )
+    settings = load_settings(config)
+    file = open_events(given.events, settings.event, settings.labels.field)
+    start, stop = int(file.times[500]), int(file.times[-500])
+    here = training_set(settings, file, start, stop, lambda *_: None)
+    there = training_set_by_spark(settings, given.events, start, stop, lambda *_: None)
+    assert here.stakes is not None
+    for name in ("matrix", "labels", "times", "keys", "stakes"):
+        np.testing.assert_array_equal(getattr(here, name), getattr(there, name), name)
+
+
 def test_the_archive_is_scored_as_the_scorer_does(given: Given, tmp_path: Path) -> None:
     """By both engines, byte for byte; and each answer is the model's own on that vector."""
     settings, registry = given.settings, open_registry(given.settings)
@@ -94,6 +116,17 @@ def test_the_archive_is_scored_as_the_scorer_does(given: Given, tmp_path: Path) 
         name: int(np.sum(found["decision"].to_numpy(zero_copy_only=False) == name))
         for name in DECISIONS
     }
+
+
+def test_a_model_is_judged_on_an_archive_as_on_one_machine(given: Given) -> None:
+    fill_archive(given.settings, given.events)
+    place = given.settings.archive.place(given.settings.data_dir)
+    here, there = (
+        weir("evaluate", "--archive", place, "--engine", engine, "-c", given.config)
+        for engine in ("local", "spark")
+    )
+    assert here == there
+    assert here["frauds"] > 10
 
 
 def archived(settings: Settings, path: Path, archive: Path) -> pa.Table:

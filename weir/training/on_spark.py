@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 from inference.packages.data_version import DataVersion
 from inference.training.training_set import TrainingError, TrainingSet
 from streams.spark.features import Wanted, write_features
-from streams.spark.writing import KEY, parts_of
+from streams.spark.writing import also_column, parts_of
 from weir.cli.rejected_rows import report_left_out
 from weir.config.settings import Settings
 from weir.spark.session import spark_session
+from weir.training.declared import declared_stake
 from weir.training.registering import Progress, key_codes
 
 
@@ -24,7 +25,8 @@ def training_set_by_spark(
 
     Executors write the vectors of labelled events to a folder in ``data_dir``, which all machines
     have to share. From there they are read part by part: what this process holds is the matrix that
-    the model is fitted on, 4 bytes a feature, and whose each event is, but never an event.
+    the model is fitted on, 4 bytes a feature, and whose each event is and what is at stake, but
+    never an event.
 
     Raises:
         TrainingError: no event of the span has a label.
@@ -32,6 +34,7 @@ def training_set_by_spark(
         SparkUnavailableError, SparkFailedError: see `spark_session`.
     """
     plan, label = settings.plan(), settings.labels.field
+    key, stake = settings.event.key, declared_stake(settings)
     wanted = Wanted(
         plan=plan,
         label_field=label,
@@ -42,7 +45,7 @@ def training_set_by_spark(
         stop_ms=stop_ms,
         with_labels=True,
         as_served=True,
-        with_key=True,
+        also=(key,) if stake in (None, key) else (key, stake),
         buckets=settings.spark.buckets,
     )
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -55,6 +58,7 @@ def training_set_by_spark(
             raise TrainingError(f"{path}: no event of this span has a label: ask for a longer one")
         matrix = np.empty((written.rows, len(plan.names)), np.float32)
         labels, times = np.empty(written.rows, np.int8), np.empty(written.rows, np.int64)
+        stakes = None if stake is None else np.empty(written.rows, np.float64)
         done, keys = 0, []
         for part in parts_of(out):
             table = pq.read_table(part, memory_map=True)
@@ -63,7 +67,10 @@ def training_set_by_spark(
                 matrix[here, place] = table[name].to_numpy()
             labels[here] = table[label].to_numpy()
             times[here] = table[settings.event.time].cast("int64").to_numpy()
-            keys += table[KEY].chunks
+            keys += table[also_column(key)].chunks
+            if stake is not None and stakes is not None:
+                column = table[also_column(stake)].cast(pa.float64())
+                stakes[here] = column.to_numpy()
             done = here.stop
     return TrainingSet(
         matrix=matrix,
@@ -74,6 +81,7 @@ def training_set_by_spark(
         feature_schema_hash=plan.schema_hash,
         data_sha256=written.sha256,
         keys=key_codes(pa.chunked_array(keys).dictionary_encode().combine_chunks()),
+        stakes=stakes,
         version=DataVersion(
             files={"events": written.sha256},
             start=start_ms,

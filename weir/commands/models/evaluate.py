@@ -23,7 +23,16 @@ from streams.files.id_file import read_ids
 from streams.formats import event_decoder
 from streams.kafka.rights.acls import acls_of
 from streams.kafka.rights.process import Process
-from weir.cli.console import ConfigOption, JsonOption, QuietOption, print_json, progress_bar, stdout
+from weir.cli.console import (
+    ComputeEngine,
+    ConfigOption,
+    EngineOption,
+    JsonOption,
+    QuietOption,
+    print_json,
+    progress_bar,
+    stdout,
+)
 from weir.cli.dates import FromOption, ToOption, time_range_ms
 from weir.config.settings import load_settings
 from weir.services.wiring import admitted
@@ -40,6 +49,21 @@ def evaluate(
             "that are text, a CSV has the id field's name."
         ),
     ] = None,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False,
+            help="Judge what --model says of the events of this archive instead: a folder or a "
+            "URL. Needs no Kafka.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False, help="With --archive: version or alias; the champion by default."
+        ),
+    ] = None,
+    engine: EngineOption = ComputeEngine.LOCAL,
     as_json: JsonOption = False,
     no_progress: QuietOption = False,
 ) -> None:
@@ -48,7 +72,27 @@ def evaluate(
     Card precision@k: of the k most suspicious cards a day, not caught before, the share with
     fraud. Recall at capacity: of all fraud, the share among the events that reviewers can look at
     a day. k and the capacity stand under [evaluation] in the settings.
+
+    --archive judges a model by archived feature vectors and what was known of these events once
+    they were mature (comparison.maturity). What was declined then counts where it was let through
+    on purpose, or has a label. --engine spark scores them on a cluster.
     """
+    if archive is not None:
+        if ids is not None:
+            raise typer.BadParameter("--ids is for the topics; choose by --from and --to")
+        # Imported here: whoever looks at topics has no use for the archive's libraries.
+        from weir.commands.models.evaluate_archive import evaluate_archive
+
+        show = not (no_progress or as_json)
+        span = time_range_ms(start, stop)
+        judged = evaluate_archive(load_settings(config), archive, model, engine, span, show)
+        if as_json:
+            print_json(judged.as_dict())
+        else:
+            stdout.print(quality_table(judged))
+        return
+    if model is not None or engine is ComputeEngine.SPARK:
+        raise typer.BadParameter("--model and --engine are for --archive")
     settings = load_settings(config)
     kafka, _ = admitted(settings, partial(acls_of, Process.EVALUATION))
     named = None if ids is None else read_ids(ids, settings.event)

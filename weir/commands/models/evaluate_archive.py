@@ -1,0 +1,57 @@
+"""`weir evaluate --archive`: how good a model is on the events of an archive."""
+
+import tempfile
+from pathlib import Path
+
+from inference.evaluation.evaluate import Evaluation, evaluate
+from monitoring.archive.judged import read_judged
+from monitoring.archive.table import open_tables
+from monitoring.archive.training_rows import Span
+from weir.cli.console import ComputeEngine
+from weir.commands.services.score_archive import scoring_job
+from weir.config.settings import Settings
+from weir.spark.scoring import score_files
+
+
+def evaluate_archive(
+    settings: Settings,
+    archive: str,
+    model: str | None,
+    engine: ComputeEngine,
+    span: tuple[int | None, int | None],
+    show: bool,
+) -> Evaluation:
+    """Score an archive's events, and judge the answers.
+
+    The answers lie in a folder in ``data_dir``, which Spark's executors have to share, until they
+    are judged: this process holds some 40 bytes of each event.
+
+    Args:
+        span: event times, UTC milliseconds, the last left out.
+
+    Raises:
+        InferenceError: there is no such model, or it does not work.
+        ArchiveError, ArchiveAwayError: there are no events of its features, or they can't be read.
+    """
+    terms = settings.terms()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="judged-", dir=settings.data_dir) as folder:
+        answers = Path(folder).absolute()
+        job = scoring_job(settings, archive, model, answers)
+        score_files(settings, job, engine, show)
+        judged = read_judged(
+            open_tables(archive, settings.archive.storage_options()),
+            answers,
+            job.package.features.schema_hash,
+            Span(*span, terms.maturity, terms.unlabelled_count),
+        )
+    return evaluate(
+        times_ms=judged.times,
+        cards=judged.cards,
+        labels=judged.labels,
+        scores=judged.scores,
+        probabilities=judged.probabilities,
+        decisions=judged.decisions,
+        k=settings.evaluation.cards_per_day,
+        capacity_per_day=settings.evaluation.events_per_day,
+    )
