@@ -8,9 +8,8 @@ from monitoring.archive.judged import read_judged
 from monitoring.archive.table import open_tables
 from monitoring.archive.training_rows import Span
 from weir.cli.console import ComputeEngine
-from weir.commands.services.score_archive import scoring_job
 from weir.config.settings import Settings
-from weir.spark.scoring import score_files
+from weir.training.archive_scoring import score_files, scoring_job
 
 
 def evaluate_archive(

@@ -4,16 +4,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from inference.packages.registry import CHAMPION_ALIAS
-from inference.policy.floor import BoundedPolicies
-from monitoring.archive.scoring import ArchiveScoring, plan_scoring
-from monitoring.archive.table import EVENTS, open_tables
 from streams.spark.writing import check_place, publish
 from weir.cli.console import ComputeEngine, print_json, stdout
 from weir.config.settings import Settings
-from weir.services.scorer_model import package_trials
-from weir.services.wiring import open_registry
-from weir.spark.scoring import score_files
+from weir.training.archive_scoring import score_files, scoring_job
 
 
 def score_archive(
@@ -52,17 +46,3 @@ def score_archive(
         + ", ".join(f"{decision} {count:,}" for decision, count in counts.items()),
         soft_wrap=True,
     )
-
-
-def scoring_job(settings: Settings, archive: str, model: str | None, out: Path) -> ArchiveScoring:
-    """What is scored by which model, the champion by default, and the policy of the settings.
-
-    Raises:
-        InferenceError: there is no such model, or it does not work.
-        ArchiveError, ArchiveAwayError: there are no events of its features, or they can't be read.
-    """
-    package = open_registry(settings).resolve(model or CHAMPION_ALIAS)
-    package_trials(settings)(package)
-    policy = BoundedPolicies(settings.policy).fit(settings.policy, package.thresholds)
-    options = settings.archive.storage_options()
-    return plan_scoring(open_tables(archive, options)[EVENTS], options, package, policy, out)

@@ -1,12 +1,32 @@
 """Scores the files of an archive, on this machine or on Spark's executors."""
 
 from collections import Counter
+from pathlib import Path
 
-from monitoring.archive.scoring import ArchiveScoring
+from inference.packages.registry import CHAMPION_ALIAS
+from inference.policy.floor import BoundedPolicies
+from monitoring.archive.scoring import ArchiveScoring, plan_scoring
+from monitoring.archive.table import EVENTS, open_tables
 from streams.base import compiled_code
 from weir.cli.console import ComputeEngine, Step, progress_bar, steps_bar
 from weir.config.settings import Settings
+from weir.services.scorer_model import package_trials
+from weir.services.wiring import open_registry
 from weir.spark.session import spark_session
+
+
+def scoring_job(settings: Settings, archive: str, model: str | None, out: Path) -> ArchiveScoring:
+    """What is scored by which model, the champion by default, and the policy of the settings.
+
+    Raises:
+        InferenceError: there is no such model, or it does not work.
+        ArchiveError, ArchiveAwayError: there are no events of its features, or they can't be read.
+    """
+    package = open_registry(settings).resolve(model or CHAMPION_ALIAS)
+    package_trials(settings)(package)
+    policy = BoundedPolicies(settings.policy).fit(settings.policy, package.thresholds)
+    options = settings.archive.storage_options()
+    return plan_scoring(open_tables(archive, options)[EVENTS], options, package, policy, out)
 
 
 def score_files(
