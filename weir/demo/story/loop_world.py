@@ -22,7 +22,8 @@ _EVENTS = 900_000
 _LONG = "30d"
 """Windows that long would need a month to fill up."""
 _EARLY_DAYS, _CHAMPION_DAYS = (8, 15), (8, 22)
-_TURNS = {"begin": 15, "settled": 22, "cents": 36, "euros": 37, "pattern": 40, "end": 88}
+_TURNS = {"begin": 15, "settled": 22, "cents": 36, "euros": 37, "pattern": 47, "end": 88}
+"""Amounts of a card are alike: ten days of these few events say that all is as it was."""
 _CARDS = (75.0, 120.0)
 """What gift cards cost that thieves buy: there are few other payments of just that."""
 _GIFT_CARDS = 0.01
