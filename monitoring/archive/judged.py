@@ -13,6 +13,7 @@ from monitoring.archive.errors import ArchiveAwayError
 from monitoring.archive.table import ArchiveTable
 from monitoring.archive.training_rows import Span, asked
 from monitoring.archive.views import KEPT, open_views, snapshot
+from streams.spark.writing import parts_of
 
 _JUDGED = f"""
 select epoch_ms(m.event_time) as time, dense_rank() over (order by m.key) as card, m.label,
@@ -57,8 +58,9 @@ def read_judged(
         ArchiveAwayError: the store does not answer.
         ArchiveError: nothing was ever archived.
     """
+    parts = [str(each) for each in parts_of(answers)]  # what an executor gave up is none of them
     database = open_views(
-        snapshot(tables) | {"answers": ds.dataset(answers, format="parquet")},
+        snapshot(tables) | {"answers": ds.dataset(parts, format="parquet")},
         maturity=span.label_delay,
         unlabelled_legitimate=span.unlabelled_legitimate,
     )
@@ -67,12 +69,13 @@ def read_judged(
         found: Any = database.sql(query, params=asked(schema_hash, span)).to_arrow_table()
     except duckdb.Error as error:
         raise ArchiveAwayError(f"the archive can't be read: {error}") from error
-    columns = {name: found[name].to_numpy() for name in found.column_names}
+    decision = found["decision"].combine_chunks().dictionary_encode()
+    names = np.array(decision.dictionary.to_pylist(), object)
     return Judged(
-        columns["time"].astype(np.int64),
-        columns["card"].astype(np.int64),
-        columns["label"].astype(np.int8),
-        columns["score"],
-        columns["probability"],
-        columns["decision"],
+        found["time"].to_numpy().astype(np.int64),
+        found["card"].to_numpy().astype(np.int64),
+        found["label"].to_numpy().astype(np.int8),
+        found["score"].to_numpy(),
+        found["probability"].to_numpy(),
+        names[decision.indices.to_numpy()],
     )

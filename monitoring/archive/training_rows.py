@@ -64,12 +64,15 @@ class Span(NamedTuple):
     @property
     def query(self) -> str:
         """What an event of a schema in the span fulfils, in SQL; see `asked`."""
-        broken = "".join(
-            f" and not (event_time >= make_timestamptz({start * 1_000})"
-            f" and event_time < make_timestamptz({stop * 1_000}))"
-            for start, stop in self.left_out
-        )
-        return _MEANT + broken
+        if not self.left_out:
+            return _MEANT
+        # As a table: conditions one by one take minutes where there are thousands.
+        spans = ", ".join(f"({start * 1_000}, {stop * 1_000})" for start, stop in self.left_out)
+        return f"""{_MEANT} and not exists (
+  select 1 from (values {spans}) as broken(since, until)
+  where event_time >= make_timestamptz(since::bigint)
+    and event_time < make_timestamptz(until::bigint)
+)"""
 
 
 def read_training_rows(

@@ -20,13 +20,14 @@ _AGAIN_S = 60.0
 class _Look(NamedTuple):
     """When it was looked, up to which event time events were counted then, and what was found.
 
-    `said_s` is when that was said last.
+    `said_s` is when that was said last; `spoken`, whether of the partitions of others, too.
     """
 
     at_s: float
     said_s: float
     reached: int
     found: dict[int, int]
+    spoken: bool
 
 
 class UnreadWatch:
@@ -80,7 +81,10 @@ class UnreadWatch:
         if looked is None or self._next is None:
             return []
         found, others = looked
-        if last is not None and found == last.found and self._clock() < last.said_s + _AGAIN_S:
+        if not found:  # who has no partition speaks of none
+            return []
+        known = last is not None and found == last.found and not others
+        if last is not None and known and self._clock() < last.said_s + _AGAIN_S:
             self._next = self._next._replace(said_s=last.said_s)
             return []
         return [ENCODE(Unread(others | found))]
@@ -99,13 +103,19 @@ class UnreadWatch:
             found = _by_number(self._unread())
             if self._last is not None and self._last.found.keys() - found.keys():
                 self._last = None  # others have spoken of what went, and it may come back
-            others = _by_number(self._elsewhere()) if self._last is None else {}
         except KafkaException as error:  # it is away: what was said stands until it is there again
             logger.warning("can't ask what waits to be counted: %s", error.args[0].str())
             return None
+        spoken, others = self._last is not None and self._last.spoken, dict[int, int]()
+        if found and not spoken:
+            try:
+                others, spoken = _by_number(self._elsewhere()), True
+            except KafkaException as error:  # of ours it is said all the same
+                why = error.args[0].str()
+                logger.warning("can't ask what waits in the partitions of others: %s", why)
         reached = reached if self._last is None else max(reached, self._last.reached)
         now = self._clock()
-        self._next = _Look(now, now, reached, found)
+        self._next = _Look(now, now, reached, found, spoken)
         return found, others
 
 

@@ -35,8 +35,8 @@ def with_memory(
     for field, group in groups.items():
         least = min(known[each.name].span for each in group)
         those = [each for each in group if known[each.name].span == least]
-        back = [each.back for each in those if each.back is not None]
-        away = [each.since for each in those if each.back is None]
+        back = [each.whole for each in those if each.whole is not None]
+        away = [each.since for each in those if each.whole is None]
         tell[field] = _Least(least, min(away, default=0), None if away else max(back))
     return [_with_memory(each, known.get(each.name), tell, now) for each in features]
 
@@ -65,5 +65,8 @@ def _with_memory(
         return feature
     if remembers is not None and least.since > remembers:  # its field is broken once more
         return replace(feature, since=least.since, remembers=None)
-    passed = least.whole is None or now > least.whole + _PATIENCE * own.span
-    return replace(feature, remembers=None if passed or own.span <= least.span else least.whole)
+    if own.span > least.span:
+        remembers = least.whole
+    if remembers is not None and now > remembers + _PATIENCE * own.span:
+        remembers = None
+    return replace(feature, remembers=remembers)

@@ -8,6 +8,7 @@ import msgspec
 from monitoring.breakage.kind import Kind as BreakageKind
 from monitoring.counting.cell_counts import EpisodeAct
 from monitoring.episodes.moved_histogram import MovedHistogram
+from monitoring.episodes.spans import united, united_past
 
 Kind = Literal["data_breakage", "covariate_shift", "performance_loss", "adversary"]
 Severity = Literal["warning", "page"]
@@ -195,7 +196,7 @@ class Episode(msgspec.Struct, frozen=True):
                 spans.append((each.since, self.ended if each.whole is None else each.whole))
         if not self.features and self.kind == "data_breakage":
             spans.append((self.began, self.ended))
-        return _united(spans)
+        return united(spans)
 
     @property
     def away(self) -> list[str]:
@@ -225,7 +226,7 @@ def with_features(episode: Episode, features: list[MovedFeature]) -> Episode:
         for each in episode.features
         if each.is_broken and each.whole is not None and since.get(each.name) != each.since
     ]
-    kept = list(dict.fromkeys([*episode.broken_before, *over]))[-_REMEMBERED:]
+    kept = united_past([*episode.broken_before, *over])[-_REMEMBERED:]
     return msgspec.structs.replace(episode, features=features, broken_before=kept)
 
 
@@ -245,19 +246,6 @@ def after(episode: Episode, act: EpisodeAct, reached: int) -> Episode:
         case "close":
             ended = max(reached, episode.found)
             return msgspec.structs.replace(episode, acts=acts, state="closed", ended=ended)
-
-
-def _united(spans: list[tuple[int, int | None]]) -> list[tuple[int, int | None]]:
-    """The same times, in as few spans as there can be."""
-    united: list[tuple[int, int | None]] = []
-    for start, stop in sorted(spans, key=lambda each: each[0]):
-        if not united or (united[-1][1] is not None and united[-1][1] < start):
-            united.append((start, stop))
-            continue
-        last = united[-1]
-        both = None if last[1] is None or stop is None else max(last[1], stop)
-        united[-1] = last[0], both
-    return united
 
 
 ENCODE_EPISODE = msgspec.json.Encoder().encode

@@ -4,6 +4,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from monitoring.episodes.spans import united_past
 from monitoring.retraining.jobs.job import JobSpec
 
 Phase = Literal["ok", "warn", "triggered", "running", "shadow", "cooldown"]
@@ -122,8 +123,7 @@ class ControllerState(msgspec.Struct, frozen=True):
     @property
     def left_out(self) -> tuple[tuple[int, int], ...]:
         """The spans of event times, ms, of which no job learns: features were broken in them."""
-        spans = {tuple(each) for broken in self.breakages.values() for each in broken}
-        return tuple(sorted((start, stop) for start, stop in spans if start < stop))
+        return tuple(united_past(each for spans in self.breakages.values() for each in spans))
 
 
 ENCODE_STATE = msgspec.json.Encoder().encode

@@ -154,7 +154,9 @@ def _rest(
     if hindrance := _hindrance(state, cause, looked, now, settings):
         return changed(_quiet(state, now, settings), waits_for=hindrance), commands
     assert material is not None
-    spec = changed(material.spec, left_out=state.left_out)
+    start = material.spec.start or 0
+    left_out = tuple(each for each in state.left_out if each[1] > start)
+    spec = changed(material.spec, left_out=left_out)
     job = Job(spec.key, cause, spec, now)
     decided = changed(
         _phase(state, "triggered", now),

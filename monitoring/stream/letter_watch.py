@@ -81,7 +81,8 @@ class LetterWatch:
         A span is over once events were answered later, or none came until then.
         """
         known = self._known
-        found, over = [], []
+        found: list[MovedFeature] = []
+        over: list[str] = []
         if known.behind:
             return [], []
         for start in sorted(each for each in known.spans if each < known.reached - SPAN_MS):
@@ -91,6 +92,7 @@ class LetterWatch:
                 if share.found and (not was or self._grown(span, name, share)):
                     said = self._described(name, share)
                     found += [said] if said is not None else []
+                    over = [each for each in over if each != _NAME + name]
                 elif was and not share.found:
                     over.append(_NAME + name)
         return found, over

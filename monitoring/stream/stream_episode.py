@@ -67,7 +67,7 @@ class StreamEpisode:
                 "open",
                 first.since,
                 at,
-                list(found[:MOST]),
+                [_now(each, None, each.name in over, at) for each in found[:MOST]],
             )
         else:
             anew = {each.name: each for each in found}
@@ -75,12 +75,12 @@ class StreamEpisode:
                 _now(each, anew.pop(each.name, None), each.name in over, at)
                 for each in before.features
             ]
-            features += anew.values()
+            features += [_now(each, None, each.name in over, at) for each in anew.values()]
             episode = with_features(before, features[:MOST])
             if episode == before:
                 return None
-            if not episode.away:
-                episode = replace(episode, state="closed", ended=at)
+        if not episode.away:
+            episode = replace(episode, state="closed", ended=at)
         self._ongoing.put(episode)
         return episode
 
@@ -94,5 +94,5 @@ class StreamEpisode:
 
 def _now(known: MovedFeature, anew: MovedFeature | None, over: bool, at: int) -> MovedFeature:
     if anew is not None and (known.back is not None or anew.producer != known.producer):
-        return anew
+        known = anew
     return replace(known, back=at) if over and known.back is None else known

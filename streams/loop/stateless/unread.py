@@ -3,12 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from streams.kafka.client import watermarks
 from streams.kafka.partition import PartitionId
 
 _TIMEOUT_S = 5.0
+_SHORT_S = 1.0
+"""What an open transaction of another may move is not certain before it ends."""
 
 
 def unread_from(consumer: Any, offsets: Mapping[PartitionId, int]) -> dict[PartitionId, int]:
@@ -40,5 +42,8 @@ def unread_elsewhere(
         for partition in consumer.list_topics(topic, _TIMEOUT_S).topics[topic].partitions
         if (topic, partition) not in ours
     ]
-    committed = consumer.committed(others, _TIMEOUT_S) if others else []
+    committed = consumer.committed(others, _SHORT_S) if others else []
+    for each in committed:
+        if each.error is not None:
+            raise KafkaException(each.error)
     return unread_from(consumer, {(each.topic, each.partition): each.offset for each in committed})

@@ -16,13 +16,20 @@ class World:
         self.now = 10.0
         self.asked, self.away = 0, False
         self.others: dict[tuple[str, int], int] = {}
-        self.watch = UnreadWatch(self.ask, lambda: self.others, LEAP, lambda: self.now)
+        self.others_asked, self.others_away = 0, False
+        self.watch = UnreadWatch(self.ask, self.ask_others, LEAP, lambda: self.now)
 
     def ask(self) -> dict[tuple[str, int], int]:
         self.asked += 1
         if self.away:
             raise KafkaException(KafkaError(KafkaError._TRANSPORT))
         return dict(self.unread)
+
+    def ask_others(self) -> dict[tuple[str, int], int]:
+        self.others_asked += 1
+        if self.others_away:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return self.others
 
     def said(self, values: list[bytes]) -> list[dict[int, int]]:
         found = [DECODE(each) for each in values]
@@ -108,6 +115,24 @@ def test_at_first_it_speaks_of_those_that_others_have_not_begun() -> None:
     del world.unread["log", 1]
     world.others["log", 1] = 2
     assert world.look(2 * LEAP + 2) == [{0: 0, 1: 2, 2: 9}]
+
+
+def test_what_is_not_known_of_others_keeps_nobody_from_speaking_of_its_own() -> None:
+    world = World()
+    world.others_away = True
+    assert world.look(0) == [{0: 0, 1: 3}]
+    assert world.rest() == []
+    world.others_away, world.others = False, {("log", 2): 9}
+    assert world.rest() == [{0: 0, 1: 3, 2: 9}], "it is asked again"
+    assert world.rest() == []
+
+
+def test_who_has_no_partition_speaks_of_none() -> None:
+    world = World()
+    world.unread, world.others = {}, {("log", 0): 9}
+    asked = world.others_asked
+    assert [world.said(world.watch.at_rest()) for _ in range(5)] == [[]] * 5
+    assert world.others_asked == asked
 
 
 def test_what_is_known_is_said_again_now_and_then() -> None:

@@ -89,6 +89,14 @@ def test_a_field_that_breaks_once_more_breaks_its_windows_once_more() -> None:
     assert with_features(episode, whole).breakages == [(1, 5), (20, 30)]
 
 
+def test_a_field_that_moves_to_another_world_breaks_nothing_that_only_remembers() -> None:
+    features = with_memory([broken("amount", back=5), broken("mean_30d")], KNOWN, 9)
+    moved = [replace(broken("amount", kind="covariate_shift"), since=20), features[1]]
+    assert [each.remembers for each in with_memory(moved, KNOWN, 25)] == [None, 5]
+    later = with_memory(moved, KNOWN, 6 + 60 * DAY)
+    assert [each.remembers for each in later] == [None, None], "not for ever"
+
+
 def cents(values: NDArray[np.float32], countries: NDArray[np.int64]) -> None:
     values[:, 0] *= 100
     afterwards(values, countries)

@@ -101,6 +101,18 @@ def test_what_was_broken_twice_is_known_to_have_been() -> None:
     assert later.breakages == [(1, 6)], "what became of it later changes nothing of that"
 
 
+def test_many_features_that_break_together_forget_nothing() -> None:
+    (one,) = BROKEN.features
+    names = [f"f{place}" for place in range(70)]
+    episode = replace(BROKEN, features=[])
+    for start in range(100, 600, 100):
+        again = [replace(one, name=name, since=start + i % 7) for i, name in enumerate(names)]
+        episode = with_features(episode, again)
+        whole = [replace(each, back=each.since + 20 + i % 5) for i, each in enumerate(again)]
+        episode = with_features(episode, whole)
+    assert [start for start, _ in episode.breakages] == list(range(100, 600, 100))
+
+
 def test_what_is_known_better_never_was_broken() -> None:
     (broken,) = BROKEN.features
     for back in (None, 7):

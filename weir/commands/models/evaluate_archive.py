@@ -9,6 +9,7 @@ from monitoring.archive.table import open_tables
 from monitoring.archive.training_rows import Span
 from weir.cli.console import ComputeEngine
 from weir.config.settings import Settings
+from weir.services.stopping import interrupt_on_signals
 from weir.training.archive_scoring import score_files, scoring_job
 
 
@@ -23,7 +24,7 @@ def evaluate_archive(
     """Score an archive's events, and judge the answers.
 
     The answers lie in a folder in ``data_dir``, which Spark's executors have to share, until they
-    are judged: this process holds some 40 bytes of each event.
+    are judged: this process holds some 100 bytes of each event.
 
     Args:
         span: event times, UTC milliseconds, the last left out.
@@ -34,7 +35,10 @@ def evaluate_archive(
     """
     terms = settings.terms()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="judged-", dir=settings.data_dir) as folder:
+    with (
+        interrupt_on_signals(),
+        tempfile.TemporaryDirectory(prefix="judged-", dir=settings.data_dir) as folder,
+    ):
         answers = Path(folder).absolute()
         job = scoring_job(settings, archive, model, answers)
         score_files(settings, job, engine, show)
