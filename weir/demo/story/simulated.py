@@ -37,9 +37,17 @@ def story_settings(values: dict[str, Any], costs: dict[str, Any]) -> dict[str, A
 
 
 def without_features(values: dict[str, Any], word: str) -> dict[str, Any]:
-    """Settings without the features whose names hold a word."""
+    """Settings without the features whose names hold a word, and without rules that name one."""
     kept = [each for each in values["features"] if word not in each["name"].lower()]
-    return values | {"features": kept}
+    gone = {each["name"] for each in values["features"] if each not in kept}
+    labels = values.get("labels", {})
+    rules = [
+        each
+        for each in labels.get("rules", [])
+        if not any(condition.split()[0] in gone for condition in each["when"])
+    ]
+    labels = labels | {"rules": rules} if "rules" in labels else labels
+    return values | {"features": kept, "labels": labels}
 
 
 def for_a_third(values: dict[str, Any]) -> dict[str, Any]:
