@@ -26,16 +26,16 @@ order by m.event_time, m.partition, m."offset", m.event_id
 
 
 class Judged(NamedTuple):
-    """Mature events, in the order of time; arrays of shape (n,).
+    """Mature events, in the order of time; the columns of `evaluate`, of shape (n,).
 
     Attributes:
-        times: event times, UTC milliseconds.
+        times_ms: event times, UTC milliseconds.
         cards: whose each event is, by numbers.
         labels: 1 fraud, 0 legitimate.
         scores, probabilities, decisions: what the model and the policy say.
     """
 
-    times: NDArray[np.int64]
+    times_ms: NDArray[np.int64]
     cards: NDArray[np.int64]
     labels: NDArray[np.int8]
     scores: NDArray[np.float32]

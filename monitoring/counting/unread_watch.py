@@ -20,13 +20,15 @@ _AGAIN_S = 60.0
 class _Look(NamedTuple):
     """When it was looked, up to which event time events were counted then, and what was found.
 
-    `said_s` is when that was said last; `spoken`, whether of the partitions of others, too.
+    `said_s` is when that was said last. `others` is what is said of the partitions of others;
+    `spoken`, whether that was ever said.
     """
 
     at_s: float
     said_s: float
     reached: int
     found: dict[int, int]
+    others: dict[int, int]
     spoken: bool
 
 
@@ -68,26 +70,23 @@ class UnreadWatch:
         last = self._next = self._last
         if last is not None and not self._is_due(last, reached):
             return [], []
-        looked = self._look(reached)
-        if looked is None:
+        seen = self._look(reached)
+        if seen is None:
             return [], []
-        found, others = looked
-        own = {each: found[each] + 1 for each in counted if each in found}
-        return [ENCODE(Unread(others | found | own))], [ENCODE(Unread(others | found))]
+        waiting = seen.others | seen.found
+        own = {each: seen.found[each] + 1 for each in counted if each in seen.found}
+        return [ENCODE(Unread(waiting | own))], [ENCODE(Unread(waiting))]
 
     def at_rest(self) -> list[bytes]:
         """What there is to say while nothing comes: seldom what is known."""
-        last, looked = self._last, self._look(0)
-        if looked is None or self._next is None:
+        last, seen = self._last, self._look(0)
+        if seen is None or not seen.found:  # who has no partition speaks of none
             return []
-        found, others = looked
-        if not found:  # who has no partition speaks of none
-            return []
-        known = last is not None and found == last.found and not others
+        known = last is not None and seen.found == last.found and not seen.others
         if last is not None and known and self._clock() < last.said_s + _AGAIN_S:
-            self._next = self._next._replace(said_s=last.said_s)
+            self._next = seen._replace(said_s=last.said_s)
             return []
-        return [ENCODE(Unread(others | found))]
+        return [ENCODE(Unread(seen.others | seen.found))]
 
     def committed(self) -> None:
         """What was said last is known now."""
@@ -96,7 +95,7 @@ class UnreadWatch:
     def _is_due(self, last: _Look, reached: int) -> bool:
         return self._clock() > last.at_s + _LOOK_S or reached > last.reached + self._leap
 
-    def _look(self, reached: int) -> tuple[dict[int, int], dict[int, int]] | None:
+    def _look(self, reached: int) -> _Look | None:
         """What waits of our partitions, and of others where we have not spoken of them yet."""
         self._next = self._last
         try:
@@ -115,8 +114,8 @@ class UnreadWatch:
                 logger.warning("can't ask what waits in the partitions of others: %s", why)
         reached = reached if self._last is None else max(reached, self._last.reached)
         now = self._clock()
-        self._next = _Look(now, now, reached, found, spoken)
-        return found, others
+        self._next = _Look(now, now, reached, found, others, spoken)
+        return self._next
 
 
 def _by_number(unread: Mapping[PartitionId, int]) -> dict[int, int]:

@@ -118,8 +118,8 @@ class LossWatch:
     def note(self, episodes: Iterable[Episode]) -> None:
         """Take note of when data are broken, of episodes that there is something new to say of."""
         for each in episodes:
-            if each.breakages:
-                self._broken[each.id] = _Broken(each.model, each.breakages)
+            if spans := each.breakages:
+                self._broken[each.id] = _Broken(each.model, spans)
             else:
                 self._broken.pop(each.id, None)  # more events may say that the world has changed
         for key in list(self._broken)[:-_REMEMBERED]:

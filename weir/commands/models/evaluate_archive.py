@@ -49,12 +49,7 @@ def evaluate_archive(
             Span(*span, terms.maturity, terms.unlabelled_count),
         )
     return evaluate(
-        times_ms=judged.times,
-        cards=judged.cards,
-        labels=judged.labels,
-        scores=judged.scores,
-        probabilities=judged.probabilities,
-        decisions=judged.decisions,
+        **judged._asdict(),
         k=settings.evaluation.cards_per_day,
         capacity_per_day=settings.evaluation.events_per_day,
     )
